@@ -1,0 +1,35 @@
+/**
+ * Every code that a user or a client of listenql can meet. Stable: clients may branch on them.
+ */
+export type ErrorCode =
+  | 'BAD_CONFIGURATION'
+  | 'CHANNEL_NAME_INVALID'
+  | 'CHANNEL_NOT_ALLOWED'
+  | 'DATABASE_FAILED'
+  | 'EMBEDDED_POSTGRES_FAILED'
+  | 'EVENT_TOO_LARGE'
+  | 'PAYLOAD_TOO_LARGE'
+  | 'PORT_IN_USE'
+  | 'SERVER_STOPPING'
+
+/**
+ * An error meant to be read by a person: `message` is one line that says what is wrong and where, `hint` what to do about it.
+ */
+export class ListenqlError extends Error {
+  override readonly name = 'ListenqlError'
+  readonly code: ErrorCode
+  readonly hint: string | undefined
+
+  constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.hint = options.hint
+  }
+}
+
+/** The text of anything that was thrown; never empty (Node's AggregateError, as of a refused connection, has no message). */
+export function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ')
+  if (error instanceof Error) return error.message || error.name
+  return String(error)
+}
