@@ -1,0 +1,212 @@
+import { EventEmitter, once } from 'node:events'
+import pg from 'pg'
+import { abortable, delay } from '../lib/abort.js'
+import { backoffDelay } from '../lib/backoff.js'
+import { createDeferred, type Deferred } from '../lib/deferred.js'
+import { messageOf } from '../lib/errors.js'
+import type { Observe } from '../lib/observation.js'
+import { type ListenConnection, openListenConnection } from './listen-connection.js'
+
+/** LISTEN statements in one round trip. They share a transaction, so that a thousand channels are back in milliseconds. */
+const BATCH = 500
+
+export interface ListenerOptions {
+  readonly config: pg.ClientConfig
+  /** Interval of the heartbeat query, and longest silence before the connection counts as dead, in ms. */
+  readonly heartbeat: number
+  /** Longest wait for a connection, in ms. */
+  readonly connectTimeout: number
+  /** Longest pause between two attempts to connect, in ms. */
+  readonly reconnectMax: number
+  readonly observe: Observe
+  readonly onNotification: (channel: string, payload: string) => void
+  /** LISTEN has returned for these channels, for the first time or again after an outage. */
+  readonly onListening: (channels: readonly string[]) => void
+  /** The connection is gone; notifications are missed from now until `onListening`. */
+  readonly onLost: () => void
+}
+
+/**
+ * The one LISTEN connection of a process. What is wanted (`listen`, `unlisten`) and what holds on the server are reconciled
+ * on one serial chain, so calls may come at any time and in any order; after a loss everything wanted is listened to again.
+ */
+export class Listener {
+  readonly #options: ListenerOptions
+  readonly #wanted = new Map<string, Deferred>()
+  readonly #active = new Set<string>()
+  /** Channels whose wanted and active state may differ; ten thousand subscribers must not cost a scan of all channels each. */
+  readonly #dirty = new Set<string>()
+  readonly #stop = new AbortController()
+  readonly #wake = new EventEmitter()
+  #connection: ListenConnection | undefined
+  #ready = false
+  #paused = false
+  #running: Promise<void> | undefined
+
+  constructor(options: ListenerOptions) {
+    this.#options = options
+    this.#wake.setMaxListeners(0)
+  }
+
+  /** True while connected with every wanted channel listened to (a channel that was wanted just now may still be under way). */
+  get ready(): boolean {
+    return this.#ready
+  }
+
+  /** Connects, and reconnects for ever, until `close`. */
+  start(): void {
+    this.#running ??= this.#run()
+  }
+
+  /** Resolves once LISTEN has returned: whatever commits a NOTIFY on the channel after that is heard. Waits while the database is away. */
+  listen(channel: string, signal?: AbortSignal): Promise<void> {
+    let entry = this.#wanted.get(channel)
+    if (!entry) {
+      entry = createDeferred()
+      this.#wanted.set(channel, entry)
+      if (this.#active.has(channel)) entry.resolve() // an UNLISTEN was due, but had not been sent yet
+      this.#touch(channel)
+    }
+    return abortable(entry.promise, signal)
+  }
+
+  unlisten(channel: string): void {
+    if (this.#wanted.delete(channel)) this.#touch(channel)
+  }
+
+  #touch(channel: string): void {
+    this.#dirty.add(channel)
+    this.#wake.emit('wake')
+  }
+
+  /** Stops reading notifications for a moment. Not for long: Postgres keeps what is unread, and holds back vacuum for it. */
+  pause(): void {
+    this.#paused = true
+    this.#connection?.pause()
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.#connection?.resume()
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort()
+    this.#wake.emit('wake')
+    await this.#connection?.close()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    const { observe, reconnectMax } = this.#options
+    for (let attempt = 0; !this.#stop.signal.aborted; ) {
+      let reason = ''
+      try {
+        attempt++
+        await this.#session(() => {
+          observe({ type: 'database.connected', afterAttempts: attempt, channels: this.#active.size })
+          attempt = 0 // only a connection that serves is a success: a pooler may accept and then refuse
+        })
+      } catch (error) {
+        reason = messageOf(error)
+      }
+      this.#connection?.destroy(reason)
+      this.#connection = undefined
+      if (this.#stop.signal.aborted) break
+      const wasReady = this.#ready
+      this.#lost()
+      if (wasReady) observe({ type: 'database.lost', message: reason, channels: this.#wanted.size })
+      const retryIn = attempt === 0 ? 0 : backoffDelay(attempt, reconnectMax)
+      if (!wasReady) observe({ type: 'database.unreachable', message: reason, attempt, retryIn })
+      await delay(retryIn, this.#stop.signal)
+    }
+    this.#ready = false
+  }
+
+  #lost(): void {
+    this.#ready = false
+    for (const channel of this.#active) {
+      // Those who subscribe during the outage wait for the next LISTEN.
+      if (this.#wanted.has(channel)) this.#wanted.set(channel, createDeferred())
+    }
+    if (this.#active.size > 0) this.#options.onLost()
+    this.#active.clear()
+    this.#dirty.clear()
+    for (const channel of this.#wanted.keys()) this.#dirty.add(channel)
+  }
+
+  async #session(onReady: () => void): Promise<void> {
+    let lost: string | undefined
+    const connection = await openListenConnection({
+      config: this.#options.config,
+      connectTimeout: this.#options.connectTimeout,
+      deadline: this.#options.heartbeat,
+      onNotification: this.#options.onNotification,
+      onLost: reason => {
+        lost = reason
+        this.#wake.emit('wake')
+      },
+    })
+    this.#connection = connection
+    if (this.#stop.signal.aborted) return connection.close()
+    if (this.#paused) connection.pause()
+    const { rows } = await connection.run('select pg_is_in_recovery() as standby')
+    if (rows[0]?.standby)
+      throw new Error('this is a standby, where LISTEN does not work: connect to the primary')
+    while (!this.#stop.signal.aborted) {
+      if (lost !== undefined) throw new Error(lost)
+      if (this.#dirty.size > 0) {
+        await this.#reconcile(connection)
+      } else if (!this.#ready) {
+        this.#ready = true
+        onReady()
+      } else if (await this.#isIdle()) {
+        await this.#heartbeat(connection)
+      }
+    }
+  }
+
+  /** Waits for something to do; true if nothing came up until the heartbeat was due. */
+  #isIdle(): Promise<boolean> {
+    return once(this.#wake, 'wake', { signal: AbortSignal.timeout(this.#options.heartbeat) }).then(
+      () => false,
+      () => true,
+    )
+  }
+
+  async #reconcile(connection: ListenConnection): Promise<void> {
+    const dropped: string[] = []
+    const added: string[] = []
+    for (const channel of this.#dirty) {
+      this.#dirty.delete(channel)
+      if (this.#wanted.has(channel) === this.#active.has(channel)) continue
+      if (this.#active.delete(channel)) dropped.push(channel)
+      else added.push(channel)
+      if (dropped.length + added.length >= BATCH) break
+    }
+    if (dropped.length + added.length === 0) return
+    const statements = [
+      ...dropped.map(channel => `unlisten ${pg.escapeIdentifier(channel)}`),
+      ...added.map(channel => `listen ${pg.escapeIdentifier(channel)}`),
+    ]
+    await connection.run(statements.join(';'))
+    for (const channel of dropped) this.#options.observe({ type: 'channel.released', channel })
+    for (const channel of added) {
+      this.#active.add(channel)
+      this.#options.observe({ type: 'channel.listening', channel })
+    }
+    this.#options.onListening(added)
+    for (const channel of added) this.#wanted.get(channel)?.resolve()
+  }
+
+  /** Asks what is really listened to, which finds a dead peer and a pooler that hands each query to another session. */
+  async #heartbeat(connection: ListenConnection): Promise<void> {
+    const { rows } = await connection.run('select count(*)::int as count from pg_listening_channels()')
+    if (rows[0]?.count !== this.#active.size) {
+      throw new Error(
+        `Postgres listens to ${rows[0]?.count} channels for this session instead of ${this.#active.size}; ` +
+          'a connection pooler in transaction mode cannot carry LISTEN: connect to Postgres itself',
+      )
+    }
+  }
+}

@@ -1,0 +1,13 @@
+/** A promise with its `resolve` outside; Node 20 has no `Promise.withResolvers` yet. */
+export interface Deferred {
+  readonly promise: Promise<void>
+  readonly resolve: () => void
+}
+
+export function createDeferred(): Deferred {
+  let resolve = () => {}
+  const promise = new Promise<void>(done => {
+    resolve = done
+  })
+  return { promise, resolve }
+}

@@ -1,0 +1,23 @@
+/** Why a subscriber that does not keep up was cut off. */
+export type CutReason = 'too much waits' | 'nothing moves'
+
+/**
+ * What the core has to tell. The core only emits these; logger, metrics and tests choose what to show.
+ * Durations are in milliseconds, sizes in bytes.
+ */
+export type Observation =
+  | { type: 'database.connected'; afterAttempts: number; channels: number }
+  | { type: 'database.unreachable'; message: string; attempt: number; retryIn: number }
+  | { type: 'database.lost'; message: string; channels: number }
+  | { type: 'channel.listening'; channel: string }
+  | { type: 'channel.released'; channel: string }
+  | { type: 'reading.paused'; subscribers: number }
+  | { type: 'reading.resumed'; pausedFor: number }
+  | { type: 'event.too-large'; topic: string; bytes: number; limit: number }
+  | { type: 'subscriber.joined'; transport: string; topic: string; remote: string }
+  | { type: 'subscriber.left'; transport: string; topic: string; remote: string }
+  | { type: 'subscriber.cut'; transport: string; remote: string; reason: CutReason; waiting: number }
+  | { type: 'request.refused'; transport: string; remote: string; status: number; message: string }
+  | { type: 'fault'; id: string; message: string; error: unknown }
+
+export type Observe = (observation: Observation) => void
