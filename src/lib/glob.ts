@@ -12,7 +12,7 @@ export function compileGlob(glob: string): RegExp {
   const characters = [...glob]
   for (let i = 0; i < characters.length; i++) {
     const character = characters[i] as string
-    if (character === '\\' && i + 1 < characters.length) source += escape(characters[++i] as string)
+    if (character === '\\' && i + 1 < characters.length) source += quote(characters[++i] as string)
     else if (character === '*') source += '.*'
     else if (character === '?') source += '.'
     else if (character === '[') {
@@ -27,7 +27,7 @@ export function compileGlob(glob: string): RegExp {
       depth--
       source += ')'
     } else if (character === ',' && depth > 0) source += '|'
-    else source += escape(character)
+    else source += quote(character)
   }
   if (depth > 0) throw malformed(glob, '{')
   return new RegExp(`^(?:${source})$`, 'su')
@@ -37,7 +37,7 @@ function characterClass(characters: string[], glob: string): string {
   const negated = characters[0] === '!' || characters[0] === '^'
   const members = negated ? characters.slice(1) : characters
   // A hyphen stays as it is between two characters, where it means a range.
-  const text = members.map((c, i) => (c === '-' && i > 0 && i < members.length - 1 ? c : escape(c))).join('')
+  const text = members.map((c, i) => (c === '-' && i > 0 && i < members.length - 1 ? c : quote(c))).join('')
   try {
     new RegExp(`[${text}]`, 'u')
   } catch {
@@ -46,7 +46,7 @@ function characterClass(characters: string[], glob: string): string {
   return `[${negated ? '^' : ''}${text}]`
 }
 
-function escape(character: string): string {
+function quote(character: string): string {
   return `\\u{${character.codePointAt(0)?.toString(16)}}`
 }
 

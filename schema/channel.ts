@@ -1,0 +1,70 @@
+import type { Builder } from './builder.js'
+
+/** `channel`, `channels` and `notify`: every NOTIFY channel of the database, without any set-up in it. */
+export function addChannels(builder: Builder): void {
+  const channelEvent = builder.objectType('ChannelEvent', {
+    description: 'One notification on a channel, or the word that some may have been missed.',
+    fields: t => ({
+      channel: t.exposeString('channel'),
+      payload: t.exposeString('payload', {
+        nullable: true,
+        description: 'The text as sent; null on a gap.',
+      }),
+      json: t.field({
+        type: 'JSON',
+        nullable: true,
+        description: 'The payload parsed; null if it is not JSON.',
+        resolve: event => event.json,
+      }),
+      cursor: t.exposeString('cursor', {
+        nullable: true,
+        description: 'The position to resume from; null for a plain NOTIFY, of which Postgres keeps nothing.',
+      }),
+      gap: t.exposeBoolean('gap', {
+        description:
+          'True: the connection to the database was lost, and notifications may have been missed before this point.',
+      }),
+      at: t.expose('at', { type: 'DateTime', description: 'When the server received it.' }),
+    }),
+  })
+
+  builder.subscriptionField('channel', t =>
+    t.field({
+      type: channelEvent,
+      description:
+        'What is sent with NOTIFY on a channel of the database, from the moment the subscription is accepted.',
+      args: {
+        name: t.arg.string({
+          required: true,
+          description: 'Any channel name of Postgres, up to 63 bytes; case matters.',
+        }),
+      },
+      subscribe: (_root, { name }, context) => {
+        context.rules.assertListen(name)
+        const source = context.channelSource(name)
+        return context.opensSources ? source : source.iterate()
+      },
+      resolve: event => event,
+    }),
+  )
+  builder.queryField('channels', t =>
+    t.stringList({
+      description: 'Patterns of the channels that you may listen to.',
+      resolve: (_root, _args, context) => [...context.rules.listen],
+    }),
+  )
+  builder.mutationField('notify', t =>
+    t.boolean({
+      description: 'Sends a NOTIFY. Only on channels that the server has opened for publishing (--publish).',
+      args: {
+        channel: t.arg.string({ required: true }),
+        payload: t.arg.string({ required: true, description: 'Up to 7,999 bytes.' }),
+      },
+      resolve: async (_root, { channel, payload }, context) => {
+        context.rules.assertPublish(channel)
+        await context.notify(channel, payload)
+        return true
+      },
+    }),
+  )
+}

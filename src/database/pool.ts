@@ -1,0 +1,49 @@
+import pg from 'pg'
+import { ListenqlError, messageOf } from '../lib/errors.js'
+
+/** Payloads of NOTIFY must be shorter than 8000 bytes (https://www.postgresql.org/docs/current/sql-notify.html). */
+const MAX_PAYLOAD_BYTES = 7999
+
+/** A few connections for everything but LISTEN. Opened when first needed. */
+export interface Pool {
+  /** @throws ListenqlError PAYLOAD_TOO_LARGE, DATABASE_FAILED */
+  notify(channel: string, payload: string): Promise<void>
+  close(): Promise<void>
+}
+
+export function createPool(config: pg.ClientConfig, connectTimeout: number): Pool {
+  const pool = new pg.Pool({
+    ...config,
+    application_name: 'listenql',
+    connectionTimeoutMillis: connectTimeout,
+    max: 4,
+    allowExitOnIdle: true,
+  })
+  pool.on('error', () => undefined) // an idle connection was lost; the next query opens another
+  let closed: Promise<void> | undefined
+  return {
+    async notify(channel, payload) {
+      const bytes = Buffer.byteLength(payload)
+      if (bytes > MAX_PAYLOAD_BYTES) {
+        throw new ListenqlError(
+          'PAYLOAD_TOO_LARGE',
+          `a payload may have ${MAX_PAYLOAD_BYTES} bytes at most, this one has ${bytes}`,
+        )
+      }
+      if (payload.includes('\0'))
+        throw new ListenqlError('PAYLOAD_INVALID', 'a payload may not hold a NUL character')
+      try {
+        await pool.query('select pg_notify($1, $2)', [channel, payload])
+      } catch (error) {
+        throw new ListenqlError('DATABASE_FAILED', 'the database did not take the notification', {
+          hint: 'try again; the log of the server has the reason',
+          cause: messageOf(error),
+        })
+      }
+    },
+    close: () => {
+      closed ??= pool.end()
+      return closed
+    },
+  }
+}

@@ -1,0 +1,197 @@
+import type { CutReason, Observe } from '../lib/observation.js'
+import type { Frame } from './frame-stream.js'
+import type { Pressure } from './pressure.js'
+import type { Subscriber } from './subscriber.js'
+import type { Turn } from './turn.js'
+
+/** Most that is handed to a socket at a time, in bytes: it is copied there, for each socket. */
+const BATCH = 64 * 1024
+/** Most frames of one subscription in a row, where a connection has several: all of them move. */
+const SLICE = 64
+
+/** The socket or response at the end, as the transport sees it. */
+export interface Sink {
+  /** False while it has enough to do; `Outbound.resume` is called when it takes more. */
+  readonly writable: boolean
+  /** Takes a frame of a subscription. Called between `begin` and `end`, only while writable. */
+  frame(subscriber: Subscriber, frame: Frame): void
+  /** Takes a message of the protocol, such as an acknowledgement. */
+  control(text: string): void
+  /** Brackets what belongs into one write to the socket. */
+  begin(): void
+  end(): void
+  /** Ends the connection with a code that tells the client to come back. */
+  cut(reason: CutReason): void
+}
+
+export interface OutboundOptions {
+  readonly sink: Sink
+  readonly transport: string
+  /** Address of the client, for the log. */
+  readonly remote: string
+  /** Most that may wait, in bytes, behind the first frame of each subscription. */
+  readonly maxBuffer: number
+  /** Longest time in ms in which nothing moves while something waits. */
+  readonly stallTimeout: number
+  readonly turn: Turn
+  readonly pressure: Pressure
+  readonly observe: Observe
+}
+
+/** What waits for one connection, and its way out: as much at a time as the socket takes, in one write per turn. */
+export class Outbound {
+  readonly #options: OutboundOptions
+  readonly #subscribers = new Set<Subscriber>()
+  readonly #ready = new Set<Subscriber>()
+  #controls: string[] = []
+  #controlBytes = 0
+  #closed = false
+  /** When the socket last took something while it was blocked (ms of performance.now), or 0 while nothing waits. */
+  #blockedSince = 0
+  #stallTimer: NodeJS.Timeout | undefined
+  readonly #flush = () => this.flush()
+
+  constructor(options: OutboundOptions) {
+    this.#options = options
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** Time in ms since the socket moved, while something waits; 0 otherwise. */
+  get blockedFor(): number {
+    return this.#blockedSince === 0 ? 0 : performance.now() - this.#blockedSince
+  }
+
+  /** Bytes that wait, behind the first frame of each subscription. */
+  get waiting(): number {
+    let bytes = this.#controlBytes
+    for (const subscriber of this.#ready) bytes += subscriber.waiting
+    return bytes
+  }
+
+  add(subscriber: Subscriber): void {
+    this.#subscribers.add(subscriber)
+  }
+
+  remove(subscriber: Subscriber): void {
+    this.#subscribers.delete(subscriber)
+    this.#ready.delete(subscriber)
+  }
+
+  /** New frames for a subscriber are there; they leave at the end of this turn. */
+  notify(subscriber: Subscriber): void {
+    if (this.#closed || !this.#subscribers.has(subscriber)) return
+    this.#ready.add(subscriber)
+    this.#options.turn.due(this.#flush)
+  }
+
+  /** Sends a message of the protocol, after the frames handed out before and ahead of those that wait. */
+  control(text: string): void {
+    if (this.#closed) return
+    this.#controls.push(text)
+    this.#controlBytes += text.length
+    this.#options.turn.due(this.#flush)
+  }
+
+  /** The socket takes more (its `drain`), or took a piece of a large frame. */
+  resume(): void {
+    if (this.#closed) return
+    if (this.#blockedSince !== 0) this.#blockedSince = performance.now()
+    if (this.#options.sink.writable) this.flush()
+  }
+
+  flush(): void {
+    const { sink } = this.#options
+    if (this.#closed) return
+    if (sink.writable && this.#hasWork()) {
+      sink.begin()
+      this.#writeBatch()
+      sink.end()
+    }
+    this.#account()
+  }
+
+  /** Forgets everything; the connection is gone or going. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#subscribers.clear()
+    this.#ready.clear()
+    this.#controls = []
+    this.#controlBytes = 0
+    clearInterval(this.#stallTimer)
+    this.#options.pressure.release(this)
+  }
+
+  #hasWork(): boolean {
+    return this.#controls.length > 0 || this.#ready.size > 0
+  }
+
+  #writeBatch(): void {
+    const { sink } = this.#options
+    let budget = BATCH
+    while (this.#controls.length > 0 && budget > 0) {
+      const text = this.#controls.shift() as string
+      this.#controlBytes -= text.length
+      budget -= text.length
+      sink.control(text)
+    }
+    while (this.#ready.size > 0) {
+      for (const subscriber of this.#ready) {
+        for (let i = 0; i < SLICE; i++) {
+          if (budget <= 0 || !sink.writable) return this.#rotate(subscriber)
+          const frame = subscriber.take()
+          if (!frame) break
+          budget -= frame.bytes
+          sink.frame(subscriber, frame)
+        }
+        if (!subscriber.hasNext) this.#ready.delete(subscriber)
+      }
+    }
+  }
+
+  /** Whoever was served last is served last next time. */
+  #rotate(subscriber: Subscriber): void {
+    this.#ready.delete(subscriber)
+    if (subscriber.hasNext) this.#ready.add(subscriber)
+  }
+
+  #account(): void {
+    const { sink, turn, pressure, maxBuffer } = this.#options
+    if (!this.#hasWork() && sink.writable) {
+      this.#blockedSince = 0
+      clearInterval(this.#stallTimer)
+      this.#stallTimer = undefined
+      return pressure.release(this)
+    }
+    if (sink.writable) {
+      this.#blockedSince = 0
+      turn.due(this.#flush) // a batch was full, the socket is not
+    } else if (this.#blockedSince === 0) {
+      this.#blockedSince = performance.now()
+      this.#watchStall()
+    }
+    const waiting = this.waiting
+    if (waiting > maxBuffer) this.#cut('too much waits', waiting)
+    else pressure.report(this, waiting)
+  }
+
+  #watchStall(): void {
+    const { stallTimeout } = this.#options
+    this.#stallTimer ??= setInterval(
+      () => {
+        if (this.blockedFor >= stallTimeout) this.#cut('nothing moves', this.waiting)
+      },
+      Math.max(10, stallTimeout / 4),
+    ).unref()
+  }
+
+  #cut(reason: CutReason, waiting: number): void {
+    const { sink, observe, transport, remote } = this.#options
+    this.close()
+    observe({ type: 'subscriber.cut', transport, remote, reason, waiting })
+    sink.cut(reason)
+  }
+}

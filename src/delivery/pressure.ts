@@ -1,0 +1,70 @@
+import type { Observe } from '../lib/observation.js'
+import type { Outbound } from './outbound.js'
+
+/** A connection strains when this part of its buffer is full … */
+const HIGH = 1 / 4
+/** … until it is down to this part. */
+const LOW = 1 / 16
+/** A reader counts while it took something within this time, in ms … */
+const ALIVE = 250
+/** … and has not strained for longer than this, in ms: a trickle may not hold everyone back. */
+const PATIENCE = 2000
+/** How often that is looked at while reading is paused, in ms. */
+const REVIEW = 50
+
+export interface PressureOptions {
+  readonly maxBuffer: number
+  /** Stops or continues reading from Postgres. */
+  readonly onChange: (paused: boolean) => void
+  readonly observe: Observe
+}
+
+/**
+ * Backpressure towards Postgres: where a burst brings more than readers that do read can take, reading stops for a moment,
+ * rather than cut them off. Those that do not read have no say, they are cut off at their limit.
+ */
+export interface Pressure {
+  report(outbound: Outbound, waiting: number): void
+  release(outbound: Outbound): void
+  close(): void
+}
+
+export function createPressure({ maxBuffer, onChange, observe }: PressureOptions): Pressure {
+  const strained = new Map<Outbound, number>()
+  let pausedSince = 0
+  let review: NodeJS.Timeout | undefined
+
+  const hasSay = (outbound: Outbound, since: number) =>
+    outbound.blockedFor < ALIVE && performance.now() - since < PATIENCE
+  const evaluate = () => {
+    let subscribers = 0
+    for (const [outbound, since] of strained) if (hasSay(outbound, since)) subscribers++
+    if (subscribers > 0 && pausedSince === 0) {
+      pausedSince = performance.now()
+      review = setInterval(evaluate, REVIEW)
+      observe({ type: 'reading.paused', subscribers })
+      onChange(true)
+    } else if (subscribers === 0 && pausedSince !== 0) {
+      const pausedFor = performance.now() - pausedSince
+      pausedSince = 0
+      clearInterval(review)
+      observe({ type: 'reading.resumed', pausedFor })
+      onChange(false)
+    }
+  }
+  return {
+    report(outbound, waiting) {
+      if (waiting > maxBuffer * HIGH) {
+        if (!strained.has(outbound)) strained.set(outbound, performance.now())
+      } else if (waiting > maxBuffer * LOW || !strained.delete(outbound)) return
+      evaluate()
+    },
+    release(outbound) {
+      if (strained.delete(outbound)) evaluate()
+    },
+    close() {
+      strained.clear()
+      clearInterval(review)
+    },
+  }
+}
