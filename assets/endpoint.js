@@ -1,0 +1,36 @@
+// Everything is relative to the page, so that a base path and https need no configuration.
+const listenUrl = name => new URL(`listen/${encodeURIComponent(name)}`, document.baseURI)
+
+// The answers that trying again will not change: the name is bad, not allowed, or there is no such path.
+const final = [400, 401, 403, 404]
+
+export function socketUrl(name) {
+  const url = listenUrl(name)
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
+  return url
+}
+
+export const graphqlUrl = () => new URL('graphql', document.baseURI)
+
+/** What is wrong with a name before the server is even asked; undefined if nothing is. */
+export function badName(name) {
+  if (new TextEncoder().encode(name).length > 63) return 'A channel name in Postgres has at most 63 bytes.'
+  if (name === '.' || name === '..') return 'A URL cannot carry this name: use GraphQL to listen to it.'
+  return undefined
+}
+
+/**
+ * Asks over HTTP why the server would not open a WebSocket for this channel, as a page only sees that it did not.
+ * Resolves with text for people, and whether that is the last word.
+ */
+export async function refusal(name) {
+  try {
+    const response = await fetch(listenUrl(name), { cache: 'no-store' })
+    // 426 Upgrade Required: it would accept a WebSocket now.
+    if (response.status === 426) return { final: false, text: 'The server did not open a WebSocket.' }
+    const text = (await response.text()).trim() || `The server answered ${response.status}.`
+    return { final: final.includes(response.status), text: text.slice(0, 500) }
+  } catch {
+    return { final: false, text: 'The server cannot be reached.' }
+  }
+}
