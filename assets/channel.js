@@ -45,7 +45,7 @@ export function createChannel(name, on) {
       } else if (socket === current) {
         on.gap()
         if (Date.now() - openedAt >= goodAfter) failures = 0
-        const reason = event.reason || reasons[event.code] || 'the connection was lost'
+        const reason = reasons[event.code] || event.reason || 'the connection was lost'
         // 1012 means that the server is there and only its database connection went: come back at once, the first time.
         retry(`Interrupted: ${reason}. Trying again…`, event.code === 1012 && failures === 0)
       }

@@ -1,8 +1,8 @@
 // Everything is relative to the page, so that a base path and https need no configuration.
 const listenUrl = name => new URL(`listen/${encodeURIComponent(name)}`, document.baseURI)
 
-// The answers that trying again will not change: the name is bad, not allowed, or there is no such path.
-const final = [400, 401, 403, 404]
+// The answers that trying again will not change: the channel or this host has a name that is bad or not allowed.
+const final = [400, 401, 403, 404, 421]
 
 export function socketUrl(name) {
   const url = listenUrl(name)
