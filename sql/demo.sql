@@ -1,0 +1,34 @@
+-- The model of "Real-time Database Events with pg_eventserv", as the article has it: a table of people,
+-- and a trigger that notifies the channel `people` of every row that is added or changed.
+
+CREATE TABLE people (
+    pk serial primary key,
+    ts timestamptz DEFAULT now(),
+    name text,
+    age integer,
+    height real
+);
+
+CREATE OR REPLACE FUNCTION data_change() RETURNS trigger AS
+$$
+    DECLARE
+        js jsonb;
+    BEGIN
+        SELECT to_jsonb(NEW.*) INTO js;
+        js := jsonb_set(js, '{dml_action}', to_jsonb(TG_OP));
+        js := jsonb_set(js, '{dml_table}', to_jsonb(TG_TABLE_NAME));
+        PERFORM (
+            SELECT pg_notify('people', js::text)
+        );
+        RETURN NEW;
+    END;
+$$ LANGUAGE 'plpgsql';
+
+CREATE OR REPLACE TRIGGER data_change_trigger
+    BEFORE INSERT OR UPDATE ON people
+    FOR EACH ROW
+        EXECUTE FUNCTION data_change();
+
+-- The server's own login may use it, and owns nothing.
+GRANT SELECT, INSERT, UPDATE, DELETE ON people TO listenql;
+GRANT USAGE, SELECT ON SEQUENCE people_pk_seq TO listenql;

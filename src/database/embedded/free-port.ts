@@ -1,0 +1,29 @@
+import { createServer } from 'node:net'
+
+const LOWEST = 20_000
+const HIGHEST = 32_000
+
+/**
+ * A port of 127.0.0.1 that nobody uses: `preferred` if that is free. Taken from below the range that systems give to
+ * outgoing connections, which would otherwise take it while Postgres is restarted (a client that keeps trying to reach a
+ * closed port of that range can even connect to itself).
+ */
+export async function freePort(preferred?: number): Promise<number> {
+  if (preferred !== undefined && (await canListen(preferred)) !== undefined) return preferred
+  for (let attempt = 0; attempt < 50; attempt += 1) {
+    const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST))
+    if ((await canListen(port)) !== undefined) return port
+  }
+  return (await canListen(0)) ?? 0
+}
+
+function canListen(port: number): Promise<number | undefined> {
+  return new Promise(resolve => {
+    const server = createServer()
+    server.once('error', () => resolve(undefined))
+    server.listen(port, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' ? address?.port : undefined))
+    })
+  })
+}

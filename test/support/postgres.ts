@@ -1,0 +1,132 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import pg from 'pg'
+import { inject } from 'vitest'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/database/embedded/index.js'
+import { identifyProcess, isAlive } from '../../src/database/embedded/process-identity.js'
+import { QUICK_SETTINGS } from './global-setup.js'
+import { waitUntil } from './wait.js'
+
+export type Row = Record<string, unknown>
+
+/** A fresh, empty database (UTF8, locale C) in the shared Postgres. */
+export interface TestDatabase {
+  /** A login of its own without superuser, which owns nothing. */
+  readonly url: string
+  /** The superuser, same database. */
+  readonly adminUrl: string
+  readonly name: string
+  /** Runs SQL as the superuser, on a small pool. */
+  query(sql: string, params?: readonly unknown[]): Promise<Row[]>
+  /** Drops database and login, whoever is still connected. Idempotent. */
+  close(): Promise<void>
+}
+
+export async function createTestDatabase(): Promise<TestDatabase> {
+  const server = inject('postgresAdminUrl')
+  const name = `test_${randomBytes(6).toString('hex')}`
+  const password = randomBytes(12).toString('hex')
+  await once(server, [
+    `create role ${name} login nosuperuser nocreatedb nocreaterole password '${password}'`,
+    `create database ${name} template template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C'`,
+  ])
+  const adminUrl = withDatabase(server, name)
+  const url = new URL(adminUrl)
+  url.username = name
+  url.password = password
+  const pool = new pg.Pool({ connectionString: adminUrl, max: 4, application_name: 'test' })
+  pool.on('error', () => undefined) // tests end connections on purpose
+  let closed: Promise<void> | undefined
+  return {
+    url: url.href,
+    adminUrl,
+    name,
+    async query(sql, params = []) {
+      return (await pool.query<Row>(sql, [...params])).rows
+    },
+    close() {
+      closed ??= pool
+        .end()
+        .then(() =>
+          once(server, [`drop database if exists ${name} with (force)`, `drop role if exists ${name}`]),
+        )
+      return closed
+    },
+  }
+}
+
+/** A Postgres for one test alone, to be stopped, started and killed. Always on the same port. */
+export interface PrivatePostgres {
+  readonly url: string
+  readonly adminUrl: string
+  readonly port: number
+  readonly directory: string
+  /** `fast` disconnects clients, `immediate` is like a crash, `smart` waits for clients to leave. Returns when it is gone. */
+  stop(mode: 'fast' | 'immediate' | 'smart'): Promise<void>
+  start(): Promise<void>
+  /** kill -9 of the main process. */
+  kill(): Promise<void>
+  /** Stops it and deletes its data. Idempotent. */
+  close(): Promise<void>
+}
+
+const SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT', smart: 'SIGTERM' } as const
+
+export async function startPrivatePostgres(
+  options: { settings?: Record<string, string> } = {},
+): Promise<PrivatePostgres> {
+  const directory = await mkdtemp(join(inject('postgresRoot'), 'private-'))
+  const settings = { ...QUICK_SETTINGS, ...options.settings }
+  let running: EmbeddedPostgres = await startEmbeddedPostgres({ directory, settings })
+  const { serverUrl, adminUrl, port, dataDirectory } = running
+
+  async function end(signal: NodeJS.Signals): Promise<void> {
+    const pid = await postmasterPid(dataDirectory)
+    const identity = pid === undefined ? undefined : await identifyProcess(pid)
+    if (!identity) return
+    process.kill(identity.pid, signal)
+    await waitUntil(async () => !(await isAlive(identity)), 'Postgres to end')
+  }
+  let closed: Promise<void> | undefined
+  return {
+    url: serverUrl,
+    adminUrl,
+    port,
+    directory,
+    stop: mode => end(SIGNALS[mode]),
+    async start() {
+      const former = running
+      running = await startEmbeddedPostgres({ directory, settings, port })
+      // Signs off its former use; Postgres stays up, since the new one holds it.
+      await former.close()
+    },
+    kill: () => end('SIGKILL'),
+    close() {
+      closed ??= running.close().then(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
+      return closed
+    },
+  }
+}
+
+/** The first line of `postmaster.pid`; undefined if there is none. */
+export async function postmasterPid(dataDirectory: string): Promise<number | undefined> {
+  const text = await readFile(join(dataDirectory, 'postmaster.pid'), 'utf8').catch(() => undefined)
+  return text === undefined ? undefined : Number(text.split('\n')[0])
+}
+
+function withDatabase(url: string, database: string): string {
+  const changed = new URL(url)
+  changed.pathname = `/${database}`
+  return changed.href
+}
+
+async function once(connectionString: string, statements: readonly string[]): Promise<void> {
+  const client = new pg.Client({ connectionString })
+  await client.connect()
+  try {
+    for (const statement of statements) await client.query(statement)
+  } finally {
+    await client.end()
+  }
+}
