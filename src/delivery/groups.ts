@@ -58,13 +58,13 @@ class Group {
   readonly #options: GroupsOptions
   readonly #onEmpty: () => void
   readonly #stream = new FrameStream()
-  readonly #subscribers = new Set<Subscriber>()
+  readonly #subscribers = new Map<Subscriber, Outbound>()
   readonly #closing = new AbortController()
   readonly #opened: Promise<Stop>
   /** Subscribers, and those who still wait for the source. */
   #references = 0
   readonly #notify = () => {
-    for (const subscriber of this.#subscribers) subscriber.outbound.notify(subscriber)
+    for (const [subscriber, outbound] of this.#subscribers) outbound.notify(subscriber)
   }
 
   constructor(request: Request<unknown>, options: GroupsOptions, onEmpty: () => void) {
@@ -98,8 +98,8 @@ class Group {
       stop()
       throw error
     }
-    subscriber = new Subscriber(id, outbound, this.#stream)
-    this.#subscribers.add(subscriber)
+    subscriber = new Subscriber(id, this.#stream)
+    this.#subscribers.set(subscriber, outbound)
     outbound.add(subscriber)
     return stop
   }

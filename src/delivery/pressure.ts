@@ -1,5 +1,4 @@
 import type { Observe } from '../lib/observation.js'
-import type { Outbound } from './outbound.js'
 
 /** A connection strains when this part of its buffer is full … */
 const HIGH = 1 / 4
@@ -11,6 +10,12 @@ const ALIVE = 250
 const PATIENCE = 2000
 /** How often that is looked at while reading is paused, in ms. */
 const REVIEW = 50
+
+/** A connection that may hold reading back. */
+export interface Reader {
+  /** Time in ms since its socket moved, while something waits; 0 otherwise. */
+  readonly blockedFor: number
+}
 
 export interface PressureOptions {
   readonly maxBuffer: number
@@ -24,21 +29,21 @@ export interface PressureOptions {
  * rather than cut them off. Those that do not read have no say, they are cut off at their limit.
  */
 export interface Pressure {
-  report(outbound: Outbound, waiting: number): void
-  release(outbound: Outbound): void
+  report(reader: Reader, waiting: number): void
+  release(reader: Reader): void
   close(): void
 }
 
 export function createPressure({ maxBuffer, onChange, observe }: PressureOptions): Pressure {
-  const strained = new Map<Outbound, number>()
+  const strained = new Map<Reader, number>()
   let pausedSince = 0
   let review: NodeJS.Timeout | undefined
 
-  const hasSay = (outbound: Outbound, since: number) =>
-    outbound.blockedFor < ALIVE && performance.now() - since < PATIENCE
+  const hasSay = (reader: Reader, since: number) =>
+    reader.blockedFor < ALIVE && performance.now() - since < PATIENCE
   const evaluate = () => {
     let subscribers = 0
-    for (const [outbound, since] of strained) if (hasSay(outbound, since)) subscribers++
+    for (const [reader, since] of strained) if (hasSay(reader, since)) subscribers++
     if (subscribers > 0 && pausedSince === 0) {
       pausedSince = performance.now()
       review = setInterval(evaluate, REVIEW)
@@ -53,14 +58,14 @@ export function createPressure({ maxBuffer, onChange, observe }: PressureOptions
     }
   }
   return {
-    report(outbound, waiting) {
+    report(reader, waiting) {
       if (waiting > maxBuffer * HIGH) {
-        if (!strained.has(outbound)) strained.set(outbound, performance.now())
-      } else if (waiting > maxBuffer * LOW || !strained.delete(outbound)) return
+        if (!strained.has(reader)) strained.set(reader, performance.now())
+      } else if (waiting > maxBuffer * LOW || !strained.delete(reader)) return
       evaluate()
     },
-    release(outbound) {
-      if (strained.delete(outbound)) evaluate()
+    release(reader) {
+      if (strained.delete(reader)) evaluate()
     },
     close() {
       strained.clear()

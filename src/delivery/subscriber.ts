@@ -1,17 +1,14 @@
 import type { Frame, FrameStream } from './frame-stream.js'
-import type { Outbound } from './outbound.js'
 
-/** One subscription of one client: a place in the stream of its group, and the connection that its frames leave by. */
+/** One subscription of one client: a place in the stream of its group. */
 export class Subscriber {
   /** Id of the subscription within its connection; empty where a connection carries one. */
   readonly id: string
-  readonly outbound: Outbound
   readonly #stream: FrameStream
   #at: Frame
 
-  constructor(id: string, outbound: Outbound, stream: FrameStream) {
+  constructor(id: string, stream: FrameStream) {
     this.id = id
-    this.outbound = outbound
     this.#stream = stream
     this.#at = stream.tail
   }

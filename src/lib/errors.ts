@@ -11,7 +11,7 @@ export type ErrorCode =
   | 'PAYLOAD_INVALID'
   | 'PAYLOAD_TOO_LARGE'
   | 'PORT_IN_USE'
-  | 'SERVER_STOPPING'
+  | 'SUBSCRIBER_TOO_SLOW'
 
 /**
  * An error meant to be read by a person: `message` is one line that says what is wrong and where, `hint` what to do about it.

@@ -1,10 +1,15 @@
-/** Waits, in short steps, for something that sends no event. Throws after `ms` milliseconds. */
-export async function waitUntil(
-  condition: () => boolean | Promise<boolean>,
+/**
+ * Waits, in short steps, for something that sends no event, such as a state inside Postgres. Throws after `ms` milliseconds.
+ * @returns what `check` gave at last
+ */
+export async function waitUntil<T>(
+  check: () => T | Promise<T>,
   what = 'a condition',
   ms = 20_000,
-): Promise<void> {
-  for (const deadline = Date.now() + ms; !(await condition()); ) {
+): Promise<NonNullable<T>> {
+  for (const deadline = Date.now() + ms; ; ) {
+    const value = await check()
+    if (value) return value as NonNullable<T>
     if (Date.now() > deadline) throw new Error(`waited ${ms} ms for ${what}`)
     await new Promise(resolve => setTimeout(resolve, 10))
   }

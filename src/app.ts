@@ -1,0 +1,210 @@
+import { readFileSync } from 'node:fs'
+import type { Server } from 'node:http'
+import type pg from 'pg'
+import { buildSchema } from '../schema/index.js'
+import { createChannelRules } from './auth/channel-rules.js'
+import { databaseOf, resolveSettings, type Settings } from './config/index.js'
+import { connectionOptions, describeConnection } from './database/conninfo.js'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './database/embedded/index.js'
+import { createPool } from './database/pool.js'
+import { createGroups } from './delivery/groups.js'
+import { createPressure } from './delivery/pressure.js'
+import { createTurn } from './delivery/turn.js'
+import { createChannels } from './events/channels.js'
+import { ListenqlError, messageOf } from './lib/errors.js'
+import type { Observe } from './lib/observation.js'
+import { createHealth } from './telemetry/health.js'
+import { createLogObserver } from './telemetry/log-observations.js'
+import { createLogger, type Logger } from './telemetry/logger.js'
+import { bind, isLoopback } from './transport/addresses.js'
+import { createConnections } from './transport/connections.js'
+import { createEngine } from './transport/engine.js'
+import { createClientErrors } from './transport/errors.js'
+import { createGraphiql } from './transport/graphiql.js'
+import { createGraphqlHttp } from './transport/graphql-http.js'
+import { createGraphqlWs } from './transport/graphql-ws.js'
+import { createListen } from './transport/listen.js'
+import { createOrigins } from './transport/origins.js'
+import { createPage } from './transport/page.js'
+import { createRouter } from './transport/router.js'
+import { createStreamResponses } from './transport/stream-response.js'
+import { createGraphqlYoga } from './transport/yoga.js'
+
+/** Every option of docs/configuration.md under its camelCase name (durations in ms, sizes in bytes), and what only code can give. */
+export interface ServerOptions extends Partial<Settings> {
+  /** Takes every observation of the core, beside the log. */
+  readonly observe?: Observe
+  /** Takes the log instead of stderr. */
+  readonly logger?: Logger
+}
+
+/** A server that accepts clients. Whether the database is there is another matter: see `/readyz`. */
+export interface ListenqlServer {
+  /** Where it is reached, without a trailing slash, such as `http://localhost:7700`. */
+  readonly url: string
+  readonly port: number
+  /** Set if HTTPS is served. */
+  readonly httpsUrl: string | undefined
+  /** The database in words, without password. */
+  readonly database: string
+  /** Set if the server runs its own Postgres. */
+  readonly embedded: EmbeddedPostgres | undefined
+  /** Ends streams as their protocols say goodbye, then closes the database and, if it is its own, stops Postgres. Idempotent. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts the whole server: database, schema, transports.
+ * @throws ListenqlError BAD_CONFIGURATION, PORT_IN_USE, EMBEDDED_POSTGRES_FAILED
+ */
+export async function createServer(options: ServerOptions = {}): Promise<ListenqlServer> {
+  const { observe: observer, logger: givenLogger, ...partial } = options
+  const settings = resolveSettings(partial)
+  const logger = givenLogger ?? createLogger({ level: settings.logLevel, format: settings.logFormat })
+  const logObserver = createLogObserver(logger)
+  const observe: Observe = observation => {
+    logObserver(observation)
+    observer?.(observation)
+  }
+  const database = await openDatabase(settings, logger)
+  const { basePath } = settings
+  const prefix = basePath === '/' ? '' : basePath
+
+  const turn = createTurn(error =>
+    observe({ type: 'fault', id: 'delivery', message: 'delivery failed', error }),
+  )
+  const channels = createChannels({ ...settings, config: database.config, observe })
+  const pool = createPool(database.config, settings.connectTimeout)
+  const pressure = createPressure({
+    maxBuffer: settings.maxBuffer,
+    onChange: paused => (paused ? channels.pause() : channels.resume()),
+    observe,
+  })
+  const groups = createGroups({ maxEvent: settings.maxEvent, turn, observe })
+  const connections = createConnections({
+    groups,
+    outbound: { maxBuffer: settings.maxBuffer, stallTimeout: settings.stallTimeout, turn, pressure },
+    observe,
+  })
+  const rules = createChannelRules(settings.channels, publishable(settings, database.embedded))
+  const context = {
+    rules,
+    channelSource: channels.source,
+    notify: pool.notify,
+    opensSources: true,
+  }
+  const toClientError = createClientErrors(observe)
+  const yoga = createGraphqlYoga({
+    schema: buildSchema(),
+    contextValue: context,
+    toClientError,
+    endpoint: `${prefix}/graphql`,
+  })
+  const engine = createEngine({ getEnveloped: yoga.getEnveloped, contextValue: context, toClientError })
+  let stopping = false
+  const router = createRouter({
+    basePath: prefix,
+    origins: createOrigins({
+      allowed: settings.corsOrigins,
+      loopback: isLoopback(settings.host),
+      hostNames: URL.canParse(settings.urlBase ?? '') ? [new URL(settings.urlBase as string).hostname] : [],
+    }),
+    page: createPage({ basePath: prefix }),
+    graphqlHttp: createGraphqlHttp({
+      engine,
+      yoga,
+      streams: createStreamResponses({ connections, toClientError, keepAlive: settings.keepAlive }),
+      graphiql: settings.graphiql ? createGraphiql({ basePath: prefix }) : undefined,
+      maxMessage: settings.maxMessage,
+    }),
+    acceptGraphqlWs: createGraphqlWs({
+      engine,
+      connections,
+      toClientError,
+      keepAlive: settings.keepAlive,
+      observe,
+    }),
+    listen: createListen({ ...settings, rules, channelSource: channels.source, connections }),
+    health: createHealth({ isListening: () => channels.ready, isStopping: () => stopping }),
+    maxMessage: settings.maxMessage,
+    observe,
+  })
+
+  const servers: Server[] = []
+  const prepare = (server: Server) => void server.on('upgrade', router.onUpgrade)
+  let closed: Promise<void> | undefined
+  async function close(): Promise<void> {
+    stopping = true
+    const httpClosed = servers.map(server => new Promise(resolve => server.close(resolve)))
+    connections.endAll()
+    for (const server of servers) server.closeIdleConnections()
+    // Goodbyes are on their way; whoever does not take them within a part of the deadline is dropped.
+    const timer = setTimeout(() => {
+      for (const server of servers) server.closeAllConnections()
+    }, settings.shutdownTimeout / 4)
+    await Promise.all(httpClosed)
+    clearTimeout(timer)
+    pressure.close()
+    await channels.close()
+    await pool.close()
+    await database.embedded?.close()
+  }
+
+  try {
+    const { host } = settings
+    const http = await bind({ host, port: settings.port }, prepare, router.onRequest)
+    servers.push(...http.servers)
+    let httpsPort: number | undefined
+    if (settings.tlsCert && settings.tlsKey) {
+      const tls = { cert: readPem(settings.tlsCert), key: readPem(settings.tlsKey) }
+      const https = await bind({ host, port: settings.httpsPort, tls }, prepare, router.onRequest)
+      servers.push(...https.servers)
+      httpsPort = https.port
+    }
+    channels.start()
+    const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
+    return {
+      url: settings.urlBase ?? `http://${name}:${http.port}${prefix}`,
+      port: http.port,
+      httpsUrl: httpsPort === undefined ? undefined : `https://${name}:${httpsPort}${prefix}`,
+      database: describeConnection(database.config),
+      embedded: database.embedded,
+      close: () => {
+        closed ??= close()
+        return closed
+      },
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function openDatabase(
+  settings: Settings,
+  logger: Logger,
+): Promise<{ config: pg.ClientConfig; embedded: EmbeddedPostgres | undefined }> {
+  const database = databaseOf(settings)
+  if (database.kind === 'url') return { config: connectionOptions(database.url), embedded: undefined }
+  if (database.kind === 'environment') return { config: connectionOptions(undefined), embedded: undefined }
+  const embedded = await startEmbeddedPostgres({
+    ...(database.directory === undefined ? {} : { directory: database.directory }),
+    onProgress: message => logger.info(message),
+  })
+  return { config: connectionOptions(embedded.serverUrl), embedded }
+}
+
+/** The demo's database is there to be played with; on any other, publishing is opened by whoever runs the server. */
+function publishable(settings: Settings, embedded: EmbeddedPostgres | undefined): readonly string[] {
+  return settings.publish.length === 0 && embedded ? ['*'] : settings.publish
+}
+
+function readPem(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    throw new ListenqlError('BAD_CONFIGURATION', `cannot read the TLS file ${file}: ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
+}

@@ -1,0 +1,51 @@
+import { randomUUID } from 'node:crypto'
+import {
+  type ExecutionResult,
+  type FormattedExecutionResult,
+  GraphQLError,
+  type GraphQLFormattedError,
+} from 'graphql'
+import { ListenqlError } from '../lib/errors.js'
+import type { Observe } from '../lib/observation.js'
+
+/** Turns what was thrown into what a client may know. */
+export type ClientErrors = (error: unknown) => GraphQLError
+
+/**
+ * Errors that are meant for people pass with their code; anything else is a fault of ours: the client gets an id, the log
+ * gets the same id with the rest.
+ */
+export function createClientErrors(observe: Observe): ClientErrors {
+  return function toClientError(error) {
+    const original = error instanceof GraphQLError ? error.originalError : error
+    if (error instanceof GraphQLError && !original) return error
+    if (original instanceof GraphQLError) return original
+    const place =
+      error instanceof GraphQLError ? { nodes: error.nodes ?? null, path: error.path ?? null } : {}
+    if (original instanceof ListenqlError) {
+      const { code, hint } = original
+      return new GraphQLError(original.message, {
+        ...place,
+        extensions: hint === undefined ? { code } : { code, hint },
+      })
+    }
+    const id = randomUUID()
+    observe({ type: 'fault', id, message: 'an operation failed unexpectedly', error: original })
+    return new GraphQLError('Unexpected error. The log of the server has the reason under this id.', {
+      ...place,
+      extensions: { code: 'INTERNAL_SERVER_ERROR', id },
+    })
+  }
+}
+
+/** As sent: `http` and `unexpected` are Yoga's notes to itself. */
+export function formatError(error: GraphQLError): GraphQLFormattedError {
+  const { extensions, ...rest } = error.toJSON()
+  const { http: _http, unexpected: _unexpected, ...kept } = extensions ?? {}
+  return Object.keys(kept).length > 0 ? { ...rest, extensions: kept } : rest
+}
+
+export function formatResult(result: ExecutionResult): FormattedExecutionResult {
+  const { errors, ...rest } = result
+  return errors ? { errors: errors.map(formatError), ...rest } : rest
+}

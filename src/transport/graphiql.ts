@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+
+const compress = promisify(gzip)
+
+const DEFAULT_QUERY = `# Press the play button, then make an event:
+#   npx listenql sql "INSERT INTO people (name, age, height) VALUES ('Paul', 51, 1.9)"
+subscription {
+  channel(name: "people") {
+    payload
+    json
+    gap
+    at
+  }
+}
+`
+
+/** Everything is in the one document: scripts, styles, fonts as data: and workers as blob: URLs. */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'unsafe-inline' blob:",
+  'worker-src blob:',
+  "style-src 'unsafe-inline'",
+  "img-src 'self' data:",
+  'font-src data:',
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+interface Rendered {
+  readonly html: Buffer
+  readonly zipped: Buffer
+  readonly etag: string
+}
+
+/** GraphiQL, from our own disk: no request leaves the machine. `?transport=ws` has it subscribe over WebSocket instead of SSE. */
+export interface Graphiql {
+  serve(request: IncomingMessage, response: ServerResponse): Promise<void>
+}
+
+export function createGraphiql({ basePath }: { readonly basePath: string }): Graphiql {
+  const pages = new Map<string, Promise<Rendered>>()
+
+  // Nine megabytes: rendered, hashed and compressed when first asked for, then kept.
+  async function render(protocol: 'SSE' | 'WS'): Promise<Rendered> {
+    const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
+    const html = Buffer.from(
+      renderGraphiQL({
+        title: 'listenql',
+        favicon: `${basePath}/assets/favicon.svg`,
+        subscriptionsProtocol: protocol,
+        defaultQuery: DEFAULT_QUERY,
+      }),
+    )
+    return {
+      html,
+      zipped: await compress(html, { level: 6 }),
+      etag: `"${createHash('sha256').update(html).digest('base64url')}"`,
+    }
+  }
+
+  return {
+    async serve(request, response) {
+      const protocol =
+        new URL(request.url ?? '/', 'http://localhost').searchParams.get('transport') === 'ws' ? 'WS' : 'SSE'
+      let page = pages.get(protocol)
+      if (!page) {
+        page = render(protocol)
+        pages.set(protocol, page)
+      }
+      const { html, zipped, etag } = await page
+      const headers = {
+        'content-type': 'text/html; charset=utf-8',
+        'content-security-policy': POLICY,
+        'x-content-type-options': 'nosniff',
+        'referrer-policy': 'no-referrer',
+        'cache-control': 'no-cache',
+        vary: 'accept, accept-encoding',
+        etag,
+      }
+      if (request.headers['if-none-match'] === etag) {
+        response.writeHead(304, headers).end()
+      } else if (/\bgzip\b/.test(request.headers['accept-encoding'] ?? '')) {
+        response.writeHead(200, { ...headers, 'content-encoding': 'gzip' }).end(zipped)
+      } else {
+        response.writeHead(200, headers).end(html)
+      }
+    },
+  }
+}

@@ -1,0 +1,97 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { WebSocket } from 'ws'
+import type { ChannelRules } from '../auth/channel-rules.js'
+import type { Request } from '../delivery/groups.js'
+import type { ChannelEvent } from '../events/channel-event.js'
+import type { EventSource } from '../events/source.js'
+import type { Connections } from './connections.js'
+import { keepWebSocketAlive } from './keep-alive.js'
+import { CUT_REASONS, closeWebSocket, WebSocketSink } from './websocket-sink.js'
+
+export interface ListenOptions {
+  readonly rules: ChannelRules
+  /** @throws ListenqlError CHANNEL_NAME_INVALID */
+  readonly channelSource: (name: string) => EventSource<ChannelEvent>
+  readonly connections: Connections
+  readonly keepAlive: number
+  /** Largest payload in bytes that is sent. */
+  readonly maxEvent: number
+}
+
+/** The raw WebSocket of pg_eventserv: `/listen/{channel}`, each message the payload of one notification and nothing else. */
+export interface Listen {
+  /** @throws ListenqlError CHANNEL_NOT_ALLOWED, CHANNEL_NAME_INVALID */
+  check(channel: string): void
+  /**
+   * Listens, then has the handshake completed by `upgrade`: a client that sees the socket open misses nothing from then on.
+   */
+  accept(
+    channel: string,
+    request: IncomingMessage,
+    socket: Duplex,
+    upgrade: () => Promise<WebSocket>,
+  ): Promise<void>
+}
+
+export function createListen(options: ListenOptions): Listen {
+  const { rules, channelSource, connections, keepAlive, maxEvent } = options
+  return {
+    check(channel) {
+      rules.assertListen(channel)
+      channelSource(channel)
+    },
+    async accept(channel, request, socket, upgrade) {
+      const left = new AbortController()
+      socket.once('close', () => left.abort())
+      const source = channelSource(channel)
+
+      // The protocol has no room for a gap or an error between payloads, so those end the connection: the client comes back.
+      let end: ((code: number, reason: string) => void) | undefined
+      const stopWatching = await source.open(event => {
+        if (event.gap) end?.(1012, 'Notifications may have been missed: the database connection was lost')
+        else if (Buffer.byteLength(event.payload ?? '') > maxEvent) end?.(1009, 'EVENT_TOO_LARGE')
+      }, left.signal)
+
+      try {
+        const webSocket = await upgrade()
+        const sink = new WebSocketSink({
+          webSocket,
+          socket,
+          encode: (_subscriber, frame) => frame.text,
+          onCut: reason => closeWebSocket(webSocket, 1013, CUT_REASONS[reason]),
+        })
+        const connection = connections.open({
+          transport: 'listen',
+          request,
+          sink,
+          end: () => closeWebSocket(webSocket, 1001, 'The server is stopping'),
+          destroy: () => webSocket.terminate(),
+        })
+        sink.outbound = connection.outbound
+        end = (code, reason) => {
+          connection.outbound.flush()
+          connection.close()
+          closeWebSocket(webSocket, code, reason)
+        }
+        left.signal.addEventListener('abort', () => connection.close(), { once: true })
+        keepWebSocketAlive(webSocket, keepAlive)
+        await connection.subscribe(payloads(source) as Request<unknown>, '', left.signal)
+      } catch (error) {
+        stopWatching()
+        throw error
+      }
+      left.signal.addEventListener('abort', stopWatching, { once: true })
+      if (left.signal.aborted) stopWatching()
+    },
+  }
+}
+
+function payloads(source: EventSource<ChannelEvent>): Request<ChannelEvent> {
+  return {
+    key: `listen ${source.topic.name}`,
+    source,
+    render: event => event.payload ?? '',
+    renderTooLarge: () => '',
+  }
+}

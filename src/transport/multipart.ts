@@ -1,0 +1,23 @@
+import type { StreamFormat } from './response-sink.js'
+
+/**
+ * The multipart protocol of Apollo Client's HttpLink
+ * (https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol). A delimiter is written
+ * right after each part: a client hands a part on only when it has seen where it ends.
+ */
+export const multipart: StreamFormat = {
+  name: 'multipart',
+  headers: {
+    'content-type': 'multipart/mixed;boundary="graphql";subscriptionSpec=1.0',
+    'cache-control': 'no-cache, no-transform',
+    'x-accel-buffering': 'no',
+  },
+  opening: '--graphql',
+  next: json => part(`{"payload":${json}}`),
+  keepAlive: part('{}'),
+  completion: '--\r\n',
+}
+
+function part(json: string): string {
+  return `\r\ncontent-type: application/json\r\n\r\n${json}\r\n--graphql`
+}

@@ -1,0 +1,47 @@
+import { type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { GraphQLError } from 'graphql'
+import { formatError } from './errors.js'
+
+export function replyText(
+  response: ServerResponse,
+  status: number,
+  text: string,
+  headers: Record<string, string> = {},
+): void {
+  response.writeHead(status, {
+    'content-type': 'text/plain; charset=utf-8',
+    'x-content-type-options': 'nosniff',
+    ...headers,
+  })
+  response.end(text)
+}
+
+export function replyJson(
+  response: ServerResponse,
+  status: number,
+  value: unknown,
+  headers: Record<string, string> = {},
+): void {
+  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', ...headers })
+  response.end(JSON.stringify(value))
+}
+
+export function replyErrors(
+  response: ServerResponse,
+  status: number,
+  errors: readonly GraphQLError[],
+  headers?: Record<string, string>,
+): void {
+  replyJson(response, status, { errors: errors.map(formatError) }, headers)
+}
+
+/** Refuses an upgrade: the socket is bare, no response object stands before it. */
+export function refuseUpgrade(socket: Duplex, status: number, text: string): void {
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
+      'connection: close\r\n' +
+      'content-type: text/plain; charset=utf-8\r\n' +
+      `content-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+  )
+}

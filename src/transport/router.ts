@@ -1,0 +1,185 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { handleProtocols } from 'graphql-ws'
+import { type WebSocket, WebSocketServer } from 'ws'
+import { ListenqlError, messageOf } from '../lib/errors.js'
+import type { Observe } from '../lib/observation.js'
+import { allowOrigin, answerPreflight } from './cors.js'
+import type { GraphqlHttp } from './graphql-http.js'
+import type { AcceptGraphqlWs } from './graphql-ws.js'
+import type { Listen } from './listen.js'
+import type { Origins } from './origins.js'
+import type { Page } from './page.js'
+import { refuseUpgrade, replyText } from './reply.js'
+
+export interface RouterOptions {
+  /** Path that all routes are under: empty, or with a leading and no trailing slash. */
+  readonly basePath: string
+  readonly origins: Origins
+  readonly page: Page
+  readonly graphqlHttp: GraphqlHttp
+  readonly acceptGraphqlWs: AcceptGraphqlWs
+  readonly listen: Listen
+  readonly health: (path: string) => { status: number; body: unknown } | undefined
+  /** Largest WebSocket message taken from a client, in bytes. */
+  readonly maxMessage: number
+  readonly observe: Observe
+}
+
+export interface Router {
+  onRequest(request: IncomingMessage, response: ServerResponse): void
+  onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
+}
+
+/** A request that is turned away: the status of HTTP, and what to tell. */
+interface Refusal {
+  readonly status: number
+  readonly message: string
+}
+
+const LISTEN = '/listen/'
+
+export function createRouter(options: RouterOptions): Router {
+  const { basePath, origins, page, graphqlHttp, acceptGraphqlWs, listen, health, maxMessage, observe } =
+    options
+  const shared = {
+    noServer: true,
+    clientTracking: false,
+    maxPayload: maxMessage,
+    perMessageDeflate: false,
+  } as const
+  const graphqlServer = new WebSocketServer({ ...shared, handleProtocols })
+  const listenServer = new WebSocketServer(shared)
+
+  function check(request: IncomingMessage): Refusal | undefined {
+    if (!origins.isHostAllowed(request)) {
+      return {
+        status: 421,
+        message: `this server does not answer to the name '${request.headers.host}'; see --host and --url-base\n`,
+      }
+    }
+    if (!origins.isOriginAllowed(request)) {
+      return {
+        status: 403,
+        message: `pages of '${request.headers.origin}' may not use this server; see --cors-origins\n`,
+      }
+    }
+    return undefined
+  }
+
+  /** The path under the base path; undefined if it is not under it. */
+  function pathOf(url: URL): string | undefined {
+    if (!url.pathname.startsWith(basePath)) return undefined
+    const path = url.pathname.slice(basePath.length)
+    return path === '' ? '/' : path.startsWith('/') ? path : undefined
+  }
+
+  /** The channel that a path names; undefined if it names none. Faults in its percent-encoding are a refusal. */
+  function channelOf(path: string): string | Refusal | undefined {
+    if (!path.startsWith(LISTEN)) return undefined
+    try {
+      const channel = decodeURIComponent(path.slice(LISTEN.length))
+      listen.check(channel)
+      return channel
+    } catch (error) {
+      if (error instanceof ListenqlError) {
+        return { status: error.code === 'CHANNEL_NOT_ALLOWED' ? 403 : 400, message: error.message }
+      }
+      return { status: 400, message: `the channel name in ${path} is not well encoded` }
+    }
+  }
+
+  function noteRefusal(transport: string, request: IncomingMessage, { status, message }: Refusal): void {
+    observe({
+      type: 'request.refused',
+      transport,
+      remote: request.socket.remoteAddress ?? '',
+      status,
+      message: message.trim(),
+    })
+  }
+
+  async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const refusal = check(request)
+    if (refusal) {
+      noteRefusal('http', request, refusal)
+      return replyText(response, refusal.status, refusal.message)
+    }
+    const url = urlOf(request)
+    const path = url && pathOf(url)
+    if (!url || path === undefined) return replyText(response, 404, notFound(basePath))
+    const state = health(path)
+    if (state)
+      return void response.writeHead(state.status, HEALTH_HEADERS).end(`${JSON.stringify(state.body)}\n`)
+    allowOrigin(request, response)
+    if (request.method === 'OPTIONS') return answerPreflight(request, response)
+    if (path === '/graphql') return graphqlHttp.handle(request, response, url)
+    const channel = channelOf(path)
+    if (typeof channel === 'object') return replyText(response, channel.status, channel.message)
+    if (channel !== undefined) {
+      return replyText(response, 426, 'this is a WebSocket: connect with ws://\n', {
+        upgrade: 'websocket',
+        connection: 'upgrade',
+      })
+    }
+    if (page.handle(request, response, path)) return
+    replyText(response, 404, notFound(basePath))
+  }
+
+  async function routeUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const url = urlOf(request)
+    const path = url && pathOf(url)
+    const channel = path === undefined ? undefined : channelOf(path)
+    const refusal =
+      check(request) ??
+      (typeof channel === 'object' ? channel : undefined) ??
+      (path !== '/graphql' && channel === undefined
+        ? { status: 404, message: notFound(basePath) }
+        : undefined)
+    if (refusal) {
+      noteRefusal('websocket', request, refusal)
+      return refuseUpgrade(socket, refusal.status, refusal.message)
+    }
+    const upgrade = (server: WebSocketServer) =>
+      new Promise<WebSocket>(resolve => {
+        server.handleUpgrade(request, socket, head, webSocket => {
+          // Too large a message, bad UTF-8: ws closes with the right code, but an unheard `error` would end the process.
+          webSocket.on('error', () => undefined)
+          resolve(webSocket)
+        })
+      })
+    if (typeof channel === 'string')
+      await listen.accept(channel, request, socket, () => upgrade(listenServer))
+    else acceptGraphqlWs(await upgrade(graphqlServer), request, socket)
+  }
+
+  return {
+    onRequest(request, response) {
+      route(request, response).catch((error: unknown) => {
+        if (request.socket.destroyed) return
+        observe({ type: 'fault', id: 'http', message: `a request failed: ${messageOf(error)}`, error })
+        if (response.headersSent) response.destroy()
+        else replyText(response, 500, 'Internal server error\n')
+      })
+    },
+    onUpgrade(request, socket, head) {
+      socket.on('error', () => socket.destroy()) // a client that resets its connection is no fault of ours
+      routeUpgrade(request, socket, head).catch((error: unknown) => {
+        if (socket.destroyed) return
+        observe({ type: 'fault', id: 'websocket', message: `an upgrade failed: ${messageOf(error)}`, error })
+        socket.destroy()
+      })
+    },
+  }
+}
+
+const HEALTH_HEADERS = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' }
+
+function urlOf(request: IncomingMessage): URL | undefined {
+  const url = `http://${request.headers.host ?? 'localhost'}${request.url}`
+  return request.url?.startsWith('/') && URL.canParse(url) ? new URL(url) : undefined
+}
+
+function notFound(basePath: string): string {
+  return `nothing is here; there is ${basePath}/ (page), ${basePath}/graphql, ${basePath}/listen/{channel}, ${basePath}/healthz, ${basePath}/readyz\n`
+}

@@ -1,0 +1,19 @@
+import type { StreamFormat } from './response-sink.js'
+
+/**
+ * Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html) in the "distinct connections mode" of
+ * GraphQL over SSE (https://github.com/graphql/graphql-over-http/blob/main/rfcs/GraphQLOverSSE.md). JSON has no line breaks,
+ * so that one `data:` line holds it.
+ */
+export const sse: StreamFormat = {
+  name: 'sse',
+  headers: {
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-cache, no-transform',
+    'x-accel-buffering': 'no', // nginx would hold events back
+  },
+  opening: ':\n\n',
+  next: json => `event: next\ndata: ${json}\n\n`,
+  keepAlive: ':\n\n',
+  completion: 'event: complete\ndata:\n\n', // without a data line a browser would drop the event
+}

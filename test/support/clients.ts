@@ -1,0 +1,177 @@
+import { request as httpRequest } from 'node:http'
+import { type Client, createClient as createWsClient, type ExecutionResult } from 'graphql-ws'
+import { WebSocket } from 'ws'
+import { Inbox } from './inbox.js'
+
+/** What a subscription shows to a test, whatever the transport. */
+export interface TestSubscription {
+  readonly results: Inbox<Record<string, unknown>>
+  /** Resolves with how the stream ended: `complete`, a close code, or `dropped`. */
+  readonly ended: Promise<string>
+  close(): void | Promise<void>
+}
+
+/** Subscribes, and resolves once the server has accepted. Rejects with status and text where it refuses. */
+export type Subscribe = (
+  url: string,
+  query: string,
+  variables?: Record<string, unknown>,
+) => Promise<TestSubscription>
+
+function deferred<T>() {
+  let resolve = (_value: T) => {}
+  const promise = new Promise<T>(done => {
+    resolve = done
+  })
+  return { promise, resolve }
+}
+
+/** graphql-ws's own client; acceptance is the ping that names the subscription. */
+export const overGraphqlWs: Subscribe = async (url, query, variables = {}) => {
+  const results = new Inbox<Record<string, unknown>>()
+  const ended = deferred<string>()
+  const accepted = deferred<void>()
+  const client: Client = createWsClient({
+    url: `${url.replace('http', 'ws')}/graphql`,
+    webSocketImpl: WebSocket,
+    retryAttempts: 0,
+    on: {
+      ping: (received, payload) => {
+        if (received && payload?.cursors) accepted.resolve()
+      },
+      closed: event => ended.resolve(String((event as { code?: number }).code)),
+    },
+  })
+  client.subscribe(
+    { query, variables },
+    {
+      next: value => {
+        results.push(value as ExecutionResult as Record<string, unknown>)
+        accepted.resolve() // a refusal comes as a result
+      },
+      error: error => {
+        if (Array.isArray(error)) results.push({ errors: error.map(e => e.toJSON?.() ?? e) })
+        accepted.resolve()
+      },
+      complete: () => ended.resolve('complete'),
+    },
+  )
+  await accepted.promise
+  return { results, ended: ended.promise, close: () => void client.dispose() }
+}
+
+/** A bare HTTP client that understands SSE; acceptance is the response's headers. */
+export function overSse(method: 'GET' | 'POST'): Subscribe {
+  return (url, query, variables = {}) =>
+    stream(url, method, 'text/event-stream', query, variables, (text, results, end) => {
+      let rest = text
+      for (let at = rest.indexOf('\n\n'); at >= 0; at = rest.indexOf('\n\n')) {
+        const block = rest.slice(0, at).split('\n')
+        rest = rest.slice(at + 2)
+        const event = block.find(line => line.startsWith('event: '))?.slice(7)
+        const data = block
+          .find(line => line.startsWith('data:'))
+          ?.slice(5)
+          .trim()
+        if (event === 'next') results.push(JSON.parse(data ?? ''))
+        if (event === 'complete') end('complete')
+      }
+      return rest
+    })
+}
+
+/** A bare HTTP client that understands Apollo's multipart protocol. */
+export const overMultipart: Subscribe = (url, query, variables = {}) =>
+  stream(
+    url,
+    'POST',
+    'multipart/mixed;subscriptionSpec=1.0, application/json',
+    query,
+    variables,
+    (text, results, end) => {
+      let rest = text
+      for (let at = rest.indexOf('--graphql'); at >= 0; at = rest.indexOf('--graphql')) {
+        const json = rest.slice(0, at).split('\r\n\r\n')[1]
+        rest = rest.slice(at + 9)
+        const message = json === undefined ? {} : JSON.parse(json)
+        if (message.payload) results.push(message.payload)
+        if (rest.startsWith('--')) end('complete')
+      }
+      return rest
+    },
+  )
+
+function stream(
+  url: string,
+  method: 'GET' | 'POST',
+  accept: string,
+  query: string,
+  variables: Record<string, unknown>,
+  parse: (text: string, results: Inbox<Record<string, unknown>>, end: (how: string) => void) => string,
+): Promise<TestSubscription> {
+  const results = new Inbox<Record<string, unknown>>()
+  const ended = deferred<string>()
+  const search = new URLSearchParams({ query, variables: JSON.stringify(variables) })
+  const target = method === 'GET' ? `${url}/graphql?${search}` : `${url}/graphql`
+  return new Promise((resolve, reject) => {
+    const request = httpRequest(
+      target,
+      { method, headers: { accept, 'content-type': 'application/json' }, agent: false },
+      response => {
+        let rest = ''
+        response.setEncoding('utf8')
+        if (response.statusCode !== 200) {
+          response.on('data', chunk => {
+            rest += chunk
+          })
+          response.on('end', () => reject(new Error(`${response.statusCode} ${rest}`)))
+          return
+        }
+        response.on('data', chunk => {
+          rest = parse(rest + chunk, results, ended.resolve)
+        })
+        response.on('error', () => ended.resolve('dropped'))
+        response.on('close', () => ended.resolve('dropped'))
+        resolve({ results, ended: ended.promise, close: () => void request.destroy() })
+      },
+    )
+    request.on('error', error => {
+      ended.resolve('dropped')
+      reject(error)
+    })
+    request.end(method === 'POST' ? JSON.stringify({ query, variables }) : undefined)
+  })
+}
+
+/** `/listen/{channel}`: payloads come as results `{ payload }`. */
+export async function overListen(url: string, channel: string): Promise<TestSubscription> {
+  const results = new Inbox<Record<string, unknown>>()
+  const webSocket = new WebSocket(`${url.replace('http', 'ws')}/listen/${encodeURIComponent(channel)}`)
+  const ended = deferred<string>()
+  webSocket.on('message', data => results.push({ payload: String(data) }))
+  webSocket.on('close', code => ended.resolve(String(code)))
+  await new Promise<void>((resolve, reject) => {
+    webSocket.once('open', resolve)
+    webSocket.once('error', reject)
+  })
+  return { results, ended: ended.promise, close: () => webSocket.close() }
+}
+
+const CHANNEL = 'subscription ($name: String!) { channel(name: $name) { channel payload gap } }'
+
+/** Every transport as a way to listen to a channel; results are normalised to `{ payload, gap? }`. */
+export const TRANSPORTS: Readonly<
+  Record<string, (url: string, channel: string) => Promise<TestSubscription>>
+> = {
+  'graphql-ws': (url, name) => overGraphqlWs(url, CHANNEL, { name }),
+  'SSE GET': (url, name) => overSse('GET')(url, CHANNEL, { name }),
+  'SSE POST': (url, name) => overSse('POST')(url, CHANNEL, { name }),
+  multipart: (url, name) => overMultipart(url, CHANNEL, { name }),
+  '/listen': overListen,
+}
+
+/** The payload of a result, however the transport wraps it. */
+export function payloadOf(result: Record<string, unknown>): unknown {
+  if ('data' in result) return (result.data as { channel: { payload: unknown } } | null)?.channel.payload
+  return result.payload
+}

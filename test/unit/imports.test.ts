@@ -1,0 +1,80 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { expect, it } from 'vitest'
+
+const root = resolve(import.meta.dirname, '../..')
+
+/** From the top down: a file may import from its own layer's folder and from the layers below, never from above. */
+const LAYERS: readonly (readonly string[])[] = [
+  ['src/cli.ts', 'src/commands', 'src/index.ts'],
+  ['src/app.ts'],
+  ['src/transport', 'schema', 'src/telemetry'],
+  ['src/delivery'],
+  ['src/events', 'src/auth'],
+  ['src/filters'],
+  ['src/database'],
+  ['src/lib'],
+]
+/** Beside the layers: only the command line and the composition root may know it. */
+const CONFIG = 'src/config'
+
+function sources(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter(file => file.endsWith('.ts') && !file.endsWith('.d.ts'))
+    .map(file => join(folder, file))
+}
+
+const files = [...sources('src'), ...sources('schema')]
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(root, file), 'utf8')
+  return [...text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map(([, path]) =>
+    relative(root, resolve(root, dirname(file), path as string)).replace(/\.js$/, '.ts'),
+  )
+}
+
+function layerOf(file: string): number {
+  return LAYERS.findIndex(layer => layer.some(part => file === part || file.startsWith(`${part}/`)))
+}
+
+it('finds the sources', () => {
+  expect(files.length).toBeGreaterThan(40)
+  expect(importsOf('src/app.ts')).toContain('src/lib/errors.ts')
+})
+
+it('has a layer for every file', () => {
+  expect(files.filter(file => layerOf(file) < 0 && !file.startsWith(CONFIG))).toEqual([])
+})
+
+it('imports downwards only', () => {
+  const upwards = files
+    .filter(file => layerOf(file) >= 0)
+    .flatMap(file => importsOf(file).map(target => [file, target] as const))
+    .filter(([file, target]) => layerOf(target) >= 0 && layerOf(target) < layerOf(file))
+  expect(upwards).toEqual([])
+})
+
+it('keeps config to the command line and the composition root', () => {
+  const users = files
+    .filter(file => importsOf(file).some(target => target.startsWith(CONFIG)))
+    .filter(file => !file.startsWith(CONFIG) && layerOf(file) > 1)
+  expect(users).toEqual([])
+  const config = files.filter(file => file.startsWith(CONFIG)).flatMap(importsOf)
+  expect(config.filter(target => !target.startsWith(CONFIG) && !target.startsWith('src/lib'))).toEqual([])
+})
+
+it('has no circles', () => {
+  const done = new Set<string>()
+  const circles: string[] = []
+  function visit(file: string, path: readonly string[]): void {
+    if (path.includes(file)) {
+      circles.push([...path.slice(path.indexOf(file)), file].join(' -> '))
+      return
+    }
+    if (done.has(file)) return
+    for (const target of importsOf(file)) if (files.includes(target)) visit(target, [...path, file])
+    done.add(file)
+  }
+  for (const file of files) visit(file, [])
+  expect(circles).toEqual([])
+})
