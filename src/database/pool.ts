@@ -11,12 +11,13 @@ export interface Pool {
   close(): Promise<void>
 }
 
-export function createPool(config: pg.ClientConfig, connectTimeout: number): Pool {
+/** @param max most connections; with one, notifications leave in the order of the calls */
+export function createPool(config: pg.ClientConfig, connectTimeout: number, max = 4): Pool {
   const pool = new pg.Pool({
     ...config,
     application_name: 'listenql',
     connectionTimeoutMillis: connectTimeout,
-    max: 4,
+    max,
     allowExitOnIdle: true,
   })
   pool.on('error', () => undefined) // an idle connection was lost; the next query opens another
