@@ -53,7 +53,7 @@ describe('keywords and values', () => {
     [String.raw`host=h dbname=d user=u password=a\ b`, { ...base, password: 'a b' }],
     ["host=h dbname=d user=u password=it's", { ...base, password: "it's" }],
     ["host=h dbname=d user=u password=''", base],
-    ['host=h dbname=d user=u options= port=7', { ...base, port: 7 }],
+    ['host=h dbname=d user=u port=7 options=', { ...base, port: 7 }],
     ['hostaddr=127.0.0.1 host=h dbname=d user=u', { ...base, host: '127.0.0.1' }],
     ['host=h dbname=d user=u keepalives=0 target_session_attrs=read-write', { ...base, keepAlive: false }],
     [

@@ -1,0 +1,60 @@
+/**
+ * A connection URL of libpq as keywords and values (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS).
+ * Read with a pattern and not with `URL`, which refuses `postgres:///db`, an empty host and several hosts.
+ * @throws Error that says what is wrong without quoting anything of it
+ */
+export function parseUrl(text: string): Map<string, string> {
+  const found =
+    /^postgres(?:ql)?:\/\/(?:(?<user>[^:@/]*)(?::(?<password>[^/]*))?@)?(?<host>\[[^\]]*\]|[^:/?]*)(?::(?<port>[^/?]*))?(?:\/(?<dbname>[^?]*))?(?:\?(?<query>.*))?$/is.exec(
+      text,
+    )?.groups
+  if (!found) throw new Error('it begins like a URL but is none')
+  const values = new Map<string, string>()
+  for (const keyword of ['user', 'password', 'host', 'port', 'dbname']) {
+    const value = decode(found[keyword] ?? '', keyword)
+    if (value !== '') values.set(keyword, keyword === 'host' ? value.replace(/^\[(.*)\]$/s, '$1') : value)
+  }
+  for (const pair of (found.query ?? '').split('&')) {
+    if (pair === '') continue
+    const equals = pair.indexOf('=')
+    if (equals < 1) throw new Error('a parameter after ? is not of the form name=value')
+    const keyword = decode(pair.slice(0, equals), 'a parameter')
+    const value = decode(pair.slice(equals + 1), keyword)
+    // JDBC's spelling, which libpq takes too.
+    if (keyword === 'ssl' && value === 'true') values.set('sslmode', 'require')
+    else values.set(keyword, value)
+  }
+  return values
+}
+
+function decode(text: string, what: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw new Error(
+      `${what} holds a % that is not followed by two hexadecimal digits (write a plain % as %25)`,
+    )
+  }
+}
+
+/**
+ * Keywords and values of libpq: `host = localhost password='it\'s'`; a backslash takes the next character as it is.
+ * @throws Error that says what is wrong; of the text it quotes keywords only
+ */
+export function parseKeywordString(text: string): Map<string, string> {
+  const values = new Map<string, string>()
+  const pair =
+    /\s*([A-Za-z_]+)\s*=\s*(?:'((?:\\.|[^'\\])*)'(?=\s|$)|((?:\\.|[^\s'\\])(?:\\.|[^\s\\])*)?(?=\s|$))\s*/sy
+  while (pair.lastIndex < text.length) {
+    const start = pair.lastIndex
+    const found = pair.exec(text)
+    if (!found) {
+      const keyword = /^\s*([A-Za-z_]+)\s*=/.exec(text.slice(start))?.[1]
+      if (keyword === undefined)
+        throw new Error("'keyword=value' was expected, and quotes around a value with blanks")
+      throw new Error(`the value of ${keyword} is not closed with a quote`)
+    }
+    values.set(found[1] ?? '', (found[2] ?? found[3] ?? '').replace(/\\(.)/gs, '$1'))
+  }
+  return values
+}

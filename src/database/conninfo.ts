@@ -1,0 +1,206 @@
+import { readFileSync } from 'node:fs'
+import { homedir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import type { ConnectionOptions } from 'node:tls'
+import type pg from 'pg'
+import { ListenqlError, messageOf } from '../lib/errors.js'
+import { parseKeywordString, parseUrl } from './conninfo-syntax.js'
+
+/** Keywords of libpq that change nothing for us (or that `pg` does in its own way), so they may stand there. */
+const WITHOUT_EFFECT = new Set([
+  'client_encoding',
+  'gssdelegation',
+  'gsslib',
+  'keepalives_count',
+  'keepalives_interval',
+  'krbsrvname',
+  'load_balance_hosts',
+  'max_protocol_version',
+  'min_protocol_version',
+  'sslcertmode',
+  'sslcompression',
+  'sslsni',
+  'ssl_max_protocol_version',
+  'ssl_min_protocol_version',
+  'target_session_attrs',
+  'tcp_user_timeout',
+  'uselibpqcompat',
+])
+
+/** Keyword to environment variable, https://www.postgresql.org/docs/current/libpq-envars.html */
+const ENVIRONMENT: Readonly<Record<string, string>> = {
+  host: 'PGHOST',
+  hostaddr: 'PGHOSTADDR',
+  port: 'PGPORT',
+  dbname: 'PGDATABASE',
+  user: 'PGUSER',
+  password: 'PGPASSWORD',
+  options: 'PGOPTIONS',
+  application_name: 'PGAPPNAME',
+  connect_timeout: 'PGCONNECT_TIMEOUT',
+  sslmode: 'PGSSLMODE',
+  sslrootcert: 'PGSSLROOTCERT',
+  sslcert: 'PGSSLCERT',
+  sslkey: 'PGSSLKEY',
+}
+
+const OTHERS = [
+  'fallback_application_name',
+  'keepalives',
+  'keepalives_idle',
+  'gssencmode',
+  'channel_binding',
+  'sslpassword',
+  'sslnegotiation',
+]
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * Turns what people write after DATABASE_URL= into options for `pg`: a URL (`postgres://` or `postgresql://`), or libpq's
+ * keywords and values (`host=localhost dbname=x password='a b'`), as described in
+ * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING. What is not said there comes from the PG*
+ * variables of `env` (default: process.env), then: host localhost, port 5432, user that of the system, database named as
+ * the user. Undefined or blank: from there altogether.
+ *
+ * `sslmode` means what it means to libpq: `require` encrypts and verifies nothing (with `sslrootcert` it is `verify-ca`),
+ * `verify-ca` and `verify-full` verify. `pg` can not try encryption and do without, so `allow` and `prefer` (libpq's
+ * default) are the same as `disable`.
+ * @throws ListenqlError BAD_CONFIGURATION; it never quotes a password
+ */
+export function connectionOptions(
+  conninfo: string | undefined,
+  env: Environment = process.env,
+): pg.ClientConfig {
+  const text = conninfo?.trim() ?? ''
+  const given = text === '' ? new Map<string, string>() : parse(text)
+  for (const keyword of given.keys()) {
+    if (keyword in ENVIRONMENT || OTHERS.includes(keyword) || WITHOUT_EFFECT.has(keyword)) continue
+    throw refusal(`'${keyword}' is not supported in a connection string`, SEE_FORMS)
+  }
+  const value = (keyword: string): string | undefined => {
+    const variable = ENVIRONMENT[keyword]
+    return given.get(keyword) || (variable === undefined ? undefined : env[variable]) || undefined
+  }
+  const name = value('host') ?? 'localhost'
+  const address = value('hostaddr')
+  const host = address ?? name
+  if (host.includes(',')) throw refusal(`several hosts ('${host}') are not supported`, 'name the primary')
+  const user = value('user') ?? systemUser()
+  const password = value('password')
+  const applicationName = value('application_name') ?? value('fallback_application_name')
+  const options = value('options')
+  const timeout = seconds('connect_timeout', value('connect_timeout'))
+  const idle = seconds('keepalives_idle', value('keepalives_idle'))
+  const keepalives = value('keepalives')
+  const ssl = sslOptions(value, name)
+  requireHarmless('gssencmode', value('gssencmode'), ['disable', 'allow', 'prefer'])
+  requireHarmless('channel_binding', value('channel_binding'), ['disable', 'prefer'])
+  return {
+    host,
+    port: portNumber(value('port') ?? '5432'),
+    user,
+    database: value('dbname') ?? user,
+    ssl: address !== undefined && ssl !== false ? { ...ssl, servername: name } : ssl,
+    ...(password !== undefined && { password }),
+    ...(applicationName !== undefined && { application_name: applicationName }),
+    ...(options !== undefined && { options }),
+    // Two seconds are the shortest that libpq waits; zero and less wait for ever.
+    ...(timeout !== undefined && timeout > 0 && { connectionTimeoutMillis: Math.max(2, timeout) * 1000 }),
+    ...(keepalives !== undefined && { keepAlive: keepalives !== '0' }),
+    ...(idle !== undefined && idle > 0 && { keepAliveInitialDelayMillis: idle * 1000 }),
+  }
+}
+
+/** `'user' to 'database' @ 'host:port'`, for the log line "Connected as …". */
+export function describeConnection(config: pg.ClientConfig): string {
+  const host = config.host?.includes(':') ? `[${config.host}]` : config.host
+  return `'${config.user ?? ''}' to '${config.database ?? ''}' @ '${host ?? ''}:${config.port ?? ''}'`
+}
+
+/** The text with the passwords in URLs (`postgres://user:***@host`) and in keywords (`password=***`) blotted out. */
+export function hideSecrets(text: string): string {
+  return (
+    text
+      // Up to the last @ of the word, since passwords that should have been percent-encoded hold @ and / themselves.
+      .replace(/(postgres(?:ql)?:\/\/[^:@/\s]*):\S*@/gi, '$1:***@')
+      .replace(/\b((?:ssl)?password\s*=\s*)('(?:\\.|[^'\\])*'?|(?:\\.|[^\s&\\])+)/gi, '$1***')
+  )
+}
+
+const SEE_FORMS = "write postgres://user:password@host:5432/database or 'host=localhost dbname=x user=you'"
+
+function parse(text: string): Map<string, string> {
+  try {
+    return /^postgres(ql)?:\/\//i.test(text) ? parseUrl(text) : parseKeywordString(text)
+  } catch (error) {
+    throw refusal(`the connection string cannot be read: ${messageOf(error)}`, SEE_FORMS)
+  }
+}
+
+function refusal(message: string, hint: string): ListenqlError {
+  return new ListenqlError('BAD_CONFIGURATION', message, { hint })
+}
+
+function systemUser(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return 'postgres' // a uid without a name, as in containers
+  }
+}
+
+function portNumber(text: string): number {
+  const port = Number(text)
+  if (/^\d+$/.test(text) && port > 0 && port < 65_536) return port
+  throw refusal(`'${text}' is not a port`, 'ports of Postgres are numbers from 1 to 65535, usually 5432')
+}
+
+function seconds(keyword: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (/^-?\d{1,9}$/.test(text)) return Number(text)
+  throw refusal(`${keyword} must be a whole number of seconds, not '${text}'`, SEE_FORMS)
+}
+
+function requireHarmless(keyword: string, text: string | undefined, harmless: readonly string[]): void {
+  if (text === undefined || harmless.includes(text)) return
+  throw refusal(`${keyword}=${text} is not supported`, `use ${keyword}=${harmless[0]}, or leave it out`)
+}
+
+function sslOptions(value: (keyword: string) => string | undefined, host: string): false | ConnectionOptions {
+  const mode = value('sslmode') ?? 'prefer'
+  const rootCertificate = value('sslrootcert')
+  const certificate = value('sslcert')
+  const key = value('sslkey')
+  const passphrase = value('sslpassword')
+  const negotiation = value('sslnegotiation')
+  requireHarmless('sslnegotiation', negotiation, ['postgres'])
+  if (!['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'].includes(mode)) {
+    throw refusal(`sslmode '${mode}' does not exist`, 'use disable, require, verify-ca or verify-full')
+  }
+  if (mode === 'disable' || mode === 'allow' || mode === 'prefer' || host.startsWith('/')) return false
+  const own: ConnectionOptions = {
+    ...(certificate !== undefined && { cert: readCertificate('sslcert', certificate) }),
+    ...(key !== undefined && { key: readCertificate('sslkey', key) }),
+    ...(passphrase !== undefined && { passphrase }),
+  }
+  if (mode === 'require' && rootCertificate === undefined) return { ...own, rejectUnauthorized: false }
+  if (rootCertificate === 'system') {
+    if (mode === 'verify-full') return { ...own, rejectUnauthorized: true }
+    throw refusal(
+      'sslrootcert=system needs sslmode=verify-full',
+      'anybody can have a certificate for another name',
+    )
+  }
+  const path = rootCertificate ?? join(homedir(), '.postgresql', 'root.crt')
+  const verified = { ...own, ca: readCertificate('sslrootcert', path), rejectUnauthorized: true }
+  return mode === 'verify-full' ? verified : { ...verified, checkServerIdentity: () => undefined }
+}
+
+function readCertificate(keyword: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw refusal(`cannot read ${keyword} ${path}: ${messageOf(error)}`, `set ${keyword} to a PEM file`)
+  }
+}
