@@ -1,0 +1,113 @@
+import type { Readable, Writable } from 'node:stream'
+import pg from 'pg'
+import { connectionOptions, describeConnection, hideSecrets } from '../database/conninfo.js'
+import { findEmbeddedPostgres } from '../database/embedded/index.js'
+import { ListenqlError, messageOf } from '../lib/errors.js'
+import { formatTable } from '../lib/table.js'
+import { formatDatabaseError } from './sql-error.js'
+import { createSimpleQuery, type SqlResult } from './sql-query.js'
+
+export interface SqlArguments {
+  /** One or more statements, parted by semicolons. Missing or `-`: read from stdin. */
+  readonly statement?: string
+  /** URL, or keywords and values; empty: what PG* variables say. Missing: the embedded Postgres. */
+  readonly databaseUrl?: string
+  /** Where the embedded Postgres lives. Default: `.listenql` in the current working directory. */
+  readonly dataDirectory?: string
+}
+
+export interface SqlStreams {
+  readonly stdout: Writable
+  readonly stderr: Writable
+  readonly stdin: Readable & { readonly isTTY?: boolean }
+}
+
+/**
+ * Connects to Postgres itself, runs SQL and prints what comes: rows as a table, else the command tag; notices and errors
+ * on stderr, as psql words them. Statements given together run in one transaction, as with `psql -c`.
+ * @returns the exit code: 0, or 1 if anything failed (2: a connection string that makes no sense). Never rejects.
+ */
+export async function sqlCommand(argv: SqlArguments, io: SqlStreams): Promise<number> {
+  try {
+    const config = await findDatabase(argv)
+    const sql = await readStatement(argv, io)
+    return await run(config, sql, io)
+  } catch (error) {
+    io.stderr.write(`listenql: ${hideSecrets(messageOf(error))}\n`)
+    if (error instanceof ListenqlError && error.hint) io.stderr.write(`${error.hint}\n`)
+    return error instanceof ListenqlError && error.code === 'BAD_CONFIGURATION' ? 2 : 1
+  }
+}
+
+async function findDatabase(argv: SqlArguments): Promise<pg.ClientConfig> {
+  if (argv.databaseUrl !== undefined) return connectionOptions(argv.databaseUrl)
+  const options = argv.dataDirectory === undefined ? {} : { directory: argv.dataDirectory }
+  const embedded = await findEmbeddedPostgres(options)
+  if (embedded) return connectionOptions(embedded.adminUrl, {})
+  throw new ListenqlError('DATABASE_FAILED', 'no database to talk to: no embedded Postgres is running here', {
+    hint: 'start one with `npx listenql` (or `npm start`) in this folder, or set DATABASE_URL',
+  })
+}
+
+async function readStatement(argv: SqlArguments, io: SqlStreams): Promise<string> {
+  if (argv.statement !== undefined && argv.statement !== '-') return argv.statement
+  if (io.stdin.isTTY) io.stderr.write('Type SQL, then Ctrl-D.\n')
+  const chunks: Buffer[] = []
+  for await (const chunk of io.stdin) chunks.push(Buffer.from(chunk as string | Uint8Array))
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+async function run(config: pg.ClientConfig, sql: string, io: SqlStreams): Promise<number> {
+  const client = new pg.Client({
+    connectionTimeoutMillis: 10_000,
+    ...config,
+    application_name: 'listenql sql',
+  })
+  client.on('error', () => undefined) // a lost connection fails the query, too, and that is reported
+  client.on('notice', notice => io.stderr.write(formatDatabaseError(notice, sql)))
+  client.on('notification', ({ channel, payload, processId }) => {
+    const words = payload ? ` with payload "${payload}"` : ''
+    io.stdout.write(`Asynchronous notification "${channel}"${words} received from process ${processId}.\n`)
+  })
+  try {
+    await client.connect()
+  } catch (error) {
+    throw new ListenqlError(
+      'DATABASE_FAILED',
+      `cannot connect as ${describeConnection(config)}: ${messageOf(error)}`,
+      {
+        hint: 'is Postgres running there, and are login and password right?',
+        cause: error,
+      },
+    )
+  }
+  try {
+    const query = createSimpleQuery(sql, {
+      onResult: result => io.stdout.write(formatResult(result)),
+      onCopyData: chunk => io.stdout.write(chunk),
+    })
+    client.query(query)
+    await query.done
+    return 0
+  } catch (error) {
+    io.stderr.write(formatDatabaseError(error, sql))
+    return 1
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+/** int8 int2 int4 oid xid cid float4 float8 money numeric xid8: the types that psql aligns to the right. */
+const NUMBERS = new Set([20, 21, 23, 26, 28, 29, 700, 701, 790, 1700, 5069])
+
+function formatResult({ tag, fields, rows }: SqlResult): string {
+  if (!fields) return `${tag}\n`
+  const columns = fields.map(({ name, dataTypeID }) => ({
+    name,
+    align: NUMBERS.has(dataTypeID) ? ('right' as const) : ('left' as const),
+  }))
+  const count = rows.length === 1 ? '(1 row)' : `(${rows.length} rows)`
+  // INSERT … RETURNING and its like have rows and a tag worth telling.
+  const after = /^(INSERT|UPDATE|DELETE|MERGE)/.test(tag) ? `${tag}\n` : ''
+  return `${formatTable(columns, rows)}${count}\n${after}`
+}
