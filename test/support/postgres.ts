@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import { inject } from 'vitest'
@@ -77,6 +77,7 @@ export async function startPrivatePostgres(
   options: { settings?: Record<string, string> } = {},
 ): Promise<PrivatePostgres> {
   const directory = await mkdtemp(join(inject('postgresRoot'), 'private-'))
+  await chmod(directory, 0o755) // as root, Postgres runs as another user, who must get through
   const settings = { ...QUICK_SETTINGS, ...options.settings }
   let running: EmbeddedPostgres = await startEmbeddedPostgres({ directory, settings })
   const { serverUrl, adminUrl, port, dataDirectory } = running
