@@ -1,0 +1,41 @@
+import { compileGlob } from '../lib/glob.js'
+
+/** Each throws an Error that begins with "must" if the text will not do; those that return bring it into its usual form. */
+
+export function checkGlob(glob: string): void {
+  try {
+    compileGlob(glob)
+  } catch {
+    throw new Error(
+      `must hold globs: in '${glob}' a bracket is not closed or holds an impossible range (\\ takes the meaning from the next character)`,
+    )
+  }
+}
+
+/** `*`, `null`, or what a browser sends as Origin (https://www.rfc-editor.org/rfc/rfc6454#section-7), with globs. */
+export function checkOrigin(origin: string): void {
+  checkGlob(origin)
+  if (origin === 'null' || origin.startsWith('*')) return
+  const withoutSlash = origin.replace(/\/+$/, '')
+  const isOrigin = /^[^/\s]+:\/\/[^/\s]+$/
+  if (isOrigin.test(origin)) return
+  const meant = isOrigin.test(withoutSlash) ? `; did you mean ${withoutSlash}?` : ''
+  throw new Error(
+    `must hold origins such as https://app.example.com (no path, no slash at the end), not '${origin}'${meant}`,
+  )
+}
+
+/** Begins with a slash and ends with none, but for the root. */
+export function basePath(path: string): string {
+  if (!/^[\w\-./~%]*$/.test(path)) throw new Error('must be a path such as /events')
+  return `/${path.split('/').filter(Boolean).join('/')}`
+}
+
+/** An http(s) URL without slash at the end. */
+export function baseUrl(url: string): string {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined
+  if (!parsed || !/^https?:$/.test(parsed.protocol) || parsed.username || parsed.search || parsed.hash) {
+    throw new Error('must be a URL such as https://events.example.com')
+  }
+  return url.replace(/\/+$/, '')
+}

@@ -1,0 +1,76 @@
+import { ListenqlError, messageOf } from '../lib/errors.js'
+import { OPTION_LIST } from './names.js'
+import type { OptionKey, Settings } from './options.js'
+import { didYouMean } from './suggest.js'
+
+/** The defaults alone. */
+export const DEFAULTS = Object.fromEntries(
+  OPTION_LIST.map(option => [option.key, option.default]),
+) as Settings
+
+/**
+ * Settings given in code (durations in ms, sizes in bytes), checked, the rest at its default. Settings that were
+ * resolved before come out as they went in.
+ * @throws ListenqlError BAD_CONFIGURATION
+ */
+export function resolveSettings(given: Partial<Settings>): Settings {
+  const values: Partial<Record<OptionKey, unknown>> = {}
+  for (const [key, value] of Object.entries(given)) {
+    const option = OPTION_LIST.find(one => one.key === key)
+    if (!option) {
+      const meant = didYouMean(
+        key,
+        OPTION_LIST.map(({ key, toml }) => ({ name: key, also: [toml] })),
+      )
+      throw new ListenqlError('BAD_CONFIGURATION', `there is no option ${key}${meant}`)
+    }
+    if (value === undefined) continue
+    try {
+      values[option.key] = option.type.check(value)
+    } catch (error) {
+      throw wrongValue(`the option ${key}`, option.secret ? undefined : value, error)
+    }
+  }
+  return completeSettings(values, key => `the option ${key}`)
+}
+
+/**
+ * Adds the defaults and checks what concerns several options.
+ * @param values of the right types already
+ * @param nameOf what an option is called where its value was given
+ * @throws ListenqlError BAD_CONFIGURATION
+ */
+export function completeSettings(
+  values: Readonly<Partial<Record<OptionKey, unknown>>>,
+  nameOf: (key: OptionKey) => string,
+): Settings {
+  const settings = { ...DEFAULTS, ...values } as Settings
+  const { tlsCert, tlsKey, port, httpsPort, debug, logLevel } = settings
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    const [given, missing] =
+      tlsCert === undefined ? (['tlsKey', 'tlsCert'] as const) : (['tlsCert', 'tlsKey'] as const)
+    throw new ListenqlError(
+      'BAD_CONFIGURATION',
+      `${nameOf(given)} is given without ${missing}: HTTPS needs a certificate and its key`,
+    )
+  }
+  if (tlsCert !== undefined && port === httpsPort && port !== 0) {
+    throw new ListenqlError(
+      'BAD_CONFIGURATION',
+      `${nameOf('httpsPort')} and ${nameOf('port')} are both ${port}: HTTP and HTTPS need a port each`,
+    )
+  }
+  return debug && logLevel !== 'trace' ? { ...settings, logLevel: 'debug' } : settings
+}
+
+/** One line: what is wrong where. `value` is left out if undefined, as it must be if it may hold a password. */
+export function wrongValue(where: string, value: unknown, error: unknown): ListenqlError {
+  const shown = value === undefined ? '' : ` is ${show(value)} but`
+  return new ListenqlError('BAD_CONFIGURATION', `${where}${shown} ${messageOf(error)}`)
+}
+
+function show(value: unknown): string {
+  const shown =
+    typeof value === 'string' ? `'${value.replace(/\s+/g, ' ')}'` : (JSON.stringify(value) ?? String(value))
+  return shown.length > 80 ? `${shown.slice(0, 79)}…` : shown
+}

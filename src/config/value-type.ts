@@ -1,0 +1,151 @@
+import { didYouMean } from './suggest.js'
+import { formatBytes, formatDuration, parseBytes, parseDuration } from './units.js'
+
+/** How values of one type are read, checked and written. Whatever reads throws an Error whose message begins with "must". */
+export interface ValueType<T> {
+  readonly kind: 'boolean' | 'list' | 'scalar'
+  /** Stands for the value in usage lines. */
+  readonly placeholder: string
+  /** From a flag or an environment variable. */
+  parse(text: string): T
+  fromToml(value: unknown): T
+  /** From code; may bring it into its usual form. */
+  check(value: unknown): T
+  /** As it is written after `=` in TOML. */
+  format(value: T): string
+}
+
+function scalar<T>(
+  type: Omit<ValueType<T>, 'kind' | 'fromToml'> & { fromToml?: ValueType<T>['fromToml'] },
+): ValueType<T> {
+  const fromToml = (value: unknown) => (typeof value === 'string' ? type.parse(value) : type.check(value))
+  return { kind: 'scalar', fromToml, ...type }
+}
+
+/** @param parse takes the trimmed text, throws if it will not do, and may bring it into its usual form */
+export function text(
+  placeholder: string,
+  parse: (text: string) => string = value => value,
+): ValueType<string> {
+  const read = (value: string) => {
+    if (value.trim() === '') throw new Error('must not be empty')
+    return parse(value.trim())
+  }
+  return scalar({
+    placeholder,
+    parse: read,
+    check(value) {
+      if (typeof value !== 'string') throw new Error('must be a text')
+      return read(value)
+    },
+    format: quote,
+  })
+}
+
+export function choice<const T extends string>(choices: readonly T[]): ValueType<T> {
+  const parse = (given: string): T => {
+    const found = choices.find(one => one === given.trim().toLowerCase())
+    if (found === undefined)
+      throw new Error(`must be one of ${choices.join(', ')}${didYouMean(given, choices)}`)
+    return found
+  }
+  return scalar<T>({
+    placeholder: choices.join('|'),
+    parse,
+    check: value => parse(typeof value === 'string' ? value : ''),
+    format: quote,
+  })
+}
+
+export const boolean: ValueType<boolean> = {
+  kind: 'boolean',
+  placeholder: '',
+  parse(given) {
+    const word = given.trim().toLowerCase()
+    if (['true', 't', '1', 'yes', 'on'].includes(word)) return true
+    if (['false', 'f', '0', 'no', 'off'].includes(word)) return false
+    throw new Error('must be true or false')
+  },
+  fromToml: value => (typeof value === 'string' ? boolean.parse(value) : boolean.check(value)),
+  check(value) {
+    if (typeof value !== 'boolean') throw new Error('must be true or false')
+    return value
+  },
+  format: String,
+}
+
+export const port: ValueType<number> = scalar({
+  placeholder: 'PORT',
+  parse: given => port.check(/^\s*\d{1,5}\s*$/.test(given) ? Number(given) : undefined),
+  check: value => inRange(value, 0, 65_535, 'must be a port, a whole number from 0 to 65535'),
+  format: String,
+})
+
+/** Longest time that a timer of Node takes: about 24 days. */
+const MAX_DURATION = 2 ** 31 - 1
+
+/** Milliseconds; never zero, since a time limit of nothing is no time limit. */
+export const duration: ValueType<number> = scalar({
+  placeholder: 'DURATION',
+  parse: given => inRange(parseDuration(given), 1, MAX_DURATION, DURATION_WANTED),
+  fromToml(value) {
+    if (typeof value !== 'string') throw new Error(`${DURATION_WANTED}, in quotes`)
+    return duration.parse(value)
+  },
+  check: value => inRange(value, 1, MAX_DURATION, `must be whole milliseconds from 1 to ${MAX_DURATION}`),
+  format: value => quote(formatDuration(value)),
+})
+const DURATION_WANTED = 'must be a duration from 1ms to 24 days, such as 500ms, 10s, 2m or 1h'
+
+export const bytes: ValueType<number> = scalar({
+  placeholder: 'BYTES',
+  parse: given => inRange(parseBytes(given), 1, Number.MAX_SAFE_INTEGER, BYTES_WANTED),
+  check: value => inRange(value, 1, Number.MAX_SAFE_INTEGER, BYTES_WANTED),
+  format: value => quote(formatBytes(value)),
+})
+const BYTES_WANTED = 'must be a number of bytes from 1 on, such as 1048576, 512KiB, 16MiB or 8MB'
+
+/** @param checkItem throws if an item will not do */
+export function list(placeholder: string, checkItem: (item: string) => void): ValueType<readonly string[]> {
+  const check = (value: unknown) => {
+    if (!Array.isArray(value)) throw new Error('must be a list of texts')
+    return value.map(item => {
+      if (typeof item !== 'string' || item === '')
+        throw new Error('must be a list of texts that are not empty')
+      checkItem(item)
+      return item
+    })
+  }
+  const parse = (given: string) => check(splitList(given))
+  return {
+    kind: 'list',
+    placeholder,
+    parse,
+    fromToml: value => (typeof value === 'string' ? parse(value) : check(value)),
+    check,
+    format: items => `[${items.map(quote).join(', ')}]`,
+  }
+}
+
+/** Splits at commas, but not within the braces of a glob (`{a,b}`) nor after a backslash. */
+export function splitList(given: string): string[] {
+  const items = ['']
+  let depth = 0
+  for (const [piece] of given.matchAll(/\\.|./gsu)) {
+    if (piece === '{') depth++
+    if (piece === '}' && depth > 0) depth--
+    if (piece === ',' && depth === 0) items.push('')
+    else items[items.length - 1] += piece
+  }
+  return items.map(item => item.trim()).filter(item => item !== '')
+}
+
+function inRange(value: unknown, min: number, max: number, wanted: string): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value
+  throw new Error(wanted)
+}
+
+/** A basic string of TOML (https://toml.io/en/v1.0.0#string): JSON's, but that DEL is escaped too. */
+function quote(value: string): string {
+  return JSON.stringify(value).replaceAll('\x7f', '\\u007f')
+}
