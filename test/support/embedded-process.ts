@@ -1,7 +1,8 @@
 import { type ChildProcess, execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { access, mkdir, rm, writeFile } from 'node:fs/promises'
+import { access, mkdtemp, symlink, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { inject } from 'vitest'
 import { QUICK_SETTINGS } from './global-setup.js'
 
 /** A process of its own that holds an embedded Postgres, to be killed without a chance to tidy up. */
@@ -24,8 +25,8 @@ export type EmbeddedMessage =
 
 export interface EmbeddedProcesses {
   start(directory: string): EmbeddedProcess
-  /** Ends all that still run and deletes what was compiled. */
-  close(): Promise<void>
+  /** Ends all that still run. */
+  close(): void
 }
 
 const CHILD = `
@@ -46,9 +47,8 @@ try {
 
 /** Compiles the sources as they are now (not dist/, which may be older) for processes without vitest. */
 export async function compileEmbeddedProcesses(): Promise<EmbeddedProcesses> {
-  // Within the project, so that packages are found.
-  const folder = resolve('node_modules', '.cache', `listenql-test-${process.pid}`)
-  await mkdir(folder, { recursive: true })
+  const folder = await mkdtemp(join(inject('postgresRoot'), 'compiled-'))
+  for (const name of ['node_modules', 'package.json', 'sql']) await symlink(resolve(name), join(folder, name))
   const tsc = resolve('node_modules', '.bin', 'tsc')
   await new Promise<void>(done => {
     // The type check is somebody else's business; what counts is that files are written.
@@ -100,9 +100,8 @@ export async function compileEmbeddedProcesses(): Promise<EmbeddedProcesses> {
         },
       }
     },
-    async close() {
+    close() {
       for (const child of children) child.kill('SIGKILL')
-      await rm(folder, { recursive: true, force: true })
     },
   }
 }

@@ -1,4 +1,5 @@
-import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
@@ -35,44 +36,79 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await chmod(root, 0o755)
   await writeFile(join(root, OWNER), JSON.stringify(await identifyProcess(process.pid)))
   project.provide('postgresRoot', root)
+  // After Ctrl-C vitest exits without waiting for the tear-down below.
+  const atExit = () => sweepNow(root)
+  process.once('exit', atExit)
+  const tearDown = async () => {
+    await sweep(root)
+    process.off('exit', atExit)
+  }
 
   const given = process.env.LISTENQL_TEST_DATABASE_URL
   if (given) {
     project.provide('postgresAdminUrl', given)
-    return () => sweep(root)
+    return tearDown
   }
   try {
     const settings = { ...QUICK_SETTINGS, max_connections: '200' }
     const postgres = await startEmbeddedPostgres({ directory: join(root, 'shared'), settings })
     project.provide('postgresAdminUrl', postgres.adminUrl)
   } catch (error) {
-    await sweep(root)
+    await tearDown()
     throw error
   }
-  return () => sweep(root)
+  return tearDown
 }
 
 async function sweepDeadRuns(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
+    const root = join(folder, name)
     if (!name.startsWith(PREFIX)) continue
-    const owner = parseIdentity(await readFile(join(folder, name, OWNER), 'utf8').catch(() => ''))
-    if (owner && !(await isAlive(owner))) await sweep(join(folder, name))
+    const owner = parseIdentity(await readFile(join(root, OWNER), 'utf8').catch(() => ''))
+    // Without an owner: just being made, or left by a sweep that was cut short.
+    const dead = owner ? !(await isAlive(owner)) : Date.now() - (await stat(root)).mtimeMs > 600_000
+    if (dead) await sweep(root)
   }
 }
 
 /** Ends every Postgres whose data lies under `root` (a crash will do, the data goes too) and deletes it all. */
 async function sweep(root: string): Promise<void> {
-  for (const name of await readdir(root, { recursive: true }).catch(() => [])) {
-    if (!name.endsWith('postmaster.pid')) continue
-    const pid = Number((await readFile(join(root, name), 'utf8').catch(() => '')).split('\n')[0])
+  for (const pid of postgresUnder(root)) {
     const identity = await identifyProcess(pid)
     if (!identity || !(await commandLine(pid))?.includes(root)) continue
-    try {
-      process.kill(pid, 'SIGQUIT')
-    } catch {
-      continue // gone meanwhile
-    }
-    await waitUntil(async () => !(await isAlive(identity)))
+    end(pid)
+    await waitUntil(async () => !(await isAlive(identity)), 'Postgres to end')
   }
   await rm(root, { recursive: true, force: true, maxRetries: 5 })
+}
+
+/** As `sweep`, without waiting: what is still being written is left to the next run. */
+function sweepNow(root: string): void {
+  for (const pid of postgresUnder(root)) end(pid)
+  try {
+    rmSync(root, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
+  } catch {
+    return
+  }
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGQUIT')
+  } catch {
+    // It ended by itself.
+  }
+}
+
+/** Pids in `postmaster.pid` of the data directories below a folder; those that vanish meanwhile are passed over. */
+function postgresUnder(folder: string, depth = 4): number[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true }).flatMap(entry => {
+      const path = join(folder, entry.name)
+      if (entry.name === 'postmaster.pid') return Number(readFileSync(path, 'utf8').split('\n')[0])
+      return entry.isDirectory() && depth > 0 ? postgresUnder(path, depth - 1) : []
+    })
+  } catch {
+    return []
+  }
 }
