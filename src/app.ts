@@ -77,10 +77,11 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   const pool = createPool(database.config, settings.connectTimeout)
   const pressure = createPressure({
     maxBuffer: settings.maxBuffer,
+    turn,
     onChange: paused => (paused ? channels.pause() : channels.resume()),
     observe,
   })
-  const groups = createGroups({ maxEvent: settings.maxEvent, turn, observe })
+  const groups = createGroups({ maxEvent: settings.maxEvent, turn, pressure, observe })
   const connections = createConnections({
     groups,
     outbound: { maxBuffer: settings.maxBuffer, stallTimeout: settings.stallTimeout, turn, pressure },

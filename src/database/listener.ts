@@ -70,6 +70,12 @@ export class Listener {
     return abortable(entry.promise, signal)
   }
 
+  /** For a channel that is wanted: resolves while it is listened to, or when it is again after an outage. */
+  async whenListening(channel: string, signal?: AbortSignal): Promise<void> {
+    const entry = this.#wanted.get(channel)
+    if (entry) await abortable(entry.promise, signal)
+  }
+
   unlisten(channel: string): void {
     if (this.#wanted.delete(channel)) this.#touch(channel)
   }

@@ -3,6 +3,7 @@ import { abortable } from '../lib/abort.js'
 import type { Observe } from '../lib/observation.js'
 import { FrameStream } from './frame-stream.js'
 import type { Outbound } from './outbound.js'
+import type { Pressure } from './pressure.js'
 import { Subscriber } from './subscriber.js'
 import type { Turn } from './turn.js'
 
@@ -20,6 +21,7 @@ export interface GroupsOptions {
   /** Largest event that is delivered, in bytes as rendered. */
   readonly maxEvent: number
   readonly turn: Turn
+  readonly pressure: Pressure
   readonly observe: Observe
 }
 
@@ -94,6 +96,7 @@ class Group {
     }
     try {
       await abortable(this.#opened, signal)
+      await this.#request.source.live(signal) // the group may be older than an outage that is not over
     } catch (error) {
       stop()
       throw error
@@ -105,7 +108,7 @@ class Group {
   }
 
   #push(event: unknown): void {
-    const { maxEvent, turn, observe } = this.#options
+    const { maxEvent, turn, pressure, observe } = this.#options
     let text = this.#request.render(event)
     let bytes = Buffer.byteLength(text)
     if (bytes > maxEvent) {
@@ -115,6 +118,7 @@ class Group {
     }
     this.#stream.push(text, bytes)
     turn.due(this.#notify)
+    pressure.took(bytes)
   }
 
   #close(): void {

@@ -1,3 +1,4 @@
+import { Fifo } from '../lib/fifo.js'
 import type { CutReason, Observe } from '../lib/observation.js'
 import type { Frame } from './frame-stream.js'
 import type { Pressure } from './pressure.js'
@@ -43,7 +44,7 @@ export class Outbound {
   readonly #options: OutboundOptions
   readonly #subscribers = new Set<Subscriber>()
   readonly #ready = new Set<Subscriber>()
-  #controls: string[] = []
+  readonly #controls = new Fifo<string>()
   #controlBytes = 0
   #closed = false
   /** When the socket last took something while it was blocked (ms of performance.now), or 0 while nothing waits. */
@@ -119,20 +120,20 @@ export class Outbound {
     this.#closed = true
     this.#subscribers.clear()
     this.#ready.clear()
-    this.#controls = []
+    this.#controls.clear()
     this.#controlBytes = 0
     clearInterval(this.#stallTimer)
     this.#options.pressure.release(this)
   }
 
   #hasWork(): boolean {
-    return this.#controls.length > 0 || this.#ready.size > 0
+    return this.#controls.size > 0 || this.#ready.size > 0
   }
 
   #writeBatch(): void {
     const { sink } = this.#options
     let budget = BATCH
-    while (this.#controls.length > 0 && budget > 0) {
+    while (this.#controls.size > 0 && budget > 0) {
       const text = this.#controls.shift() as string
       this.#controlBytes -= text.length
       budget -= text.length

@@ -1,4 +1,5 @@
 import type { Observe } from '../lib/observation.js'
+import type { Turn } from './turn.js'
 
 /** A connection strains when this part of its buffer is full … */
 const HIGH = 1 / 4
@@ -8,6 +9,9 @@ const LOW = 1 / 16
 const ALIVE = 250
 /** … and has not strained for longer than this, in ms: a trickle may not hold everyone back. */
 const PATIENCE = 2000
+/** Most that one turn may bring before those who wait are served, as a part of the buffer, and in bytes. */
+const TURN = 1 / 8
+const TURN_MAX = 1024 * 1024
 /** How often that is looked at while reading is paused, in ms. */
 const REVIEW = 50
 
@@ -19,6 +23,7 @@ export interface Reader {
 
 export interface PressureOptions {
   readonly maxBuffer: number
+  readonly turn: Turn
   /** Stops or continues reading from Postgres. */
   readonly onChange: (paused: boolean) => void
   readonly observe: Observe
@@ -29,14 +34,19 @@ export interface PressureOptions {
  * rather than cut them off. Those that do not read have no say, they are cut off at their limit.
  */
 export interface Pressure {
+  /** So many bytes are new in this turn. libuv reads up to 32 chunks of 64 KiB from a socket before anyone else has a turn. */
+  took(bytes: number): void
   report(reader: Reader, waiting: number): void
   release(reader: Reader): void
   close(): void
 }
 
-export function createPressure({ maxBuffer, onChange, observe }: PressureOptions): Pressure {
+export function createPressure({ maxBuffer, turn, onChange, observe }: PressureOptions): Pressure {
   const strained = new Map<Reader, number>()
+  const turnLimit = Math.min(maxBuffer * TURN, TURN_MAX)
+  let turnBytes = 0
   let pausedSince = 0
+  let isPaused = false
   let review: NodeJS.Timeout | undefined
 
   const hasSay = (reader: Reader, since: number) =>
@@ -48,16 +58,30 @@ export function createPressure({ maxBuffer, onChange, observe }: PressureOptions
       pausedSince = performance.now()
       review = setInterval(evaluate, REVIEW)
       observe({ type: 'reading.paused', subscribers })
-      onChange(true)
     } else if (subscribers === 0 && pausedSince !== 0) {
       const pausedFor = performance.now() - pausedSince
       pausedSince = 0
       clearInterval(review)
       observe({ type: 'reading.resumed', pausedFor })
-      onChange(false)
     }
+    apply()
+  }
+  const apply = () => {
+    const paused = pausedSince !== 0 || turnBytes > turnLimit
+    if (paused === isPaused) return
+    isPaused = paused
+    onChange(paused)
+  }
+  const endTurn = () => {
+    turnBytes = 0
+    apply()
   }
   return {
+    took(bytes) {
+      turnBytes += bytes
+      turn.due(endTurn)
+      if (turnBytes > turnLimit) apply()
+    },
     report(reader, waiting) {
       if (waiting > maxBuffer * HIGH) {
         if (!strained.has(reader)) strained.set(reader, performance.now())

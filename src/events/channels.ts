@@ -100,8 +100,12 @@ export function createChannels(options: ChannelsOptions): Channels {
     },
     source(name) {
       assertChannelName(name)
-      return new EventSource<ChannelEvent>({ kind: 'channel', name }, (subscriber, signal) =>
-        open(name, subscriber, signal),
+      return new EventSource<ChannelEvent>(
+        { kind: 'channel', name },
+        {
+          open: (subscriber, signal) => open(name, subscriber, signal),
+          live: signal => listener.whenListening(name, signal),
+        },
       )
     },
     pause: () => listener.pause(),

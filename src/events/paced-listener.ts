@@ -1,3 +1,5 @@
+import { Fifo } from '../lib/fifo.js'
+
 /** Events handed out in a row; a Repeater takes 1,024 before it throws. */
 const SLICE = 256
 /** Pauses before an event that was refused is handed out again, in ms. */
@@ -21,8 +23,7 @@ export function createPacedListener(options: {
   readonly onOverflow: () => void
 }): PacedListener {
   const { deliver, maxWaiting, onError, onOverflow } = options
-  let waiting: CustomEvent[] = []
-  let next = 0
+  const waiting = new Fifo<CustomEvent>()
   let scheduled = false
   let closed = false
   let pause = RETRY_MIN
@@ -36,10 +37,9 @@ export function createPacedListener(options: {
   function run(): void {
     scheduled = false
     if (closed) return
-    const end = Math.min(next + SLICE, waiting.length)
-    while (next < end) {
+    for (let handed = 0; handed < SLICE && waiting.size > 0; handed++) {
       try {
-        deliver(waiting[next] as CustomEvent)
+        deliver(waiting.peek() as CustomEvent)
       } catch (error) {
         if (error instanceof Error && error.name === 'RepeaterOverflowError') {
           schedule(pause)
@@ -49,28 +49,23 @@ export function createPacedListener(options: {
         onError(error instanceof Error ? error : new Error(String(error)))
       }
       if (closed) return // the listener removed itself
-      next++
+      waiting.shift()
       pause = RETRY_MIN
     }
-    // Dropping the head for each event would cost the square of the burst.
-    if (next === waiting.length || next > 4096) {
-      waiting = waiting.slice(next)
-      next = 0
-    }
-    if (waiting.length > next) schedule(0)
+    if (waiting.size > 0) schedule(0)
   }
 
   return {
     push(event) {
       if (closed) return
       waiting.push(event)
-      if (waiting.length - next > maxWaiting) return onOverflow()
+      if (waiting.size > maxWaiting) return onOverflow()
       // Handed out in the next turn, also when nothing waits: the order of listeners and of events stays plain.
       if (!scheduled) schedule(0)
     },
     close() {
       closed = true
-      waiting = []
+      waiting.clear()
     },
   }
 }

@@ -130,7 +130,7 @@ export function createPostgresEventTarget<Event extends CustomEvent = CustomEven
   return {
     ...(target as unknown as TypedEventTarget<Event>),
     ready: async () =>
-      void (await Promise.all([...channels.keys()].map(channel => listener.listen(channel)))),
+      void (await Promise.all([...channels.keys()].map(channel => listener.whenListening(channel)))),
     close: async () => {
       for (const listeners of channels.values()) for (const paced of listeners.values()) paced.close()
       channels.clear()

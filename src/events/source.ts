@@ -8,22 +8,32 @@ export interface Topic {
 
 export type Stop = () => void
 
+export interface SourceOptions<Event> {
+  open(listener: (event: Event) => void, signal?: AbortSignal): Promise<Stop>
+  live(signal?: AbortSignal): Promise<void>
+}
+
 /**
  * Where the events of a subscription come from. It is an ordinary async iterable, so that a schema that returns it works
  * under any GraphQL server; our own transports recognise it and share one `open` among all subscribers that ask the same.
  */
 export class EventSource<Event = unknown> implements AsyncIterable<Event> {
   readonly topic: Topic
-  readonly #open: (listener: (event: Event) => void, signal?: AbortSignal) => Promise<Stop>
+  readonly #options: SourceOptions<Event>
 
-  constructor(topic: Topic, open: (listener: (event: Event) => void, signal?: AbortSignal) => Promise<Stop>) {
+  constructor(topic: Topic, options: SourceOptions<Event>) {
     this.topic = topic
-    this.#open = open
+    this.#options = options
   }
 
   /** Resolves once nothing that is committed from now on can be missed. `listener` is called synchronously and may not throw. */
   open(listener: (event: Event) => void, signal?: AbortSignal): Promise<Stop> {
-    return this.#open(listener, signal)
+    return this.#options.open(listener, signal)
+  }
+
+  /** For a source that is open: resolves at once, or, during an outage, once it is over and nothing can be missed again. */
+  live(signal?: AbortSignal): Promise<void> {
+    return this.#options.live(signal)
   }
 
   /**
@@ -32,7 +42,7 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
    */
   async iterate(limit = 100_000, signal?: AbortSignal): Promise<AsyncIterableIterator<Event>> {
     const queue = createEventQueue<Event>(limit)
-    queue.onReturn(await this.#open(queue.push, signal))
+    queue.onReturn(await this.open(queue.push, signal))
     return queue.iterator
   }
 

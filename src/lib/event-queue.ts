@@ -1,3 +1,5 @@
+import { Fifo } from './fifo.js'
+
 /** A bounded queue between a callback and an async iterator. */
 export interface EventQueue<T> {
   readonly push: (value: T) => void
@@ -11,7 +13,7 @@ export interface EventQueue<T> {
  * @param limit values that may wait; one more ends the iteration with an error, after what waits has been read
  */
 export function createEventQueue<T>(limit: number): EventQueue<T> {
-  const values: T[] = []
+  const values = new Fifo<T>()
   const readers: { resolve: (result: IteratorResult<T>) => void; reject: (error: unknown) => void }[] = []
   let ended = false
   let failure: Error | undefined
@@ -25,7 +27,7 @@ export function createEventQueue<T>(limit: number): EventQueue<T> {
   }
   const iterator: AsyncIterableIterator<T> = {
     next() {
-      if (values.length > 0) return Promise.resolve({ done: false, value: values.shift() as T })
+      if (values.size > 0) return Promise.resolve({ done: false, value: values.shift() as T })
       if (failure) {
         const error = failure
         failure = undefined
@@ -35,13 +37,13 @@ export function createEventQueue<T>(limit: number): EventQueue<T> {
       return new Promise((resolve, reject) => readers.push({ resolve, reject }))
     },
     return() {
-      values.length = 0
+      values.clear()
       failure = undefined
       end()
       return Promise.resolve({ done: true, value: undefined })
     },
     throw(error) {
-      values.length = 0
+      values.clear()
       end()
       return Promise.reject(error)
     },
@@ -52,7 +54,7 @@ export function createEventQueue<T>(limit: number): EventQueue<T> {
       if (ended) return
       const reader = readers.shift()
       if (reader) return reader.resolve({ done: false, value })
-      if (values.length < limit) {
+      if (values.size < limit) {
         values.push(value)
         return
       }

@@ -3,7 +3,8 @@ import type { StreamFormat } from './response-sink.js'
 /**
  * The multipart protocol of Apollo Client's HttpLink
  * (https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol). A delimiter is written
- * right after each part: a client hands a part on only when it has seen where it ends.
+ * right after each part: a client hands a part on only when it has seen where it ends. JSON holds no raw line break, so that no
+ * payload can contain a delimiter.
  */
 export const multipart: StreamFormat = {
   name: 'multipart',
@@ -12,7 +13,7 @@ export const multipart: StreamFormat = {
     'cache-control': 'no-cache, no-transform',
     'x-accel-buffering': 'no',
   },
-  opening: '--graphql',
+  opening: '\r\n--graphql',
   next: json => part(`{"payload":${json}}`),
   keepAlive: part('{}'),
   completion: '--\r\n',

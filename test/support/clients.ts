@@ -80,6 +80,8 @@ export function overSse(method: 'GET' | 'POST'): Subscribe {
     })
 }
 
+const DELIMITER = '\r\n--graphql'
+
 /** A bare HTTP client that understands Apollo's multipart protocol. */
 export const overMultipart: Subscribe = (url, query, variables = {}) =>
   stream(
@@ -90,9 +92,9 @@ export const overMultipart: Subscribe = (url, query, variables = {}) =>
     variables,
     (text, results, end) => {
       let rest = text
-      for (let at = rest.indexOf('--graphql'); at >= 0; at = rest.indexOf('--graphql')) {
+      for (let at = rest.indexOf(DELIMITER); at >= 0; at = rest.indexOf(DELIMITER)) {
         const json = rest.slice(0, at).split('\r\n\r\n')[1]
-        rest = rest.slice(at + 9)
+        rest = rest.slice(at + DELIMITER.length)
         const message = json === undefined ? {} : JSON.parse(json)
         if (message.payload) results.push(message.payload)
         if (rest.startsWith('--')) end('complete')
@@ -160,15 +162,13 @@ export async function overListen(url: string, channel: string): Promise<TestSubs
 const CHANNEL = 'subscription ($name: String!) { channel(name: $name) { channel payload gap } }'
 
 /** Every transport as a way to listen to a channel; results are normalised to `{ payload, gap? }`. */
-export const TRANSPORTS: Readonly<
-  Record<string, (url: string, channel: string) => Promise<TestSubscription>>
-> = {
-  'graphql-ws': (url, name) => overGraphqlWs(url, CHANNEL, { name }),
-  'SSE GET': (url, name) => overSse('GET')(url, CHANNEL, { name }),
-  'SSE POST': (url, name) => overSse('POST')(url, CHANNEL, { name }),
-  multipart: (url, name) => overMultipart(url, CHANNEL, { name }),
+export const TRANSPORTS = {
+  'graphql-ws': (url: string, name: string) => overGraphqlWs(url, CHANNEL, { name }),
+  'SSE GET': (url: string, name: string) => overSse('GET')(url, CHANNEL, { name }),
+  'SSE POST': (url: string, name: string) => overSse('POST')(url, CHANNEL, { name }),
+  multipart: (url: string, name: string) => overMultipart(url, CHANNEL, { name }),
   '/listen': overListen,
-}
+} satisfies Record<string, (url: string, channel: string) => Promise<TestSubscription>>
 
 /** The payload of a result, however the transport wraps it. */
 export function payloadOf(result: Record<string, unknown>): unknown {

@@ -1,6 +1,8 @@
+import { Fifo } from '../../src/lib/fifo.js'
+
 /** A queue that a test reads one value at a time, waiting for those that have not come yet. */
 export class Inbox<T> {
-  readonly #values: T[] = []
+  readonly #values = new Fifo<T>()
   readonly #readers: ((value: T) => void)[] = []
 
   readonly push = (value: T): void => {
@@ -9,13 +11,15 @@ export class Inbox<T> {
     else this.#values.push(value)
   }
 
-  /** What has come and not been read. */
-  get waiting(): readonly T[] {
-    return this.#values
+  /** Takes what has come and not been read. */
+  drain(): T[] {
+    const values: T[] = []
+    while (this.#values.size > 0) values.push(this.#values.shift() as T)
+    return values
   }
 
   next(what = 'the next value', deadline = 15_000): Promise<T> {
-    if (this.#values.length > 0) return Promise.resolve(this.#values.shift() as T)
+    if (this.#values.size > 0) return Promise.resolve(this.#values.shift() as T)
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`waited ${deadline} ms for ${what}`)), deadline)
       this.#readers.push(value => {

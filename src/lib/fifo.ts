@@ -1,0 +1,35 @@
+/** A queue with both ends in constant time: `Array.shift` moves everything that waits, which is the square of a burst. */
+export class Fifo<T> {
+  #values: T[] = []
+  #head = 0
+
+  get size(): number {
+    return this.#values.length - this.#head
+  }
+
+  push(value: T): void {
+    this.#values.push(value)
+  }
+
+  /** The oldest value, left where it is. */
+  peek(): T | undefined {
+    return this.#values[this.#head]
+  }
+
+  shift(): T | undefined {
+    if (this.#head === this.#values.length) return undefined
+    const value = this.#values[this.#head] as T
+    this.#values[this.#head] = undefined as T // what was taken may be garbage
+    this.#head++
+    if (this.#head > 1024 && this.#head * 2 > this.#values.length) {
+      this.#values = this.#values.slice(this.#head)
+      this.#head = 0
+    }
+    return value
+  }
+
+  clear(): void {
+    this.#values = []
+    this.#head = 0
+  }
+}
