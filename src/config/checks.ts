@@ -6,9 +6,7 @@ export function checkGlob(glob: string): void {
   try {
     compileGlob(glob)
   } catch {
-    throw new Error(
-      `must hold globs: in '${glob}' a bracket is not closed or holds an impossible range (\\ takes the meaning from the next character)`,
-    )
+    throw new Error(`must hold globs; in '${glob}' a bracket is not closed or holds an impossible range`)
   }
 }
 
@@ -21,7 +19,7 @@ export function checkOrigin(origin: string): void {
   if (isOrigin.test(origin)) return
   const meant = isOrigin.test(withoutSlash) ? `; did you mean ${withoutSlash}?` : ''
   throw new Error(
-    `must hold origins such as https://app.example.com (no path, no slash at the end), not '${origin}'${meant}`,
+    `must hold origins such as https://app.example.com, without path or slash at the end; '${origin}' is none${meant}`,
   )
 }
 

@@ -25,7 +25,7 @@ export function readEnvironment(env: Environment, decided: ReadonlySet<OptionKey
     try {
       layer.set(option.key, { value: option.type.parse(listSyntax(option, variable, text)), where })
     } catch (error) {
-      throw wrongValue(where, option.secret ? undefined : text, error)
+      throw wrongValue(option, where, text, error)
     }
   }
   return layer

@@ -55,7 +55,7 @@ export function readFile(path: string, cwd: string): { layer: Map<OptionKey, Giv
     try {
       layer.set(option.key, { value: option.type.fromToml(value), where })
     } catch (error) {
-      throw wrongValue(where, option.secret ? undefined : value, error)
+      throw wrongValue(option, where, value, error)
     }
   }
   return { layer, warnings }

@@ -64,7 +64,7 @@ export function loadSettings({ flags, file, env, cwd, root }: LoadOptions): Load
   else if (values.debug === true && values.logLevel !== 'trace') sources.logLevel = sources.debug
 
   const settings = completeSettings(values, key =>
-    sources[key] === 'default' ? `the default of --${optionOf(key).flag}` : sources[key],
+    sources[key] === 'default' ? `--${optionOf(key).flag}` : sources[key],
   )
   const notices = path === undefined ? [] : [`using the configuration file ${path}`]
   return { settings, sources, notices, warnings }

@@ -13,6 +13,8 @@ export interface Option<T> {
   readonly default: T
   /** What holds if the default is undefined, in words. */
   readonly otherwise?: string
+  /** For the example file, if there is no default to show. */
+  readonly example?: T
   /** One line. */
   readonly help: string
   readonly short?: string
@@ -31,7 +33,11 @@ function option<T>(
 }
 
 function optional<T>(
-  spec: Omit<Option<T>, 'type' | 'default' | 'otherwise'> & { type: ValueType<T>; otherwise: string },
+  spec: Omit<Option<T>, 'type' | 'default' | 'otherwise' | 'example'> & {
+    type: ValueType<T>
+    otherwise: string
+    example: NoInfer<T>
+  },
 ): Option<T | undefined> {
   return { ...spec, type: spec.type as ValueType<NonNullable<T>>, default: undefined }
 }
@@ -46,6 +52,7 @@ export const OPTIONS = {
     group: 'Database',
     type: text('URL'),
     otherwise: 'the PG* variables if any is set, else a Postgres of its own',
+    example: 'postgres://user:password@localhost:5432/mydb',
     help: 'Database to serve: postgres://user:password@host:5432/database, or host=… dbname=…',
     usualVariable: 'DATABASE_URL',
     eventserv: 'DbConnection',
@@ -55,6 +62,7 @@ export const OPTIONS = {
     group: 'Database',
     type: text('DIRECTORY'),
     otherwise: '.listenql in the current directory',
+    example: '.listenql',
     help: 'Where the Postgres of its own keeps its data; setting it asks for that Postgres, whatever PG* say',
   }),
 
@@ -83,14 +91,16 @@ export const OPTIONS = {
   tlsCert: optional({
     group: 'Server',
     type: text('FILE'),
-    otherwise: 'no HTTPS',
+    otherwise: 'none, no HTTPS',
+    example: 'server.crt',
     help: 'PEM file with the certificate for HTTPS and its chain',
     eventserv: 'TlsServerCertificateFile',
   }),
   tlsKey: optional({
     group: 'Server',
     type: text('FILE'),
-    otherwise: 'no HTTPS',
+    otherwise: 'none, no HTTPS',
+    example: 'server.key',
     help: 'PEM file with the private key for HTTPS',
     eventserv: 'TlsServerPrivateKeyFile',
   }),
@@ -98,6 +108,7 @@ export const OPTIONS = {
     group: 'Server',
     type: text('URL', baseUrl),
     otherwise: 'host and port',
+    example: 'https://events.example.com',
     help: 'URL under which clients reach the server, if a proxy stands before it',
     eventserv: 'UrlBase',
   }),

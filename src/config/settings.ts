@@ -1,5 +1,5 @@
 import { ListenqlError, messageOf } from '../lib/errors.js'
-import { OPTION_LIST } from './names.js'
+import { type NamedOption, OPTION_LIST } from './names.js'
 import type { OptionKey, Settings } from './options.js'
 import { didYouMean } from './suggest.js'
 
@@ -28,7 +28,7 @@ export function resolveSettings(given: Partial<Settings>): Settings {
     try {
       values[option.key] = option.type.check(value)
     } catch (error) {
-      throw wrongValue(`the option ${key}`, option.secret ? undefined : value, error)
+      throw wrongValue(option, `the option ${key}`, value, error)
     }
   }
   return completeSettings(values, key => `the option ${key}`)
@@ -51,7 +51,7 @@ export function completeSettings(
       tlsCert === undefined ? (['tlsKey', 'tlsCert'] as const) : (['tlsCert', 'tlsKey'] as const)
     throw new ListenqlError(
       'BAD_CONFIGURATION',
-      `${nameOf(given)} is given without ${missing}: HTTPS needs a certificate and its key`,
+      `${nameOf(given)} is given, but ${nameOf(missing)} is not: HTTPS needs a certificate and its key`,
     )
   }
   if (tlsCert !== undefined && port === httpsPort && port !== 0) {
@@ -63,9 +63,14 @@ export function completeSettings(
   return debug && logLevel !== 'trace' ? { ...settings, logLevel: 'debug' } : settings
 }
 
-/** One line: what is wrong where. `value` is left out if undefined, as it must be if it may hold a password. */
-export function wrongValue(where: string, value: unknown, error: unknown): ListenqlError {
-  const shown = value === undefined ? '' : ` is ${show(value)} but`
+/** One line: what is wrong where. A value that may hold a password is not shown; of a list the error shows what is wrong. */
+export function wrongValue(
+  { secret, type }: NamedOption,
+  where: string,
+  value: unknown,
+  error: unknown,
+): ListenqlError {
+  const shown = secret || type.kind === 'list' ? '' : ` is ${show(value)} but`
   return new ListenqlError('BAD_CONFIGURATION', `${where}${shown} ${messageOf(error)}`)
 }
 

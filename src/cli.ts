@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+import { runCommandLine } from './commands/index.js'
+import { reportError } from './commands/report-error.js'
+
+const argv = process.argv.slice(2)
+try {
+  process.exitCode = await runCommandLine(argv)
+} catch (error) {
+  const { text, exitCode } = reportError(error, argv.includes('--debug') || argv.includes('-d'))
+  process.stderr.write(text)
+  process.exitCode = exitCode
+}

@@ -1,0 +1,38 @@
+import {
+  configurationMarkdown,
+  type DatabaseChoice,
+  databaseOf,
+  PLACE_VARIABLES,
+  printExample,
+  printSettings,
+} from '../config/index.js'
+import { hideSecrets } from '../database/conninfo.js'
+import type { Invocation } from './command.js'
+import { version } from './version.js'
+
+/** Prints what is in force, an example file, or the page of the documentation. */
+export async function configCommand({ plain, load, env, stdout, stderr }: Invocation): Promise<number> {
+  if (plain.has('markdown')) {
+    stdout.write(configurationMarkdown())
+    return 0
+  }
+  if (plain.has('example')) {
+    stdout.write(printExample())
+    return 0
+  }
+  const loaded = load()
+  for (const warning of loaded.warnings) stderr.write(`listenql: ${warning}\n`)
+  const head = [
+    `listenql ${version()}: the configuration in force here, as a file for --config.`,
+    ...loaded.notices,
+    `Database: ${describe(databaseOf(loaded.settings, env), env)}`,
+  ]
+  stdout.write(printSettings(loaded, head, hideSecrets))
+  return 0
+}
+
+function describe(database: DatabaseChoice, env: Invocation['env']): string {
+  if (database.kind === 'url') return hideSecrets(database.url).replace(/\s+/g, ' ')
+  if (database.kind === 'embedded') return `a Postgres of its own in ${database.directory ?? '.listenql'}`
+  return `what ${PLACE_VARIABLES.filter(name => env[name]).join(', ')} say`
+}

@@ -1,0 +1,115 @@
+import { OPTION_LIST } from '../config/index.js'
+import type { Command } from './command.js'
+
+const ALL = OPTION_LIST.map(option => option.key)
+const NO_WORDS = { min: 0, max: 0, what: '' }
+
+/** Every command; the first one runs if none is named. */
+export const COMMANDS: readonly Command[] = [
+  {
+    name: 'serve',
+    summary: 'Start the server (what happens without a command)',
+    usage: '[serve] [flags]',
+    description:
+      'Connects to a Postgres and offers every NOTIFY channel over GraphQL, WebSocket and Server-Sent Events. With no database given, it starts a Postgres of its own in .listenql. Ctrl-C stops everything.',
+    examples: [
+      ['npx listenql', 'a Postgres of its own, on http://localhost:7700'],
+      ['DATABASE_URL=postgres://me:secret@localhost/mydb npx listenql', 'your own database'],
+      ['npx listenql --host 0.0.0.0 --channels people,orders.*', 'for the network, some channels only'],
+      ['npx listenql --tls-cert server.crt --tls-key server.key', 'HTTPS, too, on port 7701'],
+    ],
+    options: ALL,
+    flags: [],
+    words: NO_WORDS,
+    outlivesStdout: true,
+    run: async ({ load }) => {
+      const loaded = load()
+      const { serveCommand } = await import('./serve.js')
+      return serveCommand(loaded)
+    },
+  },
+  {
+    name: 'sql',
+    summary: 'Run SQL on the database and print what comes',
+    usage: 'sql [flags] [STATEMENT]',
+    description:
+      'Connects to the database itself (not to the server) and runs the statement, or what stands on stdin if there is none. The Postgres of its own must be running: start the server first.',
+    examples: [
+      [
+        `npx listenql sql "INSERT INTO people (name, age, height) VALUES ('Paul', 51, 1.9)"`,
+        'make an event in the demo database',
+      ],
+      [`npx listenql sql "NOTIFY people, 'hello'"`, 'make one in any database'],
+      ['npx listenql sql < schema.sql', 'run a file'],
+    ],
+    options: ['databaseUrl', 'dataDir', 'debug'],
+    flags: [],
+    words: { min: 0, max: 1, what: 'the statement, in quotes' },
+    run: async ({ load, words, env, ...streams }) => {
+      const { sqlArguments } = await import('./database-arguments.js')
+      const { sqlCommand } = await import('./sql.js')
+      return sqlCommand(sqlArguments(load().settings, words[0], env), streams)
+    },
+  },
+  {
+    name: 'tail',
+    summary: 'Print what arrives on channels of a running server',
+    usage: 'tail [flags] CHANNEL...',
+    description:
+      'Subscribes to channels of a running server and prints payloads, one a line, until Ctrl-C. When the server goes away, it waits for it to come back. The server is looked for where this configuration would start it.',
+    examples: [
+      ['npx listenql tail people', 'payloads only'],
+      ['npx listenql tail --json people orders', 'whole events, one JSON object a line'],
+      ['npx listenql tail --url https://events.example.com people', 'a server elsewhere'],
+    ],
+    options: ['host', 'port', 'basePath', 'debug'],
+    flags: [
+      { flag: 'url', placeholder: 'URL', help: 'The server to subscribe to' },
+      { flag: 'json', help: 'Print whole events as JSON' },
+    ],
+    words: { min: 1, max: 1000, what: 'the name of a channel' },
+    run: async ({ load, words, plain, ...streams }) => {
+      const { tailArguments, untilInterrupted } = await import('./tail-arguments.js')
+      const argv = tailArguments(() => load().settings, words, plain)
+      const { tailCommand } = await import('./tail.js')
+      return tailCommand(argv, streams, untilInterrupted())
+    },
+  },
+  {
+    name: 'config',
+    summary: 'Print the configuration that is in force',
+    usage: 'config [flags]',
+    description:
+      'Prints every option with its value and where that comes from, as a file that may be used with --config. Passwords are hidden. It takes the flags of serve, to show what they do.',
+    examples: [
+      ['npx listenql config', 'what is in force here'],
+      ['npx listenql config --example > listenql.toml', 'a file with every option, to start from'],
+      ['PORT=8000 npx listenql config --no-graphiql', 'try things out'],
+    ],
+    options: ALL,
+    flags: [
+      { flag: 'example', help: 'Print an example file instead' },
+      { flag: 'markdown', help: 'Print docs/configuration.md instead' },
+    ],
+    words: NO_WORDS,
+    run: async invocation => {
+      const { configCommand } = await import('./config.js')
+      return configCommand(invocation)
+    },
+  },
+  {
+    name: 'help',
+    summary: 'Explain a command',
+    usage: 'help [COMMAND]',
+    description: 'Prints what --help prints: of a command, or the list of commands.',
+    examples: [['npx listenql help serve', 'every option of the server']],
+    options: [],
+    flags: [],
+    words: { min: 0, max: 1, what: 'the name of a command' },
+    run: async ({ words, stdout }) => {
+      const { helpText } = await import('./help.js')
+      stdout.write(helpText(COMMANDS, words[0]))
+      return 0
+    },
+  },
+]

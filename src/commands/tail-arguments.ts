@@ -1,0 +1,43 @@
+import type { Settings } from '../config/index.js'
+import { ListenqlError } from '../lib/errors.js'
+import type { TailArguments } from './tail.js'
+
+/**
+ * What flags and settings mean to `listenql tail`.
+ * @param loadSettings is asked only if no `--url` was given
+ * @throws ListenqlError BAD_CONFIGURATION
+ */
+export function tailArguments(
+  loadSettings: () => Settings,
+  channels: readonly string[],
+  plain: ReadonlyMap<string, string | true>,
+): TailArguments {
+  const given = plain.get('url')
+  const url = typeof given === 'string' ? checkUrl(given) : localUrl(loadSettings())
+  return { channels, url, json: plain.has('json') }
+}
+
+/** Where a server with these settings is reached from this machine. */
+function localUrl({ host, port, basePath }: Settings): string {
+  if (port === 0) {
+    throw new ListenqlError('BAD_CONFIGURATION', 'the port is 0, which is any: where does the server run?', {
+      hint: 'say it with --url http://localhost:PORT',
+    })
+  }
+  const everywhere = host === '0.0.0.0' || host === '::'
+  const name = everywhere ? 'localhost' : host.includes(':') ? `[${host}]` : host
+  return `http://${name}:${port}${basePath === '/' ? '' : basePath}`
+}
+
+function checkUrl(url: string): string {
+  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url
+  throw new ListenqlError('BAD_CONFIGURATION', '--url must be a URL such as http://localhost:7700')
+}
+
+/** Aborts at the first SIGINT or SIGTERM; the second one ends the process as usual. */
+export function untilInterrupted(): AbortSignal {
+  const controller = new AbortController()
+  process.once('SIGINT', () => controller.abort())
+  process.once('SIGTERM', () => controller.abort())
+  return controller.signal
+}

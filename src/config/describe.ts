@@ -1,0 +1,14 @@
+import type { NamedOption } from './names.js'
+
+/** `10s`, `16MiB`, `*`, `none`, or in words what holds. */
+export function describeDefault({ type, default: value, otherwise }: NamedOption): string {
+  if (value === undefined) return otherwise ?? 'none'
+  if (Array.isArray(value)) return value.join(',') || 'none'
+  return type.format(value as NonNullable<unknown>).replace(/^"(.*)"$/, '$1')
+}
+
+/** How the flag is written: `--port PORT`, `-d, --debug`, `--[no-]graphiql`. */
+export function describeFlag({ flag, short, type, default: value }: NamedOption): string {
+  if (value === true) return `--[no-]${flag}`
+  return `${short === undefined ? '' : `-${short}, `}--${flag}${type.placeholder && ` ${type.placeholder}`}`
+}
