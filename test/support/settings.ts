@@ -1,0 +1,34 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { type LoadedSettings, loadSettings, OPTION_LIST, parseFlags } from '../../src/config/index.js'
+
+/** What the settings of a test come from. */
+export interface Places {
+  readonly argv?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  /** Path in the working directory (`listenql.toml`) or, beginning with a slash, in the root, to content. */
+  readonly files?: Readonly<Record<string, string>>
+}
+
+const ALL = OPTION_LIST.map(option => option.key)
+
+/** Loads settings from nothing but the given places, with an empty folder for `/`. */
+export function load({ argv = [], env = {}, files = {} }: Places): LoadedSettings {
+  const folder = mkdtempSync(join(tmpdir(), 'listenql-config-'))
+  const cwd = join(folder, 'cwd')
+  const root = join(folder, 'root')
+  try {
+    mkdirSync(cwd)
+    for (const [path, content] of Object.entries(files)) {
+      const file = path.startsWith('/') ? join(root, path) : join(cwd, path)
+      mkdirSync(dirname(file), { recursive: true })
+      writeFileSync(file, content)
+    }
+    const { layer, plain } = parseFlags(argv, { keys: ALL, plain: [] })
+    const file = plain.get('config')
+    return loadSettings({ flags: layer, file: file === true ? undefined : file, env, cwd, root })
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
