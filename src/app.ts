@@ -192,6 +192,7 @@ async function openDatabase(
     ...(database.directory === undefined ? {} : { directory: database.directory }),
     onProgress: message => logger.info(message),
   })
+  if (embedded.takenOver) logger.info('Took over the Postgres that a killed server had left running.')
   return { config: connectionOptions(embedded.serverUrl), embedded }
 }
 

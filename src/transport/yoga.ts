@@ -1,5 +1,5 @@
-import type { GraphQLSchema } from 'graphql'
-import { createYoga } from 'graphql-yoga'
+import { GraphQLError, type GraphQLSchema } from 'graphql'
+import { createYoga, type Plugin } from 'graphql-yoga'
 import type { Enveloped } from './engine.js'
 import type { ClientErrors } from './errors.js'
 
@@ -21,11 +21,21 @@ export function createGraphqlYoga(options: {
     landingPage: false,
     multipart: false,
     logging: false,
+    plugins: [codeSyntaxErrors],
   })
   return {
     fetch: (url: string, init: RequestInit) => yoga.fetch(url, init),
     getEnveloped: (): Enveloped => yoga.getEnveloped({}) as unknown as Enveloped,
   }
+}
+
+/** A syntax error is the one error of a request to which Yoga gives no code. */
+const codeSyntaxErrors: Plugin = {
+  onParse() {
+    return ({ result }) => {
+      if (result instanceof GraphQLError) result.extensions.code ??= 'GRAPHQL_PARSE_FAILED'
+    }
+  },
 }
 
 export type GraphqlYoga = ReturnType<typeof createGraphqlYoga>
