@@ -165,7 +165,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     channels.start()
     const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
     return {
-      url: settings.urlBase ?? `http://${name}:${http.port}${prefix}`,
+      url: `${settings.urlBase?.replace(/\/+$/, '') ?? `http://${name}:${http.port}`}${prefix}`,
       port: http.port,
       httpsUrl: httpsPort === undefined ? undefined : `https://${name}:${httpsPort}${prefix}`,
       database: describeConnection(database.config),
