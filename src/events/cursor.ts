@@ -1,0 +1,78 @@
+import { ListenqlError } from '../lib/errors.js'
+
+/** A place in the one order of all logged events. Everything at or before it has been seen. */
+export interface Position {
+  /** Number of the batch. */
+  readonly n: number
+  /** Random number of the batch: tells a history that was lost in a failover from the one that replaced it. */
+  readonly token: number
+  /** Place of the transaction in the batch, from 1; END_OF_BATCH stands after all of them. */
+  readonly ord: number
+  readonly statement: number
+  readonly id: number
+}
+
+export const END_OF_BATCH = 2147483647
+
+/** Longest cursor that we give out or take, in characters. */
+const MAX_LENGTH = 64
+const VERSION = 1
+
+export function endOfBatch({ n, token }: { readonly n: number; readonly token: number }): Position {
+  return { n, token, ord: END_OF_BATCH, statement: 0, id: 0 }
+}
+
+/** Negative if `a` comes before `b`. Tokens do not count: two positions that are compared are of one history. */
+export function comparePositions(a: Position, b: Position): number {
+  return a.n - b.n || a.ord - b.ord || a.statement - b.statement || a.id - b.id
+}
+
+/** Opaque to clients: version, batch, token, then, unless it is the end of the batch, the place in it; as base64url of varints. */
+export function encodeCursor(position: Position): string {
+  const { n, token, ord, statement, id } = position
+  const numbers = ord === END_OF_BATCH ? [VERSION, n, token] : [VERSION, n, token, ord, statement, id]
+  return Buffer.from(numbers.flatMap(toVarint)).toString('base64url')
+}
+
+/** @throws ListenqlError CURSOR_INVALID if it is not one of ours; whether its history still stands, only the database knows. */
+export function decodeCursor(cursor: string): Position {
+  const bytes =
+    cursor.length <= MAX_LENGTH && /^[\w-]+$/.test(cursor)
+      ? Buffer.from(cursor, 'base64url')
+      : Buffer.alloc(0)
+  const [version, n, token, ord = END_OF_BATCH, statement = 0, id = 0, ...rest] = fromVarints(bytes)
+  const position = { n: n ?? 0, token: token ?? 0, ord, statement, id }
+  // One text for one position: what does not come out as it went in was made up.
+  if (version !== VERSION || token === undefined || rest.length > 0 || encodeCursor(position) !== cursor) {
+    throw new ListenqlError('CURSOR_INVALID', 'this is not a cursor of this server', {
+      hint: 'read a snapshot, and subscribe after its cursor',
+    })
+  }
+  return position
+}
+
+function toVarint(value: number): number[] {
+  const bytes: number[] = []
+  for (let rest = value; ; rest = Math.floor(rest / 128)) {
+    if (rest < 128) return [...bytes, rest]
+    bytes.push((rest % 128) + 128)
+  }
+}
+
+/** Not with bit operations: a token has up to 53 bits. */
+function fromVarints(bytes: Buffer): number[] {
+  const numbers: number[] = []
+  let value = 0
+  let scale = 1
+  for (const byte of bytes) {
+    value += (byte % 128) * scale
+    scale *= 128
+    if (byte < 128) {
+      if (!Number.isSafeInteger(value)) return []
+      numbers.push(value)
+      value = 0
+      scale = 1
+    }
+  }
+  return scale === 1 ? numbers : []
+}

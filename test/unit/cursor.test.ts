@@ -1,0 +1,80 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  comparePositions,
+  decodeCursor,
+  END_OF_BATCH,
+  encodeCursor,
+  endOfBatch,
+} from '../../src/events/cursor.js'
+
+const natural = fc.oneof(fc.nat(), fc.maxSafeNat())
+const position = fc.oneof(
+  fc.record({
+    n: natural,
+    token: natural,
+    ord: fc.integer({ min: 1, max: END_OF_BATCH - 1 }),
+    statement: fc.nat(),
+    id: natural,
+  }),
+  fc.record({ n: natural, token: natural }).map(endOfBatch),
+)
+
+describe('a cursor', () => {
+  it('comes back as the position that it was made from', () => {
+    fc.assert(
+      fc.property(position, value => {
+        const cursor = encodeCursor(value)
+        expect(cursor).toMatch(/^[\w-]{1,64}$/)
+        expect(decodeCursor(cursor)).toEqual(value)
+      }),
+    )
+  })
+
+  it('that was made up is refused, and never crashes', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.base64String(), fc.stringMatching(/^[\w-]{0,80}$/)), text => {
+        let decoded: ReturnType<typeof decodeCursor>
+        try {
+          decoded = decodeCursor(text)
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'CURSOR_INVALID' })
+          return
+        }
+        expect(encodeCursor(decoded)).toBe(text) // it happened to be a real one
+      }),
+    )
+  })
+
+  it('is refused once a character of it is cut off or added', () => {
+    fc.assert(
+      fc.property(position, value => {
+        const cursor = encodeCursor(value)
+        for (const changed of [cursor.slice(0, -1), `${cursor}A`, `${cursor}=`, ` ${cursor}`]) {
+          let decoded: unknown
+          try {
+            decoded = decodeCursor(changed)
+          } catch {
+            continue
+          }
+          expect(decoded).not.toEqual(value)
+        }
+      }),
+    )
+  })
+})
+
+it('orders positions as the log does', () => {
+  const base = { n: 1, token: 5, ord: 1, statement: 1, id: 1 }
+  const later = [
+    { ...base, id: 2 },
+    { ...base, statement: 2, id: 0 },
+    { ...base, ord: 2, statement: 0, id: 0 },
+    endOfBatch(base),
+    { ...base, n: 2, ord: 1, statement: 0, id: 0 },
+  ]
+  for (const [i, position] of later.entries()) {
+    expect(comparePositions(later[i - 1] ?? base, position)).toBeLessThan(0)
+    expect(comparePositions(position, position)).toBe(0)
+  }
+})
