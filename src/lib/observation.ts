@@ -11,6 +11,7 @@ export type Observation =
   | { type: 'database.lost'; message: string; channels: number }
   | { type: 'channel.listening'; channel: string }
   | { type: 'channel.released'; channel: string }
+  | { type: 'log.lost'; message: string; retryIn: number }
   | { type: 'reading.paused'; subscribers: number }
   | { type: 'reading.resumed'; pausedFor: number }
   | { type: 'event.too-large'; topic: string; bytes: number; limit: number }

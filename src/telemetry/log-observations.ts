@@ -18,6 +18,10 @@ export function createLogObserver(logger: Logger): Observe {
         return logger.warn(
           `The database cannot be reached: ${observation.message}. Next try in ${observation.retryIn} ms (attempt ${observation.attempt}).`,
         )
+      case 'log.lost':
+        return logger.warn(
+          `The event log cannot be read: ${observation.message}. Next try in ${observation.retryIn} ms.`,
+        )
       case 'reading.paused':
         return logger.debug(details, 'Reading from Postgres pauses until subscribers have caught up.')
       case 'reading.resumed':

@@ -1,0 +1,43 @@
+import type { Position } from './cursor.js'
+
+/** What the database did. `N`: something was published with `listenql.publish`. */
+export type LogOperation = 'I' | 'U' | 'D' | 'T' | 'N'
+
+/** One row of the event log, at its place in the order. One object serves all subscribers. */
+export interface LogEvent {
+  readonly position: Position
+  /** `t`: a watched table, whose `topic` is its oid as text. `c`: a channel, whose `topic` is its name. */
+  readonly kind: 't' | 'c'
+  readonly topic: string
+  /** Events of one generation of a table have the same columns. */
+  readonly generation: number
+  readonly operation: LogOperation
+  /** Row images as JSON text; for what was published, `new` is the payload. */
+  readonly old: string | null
+  readonly new: string | null
+  readonly at: Date
+  /** Top-level transaction id (xid8) as text. */
+  readonly transaction: string
+}
+
+/** A row of type listenql.delivery, as pg gives it with `int8` read as a number. */
+export interface DeliveryRow {
+  readonly n: number
+  readonly token: number
+  readonly ord: number
+  readonly statement: number
+  readonly id: number
+  readonly xid: string
+  readonly at: Date
+  readonly kind: 't' | 'c'
+  readonly topic: string
+  readonly generation: number
+  readonly operation: LogOperation
+  readonly old: string | null
+  readonly new: string | null
+}
+
+export function toLogEvent(row: DeliveryRow): LogEvent {
+  const { n, token, ord, statement, id, xid, ...rest } = row
+  return { ...rest, position: { n, token, ord, statement, id }, transaction: xid }
+}

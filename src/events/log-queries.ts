@@ -1,0 +1,82 @@
+import pg from 'pg'
+import { ListenqlError } from '../lib/errors.js'
+import { endOfBatch, type Position } from './cursor.js'
+import { type DeliveryRow, type LogEvent, toLogEvent } from './log-event.js'
+
+/** Most events in a page; the database bounds a page in bytes, too. */
+export const PAGE = 2000
+
+/** What a connection or a pool can do. */
+export interface Queryable {
+  query(config: pg.QueryConfig): Promise<pg.QueryResult>
+}
+
+export interface Page {
+  readonly events: readonly LogEvent[]
+  /** Where to go on: everything at or before it has been read. */
+  readonly position: Position
+  /** Nothing more was there. */
+  readonly isLast: boolean
+}
+
+/** int8 as numbers: ids, batches and tokens stay far below 2^53. */
+const TYPES: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text') =>
+    oid === pg.types.builtins.INT8
+      ? Number
+      : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+}
+
+const columns = 'n, token, ord, statement, id, xid, at, kind, topic, generation, operation, old, new'
+
+/** Takes what has newly become visible into the ledger, and reads the page after `after`. It counts once this has resolved: the call has committed. */
+export function pull(client: Queryable, after: Position): Promise<Page> {
+  return readPage(client, 'pull', after)
+}
+
+/** Reads the page after `after` of what is in the ledger. @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED */
+export function read(client: Queryable, after: Position): Promise<Page> {
+  return readPage(client, 'read', after)
+}
+
+/** The end of what is in the ledger now. */
+export async function newest(client: Queryable): Promise<Position> {
+  const { rows } = await client.query({ text: 'select n, token from listenql.newest()', types: TYPES })
+  return endOfBatch(rows[0])
+}
+
+async function readPage(client: Queryable, fn: 'pull' | 'read', after: Position): Promise<Page> {
+  const { n, token, ord, statement, id } = after
+  try {
+    const { rows } = await client.query({
+      name: `listenql ${fn}`,
+      text: `select ${columns} from listenql.${fn}($1, $2, $3, $4, $5, $6)`,
+      values: [n, token, ord, statement, id, PAGE],
+      types: TYPES,
+    })
+    const events = (rows as DeliveryRow[]).map(toLogEvent)
+    const last = events.at(-1)
+    return { events, position: last?.position ?? after, isLast: last === undefined }
+  } catch (error) {
+    throw explain(error)
+  }
+}
+
+function explain(error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  const hint = 'read a snapshot, and subscribe after its cursor'
+  if (code === 'LQ001') {
+    return new ListenqlError(
+      'CURSOR_INVALID',
+      'the history that this cursor is of is not the history of this database',
+      { hint, cause: error },
+    )
+  }
+  if (code === 'LQ002') {
+    return new ListenqlError('CURSOR_EXPIRED', 'this cursor is older than what is kept', {
+      hint,
+      cause: error,
+    })
+  }
+  return error
+}
