@@ -30,6 +30,18 @@ export interface LogListener {
 /** Longest that a read may take, in ms; a dead peer shows in no other way. */
 const QUERY_TIMEOUT = 30_000
 
+/** How often it looks whether the log has been installed meanwhile, in ms. */
+const LOOK_AGAIN = 2000
+
+async function isReadable(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ readable: boolean }>(
+    `select coalesce(bool_and(has_function_privilege(p.oid, 'execute') and has_schema_privilege(n.oid, 'usage')), false) as readable
+       from pg_namespace n join pg_proc p on p.pronamespace = n.oid
+      where n.nspname = 'listenql' and p.proname in ('pull', 'read', 'newest')`,
+  )
+  return rows[0]?.readable === true
+}
+
 /**
  * Follows the event log on a connection of its own, from where it was when it started, and hands each event to those who
  * follow its topic, in the one order of the log.
@@ -66,10 +78,13 @@ export class EventLog {
     this.#running ??= this.#run()
   }
 
-  /** Resolves once the log is followed: whatever commits from then on is handed on. */
-  async started(): Promise<Position> {
+  /**
+   * Resolves once the log is followed, with the position from which on everything is handed on; or, once that is known, with
+   * undefined: the database has no log, or our login may not read it.
+   */
+  async started(): Promise<Position | undefined> {
     await this.#started.promise
-    return this.#position as Position
+    return this.#position
   }
 
   follow(kind: 't' | 'c', topic: string, listener: LogListener): Stop {
@@ -134,6 +149,13 @@ export class EventLog {
     })
     await client.connect()
     doorbell.reset()
+    while (!(await isReadable(client))) {
+      onReady()
+      this.#started.resolve()
+      if (this.#stop.signal.aborted) return
+      await delay(LOOK_AGAIN, this.#stop.signal)
+      if (lost) throw lost
+    }
     let position = await this.#resume(client)
     onReady()
     const query = async (text: string, values: readonly unknown[] = []) =>
