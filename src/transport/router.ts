@@ -47,6 +47,9 @@ export function createRouter(options: RouterOptions): Router {
     clientTracking: false,
     maxPayload: maxMessage,
     perMessageDeflate: false,
+    autoPong: false, // see keepWebSocketAlive
+    // One message a turn: an id may be used again right after `complete`, and graphql-ws forgets the old one a moment later.
+    allowSynchronousEvents: false,
   } as const
   const graphqlServer = new WebSocketServer({ ...shared, handleProtocols })
   const listenServer = new WebSocketServer(shared)
@@ -141,7 +144,9 @@ export function createRouter(options: RouterOptions): Router {
       return refuseUpgrade(socket, refusal.status, refusal.message)
     }
     const upgrade = (server: WebSocketServer) =>
-      new Promise<WebSocket>(resolve => {
+      new Promise<WebSocket>((resolve, reject) => {
+        // A handshake with a fault is answered by ws, which tells nobody but the client.
+        socket.once('close', () => reject(new Error('the handshake was not completed')))
         server.handleUpgrade(request, socket, head, webSocket => {
           // Too large a message, bad UTF-8: ws closes with the right code, but an unheard `error` would end the process.
           webSocket.on('error', () => undefined)
@@ -176,7 +181,7 @@ export function createRouter(options: RouterOptions): Router {
 const HEALTH_HEADERS = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' }
 
 function urlOf(request: IncomingMessage): URL | undefined {
-  const url = `http://${request.headers.host ?? 'localhost'}${request.url}`
+  const url = `http://localhost${request.url}` // whatever Host says may not move the path
   return request.url?.startsWith('/') && URL.canParse(url) ? new URL(url) : undefined
 }
 
