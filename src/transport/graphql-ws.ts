@@ -7,7 +7,7 @@ import { createEventQueue } from '../lib/event-queue.js'
 import type { Observe } from '../lib/observation.js'
 import type { Connection, Connections } from './connections.js'
 import type { Engine, Operation } from './engine.js'
-import { type ClientErrors, formatError, formatResult } from './errors.js'
+import { type ClientErrors, formatError, formatResult, isTooDeep, TOO_DEEP } from './errors.js'
 import { keepWebSocketAlive } from './keep-alive.js'
 import { CUT_REASONS, closeWebSocket, WebSocketSink } from './websocket-sink.js'
 
@@ -126,8 +126,7 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
               }
               await taken
             } catch (error) {
-              // JSON.parse takes any depth, JSON.stringify does not.
-              if (error instanceof RangeError) return close(CloseCode.BadRequest, 'Nested too deeply')
+              if (isTooDeep(error)) return close(CloseCode.BadRequest, TOO_DEEP)
               observe({ type: 'fault', id: 'graphql-ws', message: 'a message could not be handled', error })
               close(CloseCode.InternalServerError, 'Internal server error')
             }

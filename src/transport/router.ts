@@ -112,8 +112,12 @@ export function createRouter(options: RouterOptions): Router {
     const path = url && pathOf(url)
     if (!url || path === undefined) return replyText(response, 404, notFound(basePath))
     const state = health(path)
-    if (state)
+    if (state) {
+      if (request.method !== 'GET' && request.method !== 'HEAD') {
+        return replyText(response, 405, 'Use GET here.\n', { allow: 'GET, HEAD' })
+      }
       return void response.writeHead(state.status, HEALTH_HEADERS).end(`${JSON.stringify(state.body)}\n`)
+    }
     allowOrigin(request, response)
     if (request.method === 'OPTIONS') return answerPreflight(request, response)
     if (path === '/graphql') return graphqlHttp.handle(request, response, url)
@@ -180,9 +184,10 @@ export function createRouter(options: RouterOptions): Router {
 
 const HEALTH_HEADERS = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' }
 
-function urlOf(request: IncomingMessage): URL | undefined {
-  const url = `http://localhost${request.url}` // whatever Host says may not move the path
-  return request.url?.startsWith('/') && URL.canParse(url) ? new URL(url) : undefined
+/** Whatever Host says may not move the path; a proxy may send the whole URL (https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2). */
+function urlOf({ url = '' }: IncomingMessage): URL | undefined {
+  const target = url.startsWith('/') ? `http://localhost${url}` : /^https?:/i.test(url) ? url : ''
+  return URL.canParse(target) ? new URL(target) : undefined
 }
 
 function notFound(basePath: string): string {
