@@ -1,4 +1,12 @@
 export { createServer, type ListenqlServer, type ServerOptions } from './app.js'
 export type { Settings } from './config/index.js'
+export {
+  type BoundedPubSub,
+  type BoundedPubSubOptions,
+  createBoundedPubSub,
+  type PubSubTopics,
+} from './events/bounded-pubsub.js'
+export type { PostgresConnection, PostgresEventTargetOptions } from './events/event-target-options.js'
+export { createPostgresEventTarget, type PostgresEventTarget } from './events/postgres-event-target.js'
 export { type ErrorCode, ListenqlError } from './lib/errors.js'
 export type { CutReason, Observation, Observe } from './lib/observation.js'

@@ -1,4 +1,4 @@
-import { INTERNAL_CHANNEL } from '../events/channel-name.js'
+import { assertChannelName, INTERNAL_CHANNEL } from '../events/channel-name.js'
 import { ListenqlError } from '../lib/errors.js'
 import { compileGlob } from '../lib/glob.js'
 
@@ -8,7 +8,7 @@ export interface ChannelRules {
   readonly publish: readonly string[]
   /** @throws ListenqlError CHANNEL_NOT_ALLOWED */
   assertListen(channel: string): void
-  /** @throws ListenqlError CHANNEL_NOT_ALLOWED */
+  /** @throws ListenqlError CHANNEL_NOT_ALLOWED, CHANNEL_NAME_INVALID */
   assertPublish(channel: string): void
 }
 
@@ -30,7 +30,7 @@ export function createChannelRules(listen: readonly string[], publish: readonly 
       })
     },
     assertPublish(channel) {
-      if (mayPublish(channel)) return
+      if (mayPublish(channel)) return assertChannelName(channel)
       throw new ListenqlError('CHANNEL_NOT_ALLOWED', `publishing on channel '${channel}' is not allowed`, {
         hint: 'see Publish (--publish) in docs/configuration.md',
       })

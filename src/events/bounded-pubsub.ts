@@ -1,37 +1,55 @@
-import { createPubSub, type PubSub, type PubSubEventTarget } from '@graphql-yoga/subscription'
+import {
+  createPubSub,
+  type PubSub,
+  type PubSubEvent,
+  type PubSubEventTarget,
+} from '@graphql-yoga/subscription'
 import { createEventQueue } from '../lib/event-queue.js'
 
-type Topics = Record<string, [] | [unknown] | [number | string, unknown]>
+/** What each topic carries: `[payload]`, or `[id, payload]` for a topic per id, or `[]`. */
+export type PubSubTopics = Record<string, [] | [unknown] | [number | string, unknown]>
 
-export interface BoundedPubSub<T extends Topics> extends Pick<PubSub<T>, 'publish'> {
-  /** Registered at once, unlike createPubSub's, which loses what comes before the first `next()`. */
-  subscribe(
-    ...args: Parameters<PubSub<T>['subscribe']>
-  ): AsyncIterableIterator<
-    ReturnType<PubSub<T>['subscribe']> extends AsyncIterable<infer Value> ? Value : never
-  >
+type TopicName<Topics extends PubSubTopics> = Extract<keyof Topics, string>
+
+/** The types of createPubSub: an event without a payload arrives as null. */
+type Payload<Detail> = Detail extends undefined ? null : Detail
+
+export interface BoundedPubSubOptions<Topics extends PubSubTopics> {
+  /** Such as `createPostgresEventTarget()`; default: in memory. */
+  readonly eventTarget?: PubSubEventTarget<Topics>
+  /** Events that may wait for one subscription; default 100,000. */
+  readonly limit?: number
+}
+
+/** `publish` and `subscribe` of createPubSub. */
+export interface BoundedPubSub<Topics extends PubSubTopics> {
+  publish: PubSub<Topics>['publish']
+  /** Registered when it returns; createPubSub's registers at the first `next()` and loses what comes before. */
+  subscribe<Name extends TopicName<Topics>>(
+    ...args: Topics[Name][1] extends undefined ? [topic: Name] : [topic: Name, id: Topics[Name][0]]
+  ): AsyncIterableIterator<Payload<PubSubEvent<Topics, Name>['detail']>>
 }
 
 /**
- * `createPubSub` of @graphql-yoga/subscription, safe under bursts: a subscription that is not read ends with an error of its
- * own once `limit` events wait for it, instead of throwing at whoever published.
- * @param config.eventTarget such as `createPostgresEventTarget()`; default: in memory
- * @param config.limit events that may wait for one subscription; default 100,000
+ * `createPubSub` of @graphql-yoga/subscription, safe under bursts with any event target: a subscription that is not read ends
+ * with a ListenqlError SUBSCRIBER_TOO_SLOW once `limit` events wait for it, after these, instead of throwing at whoever
+ * published (which ends the process where the target is in memory). Others do not notice.
  */
-export function createBoundedPubSub<T extends Topics>(config: {
-  readonly eventTarget?: PubSubEventTarget<T>
-  readonly limit?: number
-}): BoundedPubSub<T> {
-  const eventTarget = config.eventTarget ?? (new EventTarget() as PubSubEventTarget<T>)
-  const { publish } = createPubSub<T>({ eventTarget })
+export function createBoundedPubSub<Topics extends PubSubTopics>(
+  options: BoundedPubSubOptions<Topics> = {},
+): BoundedPubSub<Topics> {
+  const { limit = 100_000 } = options
+  const eventTarget = options.eventTarget ?? (new EventTarget() as PubSubEventTarget<Topics>)
+  const { publish } = createPubSub<Topics>({ eventTarget })
   return {
     publish,
-    subscribe(...[key, id]) {
-      const topic = id === undefined ? key : `${key}:${id}`
-      const queue = createEventQueue<never>(config.limit ?? 100_000)
-      const listener = (event: { detail: unknown }) => queue.push(event.detail as never)
-      eventTarget.addEventListener(topic as never, listener as never)
-      queue.onReturn(() => eventTarget.removeEventListener(topic as never, listener as never))
+    subscribe<Name extends TopicName<Topics>>(...[name, id]: [topic: Name, id?: Topics[Name][0]]) {
+      type Event = PubSubEvent<Topics, Name>
+      const topic = id === undefined ? name : `${name}:${id}`
+      const queue = createEventQueue<Payload<Event['detail']>>(limit)
+      const listener = (event: Event) => queue.push(event.detail as Payload<Event['detail']>)
+      eventTarget.addEventListener(topic, listener)
+      queue.onReturn(() => eventTarget.removeEventListener(topic, listener))
       return queue.iterator
     },
   }

@@ -5,6 +5,30 @@ const SLICE = 256
 /** Pauses before an event that was refused is handed out again, in ms. */
 const RETRY_MIN = 1
 const RETRY_MAX = 50
+/** The same for a listener that was cut off. */
+const LAST_RETRY_MAX = 1000
+/** A listener strains when this part of `maxWaiting` waits for it … */
+const HIGH = 1 / 4
+/** … until it is down to this part. */
+const LOW = 1 / 16
+/** It may hold reading back until it has refused so often in a row (250 ms, or as many turns of a busy event loop) … */
+const REFUSALS = 10
+/** … or has been waited for, in one strain, for so long in ms: a trickle may not hold everyone back. */
+const PATIENCE = 2000
+
+export interface PacedListenerOptions {
+  /** Hands out an event. A thrown RepeaterOverflowError refuses it for now; any other error is passed to `onError`. */
+  readonly deliver: (event: CustomEvent) => void
+  /** Events that may wait once it has used up the patience; one more ends this listener. */
+  readonly maxWaiting: number
+  readonly onError: (error: unknown) => void
+  /** True: reading should pause, or more will wait than may; false: no longer. */
+  readonly onStrain: (strained: boolean) => void
+  /** More than `maxWaiting` events were waiting: they are dropped, and no more are taken. */
+  readonly onOverflow: () => void
+  /** The last event, handed out instead of them once the listener takes one. */
+  readonly lastWord: () => CustomEvent
+}
 
 /** Hands events to a listener that may refuse one for now, in order and without losing any. */
 export interface PacedListener {
@@ -15,57 +39,94 @@ export interface PacedListener {
 /**
  * Between slices the event loop turns, so that a reader can take what it got. A listener that throws a RepeaterOverflowError
  * has not taken that event: it gets it again, after a pause that grows while it does not read.
+ *
+ * Whoever takes what it is given is never cut off: it makes reading pause instead, so that what waits for it stays near a
+ * quarter of `maxWaiting`. Patience is counted in pauses, not on a clock: after a long synchronous computation nobody has had a chance to read.
  */
-export function createPacedListener(options: {
-  readonly deliver: (event: CustomEvent) => void
-  readonly maxWaiting: number
-  readonly onError: (error: Error) => void
-  readonly onOverflow: () => void
-}): PacedListener {
-  const { deliver, maxWaiting, onError, onOverflow } = options
+export function createPacedListener(options: PacedListenerOptions): PacedListener {
+  const { deliver, maxWaiting, onError, onStrain, onOverflow, lastWord } = options
   const waiting = new Fifo<CustomEvent>()
-  let scheduled = false
-  let closed = false
+  let state: 'open' | 'overflowed' | 'closed' = 'open'
+  let cancel: (() => void) | undefined
   let pause = RETRY_MIN
+  let refusals = 0
+  let strain: 'none' | 'held' | 'given up' = 'none'
+  let waited = 0
 
   function schedule(ms: number): void {
-    scheduled = true
-    if (ms === 0) setImmediate(run)
-    else setTimeout(run, ms)
+    if (ms === 0) {
+      const immediate = setImmediate(run)
+      cancel = () => clearImmediate(immediate)
+    } else {
+      const timer = setTimeout(run, ms)
+      if (state === 'overflowed') timer.unref() // its reader may be gone for ever
+      cancel = () => clearTimeout(timer)
+    }
   }
 
   function run(): void {
-    scheduled = false
-    if (closed) return
+    cancel = undefined
     for (let handed = 0; handed < SLICE && waiting.size > 0; handed++) {
-      try {
-        deliver(waiting.peek() as CustomEvent)
-      } catch (error) {
-        if (error instanceof Error && error.name === 'RepeaterOverflowError') {
-          schedule(pause)
-          pause = Math.min(pause * 2, RETRY_MAX)
-          return
-        }
-        onError(error instanceof Error ? error : new Error(String(error)))
+      if (!take(waiting.peek() as CustomEvent)) {
+        schedule(pause)
+        refusals++
+        waited += pause
+        pause = Math.min(pause * 2, state === 'overflowed' ? LAST_RETRY_MAX : RETRY_MAX)
+        return assess()
       }
-      if (closed) return // the listener removed itself
+      if (state === 'closed') return // the listener removed itself
       waiting.shift()
       pause = RETRY_MIN
+      refusals = 0
     }
     if (waiting.size > 0) schedule(0)
+    assess()
+  }
+
+  function take(event: CustomEvent): boolean {
+    try {
+      deliver(event)
+    } catch (error) {
+      if (error instanceof Error && error.name === 'RepeaterOverflowError') return false
+      onError(error)
+    }
+    return true
+  }
+
+  function assess(): void {
+    const before = strain
+    if (waiting.size <= maxWaiting * LOW || state !== 'open') {
+      strain = 'none'
+      waited = 0
+    } else if (strain === 'none' && waiting.size > maxWaiting * HIGH) strain = 'held'
+    // Once given up it stays so until it has caught up.
+    if (strain === 'held' && (refusals >= REFUSALS || waited >= PATIENCE)) strain = 'given up'
+    if ((strain === 'held') !== (before === 'held')) onStrain(strain === 'held')
+  }
+
+  /** It refuses, so it is an iterator, which would wait for ever for what is dropped: it ends with an error. */
+  function overflow(): void {
+    state = 'overflowed'
+    waiting.clear()
+    waiting.push(lastWord())
+    assess()
+    onOverflow()
   }
 
   return {
     push(event) {
-      if (closed) return
+      if (state !== 'open') return
       waiting.push(event)
-      if (waiting.size > maxWaiting) return onOverflow()
+      assess()
+      if (strain === 'given up' && waiting.size > maxWaiting) overflow()
       // Handed out in the next turn, also when nothing waits: the order of listeners and of events stays plain.
-      if (!scheduled) schedule(0)
+      else if (!cancel) schedule(0)
     },
     close() {
-      closed = true
+      state = 'closed'
+      cancel?.()
       waiting.clear()
+      assess()
     },
   }
 }

@@ -1,140 +1,212 @@
 import type { TypedEventTarget } from '@graphql-yoga/typed-event-target'
-import type pg from 'pg'
 import { connectionOptions } from '../database/conninfo.js'
 import { Listener } from '../database/listener.js'
 import { createPool } from '../database/pool.js'
-import { ListenqlError } from '../lib/errors.js'
-import type { Observe } from '../lib/observation.js'
+import { ListenqlError, messageOf } from '../lib/errors.js'
 import { assertChannelName } from './channel-name.js'
+import type { PostgresEventTargetOptions } from './event-target-options.js'
+import { createOrderedSender } from './ordered-sender.js'
 import { createPacedListener, type PacedListener } from './paced-listener.js'
 
-export interface PostgresEventTargetOptions {
-  /** A URL or a libpq keyword string; default: the PG* environment variables. */
-  readonly connectionString?: string
-  /** More for pg, such as `ssl`; wins over the connection string. */
-  readonly connection?: pg.ClientConfig
-  /** How an event's `detail` becomes a payload and back; default JSON. */
-  readonly serializer?: {
-    readonly stringify: (detail: unknown) => string
-    readonly parse: (payload: string) => unknown
-  }
-  /** Events that may wait for one listener before it is removed, in events; default 100,000. */
-  readonly maxWaiting?: number
-  /** Told what goes wrong where nobody can be thrown at: a failed NOTIFY, a payload that does not parse, a listener that is removed. Default: a process warning. */
-  readonly onError?: (error: Error) => void
-  /** The LISTEN connection was lost and is back: notifications on these channels may have been missed. */
-  readonly onGap?: (channels: readonly string[]) => void
-  /** Takes the observations of the connection, for a log. */
-  readonly observe?: Observe
-}
-
-type Callback = ((event: CustomEvent) => void) | { handleEvent(event: CustomEvent): void }
+/** Longest wait for a connection or an answer, interval of the heartbeat, longest pause before reconnecting: in ms. */
+const TIMEOUT = 10_000
 
 export interface PostgresEventTarget<Event extends CustomEvent = CustomEvent>
   extends TypedEventTarget<Event> {
-  /** Resolves once LISTEN has returned for every channel that has a listener now: events from then on are not missed. */
+  /**
+   * Resolves once LISTEN has returned for every topic that has a listener now: events from then on are not missed. Waits while
+   * the database is away.
+   * @throws ListenqlError EVENT_TARGET_CLOSED
+   */
   ready(): Promise<void>
-  /** Closes the connections. Idempotent. */
+  /** Sends what has been dispatched, and closes the connections. Idempotent. Listeners get no more events, and no end. */
   close(): Promise<void>
+}
+
+interface Topic {
+  /** By callback. */
+  readonly listeners: Map<unknown, PacedListener>
+  readonly released: AbortController
+  state: 'new' | 'listening' | 'missed'
 }
 
 /**
  * An event target for `createPubSub` of @graphql-yoga/subscription: an event's type is a channel of Postgres, its detail the
- * payload. One LISTEN connection feeds all listeners; `dispatchEvent` is a NOTIFY, in the order of the calls.
+ * payload. One LISTEN connection feeds all listeners. `dispatchEvent` is a NOTIFY, in the order of the calls; it never throws,
+ * since what it tells of may be committed already.
  *
- * createPubSub's iterators throw once 1,024 events wait. This target therefore hands out a burst in slices, so that a reader
- * that reads keeps up, and keeps what a listener refused to hand it out again.
- * @throws ListenqlError BAD_CONFIGURATION
+ * createPubSub's iterators throw once 1,024 events wait. This target therefore hands out a burst in slices, keeps what a
+ * listener refused to hand it out again, and pauses reading from Postgres while listeners that do read lag behind. One that
+ * does not read is removed at `maxWaiting`; an iterator that reads on after that gets what it held, then the error.
+ * @throws ListenqlError BAD_CONFIGURATION; `addEventListener` CHANNEL_NAME_INVALID (63 bytes at most), EVENT_TARGET_CLOSED
  */
 export function createPostgresEventTarget<Event extends CustomEvent = CustomEvent>(
   options: PostgresEventTargetOptions = {},
 ): PostgresEventTarget<Event> {
-  const { serializer = JSON, maxWaiting = 100_000, observe = () => undefined, onGap } = options
+  const { serializer = JSON, maxWaiting = 20_000, observe = () => undefined, onGap } = options
   const onError = options.onError ?? (error => process.emitWarning(error))
   const config = { ...connectionOptions(options.connectionString), ...options.connection }
-  const channels = new Map<string, Map<Callback, PacedListener>>()
-  let missed: string[] = []
+  const topics = new Map<string, Topic>()
+  const strained = new Set<PacedListener>()
+  const closing = new AbortController()
+  let closed: Promise<void> | undefined
 
-  const pool = createPool(config, 10_000, 1) // one connection keeps NOTIFYs in order
+  const sender = createOrderedSender(createPool({ ...config, query_timeout: TIMEOUT }, TIMEOUT, 1))
   const listener = new Listener({
     config,
-    heartbeat: 10_000,
-    connectTimeout: 10_000,
-    reconnectMax: 10_000,
+    heartbeat: TIMEOUT,
+    connectTimeout: TIMEOUT,
+    reconnectMax: TIMEOUT,
     observe,
-    onNotification(channel, payload) {
-      const listeners = channels.get(channel)
-      if (!listeners) return
-      let detail: unknown
-      try {
-        detail = serializer.parse(payload)
-      } catch (cause) {
-        return onError(
-          new Error(`a payload on channel '${channel}' does not parse: ${payload.slice(0, 80)}`, { cause }),
-        )
-      }
-      const event = new CustomEvent(channel, { detail })
-      for (const paced of listeners.values()) paced.push(event)
+    onNotification(name, payload) {
+      const topic = topics.get(name)
+      if (!topic) return // what was under way when UNLISTEN was sent
+      announce([name]) // a notification may overtake the answer to LISTEN
+      const event = parse(name, payload)
+      if (event) for (const paced of topic.listeners.values()) paced.push(event)
     },
     onLost() {
-      missed = [...channels.keys()]
+      for (const topic of topics.values()) if (topic.state === 'listening') topic.state = 'missed'
     },
-    onListening() {
-      if (missed.length > 0) onGap?.(missed)
-      missed = []
-    },
+    onListening: announce,
   })
   listener.start()
 
-  const target = {
-    addEventListener(type: string, callback: Callback | null) {
-      if (!callback) return
-      assertChannelName(type)
-      let listeners = channels.get(type)
-      if (!listeners) {
-        listeners = new Map()
-        channels.set(type, listeners)
-        void listener.listen(type)
-      }
-      if (listeners.has(callback)) return
-      const paced = createPacedListener({
-        deliver: event => ('handleEvent' in callback ? callback.handleEvent(event) : callback(event)),
-        maxWaiting,
-        onError,
-        onOverflow: () => {
-          target.removeEventListener(type, callback)
-          onError(
-            new ListenqlError(
-              'SUBSCRIBER_TOO_SLOW',
-              `a listener on channel '${type}' was removed: ${maxWaiting} events were waiting for it`,
-            ),
-          )
-        },
+  /** In a microtask: what a caller's function throws must not end up in the middle of our own work. */
+  function report(error: unknown): void {
+    queueMicrotask(() => onError(error instanceof Error ? error : new Error(String(error))))
+  }
+
+  function announce(names: readonly string[]): void {
+    const missed = names.filter(name => topics.get(name)?.state === 'missed')
+    for (const name of names) {
+      const topic = topics.get(name)
+      if (topic) topic.state = 'listening'
+    }
+    if (missed.length > 0 && onGap) queueMicrotask(() => onGap(missed))
+  }
+
+  function parse(name: string, payload: string): CustomEvent | undefined {
+    try {
+      return new CustomEvent(name, { detail: serializer.parse(payload) })
+    } catch (error) {
+      const message = `a payload on channel '${name}' does not parse: ${messageOf(error)}`
+      report(new ListenqlError('PAYLOAD_INVALID', message, { cause: error }))
+      return undefined
+    }
+  }
+
+  function stringify(detail: unknown): string {
+    try {
+      const payload: unknown = serializer.stringify(detail)
+      if (typeof payload === 'string') return payload
+    } catch (cause) {
+      throw new ListenqlError('PAYLOAD_INVALID', `the detail is not serialisable: ${messageOf(cause)}`, {
+        cause,
       })
-      listeners.set(callback, paced)
+    }
+    throw new ListenqlError('PAYLOAD_INVALID', `the detail, a ${typeof detail}, is not serialisable`)
+  }
+
+  function provideTopic(name: string): Topic {
+    let topic = topics.get(name)
+    if (!topic) {
+      topic = { listeners: new Map(), released: new AbortController(), state: 'new' }
+      topics.set(name, topic)
+      void listener.listen(name)
+    }
+    return topic
+  }
+
+  /** Leaves the paced listener as it is: one that overflowed has a last word to hand out. */
+  function forget(name: string, callback: unknown): PacedListener | undefined {
+    const topic = topics.get(name)
+    const paced = topic?.listeners.get(callback)
+    if (topic?.listeners.delete(callback) && topic.listeners.size === 0) {
+      topics.delete(name)
+      topic.released.abort()
+      listener.unlisten(name)
+    }
+    return paced
+  }
+
+  function pace(name: string, callback: unknown, deliver: (event: CustomEvent) => void): PacedListener {
+    const tooSlow = new ListenqlError(
+      'SUBSCRIBER_TOO_SLOW',
+      `a listener on channel '${name}' was removed: ${maxWaiting} events were waiting for it`,
+    )
+    const paced = createPacedListener({
+      deliver,
+      maxWaiting,
+      onError: report,
+      onStrain(isStrained) {
+        if (isStrained) strained.add(paced)
+        else strained.delete(paced)
+        if (strained.size > 0) listener.pause()
+        else listener.resume()
+      },
+      onOverflow() {
+        forget(name, callback)
+        report(tooSlow)
+      },
+      lastWord() {
+        // A Repeater that is given a promise which rejects ends with its reason, after what it still holds.
+        const detail = Promise.reject(tooSlow)
+        detail.catch(() => undefined)
+        return new CustomEvent(name, { detail })
+      },
+    })
+    return paced
+  }
+
+  return {
+    addEventListener<Current extends Event>(
+      ...[name, callback, how]: Parameters<TypedEventTarget<Current>['addEventListener']>
+    ) {
+      const { once = false, signal } = typeof how === 'object' ? how : {}
+      if (!callback || signal?.aborted) return
+      if (closing.signal.aborted) throw new ListenqlError('EVENT_TARGET_CLOSED', 'the event target is closed')
+      assertChannelName(name)
+      const { listeners } = provideTopic(name)
+      if (listeners.has(callback)) return
+      const remove = () => forget(name, callback)?.close()
+      const deliver = (event: CustomEvent) => {
+        if (once) remove()
+        if (typeof callback === 'function') callback(event as Current)
+        else callback.handleEvent(event as Current)
+      }
+      listeners.set(callback, pace(name, callback, deliver))
+      signal?.addEventListener('abort', remove, { once: true })
     },
-    removeEventListener(type: string, callback: Callback | null) {
-      const listeners = channels.get(type)
-      if (!callback || !listeners) return
-      listeners.get(callback)?.close()
-      if (!listeners.delete(callback) || listeners.size > 0) return
-      channels.delete(type)
-      listener.unlisten(type)
+    removeEventListener(name, callback) {
+      if (callback) forget(name, callback)?.close()
     },
-    dispatchEvent(event: CustomEvent) {
-      assertChannelName(event.type)
-      pool.notify(event.type, serializer.stringify(event.detail)).catch(onError)
+    dispatchEvent(event) {
+      try {
+        assertChannelName(event.type)
+        sender.send(event.type, stringify(event.detail), report)
+      } catch (error) {
+        report(error)
+      }
       return true
     },
-  }
-  return {
-    ...(target as unknown as TypedEventTarget<Event>),
-    ready: async () =>
-      void (await Promise.all([...channels.keys()].map(channel => listener.whenListening(channel)))),
-    close: async () => {
-      for (const listeners of channels.values()) for (const paced of listeners.values()) paced.close()
-      channels.clear()
-      await Promise.all([listener.close(), pool.close()])
+    async ready() {
+      const waiting = [...topics].map(([name, { released }]) =>
+        listener
+          .whenListening(name, AbortSignal.any([released.signal, closing.signal]))
+          .catch(() => undefined),
+      )
+      await Promise.all(waiting)
+      if (closing.signal.aborted) throw new ListenqlError('EVENT_TARGET_CLOSED', 'the event target is closed')
     },
-  }
+    close() {
+      closed ??= (async () => {
+        closing.abort()
+        for (const topic of topics.values()) for (const paced of topic.listeners.values()) paced.close()
+        topics.clear()
+        await Promise.all([listener.close(), sender.close()])
+      })()
+      return closed
+    },
+  } satisfies PostgresEventTarget<Event>
 }

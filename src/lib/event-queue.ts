@@ -1,3 +1,4 @@
+import { ListenqlError } from './errors.js'
 import { Fifo } from './fifo.js'
 
 /** A bounded queue between a callback and an async iterator. */
@@ -10,7 +11,8 @@ export interface EventQueue<T> {
 
 /**
  * Unlike an async generator, `return()` ends it even while a `next()` is waiting.
- * @param limit values that may wait; one more ends the iteration with an error, after what waits has been read
+ * @param limit values that may wait; one more ends the iteration with a ListenqlError SUBSCRIBER_TOO_SLOW,
+ * after what waits has been read
  */
 export function createEventQueue<T>(limit: number): EventQueue<T> {
   const values = new Fifo<T>()
@@ -58,7 +60,10 @@ export function createEventQueue<T>(limit: number): EventQueue<T> {
         values.push(value)
         return
       }
-      failure = new Error(`the reader of this subscription is too slow: ${limit} events were waiting for it`)
+      failure = new ListenqlError(
+        'SUBSCRIBER_TOO_SLOW',
+        `the reader of this subscription is too slow: ${limit} events were waiting for it`,
+      )
       end()
     },
     iterator,

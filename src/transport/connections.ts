@@ -16,6 +16,8 @@ export interface Connection {
 /** All client connections, to count them and to end them when the server stops. */
 export interface Connections {
   open(options: OpenOptions): Connection
+  /** A client that is not accepted yet: `end` is called if the server stops before the returned function was. */
+  wait(end: () => void): Stop
   readonly size: number
   /** Ends every connection as its protocol says goodbye. */
   endAll(): void
@@ -38,8 +40,21 @@ export function createConnections(options: {
 }): Connections {
   const { groups, observe } = options
   const open = new Map<Connection, OpenOptions>()
+  const waiting = new Set<() => void>()
+  let ending = false
+  /** A connection that is kept alive may bring a subscription after the goodbyes: it gets one, too. */
+  const endIfLate = (end: () => void) => {
+    if (ending) setImmediate(end)
+  }
 
   return {
+    wait(end) {
+      waiting.add(end)
+      endIfLate(() => {
+        if (waiting.delete(end)) end()
+      })
+      return () => void waiting.delete(end)
+    },
     open({ transport, request, sink, ...rest }) {
       const remote = `${request.socket.remoteAddress}:${request.socket.remotePort}`
       const outbound = new Outbound({ ...options.outbound, sink, transport, remote, observe })
@@ -66,12 +81,19 @@ export function createConnections(options: {
         },
       }
       open.set(connection, { transport, request, sink, ...rest })
+      endIfLate(() => {
+        connection.close()
+        rest.end()
+      })
       return connection
     },
     get size() {
       return open.size
     },
     endAll() {
+      ending = true
+      for (const end of waiting) end()
+      waiting.clear()
       for (const [connection, { end }] of [...open]) {
         connection.close()
         end()

@@ -64,11 +64,11 @@ export function createEngine(options: EngineOptions): Engine {
       let document: DocumentNode
       try {
         document = parse(params.query)
+        const errors = validate(schema, document)
+        if (errors.length > 0) return { kind: 'invalid', errors }
       } catch (error) {
         return { kind: 'invalid', errors: [toClientError(error)] }
       }
-      const errors = validate(schema, document)
-      if (errors.length > 0) return { kind: 'invalid', errors }
       const operation = getOperationAST(document, params.operationName)
       if (!operation) {
         return invalid(

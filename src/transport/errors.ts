@@ -29,6 +29,8 @@ export function createClientErrors(observe: Observe): ClientErrors {
         extensions: hint === undefined ? { code } : { code, hint },
       })
     }
+    if (isTooDeep(original))
+      return new GraphQLError(TOO_DEEP, { ...place, extensions: { code: 'BAD_REQUEST' } })
     const id = randomUUID()
     observe({ type: 'fault', id, message: 'an operation failed unexpectedly', error: original })
     return new GraphQLError('Unexpected error. The log of the server has the reason under this id.', {
@@ -36,6 +38,13 @@ export function createClientErrors(observe: Observe): ClientErrors {
       extensions: { code: 'INTERNAL_SERVER_ERROR', id },
     })
   }
+}
+
+export const TOO_DEEP = 'Nested too deeply.'
+
+/** A stack overflow: graphql-js recurses into documents and JSON.stringify into values, and both come from clients. */
+export function isTooDeep(error: unknown): boolean {
+  return error instanceof RangeError && error.message.includes('call stack')
 }
 
 /** As sent: `http` and `unexpected` are Yoga's notes to itself. */

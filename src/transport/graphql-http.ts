@@ -19,7 +19,8 @@ export interface GraphqlHttpOptions {
   readonly maxMessage: number
 }
 
-/** `/graphql` over HTTP: a page for people, a stream for subscriptions, JSON by Yoga for everything else. */
+/** `/graphql` over HTTP: a page for people, a stream for subscriptions, JSON by Yoga for everything else. Yoga sees only what has been
+ * prepared: a subscription that slipped through to it would go on when its client is gone. */
 export interface GraphqlHttp {
   handle(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void>
 }
@@ -65,30 +66,29 @@ export function createGraphqlHttp({
         )
       }
       const params = method === 'POST' ? paramsOfBody(body) : paramsOfQuery(url.searchParams)
+      if (typeof params === 'string') return refuse(response, 400, params)
       const kinds = acceptedKinds(headers.accept)
-      if (params) {
-        const prepared = engine.prepare(params)
-        if (prepared.kind === 'invalid') {
-          // What only streams are asked for would have no place for Yoga's answer.
-          if (!kinds.includes('json')) return replyErrors(response, 400, prepared.errors)
-        } else {
-          const format = kinds.includes('sse') || kinds.includes('multipart') ? pickStream(kinds) : undefined
-          if (prepared.kind === 'subscription') {
-            if (!format) {
-              return refuse(
-                response,
-                406,
-                'A subscription is a stream: accept "text/event-stream" or "multipart/mixed;subscriptionSpec=1.0".',
-              )
-            }
-            return streams.respond(request, response, prepared, format)
+      const prepared = engine.prepare(params)
+      if (prepared.kind === 'invalid') {
+        // What only streams are asked for would have no place for Yoga's answer.
+        if (!kinds.includes('json')) return replyErrors(response, 400, prepared.errors)
+      } else {
+        const format = kinds.includes('sse') || kinds.includes('multipart') ? pickStream(kinds) : undefined
+        if (prepared.kind === 'subscription') {
+          if (!format) {
+            return refuse(
+              response,
+              406,
+              'A subscription is a stream: accept "text/event-stream" or "multipart/mixed;subscriptionSpec=1.0".',
+            )
           }
-          if (format && !kinds.includes('json')) {
-            if (method === 'GET' && prepared.kind === 'mutation') {
-              return refuse(response, 405, 'A mutation must be sent with POST.', { allow: 'POST' })
-            }
-            return streams.respond(request, response, prepared, format)
+          return streams.respond(request, response, prepared, format)
+        }
+        if (format && !kinds.includes('json')) {
+          if (method === 'GET' && prepared.kind === 'mutation') {
+            return refuse(response, 405, 'A mutation must be sent with POST.', { allow: 'POST' })
           }
+          return streams.respond(request, response, prepared, format)
         }
       }
       await answerByYoga(request, response, url, body)
@@ -128,35 +128,37 @@ function refuse(
   replyErrors(response, status, [new GraphQLError(message, { extensions: { code: 'BAD_REQUEST' } })], headers)
 }
 
-/** What a body asks for; null if it is not a request at all, which Yoga then says. */
-function paramsOfBody(body: string): Params | null {
+/** What a body asks for, or a sentence that says why it is no request. */
+function paramsOfBody(body: string): Params | string {
   try {
     return asParams(JSON.parse(body))
   } catch {
-    return null
+    return 'The body is not JSON. Send {"query": "…"}.'
   }
 }
 
-function paramsOfQuery(query: URLSearchParams): Params | null {
-  try {
-    const json = (name: string) => (query.get(name) ? JSON.parse(query.get(name) as string) : undefined)
-    return asParams({
-      query: query.get('query') ?? undefined,
-      operationName: query.get('operationName') ?? undefined,
-      variables: json('variables'),
-      extensions: json('extensions'),
-    })
-  } catch {
-    return null
+function paramsOfQuery(query: URLSearchParams): Params | string {
+  const params: Record<string, unknown> = Object.fromEntries(query)
+  for (const name of ['variables', 'extensions']) {
+    const text = query.get(name)
+    try {
+      params[name] = text ? JSON.parse(text) : undefined
+    } catch {
+      return `The parameter "${name}" is not JSON.`
+    }
   }
+  return asParams(params)
 }
 
-function asParams(value: unknown): Params | null {
-  if (!isRecord(value) || typeof value.query !== 'string') return null
+function asParams(value: unknown): Params | string {
+  if (Array.isArray(value)) return 'Send one operation for each request: there is no batching.'
+  if (!isRecord(value)) return 'The body is not an object. Send {"query": "…"}.'
   const { query, operationName, variables, extensions } = value
-  if (operationName != null && typeof operationName !== 'string') return null
-  if (variables != null && !isRecord(variables)) return null
-  if (extensions != null && !isRecord(extensions)) return null
+  if (typeof query !== 'string')
+    return 'The request has no "query", or it is not a text. Send {"query": "…"}.'
+  if (operationName != null && typeof operationName !== 'string') return '"operationName" is not a text.'
+  if (variables != null && !isRecord(variables)) return '"variables" is not an object.'
+  if (extensions != null && !isRecord(extensions)) return '"extensions" is not an object.'
   return {
     query,
     operationName: operationName ?? undefined,

@@ -1,13 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { ExecutionArgs, ExecutionResult } from 'graphql'
-import { CloseCode, makeServer } from 'graphql-ws'
+import { CloseCode, MessageType, makeServer, parseMessage } from 'graphql-ws'
 import type { WebSocket } from 'ws'
 import { createEventQueue } from '../lib/event-queue.js'
 import type { Observe } from '../lib/observation.js'
 import type { Connection, Connections } from './connections.js'
 import type { Engine, Operation } from './engine.js'
-import { type ClientErrors, formatError, formatResult } from './errors.js'
+import { type ClientErrors, formatError, formatResult, isTooDeep, TOO_DEEP } from './errors.js'
 import { keepWebSocketAlive } from './keep-alive.js'
 import { CUT_REASONS, closeWebSocket, WebSocketSink } from './websocket-sink.js'
 
@@ -24,16 +24,17 @@ export interface GraphqlWsOptions {
 export type AcceptGraphqlWs = (webSocket: WebSocket, request: IncomingMessage, socket: Duplex) => void
 
 /** What graphql-ws hands from `onSubscribe` to `execute` and `subscribe`. */
-interface Args extends ExecutionArgs {
+interface Args extends ExecutionArgs, Extra {
   readonly operation: Operation
   readonly id: string
-  readonly connection: Connection
+  /** The client has left, or completed this subscription. */
   readonly left: AbortSignal
 }
 
 interface Extra {
   readonly connection: Connection
-  readonly left: AbortSignal
+  /** Subscriptions that wait for LISTEN, by id. */
+  readonly pending: Map<string, AbortController>
 }
 
 /**
@@ -54,7 +55,9 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       })
       // Returned, not thrown: a throw would close the whole socket.
       if (operation.kind === 'invalid') return operation.errors
-      const args: Args = { ...operation.args, ...extra, operation, id }
+      const left = new AbortController()
+      extra.pending.set(id, left)
+      const args: Args = { ...operation.args, ...extra, operation, id, left: left.signal }
       return args
     },
     execute: args => run(args as Args),
@@ -63,12 +66,8 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
     onError: (_context, _id, _payload, errors) => errors.map(formatError),
   })
 
-  async function run({
-    operation,
-    id,
-    connection,
-    left,
-  }: Args): Promise<ExecutionResult | AsyncIterableIterator<never>> {
+  async function run(args: Args): Promise<ExecutionResult | AsyncIterableIterator<never>> {
+    const { operation, id, connection, pending, left } = args
     try {
       if (operation.kind !== 'subscription') return await operation.run()
       const subscription = await operation.subscribe()
@@ -80,11 +79,13 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       return silent.iterator
     } catch (error) {
       return left.aborted ? {} : { errors: [toClientError(error)] }
+    } finally {
+      if (!left.aborted) pending.delete(id)
     }
   }
 
   return function accept(webSocket, request, socket) {
-    const left = new AbortController()
+    const pending = new Map<string, AbortController>()
     const sink = new WebSocketSink({
       webSocket,
       socket,
@@ -112,22 +113,47 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
         close,
         onMessage: take => {
           webSocket.on('message', async data => {
+            if (webSocket.readyState !== webSocket.OPEN) return // what was said behind the fault that closes it
+            const text = String(data)
             try {
-              await take(String(data))
+              const message = parse(text)
+              if (!message) return close(CloseCode.BadRequest, 'Invalid message received')
+              const taken = take(text)
+              // graphql-ws ends what is subscribed, but not what still waits for LISTEN: the same id may come again meanwhile.
+              if (message.type === MessageType.Complete) {
+                pending.get(message.id)?.abort()
+                pending.delete(message.id)
+              }
+              await taken
             } catch (error) {
+              if (isTooDeep(error)) return close(CloseCode.BadRequest, TOO_DEEP)
               observe({ type: 'fault', id: 'graphql-ws', message: 'a message could not be handled', error })
               close(CloseCode.InternalServerError, 'Internal server error')
             }
           })
         },
       },
-      { connection, left: left.signal },
+      { connection, pending },
     )
-    keepWebSocketAlive(webSocket, keepAlive)
+    keepWebSocketAlive({ webSocket, socket, outbound: connection.outbound, interval: keepAlive })
     webSocket.once('close', (code, reason) => {
-      left.abort()
+      for (const left of pending.values()) left.abort()
+      pending.clear()
       connection.close()
       void closed(code, String(reason))
     })
+  }
+}
+
+/** A message that a client may send; undefined for anything else. */
+function parse(text: string) {
+  try {
+    const message = parseMessage(text)
+    const { type } = message
+    const isServers =
+      type === MessageType.ConnectionAck || type === MessageType.Next || type === MessageType.Error
+    return isServers ? undefined : message
+  } catch {
+    return undefined
   }
 }

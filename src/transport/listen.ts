@@ -7,6 +7,7 @@ import type { ChannelEvent } from '../events/channel-event.js'
 import type { EventSource } from '../events/source.js'
 import type { Connections } from './connections.js'
 import { keepWebSocketAlive } from './keep-alive.js'
+import { refuseUpgrade } from './reply.js'
 import { CUT_REASONS, closeWebSocket, WebSocketSink } from './websocket-sink.js'
 
 export interface ListenOptions {
@@ -45,6 +46,9 @@ export function createListen(options: ListenOptions): Listen {
       const left = new AbortController()
       socket.once('close', () => left.abort())
       const source = channelSource(channel)
+      const stopNoticing = noticeLeaving(socket)
+      const stopWaiting = connections.wait(() => refuseUpgrade(socket, 503, 'the server is stopping\n'))
+      left.signal.addEventListener('abort', stopWaiting, { once: true })
 
       // The protocol has no room for a gap or an error between payloads, so those end the connection: the client comes back.
       let end: ((code: number, reason: string) => void) | undefined
@@ -54,7 +58,10 @@ export function createListen(options: ListenOptions): Listen {
       }, left.signal)
 
       try {
+        stopNoticing()
+        stopWaiting()
         const webSocket = await upgrade()
+        socket.resume()
         const sink = new WebSocketSink({
           webSocket,
           socket,
@@ -75,7 +82,7 @@ export function createListen(options: ListenOptions): Listen {
           closeWebSocket(webSocket, code, reason)
         }
         left.signal.addEventListener('abort', () => connection.close(), { once: true })
-        keepWebSocketAlive(webSocket, keepAlive)
+        keepWebSocketAlive({ webSocket, socket, outbound: connection.outbound, interval: keepAlive })
         await connection.subscribe(payloads(source) as Request<unknown>, '', left.signal)
       } catch (error) {
         stopWatching()
@@ -85,6 +92,24 @@ export function createListen(options: ListenOptions): Listen {
       if (left.signal.aborted) stopWatching()
     },
   }
+}
+
+/**
+ * Until its handshake is answered nobody reads an upgraded socket, and the end of one that nobody reads goes unnoticed.
+ * @returns stops reading; the socket is paused then
+ */
+function noticeLeaving(socket: Duplex): () => void {
+  const leave = () => void socket.destroy()
+  const hear = (chunk: Buffer) => {
+    stop()
+    socket.unshift(chunk) // too early, but it may be a WebSocket frame
+  }
+  const stop = () => {
+    socket.off('end', leave).off('data', hear)
+    socket.pause()
+  }
+  socket.on('end', leave).on('data', hear)
+  return stop
 }
 
 function payloads(source: EventSource<ChannelEvent>): Request<ChannelEvent> {

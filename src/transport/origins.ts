@@ -29,14 +29,25 @@ export function createOrigins({ allowed, loopback, hostNames }: OriginOptions): 
     isOriginAllowed(request) {
       const { origin, host } = request.headers
       if (origin === undefined) return true
+      if (!isOrigin(origin)) return false
       if (patterns.some(pattern => pattern.test(origin))) return true
-      // `null` is a file, but also a sandboxed frame in any page: only if listed.
+      // `null` is a file, but also a sandboxed frame in any page: only if listed. WebSockets of Chromium call a file `file://`.
+      if (origin === 'file://') return patterns.some(pattern => pattern.test('null'))
       const page = parse(origin)
-      if (!page) return false
+      if (!page || !/^https?:$/.test(page.protocol)) return false
       if (page.host === parse(`${page.protocol}//${host}`)?.host) return true
       return loopback && LOOPBACK_NAMES.includes(page.hostname)
     },
   }
+}
+
+/** As browsers send it: no path in it that a glob could run over, such as `https://evil.com/.example.com`. */
+function isOrigin(origin: string): boolean {
+  return (
+    origin === 'null' ||
+    origin === 'file://' ||
+    (/^[^:/]+:\/\/[^/\\?#@\s]+$/.test(origin) && URL.canParse(origin))
+  )
 }
 
 function parse(url: string): URL | undefined {

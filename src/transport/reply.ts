@@ -38,6 +38,8 @@ export function replyErrors(
 
 /** Refuses an upgrade: the socket is bare, no response object stands before it. */
 export function refuseUpgrade(socket: Duplex, status: number, text: string): void {
+  // The other side may never close its half, and no timeout of HTTP is in force any more.
+  socket.once('finish', () => socket.destroy())
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
       'connection: close\r\n' +

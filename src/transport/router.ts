@@ -47,6 +47,9 @@ export function createRouter(options: RouterOptions): Router {
     clientTracking: false,
     maxPayload: maxMessage,
     perMessageDeflate: false,
+    autoPong: false, // see keepWebSocketAlive
+    // One message a turn: an id may be used again right after `complete`, and graphql-ws forgets the old one a moment later.
+    allowSynchronousEvents: false,
   } as const
   const graphqlServer = new WebSocketServer({ ...shared, handleProtocols })
   const listenServer = new WebSocketServer(shared)
@@ -109,8 +112,12 @@ export function createRouter(options: RouterOptions): Router {
     const path = url && pathOf(url)
     if (!url || path === undefined) return replyText(response, 404, notFound(basePath))
     const state = health(path)
-    if (state)
+    if (state) {
+      if (request.method !== 'GET' && request.method !== 'HEAD') {
+        return replyText(response, 405, 'Use GET here.\n', { allow: 'GET, HEAD' })
+      }
       return void response.writeHead(state.status, HEALTH_HEADERS).end(`${JSON.stringify(state.body)}\n`)
+    }
     allowOrigin(request, response)
     if (request.method === 'OPTIONS') return answerPreflight(request, response)
     if (path === '/graphql') return graphqlHttp.handle(request, response, url)
@@ -141,7 +148,9 @@ export function createRouter(options: RouterOptions): Router {
       return refuseUpgrade(socket, refusal.status, refusal.message)
     }
     const upgrade = (server: WebSocketServer) =>
-      new Promise<WebSocket>(resolve => {
+      new Promise<WebSocket>((resolve, reject) => {
+        // A handshake with a fault is answered by ws, which tells nobody but the client.
+        socket.once('close', () => reject(new Error('the handshake was not completed')))
         server.handleUpgrade(request, socket, head, webSocket => {
           // Too large a message, bad UTF-8: ws closes with the right code, but an unheard `error` would end the process.
           webSocket.on('error', () => undefined)
@@ -175,9 +184,10 @@ export function createRouter(options: RouterOptions): Router {
 
 const HEALTH_HEADERS = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' }
 
-function urlOf(request: IncomingMessage): URL | undefined {
-  const url = `http://${request.headers.host ?? 'localhost'}${request.url}`
-  return request.url?.startsWith('/') && URL.canParse(url) ? new URL(url) : undefined
+/** Whatever Host says may not move the path; a proxy may send the whole URL (https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2). */
+function urlOf({ url = '' }: IncomingMessage): URL | undefined {
+  const target = url.startsWith('/') ? `http://localhost${url}` : /^https?:/i.test(url) ? url : ''
+  return URL.canParse(target) ? new URL(target) : undefined
 }
 
 function notFound(basePath: string): string {

@@ -4,6 +4,7 @@ import type { Request } from '../delivery/groups.js'
 import type { Connections } from './connections.js'
 import { type Operation, stringifyResult } from './engine.js'
 import type { ClientErrors } from './errors.js'
+import { replyText } from './reply.js'
 import { ResponseSink, type StreamFormat } from './response-sink.js'
 
 export interface StreamResponses {
@@ -35,8 +36,12 @@ export function createStreamResponses(options: {
   return {
     async respond(request, response, operation, format) {
       const left = new AbortController()
-      // Bound at once: a client may leave while LISTEN is under way, and nobody would ever unsubscribe for it.
-      response.once('close', () => left.abort())
+      // Bound at once: a client may leave while LISTEN is under way, and nobody would ever unsubscribe for it. Bound to the
+      // socket, too: a response behind another one on the same connection (pipelining) never hears that it is gone.
+      const leave = () => left.abort()
+      response.once('close', leave)
+      request.socket.once('close', leave)
+      left.signal.addEventListener('abort', () => request.socket.off('close', leave), { once: true })
 
       const open = () => {
         request.socket.setNoDelay(true)
@@ -55,8 +60,12 @@ export function createStreamResponses(options: {
         transport: format.name,
         request,
         sink,
-        // Ends as the format says; what waits is not waited for, the client resumes.
-        end: () => sink.finish(format.completion),
+        end() {
+          // Ends as the format says; what waits is not waited for, the client resumes.
+          if (response.headersSent) return sink.finish(format.completion)
+          left.abort()
+          replyText(response, 503, 'The server is stopping.\n', { connection: 'close' })
+        },
         destroy: () => response.destroy(),
       })
       sink.outbound = connection.outbound

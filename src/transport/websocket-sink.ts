@@ -7,6 +7,8 @@ import type { CutReason } from '../lib/observation.js'
 
 /** Larger messages leave in WebSocket fragments of this size in bytes: between them progress shows, and pings pass. */
 const FRAGMENT = 64 * 1024
+/** Longest reason in a close frame, in bytes (https://www.rfc-editor.org/rfc/rfc6455#section-5.5): ws throws for a longer one. */
+const MAX_REASON = 123
 /** How long the peer may take to answer our close frame, in ms; one that does not read never will. */
 const CLOSE_PATIENCE = 1000
 
@@ -79,9 +81,15 @@ export class WebSocketSink implements Sink {
 /** Closes with a code and a reason, and drops the socket if the peer does not answer in time. */
 export function closeWebSocket(webSocket: WebSocket, code: number, reason: string): void {
   if (webSocket.readyState === webSocket.CLOSED) return
-  webSocket.close(code, reason)
+  webSocket.close(code, shorten(reason))
   const timer = setTimeout(() => webSocket.terminate(), CLOSE_PATIENCE)
   webSocket.once('close', () => clearTimeout(timer))
+}
+
+/** Cut between two characters: a reason must be UTF-8. */
+function shorten(reason: string): Buffer {
+  const { read } = new TextEncoder().encodeInto(reason, new Uint8Array(MAX_REASON))
+  return Buffer.from(reason.slice(0, read))
 }
 
 /** What a subscriber reads in the close frame when it was cut off. */

@@ -1,7 +1,13 @@
-import { GraphQLError, type GraphQLSchema } from 'graphql'
+import { type DocumentNode, GraphQLError, type GraphQLSchema } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
+import { createDocumentCache } from './document-cache.js'
 import type { Enveloped } from './engine.js'
-import type { ClientErrors } from './errors.js'
+import { type ClientErrors, isTooDeep, TOO_DEEP } from './errors.js'
+
+/** Most tokens in a document: without a limit, a thousand aliases of a large field are one small request. */
+const MAX_TOKENS = 5000
+/** Most characters of documents whose parsed form is kept; that takes up to 200 times as much. */
+const MAX_CACHED = 512 * 1024
 
 /** Yoga answers queries and mutations over HTTP, and lends its parser and validator, with their caches, to the streams. */
 export function createGraphqlYoga(options: {
@@ -14,6 +20,10 @@ export function createGraphqlYoga(options: {
     schema: options.schema,
     context: () => options.contextValue,
     graphqlEndpoint: options.endpoint,
+    parserAndValidationCache: {
+      documentCache: createDocumentCache<DocumentNode>(MAX_CACHED),
+      errorCache: createDocumentCache<unknown>(MAX_CACHED),
+    },
     maskedErrors: { maskError: options.toClientError },
     // Ours: origins are checked before, GraphiQL is served from a cache, and there is no landing page beside ours.
     cors: false,
@@ -21,7 +31,7 @@ export function createGraphqlYoga(options: {
     landingPage: false,
     multipart: false,
     logging: false,
-    plugins: [codeSyntaxErrors],
+    plugins: [limits, codeSyntaxErrors],
   })
   return {
     fetch: (url: string, init: RequestInit) => yoga.fetch(url, init),
@@ -36,6 +46,24 @@ const codeSyntaxErrors: Plugin = {
       if (result instanceof GraphQLError) result.extensions.code ??= 'GRAPHQL_PARSE_FAILED'
     }
   },
+}
+
+const limits: Plugin = {
+  onParse({ parseFn, setParseFn }) {
+    setParseFn((source, options) => guardDepth(() => parseFn(source, { ...options, maxTokens: MAX_TOKENS })))
+  },
+  onValidate({ validateFn, setValidationFn }) {
+    setValidationFn((...args) => guardDepth(() => validateFn(...args)))
+  },
+}
+
+function guardDepth<T>(run: () => T): T {
+  try {
+    return run()
+  } catch (error) {
+    if (isTooDeep(error)) throw new GraphQLError(TOO_DEEP, { extensions: { code: 'BAD_REQUEST' } })
+    throw error
+  }
 }
 
 export type GraphqlYoga = ReturnType<typeof createGraphqlYoga>

@@ -1,0 +1,40 @@
+import type { ConnectionOptions } from 'node:tls'
+import type { Observe } from '../lib/observation.js'
+
+/** What a connection string cannot say, or what should not stand in one. */
+export interface PostgresConnection {
+  readonly host?: string
+  readonly port?: number
+  readonly user?: string
+  /** A function is asked at every connection, for passwords that expire. */
+  readonly password?: string | (() => string | Promise<string>)
+  readonly database?: string
+  readonly ssl?: boolean | ConnectionOptions
+}
+
+export interface PostgresEventTargetOptions {
+  /** A URL or a libpq keyword string; default: the PG* environment variables. */
+  readonly connectionString?: string | undefined
+  /** Wins over the connection string, key by key. */
+  readonly connection?: PostgresConnection
+  /** How an event's `detail` becomes a payload (7,999 bytes at most) and back; default JSON. */
+  readonly serializer?: {
+    readonly stringify: (detail: unknown) => string
+    readonly parse: (payload: string) => unknown
+  }
+  /**
+   * Events that may wait for a listener that does not read before it is removed; default 20,000. Listeners of one topic share
+   * what waits. A burst removes nobody who reads: reading from Postgres pauses for them.
+   */
+  readonly maxWaiting?: number
+  /**
+   * Told what goes wrong where nobody can be thrown at: an event that was not sent (PAYLOAD_TOO_LARGE, PAYLOAD_INVALID,
+   * CHANNEL_NAME_INVALID, DATABASE_FAILED), a payload that does not parse (PAYLOAD_INVALID), a listener that was removed
+   * (SUBSCRIBER_TOO_SLOW), and what a listener throws. Default: a process warning.
+   */
+  readonly onError?: (error: Error) => void
+  /** The LISTEN connection was lost and these topics are listened to again: what was published meanwhile was missed. */
+  readonly onGap?: (topics: readonly string[]) => void
+  /** Takes the observations of the LISTEN connection, for a log. */
+  readonly observe?: Observe
+}

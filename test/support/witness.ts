@@ -1,0 +1,96 @@
+import { expect } from 'vitest'
+import { createServer, type ListenqlServer, type Observation, type ServerOptions } from '../../src/index.js'
+import { payloadOf, type TestSubscription, TRANSPORTS } from './clients.js'
+import type { TestDatabase } from './postgres.js'
+import { waitUntil } from './wait.js'
+
+let servers = 0
+
+/** A server with one healthy subscriber on every transport, which must notice nothing of what others do. */
+export interface WitnessedServer extends ListenqlServer {
+  /** All observations so far. */
+  readonly observations: readonly Observation[]
+  ofType<T extends Observation['type']>(type: T): Extract<Observation, { type: T }>[]
+  /** Every healthy subscriber gets a few events: each, in order, and nothing but these. */
+  expectHealthy(): Promise<void>
+  /** Whoever else was subscribed has left, every channel of theirs is released, and nothing unexpected went wrong. */
+  expectNothingLeft(): Promise<void>
+  /** Ends the healthy subscribers, too, and closes the server. */
+  close(): Promise<void>
+}
+
+export async function startWitnessed(
+  database: Pick<TestDatabase, 'url' | 'query'>,
+  options: ServerOptions = {},
+): Promise<WitnessedServer> {
+  const witness = `witness ${++servers}` // a channel that only healthy subscribers listen to
+  const observations: Observation[] = []
+  const server = await createServer({
+    databaseUrl: database.url,
+    port: 0,
+    logLevel: 'silent',
+    ...options,
+    observe: observation => observations.push(observation),
+  })
+  const ofType = <T extends Observation['type']>(type: T) =>
+    observations.filter((one): one is Extract<Observation, { type: T }> => one.type === type)
+  const witnesses: TestSubscription[] = await Promise.all(
+    Object.values(TRANSPORTS).map(subscribe => subscribe(server.url, witness)),
+  )
+  let ended = false
+  for (const { ended: end } of witnesses) {
+    void end.then(() => {
+      ended = true
+    })
+  }
+  let sent = 0
+  let faultsSeen = 0
+
+  async function expectHealthy(): Promise<void> {
+    const expected = Array.from({ length: 5 }, () => `event ${++sent}`)
+    for (const payload of expected) await database.query('select pg_notify($1, $2)', [witness, payload])
+    for (const { results } of witnesses) {
+      expect(
+        (await results.take(expected.length, 'an event of a healthy subscriber')).map(payloadOf),
+      ).toEqual(expected)
+    }
+    expect(ended).toBe(false)
+  }
+
+  async function expectNothingLeft(): Promise<void> {
+    const left = () => {
+      const topics = new Map<string, number>()
+      for (const one of observations) {
+        if (one.type === 'subscriber.joined' && one.topic !== witness)
+          topics.set(`subscriber of ${one.topic}`, (topics.get(`subscriber of ${one.topic}`) ?? 0) + 1)
+        if (one.type === 'subscriber.left' && one.topic !== witness)
+          topics.set(`subscriber of ${one.topic}`, (topics.get(`subscriber of ${one.topic}`) ?? 0) - 1)
+        if (one.type === 'channel.listening' && one.channel !== witness)
+          topics.set(`channel ${one.channel}`, 1)
+        if (one.type === 'channel.released') topics.set(`channel ${one.channel}`, 0)
+      }
+      return [...topics].filter(([, count]) => count !== 0).map(([topic]) => topic)
+    }
+    await waitUntil(() => left().length === 0, 'everybody to leave', 5000).catch(() => undefined)
+    expect(left()).toEqual([])
+    const faults = ofType('fault').slice(faultsSeen)
+    faultsSeen += faults.length // each is held against the test that made it
+    expect(faults).toEqual([])
+  }
+
+  let closed: Promise<void> | undefined
+  return {
+    ...server,
+    observations,
+    ofType,
+    expectHealthy,
+    expectNothingLeft,
+    close() {
+      closed ??= (async () => {
+        for (const { close } of witnesses) await close()
+        await server.close()
+      })()
+      return closed
+    },
+  }
+}
