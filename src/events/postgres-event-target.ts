@@ -111,9 +111,13 @@ export function createPostgresEventTarget<Event extends CustomEvent = CustomEven
   function provideTopic(name: string): Topic {
     let topic = topics.get(name)
     if (!topic) {
-      topic = { listeners: new Map(), released: new AbortController(), state: 'new' }
-      topics.set(name, topic)
-      void listener.listen(name)
+      const added: Topic = { listeners: new Map(), released: new AbortController(), state: 'new' }
+      topics.set(name, added)
+      // If an UNLISTEN was due and not sent yet, there is no LISTEN for onListening to tell of.
+      void listener.listen(name).then(() => {
+        if (added.state === 'new') added.state = 'listening'
+      })
+      topic = added
     }
     return topic
   }
