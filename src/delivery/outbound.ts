@@ -161,6 +161,7 @@ export class Outbound {
 
   #account(): void {
     const { sink, turn, pressure, maxBuffer } = this.#options
+    if (this.#closed) return // by a frame that ended the connection
     if (!this.#hasWork() && sink.writable) {
       this.#blockedSince = 0
       clearInterval(this.#stallTimer)
