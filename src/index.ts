@@ -6,6 +6,7 @@ export {
   createBoundedPubSub,
   type PubSubTopics,
 } from './events/bounded-pubsub.js'
+export type { Serializer } from './events/event-payload.js'
 export type { PostgresConnection, PostgresEventTargetOptions } from './events/event-target-options.js'
 export { createPostgresEventTarget, type PostgresEventTarget } from './events/postgres-event-target.js'
 export { type ErrorCode, ListenqlError } from './lib/errors.js'

@@ -7,8 +7,10 @@ import type { Turn } from './turn.js'
 
 /** Most that is handed to a socket at a time, in bytes: it is copied there, for each socket. */
 const BATCH = 64 * 1024
-/** Most frames of one subscription in a row, where a connection has several: all of them move. */
-const SLICE = 64
+/** Most of one subscription in a row, in bytes, where a connection has several: all of them move. */
+const SLICE = 16 * 1024
+/** What a protocol adds to a frame, about, in bytes: empty payloads are not free. */
+const ENVELOPE = 8
 
 /** The socket or response at the end, as the transport sees it. */
 export interface Sink {
@@ -46,6 +48,8 @@ export class Outbound {
   readonly #ready = new Set<Subscriber>()
   readonly #controls = new Fifo<string>()
   #controlBytes = 0
+  /** Bytes that are left of the turn of the first in `#ready`. */
+  #slice = SLICE
   #closed = false
   /** When the socket last took something while it was blocked (ms of performance.now), or 0 while nothing waits. */
   #blockedSince = 0
@@ -139,28 +143,24 @@ export class Outbound {
       budget -= text.length
       sink.control(text)
     }
-    while (this.#ready.size > 0) {
-      for (const subscriber of this.#ready) {
-        for (let i = 0; i < SLICE; i++) {
-          if (budget <= 0 || !sink.writable) return this.#rotate(subscriber)
-          const frame = subscriber.take()
-          if (!frame) break
-          budget -= frame.bytes
-          sink.frame(subscriber, frame)
-        }
-        if (!subscriber.hasNext) this.#ready.delete(subscriber)
+    // A Set's iteration comes to those that are added again: they take turns until the batch is full.
+    for (const subscriber of this.#ready) {
+      while (this.#slice > 0 && subscriber.hasNext) {
+        // Its turn goes on with the next batch, or some would always get the rest of a batch and no more.
+        if (budget <= 0 || !sink.writable) return
+        const frame = subscriber.take() as Frame
+        this.#slice -= frame.bytes + ENVELOPE
+        budget -= frame.bytes + ENVELOPE
+        sink.frame(subscriber, frame)
       }
+      this.#slice = SLICE
+      if (this.#ready.delete(subscriber) && subscriber.hasNext) this.#ready.add(subscriber)
     }
-  }
-
-  /** Whoever was served last is served last next time. */
-  #rotate(subscriber: Subscriber): void {
-    this.#ready.delete(subscriber)
-    if (subscriber.hasNext) this.#ready.add(subscriber)
   }
 
   #account(): void {
     const { sink, turn, pressure, maxBuffer } = this.#options
+    if (this.#closed) return // by a frame that ended the connection
     if (!this.#hasWork() && sink.writable) {
       this.#blockedSince = 0
       clearInterval(this.#stallTimer)
@@ -175,7 +175,7 @@ export class Outbound {
       this.#watchStall()
     }
     const waiting = this.waiting
-    if (waiting > maxBuffer) this.#cut('too much waits', waiting)
+    if (waiting > maxBuffer && !sink.writable) this.#cut('too much waits', waiting)
     else pressure.report(this, waiting)
   }
 

@@ -47,6 +47,7 @@ export function createPressure({ maxBuffer, turn, onChange, observe }: PressureO
   let turnBytes = 0
   let pausedSince = 0
   let isPaused = false
+  let closed = false
   let review: NodeJS.Timeout | undefined
 
   const hasSay = (reader: Reader, since: number) =>
@@ -83,6 +84,7 @@ export function createPressure({ maxBuffer, turn, onChange, observe }: PressureO
       if (turnBytes > turnLimit) apply()
     },
     report(reader, waiting) {
+      if (closed) return
       if (waiting > maxBuffer * HIGH) {
         if (!strained.has(reader)) strained.set(reader, performance.now())
       } else if (waiting > maxBuffer * LOW || !strained.delete(reader)) return
@@ -92,6 +94,7 @@ export function createPressure({ maxBuffer, turn, onChange, observe }: PressureO
       if (strained.delete(reader)) evaluate()
     },
     close() {
+      closed = true
       strained.clear()
       clearInterval(review)
     },

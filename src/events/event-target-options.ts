@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from 'node:tls'
 import type { Observe } from '../lib/observation.js'
+import type { Serializer } from './event-payload.js'
 
 /** What a connection string cannot say, or what should not stand in one. */
 export interface PostgresConnection {
@@ -18,10 +19,7 @@ export interface PostgresEventTargetOptions {
   /** Wins over the connection string, key by key. */
   readonly connection?: PostgresConnection
   /** How an event's `detail` becomes a payload (7,999 bytes at most) and back; default JSON. */
-  readonly serializer?: {
-    readonly stringify: (detail: unknown) => string
-    readonly parse: (payload: string) => unknown
-  }
+  readonly serializer?: Serializer
   /**
    * Events that may wait for a listener that does not read before it is removed; default 20,000. Listeners of one topic share
    * what waits. A burst removes nobody who reads: reading from Postgres pauses for them.

@@ -2,8 +2,9 @@ import type { TypedEventTarget } from '@graphql-yoga/typed-event-target'
 import { connectionOptions } from '../database/conninfo.js'
 import { Listener } from '../database/listener.js'
 import { createPool } from '../database/pool.js'
-import { ListenqlError, messageOf } from '../lib/errors.js'
+import { ListenqlError } from '../lib/errors.js'
 import { assertChannelName } from './channel-name.js'
+import { toEvent, toPayload } from './event-payload.js'
 import type { PostgresEventTargetOptions } from './event-target-options.js'
 import { createOrderedSender } from './ordered-sender.js'
 import { createPacedListener, type PacedListener } from './paced-listener.js'
@@ -62,8 +63,12 @@ export function createPostgresEventTarget<Event extends CustomEvent = CustomEven
       const topic = topics.get(name)
       if (!topic) return // what was under way when UNLISTEN was sent
       announce([name]) // a notification may overtake the answer to LISTEN
-      const event = parse(name, payload)
-      if (event) for (const paced of topic.listeners.values()) paced.push(event)
+      try {
+        const event = toEvent(serializer, name, payload)
+        for (const paced of topic.listeners.values()) paced.push(event)
+      } catch (error) {
+        report(error)
+      }
     },
     onLost() {
       for (const topic of topics.values()) if (topic.state === 'listening') topic.state = 'missed'
@@ -86,34 +91,16 @@ export function createPostgresEventTarget<Event extends CustomEvent = CustomEven
     if (missed.length > 0 && onGap) queueMicrotask(() => onGap(missed))
   }
 
-  function parse(name: string, payload: string): CustomEvent | undefined {
-    try {
-      return new CustomEvent(name, { detail: serializer.parse(payload) })
-    } catch (error) {
-      const message = `a payload on channel '${name}' does not parse: ${messageOf(error)}`
-      report(new ListenqlError('PAYLOAD_INVALID', message, { cause: error }))
-      return undefined
-    }
-  }
-
-  function stringify(detail: unknown): string {
-    try {
-      const payload: unknown = serializer.stringify(detail)
-      if (typeof payload === 'string') return payload
-    } catch (cause) {
-      throw new ListenqlError('PAYLOAD_INVALID', `the detail is not serialisable: ${messageOf(cause)}`, {
-        cause,
-      })
-    }
-    throw new ListenqlError('PAYLOAD_INVALID', `the detail, a ${typeof detail}, is not serialisable`)
-  }
-
   function provideTopic(name: string): Topic {
     let topic = topics.get(name)
     if (!topic) {
-      topic = { listeners: new Map(), released: new AbortController(), state: 'new' }
-      topics.set(name, topic)
-      void listener.listen(name)
+      const added: Topic = { listeners: new Map(), released: new AbortController(), state: 'new' }
+      topics.set(name, added)
+      // If an UNLISTEN was due and not sent yet, there is no LISTEN for onListening to tell of.
+      void listener.listen(name).then(() => {
+        if (added.state === 'new') added.state = 'listening'
+      })
+      topic = added
     }
     return topic
   }
@@ -184,7 +171,7 @@ export function createPostgresEventTarget<Event extends CustomEvent = CustomEven
     dispatchEvent(event) {
       try {
         assertChannelName(event.type)
-        sender.send(event.type, stringify(event.detail), report)
+        sender.send(event.type, toPayload(serializer, event.detail), report)
       } catch (error) {
         report(error)
       }

@@ -10,14 +10,21 @@ import { keepWebSocketAlive } from './keep-alive.js'
 import { refuseUpgrade } from './reply.js'
 import { CUT_REASONS, closeWebSocket, WebSocketSink } from './websocket-sink.js'
 
+// The protocol has no room for a gap or an error between payloads, so those end the connection in their place: the client
+// comes back. No payload looks like them, since text in Postgres has no NUL.
+const GAP = '\0gap'
+const TOO_LARGE = '\0too large'
+const FAREWELLS: ReadonlyMap<string, readonly [code: number, reason: string]> = new Map([
+  [GAP, [1012, 'Notifications may have been missed: the database connection was lost']],
+  [TOO_LARGE, [1009, 'EVENT_TOO_LARGE']],
+])
+
 export interface ListenOptions {
   readonly rules: ChannelRules
   /** @throws ListenqlError CHANNEL_NAME_INVALID */
   readonly channelSource: (name: string) => EventSource<ChannelEvent>
   readonly connections: Connections
   readonly keepAlive: number
-  /** Largest payload in bytes that is sent. */
-  readonly maxEvent: number
 }
 
 /** The raw WebSocket of pg_eventserv: `/listen/{channel}`, each message the payload of one notification and nothing else. */
@@ -36,7 +43,7 @@ export interface Listen {
 }
 
 export function createListen(options: ListenOptions): Listen {
-  const { rules, channelSource, connections, keepAlive, maxEvent } = options
+  const { rules, channelSource, connections, keepAlive } = options
   return {
     check(channel) {
       rules.assertListen(channel)
@@ -50,13 +57,7 @@ export function createListen(options: ListenOptions): Listen {
       const stopWaiting = connections.wait(() => refuseUpgrade(socket, 503, 'the server is stopping\n'))
       left.signal.addEventListener('abort', stopWaiting, { once: true })
 
-      // The protocol has no room for a gap or an error between payloads, so those end the connection: the client comes back.
-      let end: ((code: number, reason: string) => void) | undefined
-      const stopWatching = await source.open(event => {
-        if (event.gap) end?.(1012, 'Notifications may have been missed: the database connection was lost')
-        else if (Buffer.byteLength(event.payload ?? '') > maxEvent) end?.(1009, 'EVENT_TOO_LARGE')
-      }, left.signal)
-
+      const release = await source.open(() => undefined, left.signal)
       try {
         stopNoticing()
         stopWaiting()
@@ -65,7 +66,13 @@ export function createListen(options: ListenOptions): Listen {
         const sink = new WebSocketSink({
           webSocket,
           socket,
-          encode: (_subscriber, frame) => frame.text,
+          encode(_subscriber, frame) {
+            const farewell = FAREWELLS.get(frame.text)
+            if (!farewell) return frame.text
+            connection.close()
+            closeWebSocket(webSocket, ...farewell)
+            return undefined
+          },
           onCut: reason => closeWebSocket(webSocket, 1013, CUT_REASONS[reason]),
         })
         const connection = connections.open({
@@ -76,20 +83,12 @@ export function createListen(options: ListenOptions): Listen {
           destroy: () => webSocket.terminate(),
         })
         sink.outbound = connection.outbound
-        end = (code, reason) => {
-          connection.outbound.flush()
-          connection.close()
-          closeWebSocket(webSocket, code, reason)
-        }
         left.signal.addEventListener('abort', () => connection.close(), { once: true })
         keepWebSocketAlive({ webSocket, socket, outbound: connection.outbound, interval: keepAlive })
         await connection.subscribe(payloads(source) as Request<unknown>, '', left.signal)
-      } catch (error) {
-        stopWatching()
-        throw error
+      } finally {
+        release() // the subscription holds the channel now
       }
-      left.signal.addEventListener('abort', stopWatching, { once: true })
-      if (left.signal.aborted) stopWatching()
     },
   }
 }
@@ -116,7 +115,7 @@ function payloads(source: EventSource<ChannelEvent>): Request<ChannelEvent> {
   return {
     key: `listen ${source.topic.name}`,
     source,
-    render: event => event.payload ?? '',
-    renderTooLarge: () => '',
+    render: event => (event.gap ? GAP : (event.payload ?? '')),
+    renderTooLarge: () => TOO_LARGE,
   }
 }

@@ -16,8 +16,8 @@ export interface WebSocketSinkOptions {
   readonly webSocket: WebSocket
   /** The socket under it, as the HTTP server handed it over with the upgrade. */
   readonly socket: Duplex
-  /** The message that carries a frame to a subscriber. */
-  readonly encode: (subscriber: Subscriber, frame: Frame) => string
+  /** The message that carries a frame to a subscriber; undefined if it is none. */
+  readonly encode: (subscriber: Subscriber, frame: Frame) => string | undefined
   readonly onCut: (reason: CutReason) => void
 }
 
@@ -48,7 +48,8 @@ export class WebSocketSink implements Sink {
   }
 
   frame(subscriber: Subscriber, frame: Frame): void {
-    this.#send(this.#options.encode(subscriber, frame))
+    const text = this.#options.encode(subscriber, frame)
+    if (text !== undefined) this.#send(text)
   }
 
   control(text: string): void {

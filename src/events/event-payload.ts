@@ -1,0 +1,30 @@
+import { ListenqlError, messageOf } from '../lib/errors.js'
+
+/** How an event's `detail` becomes a payload and back. JSON is one. */
+export interface Serializer {
+  readonly stringify: (detail: unknown) => string
+  readonly parse: (payload: string) => unknown
+}
+
+/** @throws ListenqlError PAYLOAD_INVALID if the detail is not serialisable, such as a function, or what refers to itself. */
+export function toPayload(serializer: Serializer, detail: unknown): string {
+  try {
+    const payload: unknown = serializer.stringify(detail)
+    if (typeof payload === 'string') return payload
+  } catch (cause) {
+    throw new ListenqlError('PAYLOAD_INVALID', `the detail is not serialisable: ${messageOf(cause)}`, {
+      cause,
+    })
+  }
+  throw new ListenqlError('PAYLOAD_INVALID', `the detail, a ${typeof detail}, is not serialisable`)
+}
+
+/** @throws ListenqlError PAYLOAD_INVALID if the payload does not parse; anybody in the database may notify anything. */
+export function toEvent(serializer: Serializer, channel: string, payload: string): CustomEvent {
+  try {
+    return new CustomEvent(channel, { detail: serializer.parse(payload) })
+  } catch (cause) {
+    const message = `a payload on channel '${channel}' does not parse: ${messageOf(cause)}`
+    throw new ListenqlError('PAYLOAD_INVALID', message, { cause })
+  }
+}

@@ -1,0 +1,167 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { createPressure } from '../../src/delivery/pressure.js'
+import type { Observation } from '../../src/lib/observation.js'
+
+const MAX = 16_000
+const HIGH = MAX / 4
+const LOW = MAX / 16
+
+beforeEach(() => {
+  vi.useFakeTimers()
+  vi.advanceTimersByTime(1000) // a process never runs at 0 ms of performance.now()
+})
+afterEach(() => void vi.useRealTimers())
+
+function setUp(maxBuffer = MAX) {
+  const changes: boolean[] = []
+  const observations: Observation[] = []
+  const due = new Set<() => void>()
+  const pressure = createPressure({
+    maxBuffer,
+    turn: { due: task => due.add(task) },
+    onChange: paused => changes.push(paused),
+    observe: observation => observations.push(observation),
+  })
+  const endTurn = () => {
+    for (const task of due) {
+      due.delete(task)
+      task()
+    }
+  }
+  return { pressure, changes, observations, endTurn }
+}
+
+/** A reader whose socket moved just now, unless it is told since when it has not. */
+const reader = () => ({ blockedFor: 0 })
+
+describe('a connection that lags behind', () => {
+  it('pauses reading above a quarter of its buffer, until it is down to a sixteenth', () => {
+    const { pressure, changes, observations } = setUp()
+    const slow = reader()
+    pressure.report(slow, HIGH)
+    expect(changes).toEqual([])
+    pressure.report(slow, HIGH + 1)
+    expect(changes).toEqual([true])
+    pressure.report(slow, LOW + 1)
+    expect(changes).toEqual([true])
+    vi.advanceTimersByTime(30)
+    pressure.report(slow, LOW)
+    expect(changes).toEqual([true, false])
+    expect(observations).toEqual([
+      { type: 'reading.paused', subscribers: 1 },
+      { type: 'reading.resumed', pausedFor: 30 },
+    ])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('is one of many: reading goes on when the last of them has caught up or is gone', () => {
+    const { pressure, changes } = setUp()
+    const readers = [reader(), reader(), reader()]
+    for (const slow of readers) pressure.report(slow, HIGH + 1)
+    pressure.report(readers[0]!, 0)
+    pressure.release(readers[1]!)
+    expect(changes).toEqual([true])
+    pressure.release(readers[2]!)
+    expect(changes).toEqual([true, false])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('never was behind: its release changes nothing', () => {
+    const { pressure, changes } = setUp()
+    pressure.release(reader())
+    expect(changes).toEqual([])
+  })
+})
+
+describe('a connection that has no say', () => {
+  it('is one that takes nothing', () => {
+    const { pressure, changes } = setUp()
+    const dead = { blockedFor: 250 }
+    pressure.report(dead, MAX)
+    expect(changes).toEqual([])
+    // It does not take away the say of another.
+    const slow = reader()
+    pressure.report(slow, HIGH + 1)
+    expect(changes).toEqual([true])
+    pressure.release(slow)
+    expect(changes).toEqual([true, false])
+  })
+
+  it('is one that stops taking while reading is paused', () => {
+    const { pressure, changes } = setUp()
+    const slow = reader()
+    pressure.report(slow, HIGH + 1)
+    vi.advanceTimersByTime(200)
+    expect(changes).toEqual([true])
+    slow.blockedFor = 300
+    vi.advanceTimersByTime(50)
+    expect(changes).toEqual([true, false])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('is one that only trickles, after two seconds, until it has caught up', () => {
+    const { pressure, changes } = setUp()
+    const trickle = reader()
+    for (let ms = 0; ms < 1950; ms += 50) {
+      pressure.report(trickle, HIGH + 1)
+      vi.advanceTimersByTime(50)
+    }
+    expect(changes).toEqual([true])
+    vi.advanceTimersByTime(50)
+    expect(changes).toEqual([true, false])
+    pressure.report(trickle, MAX)
+    expect(changes).toEqual([true, false])
+    pressure.report(trickle, LOW)
+    pressure.report(trickle, HIGH + 1)
+    expect(changes).toEqual([true, false, true])
+  })
+})
+
+describe('a turn that brings much', () => {
+  it('pauses reading until it is over', () => {
+    const { pressure, changes, endTurn } = setUp()
+    pressure.took(MAX / 8)
+    expect(changes).toEqual([])
+    pressure.took(1)
+    pressure.took(1000)
+    expect(changes).toEqual([true])
+    endTurn()
+    expect(changes).toEqual([true, false])
+    pressure.took(MAX / 8) // a new turn counts anew
+    endTurn()
+    expect(changes).toEqual([true, false])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('is never more than 1 MiB, however large the buffer', () => {
+    const { pressure, changes } = setUp(2 ** 30)
+    pressure.took(2 ** 20)
+    expect(changes).toEqual([])
+    pressure.took(1)
+    expect(changes).toEqual([true])
+  })
+
+  it('does not end the pause that a lagging connection has asked for', () => {
+    const { pressure, changes, endTurn } = setUp()
+    const slow = reader()
+    pressure.took(MAX)
+    pressure.report(slow, HIGH + 1)
+    endTurn()
+    expect(changes).toEqual([true])
+    pressure.release(slow)
+    expect(changes).toEqual([true, false])
+  })
+})
+
+it('leaves no timer when it is closed, whatever is reported after that', () => {
+  const { pressure } = setUp()
+  pressure.report(reader(), HIGH + 1)
+  pressure.close()
+  expect(vi.getTimerCount()).toBe(0)
+  pressure.report(reader(), HIGH + 1)
+  expect(vi.getTimerCount()).toBe(0)
+  const other = setUp().pressure
+  other.close()
+  other.report(reader(), HIGH + 1)
+  expect(vi.getTimerCount()).toBe(0)
+})

@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs'
+import { buildSchema as parseSdl, validate, validateSchema } from 'graphql'
+import { describe, expect, it } from 'vitest'
+import { buildSchema } from '../../schema/index.js'
+import { printSdl } from '../../schema/print.js'
+import { channelEvents, listenable, sendNotify } from '../support/documents.js'
+
+const committed = readFileSync(new URL('../../schema/schema.graphql', import.meta.url), 'utf8')
+
+describe('schema/schema.graphql', () => {
+  it('is what the schema prints; `npm run schema` renews it', () => {
+    expect(committed).toBe(printSdl())
+  })
+
+  it('does not depend on the order in which the schema was put together', () => {
+    const sections = [...committed.matchAll(/^(?:type|scalar) (\w+)/gm)].map(([, name]) => name)
+    expect(sections.length).toBeGreaterThan(3)
+    expect(sections).toEqual([...sections].sort())
+  })
+
+  it('stands for the schema: the typed documents are valid in both', () => {
+    for (const schema of [parseSdl(committed), buildSchema()]) {
+      expect(validateSchema(schema)).toEqual([])
+      for (const document of [channelEvents, listenable, sendNotify]) {
+        expect(document.definitions).toHaveLength(1) // codegen has seen it
+        expect(validate(schema, document)).toEqual([])
+      }
+    }
+  })
+})
