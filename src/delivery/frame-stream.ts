@@ -1,3 +1,5 @@
+import type { Position } from '../events/cursor.js'
+
 /** One event, rendered once for all subscribers of a group. Linked to the next, so that what nobody waits for is garbage. */
 export interface Frame {
   /** What is sent: JSON of a GraphQL result, or a payload as it is. */
@@ -7,6 +9,8 @@ export interface Frame {
   /** Bytes of all frames of the stream up to and with this one: two frames tell at once how much lies between them. */
   readonly end: number
   next: Frame | undefined
+  /** Place of the event in the log, if it is in there. */
+  readonly position: Position | undefined
   /** Bytes as one transport sends them, kept by that transport if they are the same for every subscriber. */
   encoded?: Map<string, Buffer>
 }
@@ -16,15 +20,15 @@ export interface Frame {
  * exists once, and a place costs one reference however far behind it is.
  */
 export class FrameStream {
-  #tail: Frame = { text: '', bytes: 0, end: 0, next: undefined }
+  #tail: Frame = { text: '', bytes: 0, end: 0, next: undefined, position: undefined }
 
   /** The newest frame. A subscriber that starts here gets all that come later. */
   get tail(): Frame {
     return this.#tail
   }
 
-  push(text: string, bytes: number = Buffer.byteLength(text)): void {
-    const frame: Frame = { text, bytes, end: this.#tail.end + bytes, next: undefined }
+  push(text: string, bytes: number = Buffer.byteLength(text), position?: Position): void {
+    const frame: Frame = { text, bytes, end: this.#tail.end + bytes, next: undefined, position }
     this.#tail.next = frame
     this.#tail = frame
   }

@@ -1,31 +1,84 @@
+import { comparePositions, type Position } from '../events/cursor.js'
 import type { Frame, FrameStream } from './frame-stream.js'
 
-/** One subscription of one client: a place in the stream of its group. */
+/** A place in a stream: everything up to `at` has been taken. */
+interface Place {
+  readonly stream: FrameStream
+  at: Frame
+}
+
+/** One subscription of one client: a place in the stream of its group, or, while it catches up, in one of its own before that. */
 export class Subscriber {
   /** Id of the subscription within its connection; empty where a connection carries one. */
   readonly id: string
-  readonly #stream: FrameStream
-  #at: Frame
+  #place: Place
+  /** Where it goes on when its own stream has been taken. */
+  #seam: Place | undefined
+  /** Up to here it has been served from the log: what the group brings of that is not for it. */
+  #seen: Position | undefined
+  #onTaken: (() => void) | undefined
 
   constructor(id: string, stream: FrameStream) {
     this.id = id
-    this.#stream = stream
-    this.#at = stream.tail
+    this.#place = { stream, at: stream.tail }
   }
 
   get hasNext(): boolean {
-    return this.#at.next !== undefined
+    this.#advance()
+    return this.#place.at.next !== undefined
   }
 
   /** Bytes that wait behind the first waiting frame: one frame can always pass, however large. */
   get waiting(): number {
-    const first = this.#at.next
-    return first ? this.#stream.tail.end - first.end : 0
+    this.#advance()
+    const first = this.#place.at.next
+    if (!first) return 0
+    const behind = this.#seam ? this.#seam.stream.tail.end - this.#seam.at.end : 0
+    return this.#place.stream.tail.end - first.end + behind
   }
 
   take(): Frame | undefined {
-    const frame = this.#at.next
-    if (frame) this.#at = frame
+    this.#advance()
+    const frame = this.#place.at.next
+    if (!frame) return undefined
+    this.#place.at = frame
+    if (!frame.next) this.#tell()
     return frame
+  }
+
+  /** Resolves when nothing waits any more. */
+  taken(): Promise<void> {
+    if (!this.hasNext) return Promise.resolve()
+    return new Promise(resolve => {
+      this.#onTaken = resolve
+    })
+  }
+
+  /**
+   * From the end of its own stream it goes on with the group's, from where that is now.
+   * @param seen what it has been served, which may be ahead of the group
+   */
+  join(stream: FrameStream, seen: Position): void {
+    this.#seam = { stream, at: stream.tail }
+    this.#seen = seen
+  }
+
+  #tell(): void {
+    this.#onTaken?.()
+    this.#onTaken = undefined
+  }
+
+  #advance(): void {
+    if (this.#seam && !this.#place.at.next) {
+      this.#place = this.#seam
+      this.#seam = undefined
+    }
+    // The group was behind the log when it was joined: what is known already is passed over.
+    while (this.#seen && !this.#seam && this.#place.at.next) {
+      const { position } = this.#place.at.next
+      if (!position) return // a plain NOTIFY stands nowhere in the log
+      if (comparePositions(position, this.#seen) > 0) this.#seen = undefined
+      else this.#place.at = this.#place.at.next
+    }
   }
 }

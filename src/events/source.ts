@@ -1,4 +1,5 @@
 import { createEventQueue } from '../lib/event-queue.js'
+import type { Position } from './cursor.js'
 
 /** What is listened to: a topic is (kind, name). */
 export interface Topic {
@@ -8,9 +9,26 @@ export interface Topic {
 
 export type Stop = () => void
 
+/** The past of a source, for those who come back. */
+export interface Replay<Event> {
+  /** How far live events have been handed on: all of them, up to here, and none behind it. */
+  position(): Position
+  /** What comes after a position, a page at a time; an empty page is the last for now. */
+  read(
+    after: Position,
+    signal?: AbortSignal,
+  ): Promise<{ readonly events: readonly Event[]; readonly position: Position }>
+  /** Where an event stands; undefined if it is not in the log, as a plain NOTIFY. */
+  positionOf(event: Event): Position | undefined
+  /** What is to be said between the past and the present. */
+  seam(): readonly Event[]
+}
+
 export interface SourceOptions<Event> {
   open(listener: (event: Event) => void, signal?: AbortSignal): Promise<Stop>
   live(signal?: AbortSignal): Promise<void>
+  /** Set if events are kept. */
+  readonly replay?: Replay<Event>
 }
 
 /**
@@ -34,6 +52,10 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
   /** For a source that is open: resolves at once, or, during an outage, once it is over and nothing can be missed again. */
   live(signal?: AbortSignal): Promise<void> {
     return this.#options.live(signal)
+  }
+
+  get replay(): Replay<Event> | undefined {
+    return this.#options.replay
   }
 
   /**

@@ -1,0 +1,46 @@
+import { comparePositions, type Position } from '../events/cursor.js'
+import type { Replay } from '../events/source.js'
+import type { FrameStream } from './frame-stream.js'
+import type { Subscriber } from './subscriber.js'
+
+export interface CatchUpOptions<Event> {
+  readonly replay: Replay<Event>
+  /** What the client has seen. */
+  readonly after: Position
+  /** The stream of the subscriber, from which it is fed until it is level. */
+  readonly own: FrameStream
+  /** The stream of the group that it joins. */
+  readonly group: FrameStream
+  readonly subscriber: Subscriber
+  /** Adds an event to a stream as it is sent. */
+  readonly push: (stream: FrameStream, event: Event) => void
+  /** New frames wait for the subscriber. */
+  readonly notify: () => void
+  readonly signal: AbortSignal
+}
+
+/**
+ * Feeds a subscriber that comes back from the log, a page at a time and as fast as it takes them, until it is level with the
+ * live stream; then joins that exactly at the seam. Resolves once it has joined, or the signal aborts.
+ *
+ * Level means: the log had nothing after `position`, and live events have been handed on no further than that. Both are
+ * looked at in one synchronous step, so that nothing comes between. The log may be ahead of the live stream; the subscriber
+ * then passes over what it has been served.
+ */
+export async function catchUp<Event>(options: CatchUpOptions<Event>): Promise<void> {
+  const { replay, own, group, subscriber, push, notify, signal } = options
+  let position = options.after
+  while (!signal.aborted) {
+    const page = await replay.read(position, signal)
+    if (signal.aborted) return
+    position = page.position
+    if (page.events.length === 0 && comparePositions(position, replay.position()) >= 0) {
+      for (const event of replay.seam()) push(own, event)
+      subscriber.join(group, position)
+      return notify()
+    }
+    for (const event of page.events) push(own, event)
+    notify()
+    await subscriber.taken()
+  }
+}

@@ -1,0 +1,133 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { catchUp } from '../../src/delivery/catch-up.js'
+import { FrameStream } from '../../src/delivery/frame-stream.js'
+import { Subscriber } from '../../src/delivery/subscriber.js'
+import { comparePositions, type Position } from '../../src/events/cursor.js'
+
+/** Event number `i` of the log, in batches of three. */
+const at = (i: number): Position => ({
+  n: Math.floor(i / 3) + 1,
+  token: 7,
+  ord: (i % 3) + 1,
+  statement: 1,
+  id: i,
+})
+
+type Step = 'commit' | 'hand on' | 'notify' | 'take' | 'turn'
+
+it('a subscriber that comes back gets each event once, in order, whatever overtakes what', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 12 }),
+      fc.integer({ min: -1, max: 11 }),
+      fc.integer({ min: 1, max: 4 }),
+      fc.array(fc.constantFrom<Step>('commit', 'hand on', 'notify', 'take', 'turn'), { maxLength: 80 }),
+      async (committedAtFirst, seenByClient, pageSize, steps) => {
+        let committed = committedAtFirst // in the ledger, for `read`
+        let handedOn = committedAtFirst // by the live reader, at most what is committed
+        const after = Math.min(seenByClient, committedAtFirst - 1)
+        const own = new FrameStream()
+        const group = new FrameStream()
+        const subscriber = new Subscriber('', own)
+        const received: string[] = []
+        const abort = new AbortController()
+        const done = catchUp<number>({
+          replay: {
+            position: () => at(handedOn - 1),
+            async read(position) {
+              await Promise.resolve()
+              const events: number[] = []
+              for (let i = 0; i < committed && events.length < pageSize; i++) {
+                if (comparePositions(at(i), position) > 0) events.push(i)
+              }
+              const last = events.at(-1)
+              return { events, position: last === undefined ? position : at(last) }
+            },
+            positionOf: event => at(event),
+            seam: () => [],
+          },
+          after: at(after),
+          own,
+          group,
+          subscriber,
+          push: (stream, event) => stream.push(String(event), undefined, at(event)),
+          notify: () => undefined,
+          signal: abort.signal,
+        })
+        const take = () => {
+          const frame = subscriber.take()
+          if (frame) received.push(frame.text)
+          return frame !== undefined
+        }
+        for (const step of steps) {
+          if (step === 'commit') committed++
+          else if (step === 'hand on' && handedOn < committed) {
+            group.push(String(handedOn), undefined, at(handedOn))
+            handedOn++
+          } else if (step === 'notify') group.push('plain')
+          else if (step === 'take') take()
+          else await new Promise(resolve => setImmediate(resolve))
+        }
+        // In the end the live reader has handed on everything, and the subscriber has read all there is.
+        for (; handedOn < committed; handedOn++) group.push(String(handedOn), undefined, at(handedOn))
+        let joined = false
+        void done.then(() => {
+          joined = true
+        })
+        while (!joined) {
+          while (take());
+          await new Promise(resolve => setImmediate(resolve))
+        }
+        while (take());
+        const logged = received.filter(text => text !== 'plain').map(Number)
+        expect(logged).toEqual(Array.from({ length: committed - after - 1 }, (_, i) => after + 1 + i))
+        expect(subscriber.waiting).toBe(0)
+      },
+    ),
+    { numRuns: 500 },
+  )
+})
+
+it('reads no page before the one before has been taken', async () => {
+  const own = new FrameStream()
+  const subscriber = new Subscriber('', own)
+  let reads = 0
+  const abort = new AbortController()
+  const done = catchUp<number>({
+    replay: {
+      position: () => at(99),
+      read: async ({ id }) => {
+        reads++
+        const events = id < 99 ? [id + 1, id + 2].filter(i => i <= 99) : []
+        return { events, position: at(events.at(-1) ?? id) }
+      },
+      positionOf: at,
+      seam: () => [],
+    },
+    after: at(0),
+    own,
+    group: new FrameStream(),
+    subscriber,
+    push: (stream, event) => stream.push(String(event)),
+    notify: () => undefined,
+    signal: abort.signal,
+  })
+  await new Promise(resolve => setImmediate(resolve))
+  expect(reads).toBe(1)
+  subscriber.take()
+  await new Promise(resolve => setImmediate(resolve))
+  expect(reads).toBe(1)
+  subscriber.take()
+  await new Promise(resolve => setImmediate(resolve))
+  expect(reads).toBe(2)
+  let joined = false
+  void done.then(() => {
+    joined = true
+  })
+  while (!joined) {
+    while (subscriber.take());
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  expect(reads).toBe(51)
+})
