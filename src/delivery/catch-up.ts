@@ -34,8 +34,8 @@ export async function catchUp<Event>(options: CatchUpOptions<Event>): Promise<vo
     const page = await replay.read(position, signal)
     if (signal.aborted) return
     position = page.position
-    if (page.events.length === 0 && comparePositions(position, replay.position()) >= 0) {
-      for (const event of replay.seam()) push(own, event)
+    if (page.isLast && comparePositions(position, replay.position()) >= 0) {
+      for (const event of [...page.events, ...replay.seam()]) push(own, event)
       subscriber.join(group, position)
       return notify()
     }

@@ -9,6 +9,14 @@ export interface Topic {
 
 export type Stop = () => void
 
+export interface ReplayPage<Event> {
+  readonly events: readonly Event[]
+  /** Everything at or before it has been read. */
+  readonly position: Position
+  /** There was nothing more in the log. */
+  readonly isLast: boolean
+}
+
 /** The past of a source, for those who come back. */
 export interface Replay<Event> {
   /** How far live events have been handed on: all of them, up to here, and none behind it. */

@@ -42,7 +42,11 @@ it('a subscriber that comes back gets each event once, in order, whatever overta
                 if (comparePositions(at(i), position) > 0) events.push(i)
               }
               const last = events.at(-1)
-              return { events, position: last === undefined ? position : at(last) }
+              return {
+                events,
+                position: last === undefined ? position : at(last),
+                isLast: last === undefined,
+              }
             },
             positionOf: event => at(event),
             seam: () => [],
@@ -100,7 +104,7 @@ it('reads no page before the one before has been taken', async () => {
       read: async ({ id }) => {
         reads++
         const events = id < 99 ? [id + 1, id + 2].filter(i => i <= 99) : []
-        return { events, position: at(events.at(-1) ?? id) }
+        return { events, position: at(events.at(-1) ?? id), isLast: events.length === 0 }
       },
       positionOf: at,
       seam: () => [],
