@@ -21,11 +21,8 @@ export interface ReplayPage<Event> {
 export interface Replay<Event> {
   /** How far live events have been handed on: all of them, up to here, and none behind it. */
   position(): Position
-  /** What comes after a position, a page at a time; an empty page is the last for now. */
-  read(
-    after: Position,
-    signal?: AbortSignal,
-  ): Promise<{ readonly events: readonly Event[]; readonly position: Position }>
+  /** What comes after a position, a page at a time. The log is read for all topics: a page may hold nothing for this one. */
+  read(after: Position, signal?: AbortSignal): Promise<ReplayPage<Event>>
   /** Where an event stands; undefined if it is not in the log, as a plain NOTIFY. */
   positionOf(event: Event): Position | undefined
   /** What is to be said between the past and the present. */
