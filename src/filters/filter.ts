@@ -1,0 +1,36 @@
+import type { Column } from '../database/types.js'
+import type { Key } from './keys.js'
+
+export const COMPARISONS = ['eq', 'neq', 'gt', 'gte', 'lt', 'lte'] as const
+export type ComparisonOperator = (typeof COMPARISONS)[number]
+export type Operator = ComparisonOperator | 'in' | 'notIn' | 'like' | 'ilike' | 'isNull'
+
+/** A value of a filter, in the forms that its two back ends need. */
+export interface Operand {
+  /** For the server: equal values have the same key. */
+  readonly key: Key
+  /** For Postgres: the parameter, to be cast to the column's type. */
+  readonly text: string
+}
+
+/** One description of a filter; `toSql`, `toPredicate` and `indexKeys` are made from it. Its logic is SQL's: true, false, unknown. */
+export type Filter =
+  | { readonly kind: 'and' | 'or'; readonly filters: readonly Filter[] }
+  | { readonly kind: 'not'; readonly filter: Filter }
+  | { readonly kind: 'isNull'; readonly column: Column; readonly isNull: boolean }
+  | {
+      readonly kind: 'compare'
+      readonly column: Column
+      readonly operator: ComparisonOperator
+      readonly operand: Operand
+    }
+  | {
+      readonly kind: 'in'
+      readonly column: Column
+      readonly negated: boolean
+      readonly operands: readonly Operand[]
+    }
+  | { readonly kind: 'like'; readonly column: Column; readonly pattern: string; readonly ignoreCase: boolean }
+
+/** Matches every row. */
+export const EVERYTHING: Filter = { kind: 'and', filters: [] }

@@ -1,0 +1,7 @@
+export { EVERYTHING, type Filter, type Operand, type Operator } from './filter.js'
+export { type IndexKeys, indexKeys } from './index-keys.js'
+export type { Key } from './keys.js'
+export { type FilterLimits, operatorsOf, parseFilter } from './parse.js'
+export { type Predicate, toPredicate } from './predicate.js'
+export { createImageReader, type ReadImage, type RowImage } from './row-image.js'
+export { toSql } from './sql.js'

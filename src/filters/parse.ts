@@ -1,0 +1,175 @@
+import type { Column } from '../database/types.js'
+import { ListenqlError } from '../lib/errors.js'
+import { badText, type Comparison, comparisonOf } from './comparisons.js'
+import { COMPARISONS, type ComparisonOperator, type Filter, type Operand, type Operator } from './filter.js'
+import { compileLike } from './like.js'
+
+export interface FilterLimits {
+  /** How deep `and`, `or` and `not` may be nested. Default 8. */
+  readonly depth?: number
+  /** Most conditions in a filter (an operator with its value is one), and most items of `and` and `or` in all. Default 200. */
+  readonly conditions?: number
+  /** Most values of all `in` and `notIn` together. Default 1,000. */
+  readonly values?: number
+  /** Longest text of a value, in UTF-16 units. Default 10,000. */
+  readonly length?: number
+}
+
+const DEFAULTS = { depth: 8, conditions: 200, values: 1000, length: 10_000 } as const
+
+/**
+ * Reads a filter as clients send it: `{ and: […], or: […], not: {…}, <column>: { eq: … } }`. What stands side by side must
+ * all hold; `{}` and `and: []` hold for every row, `or: []` and `in: []` for none.
+ * @param columns by their names in filters.
+ * @throws ListenqlError FILTER_INVALID that names the place and says what to do
+ */
+export function parseFilter(
+  columns: ReadonlyMap<string, Column>,
+  input: unknown,
+  limits: FilterLimits = {},
+): Filter {
+  const parser = new Parser(columns, { ...DEFAULTS, ...limits })
+  return parser.filter(input, 'where', 0)
+}
+
+/** What a column can be asked, in the order of the documentation. */
+export function operatorsOf(column: Column): readonly Operator[] {
+  return comparisonOf(column).operators
+}
+
+class Parser {
+  readonly #columns: ReadonlyMap<string, Column>
+  readonly #limits: Required<FilterLimits>
+  #conditions = 0
+  #values = 0
+
+  constructor(columns: ReadonlyMap<string, Column>, limits: Required<FilterLimits>) {
+    this.#columns = columns
+    this.#limits = limits
+  }
+
+  filter(input: unknown, path: string, depth: number): Filter {
+    const filters = entriesOf(input, path).map(([name, value]): Filter => {
+      const inner = `${path}.${name}`
+      if (name === 'and' || name === 'or') return { kind: name, filters: this.#list(value, inner, depth) }
+      if (name === 'not') return { kind: 'not', filter: this.#deeper(value, inner, depth) }
+      const column = this.#columns.get(name)
+      if (!column)
+        throw invalid(inner, 'there is no such column', `columns: ${shorten(this.#columns.keys())}`)
+      return all(this.#column(column, value, inner))
+    })
+    return all(filters)
+  }
+
+  #list(input: unknown, path: string, depth: number): Filter[] {
+    if (!Array.isArray(input)) throw invalid(path, 'is not a list of filters')
+    return input.map((item: unknown, i) => {
+      this.#count(path)
+      return this.#deeper(item, `${path}[${i}]`, depth)
+    })
+  }
+
+  #deeper(input: unknown, path: string, depth: number): Filter {
+    if (depth >= this.#limits.depth)
+      throw invalid(path, `is nested more than ${this.#limits.depth} deep`, 'write it flatter')
+    return this.filter(input, path, depth + 1)
+  }
+
+  #column(column: Column, input: unknown, path: string): Filter[] {
+    const comparison = comparisonOf(column)
+    return entriesOf(input, path).map(([name, value]): Filter => {
+      const inner = `${path}.${name}`
+      const operator = comparison.operators.find(known => known === name)
+      if (!operator) {
+        const type = `columns of type ${column.typeName} have no such operator`
+        throw invalid(inner, type, `operators: ${comparison.operators.join(', ')}`)
+      }
+      this.#count(inner)
+      if (value === null) throw invalid(inner, 'is null', 'use isNull: true, or leave it out')
+      return this.#condition(column, comparison, operator, value, inner)
+    })
+  }
+
+  #condition(
+    column: Column,
+    comparison: Comparison,
+    operator: Operator,
+    value: unknown,
+    path: string,
+  ): Filter {
+    if (operator === 'isNull') {
+      if (typeof value !== 'boolean') throw invalid(path, 'is not true or false')
+      return { kind: 'isNull', column, isNull: value }
+    }
+    if (isComparison(operator))
+      return { kind: 'compare', column, operator, operand: this.#operand(comparison, value, path) }
+    if (operator === 'like' || operator === 'ilike')
+      return { kind: 'like', column, pattern: this.#pattern(value, path), ignoreCase: operator === 'ilike' }
+    if (!Array.isArray(value)) throw invalid(path, 'is not a list of values')
+    this.#values += value.length
+    if (this.#values > this.#limits.values)
+      throw invalid(path, `makes more than ${this.#limits.values} values in one filter`, 'ask for fewer')
+    const operands = value.map((item: unknown, i) => this.#operand(comparison, item, `${path}[${i}]`))
+    return { kind: 'in', column, negated: operator === 'notIn', operands }
+  }
+
+  #operand(comparison: Comparison, value: unknown, path: string): Operand {
+    if (value === null) throw invalid(path, 'is null', 'use isNull: true beside it')
+    this.#length(value, path)
+    const operand = comparison.operand(value)
+    if (typeof operand === 'string') throw invalid(path, `${show(value)} ${operand}`)
+    return operand
+  }
+
+  #pattern(value: unknown, path: string): string {
+    this.#length(value, path)
+    const problem = badText(value)
+    if (problem !== undefined) throw invalid(path, `${show(value)} ${problem}`)
+    const pattern = value as string
+    if (!compileLike(pattern)) throw invalid(path, 'ends in a lone backslash', 'write two for one')
+    return pattern
+  }
+
+  #length(value: unknown, path: string): void {
+    if (typeof value === 'string' && value.length > this.#limits.length)
+      throw invalid(path, `is longer than ${this.#limits.length} characters`)
+  }
+
+  #count(path: string): void {
+    if (++this.#conditions > this.#limits.conditions)
+      throw invalid(
+        path,
+        `makes more than ${this.#limits.conditions} conditions in one filter`,
+        'ask for fewer',
+      )
+  }
+}
+
+function isComparison(operator: Operator): operator is ComparisonOperator {
+  return (COMPARISONS as readonly Operator[]).includes(operator)
+}
+
+function all(filters: readonly Filter[]): Filter {
+  return filters.length === 1 && filters[0] ? filters[0] : { kind: 'and', filters }
+}
+
+/** What is undefined has been left out. */
+function entriesOf(input: unknown, path: string): [string, unknown][] {
+  if (input === null) throw invalid(path, 'is null', 'leave it out')
+  if (typeof input !== 'object' || Array.isArray(input)) throw invalid(path, 'is not an object')
+  return Object.entries(input).filter(([, value]) => value !== undefined)
+}
+
+function invalid(path: string, problem: string, hint?: string): ListenqlError {
+  return new ListenqlError('FILTER_INVALID', `${path}: ${problem}`, hint === undefined ? {} : { hint })
+}
+
+function show(value: unknown): string {
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text
+}
+
+function shorten(names: Iterable<string>): string {
+  const list = [...names]
+  return list.length > 20 ? `${list.slice(0, 20).join(', ')}, …` : list.join(', ')
+}

@@ -1,0 +1,110 @@
+import pg from 'pg'
+import type { Column, TypeCategory } from '../database/types.js'
+import type { ComparisonOperator, Filter, Operand } from './filter.js'
+import { foldCase } from './like.js'
+
+const SYMBOLS: Readonly<Record<ComparisonOperator, string>> = {
+  eq: '=',
+  neq: '<>',
+  gt: '>',
+  gte: '>=',
+  lt: '<',
+  lte: '<=',
+}
+
+/** What a parameter is cast to, where it is not what the column is. */
+const PARAMETER_TYPES: Partial<Record<TypeCategory, string>> = { citext: 'text', other: 'text' }
+
+/**
+ * The condition for WHERE. Values go to the end of `parameters`, as text and lists of text; the SQL itself has nothing
+ * of theirs in it. To be run with search_path pg_catalog, and for columns of types that are compared as text (category
+ * `other`) with the settings of row images.
+ * @param table name or alias of the table, as SQL (already quoted), if columns need it.
+ */
+export function toSql(filter: Filter, parameters: unknown[], table?: string): string {
+  const prefix = table === undefined ? '' : `${table}.`
+  function name(column: Column): string {
+    return prefix + pg.escapeIdentifier(column.name)
+  }
+  function write(part: Filter): string {
+    switch (part.kind) {
+      case 'and':
+        return part.filters.length === 0 ? 'true' : `(${part.filters.map(write).join(' and ')})`
+      case 'or':
+        return part.filters.length === 0 ? 'false' : `(${part.filters.map(write).join(' or ')})`
+      case 'not':
+        return `(not ${write(part.filter)})`
+      case 'isNull':
+        return `(${part.isNull ? '' : 'not '}${isNull(part.column, name(part.column))})`
+      case 'like':
+        return like(part, name(part.column), parameters)
+      case 'compare':
+        return compare(part.column, name(part.column), SYMBOLS[part.operator], part.operand, parameters)
+      case 'in':
+        return compare(part.column, name(part.column), part.negated ? '<>' : '=', part.operands, parameters)
+    }
+  }
+  return write(filter)
+}
+
+/**
+ * `is not distinct from null` asks whether a composite is NULL, not whether all its fields are. JSON's null counts as NULL:
+ * an image shows both alike, and so does a result.
+ */
+function isNull({ category, isArray }: Column, column: string): string {
+  if (category !== 'json' || isArray) return `${column} is not distinct from null`
+  return `coalesce(pg_catalog.json_typeof(pg_catalog.to_json(${column})) = 'null', true)`
+}
+
+function compare(
+  { category, enumType }: Column,
+  column: string,
+  symbol: string,
+  operand: Operand | readonly Operand[],
+  parameters: unknown[],
+): string {
+  const list = 'text' in operand ? undefined : operand.map(({ text }) => text)
+  parameters.push('text' in operand ? operand.text : list)
+  // An enum's own type is found by Postgres, from the column.
+  const type = PARAMETER_TYPES[category] ?? category
+  const cast = category === 'enum' ? '' : `::pg_catalog.${type}${list ? '[]' : ''}`
+  const parameter = `$${parameters.length}${cast}`
+  const right = list ? `${symbol === '=' ? 'any' : 'all'} (${parameter})` : parameter
+  const exact = `${comparable(category, column, enumType)} ${symbol} ${right}`
+  // Bytes that are equal are equal under every collation: this lets an index be used that is not COLLATE "C".
+  if (symbol === '=' && (category === 'text' || category === 'bpchar'))
+    return `(${column} = ${right} and ${exact})`
+  return `(${exact})`
+}
+
+/** The column as it is compared. */
+function comparable(category: TypeCategory, column: string, enumType: string | undefined): string {
+  switch (category) {
+    case 'text':
+      return `${column}::pg_catalog.text collate "C"`
+    case 'bpchar':
+      return `${column} collate "C"`
+    case 'citext':
+      return `pg_catalog.lower(${column}::pg_catalog.text collate "C")`
+    case 'enum':
+      return enumType === undefined ? column : `${column}::${enumType}`
+    case 'other':
+      // The type's output function, which made the image; a cast to text may show another text (inet), or run anyone's code.
+      return `(case when ${column} is distinct from null then pg_catalog.concat(${column}) end) collate "C"`
+    default:
+      return column
+  }
+}
+
+function like(
+  { column: { category }, pattern, ignoreCase }: Filter & { kind: 'like' },
+  column: string,
+  parameters: unknown[],
+): string {
+  const fold = ignoreCase || category === 'citext'
+  parameters.push(fold ? foldCase(pattern) : pattern)
+  const parameter = `$${parameters.length}::pg_catalog.text`
+  // A cast to text would cut the spaces of char(n), which LIKE sees.
+  const text = category === 'bpchar' ? column : `${column}::pg_catalog.text`
+  return `(${text} collate "C" ${fold ? 'ilike' : 'like'} ${parameter})`
+}

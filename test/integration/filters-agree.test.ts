@@ -1,0 +1,172 @@
+import fc from 'fast-check'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Column, classifyType, type PgType, typesQuery } from '../../src/database/types.js'
+import {
+  createImageReader,
+  type Filter,
+  indexKeys,
+  type Key,
+  parseFilter,
+  type RowImage,
+  toPredicate,
+  toSql,
+} from '../../src/filters/index.js'
+import { filterOf, KINDS, valueSql } from '../support/filter-values.js'
+import { createTestDatabase, type TestDatabase } from '../support/postgres.js'
+
+/** As the triggers pin them; DateStyle besides, which shows in ranges. */
+const PINNED = `set search_path = pg_catalog; set timezone = 'UTC'; set extra_float_digits = 1; set datestyle = 'ISO, MDY';
+  set bytea_output = 'hex'; set intervalstyle = 'iso_8601'`
+
+const ROWS = 60
+const FILTERS = 40
+const TABLES = 40
+
+let database: TestDatabase
+let client: pg.Client
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  client = new pg.Client({ connectionString: database.adminUrl })
+  await client.connect()
+  await client.query(`
+    create extension citext schema public;
+    create type public.mood as enum ('sad', 'ok', 'Ärger', 'happy', 'a"b\\c,{}');
+    alter type public.mood add value 'afterthought' before 'ok';
+    create domain public.small as int4 check (value < 2000000000);
+    create domain public.label as text;
+    create domain public.code as char(5);
+    create domain public.feeling as public.mood;
+    create domain public.exact as public.small;
+    create type public.pair as (a int, b text);
+    create collation public.human (provider = icu, locale = 'en-US');
+    create collation public.careless (provider = icu, locale = 'und-u-ks-level1', deterministic = false);`)
+  await client.query(PINNED)
+})
+afterAll(async () => {
+  await client.end()
+  await database.close()
+})
+
+/** Makes a table, fills it, and describes it from the catalogue. */
+async function createTable(types: readonly string[], rows: readonly (readonly (string | null)[])[]) {
+  await client.query('drop table if exists public.t')
+  const names = types.map((_, i) => `c"${i} é`)
+  const columns = types.map((type, i) => `${pg.escapeIdentifier(names[i] as string)} ${type}`).join(', ')
+  await client.query(`create table public.t (id int primary key, ${columns})`)
+  const values = rows.map((row, id) => `(${id}, ${row.map(value => value ?? 'null').join(', ')})`).join(',\n')
+  await client.query(`insert into public.t values ${values}`)
+  return await describeTable('public.t')
+}
+
+async function describeTable(table: string): Promise<Column[]> {
+  const { rows: attributes } = await client.query<{
+    name: string
+    type: string
+    oid: number
+    notNull: boolean
+  }>(
+    `select attname::text as name, format_type(atttypid, atttypmod) as type, atttypid::int8::float8 as oid,
+       attnotnull as "notNull" from pg_attribute where attrelid = $1::regclass and attnum > 0 and not attisdropped order by attnum`,
+    [table],
+  )
+  const { rows } = await client.query<PgType>(typesQuery, [attributes.map(({ oid }) => oid)])
+  const types = new Map(rows.map(type => [type.oid, type]))
+  return attributes.map(({ name, type, oid, notNull }) => ({
+    name,
+    typeName: type,
+    typeOid: oid,
+    notNull,
+    ...classifyType(oid, types),
+  }))
+}
+
+async function readImages(columns: readonly Column[]): Promise<{ images: RowImage[]; texts: string[] }> {
+  const { rows } = await client.query<{ image: string }>(
+    'select to_json(t)::text as image from public.t order by id',
+  )
+  const read = createImageReader(columns)
+  const texts = rows.map(({ image }) => image)
+  return { images: texts.map(read), texts }
+}
+
+/** The ids that each filter selects, all in one round trip. */
+async function selectAll(filters: readonly Filter[]): Promise<number[][]> {
+  const parameters: unknown[] = []
+  const parts = filters.map(
+    filter => `array(select id from public.t where ${toSql(filter, parameters, 't')} order by id)`,
+  )
+  const { rows } = await client.query({
+    text: `select ${parts.join(',\n')}`,
+    values: parameters,
+    rowMode: 'array',
+  })
+  return rows[0] as number[][]
+}
+
+const kind = fc.constantFrom(...Object.keys(KINDS))
+
+const scene = fc.array(kind, { minLength: 1, maxLength: 4 }).chain(types =>
+  fc.record({
+    types: fc.constant(types),
+    rows: fc.array(fc.tuple(...types.map(type => valueSql(type))), { minLength: ROWS, maxLength: ROWS }),
+    filters: fc.array(filterOf(types.map((type, i) => [`f${i}`, type] as const)), {
+      minLength: FILTERS,
+      maxLength: FILTERS,
+    }),
+  }),
+)
+
+describe('SQL and the server', () => {
+  it('select the same rows, whatever the types, rows and filters', { timeout: 120_000 }, async () => {
+    const selected = { none: 0, some: 0, all: 0, byIndex: 0 }
+    const seen = new Set<string>()
+    await fc.assert(
+      fc.asyncProperty(scene, async ({ types, rows, filters: inputs }) => {
+        const columns = await createTable(types, rows)
+        const fields = new Map(columns.slice(1).map((column, i) => [`f${i}`, column]))
+        const { images, texts } = await readImages(columns)
+        const filters = inputs.map(input => parseFilter(fields, input, { depth: 20 }))
+        const bySql = await selectAll(filters)
+        for (const [i, filter] of filters.entries()) {
+          const matches = toPredicate(filter)
+          const here = images.flatMap((row, id) => (matches(row) ? [id] : []))
+          const ids = bySql[i] as number[]
+          const odd = [...here, ...ids].find(id => here.includes(id) !== ids.includes(id)) ?? -1
+          expect(here, `${types} ${JSON.stringify(inputs[i])}\n${texts[odd]}\n${toSql(filter, [])}`).toEqual(
+            ids,
+          )
+          for (const { column, keys } of indexKeys(filter)) {
+            selected.byIndex++
+            for (const id of ids) expect(keys.has(images[id]?.key(column) as Key), column).toBe(true)
+          }
+          selected[ids.length === 0 ? 'none' : ids.length === images.length ? 'all' : 'some']++
+        }
+        for (const type of types) seen.add(type)
+      }),
+      { numRuns: TABLES * Number(process.env.LISTENQL_TEST_FILTER_ROUNDS ?? 1), endOnFailure: true },
+    )
+    // Filters that select nothing or everything would prove little.
+    expect(selected.some).toBeGreaterThan(selected.none / 2)
+    expect(selected.byIndex).toBeGreaterThan(20)
+    expect(seen.size).toBeGreaterThan(20)
+  })
+
+  it('agree about each type by itself', { timeout: 120_000 }, async () => {
+    for (const type of Object.keys(KINDS)) {
+      const [rows = []] = fc.sample(fc.array(fc.tuple(valueSql(type)), { minLength: 150, maxLength: 150 }), 1)
+      const inputs = fc.sample(filterOf([['f0', type]]), 80)
+      const columns = await createTable([type], rows)
+      const fields = new Map([['f0', columns[1] as Column]])
+      const { images } = await readImages(columns)
+      const filters = inputs.map(input => parseFilter(fields, input, { depth: 20 }))
+      const bySql = await selectAll(filters)
+      for (const [i, filter] of filters.entries()) {
+        const matches = toPredicate(filter)
+        const here = images.flatMap((row, id) => (matches(row) ? [id] : []))
+        expect(here, `${type} ${JSON.stringify(inputs[i])}`).toEqual(bySql[i])
+      }
+    }
+  })
+})
