@@ -18,30 +18,44 @@ end $$;
 
 -- The value of a column for an image. Types of others go through their output function, which format() calls. `is null` and
 -- a cast would not do: the first is true of a row of nulls, the second may be somebody's function.
-create function listenql.value_sql(col text, type oid) returns text language plpgsql stable
+create function listenql.value_sql(col text, type oid, i text) returns text language plpgsql stable
   set search_path = pg_catalog, pg_temp as $$
 begin
   if listenql.is_builtin(type) then return col; end if;
   if exists (select from pg_type where oid = type and typcategory = 'A' and typelem <> 0) then
     return format($f$case when num_nulls(%1$s) = 1 then null when array_ndims(%1$s) > 1 then to_json(format('%%s', %1$s))
-      else to_json(array(select case when num_nulls((%1$s)[i]) = 0 then format('%%s', (%1$s)[i]) end
-        from generate_subscripts(%1$s, 1) i)) end$f$, col);
+      else to_json(array(select case when num_nulls((%1$s)[%2$I]) = 0 then format('%%s', (%1$s)[%2$I]) end
+        from generate_subscripts(%1$s, 1) %2$I)) end$f$, col, i);
   end if;
   return format($f$case when num_nulls(%1$s) = 0 then format('%%s', %1$s) end$f$, col);
 end $$;
 
--- The columns of a table as one number, by which a trigger sees at once that they have changed. Read from the catalogue and
--- not kept: the same expression is written into capture_OID.
-create function listenql.shape_sql(target oid) returns text language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select format('(select sum(hashtextextended(a.attname::text, (a.attnum::bigint << 48) # (a.atttypid::bigint << 16) '
-    '# (a.atttypmod::bigint * 2 + a.attnotnull::int))) from pg_attribute a '
-    'where a.attrelid = %s and a.attnum > 0 and not a.attisdropped)', target) $$;
+-- Columns whose SQL holds for one type only: arrays of types of others are taken apart, and virtual generated columns, null
+-- in transition tables, are computed (they can use functions and types of Postgres itself only).
+create function listenql.is_delicate(a pg_attribute) returns boolean language sql volatile set search_path = pg_catalog, pg_temp as $$
+  select coalesce(to_jsonb(a) ->> 'attgenerated' = 'v', false) or (not listenql.is_builtin(a.atttypid)
+    and exists (select from pg_type t where t.oid = a.atttypid and t.typcategory = 'A' and t.typelem <> 0)) $$;
 
-create function listenql.shape(target oid) returns numeric language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
-declare result numeric;
+-- The columns of a table as one number.
+create function listenql.shape(target oid) returns numeric language sql volatile set search_path = pg_catalog, pg_temp as $$
+  select coalesce(sum(hashtextextended(a.attname::text, (a.attnum::bigint << 48) # (a.atttypid::bigint << 16)
+    # (a.atttypmod::bigint * 2 + a.attnotnull::int))), 0) from pg_attribute a
+  where a.attrelid = target and a.attnum > 0 and not a.attisdropped $$;
+
+-- Whether a table is as capture_OID was written for it.
+create function listenql.is_same(target oid, shape numeric, key oid) returns boolean language plpgsql volatile
+  set search_path = pg_catalog, pg_temp as $$
 begin
-  execute 'select ' || listenql.shape_sql(target) into result;
-  return coalesce(result, 0);
+  return listenql.shape(target) = shape and (key is null or exists (select from pg_index where indexrelid = key and indisprimary));
+end $$;
+
+-- The same, evaluated when the SQL in capture_OID is planned and not when it runs: it is immutable only in name. Any change
+-- of the table throws the plan away, so that it costs nothing from then on and is never stale: is_same is volatile, so it
+-- looks with a snapshot taken now, after the table was locked. Only REPEATABLE READ may look at an older one: then false.
+create function listenql.fits(target oid, shape numeric, key oid) returns boolean language plpgsql immutable
+  set search_path = pg_catalog, pg_temp as $$
+begin
+  return current_setting('transaction_isolation') = 'read committed' and listenql.is_same(target, shape, key);
 end $$;
 
 -- The primary key by which rows are paired; null if there is none. Not one that is checked at commit only: its values need
@@ -58,45 +72,49 @@ create function listenql.key_columns(target oid) returns text[] language sql vol
   where i.indexrelid = listenql.key_index(target) $$;
 
 -- The INSERT into the log that a statement on `member` calls for. Columns are those of `root` (a child may have more, a
--- partition may have them in another order), found in `member` by name. The last three arguments are SQL.
-create function listenql.capture_sql(op text, root oid, member oid, generation_sql text, slot_sql text, statement_sql text)
-  returns text language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+-- partition may have them in another order), found in `member` by name. The *_sql arguments are SQL.
+-- With `guard` the statement can be parsed whatever has become of the columns (a name that is gone is found one level up),
+-- and does nothing where the guard is false.
+create function listenql.capture_sql(op text, root oid, member oid, generation_sql text, slot_sql text, statement_sql text,
+    guard text default null) returns text language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
-  a text := '_lq_r'; cols text; keys text; head text; rows text; old_rows text; new_rows text;
+  a text := '_lq_r'; cols text; nulls text; keys text; head text; rows text; old_rows text; new_rows text;
+  tail text := coalesce(' where ' || guard, '');
 begin
   -- `row_to_json(x)` means the column x if there is one.
-  while exists (select from pg_attribute where attrelid in (root, member) and attname = a) loop a := a || '_'; end loop;
+  while exists (select from pg_attribute where attrelid in (root, member) and attname in (a, a || 'i')) loop a := a || '_'; end loop;
   head := format('insert into listenql.event (slot, statement, kind, topic, generation, operation, old, new) select %s, %s, %L, %L, %s, ',
     slot_sql, statement_sql, 't', root::text, generation_sql);
   if op = 'TRUNCATE' then return head || quote_literal('T') || ', null, null'; end if;
-  -- Virtual generated columns are null in transition tables. They can only use functions and types of Postgres itself.
   select string_agg(format('%s as %I',
       case when to_jsonb(m) ->> 'attgenerated' = 'v'
         then (select '(' || pg_get_expr(d.adbin, d.adrelid) || ')' from pg_attrdef d where d.adrelid = member and d.adnum = m.attnum)
-        else listenql.value_sql(format('%I.%I', a, m.attname), m.atttypid) end, m.attname), ', ' order by r.attnum)
-    into cols
+        else listenql.value_sql(quote_ident(m.attname), m.atttypid, a || 'i') end, m.attname), ', ' order by r.attnum),
+      string_agg(format('null::text as %I', m.attname), ', ')
+    into cols, nulls
     from pg_attribute r join pg_attribute m on m.attrelid = member and m.attname = r.attname and m.attnum > 0
     where r.attrelid = root and r.attnum > 0 and not r.attisdropped and not m.attisdropped;
   rows := format('(select %1$s from _lq_%%1$s %2$I) %2$I', coalesce(cols, ''), a);
+  if guard is not null then rows := format('(select %s) _lq_up cross join lateral ', coalesce(nulls, '')) || rows; end if;
   old_rows := format(rows, 'old');
   new_rows := format(rows, 'new');
-  if op = 'INSERT' then return head || format('%L, null, row_to_json(%I)::text from %s', 'I', a, new_rows);
-  elsif op = 'DELETE' then return head || format('%L, row_to_json(%I)::text, null from %s', 'D', a, old_rows);
+  if op = 'INSERT' then return head || format('%L, null, row_to_json(%I)::text from %s', 'I', a, new_rows) || tail;
+  elsif op = 'DELETE' then return head || format('%L, row_to_json(%I)::text, null from %s', 'D', a, old_rows) || tail;
   end if;
   head := head || format('case when _lq_o.image is null then %L when _lq_n.image is null then %L else %L end, _lq_o.image, _lq_n.image', 'I', 'D', 'U');
   select string_agg(format('format(%L, %I.%I)', '%s', a, k.col), ', ' order by k.i) into keys
     from unnest(listenql.key_columns(root)) with ordinality k(col, i);
   -- FULL, because a cached plan for one row would be a nested loop.
   if keys is not null then -- by the text of the key: it is what a client has
-    if position('format(' in substr(keys, 2)) > 0 then keys := 'array[' || keys || ']'; end if;
+    if cardinality(listenql.key_columns(root)) > 1 then keys := 'array[' || keys || ']'; end if;
     return head || format(' from (select row_to_json(%1$I)::text as image, %2$s as key from %3$s) _lq_o '
-      'full join (select row_to_json(%1$I)::text as image, %2$s as key from %4$s) _lq_n using (key)', a, keys, old_rows, new_rows);
+      'full join (select row_to_json(%1$I)::text as image, %2$s as key from %4$s) _lq_n using (key)', a, keys, old_rows, new_rows) || tail;
   end if;
   -- Both tables are filled in the same order. A partition's trigger may have swallowed a row: then nothing is paired.
   return head || format(' from (select row_to_json(%1$I)::text as image, row_number() over () as i from %2$s) _lq_o '
     'full join (select row_to_json(%1$I)::text as image, row_number() over () '
     '+ case when (select count(*) from _lq_old) = (select count(*) from _lq_new) then 0 else (select count(*) from _lq_old) end as i '
-    'from %3$s) _lq_n using (i) order by i', a, old_rows, new_rows);
+    'from %3$s) _lq_n using (i)', a, old_rows, new_rows) || tail || ' order by i';
 end $$;
 
 -- (Re)writes the two functions of a table.
@@ -108,16 +126,15 @@ end $$;
 -- and a function called in a statement may change the same table at the same depth. Its trigger's name sorts last, so that
 -- what other BEFORE STATEMENT triggers do comes before.
 --
--- capture_OID, AFTER STATEMENT, logs. Its SQL is fixed as long as the columns are those it was written for; otherwise (ALTER
--- TABLE a moment ago) it is made afresh and the events carry the next generation. So too where the snapshot may be older
--- than the table's columns (REPEATABLE READ).
+-- capture_OID, AFTER STATEMENT, logs. Its SQL is written once, for the columns as they are, and planned once in a session.
+-- Where they are different (ALTER TABLE a moment ago) the SQL is made afresh, and the events carry the next generation.
 create function listenql.write_functions(root oid, member oid, generation int) returns void language plpgsql volatile
   set search_path = pg_catalog, pg_temp as $$
 declare
-  key_check text := case when listenql.key_index(root) is null then ''
-    else format(' and exists (select from pg_index where indexrelid = %s and indisprimary)', listenql.key_index(root)) end;
   part boolean := root <> member;
-  fixed text := ''; op text;
+  same text := format('(%s, %s, %s)', member, listenql.shape(member), coalesce(listenql.key_index(root)::text, 'null'));
+  delicate boolean := exists (select from pg_attribute p where p.attrelid = member and p.attnum > 0 and listenql.is_delicate(p));
+  body text := ''; op text;
 begin
   execute format('create or replace function listenql.%I() returns trigger language plpgsql security definer
     set search_path = pg_catalog, pg_temp as %L', 'number_' || member, format($body$
@@ -133,17 +150,23 @@ end$body$, case when part then format( -- 0: the root is being truncated, which 
   'if tg_op = %L and coalesce(current_setting(%L, true), %L) <> %L then n := 0; end if;', 'TRUNCATE', 'listenql.t' || root, '', '') end));
 
   foreach op in array array['INSERT', 'UPDATE', 'DELETE'] loop
-    fixed := fixed || format($body$
-    %s tg_op = %L then
-      %s;
-      get diagnostics logged = row_count;$body$, case op when 'INSERT' then 'if' else 'elsif' end, op,
-      listenql.capture_sql(op, root, member, generation::text, '_lq.slot', '_lq.statement'));
+    body := body || format($body$
+  %1$s tg_op = %2$L then
+    if tg_relid = %3$s%4$s then
+      %5$s;
+      get diagnostics logged = row_count;
+    end if;
+    again := logged = 0 and exists (select from %6$s);$body$,
+      case op when 'INSERT' then 'if' else 'elsif' end, op, member, case when delicate then ' and listenql.fits' || same end,
+      listenql.capture_sql(op, root, member, generation::text, '_lq.slot', '_lq.statement',
+        case when not delicate then 'listenql.fits' || same end),
+      case op when 'DELETE' then '_lq_old' else '_lq_new' end);
   end loop;
 
   execute format('create or replace function listenql.%I() returns trigger language plpgsql security definer
     set search_path = pg_catalog, pg_temp set timezone = %L set datestyle = %L set intervalstyle = %L set extra_float_digits = 1
-    set bytea_output = %L set lc_monetary = %L set quote_all_identifiers = off set jit = off as %L', 'capture_' || member, 'UTC', 'ISO, YMD', 'iso_8601',
-    'hex', 'C', format($body$
+    set bytea_output = %L set lc_monetary = %L set quote_all_identifiers = off set jit = off
+    set plan_cache_mode = force_generic_plan as %L', 'capture_' || member, 'UTC', 'ISO, YMD', 'iso_8601', 'hex', 'C', format($body$
 #variable_conflict use_column
 <<_lq>>
 declare
@@ -152,7 +175,7 @@ declare
   numbers text := coalesce(current_setting(stack, true), '');
   statement int := nullif(split_part(numbers, ' ', 1), '')::int;
   logged bigint := 0;
-  known boolean;
+  again boolean := false;
   done text;
 begin
   if statement is null then -- our BEFORE trigger did not fire
@@ -160,25 +183,20 @@ begin
     done := set_config('listenql.statement', statement::text, true);
   else
     done := set_config(stack, substr(numbers, strpos(numbers, ' ') + 1), true);
+  end if;%1$s
+  elsif statement > 0 then
+    %2$s;
+    logged := 1;
   end if;
-  known := tg_relid = %1$s;
-  if tg_op = 'TRUNCATE' then
-    if statement = 0 then return null; end if;
-    %7$s;
-    get diagnostics logged = row_count;
-  else
-    known := known and coalesce(%2$s, 0) = %3$s%4$s;
-    if known and current_setting('transaction_isolation') = 'read committed' then %5$s
-      end if;
-    else
-      execute listenql.capture_sql(tg_op, %6$s, tg_relid, '$3', '$1', '$2') using _lq.slot, _lq.statement, case when known then %8$s else %8$s + 1 end;
-      get diagnostics logged = row_count;
-    end if;
+  if again then
+    execute listenql.capture_sql(tg_op, %3$s, tg_relid, '$3', '$1', '$2')
+      using _lq.slot, _lq.statement, case when listenql.is_same%4$s then %5$s else %5$s + 1 end;
+    logged := 1;
   end if;
-  if logged > 0 then known := listenql.ring(); end if;
+  if logged > 0 then again := listenql.ring(); end if;
   return null;
-end$body$, member, listenql.shape_sql(member), listenql.shape(member), key_check, fixed, root,
+end$body$, body,
     listenql.capture_sql('TRUNCATE', root, member, (case when part then generation + 1 else generation end)::text, '_lq.slot', '_lq.statement'),
-    generation));
+    root, same, generation));
   execute format('revoke all on function listenql.%I(), listenql.%I() from public', 'number_' || member, 'capture_' || member);
 end $$;

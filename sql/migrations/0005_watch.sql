@@ -28,7 +28,7 @@ create function listenql.members(root oid) returns setof oid language sql volati
 -- One text that changes with all that makes a new generation: columns, key, partitions, and whoever touches our triggers
 -- (xmin: a DISABLE and ENABLE between two looks leaves a new version of the row).
 create function listenql.fingerprint(root oid) returns text language sql volatile set search_path = pg_catalog, pg_temp as $$
-  select md5(string_agg(m.relid || ':' || listenql.shape(m.relid)
+  select md5(string_agg(m.relid || ':' || listenql.shape(m.relid)::text
     || coalesce((select string_agg(t.tgname || t.tgenabled::text || t.xmin::text, ',' order by t.tgname) from pg_trigger t
          join pg_proc p on p.oid = t.tgfoid and p.pronamespace = 'listenql'::regnamespace where t.tgrelid = m.relid), '-')
     || coalesce((select string_agg(md5(d.adbin::text), ',' order by d.adnum) from pg_attrdef d join pg_attribute a
