@@ -1,3 +1,4 @@
+import { daysSince1970, readUsualMoment } from './calendar.js'
 import { integerKey, type Key } from './keys.js'
 
 const SECOND = 1_000_000
@@ -23,16 +24,17 @@ export const readDate: ReadMoment = text => infinity(text) ?? dateOf(text)
 
 /** Microseconds since 1970-01-01T00:00:00. */
 export const readTimestamp: ReadMoment = text => {
-  const endless = infinity(text)
-  if (endless !== undefined) return endless
+  const known = readUsualMoment(text, text.length) ?? infinity(text)
+  if (known !== undefined) return known
   const { moment, bc } = splitEra(text)
   return momentOf(moment, bc, 0)
 }
 
 /** As `readTimestamp`, of a text with an offset, in UTC. */
 export const readTimestamptz: ReadMoment = text => {
-  const endless = infinity(text)
-  if (endless !== undefined) return endless
+  const usual = text.endsWith('+00:00') ? readUsualMoment(text, text.length - 6) : undefined
+  const known = usual ?? infinity(text)
+  if (known !== undefined) return known
   const { moment, bc } = splitEra(text)
   const { local, offset } = splitOffset(moment)
   return offset === undefined ? undefined : momentOf(local, bc, offset)
@@ -122,25 +124,10 @@ function timeOf(text: string): number | undefined {
   return micros > DAY ? undefined : micros
 }
 
-/** Days since 1970 in the Gregorian calendar, which Postgres extends to before it was made. Era by era of 400 years. */
 function dayOf(text: string, bc: boolean): number | undefined {
   const match = DATE.exec(text)
-  if (!match) return
-  const shown = Number(match[1])
-  const month = Number(match[2])
-  const day = Number(match[3])
-  if (shown === 0 || month < 1 || month > 12 || day < 1) return
-  const year = bc ? 1 - shown : shown
-  if (day > daysInMonth(year, month)) return
-  const shifted = month > 2 ? year : year - 1 // years that begin in March end with their leap day
-  const era = Math.floor(shifted / 400)
-  const yearOfEra = shifted - era * 400
-  const dayOfYear = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + day - 1
-  const dayOfEra = yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear
-  return era * 146_097 + dayOfEra - 719_468
-}
-
-function daysInMonth(year: number, month: number): number {
-  if (month === 2) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28
-  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31
+  const shown = Number(match?.[1] ?? 0)
+  return shown === 0
+    ? undefined
+    : daysSince1970(bc ? 1 - shown : shown, Number(match?.[2]), Number(match?.[3]))
 }

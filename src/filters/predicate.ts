@@ -30,9 +30,6 @@ function compile(filter: Filter): Test {
     }
     case 'isNull': {
       const { isNull, column } = filter
-      // JSON's null in a json column may have white space around it.
-      if (column.category === 'json' && !column.isArray)
-        return row => (row.isNull(column.name) || row.get(column.name) === null) === isNull
       return row => row.isNull(column.name) === isNull
     }
     case 'compare':

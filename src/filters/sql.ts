@@ -1,7 +1,6 @@
 import pg from 'pg'
 import type { Column, TypeCategory } from '../database/types.js'
 import type { ComparisonOperator, Filter, Operand } from './filter.js'
-import { foldCase } from './like.js'
 
 const SYMBOLS: Readonly<Record<ComparisonOperator, string>> = {
   eq: '=',
@@ -102,7 +101,7 @@ function like(
   parameters: unknown[],
 ): string {
   const fold = ignoreCase || category === 'citext'
-  parameters.push(fold ? foldCase(pattern) : pattern)
+  parameters.push(pattern)
   const parameter = `$${parameters.length}::pg_catalog.text`
   // A cast to text would cut the spaces of char(n), which LIKE sees.
   const text = category === 'bpchar' ? column : `${column}::pg_catalog.text`

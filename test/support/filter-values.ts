@@ -74,7 +74,7 @@ const anyText = fc.oneof(
   { weight: 6, arbitrary: words },
   { weight: 1, arbitrary: fc.string({ unit: 'binary' }).filter(value => !value.includes('\0')) },
 )
-const pattern = fc
+const madePattern = fc
   .array(
     some(
       '%',
@@ -101,6 +101,10 @@ const pattern = fc
     },
   )
   .map(parts => parts.join(''))
+const pattern = mostly(
+  some('__', '_%_', '%__', '%_\u{1f600}', 'a_', '%a_', '_a%', '%\\_%', 'A%', '%A'),
+  madePattern,
+)
 const fitting = fc
   .array(some('a', 'A', 'b', 'ä', 'Ä', ' ', '\u{1f600}'), { maxLength: 5 })
   .map(chars => chars.join(''))
@@ -236,18 +240,23 @@ const zone = fc.oneof(
   some('Z', '+00', '+00:00', '-00:00', '+01', '+01:00', '+0530', '-05:30', '+15:59', '-15:59', '+05:30:15'),
   fc.tuple(some('+', '-'), padded(0, 14, 2), padded(0, 59, 2)).map(([sign, h, m]) => `${sign}${h}:${m}`),
 )
+const near = some(
+  ...['12:00:00', '12:00:30', '12:01:00', '12:01:30', '13:00:00', '12:00:00.1', '12:00:00.05', '12:00:00.15'],
+  ...['12:00:00.000001', '12:00:00.123456', '12:00:00.123450', '12:00:00.9'],
+)
+/** UTC, if there are offsets at all. */
+function usualOffset(offset: fc.Arbitrary<string>): fc.Arbitrary<string> {
+  return offset.map(z => (z === '' ? '' : '+00:00'))
+}
 function moments(offset: fc.Arbitrary<string>): fc.Arbitrary<string> {
   const made = fc
     .tuple(day, some('T', ' '), clock, offset)
     .map(
       ([date, t, time, z]) => `${date.replace(' BC', '')}${t}${time}${z}${date.endsWith(' BC') ? ' BC' : ''}`,
     )
+  // Near each other, so that every part of a moment decides some comparison.
   const few = fc
-    .tuple(
-      some('1999-12-31', '2000-01-01', '2024-02-29', '0001-01-01'),
-      some('12:00:00', '00:00:00.000001'),
-      offset,
-    )
+    .tuple(some('1999-12-31', '2000-01-01', '0001-01-01'), near, fc.oneof(offset, usualOffset(offset)))
     .map(([date, time, z]) => `${date}T${time}${z}`)
   return fc.oneof(some('infinity', '-infinity'), few, few, made, made)
 }
@@ -350,7 +359,13 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   timestamp: { family: 'ordered', stored: moments(fc.constant('')) },
   date: { family: 'ordered', stored: days },
   time: { family: 'ordered', stored: clock },
-  timetz: { family: 'ordered', stored: fc.tuple(clock, zone).map(([time, z]) => `${time}${z}`) },
+  timetz: {
+    family: 'ordered',
+    stored: mostly(
+      some('12:00:00Z', '13:00:00+01', '11:00:00-01:00', '17:30+05:30', '02:00:00-10', '24:00:00+12:00'),
+      fc.tuple(clock, zone).map(([time, z]) => `${time}${z}`),
+    ),
+  },
   interval: { family: 'ordered', stored: spans },
   bytea: {
     family: 'ordered',
