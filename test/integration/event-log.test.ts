@@ -1,0 +1,141 @@
+import pg from 'pg'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { migrate } from '../../src/database/migrations.js'
+import { comparePositions } from '../../src/events/cursor.js'
+import { createBell, createPollDoorbell, type Doorbell } from '../../src/events/doorbell.js'
+import { EventLog } from '../../src/events/event-log.js'
+import type { LogEvent } from '../../src/events/log-event.js'
+import { Inbox } from '../support/inbox.js'
+import { createTestDatabase, type TestDatabase } from '../support/postgres.js'
+import { waitUntil } from '../support/wait.js'
+
+let database: TestDatabase
+const cleanUps: (() => unknown)[] = []
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  const client = new pg.Client(database.adminUrl)
+  await client.connect()
+  await migrate(client)
+  await client.end()
+})
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
+})
+afterAll(() => database.close())
+
+async function open(doorbell: Doorbell): Promise<EventLog> {
+  const log = new EventLog({
+    config: { connectionString: database.adminUrl },
+    doorbell,
+    connectTimeout: 5000,
+    reconnectMax: 100,
+    observe: () => undefined,
+  })
+  cleanUps.push(() => log.close())
+  log.start()
+  await log.started()
+  return log
+}
+
+function follow(log: EventLog, channel: string): Inbox<LogEvent> {
+  const inbox = new Inbox<LogEvent>()
+  cleanUps.push(log.follow('c', channel, { event: inbox.push, lost: error => Promise.reject(error) }))
+  return inbox
+}
+
+/** Hands the internal channel's notifications to a bell, as the LISTEN connection does. */
+async function connectBell(bell: Doorbell): Promise<void> {
+  const client = new pg.Client(database.adminUrl)
+  await client.connect()
+  client.on('notification', ({ payload }) => bell.ring(payload ?? ''))
+  await client.query('listen listenql')
+  cleanUps.push(() => client.end())
+}
+
+const bells: [string, () => Promise<Doorbell>][] = [
+  ['polling', async () => createPollDoorbell({ poll: 5 })],
+  [
+    'with the bell, and the safety read out of reach',
+    async () => {
+      const bell = createBell({ poll: 5, quiet: 20, settle: 5, safety: 600_000 })
+      await connectBell(bell)
+      return bell
+    },
+  ],
+]
+
+describe.each(bells)('the reader of the log, %s', (_name, makeDoorbell) => {
+  it('hands on what is published, in one order, and a page read from a cursor holds the same', async () => {
+    const log = await open(await makeDoorbell())
+    const start = log.position
+    if (!start) throw new Error('the log is installed, and has a position')
+    const inbox = follow(log, 'news')
+    for (let i = 1; i <= 30; i++) {
+      await database.query('select listenql.publish($1, $2::text)', ['news', `event ${i}`])
+      // Every other one finds the reader asleep, or on its way there.
+      if (i % 2 === 0) expect((await inbox.next(`event ${i}`)).new).toBe(`event ${i / 2}`)
+    }
+    const rest = await inbox.take(15)
+    expect(rest.at(-1)?.new).toBe('event 30')
+
+    const replayed: LogEvent[] = []
+    for (let page = await log.read(start); page.events.length > 0; page = await log.read(page.position)) {
+      replayed.push(...page.events)
+    }
+    expect(replayed.map(event => event.new)).toEqual(Array.from({ length: 30 }, (_, i) => `event ${i + 1}`))
+    for (const [i, event] of replayed.entries()) {
+      expect(event).toMatchObject({ kind: 'c', topic: 'news', operation: 'N', old: null })
+      const before = replayed[i - 1]
+      if (before) expect(comparePositions(before.position, event.position)).toBeLessThan(0)
+    }
+  })
+
+  it('goes on where it was after its connection was killed', async () => {
+    const log = await open(await makeDoorbell())
+    const inbox = follow(log, 'killed')
+    for (let round = 0; round < 3; round++) {
+      await database.query('select listenql.publish($1, $2::text)', ['killed', `${round} before`])
+      await database.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'listenql log'`,
+      )
+      await database.query('select listenql.publish($1, $2::text)', ['killed', `${round} after`])
+      expect((await inbox.take(2)).map(event => event.new)).toEqual([`${round} before`, `${round} after`])
+    }
+  })
+})
+
+it('refuses a cursor of another history, and one of the future', async () => {
+  const log = await open(createPollDoorbell({ poll: 5 }))
+  const position = log.position
+  if (!position) throw new Error('the log is installed, and has a position')
+  await expect(log.read({ ...position, token: position.token + 1 })).rejects.toMatchObject({
+    code: 'CURSOR_INVALID',
+  })
+  await expect(log.read({ ...position, n: position.n + 1000 })).rejects.toMatchObject({
+    code: 'CURSOR_INVALID',
+  })
+})
+
+it('waits for a log that is not installed yet', async () => {
+  const bare = await createTestDatabase()
+  cleanUps.push(() => bare.close())
+  const log = new EventLog({
+    config: { connectionString: bare.adminUrl },
+    doorbell: createPollDoorbell({ poll: 5 }),
+    connectTimeout: 5000,
+    reconnectMax: 100,
+    observe: () => undefined,
+  })
+  cleanUps.push(() => log.close())
+  log.start()
+  expect(await log.started()).toBeUndefined()
+  const inbox = follow(log, 'late')
+  const client = new pg.Client(bare.adminUrl)
+  await client.connect()
+  await migrate(client)
+  await waitUntil(() => log.position !== undefined, 'the log to be found')
+  await client.query('select listenql.publish($1, $2::text)', ['late', 'heard'])
+  await client.end()
+  expect((await inbox.next()).new).toBe('heard')
+})
