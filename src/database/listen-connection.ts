@@ -1,6 +1,6 @@
-import type { Socket } from 'node:net'
 import pg from 'pg'
 import { messageOf } from '../lib/errors.js'
+import { socketOf } from './socket.js'
 
 export interface ListenConnectionOptions {
   readonly config: pg.ClientConfig
@@ -50,16 +50,14 @@ export async function openListenConnection(options: ListenConnectionOptions): Pr
   client.on('error', error => lose(messageOf(error)))
   client.on('end', () => lose('the server closed the connection'))
   client.on('notification', message => options.onNotification(message.channel, message.payload ?? ''))
-  // pg offers no public handle on its socket, which TLS replaces, and only the socket can be paused or dropped.
-  const socket = () => (client as unknown as { connection: { stream: Socket } }).connection.stream
-  const giveUp = () => socket().destroy()
+  const giveUp = () => socketOf(client).destroy()
   options.signal.addEventListener('abort', giveUp, { once: true })
   try {
     await client.connect()
   } finally {
     options.signal.removeEventListener('abort', giveUp)
   }
-  const stream = socket()
+  const stream = socketOf(client)
   const destroy = (reason: string) => {
     lose(reason)
     stream.destroy()

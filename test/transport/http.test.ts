@@ -131,6 +131,16 @@ describe('a body over maxMessage', () => {
     expect(errorsOf(answer.body)[0]?.message).toContain(`${MAX_MESSAGE} bytes`)
   })
 
+  it('is refused with 413 while it is still coming', async () => {
+    const connection = await openConnection(server.url)
+    connection.socket.write(
+      'POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n',
+    )
+    const chunk = `${(64 * 1024).toString(16)}\r\n${'x'.repeat(64 * 1024)}\r\n`
+    connection.socket.write(chunk + chunk) // and never the end
+    expect(await connection.closed).toMatch(/^HTTP\/1.1 413 /)
+  })
+
   it('may have maxMessage bytes exactly', async () => {
     const empty = JSON.stringify({ query: '{ channels }', extensions: { x: '' } })
     const body = empty.replace('""', `"${'x'.repeat(MAX_MESSAGE - Buffer.byteLength(empty))}"`)
