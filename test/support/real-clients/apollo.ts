@@ -34,7 +34,8 @@ function adapt(link: ApolloLink, close?: () => void | Promise<void>): RealClient
 }
 
 /** Nothing but an HttpLink: subscriptions come as multipart. */
-export const apolloHttp: ConnectClient = url => adapt(new HttpLink({ uri: `${url}/graphql` }))
+export const apolloHttp: ConnectClient = (url, fetchFn = fetch) =>
+  adapt(new HttpLink({ uri: `${url}/graphql`, fetch: fetchFn }))
 
 export function adaptApolloWs(client: Client): RealClient {
   return adapt(new GraphQLWsLink(client), () => client.dispose())

@@ -30,8 +30,11 @@ export interface ReceivedError {
   readonly code?: unknown
 }
 
-/** @param url of the server, such as `http://localhost:7700` */
-export type ConnectClient = (url: string) => RealClient
+/**
+ * @param url of the server, such as `http://localhost:7700`
+ * @param fetchFn what a client over HTTP fetches with; `fetch` by default
+ */
+export type ConnectClient = (url: string, fetchFn?: typeof fetch) => RealClient
 
 /** What any client's result boils down to. */
 interface Result {

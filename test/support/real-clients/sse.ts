@@ -15,8 +15,8 @@ async function single<Data>(
 }
 
 /** Distinct mode: a request for each operation, whatever its kind. */
-export const graphqlSse: ConnectClient = url => {
-  const client = createClient({ url: `${url}/graphql`, singleConnection: false })
+export const graphqlSse: ConnectClient = (url, fetchFn = fetch) => {
+  const client = createClient({ url: `${url}/graphql`, singleConnection: false, fetchFn })
   return {
     subscribe(name) {
       const { received, result, error, end } = createReceiver()
@@ -41,10 +41,10 @@ export const graphqlSse: ConnectClient = url => {
 }
 
 /** `fetch` and the rules of EventSource, as in a page without any library. */
-export const plainFetch: ConnectClient = url => {
+export const plainFetch: ConnectClient = (url, fetchFn = fetch) => {
   const all = new AbortController()
   async function post<Data>(query: string, variables: Record<string, unknown> = {}) {
-    const response = await fetch(`${url}/graphql`, {
+    const response = await fetchFn(`${url}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ query, variables }),
@@ -57,7 +57,7 @@ export const plainFetch: ConnectClient = url => {
       const left = new AbortController()
       const search = new URLSearchParams({ query: print(channelEvents), variables: JSON.stringify({ name }) })
       const read = async () => {
-        const response = await fetch(`${url}/graphql?${search}`, {
+        const response = await fetchFn(`${url}/graphql?${search}`, {
           headers: { accept: 'text/event-stream' }, // what EventSource sends
           signal: AbortSignal.any([left.signal, all.signal]),
         })

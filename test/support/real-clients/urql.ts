@@ -5,11 +5,17 @@ import { channelEvents, listenable, sendNotify } from '../documents.js'
 import { type ConnectClient, createReceiver, type RealClient } from './client.js'
 import { createWsClient } from './graphql-ws.js'
 
-function adapt(url: string, exchange: Exchange, close: RealClient['close'] = () => undefined): RealClient {
+function adapt(
+  url: string,
+  exchange: Exchange,
+  close: RealClient['close'] = () => undefined,
+  fetchFn: typeof fetch = fetch,
+): RealClient {
   const client = new Client({
     url: `${url}/graphql`,
     exchanges: [exchange],
     fetchSubscriptions: true,
+    fetch: fetchFn,
     preferGetMethod: true,
   })
   return {
@@ -34,7 +40,7 @@ function adapt(url: string, exchange: Exchange, close: RealClient['close'] = () 
 }
 
 /** Subscriptions over fetch come as Server-Sent Events. */
-export const urqlFetch: ConnectClient = url => adapt(url, fetchExchange)
+export const urqlFetch: ConnectClient = (url, fetchFn) => adapt(url, fetchExchange, undefined, fetchFn)
 
 export function adaptUrqlWs(url: string, client: WsClient): RealClient {
   const exchange = subscriptionExchange({
