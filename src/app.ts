@@ -23,6 +23,7 @@ import { createClientErrors } from './transport/errors.js'
 import { createGraphiql } from './transport/graphiql.js'
 import { createGraphqlHttp } from './transport/graphql-http.js'
 import { createGraphqlWs } from './transport/graphql-ws.js'
+import { ignoreUpgrade } from './transport/ignore-upgrade.js'
 import { createListen } from './transport/listen.js'
 import { createOrigins } from './transport/origins.js'
 import { createPage } from './transport/page.js'
@@ -132,7 +133,12 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   })
 
   const servers: Server[] = []
-  const prepare = (server: Server) => void server.on('upgrade', router.onUpgrade)
+  const prepare = (server: Server) => {
+    server.on('upgrade', (request, socket, head) => {
+      if (request.headers.upgrade?.toLowerCase() === 'websocket') router.onUpgrade(request, socket, head)
+      else ignoreUpgrade(server, request, socket, head)
+    })
+  }
   let closed: Promise<void> | undefined
   async function close(): Promise<void> {
     stopping = true

@@ -1,6 +1,6 @@
-import type { Socket } from 'node:net'
 import pg from 'pg'
 import { messageOf } from '../lib/errors.js'
+import { socketOf } from './socket.js'
 
 export interface ListenConnectionOptions {
   readonly config: pg.ClientConfig
@@ -9,6 +9,8 @@ export interface ListenConnectionOptions {
   /** Longest silence while an answer is owed, in ms. Counted from the last byte received, not from the question. */
   readonly deadline: number
   readonly onNotification: (channel: string, payload: string) => void
+  /** Ends an attempt to connect that is under way. */
+  readonly signal: AbortSignal
   /** Called once, when the connection is gone for whatever reason. */
   readonly onLost: (reason: string) => void
 }
@@ -48,10 +50,14 @@ export async function openListenConnection(options: ListenConnectionOptions): Pr
   client.on('error', error => lose(messageOf(error)))
   client.on('end', () => lose('the server closed the connection'))
   client.on('notification', message => options.onNotification(message.channel, message.payload ?? ''))
-  await client.connect()
-
-  // pg offers no public handle on its socket after TLS has wrapped it, and only the socket can be paused.
-  const stream = (client as unknown as { connection: { stream: Socket } }).connection.stream
+  const giveUp = () => socketOf(client).destroy()
+  options.signal.addEventListener('abort', giveUp, { once: true })
+  try {
+    await client.connect()
+  } finally {
+    options.signal.removeEventListener('abort', giveUp)
+  }
+  const stream = socketOf(client)
   const destroy = (reason: string) => {
     lose(reason)
     stream.destroy()

@@ -147,6 +147,7 @@ export class Listener {
       config: this.#options.config,
       connectTimeout: this.#options.connectTimeout,
       deadline: this.#options.heartbeat,
+      signal: this.#stop.signal,
       onNotification: this.#options.onNotification,
       onLost: reason => {
         lost = reason

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GraphQLError } from 'graphql'
 import { acceptedKinds } from './accept.js'
 import { readBody } from './body.js'
-import type { Engine, Params } from './engine.js'
+import { type Engine, type Params, stringifyResult } from './engine.js'
 import type { Graphiql } from './graphiql.js'
 import { multipart } from './multipart.js'
 import { replyErrors, replyText } from './reply.js'
@@ -70,8 +70,12 @@ export function createGraphqlHttp({
       const kinds = acceptedKinds(headers.accept)
       const prepared = engine.prepare(params)
       if (prepared.kind === 'invalid') {
-        // What only streams are asked for would have no place for Yoga's answer.
-        if (!kinds.includes('json')) return replyErrors(response, 400, prepared.errors)
+        // Where only streams are asked for there is no place for Yoga's answer.
+        if (!kinds.includes('json')) {
+          return kinds[0] === 'sse'
+            ? replyErrorsAsEvents(response, prepared.errors)
+            : replyErrors(response, 400, prepared.errors)
+        }
       } else {
         const format = kinds.includes('sse') || kinds.includes('multipart') ? pickStream(kinds) : undefined
         if (prepared.kind === 'subscription') {
@@ -126,6 +130,15 @@ function refuse(
   headers?: Record<string, string>,
 ): void {
   replyErrors(response, status, [new GraphQLError(message, { extensions: { code: 'BAD_REQUEST' } })], headers)
+}
+
+/**
+ * An EventSource, and graphql-sse's client, show nothing of an answer other than 200, so that errors of validation must come as
+ * an event (https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md#distinct-connections-mode).
+ */
+function replyErrorsAsEvents(response: ServerResponse, errors: readonly GraphQLError[]): void {
+  response.writeHead(200, sse.headers)
+  response.end(sse.opening + sse.next(stringifyResult({ errors })) + sse.completion)
 }
 
 /** What a body asks for, or a sentence that says why it is no request. */

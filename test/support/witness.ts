@@ -45,6 +45,7 @@ export async function startWitnessed(
   }
   let sent = 0
   let faultsSeen = 0
+  const blamed = new Set<string>()
 
   async function expectHealthy(): Promise<void> {
     const expected = Array.from({ length: 5 }, () => `event ${++sent}`)
@@ -69,13 +70,18 @@ export async function startWitnessed(
           topics.set(`channel ${one.channel}`, 1)
         if (one.type === 'channel.released') topics.set(`channel ${one.channel}`, 0)
       }
-      return [...topics].filter(([, count]) => count !== 0).map(([topic]) => topic)
+      return [...topics]
+        .filter(([, count]) => count !== 0)
+        .map(([topic]) => topic)
+        .filter(topic => !blamed.has(topic))
     }
     await waitUntil(() => left().length === 0, 'everybody to leave', 5000).catch(() => undefined)
-    expect(left()).toEqual([])
+    // What is left, or went wrong, is held against the test that did it, and no other.
+    const leftover = left()
+    for (const topic of leftover) blamed.add(topic)
     const faults = ofType('fault').slice(faultsSeen)
-    faultsSeen += faults.length // each is held against the test that made it
-    expect(faults).toEqual([])
+    faultsSeen += faults.length
+    expect({ leftover, faults }).toEqual({ leftover: [], faults: [] })
   }
 
   let closed: Promise<void> | undefined

@@ -6,6 +6,8 @@ import { waitUntil } from '../support/wait.js'
 
 let database: TestDatabase
 let server: ListenqlServer
+/** Channels that nobody was subscribed to any more. */
+const released = new Set<string>()
 
 beforeAll(async () => {
   database = await createTestDatabase()
@@ -13,6 +15,9 @@ beforeAll(async () => {
     databaseUrl: database.url,
     port: 0,
     logLevel: 'silent',
+    observe: observation => {
+      if (observation.type === 'channel.released') released.add(observation.channel)
+    },
     channels: ['*', 'only:{a,b}'],
   })
 })
@@ -85,11 +90,13 @@ describe.each(Object.entries(TRANSPORTS))('%s', (transport, subscribe) => {
   })
 
   it('unsubscribes when the client leaves', async () => {
-    const subscription = await subscribe(server.url, 'leaving')
+    const channel = `leaving ${transport}`
+    const subscription = await subscribe(server.url, channel)
     await subscription.close()
-    await notify('leaving', 'unheard')
-    const again = await subscribe(server.url, 'leaving')
-    await notify('leaving', 'heard')
+    await waitUntil(() => released.has(channel), 'UNLISTEN')
+    await notify(channel, 'unheard')
+    const again = await subscribe(server.url, channel)
+    await notify(channel, 'heard')
     expect(payloadOf(await again.results.next())).toBe('heard')
     await again.close()
   })

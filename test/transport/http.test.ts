@@ -25,7 +25,9 @@ afterEach(async () => {
 
 const notify = (channel: string, payload: string) =>
   database.query('select pg_notify($1, $2)', [channel, payload])
-const errorsOf = (body: string) => (JSON.parse(body) as { errors: { message: string }[] }).errors
+/** Of an answer in JSON, or of the only result of a stream. */
+const errorsOf = (body: string) =>
+  (JSON.parse(/^data: (.+)$/m.exec(body)?.[1] ?? body) as { errors: { message: string }[] }).errors
 const SSE = { accept: 'text/event-stream' }
 const MULTIPART = { accept: 'multipart/mixed;subscriptionSpec=1.0' }
 
@@ -129,6 +131,16 @@ describe('a body over maxMessage', () => {
     const answer = await post(server.url, large, { 'transfer-encoding': 'chunked' })
     expect(answer.status).toBe(413)
     expect(errorsOf(answer.body)[0]?.message).toContain(`${MAX_MESSAGE} bytes`)
+  })
+
+  it('is refused with 413 while it is still coming', async () => {
+    const connection = await openConnection(server.url)
+    connection.socket.write(
+      'POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n',
+    )
+    const chunk = `${(64 * 1024).toString(16)}\r\n${'x'.repeat(64 * 1024)}\r\n`
+    connection.socket.write(chunk + chunk) // and never the end
+    expect(await connection.closed).toMatch(/^HTTP\/1.1 413 /)
   })
 
   it('may have maxMessage bytes exactly', async () => {
@@ -260,20 +272,26 @@ describe('a subscription', () => {
       /one top/,
     ],
     ['two operations', 'query A { channels } query B { channels }', /several operations/],
-  ])('as a stream with %s is 400 with errors as JSON', async (_what, query, message) => {
-    const get = `/graphql?query=${encodeURIComponent(query)}`
-    for (const headers of [SSE, MULTIPART]) {
-      for (const answer of [
-        await post(server.url, { query }, headers),
-        await send(server.url, { path: get, headers }),
-      ]) {
-        expect(answer.status).toBe(400)
-        expect(answer.headers['content-type']).toMatch(/^application\/json/)
-        expect(errorsOf(answer.body)[0]?.message).toMatch(message)
-        expectClean(answer.body)
+  ])(
+    'as a stream with %s is an event over SSE, and 400 with JSON where multipart is asked for',
+    async (_what, query, message) => {
+      const get = `/graphql?query=${encodeURIComponent(query)}`
+      for (const headers of [SSE, MULTIPART]) {
+        for (const answer of [
+          await post(server.url, { query }, headers),
+          await send(server.url, { path: get, headers }),
+        ]) {
+          const asEvent = headers === SSE
+          expect(answer.status).toBe(asEvent ? 200 : 400)
+          expect(answer.headers['content-type']).toMatch(
+            asEvent ? /^text\/event-stream/ : /^application\/json/,
+          )
+          expect(errorsOf(answer.body)[0]?.message).toMatch(message)
+          expectClean(answer.body)
+        }
       }
-    }
-  })
+    },
+  )
 
   it('that cannot be subscribed says so in the stream', async () => {
     const body = { query: channelQuery('listenql') }
@@ -374,9 +392,7 @@ describe('documents that are meant to hurt', () => {
     const variables = `{"x":${'['.repeat(40_000)}${']'.repeat(40_000)}}`
     const body = `{"query":${JSON.stringify(channelQuery('deep'))},"variables":${variables}}`
     const answer = await post(server.url, body, SSE)
-    expect(errorsOf(/data: (.*)/.exec(answer.body)?.[1] ?? answer.body)[0]?.message).toMatch(
-      /Nested too deeply/,
-    )
+    expect(errorsOf(answer.body)[0]?.message).toMatch(/Nested too deeply/)
   })
 })
 

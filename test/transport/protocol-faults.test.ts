@@ -319,7 +319,6 @@ describe('a raw WebSocket', () => {
     ['no key', { 'sec-websocket-key': '' }, '400'],
     ['an impossible key', { 'sec-websocket-key': 'short' }, '400'],
     ['an old version', { 'sec-websocket-version': '7' }, '400'],
-    ['another upgrade', { upgrade: 'h2c' }, '400'],
     ['an impossible sub-protocol', { 'sec-websocket-protocol': ',,' }, '400'],
   ])('with %s is refused, and its channel released', async (_what, headers, status) => {
     for (const path of ['/listen/half', '/graphql']) {
