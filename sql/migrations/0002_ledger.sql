@@ -59,12 +59,12 @@ begin
       continue when inside and after_ord = 2147483647;
       since := case when inside then greatest(after_ord, 1) else 1 end;
       -- In order without ORDER BY, which would read all before the first row: a lateral LIMIT is always a nested loop. Each
-      -- transaction has an event at least, so a page needs no more transactions than it has rows.
+      -- transaction has an event at least, so a page needs no more transactions than it has rows, and the one it is in.
       for d in
         select b.n, b.token, (x.i + since - 1)::int, e.statement, e.id, e.xid::text, e.at, e.kind, e.topic, e.generation,
           e.operation, e.old, e.new
         from listenql.batch q
-        cross join lateral unnest(q.xids[since:since + rows_left - 1]) with ordinality x(xid, i)
+        cross join lateral unnest(q.xids[since:since + rows_left]) with ordinality x(xid, i)
         cross join lateral (select v.* from listenql.event v where v.xid = x.xid and (v.statement, v.id) >
             (case when inside and x.i + since - 1 = after_ord then after_statement else -1 end,
              case when inside and x.i + since - 1 = after_ord then after_id else 0 end)

@@ -42,6 +42,11 @@ create function listenql.shape(target oid) returns numeric language sql volatile
     # (a.atttypmod::bigint * 2 + a.attnotnull::int))), 0) from pg_attribute a
   where a.attrelid = target and a.attnum > 0 and not a.attisdropped $$;
 
+-- The columns of a table as an object of nulls, for comparison with a transition table.
+create function listenql.names(target oid) returns text language sql volatile set search_path = pg_catalog, pg_temp as $$
+  select '{' || coalesce(string_agg(to_json(a.attname::text)::text || ':null', ',' order by a.attnum), '') || '}'
+  from pg_attribute a where a.attrelid = target and a.attnum > 0 and not a.attisdropped $$;
+
 -- Whether a table is as capture_OID was written for it.
 create function listenql.is_same(target oid, shape numeric, key oid) returns boolean language plpgsql volatile
   set search_path = pg_catalog, pg_temp as $$
@@ -51,11 +56,15 @@ end $$;
 
 -- The same, evaluated when the SQL in capture_OID is planned and not when it runs: it is immutable only in name. Any change
 -- of the table throws the plan away, so that it costs nothing from then on and is never stale: is_same is volatile, so it
--- looks with a snapshot taken now, after the table was locked. Only REPEATABLE READ may look at an older one: then false.
+-- looks with a snapshot taken now, after the table was locked. Under REPEATABLE READ it looks with an older one, which sees
+-- catalogue rows that others have replaced since; their xmax tells.
 create function listenql.fits(target oid, shape numeric, key oid) returns boolean language plpgsql immutable
   set search_path = pg_catalog, pg_temp as $$
 begin
-  return current_setting('transaction_isolation') = 'read committed' and listenql.is_same(target, shape, key);
+  return listenql.is_same(target, shape, key) and (current_setting('transaction_isolation') = 'read committed' or not (
+    exists (select from pg_class where oid = target and xmax::text <> '0')
+    or exists (select from pg_attribute where attrelid = target and xmax::text <> '0')
+    or exists (select from pg_index where indexrelid = key and xmax::text <> '0')));
 end $$;
 
 -- The primary key by which rows are paired; null if there is none. Not one that is checked at commit only: its values need
@@ -74,11 +83,12 @@ create function listenql.key_columns(target oid) returns text[] language sql vol
 -- The INSERT into the log that a statement on `member` calls for. Columns are those of `root` (a child may have more, a
 -- partition may have them in another order), found in `member` by name. The *_sql arguments are SQL.
 -- With `guard` the statement can be parsed whatever has become of the columns (a name that is gone is found one level up),
--- and does nothing where the guard is false.
+-- and does nothing where the guard is false. Without, each value is looked at: if its type is not what the catalogue said
+-- (which may be out of date, see fits) it goes through its output function.
 create function listenql.capture_sql(op text, root oid, member oid, generation_sql text, slot_sql text, statement_sql text,
     guard text default null) returns text language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
-  a text := '_lq_r'; cols text; nulls text; keys text; head text; rows text; old_rows text; new_rows text;
+  a text := '_lq_r'; cols text; nulls text; keys text; head text; up text := ''; old_rows text; new_rows text;
   tail text := coalesce(' where ' || guard, '');
 begin
   -- `row_to_json(x)` means the column x if there is one.
@@ -89,15 +99,16 @@ begin
   select string_agg(format('%s as %I',
       case when to_jsonb(m) ->> 'attgenerated' = 'v'
         then (select '(' || pg_get_expr(d.adbin, d.adrelid) || ')' from pg_attrdef d where d.adrelid = member and d.adnum = m.attnum)
+        when guard is null and listenql.is_builtin(m.atttypid)
+        then format('case when pg_typeof(%1$I)::oid = %2$s then to_json(%1$I) else to_json(format(%3$L, %1$I)) end', m.attname, m.atttypid, '%s')
         else listenql.value_sql(quote_ident(m.attname), m.atttypid, a || 'i') end, m.attname), ', ' order by r.attnum),
       string_agg(format('null::text as %I', m.attname), ', ')
     into cols, nulls
     from pg_attribute r join pg_attribute m on m.attrelid = member and m.attname = r.attname and m.attnum > 0
     where r.attrelid = root and r.attnum > 0 and not r.attisdropped and not m.attisdropped;
-  rows := format('(select %1$s from _lq_%%1$s %2$I) %2$I', coalesce(cols, ''), a);
-  if guard is not null then rows := format('(select %s) _lq_up cross join lateral ', coalesce(nulls, '')) || rows; end if;
-  old_rows := format(rows, 'old');
-  new_rows := format(rows, 'new');
+  if guard is not null then up := format('(select %s) _lq_up cross join lateral ', coalesce(nulls, '')); end if;
+  old_rows := up || format('(select %s from _lq_old %I) %2$I', coalesce(cols, ''), a);
+  new_rows := up || format('(select %s from _lq_new %I) %2$I', coalesce(cols, ''), a);
   if op = 'INSERT' then return head || format('%L, null, row_to_json(%I)::text from %s', 'I', a, new_rows) || tail;
   elsif op = 'DELETE' then return head || format('%L, row_to_json(%I)::text, null from %s', 'D', a, old_rows) || tail;
   end if;
@@ -189,6 +200,14 @@ begin
     logged := 1;
   end if;
   if again then
+    if current_setting('transaction_isolation') <> 'read committed' then
+      execute format('select row_to_json(x)::text from (select n.* from (select 1) o left join (select * from _lq_%%s limit 0) n on true) x',
+        case tg_op when 'DELETE' then 'old' else 'new' end) into done;
+      if done <> listenql.names(tg_relid) then
+        raise exception 'listenql: table %% was altered after the snapshot of this transaction', tg_relid::regclass
+          using errcode = 'serialization_failure', hint = 'Try the transaction again.';
+      end if;
+    end if;
     execute listenql.capture_sql(tg_op, %3$s, tg_relid, '$3', '$1', '$2')
       using _lq.slot, _lq.statement, case when listenql.is_same%4$s then %5$s else %5$s + 1 end;
     logged := 1;
