@@ -93,7 +93,10 @@ begin
   end loop;
   select w.generation into g from listenql.watched_table w where w.relid = target;
   if g is null then
-    select h.generation + 1 into g from listenql.history h;
+    with former as ( -- of the same name, and dropped since
+      delete from listenql.watched_table w where w.schema_name = c.nspname and w.table_name = c.relname
+        and not exists (select from pg_class k where k.oid = w.relid) returning w.generation)
+    select 1 + greatest(h.generation, (select max(f.generation) from former f)) into g from listenql.history h;
     insert into listenql.watched_table (relid, generation, always, owner, schema_name, table_name, key_columns)
       values (target, g, enroll.always, c.relowner, c.nspname, c.relname, listenql.key_columns(target));
   else
@@ -170,7 +173,10 @@ begin
         end if;
         continue;
       end if;
-      continue when exists (select from listenql.watched_table t where t.relid = fresh);
+      if exists (select from listenql.watched_table t where t.relid = fresh) then
+        delete from listenql.watched_table t where t.relid = w.relid;
+        continue;
+      end if;
       update listenql.watched_table t set relid = fresh, generation = t.generation + 1, fingerprint = null, since_n = null,
         since_token = null, since = null where t.relid = w.relid;
       return query select fresh, w.schema_name, w.table_name, 'again'::text, 'the table was made again'::text;
@@ -227,6 +233,11 @@ begin
   -- The new histories begin at the end of a batch whose snapshot is taken only now: it holds all that was logged before,
   -- and no client can have been given it before the gap. Last, since others that cut wait until this is committed.
   if due then
+    for m in select distinct substring(p.proname from '_(\d+)$')::oid from pg_proc p -- of tables that were dropped
+        where p.pronamespace = 'listenql'::regnamespace and p.proname ~ '^(number|capture)_\d+$'
+          and not exists (select from pg_class c where c.oid = substring(p.proname from '_(\d+)$')::oid) loop
+      perform listenql.drop_functions(m);
+    end loop;
     while listenql.cut_batch(true) = 'lost' loop end loop;
     update listenql.watched_table t set (since_n, since_token) = (select b.n, b.token from listenql.batch b order by b.n desc limit 1),
       since = clock_timestamp()

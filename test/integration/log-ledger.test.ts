@@ -1,5 +1,8 @@
+import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { migrate } from '../../src/database/migrations.js'
 import { createLog, type Delivery, endOf, lines, refusal, type TestLog } from '../support/log.js'
+import { startPrivatePostgres } from '../support/postgres.js'
 import { waitUntil } from '../support/wait.js'
 
 let log: TestLog
@@ -115,18 +118,33 @@ describe('transactions that overlap', () => {
     for (const other of others) expect(other).toEqual(first)
     await log.fresh()
   })
+})
 
-  it('prepared transactions are events when they are committed', async context => {
-    const [row] = await log.query('show max_prepared_transactions')
-    if (Number(row?.max_prepared_transactions) === 0)
-      return context.skip(true, 'this Postgres allows no prepared transactions')
-    await log.fresh()
-    const client = await log.connect()
-    expect((await log.query('select listenql.arm(10) as armed'))[0]).toEqual({ armed: false })
-    await client.query(`begin; insert into t values (20, 0); prepare transaction 'listenql test'`)
-    expect(await log.fresh()).toEqual([])
-    await client.query(`commit prepared 'listenql test'`)
-    expect(ids(await log.fresh())).toEqual([20])
+describe('prepared transactions', () => {
+  it('are events when they are committed; there is no bell, since NOTIFY would forbid them', async () => {
+    const postgres = await startPrivatePostgres({ settings: { max_prepared_transactions: '4' } })
+    const client = new pg.Client({ connectionString: postgres.adminUrl })
+    try {
+      await client.connect()
+      await migrate(client)
+      await client.query(
+        `create table t (id int primary key); select listenql.watch('t'); select listenql.refresh()`,
+      )
+      expect((await client.query('select listenql.arm(10) as armed')).rows).toEqual([{ armed: false }])
+      const position = (await client.query('select * from listenql.newest()')).rows[0]
+      const pull = () =>
+        client
+          .query('select new from listenql.pull($1, $2, 2147483647, 0, 0, 10)', [position.n, position.token])
+          .then(result => result.rows.map(row => row.new))
+      await client.query(`begin; insert into t values (1); prepare transaction 'one'`)
+      await client.query('insert into t values (2)')
+      expect(await pull()).toEqual(['{"id":2}'])
+      await client.query(`commit prepared 'one'`)
+      expect(await pull()).toEqual(['{"id":2}', '{"id":1}'])
+    } finally {
+      await client.end()
+      await postgres.close()
+    }
   })
 })
 

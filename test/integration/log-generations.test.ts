@@ -1,0 +1,308 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createLog, lines, refusal, type TestLog } from '../support/log.js'
+import type { Row } from '../support/postgres.js'
+
+let log: TestLog
+beforeAll(async () => {
+  log = await createLog()
+})
+afterAll(() => log.close())
+beforeEach(async () => {
+  await log.query('drop table if exists t cascade; create table t (id int primary key, v text)')
+  await log.watch('t')
+  await log.fresh()
+})
+
+const state = async (table = 't'): Promise<Row> =>
+  (
+    await log.query(
+      'select generation, since_n::int, key_columns from listenql.watched where table_name = $1',
+      [table],
+    )
+  )[0] ?? {}
+const generation = async (table = 't') => Number((await state(table)).generation)
+
+/** Runs SQL, looks at the catalogue, and says by how much the generation of t has grown, and whether its history is whole. */
+async function altered(sql: string): Promise<{ grown: number; whole: boolean; changes: unknown[] }> {
+  const before = await state()
+  await log.query(sql)
+  const changes = (await log.refresh()).map(row => row.change)
+  const now = await state()
+  if (now.since_n !== null && now.generation !== before.generation)
+    expect(now.since_n).toBeGreaterThan(Number(before.since_n ?? 0))
+  return { grown: Number(now.generation) - Number(before.generation), whole: now.since_n !== null, changes }
+}
+const one = { grown: 1, whole: true, changes: ['generation'] }
+const none = { grown: 0, whole: true, changes: [] }
+
+describe('a new generation starts', () => {
+  it.each([
+    ['a column is added', 'alter table t add column w int'],
+    ['a column is dropped', 'alter table t drop column v'],
+    ['a column is renamed', 'alter table t rename column v to w'],
+    ['a column is retyped', 'alter table t alter v type int using 1'],
+    ['a column becomes NOT NULL', 'alter table t alter v set not null'],
+    ['the key is dropped', 'alter table t drop constraint t_pkey'],
+    [
+      'a trigger is disabled and enabled, between two looks',
+      'alter table t disable trigger all; alter table t enable trigger all',
+    ],
+    ['a trigger is dropped', 'drop trigger listenql_update on t'],
+    ['a child appears', 'create table child () inherits (t)'],
+  ])('when %s', async (_, sql) => {
+    expect(await altered(sql)).toEqual(one)
+    expect(await log.refresh()).toEqual([])
+    await log.query('insert into t (id) values (1)').catch(() => log.query(`insert into t values (1, 'x')`))
+    expect((await log.fresh()).at(-1)).toMatchObject({ operation: 'I', generation: await generation() })
+    await log.query('drop table if exists child')
+  })
+
+  it.each([
+    ['nothing', 'select 1'],
+    ['statistics', 'analyze t'],
+    ['an index', 'create index on t (v)'],
+    ['a comment', `comment on column t.v is 'x'`],
+    [
+      'a trigger of somebody else',
+      'create function f() returns trigger language plpgsql as $$ begin return null; end $$; create trigger f after insert on t execute function f()',
+    ],
+    ['a storage parameter', 'alter table t set (fillfactor = 50)'],
+  ])('but not for %s', async (_, sql) => {
+    expect(await altered(sql)).toEqual(none)
+    await log.query('drop function if exists f cascade')
+  })
+
+  it('while a trigger is disabled there is no history', async () => {
+    expect(await altered('alter table t disable trigger listenql_insert')).toEqual({
+      grown: 1,
+      whole: false,
+      changes: ['generation', 'lacking'],
+    })
+    expect(await altered('select 1')).toMatchObject({ grown: 0, whole: false })
+    expect(await altered('alter table t enable trigger listenql_insert')).toMatchObject({
+      grown: 1,
+      whole: true,
+    })
+  })
+
+  it('with unwatch and watch', async () => {
+    const before = await state()
+    await log.query(`select listenql.unwatch('t')`)
+    await log.query(`insert into t values (1, 'not logged')`)
+    expect(await state()).toEqual({})
+    expect(await log.fresh()).toEqual([])
+    await log.watch('t')
+    const now = await state()
+    expect(Number(now.generation)).toBeGreaterThan(Number(before.generation))
+    expect(Number(now.since_n)).toBeGreaterThan(Number(before.since_n))
+    // Nobody can hold a position at or past its beginning that was given out before the gap.
+    expect((await log.newest()).n).toBe(Number(now.since_n))
+  })
+
+  it('when a table is dropped and made again', async () => {
+    const before = await generation()
+    await log.query('drop table t')
+    expect((await log.refresh()).map(row => row.change)).toEqual(['gone'])
+    expect(await log.refresh()).toEqual([])
+    await log.query('create table t (id bigint primary key, other text)')
+    expect((await log.refresh()).map(row => row.change)).toEqual(['again', 'generation'])
+    expect(await generation()).toBeGreaterThan(before)
+    await log.query(`insert into t values (1, 'x')`)
+    expect(lines(await log.fresh())).toEqual(['I {"id":1,"other":"x"}'])
+    expect(
+      await log.query(
+        `select count(*)::int from pg_proc where proname ~ '^capture_[0-9]+$' and pronamespace = 'listenql'::regnamespace`,
+      ),
+    ).toEqual([{ count: 1 }])
+  })
+})
+
+describe('between ALTER TABLE and the next look at the catalogue', () => {
+  it('writes go on, with the new columns, and carry the next generation', async () => {
+    const warm = await log.connect()
+    await warm.query(`insert into t values (1, 'a')`)
+    const [first] = await log.fresh()
+    for (const [sql, insert, image] of [
+      ['alter table t rename v to w', `insert into t values (2, 'b')`, '{"id":2,"w":"b"}'],
+      ['alter table t add x int default 7', `insert into t values (3, 'c')`, '{"id":3,"w":"c","x":7}'],
+      ['alter table t drop w', 'insert into t values (4)', '{"id":4,"x":7}'],
+      ['alter table t alter x type text', `insert into t values (5)`, '{"id":5,"x":"7"}'],
+      ['alter table t drop constraint t_pkey', `insert into t values (5)`, '{"id":5,"x":"7"}'],
+    ] as const) {
+      await log.query(sql)
+      await warm.query(insert)
+      expect(await log.fresh()).toMatchObject([{ new: image, generation: (first?.generation ?? 0) + 1 }])
+    }
+    await warm.query('update t set x = 8 where id = 5') // two rows of one key: paired by position
+    expect(lines(await log.fresh())).toEqual(Array(2).fill('U {"id":5,"x":"7"} -> {"id":5,"x":"8"}'))
+    await log.refresh()
+    expect(await generation()).toBe((first?.generation ?? 0) + 1)
+  })
+
+  it('in the transaction of the ALTER TABLE itself', async () => {
+    await log.query(
+      `begin; insert into t values (1, 'a'); alter table t add w int; insert into t values (2, 'b', 3); alter table t drop v; update t set w = 4; commit`,
+    )
+    const events = await log.fresh()
+    expect(lines(events)).toEqual([
+      'I {"id":1,"v":"a"}',
+      'I {"id":2,"v":"b","w":3}',
+      'U {"id":1,"w":null} -> {"id":1,"w":4}',
+      'U {"id":2,"w":3} -> {"id":2,"w":4}',
+    ])
+    const g = await generation()
+    expect(events.map(event => event.generation)).toEqual([g, g + 1, g + 1, g + 1])
+  })
+
+  it('and back again: refresh is told what the log said', async () => {
+    const [relid] = await log.query(`select 't'::regclass::oid as oid`)
+    const g = await generation()
+    await log.query(`alter table t rename v to w; insert into t values (1, 'a'); alter table t rename w to v`)
+    expect((await log.fresh()).map(event => event.generation)).toEqual([g + 1])
+    expect(await log.refresh()).toEqual([])
+    await log.query('select * from listenql.refresh($1, $2)', [relid?.oid, g + 1])
+    expect(await generation()).toBe(g + 1)
+    expect(await log.query('select * from listenql.refresh($1, $2)', [relid?.oid, g + 1])).toEqual([])
+  })
+
+  it('in a REPEATABLE READ transaction whose snapshot is older: what was not renamed is logged, what was is told to try again', async () => {
+    const client = await log.connect()
+    await client.query('begin isolation level repeatable read; select 1')
+    await log.query('alter table t rename v to w')
+    expect(await refusal(client.query(`insert into t values (1, 'a')`))).toBe('40001')
+    await client.query('rollback')
+    await client.query(`begin isolation level repeatable read; insert into t values (1, 'a'); commit`)
+    expect(lines(await log.fresh())).toEqual(['I {"id":1,"w":"a"}'])
+  })
+})
+
+describe('several servers', () => {
+  it('that look at once start one generation', async () => {
+    const g = await generation()
+    await log.query('alter table t add w int')
+    const clients = await Promise.all(Array.from({ length: 5 }, () => log.connect()))
+    const answers = await Promise.all(clients.map(client => client.query('select * from listenql.refresh()')))
+    expect(answers.flatMap(answer => answer.rows).length).toBe(1)
+    expect(await generation()).toBe(g + 1)
+  })
+})
+
+describe('partitions', () => {
+  beforeEach(async () => {
+    await log.query(`drop table if exists p cascade; drop table if exists p9, p9x;
+      create table p (region int, id int, v text, primary key (region, id)) partition by list (region);
+      create table p1 partition of p for values in (1);
+      create table p2 (v text, id int not null, gone int, region int not null); alter table p2 drop column gone;
+      alter table p attach partition p2 for values in (2);
+      create table p3 partition of p for values in (3, 4) partition by list (region);
+      create table p3a partition of p3 for values in (3)`)
+    await log.watch('p')
+    await log.fresh()
+  })
+  const root = async () => String((await log.query(`select 'p'::regclass::oid::text as oid`))[0]?.oid)
+
+  it('log as the root, whichever table is named, with its columns in its order', async () => {
+    await log.query(
+      `insert into p values (1, 1, 'a'), (2, 1, 'b'), (3, 1, 'c'); insert into p2 (v, id, region) values ('d', 2, 2); insert into p3 values (3, 2, 'e')`,
+    )
+    await log.query(`update p2 set v = 'D' where id = 2; update p3a set v = 'C' where id = 1; delete from p1`)
+    const events = await log.fresh()
+    expect(lines(events)).toEqual([
+      'I {"region":1,"id":1,"v":"a"}',
+      'I {"region":2,"id":1,"v":"b"}',
+      'I {"region":3,"id":1,"v":"c"}',
+      'I {"region":2,"id":2,"v":"d"}',
+      'I {"region":3,"id":2,"v":"e"}',
+      'U {"region":2,"id":2,"v":"d"} -> {"region":2,"id":2,"v":"D"}',
+      'U {"region":3,"id":1,"v":"c"} -> {"region":3,"id":1,"v":"C"}',
+      'D {"region":1,"id":1,"v":"a"}',
+    ])
+    expect(new Set(events.map(event => event.topic))).toEqual(new Set([await root()]))
+    expect(await state('p')).toMatchObject({ key_columns: ['region', 'id'] })
+  })
+
+  it('a row that moves to another one', async () => {
+    await log.query(`insert into p values (1, 1, 'a'), (1, 2, 'b')`)
+    await log.fresh()
+    await log.query('update p set region = 2 where id = 1')
+    expect(lines(await log.fresh()).sort()).toEqual([
+      'D {"region":1,"id":1,"v":"a"}',
+      'I {"region":2,"id":1,"v":"a"}',
+    ])
+    // The row that a trigger keeps from arriving is a delete.
+    await log.query(
+      `create function no() returns trigger language plpgsql as 'begin return null; end'; create trigger no before insert on p2 for each row execute function no()`,
+    )
+    await log.query('update p set region = 2 where id = 2')
+    expect(lines(await log.fresh())).toEqual(['D {"region":1,"id":2,"v":"b"}'])
+    await log.query('drop function no cascade')
+  })
+
+  it('TRUNCATE of the root is one event, that of a partition a new generation', async () => {
+    const g = await generation('p')
+    await log.query(`insert into p values (1, 1, 'a'); truncate p`)
+    expect((await log.fresh()).map(event => [event.operation, event.generation])).toEqual([
+      ['I', g],
+      ['T', g],
+    ])
+    await log.query(`truncate p1`)
+    const events = await log.fresh()
+    expect(events.map(event => [event.operation, event.generation])).toEqual([['T', g + 1]])
+    await log.query('select * from listenql.refresh($1, $2)', [events[0]?.topic, g + 1])
+    expect(await generation('p')).toBe(g + 1)
+  })
+
+  it('new, attached and detached ones are noticed', async () => {
+    const g = await generation('p')
+    await log.query(`create table p9 partition of p for values in (9)`)
+    expect((await log.refresh()).map(row => row.change)).toEqual(['generation'])
+    await log.query(`insert into p9 values (9, 1, 'x')`)
+    expect(lines(await log.fresh())).toEqual(['I {"region":9,"id":1,"v":"x"}'])
+    await log.query(`alter table p detach partition p9`)
+    expect((await log.refresh()).map(row => row.change)).toEqual(['generation'])
+    expect(await generation('p')).toBe(g + 2)
+    await log.query(`insert into p9 values (9, 2, 'not ours any more')`)
+    expect(await log.fresh()).toEqual([])
+    expect(await log.query(`select tgname from pg_trigger where tgrelid = 'p9'::regclass`)).toEqual([])
+  })
+
+  it('are not watched on their own as well', async () => {
+    expect(await refusal(log.query(`select listenql.watch('p1')`))).toBe('LQ004')
+    await log.query(`select listenql.unwatch('p'); select listenql.watch('p1')`)
+    expect(await refusal(log.query(`select listenql.watch('p')`))).toBe('LQ004')
+  })
+})
+
+describe('inheritance', () => {
+  it("children's rows are rows of the parent, without the children's own columns", async () => {
+    await log.query('drop table if exists kid; create table kid (extra int) inherits (t)')
+    await log.refresh()
+    await log.query(
+      `insert into t values (1, 'a'); insert into kid values (1, 'b', 9); update t set v = v || '!'; update only t set v = 'x'; delete from kid`,
+    )
+    const events = lines(await log.fresh())
+    expect(events.slice(0, 2)).toEqual(['I {"id":1,"v":"a"}', 'I {"id":1,"v":"b"}'])
+    expect(events.slice(2, 4).sort()).toEqual([
+      'U {"id":1,"v":"a"} -> {"id":1,"v":"a!"}',
+      'U {"id":1,"v":"b"} -> {"id":1,"v":"b!"}',
+    ])
+    expect(events.slice(4)).toEqual(['U {"id":1,"v":"a!"} -> {"id":1,"v":"x"}', 'D {"id":1,"v":"b!"}'])
+    expect(await state()).toMatchObject({ key_columns: [] }) // not unique over all of them
+  })
+})
+
+describe('what cannot be watched is refused', () => {
+  it.each([
+    ['a view', 'create view v1 as select 1', 'v1'],
+    ['an unlogged table', 'create unlogged table u1 (id int)', 'u1'],
+    ['a system table', 'select 1', 'pg_class'],
+    ['the log', 'select 1', 'listenql.event'],
+  ])('%s', async (_, sql, name) => {
+    await log.query(sql)
+    expect(await refusal(log.query('select listenql.watch($1::regclass)', [name]))).toBe('LQ004')
+  })
+  it('and what is not watched cannot be unwatched', async () => {
+    await log.query('create table never (id int)')
+    expect(await refusal(log.query(`select listenql.unwatch('never')`))).toBe('LQ004')
+  })
+})

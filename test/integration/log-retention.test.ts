@@ -1,0 +1,163 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createLog, lines, refusal, type TestLog } from '../support/log.js'
+import type { Row } from '../support/postgres.js'
+
+let log: TestLog
+beforeEach(async () => {
+  log = await createLog()
+  await log.query('create table t (id int primary key, v text)')
+  await log.watch('t')
+  await log.fresh()
+})
+afterEach(() => log.close())
+
+const rotate = async (age: string, bytes: number | null = null): Promise<Row> =>
+  (await log.query('select * from listenql.rotate($1::interval, $2)', [age, bytes]))[0] ?? {}
+const status = async (): Promise<Row> => (await log.query('select * from listenql.status()'))[0] ?? {}
+/** Lets time pass for what has been logged so far. */
+const age = (hours: number) =>
+  log
+    .query(`update listenql.batch set at = at - make_interval(hours => $1); `, [hours])
+    .then(() =>
+      log.query(`update listenql.history set slot_opened = slot_opened - make_interval(hours => $1)`, [
+        hours,
+      ]),
+    )
+const many = (from: number) =>
+  log.query(`insert into t select g, repeat('x', 100) from generate_series($1::int, $1::int + 999) g`, [from])
+
+describe('by age', () => {
+  it('keeps what is younger, and drops what is older as a whole', async () => {
+    const start = await log.newest()
+    await many(0)
+    expect(await rotate('24 hours')).toMatchObject({ dropped: 0, busy: null })
+    const [first] = await log.read(start, 1)
+    await age(10) // a third of the time is over: on to the next partition
+    expect(await rotate('24 hours')).toMatchObject({ dropped: 0, busy: null })
+    await many(1000)
+    await rotate('24 hours')
+    const middle = await log.newest()
+    await age(10)
+    expect(await rotate('24 hours')).toMatchObject({ dropped: 0 })
+    expect((await log.read(start, 5000)).length).toBe(2000)
+    await age(10) // the first thousand are 30 hours old, the second 20
+    const dropped = await rotate('24 hours')
+    expect(dropped).toMatchObject({ dropped: 1, busy: null })
+    expect(Number(dropped.dropped_bytes)).toBeGreaterThan(100_000)
+    expect(await refusal(log.read(start))).toBe('LQ002')
+    expect(await refusal(log.pull(first ?? start))).toBe('LQ002')
+    const horizon = Number((await status()).horizon)
+    expect(horizon).toBe(first?.n)
+    expect((await log.query('select min(n)::int as min from listenql.batch'))[0]).toEqual({ min: horizon })
+    // The end of the last batch that is gone is a good position still.
+    expect(
+      (await log.read({ n: horizon, token: first?.token ?? 0, ord: 2147483647, statement: 0, id: 0 }, 5000))
+        .length,
+    ).toBe(1000)
+    expect(await log.read(middle)).toEqual([])
+  })
+
+  it('does not touch what no batch holds yet, however old', async () => {
+    const start = await log.newest()
+    const slow = await log.connect()
+    await slow.query(`begin; insert into t values (1, 'slow')`)
+    await log.query(`select nextval('listenql.head')`)
+    await age(1000)
+    expect(await rotate('1 hour')).toMatchObject({ dropped: 0 })
+    await log.query(`insert into t values (2, 'quick')`)
+    await rotate('1 hour')
+    await slow.query('commit')
+    expect((await rotate('1 hour')).dropped).toBe(0)
+    expect(lines(await log.pull(start)).sort()).toEqual(['I {"id":1,"v":"slow"}', 'I {"id":2,"v":"quick"}'])
+  })
+
+  it('goes round the ring for ever', async () => {
+    for (let round = 0; round < 12; round++) {
+      const start = await log.newest()
+      await many(round * 1000)
+      expect((await log.pull(start, 5000)).length).toBe(1000)
+      await age(10)
+      expect((await rotate('24 hours')).busy).toBe(null)
+    }
+    expect(Number((await status()).horizon)).toBeGreaterThan(0)
+    const rows = await log.query('select count(*)::int as count from listenql.event')
+    expect(Number(rows[0]?.count)).toBeLessThanOrEqual(4000)
+  })
+})
+
+describe('by size', () => {
+  it('ends the history rather than fill the disk', async () => {
+    const start = await log.newest()
+    await many(0)
+    const before = Number((await status()).bytes)
+    const result = await rotate('24 hours', 150_000)
+    expect(result).toMatchObject({ dropped: 1, busy: null })
+    expect(Number(result.bytes)).toBeLessThan(before)
+    expect(Number(result.bytes)).toBeLessThan(150_000)
+    expect(await refusal(log.read(start))).toBe('LQ002')
+    await log.query(`insert into t values (5000, 'x')`)
+    const now = await log.newest()
+    expect(lines(await log.pull(now))).toEqual(['I {"id":5000,"v":"x"}'])
+  })
+})
+
+describe('beside others', () => {
+  it('a writer that has not committed is not waited for, and does not wait', async () => {
+    const slow = await log.connect()
+    await slow.query(`begin; insert into t values (1, 'slow')`)
+    await log.query(`select nextval('listenql.head')`) // its partition is not the current one any more
+    const result = await rotate('0 s', 1)
+    expect(result.dropped).toBe(0)
+    await slow.query(`insert into t values (2, 'slow'); commit`)
+    expect((await log.fresh()).length).toBe(2)
+  })
+
+  it('a reader that holds a page open keeps the partition; busy says so', async () => {
+    await many(0)
+    await log.fresh()
+    const reader = await log.connect()
+    await reader.query('begin; select count(*) from listenql.event')
+    const result = await rotate('0 s', 1)
+    expect(result).toMatchObject({ dropped: 0 })
+    expect(result.busy).toMatch(/in use/)
+    await log.query(`insert into t values (5000, 'x')`) // nobody hangs behind the attempt
+    await reader.query('commit')
+    expect(await rotate('0 s', 1)).toMatchObject({ dropped: 2, busy: null })
+  })
+
+  it('a page that TRUNCATE overtakes is refused, never cut short', async () => {
+    const start = await log.newest()
+    await many(0)
+    await log.pull(start, 1)
+    // A reader whose snapshot is older than the TRUNCATE, as one is that starts to read at that moment.
+    const reader = await log.connect()
+    await reader.query('begin')
+    await reader.query(
+      `declare c cursor for select * from listenql.read(${start.n}, ${start.token}, ${start.ord}, 0, 0, 100)`,
+    )
+    await rotate('0 s', 1)
+    expect(await refusal(reader.query('fetch all from c'))).toBe('LQ002')
+    await reader.query('rollback')
+  })
+
+  it('two that rotate at once: one does it', async () => {
+    await many(0)
+    const results = await Promise.all([rotate('0 s', 1), rotate('0 s', 1), rotate('0 s', 1)])
+    expect(results.map(result => Number(result.dropped)).reduce((a, b) => a + b)).toBe(1)
+  })
+})
+
+describe('a log that came from elsewhere', () => {
+  it('starts a new history: of a restored dump, or of a copied database', async () => {
+    await log.query(`insert into t values (1, 'x')`)
+    const [event] = await log.fresh()
+    await log.query('update listenql.history set system_identifier = 1')
+    const start = await log.newest()
+    expect(start.n).toBe((event?.n ?? 0) + 1)
+    expect(await refusal(log.read(event ?? start))).toBe('LQ002')
+    expect(await log.newest()).toEqual(start)
+    await log.query(`insert into t values (2, 'y')`)
+    expect(lines(await log.pull(start))).toEqual(['I {"id":2,"v":"y"}'])
+    expect(await status()).toMatchObject({ version: 7, horizon: String(start.n), watched: 1 })
+  })
+})

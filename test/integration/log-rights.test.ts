@@ -1,0 +1,151 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { grantSql, SERVER_FUNCTIONS } from '../../src/database/install.js'
+import { createLog, lines, refusal, type TestLog } from '../support/log.js'
+
+let log: TestLog
+let writer: string
+let server: string
+/** Runs SQL as another role, in a transaction. */
+async function as(role: string, sql: string): Promise<void> {
+  const client = await log.connect({ connectionString: log.database.adminUrl })
+  try {
+    await client.query(`begin; set local role ${role}; ${sql}; commit`)
+  } finally {
+    await client.end()
+  }
+}
+
+beforeAll(async () => {
+  log = await createLog()
+  writer = `${log.database.name}_writer`
+  server = `${log.database.name}_server`
+  await log.database.query(`create role ${writer}; create role ${server}`)
+  await log.query('create table t (id int primary key, v text)')
+  await log.watch('t')
+  await log.query(`grant select, insert, update, delete, truncate on t to ${writer}`)
+  await log.query(grantSql(server))
+})
+afterAll(async () => {
+  await log.database.query(`drop owned by ${writer}, ${server} cascade`)
+  await log.database.query(`drop role ${writer}, ${server}`)
+  await log.close()
+})
+
+describe('a writer', () => {
+  it('needs no right on schema listenql', async () => {
+    await log.fresh()
+    await as(writer, `insert into t values (1, 'a'); update t set v = 'b'; delete from t; truncate t`)
+    expect((await log.fresh()).map(event => event.operation)).toEqual(['I', 'U', 'D', 'T'])
+    const [row] = await log.query(`select has_schema_privilege($1, 'listenql', 'usage') as has`, [writer])
+    expect(row).toEqual({ has: false })
+  })
+
+  it('cannot read the log, publish, or call what the triggers call', async () => {
+    for (const sql of [
+      'table listenql.event', `select listenql.publish('c', 'x')`, 'select * from listenql.newest()', 'select listenql.ring()',
+      `select listenql.watch('t')`, `select listenql.unwatch('t')`, `select listenql.rotate('0 s')`, 'select listenql.cut_batch()',
+    ]) expect(await refusal(as(writer, sql))).toBe('42501') // biome-ignore format: a list
+  })
+
+  it('cannot put anything of its own in the way of the triggers', async () => {
+    await log.database.query(`create schema evil authorization ${writer}`)
+    await log.database.query(`begin; set local role ${writer};
+      create function evil.pg_sequence_last_value(regclass) returns bigint language plpgsql as 'begin raise exception ''evil ran''; end';
+      create function evil.set_config(text, text, boolean) returns text language plpgsql as 'begin raise exception ''evil ran''; end';
+      create function evil.row_to_json(record) returns json language plpgsql as 'begin raise exception ''evil ran''; end';
+      create function evil.plus(int, int) returns int language plpgsql as 'begin raise exception ''evil ran''; end';
+      create operator evil.+ (leftarg = int, rightarg = int, function = evil.plus);
+      create function evil.cat(text, text) returns text language plpgsql as 'begin raise exception ''evil ran''; end';
+      create operator evil.|| (leftarg = text, rightarg = text, function = evil.cat);
+      create function evil.gt(bigint, bigint) returns boolean language plpgsql as 'begin raise exception ''evil ran''; end';
+      create operator evil.> (leftarg = bigint, rightarg = bigint, function = evil.gt); commit`)
+    await log.fresh()
+    await log.database.query(`begin; set local role ${writer}; set local search_path = evil, pg_catalog, public;
+      create temp table pg_sequences (x int) on commit drop;
+      insert into public.t values (1, 'a'); update public.t set v = 'b'; delete from public.t; commit`)
+    expect((await log.fresh()).map(event => event.operation)).toEqual(['I', 'U', 'D'])
+  })
+})
+
+describe('EXECUTE', () => {
+  it('is revoked from PUBLIC on every function, those of new tables too', async () => {
+    await log.query('create table later (id int primary key)')
+    await log.watch('later')
+    await log.query('alter table later add column v int')
+    await log.refresh()
+    const open =
+      await log.query(`select p.oid::regprocedure::text as name from pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+      where p.pronamespace = 'listenql'::regnamespace and a.grantee = 0`)
+    expect(open).toEqual([])
+    const relations = await log.query(
+      `select c.relname from pg_class c, aclexplode(c.relacl) a where c.relnamespace = 'listenql'::regnamespace and a.grantee = 0`,
+    )
+    expect(relations).toEqual([])
+  })
+
+  it('all functions pin search_path, or name everything in full', async () => {
+    const unpinned =
+      await log.query(`select proname::text as name from pg_proc where pronamespace = 'listenql'::regnamespace
+      and not coalesce(proconfig::text like '%search_path=pg_catalog, pg_temp%', false)`)
+    expect(unpinned).toEqual([{ name: 'ring' }])
+  })
+})
+
+describe("the server's login", () => {
+  it('has what it calls, and nothing else', async () => {
+    const allowed = await log.query(
+      `select p.oid::regprocedure::text as name from pg_proc p
+      where p.pronamespace = 'listenql'::regnamespace and has_function_privilege($1, p.oid, 'execute')`,
+      [server],
+    )
+    expect(allowed.map(row => row.name).sort()).toEqual(
+      SERVER_FUNCTIONS.map(f => `listenql.${f.replaceAll(', ', ',')}`).sort(),
+    )
+    const tables = await log.query(
+      `select relname::text as name from pg_class where relnamespace = 'listenql'::regnamespace and relkind in ('r', 'p', 'v', 'S')
+      and has_table_privilege($1, oid, 'select, insert, update, delete, truncate')`,
+      [server],
+    )
+    expect(tables).toEqual([{ name: 'watched' }])
+  })
+
+  it('reads, sleeps, refreshes and rotates', async () => {
+    await as(
+      server,
+      `select * from listenql.newest(); select listenql.arm(1), listenql.renew(1), listenql.clear(0); select * from listenql.watched;
+      select * from listenql.refresh(); select * from listenql.status(); select * from listenql.rotate('1 day');
+      select * from listenql.pull((select n from listenql.newest()), (select token from listenql.newest()), 2147483647, 0, 0, 10)`,
+    )
+    expect(await refusal(as(server, `select listenql.publish('c', 'x')`))).toBe('42501')
+  })
+})
+
+describe('a table of somebody else', () => {
+  it('is watched by its owner, who was given watch()', async () => {
+    const app = `${log.database.name}_app`
+    await log.database.query(`create role ${app}; create schema app authorization ${app}`)
+    try {
+      await log.query(`grant usage on schema listenql to ${app}; grant execute on function listenql.watch(regclass, boolean),
+        listenql.enroll(regclass, boolean, text), listenql.create_triggers(oid, boolean) to ${app}`)
+      await as(app, `create table app.notes (id int primary key); select listenql.watch('app.notes')`)
+      await log.refresh()
+      await log.fresh()
+      await as(app, 'insert into app.notes values (1)')
+      expect(lines(await log.fresh())).toEqual(['I {"id":1}'])
+      // Somebody without rights on the table cannot.
+      await log.query(`grant usage on schema listenql to ${writer}; grant execute on function listenql.watch(regclass, boolean),
+        listenql.enroll(regclass, boolean, text), listenql.create_triggers(oid, boolean) to ${writer}`)
+      await log.database.query('create table app.secret (id int primary key)')
+      expect(await refusal(as(writer, `select listenql.watch('app.secret')`))).toBe('42501')
+      // The owner of the log ends it without a right on the table.
+      await log.query(`select listenql.unwatch(relid) from listenql.watched where table_name = 'notes'`)
+      const left = await log.database.query(
+        `select tgname from pg_trigger where tgrelid = 'app.notes'::regclass`,
+      )
+      expect(left).toEqual([])
+    } finally {
+      await log.database.query(`drop owned by ${app} cascade`)
+      await log.database.query(`drop role ${app}`)
+    }
+  })
+})
