@@ -135,7 +135,8 @@ end $$;
 -- The number waits on a stack for each operation and table, in a setting that is local to the transaction and goes back
 -- with a savepoint. A stack, and not a value by depth: a foreign key's cascade fires BEFORE at another depth than AFTER,
 -- and a function called in a statement may change the same table at the same depth. Its trigger's name sorts last, so that
--- what other BEFORE STATEMENT triggers do comes before.
+-- what other BEFORE STATEMENT triggers do comes before. One order cannot be told: a BEFORE ROW trigger that changes rows which
+-- the same statement writes as well is logged after that statement.
 --
 -- capture_OID, AFTER STATEMENT, logs. Its SQL is written once, for the columns as they are, and planned once in a session.
 -- Where they are different (ALTER TABLE a moment ago) the SQL is made afresh, and the events carry the next generation.
@@ -150,15 +151,15 @@ begin
   execute format('create or replace function listenql.%I() returns trigger language plpgsql security definer
     set search_path = pg_catalog, pg_temp as %L', 'number_' || member, format($body$
 declare
-  n int := coalesce(nullif(current_setting('listenql.statement', true), '')::int, 0) + 1;
   stack text := 'listenql.' || lower(left(tg_op, 1)) || tg_relid;
-  done text := set_config('listenql.statement', n::text, true);
+  done text := set_config('listenql.statement', (coalesce(nullif(current_setting('listenql.statement', true), ''), '0')::int + 1)::text, true);
 begin
   %s
-  done := set_config(stack, n || ' ' || coalesce(current_setting(stack, true), ''), true);
+  done := set_config(stack, done || ' ' || coalesce(current_setting(stack, true), ''), true);
   return null;
 end$body$, case when part then format( -- 0: the root is being truncated, which says it all
-  'if tg_op = %L and coalesce(current_setting(%L, true), %L) <> %L then n := 0; end if;', 'TRUNCATE', 'listenql.t' || root, '', '') end));
+  'if tg_op = %L and coalesce(current_setting(%L, true), %L) <> %L then done := %L; end if;',
+  'TRUNCATE', 'listenql.t' || root, '', '', '0') end));
 
   foreach op in array array['INSERT', 'UPDATE', 'DELETE'] loop
     body := body || format($body$
@@ -167,7 +168,7 @@ end$body$, case when part then format( -- 0: the root is being truncated, which 
       %5$s;
       get diagnostics logged = row_count;
     end if;
-    again := logged = 0 and exists (select from %6$s);$body$,
+    if logged = 0 then again := exists (select from %6$s); end if;$body$,
       case op when 'INSERT' then 'if' else 'elsif' end, op, member, case when delicate then ' and listenql.fits' || same end,
       listenql.capture_sql(op, root, member, generation::text, '_lq.slot', '_lq.statement',
         case when not delicate then 'listenql.fits' || same end),
@@ -183,17 +184,18 @@ end$body$, case when part then format( -- 0: the root is being truncated, which 
 declare
   slot smallint := pg_sequence_last_value('listenql.head') & 3;
   stack text := 'listenql.' || lower(left(tg_op, 1)) || tg_relid;
-  numbers text := coalesce(current_setting(stack, true), '');
-  statement int := nullif(split_part(numbers, ' ', 1), '')::int;
+  numbers text := current_setting(stack, true);
+  statement int;
   logged bigint := 0;
   again boolean := false;
   done text;
 begin
-  if statement is null then -- our BEFORE trigger did not fire
+  if numbers <> '' then
+    statement := split_part(numbers, ' ', 1);
+    done := set_config(stack, substr(numbers, strpos(numbers, ' ') + 1), true);
+  else -- our BEFORE trigger did not fire
     statement := coalesce(nullif(current_setting('listenql.statement', true), '')::int, 0) + 1;
     done := set_config('listenql.statement', statement::text, true);
-  else
-    done := set_config(stack, substr(numbers, strpos(numbers, ' ') + 1), true);
   end if;%1$s
   elsif statement > 0 then
     %2$s;
@@ -212,7 +214,9 @@ begin
       using _lq.slot, _lq.statement, case when listenql.is_same%4$s then %5$s else %5$s + 1 end;
     logged := 1;
   end if;
-  if logged > 0 then again := listenql.ring(); end if;
+  if logged > 0 and pg_sequence_last_value('listenql.armed') > pg_sequence_last_value('listenql.cleared') then
+    again := listenql.ring();
+  end if;
   return null;
 end$body$, body,
     listenql.capture_sql('TRUNCATE', root, member, (case when part then generation + 1 else generation end)::text, '_lq.slot', '_lq.statement'),
