@@ -1,0 +1,24 @@
+import type { Column } from './types.js'
+
+export interface TableColumn extends Column {
+  readonly comment: string | null
+}
+
+/** A watched table as the catalogue shows it, with all that a schema, a filter and a snapshot need to know. */
+export interface WatchedTable {
+  /** Oid as text: its topic in the event log. */
+  readonly relid: string
+  readonly schema: string
+  readonly name: string
+  readonly comment: string | null
+  /** In the order of the table. */
+  readonly columns: readonly TableColumn[]
+  /** Names of the primary key's columns in the order of the key; none if it has no key that events can be told by. */
+  readonly key: readonly string[]
+  /** Events of one generation have the same columns. */
+  readonly generation: number
+  /** Its history is whole from the end of this batch on: positions before it have expired for this table. */
+  readonly since: { readonly n: number; readonly token: number }
+  /** Whether our login may SELECT from it: changes come without, snapshots do not. */
+  readonly readable: boolean
+}

@@ -1,0 +1,24 @@
+import type { Filter, RowImage } from '../filters/index.js'
+
+export type SortDirection =
+  | 'ASC'
+  | 'DESC'
+  | 'ASC_NULLS_FIRST'
+  | 'ASC_NULLS_LAST'
+  | 'DESC_NULLS_FIRST'
+  | 'DESC_NULLS_LAST'
+
+/** What is to be read of a table. */
+export interface SnapshotRequest {
+  readonly filter: Filter
+  /** By these columns (names in the table), then by the primary key, so that pages are stable. */
+  readonly orderBy: readonly { readonly column: string; readonly direction: SortDirection }[]
+  readonly limit: number
+  readonly offset: number
+}
+
+/** Rows as they were at one position of the event log: changes after `cursor` are exactly those that they do not show. */
+export interface Snapshot {
+  readonly cursor: string
+  readonly rows: readonly RowImage[]
+}
