@@ -1,7 +1,18 @@
 import { basePath, baseUrl, checkGlob, checkOrigin } from './checks.js'
-import { boolean, bytes, choice, duration, list, port, text, type ValueType } from './value-type.js'
+import {
+  boolean,
+  bytes,
+  choice,
+  diskBytes,
+  duration,
+  list,
+  period,
+  port,
+  text,
+  type ValueType,
+} from './value-type.js'
 
-export type OptionGroup = 'Database' | 'Server' | 'Access' | 'Limits' | 'Timing' | 'Log'
+export type OptionGroup = 'Database' | 'Watched tables' | 'Server' | 'Access' | 'Limits' | 'Timing' | 'Log'
 
 /**
  * One option. Its flag, LISTENQL_* variable and TOML key follow from its key in the table: `maxBuffer` is `--max-buffer`,
@@ -44,6 +55,7 @@ function optional<T>(
 
 const globs = list('GLOBS', checkGlob)
 const SECOND = 1000
+const HOUR = 3600 * SECOND
 const MiB = 2 ** 20
 
 /** Every option there is. Flags, variables, TOML keys, `Settings`, checks, help and docs/configuration.md come from here. */
@@ -64,6 +76,56 @@ export const OPTIONS = {
     otherwise: '.listenql in the current directory',
     example: '.listenql',
     help: 'Where the Postgres of its own keeps its data; setting it asks for that Postgres, whatever PG* say',
+  }),
+
+  retention: option({
+    group: 'Watched tables',
+    type: period,
+    default: 24 * HOUR,
+    help: 'How long events are kept at least: a client that was away for longer reads a snapshot again',
+  }),
+  maxLogSize: optional({
+    group: 'Watched tables',
+    type: diskBytes,
+    otherwise: 'no limit',
+    example: 1024 * MiB,
+    help: 'Size of the event log above which its oldest events go, however young; the log of the server warns',
+  }),
+  doorbell: option({
+    group: 'Watched tables',
+    type: choice(['bell', 'poll']),
+    default: 'bell',
+    help: 'How the server learns of events: bell sleeps until NOTIFY wakes it, poll looks at the log all the time',
+  }),
+  poll: option({
+    group: 'Watched tables',
+    type: duration,
+    default: 5,
+    help: 'Between two looks at the event log while the server is awake (with poll, always)',
+  }),
+  quiet: option({
+    group: 'Watched tables',
+    type: duration,
+    default: 250,
+    help: 'Time without events after which the server sleeps until the bell rings',
+  }),
+  safety: option({
+    group: 'Watched tables',
+    type: duration,
+    default: 2 * SECOND,
+    help: 'Between two looks at the event log while the server sleeps: nothing rests on the bell alone',
+  }),
+  catalogInterval: option({
+    group: 'Watched tables',
+    type: duration,
+    default: SECOND,
+    help: 'Between two looks for tables that were watched, unwatched or altered',
+  }),
+  queryTimeout: option({
+    group: 'Watched tables',
+    type: duration,
+    default: 30 * SECOND,
+    help: 'Longest time that a snapshot of a table may take',
   }),
 
   host: option({

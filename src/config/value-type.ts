@@ -82,28 +82,46 @@ export const port: ValueType<number> = scalar({
 })
 
 /** Longest time that a timer of Node takes: about 24 days. */
-const MAX_DURATION = 2 ** 31 - 1
+const MAX_TIMER = 2 ** 31 - 1
+/** Ten years. */
+const MAX_PERIOD = 87_600 * 3_600_000
 
-/** Milliseconds; never zero, since a time limit of nothing is no time limit. */
-export const duration: ValueType<number> = scalar({
-  placeholder: 'DURATION',
-  parse: given => inRange(parseDuration(given), 1, MAX_DURATION, DURATION_WANTED),
-  fromToml(value) {
-    if (typeof value !== 'string') throw new Error(`${DURATION_WANTED}, in quotes`)
-    return duration.parse(value)
-  },
-  check: value => inRange(value, 1, MAX_DURATION, `must be whole milliseconds from 1 to ${MAX_DURATION}`),
-  format: value => quote(formatDuration(value)),
-})
-const DURATION_WANTED = 'must be a duration from 1ms to 24 days, such as 500ms, 10s, 2m or 1h'
+/** @param range in words, as people write durations */
+function milliseconds(min: number, max: number, range: string): ValueType<number> {
+  const wanted = `must be a duration from ${range}, such as 500ms, 10s, 2m or 1h`
+  const type: ValueType<number> = scalar({
+    placeholder: 'DURATION',
+    parse: given => inRange(parseDuration(given), min, max, wanted),
+    fromToml(value) {
+      if (typeof value !== 'string') throw new Error(`${wanted}, in quotes`)
+      return type.parse(value)
+    },
+    check: value => inRange(value, min, max, `must be whole milliseconds from ${min} to ${max}`),
+    format: value => quote(formatDuration(value)),
+  })
+  return type
+}
 
-export const bytes: ValueType<number> = scalar({
-  placeholder: 'BYTES',
-  parse: given => inRange(parseBytes(given), 1, Number.MAX_SAFE_INTEGER, BYTES_WANTED),
-  check: value => inRange(value, 1, Number.MAX_SAFE_INTEGER, BYTES_WANTED),
-  format: value => quote(formatBytes(value)),
-})
-const BYTES_WANTED = 'must be a number of bytes from 1 on, such as 1048576, 512KiB, 16MiB or 8MB'
+/** Milliseconds that somebody waits; never zero, since a time limit of nothing is no time limit. */
+export const duration = milliseconds(1, MAX_TIMER, '1ms to 24 days')
+
+/** Milliseconds for which something is kept. */
+export const period = milliseconds(1000, MAX_PERIOD, '1s to 10 years (87600h)')
+
+function size(min: number, words: string): ValueType<number> {
+  const wanted = `must be a number of bytes from ${words} on, such as 1048576, 512KiB, 16MiB or 8MB`
+  return scalar({
+    placeholder: 'BYTES',
+    parse: given => inRange(parseBytes(given), min, Number.MAX_SAFE_INTEGER, wanted),
+    check: value => inRange(value, min, Number.MAX_SAFE_INTEGER, wanted),
+    format: value => quote(formatBytes(value)),
+  })
+}
+
+export const bytes = size(1, '1')
+
+/** What stands on a disk: a megabyte at least, so that a forgotten unit is noticed. */
+export const diskBytes = size(2 ** 20, '1MiB')
 
 /** @param checkItem throws if an item will not do */
 export function list(placeholder: string, checkItem: (item: string) => void): ValueType<readonly string[]> {
