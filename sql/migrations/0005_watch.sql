@@ -131,17 +131,56 @@ begin
   execute format('drop function if exists listenql.%I() cascade', 'capture_' || member);
 end $$;
 
--- Removes the triggers by dropping what they call, which needs no right on the table. Waits as watch() does.
-create function listenql.unwatch(target regclass) returns void language plpgsql security definer
+-- Takes a table off the list; false: it was not on it.
+create function listenql.forget(target regclass) returns boolean language plpgsql
   set search_path = pg_catalog, pg_temp as $$
-declare m record; g int;
+declare g int;
 begin
   delete from listenql.watched_table w where w.relid = target returning w.generation into g;
-  if not found then
+  if g is null then return false; end if;
+  update listenql.history h set generation = greatest(h.generation, g + 1);
+  return true;
+end $$;
+
+-- Removes the triggers by dropping what they call, which needs no right on the table. Waits as watch() does. Of a table that
+-- was silenced it removes what is left.
+create function listenql.unwatch(target regclass) returns void language plpgsql security definer
+  set search_path = pg_catalog, pg_temp as $$
+declare m record;
+begin
+  if not listenql.forget(target) then
+    for m in select w.relid from listenql.watched_table w
+        where target in (select listenql.members(w.relid)) or w.relid in (select listenql.members(target)) loop
+      raise exception 'listenql: % is not watched itself, but % is', target, m.relid using errcode = 'LQ004',
+        hint = format('select listenql.unwatch(%L)', m.relid);
+    end loop;
+    if not exists (select from listenql.members(target) t where to_regprocedure(format('listenql.capture_%s()', t)) is not null) then
+      raise exception 'listenql: % is not watched', target using errcode = 'LQ004';
+    end if;
+  end if;
+  for m in select target::oid as oid union select t from listenql.members(target) t loop -- the first may be gone
+    perform listenql.drop_functions(m.oid);
+  end loop;
+end $$;
+
+-- Where the triggers cannot be dropped (a lock that is never to be had, somebody's event trigger): they stay, and log
+-- nothing any more. Returns the statements with which the owner of the table removes them.
+create function listenql.silence(target regclass) returns setof text language plpgsql security definer
+  set search_path = pg_catalog, pg_temp as $$
+declare m oid; f text;
+begin
+  if not listenql.forget(target) then
     raise exception 'listenql: % is not watched', target using errcode = 'LQ004';
   end if;
-  update listenql.history h set generation = greatest(h.generation, g + 1);
-  for m in select t as oid from listenql.members(target) t loop perform listenql.drop_functions(m.oid); end loop;
+  for m in select listenql.members(target) loop
+    foreach f in array array['number_', 'capture_'] loop
+      continue when to_regprocedure(format('listenql.%I()', f || m)) is null;
+      execute format('create or replace function listenql.%I() returns trigger language plpgsql
+        set search_path = pg_catalog, pg_temp as %L', f || m, 'begin return null; end');
+    end loop;
+    return query select format('drop trigger if exists %I on %s;', t.tgname, m::regclass) from pg_trigger t
+      join pg_proc p on p.oid = t.tgfoid where t.tgrelid = m and p.pronamespace = 'listenql'::regnamespace order by t.tgname;
+  end loop;
 end $$;
 
 -- Compares the catalogue with what the triggers were made for, and starts a new generation where something has changed:

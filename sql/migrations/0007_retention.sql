@@ -18,19 +18,20 @@ begin
 end $$;
 
 -- Drops the partitions whose newest batch is older than max_age (and, whatever their age, the oldest ones while the log
--- exceeds max_bytes), and moves on to the next partition when it is time. To be called every minute or so, alone, not in a
--- transaction of one's own. Never waits for writers, and makes none wait: what is in use stays, and `busy` says so.
+-- exceeds max_bytes; `early` counts those), and moves on to the next partition when it is time. To be called every minute or
+-- so, alone, not in a transaction of one's own. Never waits for writers, and makes none wait: what is in use stays, and
+-- `busy` says so.
 create function listenql.rotate(max_age interval, max_bytes bigint default null)
-  returns table (dropped int, dropped_bytes bigint, bytes bigint, horizon bigint, busy text) language plpgsql security definer
+  returns table (dropped int, early int, dropped_bytes bigint, bytes bigint, horizon bigint, busy text) language plpgsql security definer
   set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 #variable_conflict use_variable
 declare
-  head bigint; slot int; part text; newest xid8; upto bigint; size bigint; total bigint; forced boolean; attempt int; opened timestamptz;
+  head bigint; slot int; part text; newest xid8; upto bigint; size bigint; total bigint; young boolean; attempt int; opened timestamptz;
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'listenql: rotate needs READ COMMITTED' using errcode = 'LQ003';
   end if;
-  dropped := 0; dropped_bytes := 0;
+  dropped := 0; early := 0; dropped_bytes := 0;
   select h.horizon, h.slot_opened into horizon, opened from listenql.history h for update skip locked;
   if not found then
     bytes := listenql.log_bytes(); busy := 'another rotation is running';
@@ -54,8 +55,8 @@ begin
         busy := 'a transaction that may have written to the log is still open';
         continue;
       end if;
-      forced := total > max_bytes;
-      continue when not coalesce(forced, false) and (select b.at > clock_timestamp() - max_age from listenql.batch b where b.n = upto);
+      select b.at > clock_timestamp() - max_age into young from listenql.batch b where b.n = upto;
+      continue when young and total > max_bytes is not true;
       begin
         perform set_config('lock_timeout', '30ms', true);
         execute format('lock table %s in access exclusive mode', part);
@@ -68,6 +69,7 @@ begin
         execute format('truncate %s', part);
         update listenql.history h set horizon = greatest(h.horizon, upto);
         dropped := dropped + 1;
+        if young then early := early + 1; end if;
         horizon := greatest(horizon, upto);
       exception when lock_not_available or deadlock_detected then
         busy := coalesce(busy, 'the oldest events are in use');
@@ -88,15 +90,22 @@ begin
   return next;
 end $$;
 
--- Sizes and positions: everything in one row.
+-- Sizes and positions: everything in one row. `pending` are the events that no batch holds yet, counted up to 10001.
 create function listenql.status(out version int, out position_n bigint, out position_token bigint, out position_at timestamptz,
-    out horizon bigint, out oldest timestamptz, out bytes bigint, out batches bigint, out watched int, out bell_armed boolean)
+    out horizon bigint, out oldest timestamptz, out bytes bigint, out batches bigint, out watched int, out bell_armed boolean,
+    out pending bigint, out pending_since timestamptz)
   language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+declare seen pg_snapshot;
 begin
   select max(m.version) into version from listenql.migration m;
-  select b.n, b.token, b.at into position_n, position_token, position_at from listenql.batch b order by b.n desc limit 1;
+  select b.n, b.token, b.at, b.snapshot into position_n, position_token, position_at, seen from listenql.batch b order by b.n desc limit 1;
   select h.horizon, position_n - h.horizon into status.horizon, batches from listenql.history h;
   select e.at into oldest from listenql.event e order by e.xid, e.statement, e.id limit 1;
+  select count(*), min(q.at) into pending, pending_since from (
+    select e.at from listenql.event e where e.xid >= pg_snapshot_xmax(seen)
+    union all
+    select e.at from pg_snapshot_xip(seen) x join listenql.event e on e.xid = x
+    limit 10001) q;
   bytes := listenql.log_bytes();
   select count(*) into watched from listenql.watched;
   bell_armed := pg_sequence_last_value('listenql.armed') > pg_sequence_last_value('listenql.cleared')

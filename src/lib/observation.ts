@@ -12,6 +12,17 @@ export type Observation =
   | { type: 'channel.listening'; channel: string }
   | { type: 'channel.released'; channel: string }
   | { type: 'log.lost'; message: string; retryIn: number }
+  | { type: 'log.rotated'; dropped: number; droppedBytes: number; bytes: number }
+  | {
+      /** The log is larger than it may be: events that were younger than they may become went (`early`), or cannot go now. */
+      type: 'log.cap-exceeded'
+      limit: number
+      bytes: number
+      early: number
+      droppedBytes: number
+      busy: string | undefined
+    }
+  | { type: 'log.rotation-failed'; message: string }
   | { type: 'reading.paused'; subscribers: number }
   | { type: 'reading.resumed'; pausedFor: number }
   | { type: 'event.too-large'; topic: string; bytes: number; limit: number }

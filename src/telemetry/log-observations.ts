@@ -1,4 +1,5 @@
 import type { Observation, Observe } from '../lib/observation.js'
+import { sizeWords } from '../lib/words.js'
 import type { Logger } from './logger.js'
 
 /** Chooses what of the core's observations a log is to hold, at which level and in which words. */
@@ -21,6 +22,16 @@ export function createLogObserver(logger: Logger): Observe {
       case 'log.lost':
         return logger.warn(
           `The event log cannot be read: ${observation.message}. Next try in ${observation.retryIn} ms.`,
+        )
+      case 'log.rotated':
+        return logger.debug(
+          `Old events were cleared: ${sizeWords(observation.droppedBytes)}; the event log has ${sizeWords(observation.bytes)} now.`,
+        )
+      case 'log.cap-exceeded':
+        return logger.warn(capWords(observation))
+      case 'log.rotation-failed':
+        return logger.warn(
+          `Old events cannot be cleared, the event log grows: ${observation.message}. It is tried again and again.`,
         )
       case 'reading.paused':
         return logger.debug(details, 'Reading from Postgres pauses until subscribers have caught up.')
@@ -48,6 +59,14 @@ export function createLogObserver(logger: Logger): Observe {
 
 function words(observation: Observation): string {
   return observation.type.replace('.', ' ')
+}
+
+function capWords(cap: Extract<Observation, { type: 'log.cap-exceeded' }>): string {
+  const limit = `--max-log-size (${sizeWords(cap.limit)})`
+  if (cap.early === 0) {
+    return `The event log has ${sizeWords(cap.bytes)}, more than ${limit}, and cannot be cleared now: ${cap.busy ?? 'it is in use'}.`
+  }
+  return `The event log grew beyond ${limit}: ${sizeWords(cap.droppedBytes)} of events went before --retention was over. Clients that come back from before that get CURSOR_EXPIRED and read a snapshot again.`
 }
 
 function count(n: number, noun: string): string {

@@ -291,6 +291,62 @@ describe('inheritance', () => {
   })
 })
 
+describe('a table that is silenced', () => {
+  it('logs nothing, though its triggers stay; unwatch removes what is left, or watch brings it back', async () => {
+    const before = await state()
+    const ddl = (await log.query(`select listenql.silence('t') as ddl`)).map(row => row.ddl)
+    expect(ddl).toEqual(
+      [
+        'listenql_delete',
+        'listenql_insert',
+        'listenql_truncate',
+        'listenql_update',
+        '"~listenql_number"',
+      ].map(name => `drop trigger if exists ${name} on public.t;`),
+    )
+    expect(await state()).toEqual({})
+    await log.query(`insert into t values (1, 'a'); update t set v = 'b'; delete from t; truncate t`)
+    expect(await log.fresh()).toEqual([])
+    expect(await refusal(log.query(`select listenql.silence('t')`))).toBe('LQ004')
+
+    await log.watch('t')
+    expect(Number((await state()).generation)).toBeGreaterThan(Number(before.generation))
+    await log.query(`insert into t values (2, 'b')`)
+    expect(lines(await log.fresh())).toEqual(['I {"id":2,"v":"b"}'])
+
+    await log.query(`select listenql.silence('t')`)
+    await log.query(`select listenql.unwatch('t')`)
+    expect(await log.query(`select tgname from pg_trigger where tgrelid = 't'::regclass`)).toEqual([])
+    expect(await refusal(log.query(`select listenql.unwatch('t')`))).toBe('LQ004')
+  })
+
+  it('can be cleared by its owner with the statements given', async () => {
+    for (const { ddl } of await log.query(`select listenql.silence('t') as ddl`)) await log.query(String(ddl))
+    expect(await log.query(`select tgname from pg_trigger where tgrelid = 't'::regclass`)).toEqual([])
+  })
+})
+
+describe('unwatch', () => {
+  it('takes no part out of a tree that is watched', async () => {
+    await log.query('drop table if exists kid; create table kid (extra int) inherits (t)')
+    await log.refresh()
+    expect(await refusal(log.query(`select listenql.unwatch('kid')`))).toBe('LQ004')
+    await log.fresh()
+    await log.query(`insert into kid values (1, 'a')`)
+    expect(lines(await log.fresh())).toEqual(['I {"id":1,"v":"a"}'])
+  })
+
+  it('takes a table off the list that was dropped', async () => {
+    const [relid] = await log.query(`select 't'::regclass::oid as oid`)
+    await log.query('drop table t')
+    await log.query('select listenql.unwatch($1::oid::regclass)', [relid?.oid])
+    expect(await log.query('select from listenql.watched_table where relid::oid = $1', [relid?.oid])).toEqual(
+      [],
+    )
+    expect(await log.query(`select from pg_proc where proname = 'capture_${relid?.oid}'`)).toEqual([])
+  })
+})
+
 describe('what cannot be watched is refused', () => {
   it.each([
     ['a view', 'create view v1 as select 1', 'v1'],

@@ -42,7 +42,7 @@ describe('by age', () => {
     expect((await log.read(start, 5000)).length).toBe(2000)
     await age(10) // the first thousand are 30 hours old, the second 20
     const dropped = await rotate('24 hours')
-    expect(dropped).toMatchObject({ dropped: 1, busy: null })
+    expect(dropped).toMatchObject({ dropped: 1, early: 0, busy: null })
     expect(Number(dropped.dropped_bytes)).toBeGreaterThan(100_000)
     expect(await refusal(log.read(start))).toBe('LQ002')
     expect(await refusal(log.pull(first ?? start))).toBe('LQ002')
@@ -91,7 +91,7 @@ describe('by size', () => {
     await many(0)
     const before = Number((await status()).bytes)
     const result = await rotate('24 hours', 150_000)
-    expect(result).toMatchObject({ dropped: 1, busy: null })
+    expect(result).toMatchObject({ dropped: 1, early: 1, busy: null })
     expect(Number(result.bytes)).toBeLessThan(before)
     expect(Number(result.bytes)).toBeLessThan(150_000)
     expect(await refusal(log.read(start))).toBe('LQ002')
@@ -144,6 +144,24 @@ describe('beside others', () => {
     await many(0)
     const results = await Promise.all([rotate('0 s', 1), rotate('0 s', 1), rotate('0 s', 1)])
     expect(results.map(result => Number(result.dropped)).reduce((a, b) => a + b)).toBe(1)
+  })
+})
+
+describe('status', () => {
+  it('counts what no batch holds yet', async () => {
+    await log.fresh()
+    expect(await status()).toMatchObject({ pending: '0', pending_since: null })
+    const slow = await log.connect()
+    await slow.query(`begin; insert into t values (1, 'slow')`)
+    await log.query(`insert into t values (2, 'quick')`)
+    expect(await status()).toMatchObject({ pending: '1', pending_since: expect.any(Date) })
+    await log.fresh()
+    expect(await status()).toMatchObject({ pending: '0' })
+    await slow.query('commit') // running when the newest batch was made
+    expect(await status()).toMatchObject({ pending: '1' })
+    expect((await log.fresh()).length).toBe(1)
+    await log.query(`insert into t select g, 'x' from generate_series(10, 20009) g`)
+    expect(await status()).toMatchObject({ pending: '10001' })
   })
 })
 

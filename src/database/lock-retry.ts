@@ -1,0 +1,159 @@
+import pg, { type ClientBase } from 'pg'
+import { delay } from '../lib/abort.js'
+import { ListenqlError, messageOf } from '../lib/errors.js'
+
+/** A transaction that holds what another one waits for. */
+export interface Blocker {
+  /** 0: a prepared transaction. */
+  readonly pid: number
+  /** Who, how long, and what it runs or has run last, in words: `'app' of user bob, for 12 s: UPDATE …`. */
+  readonly words: string
+}
+
+export interface Patience {
+  /** Longest time in all, in ms. */
+  readonly patience: number
+  /** For a second connection that looks who is in the way, opened when somebody is. */
+  readonly config: pg.ClientConfig
+  /** An attempt failed, and there will be another. Not called twice for the same blockers. */
+  readonly onWait?: (blockers: readonly Blocker[]) => void
+}
+
+/**
+ * How long one attempt waits for a lock. Writers queue up behind it meanwhile. And it is less than `deadlock_timeout` (1 s by
+ * default): where we and a writer wait for each other, it is we who give way, not the writer that is aborted.
+ */
+const LOCK_TIMEOUT = 800
+
+/** Longest pause between two attempts, in ms: writers that had to queue up get through. */
+const MAX_PAUSE = 5000
+
+/** lock_not_available, deadlock_detected (https://www.postgresql.org/docs/current/errcodes-appendix.html) */
+const IN_THE_WAY = new Set(['55P03', '40P01'])
+
+/** What Postgres says it is; undefined if the error is none of Postgres. */
+export function sqlState(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.code : undefined
+}
+
+/** Runs `work` in a READ COMMITTED transaction that may write, whatever the defaults of login and database are. */
+export async function inTransaction<T>(client: ClientBase, work: () => Promise<T>): Promise<T> {
+  await client.query('begin isolation level read committed read write')
+  try {
+    const result = await work()
+    await client.query('commit')
+    return result
+  } catch (error) {
+    await client.query('rollback').catch(() => undefined)
+    throw error
+  }
+}
+
+/**
+ * Runs `work` in a transaction with a short lock timeout; while others hold what it needs, again, with growing pauses.
+ * @throws ListenqlError DATABASE_FAILED when patience is at an end: it names who is in the way; whatever `work` throws
+ */
+export async function withLocks<T>(
+  client: ClientBase,
+  work: () => Promise<T>,
+  { patience, config, onWait }: Patience,
+): Promise<T> {
+  const deadline = performance.now() + patience
+  const watcher = createBlockerWatch(config)
+  let told = ''
+  try {
+    for (let attempt = 1; ; attempt++) {
+      let stopWatching: () => void = () => undefined
+      try {
+        return await inTransaction(client, async () => {
+          await client.query(`set local lock_timeout = ${LOCK_TIMEOUT}; set local statement_timeout = 0`)
+          const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+          stopWatching = watcher.start(rows[0]?.pid ?? 0)
+          return await work()
+        })
+      } catch (error) {
+        const state = sqlState(error)
+        if (state === undefined || !IN_THE_WAY.has(state)) throw error
+        const blockers = await watcher.seen()
+        const left = deadline - performance.now()
+        if (left <= 0) throw gaveUp(patience, blockers, error)
+        const now = blockers.map(({ words }) => words.replace(/ for [^:]*/, '')).join('; ')
+        if (attempt === 1 || now !== told) onWait?.(blockers)
+        told = now
+        await delay(Math.min(left, MAX_PAUSE, 250 * 2 ** (attempt - 1)), new AbortController().signal)
+      } finally {
+        stopWatching()
+      }
+    }
+  } finally {
+    await watcher.close()
+  }
+}
+
+function gaveUp(patience: number, blockers: readonly Blocker[], cause: unknown): ListenqlError {
+  const seconds = Math.round(patience / 100) / 10
+  const [first] = blockers
+  const who = first ? `held by ${blockers.map(({ words }) => words).join('; ')}` : messageOf(cause)
+  return new ListenqlError('DATABASE_FAILED', `no lock on the table within ${seconds} s: ${who}`, {
+    hint: first?.pid
+      ? `try again when it has ended, or end it: select pg_terminate_backend(${first.pid})`
+      : 'try again later, or with a longer --wait',
+    cause,
+  })
+}
+
+/** Asks, on a connection of its own, who is in the way of another one. */
+function createBlockerWatch(config: pg.ClientConfig) {
+  let observer: Promise<pg.Client | undefined> | undefined
+  let asked: Promise<readonly Blocker[]> = Promise.resolve([])
+
+  async function open(): Promise<pg.Client | undefined> {
+    const client = new pg.Client({ ...config, application_name: 'listenql watch', query_timeout: 5000 })
+    client.on('error', () => undefined)
+    try {
+      await client.connect()
+      return client
+    } catch {
+      return undefined // no connection to spare: then nobody is named
+    }
+  }
+  async function ask(pid: number): Promise<readonly Blocker[]> {
+    observer ??= open()
+    const client = await observer
+    if (!client) return []
+    try {
+      const { rows } = await client.query<Blocker>(BLOCKERS, [pid])
+      return rows
+    } catch {
+      return []
+    }
+  }
+  return {
+    /** Looks half a lock timeout from now. */
+    start(pid: number): () => void {
+      asked = Promise.resolve([])
+      const timer = setTimeout(() => {
+        asked = ask(pid)
+      }, LOCK_TIMEOUT / 2)
+      return () => clearTimeout(timer)
+    },
+    seen: () => asked,
+    async close() {
+      const client = await observer
+      await client?.end().catch(() => undefined)
+    },
+  }
+}
+
+/** pg_blocking_pids says 0 for prepared transactions; of other users a login may not see the query. */
+const BLOCKERS = `
+select b.pid, case when b.pid = 0 then
+    'a prepared transaction' || coalesce((select ' (' || pg_catalog.string_agg(quote_literal(p.gid), ', ') || ')'
+      from pg_catalog.pg_prepared_xacts p where p.database = pg_catalog.current_database()), '')
+  else pg_catalog.concat('pid ', b.pid, coalesce(' (' || nullif(a.application_name, '') || ')', ''),
+    ' of user ' || a.usename::pg_catalog.text,
+    ' for ' || pg_catalog.round(extract(epoch from pg_catalog.clock_timestamp() - a.xact_start)::pg_catalog.numeric, 1) || ' s',
+    case a.state when 'idle in transaction' then ', idle in its transaction' end,
+    ': ' || pg_catalog.left(pg_catalog.regexp_replace(a.query, '\\s+', ' ', 'g'), 120)) end as words
+from (select distinct pg_catalog.unnest(pg_catalog.pg_blocking_pids($1)) as pid) b
+left join pg_catalog.pg_stat_activity a on a.pid = b.pid order by a.xact_start nulls last, b.pid limit 3`
