@@ -11,6 +11,9 @@ import { createGroups } from './delivery/groups.js'
 import { createPressure } from './delivery/pressure.js'
 import { createTurn } from './delivery/turn.js'
 import { createChannels } from './events/channels.js'
+import { BELL, createBell, createPollDoorbell } from './events/doorbell.js'
+import { EventLog } from './events/event-log.js'
+import { createTables } from './events/tables.js'
 import { ListenqlError, messageOf } from './lib/errors.js'
 import type { Observe } from './lib/observation.js'
 import { createHealth } from './telemetry/health.js'
@@ -74,12 +77,25 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   const turn = createTurn(error =>
     observe({ type: 'fault', id: 'delivery', message: 'delivery failed', error }),
   )
-  const channels = createChannels({ ...settings, config: database.config, observe })
+  const doorbell = settings.doorbell === 'poll' ? createPollDoorbell(settings) : createBell(settings)
+  const log = new EventLog({
+    ...settings,
+    config: database.config,
+    doorbell,
+    onFollowed() {
+      if (settings.doorbell === 'bell') channels.hear(BELL, { notify: doorbell.ring, hears: doorbell.hears })
+    },
+    observe,
+  })
+  const tables = createTables({ log })
+  const channels = createChannels({ ...settings, config: database.config, log, observe })
   const pool = createPool(database.config, settings.connectTimeout)
   const pressure = createPressure({
     maxBuffer: settings.maxBuffer,
     turn,
-    onChange: paused => (paused ? channels.pause() : channels.resume()),
+    onChange: paused => {
+      for (const source of [channels, log]) paused ? source.pause() : source.resume()
+    },
     observe,
   })
   const groups = createGroups({ maxEvent: settings.maxEvent, turn, pressure, observe })
@@ -92,6 +108,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   const context = {
     rules,
     channelSource: channels.source,
+    tableChanges: tables.changes,
     notify: pool.notify,
     opensSources: true,
   }
@@ -152,7 +169,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     await Promise.all(httpClosed)
     clearTimeout(timer)
     pressure.close()
-    await channels.close()
+    await Promise.all([channels.close(), log.close()])
     await pool.close()
     await database.embedded?.close()
   }
@@ -169,6 +186,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
       httpsPort = https.port
     }
     channels.start()
+    log.start()
     const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
     return {
       url: `${settings.urlBase?.replace(/\/+$/, '') ?? `http://${name}:${http.port}`}${prefix}`,

@@ -1,12 +1,15 @@
 import { comparePositions, type Position } from '../events/cursor.js'
-import type { Replay } from '../events/source.js'
+import type { Replay, ReplayPage } from '../events/source.js'
 import type { FrameStream } from './frame-stream.js'
 import type { Subscriber } from './subscriber.js'
 
 export interface CatchUpOptions<Event> {
-  readonly replay: Replay<Event>
+  /** The past of the group's source, which may be another one after the schema was built again. */
+  readonly replay: () => Replay<Event>
   /** What the client has seen. */
   readonly after: Position
+  /** The page after that, if it has been read already. */
+  readonly first?: ReplayPage<Event> | undefined
   /** The stream of the subscriber, from which it is fed until it is level. */
   readonly own: FrameStream
   /** The stream of the group that it joins. */
@@ -19,9 +22,13 @@ export interface CatchUpOptions<Event> {
   readonly signal: AbortSignal
 }
 
+/** So much is rendered before it is taken, in bytes: a page may hold megabytes. */
+const SLICE = 256 * 1024
+
 /**
  * Feeds a subscriber that comes back from the log, a page at a time and as fast as it takes them, until it is level with the
- * live stream; then joins that exactly at the seam. Resolves once it has joined, or the signal aborts.
+ * live stream; then joins that exactly at the seam. Resolves once it has joined, or the signal aborts; rejects with what
+ * reading rejects with.
  *
  * Level means: the log had nothing after `position`, and live events have been handed on no further than that. Both are
  * looked at in one synchronous step, so that nothing comes between. The log may be ahead of the live stream; the subscriber
@@ -29,18 +36,27 @@ export interface CatchUpOptions<Event> {
  */
 export async function catchUp<Event>(options: CatchUpOptions<Event>): Promise<void> {
   const { replay, own, group, subscriber, push, notify, signal } = options
-  let position = options.after
+  let page = options.first ?? (await replay().read(options.after, signal))
   while (!signal.aborted) {
-    const page = await replay.read(position, signal)
-    if (signal.aborted) return
-    position = page.position
-    if (page.isLast && comparePositions(position, replay.position()) >= 0) {
-      for (const event of [...page.events, ...replay.seam()]) push(own, event)
+    const { position } = page
+    if (page.isLast && comparePositions(position, replay().position()) >= 0) {
+      for (const event of [...page.events, ...replay().seam()]) push(own, event)
       subscriber.join(group, position)
       return notify()
     }
-    for (const event of page.events) push(own, event)
+    let begin = own.tail.end
+    for (const event of page.events) {
+      push(own, event)
+      if (own.tail.end - begin < SLICE) continue
+      notify()
+      await subscriber.taken()
+      if (signal.aborted) return
+      begin = own.tail.end
+    }
     notify()
     await subscriber.taken()
+    if (signal.aborted) return
+    subscriber.pass(position)
+    page = await replay().read(position, signal)
   }
 }

@@ -11,6 +11,8 @@ export interface Frame {
   next: Frame | undefined
   /** Place of the event in the log, if it is in there. */
   readonly position: Position | undefined
+  /** The last one: the subscription ends with it. */
+  readonly isFinal: boolean
   /** Bytes as one transport sends them, kept by that transport if they are the same for every subscriber. */
   encoded?: Map<string, Buffer>
 }
@@ -20,15 +22,15 @@ export interface Frame {
  * exists once, and a place costs one reference however far behind it is.
  */
 export class FrameStream {
-  #tail: Frame = { text: '', bytes: 0, end: 0, next: undefined, position: undefined }
+  #tail: Frame = { text: '', bytes: 0, end: 0, next: undefined, position: undefined, isFinal: false }
 
   /** The newest frame. A subscriber that starts here gets all that come later. */
   get tail(): Frame {
     return this.#tail
   }
 
-  push(text: string, bytes: number = Buffer.byteLength(text), position?: Position): void {
-    const frame: Frame = { text, bytes, end: this.#tail.end + bytes, next: undefined, position }
+  push(text: string, bytes: number = Buffer.byteLength(text), position?: Position, isFinal = false): void {
+    const frame: Frame = { text, bytes, end: this.#tail.end + bytes, next: undefined, position, isFinal }
     this.#tail.next = frame
     this.#tail = frame
   }

@@ -16,11 +16,37 @@ export class Subscriber {
   #seam: Place | undefined
   /** Up to here it has been served from the log: what the group brings of that is not for it. */
   #seen: Position | undefined
+  /** Everything at or before it has been taken. */
+  #taken: Position | undefined
+  #isLive: boolean
   #onTaken: (() => void) | undefined
 
-  constructor(id: string, stream: FrameStream) {
+  /**
+   * @param stream where it starts: that of its group, or one of its own while it catches up
+   * @param after what the client has seen, for one that catches up
+   */
+  constructor(id: string, stream: FrameStream, after?: Position) {
     this.id = id
     this.#place = { stream, at: stream.tail }
+    this.#taken = after
+    this.#isLive = after === undefined
+  }
+
+  /**
+   * Everything at or before it has been taken; undefined if nothing is known.
+   * @param live where one stands who has taken all frames of the group
+   */
+  position(live: Position | undefined): Position | undefined {
+    if (this.hasNext || !this.#isLive || !live) return this.#taken
+    return [this.#seen, this.#taken].reduce<Position>(
+      (furthest, position) => (position && comparePositions(position, furthest) > 0 ? position : furthest),
+      live,
+    )
+  }
+
+  /** It has been served everything up to there: what lies between two frames was not for it. */
+  pass(position: Position): void {
+    this.#taken = position
   }
 
   get hasNext(): boolean {
@@ -42,6 +68,7 @@ export class Subscriber {
     const frame = this.#place.at.next
     if (!frame) return undefined
     this.#place.at = frame
+    if (frame.position) this.#taken = frame.position
     if (!frame.next) this.#tell()
     return frame
   }
@@ -72,6 +99,7 @@ export class Subscriber {
     if (this.#seam && !this.#place.at.next) {
       this.#place = this.#seam
       this.#seam = undefined
+      this.#isLive = true
     }
     // The group was behind the log when it was joined: what is known already is passed over.
     while (this.#seen && !this.#seam && this.#place.at.next) {

@@ -1,3 +1,12 @@
+import { encodeCursor, type Position } from './cursor.js'
+import type { LogEvent } from './log-event.js'
+
+export interface ChannelEventOptions {
+  readonly gap?: boolean
+  readonly position?: Position
+  readonly at?: Date
+}
+
 /** One event of a channel. One object serves all subscribers. */
 export class ChannelEvent {
   readonly channel: string
@@ -6,15 +15,23 @@ export class ChannelEvent {
   /** True: the LISTEN connection was lost, notifications may have been missed before this point. */
   readonly gap: boolean
   /** Position in the event log; null for a plain NOTIFY, of which Postgres keeps nothing. */
-  readonly cursor: string | null = null
-  /** When this process received it. */
-  readonly at = new Date()
+  readonly cursor: string | null
+  readonly position: Position | undefined
+  /** When this process received it; when it was published, by the database's clock, if it is in the log. */
+  readonly at: Date
   #json: unknown
 
-  constructor(channel: string, payload: string | null, gap = false) {
+  constructor(channel: string, payload: string | null, options: ChannelEventOptions = {}) {
     this.channel = channel
     this.payload = payload
-    this.gap = gap
+    this.gap = options.gap ?? false
+    this.position = options.position
+    this.cursor = options.position ? encodeCursor(options.position) : null
+    this.at = options.at ?? new Date()
+  }
+
+  static ofLog({ topic, new: payload, position, at }: LogEvent): ChannelEvent {
+    return new ChannelEvent(topic, payload, { position, at })
   }
 
   /** The payload parsed, once for all who ask; null if it is not JSON. */

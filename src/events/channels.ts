@@ -1,9 +1,13 @@
 import type pg from 'pg'
 import { Listener } from '../database/listener.js'
+import { abortable } from '../lib/abort.js'
 import type { Observe } from '../lib/observation.js'
 import { ChannelEvent } from './channel-event.js'
 import { assertChannelName } from './channel-name.js'
-import { EventSource, type Stop } from './source.js'
+import type { Position } from './cursor.js'
+import type { EventLog } from './event-log.js'
+import type { LogEvent } from './log-event.js'
+import { EventSource, type Follower, type Replay, type Stop } from './source.js'
 
 export interface ChannelsOptions {
   readonly config: pg.ClientConfig
@@ -11,24 +15,39 @@ export interface ChannelsOptions {
   readonly heartbeat: number
   readonly connectTimeout: number
   readonly reconnectMax: number
+  /** Brings what was published with listenql.publish. Default: notifications only. */
+  readonly log?: EventLog
   readonly observe: Observe
 }
 
-type Subscriber = (event: ChannelEvent) => void
+type Subscriber = Follower<ChannelEvent>
+
+/** Somebody of our own who listens to a channel. */
+export interface Hearer {
+  notify(payload: string): void
+  /** Whether notifications are heard: from LISTEN until the connection is lost. */
+  hears(hearing: boolean): void
+}
 
 interface Channel {
   readonly subscribers: Set<Subscriber>
+  readonly unfollow: Stop | undefined
   /** Subscribers, and those who still wait for LISTEN. */
   references: number
   /** Notifications were missed, and the subscribers have not been told yet. */
   owesGap: boolean
 }
 
-/** Every NOTIFY channel as a source of events, over one LISTEN connection; a channel is listened to while somebody is subscribed. */
+/**
+ * Every channel as a source of events: what is sent with NOTIFY, over one LISTEN connection, and what is published with
+ * listenql.publish, out of the event log. A channel is listened to while somebody is subscribed.
+ */
 export interface Channels {
   readonly ready: boolean
   /** @throws ListenqlError CHANNEL_NAME_INVALID */
-  source(name: string): EventSource<ChannelEvent>
+  source(name: string, after?: string): EventSource<ChannelEvent>
+  /** Listens to a channel for good. */
+  hear(name: string, hearer: Hearer): void
   /** Stops and continues reading from Postgres. */
   pause(): void
   resume(): void
@@ -37,23 +56,27 @@ export interface Channels {
 }
 
 export function createChannels(options: ChannelsOptions): Channels {
+  const { log } = options
   const channels = new Map<string, Channel>()
+  const hearers = new Map<string, Hearer>()
   const listener = new Listener({ ...options, onNotification, onListening, onLost })
 
   function onNotification(name: string, payload: string): void {
+    hearers.get(name)?.notify(payload)
     const channel = channels.get(name)
     if (!channel) return // what was under way when UNLISTEN was sent
     settleGap(name, channel)
-    const event = new ChannelEvent(name, payload)
-    for (const subscriber of channel.subscribers) subscriber(event)
+    tell(channel, new ChannelEvent(name, payload))
   }
 
   function onLost(): void {
+    for (const hearer of hearers.values()) hearer.hears(false)
     for (const channel of channels.values()) channel.owesGap = channel.subscribers.size > 0
   }
 
   function onListening(names: readonly string[]): void {
     for (const name of names) {
+      hearers.get(name)?.hears(true)
       const channel = channels.get(name)
       if (channel) settleGap(name, channel)
     }
@@ -63,14 +86,38 @@ export function createChannels(options: ChannelsOptions): Channels {
   function settleGap(name: string, channel: Channel): void {
     if (!channel.owesGap) return
     channel.owesGap = false
-    const event = new ChannelEvent(name, null, true)
-    for (const subscriber of channel.subscribers) subscriber(event)
+    tell(channel, new ChannelEvent(name, null, { gap: true }))
+  }
+
+  function tell(channel: Channel, event: ChannelEvent): void {
+    for (const subscriber of channel.subscribers) subscriber.event(event)
+  }
+
+  /** Whoever follows the log is forgotten when its history ends: says that something was missed, and follows the next one. */
+  function followLog(name: string): Stop | undefined {
+    if (!log) return undefined
+    let stop: Stop = () => undefined
+    const follow = () => {
+      stop = log.follow('c', name, {
+        event(event) {
+          const channel = channels.get(name)
+          if (channel) tell(channel, ChannelEvent.ofLog(event))
+        },
+        lost() {
+          const channel = channels.get(name)
+          if (channel) tell(channel, new ChannelEvent(name, null, { gap: true }))
+          follow()
+        },
+      })
+    }
+    follow()
+    return () => stop()
   }
 
   async function open(name: string, subscriber: Subscriber, signal?: AbortSignal): Promise<Stop> {
     let channel = channels.get(name)
     if (!channel) {
-      channel = { subscribers: new Set(), references: 0, owesGap: false }
+      channel = { subscribers: new Set(), references: 0, owesGap: false, unfollow: followLog(name) }
       channels.set(name, channel)
     }
     const entry = channel
@@ -82,10 +129,12 @@ export function createChannels(options: ChannelsOptions): Channels {
       entry.subscribers.delete(subscriber)
       if (--entry.references > 0) return
       channels.delete(name)
-      listener.unlisten(name)
+      entry.unfollow?.()
+      if (!hearers.has(name)) listener.unlisten(name)
     }
     try {
       await listener.listen(name, signal)
+      if (log) await abortable(log.started(), signal)
     } catch (error) {
       stop()
       throw error
@@ -98,19 +147,41 @@ export function createChannels(options: ChannelsOptions): Channels {
     get ready() {
       return listener.ready
     },
-    source(name) {
+    source(name, after) {
       assertChannelName(name)
       return new EventSource<ChannelEvent>(
         { kind: 'channel', name },
         {
+          after,
           open: (subscriber, signal) => open(name, subscriber, signal),
           live: signal => listener.whenListening(name, signal),
+          positionOf: event => event.position,
+          replay: () => (log?.position ? createReplay(name, log) : undefined),
         },
       )
+    },
+    hear(name, hearer) {
+      hearers.set(name, hearer)
+      void listener.listen(name).then(() => hearer.hears(true))
     },
     pause: () => listener.pause(),
     resume: () => listener.resume(),
     start: () => listener.start(),
     close: () => listener.close(),
+  }
+}
+
+/** Of the past there is only what was published; of plain notifications before the seam nothing is known. */
+function createReplay(name: string, log: EventLog): Replay<ChannelEvent> {
+  const position = () => log.position as Position // once known, it stays
+  const isOurs = (event: LogEvent) => event.kind === 'c' && event.topic === name
+  return {
+    position,
+    start: position,
+    async read(after, signal) {
+      const page = await log.read(after, signal)
+      return { ...page, events: page.events.filter(isOurs).map(event => ChannelEvent.ofLog(event)) }
+    },
+    seam: () => [new ChannelEvent(name, null, { gap: true })],
   }
 }

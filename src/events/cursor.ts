@@ -35,9 +35,9 @@ export function encodeCursor(position: Position): string {
 }
 
 /** @throws ListenqlError CURSOR_INVALID if it is not one of ours; whether its history still stands, only the database knows. */
-export function decodeCursor(cursor: string): Position {
+export function decodeCursor(cursor: unknown): Position {
   const bytes =
-    cursor.length <= MAX_LENGTH && /^[\w-]+$/.test(cursor)
+    typeof cursor === 'string' && cursor.length <= MAX_LENGTH && /^[\w-]+$/.test(cursor)
       ? Buffer.from(cursor, 'base64url')
       : Buffer.alloc(0)
   const [version, n, token, ord = END_OF_BATCH, statement = 0, id = 0, ...rest] = fromVarints(bytes)

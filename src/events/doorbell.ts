@@ -1,3 +1,6 @@
+/** The channel that writers ring on. */
+export const BELL = 'listenql'
+
 /** What the loop that reads the log does between two reads. */
 export interface Doorbell {
   /**
@@ -10,6 +13,8 @@ export interface Doorbell {
   ): Promise<void>
   /** A notification came on the internal channel. Anyone may send one: the payload is a hint and nothing more. */
   ring(payload: string): void
+  /** Whether the internal channel is listened to. While it is not, the bell is not relied on. */
+  hears(hearing: boolean): void
   /** The loop starts on a new connection. */
   reset(): void
   /** Ends the wait that is under way. */
@@ -21,8 +26,8 @@ export interface DoorbellOptions {
   readonly poll: number
   /** Quiet time after which it goes to sleep, in ms. */
   readonly quiet: number
-  /** Between two reads while it settles, in ms. */
-  readonly settle: number
+  /** Between two reads while it settles, in ms. Default 20. */
+  readonly settle?: number
   /** Between two reads while asleep, in ms: nothing rests on the bell alone. */
   readonly safety: number
 }
@@ -33,6 +38,7 @@ export function createPollDoorbell({ poll }: Pick<DoorbellOptions, 'poll'>): Doo
   return {
     next: () => timer.wait(poll),
     ring: () => undefined,
+    hears: () => undefined,
     reset: () => undefined,
     wake: timer.wake,
   }
@@ -54,6 +60,9 @@ function createTimer() {
   }
 }
 
+/** For how long it polls before it asks again for a bell that the database refused (prepared transactions), in ms. */
+const ASK_AGAIN = 60_000
+
 /**
  * Interrupt, then poll, as NAPI does in Linux network drivers: asleep, the first commit rings; awake, writers do not notify
  * at all. Falling asleep has three steps, each of which closes a race:
@@ -62,7 +71,7 @@ function createTimer() {
  * 3. go on reading until no transaction below the fence is running. Only then is silence proof.
  */
 export function createBell(options: DoorbellOptions): Doorbell {
-  const { poll, quiet, settle, safety } = options
+  const { poll, quiet, settle = 20, safety } = options
   const leaseSeconds = Math.max(10, Math.ceil((5 * safety) / 1000))
   const timer = createTimer()
   let ticket = 0
@@ -70,6 +79,8 @@ export function createBell(options: DoorbellOptions): Doorbell {
   let fence: string | undefined
   let isSettled = false
   let leasedAt = 0
+  let hearing = false
+  let refusedAt = Number.NEGATIVE_INFINITY
 
   function awake(): void {
     fence = undefined
@@ -86,11 +97,17 @@ export function createBell(options: DoorbellOptions): Doorbell {
         await query('select listenql.clear($1)', [answered])
         return
       }
-      if (found > 0) awake()
+      const mayRest = hearing && performance.now() - refusedAt > ASK_AGAIN
+      if (found > 0 || !mayRest) awake()
       if (fence === undefined) {
-        if (performance.now() - quietSince < quiet) return found > 0 ? undefined : timer.wait(poll)
-        await query('select listenql.arm($1)', [leaseSeconds])
+        if (!mayRest || performance.now() - quietSince < quiet)
+          return found > 0 ? undefined : timer.wait(poll)
+        const [bell] = await query('select listenql.arm($1) as armed', [leaseSeconds])
         leasedAt = performance.now()
+        if (bell?.armed !== true) {
+          refusedAt = leasedAt
+          return
+        }
         const [row] = await query('select pg_current_xact_id()::text as fence')
         fence = String(row?.fence)
         return
@@ -119,8 +136,13 @@ export function createBell(options: DoorbellOptions): Doorbell {
       ticket = Math.max(ticket, Number(payload))
       timer.wake()
     },
+    hears(now) {
+      hearing = now
+      if (!now) timer.wake()
+    },
     reset() {
       ticket = 0
+      refusedAt = Number.NEGATIVE_INFINITY // maybe another server, or another setting
       awake()
     },
     wake: timer.wake,

@@ -1,10 +1,11 @@
+import { setImmediate } from 'node:timers/promises'
 import pg from 'pg'
 import { delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
-import { createDeferred } from '../lib/deferred.js'
+import { createDeferred, type Deferred } from '../lib/deferred.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
-import type { Position } from './cursor.js'
+import { comparePositions, type Position } from './cursor.js'
 import type { Doorbell } from './doorbell.js'
 import type { LogEvent } from './log-event.js'
 import { newest, type Page, pull, read } from './log-queries.js'
@@ -17,7 +18,21 @@ export interface EventLogOptions {
   readonly connectTimeout: number
   /** Longest pause between two attempts to connect, in ms. */
   readonly reconnectMax: number
+  /** A connection has begun to read the log. */
+  readonly onFollowed?: () => void
+  /** Called between two events, when something else must happen first; the log waits for what it returns. */
+  readonly checkpoint?: Checkpoint
   readonly observe: Observe
+}
+
+/** What must happen at a certain place in the log, before anything behind it is handed on. */
+export interface Checkpoint {
+  /** The ledger is about to be looked at. */
+  pulling(): void
+  /** An event is about to be handed on. */
+  before(event: LogEvent): Promise<void> | undefined
+  /** All that was in the ledger at the last `pulling` has been handed on (or there is no log). */
+  drained(): Promise<void> | undefined
 }
 
 /** What a topic's subscriber is told. */
@@ -29,6 +44,9 @@ export interface LogListener {
 
 /** Longest that a read may take, in ms; a dead peer shows in no other way. */
 const QUERY_TIMEOUT = 30_000
+
+/** After so many events in a row others get their turn: what has come of them leaves. */
+const SLICE = 100
 
 /** How often it looks whether the log has been installed meanwhile, in ms. */
 const LOOK_AGAIN = 2000
@@ -42,6 +60,12 @@ async function isReadable(client: pg.Client): Promise<boolean> {
   return rows[0]?.readable === true
 }
 
+/** An answer of Postgres, and not one that it gives while it starts or stops (class 57): LISTEN may well work meanwhile. */
+function isRefusal(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' && /^(?!57)[0-9A-Z]{5}$/.test(code)
+}
+
 /**
  * Follows the event log on a connection of its own, from where it was when it started, and hands each event to those who
  * follow its topic, in the one order of the log.
@@ -51,8 +75,11 @@ export class EventLog {
   readonly #topics = new Map<string, Set<LogListener>>()
   readonly #stop = new AbortController()
   readonly #pool: pg.Pool
-  #started = createDeferred()
+  readonly #started = createDeferred()
   #position: Position | undefined
+  /** It could not be read from the start: those who did not wait must be told when it can. */
+  #wasLate = false
+  #resumed: Deferred | undefined
   #running: Promise<void> | undefined
   #client: pg.Client | undefined
 
@@ -79,8 +106,9 @@ export class EventLog {
   }
 
   /**
-   * Resolves once the log is followed, with the position from which on everything is handed on; or, once that is known, with
-   * undefined: the database has no log, or our login may not read it.
+   * Resolves once the log is followed, with the position from which on everything is handed on; or, once it is known that it
+   * cannot be at the moment, with undefined: the database has no log, our login may not read it, or no connection is to be had.
+   * Those who follow it then are told (`lost`) when it can.
    */
   async started(): Promise<Position | undefined> {
     await this.#started.promise
@@ -100,15 +128,56 @@ export class EventLog {
     }
   }
 
-  /** A page of what comes after a position, from the log itself. @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED */
-  read(after: Position): Promise<Page> {
-    return read(this.#pool, after)
+  /** Tells those who follow a topic that its history ends here. */
+  end(kind: 't' | 'c', topic: string, error: ListenqlError): void {
+    const key = `${kind}${topic}`
+    const listeners = this.#topics.get(key)
+    this.#topics.delete(key)
+    for (const listener of listeners ?? []) listener.lost(error)
+  }
+
+  /**
+   * A page of what comes after a position, from the log itself. Waits while the database is away, until the signal aborts.
+   * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED
+   */
+  async read(after: Position, signal: AbortSignal = this.#stop.signal): Promise<Page> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const live = this.#position
+        const page = await read(this.#pool, after)
+        // What had been handed on before was in the ledger: an empty page proves that nothing lies between. It may end in
+        // batches without events.
+        const isBehind = page.isLast && live && comparePositions(live, page.position) > 0
+        return isBehind ? { ...page, position: live } : page
+      } catch (error) {
+        if (error instanceof ListenqlError || signal.aborted || this.#stop.signal.aborted) throw error
+        const retryIn = backoffDelay(attempt, this.#options.reconnectMax)
+        this.#options.observe({ type: 'log.lost', message: messageOf(error), retryIn })
+        await delay(retryIn, AbortSignal.any([signal, this.#stop.signal]))
+      }
+    }
+  }
+
+  /** Looks at the log now, whatever the bell says. */
+  wake(): void {
+    this.#options.doorbell.wake()
+  }
+
+  /** Stops handing on events, at once. */
+  pause(): void {
+    this.#resumed ??= createDeferred()
+  }
+
+  resume(): void {
+    this.#resumed?.resolve()
+    this.#resumed = undefined
   }
 
   async close(): Promise<void> {
     if (this.#stop.signal.aborted) return
     this.#stop.abort()
     this.#options.doorbell.wake()
+    this.resume()
     await this.#running
     await this.#pool.end()
   }
@@ -123,6 +192,7 @@ export class EventLog {
         })
       } catch (error) {
         if (this.#stop.signal.aborted) break
+        if (isRefusal(error)) this.#unavailable()
         const retryIn = backoffDelay(Math.max(1, attempt), reconnectMax)
         observe({ type: 'log.lost', message: messageOf(error), retryIn })
         await delay(retryIn, this.#stop.signal)
@@ -151,21 +221,32 @@ export class EventLog {
     doorbell.reset()
     while (!(await isReadable(client))) {
       onReady()
-      this.#started.resolve()
+      this.#unavailable()
+      await this.#options.checkpoint?.drained()
       if (this.#stop.signal.aborted) return
       await delay(LOOK_AGAIN, this.#stop.signal)
       if (lost) throw lost
     }
     let position = await this.#resume(client)
+    this.#options.onFollowed?.()
     onReady()
     const query = async (text: string, values: readonly unknown[] = []) =>
       (await client.query<Record<string, unknown>>({ name: text.slice(0, 60), text, values: [...values] }))
         .rows
+    const { checkpoint } = this.#options
     while (!this.#stop.signal.aborted) {
+      checkpoint?.pulling()
       const page = await this.#pull(client, position)
+      for (const [i, event] of page.events.entries()) {
+        await checkpoint?.before(event)
+        if (this.#resumed) await this.#resumed.promise
+        if (this.#stop.signal.aborted) return
+        this.#handOn(event)
+        if (i % SLICE === SLICE - 1) await setImmediate()
+      }
       position = page.position
-      for (const event of page.events) this.#handOn(event)
       this.#position = position
+      if (page.isLast) await checkpoint?.drained()
       await doorbell.next(page.events.length, query)
       if (lost) throw lost
     }
@@ -173,6 +254,7 @@ export class EventLog {
 
   /** Where to go on: where it was, if that history still stands, otherwise at the end of the one there is. */
   async #resume(client: pg.Client): Promise<Position> {
+    const end = await newest(client) // notices a database that was restored or copied, and starts a new history
     if (this.#position) {
       try {
         await read(client, this.#position)
@@ -182,8 +264,12 @@ export class EventLog {
         this.#reset(error)
       }
     }
-    this.#position = await newest(client)
+    this.#position = end
     this.#started.resolve()
+    if (this.#wasLate) {
+      this.#wasLate = false
+      this.#reset(new ListenqlError('CURSOR_EXPIRED', 'the event log could not be read for a while'))
+    }
     return this.#position
   }
 
@@ -203,9 +289,28 @@ export class EventLog {
     for (const listeners of topics) for (const listener of listeners) listener.lost(error)
   }
 
+  #unavailable(): void {
+    if (this.#position === undefined) this.#wasLate = true
+    this.#started.resolve()
+  }
+
+  /** The position moves with each event, in the same step: whoever looks at it has been told all up to there. */
   #handOn(event: LogEvent): void {
     const listeners = this.#topics.get(event.kind + event.topic)
-    if (!listeners) return
-    for (const listener of listeners) listener.event(event)
+    if (listeners) {
+      for (const listener of listeners) {
+        try {
+          listener.event(event)
+        } catch (error) {
+          this.#options.observe({
+            type: 'fault',
+            id: 'event log',
+            message: 'an event could not be handled',
+            error,
+          })
+        }
+      }
+    }
+    this.#position = event.position
   }
 }

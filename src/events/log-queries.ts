@@ -56,7 +56,8 @@ async function readPage(client: Queryable, fn: 'pull' | 'read', after: Position)
     })
     const events = (rows as DeliveryRow[]).map(toLogEvent)
     const last = events.at(-1)
-    return { events, position: last?.position ?? after, isLast: last === undefined }
+    // The end of a batch is a good position for as long as later batches are there; an event goes with its partition.
+    return { events, position: last?.position ?? endOfBatch(after), isLast: last === undefined }
   } catch (error) {
     throw explain(error)
   }

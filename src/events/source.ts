@@ -1,13 +1,21 @@
+import { ListenqlError } from '../lib/errors.js'
 import { createEventQueue } from '../lib/event-queue.js'
-import type { Position } from './cursor.js'
+import { comparePositions, decodeCursor, type Position } from './cursor.js'
 
 /** What is listened to: a topic is (kind, name). */
 export interface Topic {
-  readonly kind: 'channel'
+  readonly kind: 'channel' | 'table'
   readonly name: string
 }
 
 export type Stop = () => void
+
+/** Who is told of a source's events. Called synchronously; may not throw. */
+export interface Follower<Event> {
+  event(event: Event): void
+  /** The source has ended for good; nothing comes after this. */
+  end(error: ListenqlError): void
+}
 
 export interface ReplayPage<Event> {
   readonly events: readonly Event[]
@@ -21,19 +29,26 @@ export interface ReplayPage<Event> {
 export interface Replay<Event> {
   /** How far live events have been handed on: all of them, up to here, and none behind it. */
   position(): Position
-  /** What comes after a position, a page at a time. The log is read for all topics: a page may hold nothing for this one. */
+  /** Where somebody stands who has been told everything so far: at `position()`, or behind it where the history begins later. */
+  start(): Position
+  /**
+   * What comes after a position, a page at a time. The log is read for all topics: a page may hold nothing for this one.
+   * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED
+   */
   read(after: Position, signal?: AbortSignal): Promise<ReplayPage<Event>>
-  /** Where an event stands; undefined if it is not in the log, as a plain NOTIFY. */
-  positionOf(event: Event): Position | undefined
   /** What is to be said between the past and the present. */
   seam(): readonly Event[]
 }
 
 export interface SourceOptions<Event> {
-  open(listener: (event: Event) => void, signal?: AbortSignal): Promise<Stop>
+  open(follower: Follower<Event>, signal?: AbortSignal): Promise<Stop>
   live(signal?: AbortSignal): Promise<void>
-  /** Set if events are kept. */
-  readonly replay?: Replay<Event>
+  /** Where an event stands; undefined if it is not in the log, as a plain NOTIFY. */
+  positionOf?(event: Event): Position | undefined
+  /** The past, if events are kept; asked for once the source is open. */
+  replay?(): Replay<Event> | undefined
+  /** The cursor to start after, as the client wrote it. */
+  readonly after?: string | undefined
 }
 
 /**
@@ -49,9 +64,13 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
     this.#options = options
   }
 
-  /** Resolves once nothing that is committed from now on can be missed. `listener` is called synchronously and may not throw. */
-  open(listener: (event: Event) => void, signal?: AbortSignal): Promise<Stop> {
-    return this.#options.open(listener, signal)
+  get after(): string | undefined {
+    return this.#options.after
+  }
+
+  /** Resolves once nothing that is committed from now on can be missed. */
+  open(follower: Follower<Event>, signal?: AbortSignal): Promise<Stop> {
+    return this.#options.open(follower, signal)
   }
 
   /** For a source that is open: resolves at once, or, during an outage, once it is over and nothing can be missed again. */
@@ -59,21 +78,95 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
     return this.#options.live(signal)
   }
 
+  positionOf(event: Event): Position | undefined {
+    return this.#options.positionOf?.(event)
+  }
+
+  /** For a source that is open: its past, if events are kept. */
   get replay(): Replay<Event> | undefined {
-    return this.#options.replay
+    return this.#options.replay?.()
   }
 
   /**
-   * Opens at once and queues what comes until it is asked for.
+   * Opens at once, at `after` if that is given, and queues what comes until it is asked for.
    * @param limit events that may wait before the iteration ends with an error, since a reader that is gone would fill the memory
+   * @throws ListenqlError CURSOR_INVALID
    */
   async iterate(limit = 100_000, signal?: AbortSignal): Promise<AsyncIterableIterator<Event>> {
+    const position = this.after === undefined ? undefined : decodeCursor(this.after)
     const queue = createEventQueue<Event>(limit)
-    queue.onReturn(await this.open(queue.push, signal))
-    return queue.iterator
+    let isLevel = position === undefined
+    const stop = await this.open(
+      {
+        // Before it is level, what is live is in the log as well, and read from there.
+        event: event => isLevel && queue.push(event),
+        end: queue.fail,
+      },
+      signal,
+    )
+    queue.onReturn(stop)
+    if (position === undefined) return queue.iterator
+    const replay = this.replay
+    if (!replay) {
+      stop()
+      throw noHistory()
+    }
+    const level = () => {
+      isLevel = true
+    }
+    const resumed = this.#resume(replay, position, level, queue.iterator, signal)
+    const iterator: AsyncIterableIterator<Event> = {
+      next: () => resumed.next(),
+      // A generator that waits for a live event would not hear of it: the queue does.
+      return: async () => {
+        await queue.iterator.return?.()
+        return resumed.return(undefined)
+      },
+      [Symbol.asyncIterator]: () => iterator,
+    }
+    return iterator
+  }
+
+  async *#resume(
+    replay: Replay<Event>,
+    after: Position,
+    level: () => void,
+    live: AsyncIterableIterator<Event>,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Event, undefined, undefined> {
+    let position = after
+    try {
+      for (let isLevel = false; !isLevel; ) {
+        const page = await replay.read(position, signal)
+        position = page.position
+        isLevel = page.isLast && comparePositions(position, replay.position()) >= 0
+        if (isLevel) level()
+        yield* page.events
+      }
+      yield* replay.seam()
+      for await (const event of live) {
+        const at = this.positionOf(event)
+        // The log may have been read further than live events had been handed on.
+        if (!at || comparePositions(at, position) > 0) yield event
+      }
+      return undefined
+    } finally {
+      await live.return?.()
+    }
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Event, void, undefined> {
     yield* await this.iterate()
   }
+}
+
+/** For a position where nothing is kept. */
+export function noHistory(): ListenqlError {
+  return new ListenqlError(
+    'CURSOR_INVALID',
+    'there is nothing to resume from: this database has no event log',
+    {
+      hint: 'subscribe without a position; `listenql watch` or `listenql install` makes the log',
+    },
+  )
 }

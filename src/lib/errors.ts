@@ -2,6 +2,7 @@
  * Every code that a user or a client of listenql can meet. Stable: clients may branch on them.
  */
 export type ErrorCode =
+  | 'ARGUMENT_INVALID'
   | 'BAD_CONFIGURATION'
   | 'CHANNEL_NAME_INVALID'
   | 'CHANNEL_NOT_ALLOWED'
@@ -15,7 +16,9 @@ export type ErrorCode =
   | 'PAYLOAD_INVALID'
   | 'PAYLOAD_TOO_LARGE'
   | 'PORT_IN_USE'
+  | 'SCHEMA_CHANGED'
   | 'SUBSCRIBER_TOO_SLOW'
+  | 'VALUE_NOT_SHOWN'
 
 /**
  * An error meant to be read by a person: `message` is one line that says what is wrong and where, `hint` what to do about it.

@@ -4,6 +4,8 @@ import { Fifo } from './fifo.js'
 /** A bounded queue between a callback and an async iterator. */
 export interface EventQueue<T> {
   readonly push: (value: T) => void
+  /** Ends the iteration with an error, after what waits has been read. */
+  readonly fail: (error: Error) => void
   readonly iterator: AsyncIterableIterator<T>
   /** Called once when the reader returns or the queue overflows. */
   onReturn(callback: () => void): void
@@ -64,6 +66,13 @@ export function createEventQueue<T>(limit: number): EventQueue<T> {
         'SUBSCRIBER_TOO_SLOW',
         `the reader of this subscription is too slow: ${limit} events were waiting for it`,
       )
+      end()
+    },
+    fail(error) {
+      if (ended) return
+      const reader = readers.shift()
+      if (reader) reader.reject(error)
+      else failure = error
       end()
     },
     iterator,

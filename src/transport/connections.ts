@@ -1,16 +1,25 @@
 import type { IncomingMessage } from 'node:http'
-import type { Groups, Request } from '../delivery/groups.js'
+import type { Groups, Membership, Request } from '../delivery/groups.js'
 import { Outbound, type OutboundOptions, type Sink } from '../delivery/outbound.js'
+import type { Position } from '../events/cursor.js'
 import type { Stop } from '../events/source.js'
 import type { Observe } from '../lib/observation.js'
 
 /** One client connection that carries subscriptions, over whichever transport. */
 export interface Connection {
   readonly outbound: Outbound
-  /** Resolves once subscribed; the returned function unsubscribes. */
-  subscribe(request: Request<unknown>, id: string, signal: AbortSignal): Promise<Stop>
+  /** Resolves once subscribed. */
+  subscribe(request: Request<unknown>, options: SubscribeOptions): Promise<Membership>
   /** The connection is gone: leaves every group. Idempotent. */
   close(): void
+}
+
+export interface SubscribeOptions {
+  /** Of the subscription within its connection; empty where a connection carries one. */
+  readonly id: string
+  /** What the client has seen. */
+  readonly after?: Position | undefined
+  readonly signal: AbortSignal
 }
 
 /** All client connections, to count them and to end them when the server stops. */
@@ -61,18 +70,18 @@ export function createConnections(options: {
       const stops = new Set<Stop>()
       const connection: Connection = {
         outbound,
-        async subscribe(subscription, id, signal) {
+        async subscribe(subscription, { id, after, signal }) {
           const topic = subscription.source.topic.name
-          const leave = await groups.join(subscription, id, outbound, signal)
+          const membership = await groups.join(subscription, { id, outbound, after }, signal)
           observe({ type: 'subscriber.joined', transport, topic, remote })
-          const stop = () => {
-            if (!stops.delete(stop)) return
-            leave()
+          const leave = () => {
+            if (!stops.delete(leave)) return
+            membership.leave()
             observe({ type: 'subscriber.left', transport, topic, remote })
           }
-          stops.add(stop)
-          if (!open.has(connection)) stop() // the client left meanwhile
-          return stop
+          stops.add(leave)
+          if (!open.has(connection)) leave() // the client left meanwhile
+          return { ...membership, leave }
         },
         close() {
           if (!open.delete(connection)) return

@@ -8,12 +8,14 @@ import {
   type GraphQLSchema,
   getOperationAST,
   OperationTypeNode,
-  print,
 } from 'graphql'
 import type { Request } from '../delivery/groups.js'
+import { decodeCursor, encodeCursor, type Position } from '../events/cursor.js'
 import { EventSource } from '../events/source.js'
+import { ListenqlError } from '../lib/errors.js'
 import { stableStringify } from '../lib/stable-stringify.js'
 import { type ClientErrors, formatResult } from './errors.js'
+import { type Identity, identify } from './identity.js'
 
 /** A GraphQL request as any transport brings it. */
 export interface Params {
@@ -21,6 +23,15 @@ export interface Params {
   readonly operationName?: string | undefined
   readonly variables?: Record<string, unknown> | undefined
   readonly extensions?: Record<string, unknown> | undefined
+  /** A position to start after that outranks those of `extensions` and of the arguments. */
+  readonly lastEventId?: string | undefined
+}
+
+/** What a subscription joins, and where it starts. */
+export interface Subscription {
+  readonly request: Request<unknown>
+  /** Default: what comes from now on. */
+  readonly after: Position | undefined
 }
 
 /** A request that has been parsed and validated. */
@@ -32,7 +43,7 @@ export type Operation =
   | {
       readonly kind: 'subscription'
       readonly args: ExecutionArgs
-      subscribe(): Promise<Request<unknown> | ExecutionResult>
+      subscribe(): Promise<Subscription | ExecutionResult>
     }
 
 export interface Engine {
@@ -55,68 +66,96 @@ export interface EngineOptions {
 
 export function createEngine(options: EngineOptions): Engine {
   const { getEnveloped, contextValue, toClientError } = options
-  const printed = new WeakMap<DocumentNode, string>()
+  const identities = new WeakMap<DocumentNode, Identity>()
 
-  return {
-    prepare(params) {
-      const { schema, parse, validate } = getEnveloped()
-      if (typeof params.query !== 'string') return invalid('The request has no "query"; send {"query": "…"}.')
-      let document: DocumentNode
-      try {
-        document = parse(params.query)
-        const errors = validate(schema, document)
-        if (errors.length > 0) return { kind: 'invalid', errors }
-      } catch (error) {
-        return { kind: 'invalid', errors: [toClientError(error)] }
-      }
-      const operation = getOperationAST(document, params.operationName)
-      if (!operation) {
-        return invalid(
-          params.operationName
-            ? `The document has no operation named "${params.operationName}".`
-            : 'The document has several operations; say which with "operationName".',
-        )
-      }
-      const args: ExecutionArgs = {
-        schema,
-        document,
-        contextValue,
-        variableValues: params.variables ?? null,
-        operationName: params.operationName ?? null,
-      }
-      if (operation.operation !== OperationTypeNode.SUBSCRIPTION) {
-        return { kind: operation.operation, args, run: async () => mask(await execute(args)) }
-      }
-      return { kind: 'subscription', args, subscribe: () => subscribe(args, params) }
-    },
+  return { prepare }
+
+  function prepare(params: Params): Prepared {
+    const { schema, parse, validate } = getEnveloped()
+    if (typeof params.query !== 'string') return invalid('The request has no "query"; send {"query": "…"}.')
+    let document: DocumentNode
+    try {
+      document = parse(params.query)
+      const errors = validate(schema, document)
+      if (errors.length > 0) return { kind: 'invalid', errors }
+    } catch (error) {
+      return { kind: 'invalid', errors: [toClientError(error)] }
+    }
+    const operation = getOperationAST(document, params.operationName)
+    if (!operation) {
+      return invalid(
+        params.operationName
+          ? `The document has no operation named "${params.operationName}".`
+          : 'The document has several operations; say which with "operationName".',
+      )
+    }
+    const args: ExecutionArgs = {
+      schema,
+      document,
+      contextValue,
+      variableValues: params.variables ?? null,
+      operationName: params.operationName ?? null,
+    }
+    if (operation.operation !== OperationTypeNode.SUBSCRIPTION) {
+      return { kind: operation.operation, args, run: async () => mask(await execute(args)) }
+    }
+    return { kind: 'subscription', args, subscribe: () => subscribe(args, params) }
   }
 
-  async function subscribe(args: ExecutionArgs, params: Params): Promise<Request<unknown> | ExecutionResult> {
+  async function subscribe(args: ExecutionArgs, params: Params): Promise<Subscription | ExecutionResult> {
     const source: unknown = await createSourceEventStream(args)
     if (!(source instanceof EventSource)) return mask(source as ExecutionResult)
+    try {
+      return { request: toRequest(args, params, source), after: startOf(params, source) }
+    } catch (error) {
+      return { errors: [toClientError(error)] }
+    }
+  }
+
+  function toRequest(args: ExecutionArgs, params: Params, source: EventSource<unknown>): Request<unknown> {
+    const end = (error: unknown) => stringifyResult({ data: null, errors: [toClientError(error)] })
     return {
-      key: stableStringify([canonical(args.document), params.operationName ?? null, params.variables ?? {}]),
+      key: keyOf(args, params),
       source,
       render(event) {
+        const position = source.positionOf(event)
         try {
           const result = execute({ ...args, rootValue: event })
           if ('then' in result) throw new Error('a field of a subscription did not resolve synchronously')
-          return stringifyResult(mask(result))
+          return stringifyResult(mask(result), position)
         } catch (error) {
-          return stringifyResult({ data: null, errors: [toClientError(error)] })
+          return stringifyResult({ data: null, errors: [toClientError(error)] }, position)
         }
       },
-      renderTooLarge: (_event, bytes) => stringifyResult({ data: null, errors: [tooLarge(bytes)] }),
+      renderTooLarge: (event, bytes) =>
+        stringifyResult({ data: null, errors: [tooLarge(bytes)] }, source.positionOf(event)),
+      renderEnd: end,
+      renew: () => (getEnveloped().schema === args.schema ? undefined : renew(params)),
     }
   }
 
-  function canonical(document: DocumentNode): string {
-    let text = printed.get(document)
-    if (text === undefined) {
-      text = print(document)
-      printed.set(document, text)
+  /** The request once more, now that the schema is another one. */
+  async function renew(params: Params): Promise<Request<unknown>> {
+    const prepared = prepare(params)
+    const result =
+      prepared.kind === 'subscription' ? await prepared.subscribe() : { errors: invalidErrors(prepared) }
+    if ('request' in result) return result.request
+    throw new ListenqlError(
+      'SCHEMA_CHANGED',
+      `the schema has changed, and this subscription does not fit it any more: ${result.errors?.[0]?.message}`,
+      { hint: 'read the schema again, and subscribe anew' },
+    )
+  }
+
+  function keyOf({ schema, document }: ExecutionArgs, { operationName, variables = {} }: Params): string {
+    let identity = identities.get(document)
+    if (!identity) {
+      identity = identify(schema, document)
+      identities.set(document, identity)
     }
-    return text
+    const { text, uses } = identity
+    const used = Object.entries(variables).filter(([name]) => uses.has(name))
+    return stableStringify([text, operationName ?? null, Object.fromEntries(used)])
   }
 
   function mask(result: ExecutionResult): ExecutionResult {
@@ -125,8 +164,21 @@ export function createEngine(options: EngineOptions): Engine {
 }
 
 /** The JSON text of a result, as every transport carries it. */
-export function stringifyResult(result: ExecutionResult): string {
-  return JSON.stringify(formatResult(result))
+export function stringifyResult(result: ExecutionResult, position?: Position): string {
+  const formatted = formatResult(result)
+  if (!position) return JSON.stringify(formatted)
+  const extensions = { ...formatted.extensions, cursor: encodeCursor(position) }
+  return JSON.stringify({ ...formatted, extensions })
+}
+
+/** Precedence: Last-Event-ID, `extensions.after`, the argument. @throws ListenqlError CURSOR_INVALID */
+function startOf({ lastEventId, extensions }: Params, source: EventSource<unknown>): Position | undefined {
+  const given = lastEventId || (extensions?.after ?? source.after)
+  return given == null ? undefined : decodeCursor(given)
+}
+
+function invalidErrors(prepared: Prepared): readonly GraphQLError[] {
+  return prepared.kind === 'invalid' ? prepared.errors : []
 }
 
 function invalid(message: string): Prepared {

@@ -65,8 +65,9 @@ export function createGraphqlHttp({
           },
         )
       }
-      const params = method === 'POST' ? paramsOfBody(body) : paramsOfQuery(url.searchParams)
-      if (typeof params === 'string') return refuse(response, 400, params)
+      const asked = method === 'POST' ? paramsOfBody(body) : paramsOfQuery(url.searchParams)
+      if (typeof asked === 'string') return refuse(response, 400, asked)
+      const params = { ...asked, lastEventId: [headers['last-event-id']].flat()[0] }
       const kinds = acceptedKinds(headers.accept)
       const prepared = engine.prepare(params)
       if (prepared.kind === 'invalid') {

@@ -1,8 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { ExecutionArgs, ExecutionResult } from 'graphql'
+import { type ExecutionArgs, type ExecutionResult, GraphQLError, type GraphQLFormattedError } from 'graphql'
 import { CloseCode, MessageType, makeServer, parseMessage } from 'graphql-ws'
 import type { WebSocket } from 'ws'
+import type { Membership } from '../delivery/groups.js'
+import { encodeCursor } from '../events/cursor.js'
 import { createEventQueue } from '../lib/event-queue.js'
 import type { Observe } from '../lib/observation.js'
 import type { Connection, Connections } from './connections.js'
@@ -35,6 +37,14 @@ interface Extra {
   readonly connection: Connection
   /** Subscriptions that wait for LISTEN, by id. */
   readonly pending: Map<string, AbortController>
+  /** Subscriptions that have been accepted, by id. */
+  readonly accepted: Map<string, Accepted>
+}
+
+interface Accepted {
+  readonly membership: Membership
+  /** Ends it with an `error` message. */
+  fail(error: GraphQLError): void
 }
 
 /**
@@ -67,18 +77,27 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
   })
 
   async function run(args: Args): Promise<ExecutionResult | AsyncIterableIterator<never>> {
-    const { operation, id, connection, pending, left } = args
+    const { operation, id, connection, pending, accepted, left } = args
     try {
       if (operation.kind !== 'subscription') return await operation.run()
       const subscription = await operation.subscribe()
-      if (!('source' in subscription)) return subscription
+      if (!('request' in subscription)) return subscription
+      const { request, after } = subscription
       const silent = createEventQueue<never>(0)
-      silent.onReturn(await connection.subscribe(subscription, id, left))
+      const membership = await connection.subscribe(request, { id, after, signal: left })
+      accepted.set(id, { membership, fail: silent.fail })
+      silent.onReturn(() => {
+        membership.leave()
+        accepted.delete(id)
+      })
       // The protocol has no word for "accepted"; a ping may carry anything, and every client answers it.
-      connection.outbound.control(JSON.stringify({ type: 'ping', payload: { cursors: { [id]: null } } }))
+      connection.outbound.control(positions([id], accepted))
       return silent.iterator
     } catch (error) {
-      return left.aborted ? {} : { errors: [toClientError(error)] }
+      if (left.aborted) return {}
+      const refusal = createEventQueue<never>(0)
+      refusal.fail(toClientError(error))
+      return refusal.iterator
     } finally {
       if (!left.aborted) pending.delete(id)
     }
@@ -86,11 +105,17 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
 
   return function accept(webSocket, request, socket) {
     const pending = new Map<string, AbortController>()
+    const accepted = new Map<string, Accepted>()
     const sink = new WebSocketSink({
       webSocket,
       socket,
-      encode: (subscriber, frame) =>
-        `{"id":${JSON.stringify(subscriber.id)},"type":"next","payload":${frame.text}}`,
+      encode(subscriber, frame) {
+        if (!frame.isFinal) {
+          return `{"id":${JSON.stringify(subscriber.id)},"type":"next","payload":${frame.text}}`
+        }
+        accepted.get(subscriber.id)?.fail(errorOf(frame.text))
+        return undefined
+      },
       onCut: reason => closeWebSocket(webSocket, 1013, CUT_REASONS[reason]),
     })
     const connection = connections.open({
@@ -133,9 +158,18 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
           })
         },
       },
-      { connection, pending },
+      { connection, pending, accepted },
     )
-    keepWebSocketAlive({ webSocket, socket, outbound: connection.outbound, interval: keepAlive })
+    keepWebSocketAlive({
+      webSocket,
+      socket,
+      outbound: connection.outbound,
+      interval: keepAlive,
+      ping() {
+        if (accepted.size === 0) return webSocket.ping()
+        connection.outbound.control(positions(accepted.keys(), accepted))
+      },
+    })
     webSocket.once('close', (code, reason) => {
       for (const left of pending.values()) left.abort()
       pending.clear()
@@ -143,6 +177,23 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       void closed(code, String(reason))
     })
   }
+}
+
+/** Everything up to there has been sent: a client that comes back starts after it, however quiet its subscriptions were. */
+function positions(ids: Iterable<string>, accepted: ReadonlyMap<string, Accepted>): string {
+  const cursors: Record<string, string | null> = {}
+  for (const id of ids) {
+    const position = accepted.get(id)?.membership.position()
+    cursors[id] = position ? encodeCursor(position) : null
+  }
+  return JSON.stringify({ type: MessageType.Ping, payload: { cursors } })
+}
+
+/** The error of a frame that ends a subscription. */
+function errorOf(text: string): GraphQLError {
+  const { errors } = JSON.parse(text) as { errors: [GraphQLFormattedError] }
+  const { message, extensions } = errors[0]
+  return new GraphQLError(message, extensions ? { extensions } : {})
 }
 
 /** A message that a client may send; undefined for anything else. */

@@ -9,6 +9,8 @@ export interface KeepAliveOptions {
   readonly outbound: Outbound
   /** Between two pings, in ms. */
   readonly interval: number
+  /** Sends something that the peer answers. Default: a ping frame. */
+  readonly ping?: () => void
 }
 
 /**
@@ -16,7 +18,8 @@ export interface KeepAliveOptions {
  * closing it, and drops it when no pong has come by the next ping. Anything else that the peer sent counts as a pong: one
  * that is busy reading a burst is not dead. Answers the peer's pings, too; the WebSocket may not do so by itself (`autoPong`).
  */
-export function keepWebSocketAlive({ webSocket, socket, outbound, interval }: KeepAliveOptions): void {
+export function keepWebSocketAlive(options: KeepAliveOptions): void {
+  const { webSocket, socket, outbound, interval, ping = () => webSocket.ping() } = options
   let heard = true
   const onHeard = () => {
     heard = true
@@ -25,7 +28,7 @@ export function keepWebSocketAlive({ webSocket, socket, outbound, interval }: Ke
   const timer = setInterval(() => {
     if (!heard && webSocket.bufferedAmount === 0) return webSocket.terminate()
     heard = false
-    webSocket.ping()
+    ping()
   }, interval)
   webSocket.once('close', () => clearInterval(timer))
   answerPings(webSocket, socket, outbound)

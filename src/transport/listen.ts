@@ -57,7 +57,7 @@ export function createListen(options: ListenOptions): Listen {
       const stopWaiting = connections.wait(() => refuseUpgrade(socket, 503, 'the server is stopping\n'))
       left.signal.addEventListener('abort', stopWaiting, { once: true })
 
-      const release = await source.open(() => undefined, left.signal)
+      const release = await source.open({ event: () => undefined, end: () => undefined }, left.signal)
       try {
         stopNoticing()
         stopWaiting()
@@ -85,7 +85,7 @@ export function createListen(options: ListenOptions): Listen {
         sink.outbound = connection.outbound
         left.signal.addEventListener('abort', () => connection.close(), { once: true })
         keepWebSocketAlive({ webSocket, socket, outbound: connection.outbound, interval: keepAlive })
-        await connection.subscribe(payloads(source) as Request<unknown>, '', left.signal)
+        await connection.subscribe(payloads(source) as Request<unknown>, { id: '', signal: left.signal })
       } finally {
         release() // the subscription holds the channel now
       }
@@ -117,5 +117,7 @@ function payloads(source: EventSource<ChannelEvent>): Request<ChannelEvent> {
     source,
     render: event => (event.gap ? GAP : (event.payload ?? '')),
     renderTooLarge: () => TOO_LARGE,
+    renderEnd: () => GAP, // a channel never ends
+    renew: () => undefined,
   }
 }

@@ -15,7 +15,7 @@ export const multipart: StreamFormat = {
   },
   opening: '\r\n--graphql',
   next: json => part(`{"payload":${json}}`),
-  keepAlive: part('{}'),
+  keepAlive: () => part('{}'),
   completion: '--\r\n',
 }
 

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Frame } from '../delivery/frame-stream.js'
 import type { Outbound, Sink } from '../delivery/outbound.js'
+import { encodeCursor } from '../events/cursor.js'
 
 /** How a stream over HTTP is written. */
 export interface StreamFormat {
@@ -8,9 +9,13 @@ export interface StreamFormat {
   readonly headers: Readonly<Record<string, string>>
   /** Sent at once, so that the client has the headers. */
   readonly opening: string
-  next(json: string): string
-  /** Sent when nothing else was for a while, so that proxies keep the connection and dead clients are found. */
-  readonly keepAlive: string
+  /** @param cursor where the event stands; empty: the client is to forget the position that it came with */
+  next(json: string, cursor?: string): string
+  /**
+   * Sent when nothing else was for a while, so that proxies keep the connection and dead clients are found.
+   * @param cursor everything up to there has been sent
+   */
+  keepAlive(cursor: string | undefined): string
   readonly completion: string
 }
 
@@ -22,14 +27,25 @@ export class ResponseSink implements Sink {
   readonly #response: ServerResponse
   readonly #format: StreamFormat
   readonly #onCut: () => void
+  readonly #onFinal: () => void
+  #isEnding = false
   #parts: Buffer[] = []
   #rest: Buffer | undefined
   outbound: Outbound | undefined
 
-  constructor(response: ServerResponse, format: StreamFormat, onCut: () => void) {
+  /**
+   * @param on.cut the connection is to be dropped
+   * @param on.final the subscription has ended; the response ends by itself
+   */
+  constructor(
+    response: ServerResponse,
+    format: StreamFormat,
+    on: { readonly cut: () => void; readonly final: () => void },
+  ) {
     this.#response = response
     this.#format = format
-    this.#onCut = onCut
+    this.#onCut = on.cut
+    this.#onFinal = on.final
     response.on('drain', () => {
       this.#writeRest()
       this.outbound?.resume()
@@ -41,10 +57,16 @@ export class ResponseSink implements Sink {
   }
 
   frame(_subscriber: unknown, frame: Frame): void {
+    if (frame.isFinal) {
+      const { next, completion } = this.#format
+      this.#parts.push(Buffer.from(next(frame.text, forgets(frame.text) ? '' : undefined) + completion))
+      this.#isEnding = true
+      return this.#onFinal()
+    }
     frame.encoded ??= new Map()
     let bytes = frame.encoded.get(this.#format.name)
     if (!bytes) {
-      bytes = Buffer.from(this.#format.next(frame.text))
+      bytes = Buffer.from(this.#format.next(frame.text, frame.position && encodeCursor(frame.position)))
       frame.encoded.set(this.#format.name, bytes)
     }
     this.#parts.push(bytes)
@@ -83,5 +105,11 @@ export class ResponseSink implements Sink {
       this.#rest = piece.length < this.#rest.length ? this.#rest.subarray(PIECE) : undefined
       this.#response.write(piece)
     }
+    if (this.#isEnding && !this.#rest && !this.#response.writableEnded) this.#response.end()
   }
+}
+
+/** Whether a result rejects the position that the client came with: an EventSource would come with it for ever. */
+export function forgets(json: string): boolean {
+  return json.includes('"code":"CURSOR_')
 }

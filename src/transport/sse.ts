@@ -13,7 +13,13 @@ export const sse: StreamFormat = {
     'x-accel-buffering': 'no', // nginx would hold events back
   },
   opening: ':\n\n',
-  next: json => `event: next\ndata: ${json}\n\n`,
-  keepAlive: ':\n\n',
+  next: (json, cursor) => `event: next\n${id(cursor)}data: ${json}\n\n`,
+  // A block without data is no event, but its id is remembered.
+  keepAlive: cursor => (cursor === undefined ? ':\n\n' : `${id(cursor)}\n`),
   completion: 'event: complete\ndata:\n\n', // without a data line a browser would drop the event
+}
+
+function id(cursor: string | undefined): string {
+  if (cursor === undefined) return ''
+  return cursor === '' ? 'id:\n' : `id: ${cursor}\n`
 }

@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ExecutionResult } from 'graphql'
-import type { Request } from '../delivery/groups.js'
+import type { Membership } from '../delivery/groups.js'
+import { encodeCursor } from '../events/cursor.js'
 import type { Connections } from './connections.js'
-import { type Operation, stringifyResult } from './engine.js'
+import { type Operation, type Subscription, stringifyResult } from './engine.js'
 import type { ClientErrors } from './errors.js'
 import { replyText } from './reply.js'
-import { ResponseSink, type StreamFormat } from './response-sink.js'
+import { forgets, ResponseSink, type StreamFormat } from './response-sink.js'
 
 export interface StreamResponses {
   /** Answers with a stream: of events for a subscription, of one result for any other operation. */
@@ -25,7 +26,7 @@ export function createStreamResponses(options: {
 }): StreamResponses {
   const { connections, toClientError, keepAlive } = options
 
-  async function resultOf(operation: Operation): Promise<Request<unknown> | ExecutionResult> {
+  async function resultOf(operation: Operation): Promise<Subscription | ExecutionResult> {
     try {
       return await (operation.kind === 'subscription' ? operation.subscribe() : operation.run())
     } catch (error) {
@@ -49,13 +50,18 @@ export function createStreamResponses(options: {
       }
       const answer = (result: ExecutionResult) => {
         open()
-        response.end(format.opening + format.next(stringifyResult(result)) + format.completion)
+        const json = stringifyResult(result)
+        const cursor = forgets(json) ? '' : undefined
+        response.end(format.opening + format.next(json, cursor) + format.completion)
       }
       const subscription = await resultOf(operation)
       if (left.signal.aborted) return
-      if (!('source' in subscription)) return answer(subscription)
+      if (!('request' in subscription)) return answer(subscription)
 
-      const sink = new ResponseSink(response, format, () => response.destroy())
+      const sink = new ResponseSink(response, format, {
+        cut: () => response.destroy(),
+        final: () => connection.close(),
+      })
       const connection = connections.open({
         transport: format.name,
         request,
@@ -70,16 +76,22 @@ export function createStreamResponses(options: {
       })
       sink.outbound = connection.outbound
       left.signal.addEventListener('abort', () => connection.close(), { once: true })
+      let membership: Membership
       try {
-        await connection.subscribe(subscription, '', left.signal)
+        const { request: asked, after } = subscription
+        membership = await connection.subscribe(asked, { id: '', after, signal: left.signal })
       } catch (error) {
         connection.close()
         if (!left.signal.aborted) answer({ errors: [toClientError(error)] })
         return
       }
       open()
-      response.write(format.opening)
-      const timer = setInterval(() => connection.outbound.control(format.keepAlive), keepAlive)
+      const position = () => {
+        const at = membership.position()
+        return at && encodeCursor(at)
+      }
+      response.write(position() === undefined ? format.opening : format.opening + format.keepAlive(position()))
+      const timer = setInterval(() => connection.outbound.control(format.keepAlive(position())), keepAlive)
       left.signal.addEventListener('abort', () => clearInterval(timer), { once: true })
     },
   }

@@ -9,15 +9,31 @@ const MAX_TOKENS = 5000
 /** Most characters of documents whose parsed form is kept; that takes up to 200 times as much. */
 const MAX_CACHED = 512 * 1024
 
-/** Yoga answers queries and mutations over HTTP, and lends its parser and validator, with their caches, to the streams. */
-export function createGraphqlYoga(options: {
+/**
+ * Yoga answers queries and mutations over HTTP, and lends its parser and validator, with their caches, to the streams. A new
+ * schema gets a new Yoga, with caches of its own.
+ */
+export function createGraphqlYoga(options: YogaOptions) {
+  let yoga = createOne(options, options.schema)
+  return {
+    use(schema: GraphQLSchema): void {
+      yoga = createOne(options, schema)
+    },
+    fetch: (url: string, init: RequestInit) => yoga.fetch(url, init),
+    getEnveloped: (): Enveloped => yoga.getEnveloped({}) as unknown as Enveloped,
+  }
+}
+
+interface YogaOptions {
   readonly schema: GraphQLSchema
   readonly contextValue: object
   readonly toClientError: ClientErrors
   readonly endpoint: string
-}) {
-  const yoga = createYoga({
-    schema: options.schema,
+}
+
+function createOne(options: YogaOptions, schema: GraphQLSchema) {
+  return createYoga({
+    schema,
     context: () => options.contextValue,
     graphqlEndpoint: options.endpoint,
     parserAndValidationCache: {
@@ -33,10 +49,6 @@ export function createGraphqlYoga(options: {
     logging: false,
     plugins: [limits, codeSyntaxErrors],
   })
-  return {
-    fetch: (url: string, init: RequestInit) => yoga.fetch(url, init),
-    getEnveloped: (): Enveloped => yoga.getEnveloped({}) as unknown as Enveloped,
-  }
 }
 
 /** A syntax error is the one error of a request to which Yoga gives no code. */

@@ -50,6 +50,7 @@ async function connectBell(bell: Doorbell): Promise<void> {
   await client.connect()
   client.on('notification', ({ payload }) => bell.ring(payload ?? ''))
   await client.query('listen listenql')
+  bell.hears(true)
   cleanUps.push(() => client.end())
 }
 
@@ -130,11 +131,19 @@ it('waits for a log that is not installed yet', async () => {
   cleanUps.push(() => log.close())
   log.start()
   expect(await log.started()).toBeUndefined()
-  const inbox = follow(log, 'late')
+  let told: string | undefined
+  log.follow('c', 'late', {
+    event: () => undefined,
+    lost(error) {
+      told = error.code
+    },
+  })
   const client = new pg.Client(bare.adminUrl)
   await client.connect()
   await migrate(client)
   await waitUntil(() => log.position !== undefined, 'the log to be found')
+  expect(told).toBe('CURSOR_EXPIRED') // what was published before it was found may have been missed
+  const inbox = follow(log, 'late')
   await client.query('select listenql.publish($1, $2::text)', ['late', 'heard'])
   await client.end()
   expect((await inbox.next()).new).toBe('heard')

@@ -41,6 +41,8 @@ async function createContext() {
   const contextValue: SchemaContext = {
     rules: createChannelRules(['*'], []),
     channelSource: channels.source,
+    tableChanges: () => expect.unreachable(),
+    snapshot: () => expect.unreachable(),
     notify: pool.notify,
   }
   return { database, channels, contextValue, notify: pool.notify, ...observed }

@@ -33,8 +33,9 @@ it('a subscriber that comes back gets each event once, in order, whatever overta
         const received: string[] = []
         const abort = new AbortController()
         const done = catchUp<number>({
-          replay: {
+          replay: () => ({
             position: () => at(handedOn - 1),
+            start: () => at(handedOn - 1),
             async read(position) {
               await Promise.resolve()
               const events: number[] = []
@@ -48,9 +49,8 @@ it('a subscriber that comes back gets each event once, in order, whatever overta
                 isLast: last === undefined,
               }
             },
-            positionOf: event => at(event),
             seam: () => [],
-          },
+          }),
           after: at(after),
           own,
           group,
@@ -99,16 +99,16 @@ it('reads no page before the one before has been taken', async () => {
   let reads = 0
   const abort = new AbortController()
   const done = catchUp<number>({
-    replay: {
+    replay: () => ({
       position: () => at(99),
+      start: () => at(99),
       read: async ({ id }) => {
         reads++
         const events = id < 99 ? [id + 1, id + 2].filter(i => i <= 99) : []
         return { events, position: at(events.at(-1) ?? id), isLast: events.length === 0 }
       },
-      positionOf: at,
       seam: () => [],
-    },
+    }),
     after: at(0),
     own,
     group: new FrameStream(),

@@ -1,0 +1,45 @@
+import type { Position } from '../events/cursor.js'
+import type { EventSource } from '../events/source.js'
+import type { ListenqlError } from '../lib/errors.js'
+import type { Observe } from '../lib/observation.js'
+import type { Outbound } from './outbound.js'
+import type { Pressure } from './pressure.js'
+import type { Turn } from './turn.js'
+
+/** What a subscription asks for. Equal keys get equal frames: the first subscriber's `source` and `render` serve all of them. */
+export interface Request<Event> {
+  readonly key: string
+  readonly source: EventSource<Event>
+  /** Turns an event into what is sent. Synchronous, and never throws. */
+  readonly render: (event: Event) => string
+  /** What is sent instead of an event that is larger than `maxEvent`. */
+  readonly renderTooLarge: (event: Event, bytes: number) => string
+  /** What is sent last when the source ends. */
+  readonly renderEnd: (error: ListenqlError) => string
+  /** The same request under the schema of now; undefined if it is of that. Rejects with ListenqlError SCHEMA_CHANGED if it does not fit. */
+  readonly renew: () => Promise<Request<Event>> | undefined
+}
+
+/** Who joins. */
+export interface Member {
+  /** Id of the subscription within its connection; empty where a connection carries one. */
+  readonly id: string
+  readonly outbound: Outbound
+  /** What it has seen. Default: it wants what comes from now on. */
+  readonly after?: Position | undefined
+}
+
+export interface Membership {
+  /** Everything at or before it has been handed to the transport; undefined where there is no log. */
+  position(): Position | undefined
+  /** Idempotent. */
+  leave(): void
+}
+
+export interface GroupOptions {
+  /** Largest event that is delivered, in bytes as rendered. */
+  readonly maxEvent: number
+  readonly turn: Turn
+  readonly pressure: Pressure
+  readonly observe: Observe
+}

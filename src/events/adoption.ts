@@ -1,0 +1,73 @@
+import type { WatchedTable } from '../database/watched-table.js'
+import type { Checkpoint } from './event-log.js'
+import type { LogEvent } from './log-event.js'
+import type { Tables } from './tables.js'
+
+export interface AdoptionOptions {
+  readonly tables: Tables
+  /** Looks at the catalogue now, because an event says that a table has this generation. */
+  readonly refresh: (relid: string, generation: number) => Promise<void>
+  /** The tables have changed, as far as the log has been handed on. The log waits until it resolves. */
+  readonly onAdopted: (tables: readonly WatchedTable[]) => Promise<void>
+}
+
+/** Takes what the catalogue says about watched tables into force, each change at its place in the log. */
+export interface Adoption extends Checkpoint {
+  /** What the catalogue says now. */
+  offer(tables: readonly WatchedTable[]): void
+}
+
+/**
+ * A catalogue is read at one moment, the log may be behind that: events of a former generation are still to come, and have to
+ * meet the columns that they were made of. A new list therefore waits until the log has been handed on up to where the new
+ * histories begin, or to the first event of a new generation.
+ */
+export function createAdoption({ tables, refresh, onAdopted }: AdoptionOptions): Adoption {
+  let offered: readonly WatchedTable[] | undefined
+  /** Whether `offered` was there when the ledger was looked at last: then all before it has been handed on. */
+  let isSeen = false
+  /** The newest generation of each table that the catalogue was asked for. */
+  const asked = new Map<string, number>()
+
+  async function adopt(): Promise<void> {
+    const list = offered as readonly WatchedTable[]
+    offered = undefined
+    tables.adopt(list)
+    await onAdopted(list)
+  }
+
+  /** Whether an event stands behind everything that is to meet the former columns. */
+  function isBehind(event: LogEvent, list: readonly WatchedTable[]): boolean {
+    return list.every(({ relid, generation, since }) => {
+      const known = tables.generationOf(relid)
+      if (known === undefined || known === generation) return true
+      return event.position.n > since.n || (event.topic === relid && event.generation >= generation)
+    })
+  }
+
+  async function catchUpWith({ topic, generation }: LogEvent): Promise<void> {
+    asked.set(topic, generation) // once: where it may not be refreshed, the former columns must do
+    await refresh(topic, generation)
+    if (offered) await adopt()
+  }
+
+  return {
+    offer(list) {
+      offered = list
+      isSeen = false
+    },
+    pulling() {
+      if (offered) isSeen = true
+    },
+    before(event) {
+      if (offered && isBehind(event, offered)) return adopt()
+      if (event.kind !== 't') return undefined
+      const known = tables.generationOf(event.topic)
+      const isNew = known !== undefined && event.generation > Math.max(known, asked.get(event.topic) ?? 0)
+      return isNew ? catchUpWith(event) : undefined
+    },
+    drained() {
+      return offered && isSeen ? adopt() : undefined
+    },
+  }
+}
