@@ -5,9 +5,19 @@ import type { SchemaContext } from './context.js'
 export interface SchemaTypes {
   Context: SchemaContext
   Objects: { ChannelEvent: ChannelEvent }
+  /** In: what filters understand, as the client wrote it. Out: what RowImage.get gives. */
   Scalars: {
-    DateTime: { Input: Date; Output: Date }
+    BigInt: { Input: string; Output: string }
+    Bytes: { Input: string; Output: string }
+    Date: { Input: string; Output: string }
+    DateTime: { Input: string; Output: string | Date }
+    Decimal: { Input: string; Output: string }
+    Duration: { Input: string; Output: string }
     JSON: { Input: unknown; Output: unknown }
+    LocalDateTime: { Input: string; Output: string }
+    LocalTime: { Input: string; Output: string }
+    Time: { Input: string; Output: string }
+    UUID: { Input: string; Output: string }
   }
   DefaultFieldNullability: false
 }

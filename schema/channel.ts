@@ -5,7 +5,7 @@ export function addChannels(builder: Builder): void {
   const channelEvent = builder.objectType('ChannelEvent', {
     description: 'One notification on a channel, or the word that some may have been missed.',
     fields: t => ({
-      channel: t.exposeString('channel'),
+      channel: t.exposeString('channel', { description: 'The name of the channel.' }),
       payload: t.exposeString('payload', {
         nullable: true,
         description: 'The text as sent; null on a gap.',
@@ -38,10 +38,14 @@ export function addChannels(builder: Builder): void {
           required: true,
           description: 'Any channel name of Postgres, up to 63 bytes; case matters.',
         }),
+        after: t.arg.string({
+          description:
+            'The cursor of the last event seen: what was published behind it comes first, then one event with `gap`, since plain notifications are not kept. Default: from now on.',
+        }),
       },
-      subscribe: (_root, { name }, context) => {
+      subscribe: (_root, { name, after }, context) => {
         context.rules.assertListen(name)
-        const source = context.channelSource(name)
+        const source = context.channelSource(name, after ?? undefined)
         return context.opensSources ? source : source.iterate()
       },
       resolve: event => event,
@@ -57,7 +61,7 @@ export function addChannels(builder: Builder): void {
     t.boolean({
       description: 'Sends a NOTIFY. Only on channels that the server has opened for publishing (--publish).',
       args: {
-        channel: t.arg.string({ required: true }),
+        channel: t.arg.string({ required: true, description: 'The name of the channel.' }),
         payload: t.arg.string({ required: true, description: 'Up to 7,999 bytes.' }),
       },
       resolve: async (_root, { channel, payload }, context) => {

@@ -1,12 +1,33 @@
 import type { ChannelRules } from '../src/auth/channel-rules.js'
+import type { WatchedTable } from '../src/database/watched-table.js'
 import type { ChannelEvent } from '../src/events/channel-event.js'
+import type { RowChange, RowOperation } from '../src/events/row-change.js'
+import type { Snapshot, SnapshotRequest } from '../src/events/snapshot-request.js'
 import type { EventSource } from '../src/events/source.js'
+import type { Filter } from '../src/filters/index.js'
+
+/** Which changes of a table a subscription wants. */
+export interface ChangesRequest {
+  /** A change counts if the old or the new row matches. */
+  readonly filter: Filter
+  /** As told to the client; undefined: all. */
+  readonly operations: readonly RowOperation[] | undefined
+  /** The position to go on from; undefined: from now on. */
+  readonly after: string | undefined
+}
 
 /** What the schema's resolvers work with; whoever executes the schema supplies it. */
 export interface SchemaContext {
   readonly rules: ChannelRules
-  /** @throws ListenqlError CHANNEL_NAME_INVALID */
-  channelSource(name: string): EventSource<ChannelEvent>
+  /**
+   * @param after the cursor of the last event seen
+   * @throws ListenqlError CHANNEL_NAME_INVALID, CURSOR_INVALID
+   */
+  channelSource(name: string, after?: string): EventSource<ChannelEvent>
+  /** @throws ListenqlError CURSOR_INVALID, and CURSOR_EXPIRED if that is known at once */
+  tableChanges(table: WatchedTable, request: ChangesRequest): EventSource<RowChange>
+  /** Reads rows as they are at one position of the event log. Rejects with ListenqlError DATABASE_FAILED. */
+  snapshot(table: WatchedTable, request: SnapshotRequest): Promise<Snapshot>
   /** Sends a NOTIFY. Rejects with ListenqlError PAYLOAD_TOO_LARGE or DATABASE_FAILED. */
   notify(channel: string, payload: string): Promise<void>
   /**

@@ -1,15 +1,39 @@
 import type { GraphQLSchema } from 'graphql'
+import type { WatchedTable } from '../src/database/watched-table.js'
 import { createBuilder } from './builder.js'
 import { addChannels } from './channel.js'
+import { passNewLabels } from './enums.js'
+import { nameEverything } from './names.js'
 import { addScalars } from './scalars.js'
+import { addTables, scalarsOf, typeTables } from './tables.js'
+import { addWatchedTables } from './watched-tables.js'
 
-/** Builds the whole schema. It is an ordinary one: any GraphQL server can execute it, given a SchemaContext. */
-export function buildSchema(): GraphQLSchema {
+export type { ChangesRequest, SchemaContext } from './context.js'
+
+export interface SchemaOptions {
+  /** In any order. Default: none. */
+  readonly tables?: readonly WatchedTable[]
+  /** Gets a line for each thing whose name GraphQL cannot have or that another has, with both names. */
+  readonly onWarning?: (message: string) => void
+}
+
+/**
+ * Builds the whole schema: the channels, and what is made for each watched table. It is an ordinary one: any GraphQL server can
+ * execute it, given a SchemaContext. No name, comment or type of a table makes it fail; how names are found is told at
+ * `nameEverything`.
+ */
+export function buildSchema({ tables = [], onWarning }: SchemaOptions = {}): GraphQLSchema {
+  const names = nameEverything(tables, onWarning)
+  const typed = typeTables(names)
   const builder = createBuilder()
   builder.queryType({})
   builder.mutationType({})
   builder.subscriptionType({})
-  addScalars(builder)
+  addScalars(builder, ['DateTime', 'JSON', ...scalarsOf(typed)])
   addChannels(builder)
-  return builder.toSchema()
+  addWatchedTables(builder, typed)
+  addTables(builder, typed, names.enums)
+  const schema = builder.toSchema({ sortSchema: false }) // columns and labels stay in their order
+  passNewLabels(schema, names.enums)
+  return schema
 }

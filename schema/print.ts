@@ -1,14 +1,23 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { lexicographicSortSchema, printSchema } from 'graphql'
+import type { WatchedTable } from '../src/database/watched-table.js'
+import { DEMO_TABLES } from './demo-tables.js'
 import { buildSchema } from './index.js'
 
-/** The schema in GraphQL's own language, sorted, so that it changes only when the schema does. Ends with a line break. */
-export function printSdl(): string {
-  return `${printSchema(lexicographicSortSchema(buildSchema()))}\n`
+/**
+ * The schema in GraphQL's own language, sorted, so that it changes only when the schema does. Ends with a line break.
+ * @param tables in any order. Default: none
+ * @param onWarning gets a line for each renamed thing
+ */
+export function printSdl(
+  tables: readonly WatchedTable[] = [],
+  onWarning: (message: string) => void = () => {},
+): string {
+  return `${printSchema(lexicographicSortSchema(buildSchema({ tables, onWarning })))}\n`
 }
 
-// `npm run schema` runs this file; whoever imports it wants the function alone.
+// `npm run schema` runs this file, for the demo's table; whoever imports it wants the function alone.
 if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  process.stdout.write(printSdl())
+  process.stdout.write(printSdl(DEMO_TABLES))
 }

@@ -36,6 +36,8 @@ export interface ClassifiedType {
   readonly isArray: boolean
   /** Of an enum: its labels in their order. */
   readonly enumLabels?: readonly string[]
+  /** Of an enum: the name of its schema, as it is (not quoted). With `baseType` it says which enum it is. */
+  readonly enumSchema?: string
   /** Of a domain over an enum: the enum as SQL, which Postgres does not find by itself: `public."mood"`. */
   readonly enumType?: string
 }
@@ -125,7 +127,12 @@ function classifyScalar(oid: number, type: PgType | undefined): Omit<ClassifiedT
   const builtIn = BUILT_IN.get(type.oid)
   if (builtIn) return { ...base, category: builtIn }
   if (type.kind === 'e') {
-    const enumeration = { ...base, category: 'enum', enumLabels: type.labels ?? [] } as const
+    const enumeration = {
+      ...base,
+      category: 'enum',
+      enumLabels: type.labels ?? [],
+      enumSchema: unquote(type.schema),
+    } as const
     return type.oid === oid
       ? enumeration
       : { ...enumeration, enumType: `${type.schema}.${pg.escapeIdentifier(type.name)}` }
@@ -134,4 +141,8 @@ function classifyScalar(oid: number, type: PgType | undefined): Omit<ClassifiedT
   // An extension's type has no fixed oid.
   if (type.kind === 'b' && type.name === 'citext') return { ...base, category: 'citext' }
   return { ...base, category: 'other' }
+}
+
+function unquote(identifier: string): string {
+  return identifier.startsWith('"') ? identifier.slice(1, -1).replaceAll('""', '"') : identifier
 }

@@ -1,0 +1,37 @@
+/** Something that wants a name. */
+export interface Candidate<Item> {
+  readonly item: Item
+  /** The name it would have if it were alone. */
+  readonly wanted: string
+  /** All that it takes if it gets the name, with the kind of name in front where there are several: `type People`. */
+  brings(name: string): readonly string[]
+  /** Who is first keeps the name: compared from left to right. */
+  readonly rank: readonly (number | string)[]
+}
+
+/**
+ * Gives each candidate a name so that nothing is taken twice: the wanted one, or with `_2`, `_3`, … at its end.
+ * @param taken names that nobody can have
+ */
+export function assignNames<Item>(
+  candidates: readonly Candidate<Item>[],
+  taken: Iterable<string>,
+): Map<Item, string> {
+  const claimed = new Set(taken)
+  const names = new Map<Item, string>()
+  for (const { item, wanted, brings } of [...candidates].sort(byRank)) {
+    let name = wanted
+    for (let n = 2; brings(name).some(each => claimed.has(each)); n++) name = `${wanted}_${n}`
+    for (const each of brings(name)) claimed.add(each)
+    names.set(item, name)
+  }
+  return names
+}
+
+function byRank({ rank: a }: Candidate<unknown>, { rank: b }: Candidate<unknown>): number {
+  for (const [i, left] of a.entries()) {
+    const right = b[i] as number | string
+    if (left !== right) return left < right ? -1 : 1
+  }
+  return 0
+}

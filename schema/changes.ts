@@ -1,0 +1,125 @@
+import { ROW_OPERATIONS, type RowChange, type RowOperation } from '../src/events/row-change.js'
+import type { Builder } from './builder.js'
+import { tableName, text } from './describe.js'
+import type { FilterRef } from './filter-type.js'
+import { createFilterReader } from './filter-type.js'
+import type { addKeyType, RowRef } from './row-type.js'
+import type { Building, TypedTable } from './table-schema.js'
+
+const OPERATIONS: Readonly<Record<RowOperation, string>> = {
+  INSERT: 'A row was added.',
+  UPDATE: 'A row was changed, or written again as it was.',
+  DELETE: 'A row was deleted. A change of the primary key is a DELETE and an INSERT.',
+  TRUNCATE: 'The whole table was emptied.',
+}
+
+export type OperationRef = ReturnType<typeof addOperations>
+
+export function addOperations(builder: Builder) {
+  const values = ROW_OPERATIONS.map(name => [name, { description: OPERATIONS[name] }])
+  return builder.enumType('Operation', {
+    description: 'What a statement did to a table.',
+    values: Object.fromEntries(values) as Record<RowOperation, { description: string }>,
+  })
+}
+
+/** What the fields about a table's changes are made of. */
+export interface ChangeParts {
+  readonly row: RowRef
+  readonly key: ReturnType<typeof addKeyType>
+  readonly filter: FilterRef
+  readonly operation: OperationRef
+}
+
+/** `PeopleChange`. All its resolvers are synchronous: a change is executed once for all who ask the same. */
+function addChangeType(
+  { builder }: Building,
+  { table, changeType }: TypedTable,
+  { row, key, operation }: ChangeParts,
+) {
+  return builder.objectRef<RowChange>(changeType).implement({
+    description: text(
+      `A change of table ${tableName(table)}.`,
+      `To keep a list right: ${key ? 'if there is a row, put it into the list under its key; if there is none, remove the key' : 'if there is an old row, remove one like it; if there is a row, add it'}; on TRUNCATE, clear the list.`,
+    ),
+    fields: t => ({
+      operation: t.field({
+        type: operation,
+        description: 'What happened in the database, whatever the filter.',
+        resolve: change => change.operation,
+      }),
+      cursor: t.exposeString('cursor', {
+        description: 'The position of this change: give it as `after` to go on behind it.',
+      }),
+      ...(key && {
+        key: t.field({
+          type: key,
+          nullable: true,
+          description: 'Which row it is; null on TRUNCATE.',
+          resolve: change => change.key,
+        }),
+      }),
+      row: t.field({
+        type: row,
+        nullable: true,
+        description: 'The row now; null if it was deleted, or left the filter.',
+        resolve: change => change.row,
+      }),
+      old: t.field({
+        type: row,
+        nullable: true,
+        description: 'The row before; null on INSERT and TRUNCATE.',
+        resolve: change => change.old,
+      }),
+      at: t.field({
+        type: 'DateTime',
+        description: "When the statement ran, by the database's clock.",
+        resolve: change => change.at,
+      }),
+      transaction: t.exposeString('transaction', {
+        description: 'The id of the transaction; its changes come together and share it.',
+      }),
+    }),
+  })
+}
+
+/** `peopleChanged`. */
+export function addChanges(building: Building, named: TypedTable, parts: ChangeParts): void {
+  const { table, subscriptionField, queryField } = named
+  const change = addChangeType(building, named, parts)
+  const readFilter = createFilterReader(named)
+  building.builder.subscriptionField(subscriptionField, t =>
+    t.field({
+      type: change,
+      description: text(
+        `Every change of table ${tableName(table)}, in the order of the database, each transaction's together.`,
+        `To show a list and keep it right, read \`${queryField} { cursor rows }\`, then subscribe with \`after\` that cursor: nothing is missed, nothing comes twice.`,
+        table.comment,
+      ),
+      args: {
+        where: t.arg({
+          type: parts.filter,
+          description:
+            'Only changes whose old or new row matches. A row that leaves the filter comes with `row: null`. TRUNCATE always comes.',
+        }),
+        operations: t.arg({
+          type: [parts.operation],
+          description: 'Only these; default: all.',
+        }),
+        after: t.arg.string({
+          description:
+            'The cursor of the last change seen, or of a snapshot: go on behind it. Default: from now on.',
+        }),
+      },
+      subscribe: (_root, { where, operations, after }, context) => {
+        const source = context.tableChanges(table, {
+          filter: readFilter(where),
+          operations: operations ?? undefined,
+          after: after ?? undefined,
+        })
+        return context.opensSources ? source : source.iterate()
+      },
+      resolve: each => each,
+    }),
+  )
+}

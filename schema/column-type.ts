@@ -1,0 +1,68 @@
+import type { Column, TypeCategory } from '../src/database/types.js'
+import { enumKey } from './enum-names.js'
+import type { ScalarName } from './scalars.js'
+
+export type BuiltInName = 'Boolean' | 'Float' | 'Int' | 'String'
+
+/** What a value of a column, or an item of an array, is in GraphQL. */
+export type ItemType =
+  | { readonly kind: 'scalar'; readonly name: ScalarName | BuiltInName }
+  | { readonly kind: 'enum'; readonly name: string }
+
+export interface ColumnType {
+  readonly item: ItemType
+  readonly isList: boolean
+  readonly nullable: boolean
+}
+
+const SCALARS: Readonly<Record<Exclude<TypeCategory, 'enum'>, ScalarName | BuiltInName>> = {
+  bool: 'Boolean',
+  bpchar: 'String',
+  bytea: 'Bytes',
+  citext: 'String',
+  composite: 'String',
+  date: 'Date',
+  float4: 'Float',
+  float8: 'Float',
+  int2: 'Int',
+  int4: 'Int',
+  int8: 'BigInt',
+  interval: 'Duration',
+  json: 'JSON',
+  numeric: 'Decimal',
+  other: 'String',
+  text: 'String',
+  time: 'LocalTime',
+  timestamp: 'LocalDateTime',
+  timestamptz: 'DateTime',
+  timetz: 'Time',
+  uuid: 'UUID',
+}
+
+/** From the enums of a schema to their names in GraphQL, by `enumKey`. */
+export type EnumTypes = ReadonlyMap<string, string>
+
+/** The type of a column; an enum that GraphQL cannot have, since it has no labels, is a String. */
+export function columnType(column: Column, enums: EnumTypes): ColumnType {
+  return { item: itemType(column, enums), isList: column.isArray, nullable: isNullable(column) }
+}
+
+/** As GraphQL writes it: `[Int]!`. */
+export function typeText({ item, isList, nullable }: ColumnType): string {
+  return `${isList ? `[${item.name}]` : item.name}${nullable ? '' : '!'}`
+}
+
+function itemType({ category, baseType, enumSchema }: Column, enums: EnumTypes): ItemType {
+  if (category !== 'enum') return { kind: 'scalar', name: SCALARS[category] }
+  const name = enums.get(enumKey(enumSchema, baseType))
+  return name === undefined ? { kind: 'scalar', name: 'String' } : { kind: 'enum', name }
+}
+
+/**
+ * Floats are nullable even where the column is NOT NULL: NaN and Infinity are null in GraphQL, and where null may not be, the
+ * whole row would become null, which tells a client that the row is gone. JSON too: the JSON value null is no other null.
+ */
+function isNullable({ notNull, category, isArray }: Column): boolean {
+  const canBeNull = category === 'float4' || category === 'float8' || category === 'json'
+  return !notNull || (canBeNull && !isArray)
+}

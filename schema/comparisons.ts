@@ -1,0 +1,68 @@
+import { type Operator, operatorsOf } from '../src/filters/index.js'
+import { type Building, type TypedColumn, typeParam } from './table-schema.js'
+
+const DESCRIPTIONS: Readonly<Record<Operator, string>> = {
+  eq: 'Equal to this.',
+  neq: 'Not equal to this. A null is neither equal nor unequal: use isNull.',
+  gt: 'Greater than this.',
+  gte: 'Greater than or equal to this.',
+  lt: 'Less than this.',
+  lte: 'Less than or equal to this.',
+  in: 'Equal to one of these; an empty list matches nothing.',
+  notIn: 'Equal to none of these, and not null; an empty list matches everything.',
+  like: 'Matches this pattern of SQL: % stands for any text, _ for any character, \\ takes the next one literally.',
+  ilike: 'As like, in capitals or not.',
+  isNull: 'True: is null. False: is not.',
+}
+
+export type ComparisonRef = ReturnType<typeof addComparison>
+
+/** Gives the comparison input for a column, made once for all columns that can be asked the same. */
+export function createComparisons(building: Building): (column: TypedColumn) => ComparisonRef {
+  const known = new Map<string, ComparisonRef>()
+  return column => {
+    const operators = operatorsOf(column.column)
+    const name = comparisonName(column, operators)
+    const ref = known.get(name) ?? addComparison(building, name, column, operators)
+    known.set(name, ref)
+    return ref
+  }
+}
+
+/** The names of all but the enums' are in reserved.ts. Each stands for one set of operators. */
+function comparisonName({ type: { item } }: TypedColumn, operators: readonly Operator[]): string {
+  if (operators.length === 1) return 'NullComparison'
+  if (item.name !== 'String' || operators.includes('like')) return `${item.name}Comparison`
+  return operators.includes('lt') ? 'StringOrderComparison' : 'StringEqualityComparison'
+}
+
+function addComparison(
+  building: Building,
+  name: string,
+  { type: { item } }: TypedColumn,
+  operators: readonly Operator[],
+) {
+  const value = typeParam(building, item)
+  return building.builder.inputType(name, {
+    description: descriptionOf(name, operators),
+    fields: t =>
+      Object.fromEntries(
+        operators.map(operator => {
+          const description = DESCRIPTIONS[operator]
+          if (operator === 'isNull') return [operator, t.boolean({ description })]
+          if (operator === 'in' || operator === 'notIn')
+            return [operator, t.field({ type: [value], description })]
+          return [operator, t.field({ type: value, description })]
+        }),
+      ),
+  })
+}
+
+function descriptionOf(name: string, operators: readonly Operator[]): string {
+  if (name === 'NullComparison') return 'What can be asked of a column of arrays, JSON or composite values.'
+  if (operators.includes('like'))
+    return 'What can be asked of a text. All that stands here must hold. Texts compare by code point.'
+  if (name === 'StringEqualityComparison')
+    return 'What can be asked of a column that is compared as the text that Postgres shows. All that stands here must hold.'
+  return 'What can be asked of such a column. All that stands here must hold.'
+}

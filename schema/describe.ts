@@ -1,0 +1,30 @@
+import type { TableColumn, WatchedTable } from '../src/database/watched-table.js'
+
+/** A description: SDL cannot hold half of a surrogate pair, which a name or comment may have. */
+export function text(...paragraphs: readonly (string | null | undefined)[]): string {
+  return paragraphs
+    .filter(paragraph => paragraph)
+    .join('\n\n')
+    .replace(/\p{Surrogate}/gu, '\u{fffd}')
+}
+
+/** `public.people`, quoted where Postgres would. */
+export function tableName({ schema, name }: WatchedTable): string {
+  return `${quote(schema)}.${quote(name)}`
+}
+
+/** A column's comment, then what it is in Postgres. */
+export function describeColumn(column: TableColumn): string {
+  const type = `Column ${quote(column.name)}, ${column.typeName}${column.notNull ? ', not null' : ''}.`
+  return text(column.comment, `${type}${hintOf(column)}`)
+}
+
+function hintOf({ category, isArray }: TableColumn): string {
+  const isFloat = category === 'float4' || category === 'float8'
+  if (isArray) return ' An array of several dimensions is shown as a list of one null, with an error.'
+  return isFloat ? ' NaN and Infinity, which JSON cannot hold, are null with an error.' : ''
+}
+
+function quote(identifier: string): string {
+  return /^[a-z_][a-z0-9_]*$/.test(identifier) ? identifier : `"${identifier.replaceAll('"', '""')}"`
+}

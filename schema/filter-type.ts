@@ -1,0 +1,42 @@
+import type { Column } from '../src/database/types.js'
+import { EVERYTHING, type Filter, parseFilter } from '../src/filters/index.js'
+import type { ComparisonRef } from './comparisons.js'
+import { describeColumn, tableName, text } from './describe.js'
+import type { Building, TypedColumn, TypedTable } from './table-schema.js'
+
+export type FilterRef = ReturnType<typeof addFilterType>
+
+/** `PeopleFilter`. */
+export function addFilterType(
+  { builder }: Building,
+  { table, filterType, columns }: TypedTable,
+  comparisonOf: (column: TypedColumn) => ComparisonRef,
+) {
+  const ref = builder.inputRef<Record<string, unknown>>(filterType)
+  builder.inputType(ref, {
+    description: text(
+      `Which rows of table ${tableName(table)}. All that stands here must hold, by SQL's logic of true, false and unknown; {} matches every row.`,
+    ),
+    fields: t => ({
+      and: t.field({ type: [ref], description: 'All of these hold; an empty list matches every row.' }),
+      or: t.field({ type: [ref], description: 'One of these holds; an empty list matches no row.' }),
+      not: t.field({
+        type: ref,
+        description: 'This does not hold. Neither it nor its opposite holds if it is unknown.',
+      }),
+      ...Object.fromEntries(
+        columns.map(column => [
+          column.field,
+          t.field({ type: comparisonOf(column), description: describeColumn(column.column) }),
+        ]),
+      ),
+    }),
+  })
+  return ref
+}
+
+/** Reads `where`. @throws ListenqlError FILTER_INVALID, with the names of GraphQL */
+export function createFilterReader({ columns }: TypedTable): (where: unknown) => Filter {
+  const byField = new Map<string, Column>(columns.map(({ field, column }) => [field, column]))
+  return where => (where === undefined || where === null ? EVERYTHING : parseFilter(byField, where))
+}

@@ -1,0 +1,56 @@
+import type { SnapshotRequest, SortDirection } from '../src/events/snapshot-request.js'
+import { operatorsOf } from '../src/filters/index.js'
+import type { Builder } from './builder.js'
+import { describeColumn, tableName, text } from './describe.js'
+import type { Building, TypedColumn, TypedTable } from './table-schema.js'
+
+const DIRECTIONS: Readonly<Record<SortDirection, string>> = {
+  ASC: 'Smallest first, nulls last.',
+  DESC: 'Greatest first, nulls first.',
+  ASC_NULLS_FIRST: 'Nulls, then smallest first.',
+  ASC_NULLS_LAST: 'Smallest first, then nulls.',
+  DESC_NULLS_FIRST: 'Nulls, then greatest first.',
+  DESC_NULLS_LAST: 'Greatest first, then nulls.',
+}
+
+export type DirectionRef = ReturnType<typeof addDirections>
+
+export function addDirections(builder: Builder) {
+  const values = Object.entries(DIRECTIONS).map(([name, description]) => [name, { description }])
+  return builder.enumType('OrderDirection', {
+    description: 'Which way rows are sorted by a column.',
+    values: Object.fromEntries(values) as Record<SortDirection, { description: string }>,
+  })
+}
+
+/** `PeopleOrderBy`: exactly one column and its direction, since the fields of an object have no order. Undefined if no column has an order. */
+export function addOrderType({ builder }: Building, named: TypedTable, direction: DirectionRef) {
+  const columns = named.columns.filter(isOrdered)
+  if (columns.length === 0) return
+  return builder.inputType(named.orderType, {
+    isOneOf: true,
+    description: text(
+      `One column of table ${tableName(named.table)} to sort by, such as { ${columns[0]?.field}: ASC }; give a list to sort by several.`,
+    ),
+    fields: t =>
+      Object.fromEntries(
+        columns.map(({ field, column }) => [
+          field,
+          t.field({ type: direction, description: describeColumn(column) }),
+        ]),
+      ),
+  })
+}
+
+/** Reads `orderBy`, which graphql-js has checked to name one column in each item. */
+export function createOrderReader({ columns }: TypedTable): (orderBy: unknown) => SnapshotRequest['orderBy'] {
+  const byField = new Map(columns.map(({ field, column }) => [field, column.name]))
+  return orderBy =>
+    ((orderBy ?? []) as readonly Record<string, SortDirection>[]).flatMap(item =>
+      Object.entries(item).map(([field, direction]) => ({ column: byField.get(field) as string, direction })),
+    )
+}
+
+function isOrdered({ column }: TypedColumn): boolean {
+  return operatorsOf(column).includes('lt')
+}

@@ -1,0 +1,86 @@
+import type { Snapshot } from '../src/events/snapshot-request.js'
+import { ListenqlError } from '../src/lib/errors.js'
+import { tableName, text } from './describe.js'
+import { createFilterReader, type FilterRef } from './filter-type.js'
+import { addOrderType, createOrderReader, type DirectionRef } from './order-by.js'
+import type { RowRef } from './row-type.js'
+import type { Building, TypedTable } from './table-schema.js'
+
+/** Most rows of one snapshot. */
+export const MAX_LIMIT = 10_000
+export const DEFAULT_LIMIT = 100
+
+export interface SnapshotParts {
+  readonly row: RowRef
+  readonly filter: FilterRef
+  readonly direction: DirectionRef
+}
+
+/** `PeopleSnapshot`. */
+function addSnapshotType(
+  { builder }: Building,
+  { table, snapshotType, subscriptionField }: TypedTable,
+  row: RowRef,
+) {
+  return builder.objectRef<Snapshot>(snapshotType).implement({
+    description: text(
+      `Rows of table ${tableName(table)} as they were at one moment, and where that is in the stream of changes.`,
+    ),
+    fields: t => ({
+      cursor: t.exposeString('cursor', {
+        description: `Give it as \`after\` to \`${subscriptionField}\`: exactly the changes that these rows do not show yet.`,
+      }),
+      rows: t.field({
+        type: [row],
+        description: 'The rows, in the order asked for.',
+        resolve: ({ rows }) => [...rows],
+      }),
+    }),
+  })
+}
+
+/** `people`. */
+export function addSnapshots(building: Building, named: TypedTable, parts: SnapshotParts): void {
+  const { table, subscriptionField } = named
+  const type = addSnapshotType(building, named, parts.row)
+  const order = addOrderType(building, named, parts.direction)
+  const readFilter = createFilterReader(named)
+  const readOrder = createOrderReader(named)
+  building.builder.queryField(named.queryField, t =>
+    t.field({
+      type,
+      description: text(
+        `The rows of table ${tableName(table)}, and the cursor from which \`${subscriptionField}\` goes on.`,
+        table.comment,
+      ),
+      args: {
+        where: t.arg({ type: parts.filter, description: 'Only rows that match.' }),
+        ...(order && {
+          orderBy: t.arg({
+            type: [order],
+            description:
+              'By the first of these, equal rows by the second, and so on; at last by the primary key.',
+          }),
+        }),
+        limit: t.arg.int({ defaultValue: DEFAULT_LIMIT, description: `Most rows, up to ${MAX_LIMIT}.` }),
+        offset: t.arg.int({ defaultValue: 0, description: 'How many rows to leave out at the start.' }),
+      },
+      resolve: (_root, args, context) =>
+        context.snapshot(table, {
+          filter: readFilter(args.where),
+          orderBy: readOrder('orderBy' in args ? args.orderBy : undefined),
+          limit: within('limit', args.limit ?? DEFAULT_LIMIT, MAX_LIMIT),
+          offset: within('offset', args.offset ?? 0, Number.POSITIVE_INFINITY),
+        }),
+    }),
+  )
+}
+
+function within(name: string, value: number, max: number): number {
+  if (value < 0) throw new ListenqlError('ARGUMENT_INVALID', `${name}: ${value} is less than 0`)
+  if (value > max)
+    throw new ListenqlError('ARGUMENT_INVALID', `${name}: ${value} is more than ${max}`, {
+      hint: 'read page by page, and subscribe after the cursor of the first page',
+    })
+  return value
+}

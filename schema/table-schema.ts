@@ -1,0 +1,37 @@
+import type { Builder } from './builder.js'
+import { type ColumnType, columnType, type EnumTypes, type ItemType } from './column-type.js'
+import type { EnumRef } from './enums.js'
+import type { NamedColumn, TableNames } from './names.js'
+
+/** A column with all that the types of its table are made from. */
+export interface TypedColumn extends NamedColumn {
+  readonly type: ColumnType
+}
+
+/** A table whose names and types are settled. */
+export interface TypedTable extends TableNames {
+  readonly columns: readonly TypedColumn[]
+  /** The columns of the primary key in its order; none if there is no key. */
+  readonly keyColumns: readonly TypedColumn[]
+}
+
+/** What the parts of a schema share while it is put together. */
+export interface Building {
+  readonly builder: Builder
+  /** By their names in GraphQL. */
+  readonly enums: ReadonlyMap<string, EnumRef>
+}
+
+export function typeTable(names: TableNames, enums: EnumTypes): TypedTable {
+  const columns = names.columns.map(named => ({ ...named, type: columnType(named.column, enums) }))
+  const keyColumns = names.table.key.flatMap(name => columns.find(({ column }) => column.name === name) ?? [])
+  return { ...names, columns, keyColumns }
+}
+
+/** What Pothos knows a type by. */
+export function typeParam({ enums }: Building, item: ItemType) {
+  if (item.kind === 'scalar') return item.name
+  const ref = enums.get(item.name)
+  if (!ref) throw new Error(`enum ${item.name} is not in the schema`)
+  return ref
+}

@@ -1,0 +1,69 @@
+import type { Builder } from './builder.js'
+import { typeText } from './column-type.js'
+import { text } from './describe.js'
+import type { TypedColumn, TypedTable } from './table-schema.js'
+
+/** `watchedTables`: what a client has to know to write operations for tables that it has never heard of. */
+export function addWatchedTables(builder: Builder, tables: readonly TypedTable[]): void {
+  const column = builder.objectRef<{ table: TypedTable; column: TypedColumn }>('WatchedColumn').implement({
+    description: 'A column of a watched table.',
+    fields: t => ({
+      name: t.string({
+        description: 'Its name in Postgres.',
+        resolve: each => text(each.column.column.name),
+      }),
+      field: t.string({ description: 'Its field in GraphQL.', resolve: each => each.column.field }),
+      type: t.string({
+        description: 'The type of that field, such as "[Int]!".',
+        resolve: each => typeText(each.column.type),
+      }),
+      nullable: t.boolean({
+        description: 'Whether that field may be null.',
+        resolve: each => each.column.type.nullable,
+      }),
+      isKey: t.boolean({
+        description: 'Whether it belongs to the primary key.',
+        resolve: each => each.table.keyColumns.includes(each.column),
+      }),
+      comment: t.string({
+        nullable: true,
+        description: 'Its comment in Postgres.',
+        resolve: each => each.column.column.comment,
+      }),
+    }),
+  })
+  const watchedTable = builder.objectRef<TypedTable>('WatchedTable').implement({
+    description: 'A table whose changes can be subscribed to, and what it is called in GraphQL.',
+    fields: t => ({
+      schema: t.string({ description: 'Its schema in Postgres.', resolve: ({ table }) => table.schema }),
+      name: t.string({ description: 'Its name in Postgres.', resolve: ({ table }) => table.name }),
+      comment: t.string({
+        nullable: true,
+        description: 'Its comment in Postgres.',
+        resolve: ({ table }) => table.comment,
+      }),
+      queryField: t.exposeString('queryField', { description: 'The field of Query that gives its rows.' }),
+      subscriptionField: t.exposeString('subscriptionField', {
+        description: 'The field of Subscription that gives its changes.',
+      }),
+      rowType: t.exposeString('rowType', { description: 'The type of its rows.' }),
+      key: t.stringList({
+        description:
+          'The fields of its primary key, in its order; empty if it has none, and then changes have no `key`.',
+        resolve: ({ keyColumns }) => keyColumns.map(({ field }) => field),
+      }),
+      columns: t.field({
+        type: [column],
+        description: 'In the order of the table.',
+        resolve: table => table.columns.map(each => ({ table, column: each })),
+      }),
+    }),
+  })
+  builder.queryField('watchedTables', t =>
+    t.field({
+      type: [watchedTable],
+      description: 'The tables whose changes you can subscribe to, by their names in GraphQL.',
+      resolve: () => [...tables],
+    }),
+  )
+}

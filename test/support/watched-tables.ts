@@ -1,0 +1,151 @@
+import { type ExecutionResult, execute, type GraphQLSchema, parse, subscribe, validate } from 'graphql'
+import type { ChangesRequest, SchemaContext } from '../../schema/context.js'
+import { createChannelRules } from '../../src/auth/channel-rules.js'
+import type { TypeCategory } from '../../src/database/types.js'
+import type { TableColumn, WatchedTable } from '../../src/database/watched-table.js'
+import { endOfBatch } from '../../src/events/cursor.js'
+import type { RowChange } from '../../src/events/row-change.js'
+import type { SnapshotRequest } from '../../src/events/snapshot-request.js'
+import { EventSource, type Topic } from '../../src/events/source.js'
+import { createImageReader, type RowImage } from '../../src/filters/index.js'
+
+/** A column as the catalogue would show it. */
+export function column(
+  name: string,
+  category: TypeCategory = 'text',
+  more: Partial<TableColumn> = {},
+): TableColumn {
+  return {
+    name,
+    category,
+    baseType: category,
+    typeName: category,
+    typeOid: 0,
+    isArray: false,
+    notNull: false,
+    comment: null,
+    ...more,
+  }
+}
+
+/** A table of schema public as the catalogue would show it. */
+export function table(
+  name: string,
+  columns: readonly TableColumn[] = [column('id', 'int4', { notNull: true })],
+  more: Partial<WatchedTable> = {},
+): WatchedTable {
+  return {
+    relid: name,
+    schema: 'public',
+    name,
+    comment: null,
+    columns,
+    key: columns[0]?.notNull ? [columns[0].name] : [],
+    generation: 1,
+    since: { n: 0, token: 0 },
+    readable: true,
+    ...more,
+  }
+}
+
+/** The image of a row, from what the event log would hold. */
+export function image(of: WatchedTable, json: string): RowImage {
+  return createImageReader(of.columns)(json)
+}
+
+export function change(operation: RowChange['operation'], more: Partial<RowChange> = {}): RowChange {
+  return {
+    operation,
+    position: endOfBatch({ n: 1, token: 1 }),
+    cursor: 'cursor',
+    key: null,
+    row: null,
+    old: null,
+    at: new Date(0),
+    transaction: '4294967297',
+    ...more,
+  }
+}
+
+/** A context that gives these changes and rows, and remembers what it was asked. */
+export function createFakeContext(
+  answers: { changes?: readonly RowChange[]; rows?: readonly RowImage[] } = {},
+) {
+  const asked = {
+    changes: [] as (ChangesRequest & { table: string })[],
+    snapshots: [] as (SnapshotRequest & { table: string })[],
+    channels: [] as (readonly [string, string | undefined])[],
+  }
+  const context: SchemaContext = {
+    rules: createChannelRules(['*'], []),
+    channelSource(name, after) {
+      asked.channels.push([name, after])
+      return source('channel', [])
+    },
+    tableChanges(of, request) {
+      asked.changes.push({ table: of.name, ...request })
+      return source('table', answers.changes ?? [])
+    },
+    async snapshot(of, request) {
+      asked.snapshots.push({ table: of.name, ...request })
+      return { cursor: 'start', rows: answers.rows ?? [] }
+    },
+    notify: async () => {},
+  }
+  return { context, asked }
+}
+
+function source<Event>(kind: Topic['kind'], events: readonly Event[]): EventSource<Event> {
+  return new EventSource<Event>(
+    { kind, name: 'fake' },
+    {
+      async open(follower) {
+        for (const event of events) follower.event(event)
+        return () => {}
+      },
+      live: async () => {},
+    },
+  )
+}
+
+/** Executes a valid query. */
+export async function ask(
+  schema: GraphQLSchema,
+  contextValue: SchemaContext,
+  source: string,
+  variableValues: Record<string, unknown> = {},
+): Promise<ExecutionResult> {
+  const document = parse(source)
+  const errors = validate(schema, document)
+  return errors.length > 0
+    ? { errors }
+    : plain(await execute({ schema, document, contextValue, variableValues }))
+}
+
+/** Executes a subscription, and gives its first results. */
+export async function listen(
+  schema: GraphQLSchema,
+  contextValue: SchemaContext,
+  source: string,
+  count: number,
+  variableValues: Record<string, unknown> = {},
+): Promise<ExecutionResult[]> {
+  const document = parse(source)
+  const errors = validate(schema, document)
+  if (errors.length > 0) return [{ errors }]
+  const results = await subscribe({ schema, document, contextValue, variableValues })
+  if (!(Symbol.asyncIterator in results)) return [plain(results)]
+  const all: ExecutionResult[] = []
+  while (all.length < count) {
+    const { value, done } = await results.next()
+    if (done) break
+    all.push(plain(value))
+  }
+  await results.return()
+  return all
+}
+
+/** graphql-js makes objects without a prototype. */
+function plain(result: ExecutionResult): ExecutionResult {
+  return result.data ? { ...result, data: JSON.parse(JSON.stringify(result.data)) } : result
+}
