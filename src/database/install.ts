@@ -1,4 +1,5 @@
 import pg, { type ClientBase } from 'pg'
+import { inTransaction, type Patience, withLocks } from './lock-retry.js'
 import { type Migration, readMigrations } from './migration-files.js'
 
 /** The functions that a server calls: all that its login needs of schema `listenql`, beside the view `watched`. */
@@ -26,15 +27,23 @@ export function grantSql(role: string): string {
   ].join('\n')
 }
 
+/** What a server's login needs of a watched table, for snapshots. */
+export function grantReadSql(role: string, { schema, table }: { schema: string; table: string }): string {
+  const [to, of, name] = [role, schema, table].map(part => pg.escapeIdentifier(part))
+  return `grant usage on schema ${of} to ${to};\ngrant select on ${of}.${name} to ${to};\n`
+}
+
 /**
  * The whole installation as one script for a DBA: run it with `psql -v ON_ERROR_STOP=1` on a database without schema
  * `listenql`, as the role that is to own it.
  * @param options.grantTo the login of the server, if it is another role
+ * @param options.from version that the database has; only what is newer is printed
  */
 export function printInstallSql(
-  options: { grantTo?: string; migrations?: readonly Migration[] } = {},
+  options: { grantTo?: string; from?: number; migrations?: readonly Migration[] } = {},
 ): string {
-  const migrations = options.migrations ?? readMigrations()
+  const { from = 0 } = options
+  const migrations = (options.migrations ?? readMigrations()).filter(({ version }) => version > from)
   return [
     'begin;\n',
     ...migrations.map(
@@ -48,23 +57,32 @@ export function printInstallSql(
 
 /**
  * Removes everything: the triggers of each watched table in a transaction of its own, so that no two tables are locked at
- * once, then schema `listenql` with all that it holds. As the role that owns the schema. Waits for transactions that write to
- * the tables; set `lock_timeout` first to get error 55P03 instead, and call it again.
+ * once, then schema `listenql` with all that it holds. As the role that owns the schema.
+ * @param patience without, it waits for transactions that use the tables for as long as they take
+ * @throws ListenqlError DATABASE_FAILED if others hold a table for too long: what was removed by then stays removed, call it again
  */
-export async function uninstall(client: ClientBase): Promise<void> {
+export async function uninstall(client: ClientBase, patience?: Patience): Promise<void> {
+  const run = (sql: string, values: readonly unknown[] = []) => {
+    const work = async () => {
+      await client.query('set local client_min_messages = warning')
+      await client.query(sql, [...values])
+    }
+    return patience ? withLocks(client, work, patience) : inTransaction(client, work)
+  }
   const { rows: found } = await client.query<{ present: boolean }>(
     `select to_regclass('listenql.watched_table') is not null as present`,
   )
   if (found[0]?.present) {
-    const { rows } = await client.query<{ relid: string }>(
+    const watched = await client.query<{ relid: string }>(
       'select relid::oid::text as relid from listenql.watched',
     )
-    for (const { relid } of rows) await client.query('select listenql.unwatch($1::oid::regclass)', [relid])
+    for (const { relid } of watched.rows) await run('select listenql.unwatch($1::oid::regclass)', [relid])
+    // Of tables that were silenced.
+    const left = await client.query<{ oid: string }>(
+      `select distinct substring(proname from '_(\\d+)$') as oid from pg_proc
+       where pronamespace = 'listenql'::regnamespace and proname ~ '^(number|capture)_\\d+$'`,
+    )
+    for (const { oid } of left.rows) await run('select listenql.drop_functions($1::oid)', [oid])
   }
-  await client.query('set client_min_messages = warning')
-  try {
-    await client.query('drop schema if exists listenql cascade')
-  } finally {
-    await client.query('reset client_min_messages')
-  }
+  await run('drop schema if exists listenql cascade')
 }

@@ -23,8 +23,8 @@ export interface WatchOutcome {
 /** A table that a name stands for. */
 export interface FoundTable {
   readonly relid: string
-  /** As SQL, with its schema: `public."Mixed Case"`. */
-  readonly name: string
+  /** As SQL, with its schema where it has to be: `people`, `chat."Mixed Case"`. */
+  readonly shown: string
   readonly schema: string
   readonly table: string
 }
@@ -40,7 +40,7 @@ const REFRESH_PATIENCE = 10_000
 export async function findTable(client: ClientBase, name: string): Promise<FoundTable | undefined> {
   try {
     const { rows } = await client.query<FoundTable>(
-      `select c.oid::text as relid, format('%I.%I', n.nspname, c.relname) as name, n.nspname::text as schema,
+      `select c.oid::text as relid, c.oid::regclass::text as shown, n.nspname::text as schema,
          c.relname::text as table
        from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass($1)`,
       [name],
@@ -53,6 +53,18 @@ export async function findTable(client: ClientBase, name: string): Promise<Found
   }
 }
 
+/** The watched table that a name stands for, also if the table has been dropped since. */
+export async function findWatched(client: ClientBase, name: string): Promise<FoundTable | undefined> {
+  const found = await findTable(client, name)
+  if (found) return found
+  const { rows } = await client.query<FoundTable>(
+    `select relid::oid::text as relid, $1::text as shown, schema_name as schema, table_name as "table" from listenql.watched_table
+     where $1 in (format('%I.%I', schema_name, table_name), quote_ident(table_name))`,
+    [name],
+  )
+  return rows[0]
+}
+
 /** The tables that a login may look for, with the spellings under which people may do so. */
 export async function tableNames(client: ClientBase): Promise<{ name: string; also: string[] }[]> {
   const { rows } = await client.query<{ name: string; also: string[] }>(
@@ -62,6 +74,15 @@ export async function tableNames(client: ClientBase): Promise<{ name: string; al
      where c.relkind in ('r', 'p') and c.relpersistence = 'p' and n.nspname !~ '^pg_'
        and n.nspname not in ('information_schema', 'listenql')
      order by 1 limit 10000`,
+  )
+  return rows
+}
+
+/** The watched tables, as `tableNames`. */
+export async function watchedNames(client: ClientBase): Promise<{ name: string; also: string[] }[]> {
+  const { rows } = await client.query<{ name: string; also: string[] }>(
+    `select relid::regclass::text as name, array[table_name, format('%s.%s', schema_name, table_name)] as also
+     from listenql.watched order by 1`,
   )
   return rows
 }
@@ -94,12 +115,13 @@ export async function watchTable(
 /** How a table came to be unwatched: without a trace, or with triggers that stay and do nothing. */
 export type UnwatchOutcome =
   | { readonly kind: 'removed' }
+  | { readonly kind: 'not watched' }
   /** `ddl` are the statements with which the table's owner removes the triggers. */
   | { readonly kind: 'silenced'; readonly reason: string; readonly ddl: readonly string[] }
 
 /**
  * Ends the watch of a table. Where its triggers cannot be dropped, they are made to log nothing.
- * @throws ListenqlError DATABASE_FAILED if it is not watched, or a right is missing
+ * @throws ListenqlError DATABASE_FAILED if it belongs to a table that is watched, or a right is missing
  */
 export async function unwatchTable(
   client: ClientBase,
@@ -114,7 +136,10 @@ export async function unwatchTable(
     )
     return { kind: 'removed' }
   } catch (error) {
-    if (sqlState(error) === 'LQ004') throw await explain(client, error)
+    if (sqlState(error) === 'LQ004') {
+      if (error instanceof Error && !('hint' in error && error.hint)) return { kind: 'not watched' }
+      throw await explain(client, error)
+    }
     const ddl = await silence(client, relid)
     if (!ddl) throw await explain(client, error)
     return { kind: 'silenced', reason: messageOf(error), ddl }

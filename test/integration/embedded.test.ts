@@ -38,6 +38,8 @@ import {
 } from '../../src/database/embedded/index.js'
 import { identifyProcess, isAlive } from '../../src/database/embedded/process-identity.js'
 import { chooseRunAs } from '../../src/database/embedded/run-as.js'
+import { readMigrations } from '../../src/database/migration-files.js'
+import { migrate } from '../../src/database/migrations.js'
 import { ListenqlError } from '../../src/lib/errors.js'
 import { compileEmbeddedProcesses, type EmbeddedProcesses } from '../support/embedded-process.js'
 import { QUICK_SETTINGS } from '../support/global-setup.js'
@@ -110,6 +112,19 @@ describe('the first start', () => {
       dml_action: 'INSERT',
       dml_table: 'people',
     })
+  })
+
+  it('watches the demo, and lets the login of the server read the event log', async () => {
+    const { serverUrl, adminUrl } = await start()
+    const watched = 'select table_name, since is not null as whole from listenql.watched'
+    expect(await query(serverUrl, watched)).toEqual([{ table_name: 'people', whole: true }])
+    const [begin] = await query(serverUrl, 'select n, token from listenql.newest()')
+    await query(serverUrl, "insert into people (name) values ('Paul')")
+    const pull = `select operation, new::json ->> 'name' as name from listenql.pull(${begin?.n}, ${begin?.token}, 2147483647, 0, 0, 10)`
+    expect(await query(serverUrl, pull)).toEqual([{ operation: 'I', name: 'Paul' }])
+    expect(await query(adminUrl, 'select count(*)::int as n from listenql.migration')).toEqual([
+      { n: readMigrations().length },
+    ])
   })
 
   it('gives the server a login with no rights beyond that', async () => {
@@ -207,12 +222,73 @@ describe('a later start', () => {
     const second = await start()
     expect(second).toMatchObject({ serverUrl: first.serverUrl, adminUrl: first.adminUrl, takenOver: false })
     expect(await query(second.serverUrl, 'select name from people')).toEqual([{ name: 'Colin' }])
-    expect(await query(second.adminUrl, 'select tgname from pg_trigger where not tgisinternal')).toEqual([])
+    const triggers = `select tgname from pg_trigger where not tgisinternal and tgname not like '%listenql%'`
+    expect(await query(second.adminUrl, triggers)).toEqual([])
     await query(second.adminUrl, 'drop table people')
     await second.close()
 
     const third = await start()
     expect(await query(third.adminUrl, "select to_regclass('people') as people")).toEqual([{ people: null }])
+  })
+
+  it('watches the demo of a folder that was made before demos were watched', async () => {
+    const first = await start()
+    await query(
+      first.adminUrl,
+      `drop schema listenql cascade; comment on database listenql is 'Made by listenql, with its demo (table people).'`,
+    )
+    await first.close()
+    const second = await start()
+    const watched = 'select table_name, since is not null as whole from listenql.watched'
+    expect(await query(second.serverUrl, watched)).toEqual([{ table_name: 'people', whole: true }])
+  })
+
+  it('leaves it to the next start if the demo is in use', async () => {
+    const first = await start()
+    await query(
+      first.adminUrl,
+      `drop schema listenql cascade; comment on database listenql is 'Made by listenql, with its demo (table people).'`,
+    )
+    const busy = new pg.Client({ connectionString: first.adminUrl })
+    await busy.connect()
+    await busy.query('begin; lock table people in row exclusive mode')
+    const second = await start()
+    const watched = 'select table_name from listenql.watched'
+    expect(await query(second.serverUrl, watched)).toEqual([])
+    await busy.query('commit')
+    await busy.end()
+    const third = await start()
+    expect(await query(third.serverUrl, watched)).toEqual([{ table_name: 'people' }])
+  })
+
+  it('does not overrule whoever watches the demo no more, or has uninstalled the log', async () => {
+    const first = await start()
+    await query(first.adminUrl, `select listenql.unwatch('people')`)
+    await first.close()
+    const second = await start()
+    expect(await query(second.serverUrl, 'select * from listenql.watched')).toEqual([])
+    await query(second.adminUrl, 'drop schema listenql cascade')
+    await second.close()
+    const third = await start()
+    expect(await query(third.adminUrl, `select to_regnamespace('listenql') as log`)).toEqual([{ log: null }])
+  })
+
+  it('brings the log up to date, with the rights that a server needs, and leaves a newer one alone', async () => {
+    const first = await start()
+    await query(first.adminUrl, 'drop schema listenql cascade')
+    const client = new pg.Client({ connectionString: first.adminUrl })
+    await client.connect()
+    await migrate(client, { migrations: readMigrations().slice(0, 3) })
+    await client.end()
+    await first.close()
+    const second = await start()
+    const version = 'select max(version) as version from listenql.migration'
+    expect(await query(second.adminUrl, version)).toEqual([{ version: readMigrations().length }])
+    expect(await query(second.serverUrl, 'select watched from listenql.status()')).toEqual([{ watched: 0 }])
+    await query(second.adminUrl, `insert into listenql.migration (version, name) values (999, 'future')`)
+    await second.close()
+    const third = await start()
+    expect(await query(third.adminUrl, version)).toEqual([{ version: 999 }])
   })
 
   it('takes another port if that of last time is in use', async () => {

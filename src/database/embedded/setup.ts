@@ -3,12 +3,20 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { ListenqlError, messageOf } from '../../lib/errors.js'
+import { grantSql } from '../install.js'
+import { inTransaction, sqlState } from '../lock-retry.js'
+import { readMigrations } from '../migration-files.js'
+import { installedVersion, migrate } from '../migrations.js'
 import type { Credentials } from './credentials.js'
 
 /** Name of the server's login and of the database. */
 export const LOGIN = 'listenql'
 /** A comment on the database, committed together with the demo: the demo comes once, and never half. */
-const MARKER = 'Made by listenql, with its demo (table people).'
+const WITH_DEMO = 'Made by listenql, with its demo (table people).'
+/** The comment once the demo is watched: whoever unwatches it, or uninstalls the log, is not overruled at the next start. */
+const WITH_WATCHED_DEMO = 'Made by listenql, with its demo (table people, watched).'
+/** lock_not_available: a transaction uses the table. Postgres was running already, and the next start will do. */
+const IN_USE = '55P03'
 
 export function superuserUrl(port: number, credentials: Credentials, database: string = LOGIN): string {
   return `postgres://postgres:${credentials.superuser}@127.0.0.1:${port}/${database}`
@@ -35,7 +43,10 @@ export async function setUp(port: number, credentials: Credentials): Promise<voi
       const database = await client.query('select from pg_database where datname = $1', [LOGIN])
       if (database.rowCount === 0) await client.query(`create database ${LOGIN} encoding 'UTF8'`)
     })
-    await withClient(superuserUrl(port, credentials), createDemo)
+    await withClient(superuserUrl(port, credentials), async client => {
+      await createDemo(client)
+      await provideLog(client)
+    })
   } catch (error) {
     if (error instanceof ListenqlError) throw error
     throw new ListenqlError(
@@ -50,17 +61,54 @@ export async function setUp(port: number, credentials: Credentials): Promise<voi
 }
 
 async function createDemo(client: pg.Client): Promise<void> {
-  const { rows } = await client.query<{ done: boolean }>(
-    `select to_regclass('public.people') is not null
-       or shobj_description(oid, 'pg_database') is not distinct from $1 as done
-     from pg_database where datname = current_database()`,
-    [MARKER],
+  const { rows } = await client.query<{ exists: boolean }>(
+    `select to_regclass('public.people') is not null as exists`,
   )
-  if (rows[0]?.done) return
-  await client.query('begin')
-  await client.query(await readFile(await demoPath(), 'utf8'))
-  await client.query(`comment on database ${LOGIN} is ${client.escapeLiteral(MARKER)}`)
-  await client.query('commit')
+  const comment = await readComment(client)
+  if (rows[0]?.exists || comment === WITH_DEMO || comment === WITH_WATCHED_DEMO) return
+  const demo = await readFile(await demoPath(), 'utf8')
+  await inTransaction(client, async () => {
+    await client.query(demo)
+    await writeComment(client, WITH_DEMO)
+  })
+}
+
+/** Makes the event log and watches the demo, once; later only brings the log up to date, if it is still there. */
+async function provideLog(client: pg.Client): Promise<void> {
+  const comment = await readComment(client)
+  const isDue = comment === null || comment === WITH_DEMO
+  const version = await installedVersion(client)
+  const newest = readMigrations().length
+  // A newer listenql has been here: the server says what that means.
+  if (version > newest || (version === 0 && !isDue)) return
+  if (version < newest) await migrate(client)
+  if (version < newest || isDue) await client.query(grantSql(LOGIN))
+  if (!isDue) return
+  try {
+    await inTransaction(client, async () => {
+      await client.query(`set local lock_timeout = '2s'`)
+      const { rows } = await client.query<{ people: string | null }>(
+        `select to_regclass('public.people')::text as people`,
+      )
+      if (rows[0]?.people) await client.query('select listenql.watch($1)', [rows[0].people])
+      await writeComment(client, WITH_WATCHED_DEMO)
+    })
+  } catch (error) {
+    if (sqlState(error) === IN_USE) return
+    throw error
+  }
+  await inTransaction(client, () => client.query('select listenql.refresh()'))
+}
+
+async function readComment(client: pg.Client): Promise<string | null> {
+  const { rows } = await client.query<{ comment: string | null }>(
+    `select shobj_description(oid, 'pg_database') as comment from pg_database where datname = current_database()`,
+  )
+  return rows[0]?.comment ?? null
+}
+
+async function writeComment(client: pg.Client, text: string): Promise<void> {
+  await client.query(`comment on database ${LOGIN} is ${client.escapeLiteral(text)}`)
 }
 
 /** sql/ lies beside package.json, however deep this module is (src in development, dist/src when installed). */
