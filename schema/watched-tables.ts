@@ -1,6 +1,5 @@
 import type { Builder } from './builder.js'
 import { typeText } from './column-type.js'
-import { text } from './describe.js'
 import type { TypedColumn, TypedTable } from './table-schema.js'
 
 /** `watchedTables`: what a client has to know to write operations for tables that it has never heard of. */
@@ -10,7 +9,7 @@ export function addWatchedTables(builder: Builder, tables: readonly TypedTable[]
     fields: t => ({
       name: t.string({
         description: 'Its name in Postgres.',
-        resolve: each => text(each.column.column.name),
+        resolve: each => each.column.column.name,
       }),
       field: t.string({ description: 'Its field in GraphQL.', resolve: each => each.column.field }),
       type: t.string({

@@ -12,7 +12,7 @@ import { camelCase, labelName } from '../../schema/identifiers.js'
 import { buildSchema } from '../../schema/index.js'
 import { nameEverything } from '../../schema/names.js'
 import { printSdl } from '../../schema/print.js'
-import type { TypeCategory } from '../../src/database/types.js'
+import { classifyType, type TypeCategory } from '../../src/database/types.js'
 import type { WatchedTable } from '../../src/database/watched-table.js'
 import { ask, column, createFakeContext, table } from '../support/watched-tables.js'
 
@@ -197,7 +197,20 @@ describe('enums', () => {
     expect(sdl).toMatch(/mood: ChatMoodComparison/)
   })
 
-  it('give way to tables', () => {
+  it('know their schema as it is called, though the catalogue quotes it', () => {
+    const type = { oid: 1, name: 'mood', kind: 'e', baseOid: 0, elementOid: 0, labels: ['a'] }
+    const array = { oid: 2, name: '_mood', kind: 'b', baseOid: 0, elementOid: 1, labels: null }
+    for (const [quoted, schema] of [
+      ['chat', 'chat'],
+      ['"My ""S"" x"', 'My "S" x'],
+    ] as const) {
+      const types = new Map([type, array].map(each => [each.oid, { ...each, schema: quoted }]))
+      expect(classifyType(1, types).enumSchema).toBe(schema)
+      expect(classifyType(2, types)).toMatchObject({ isArray: true, enumSchema: schema, baseType: 'mood' })
+    }
+  })
+
+  it('give way to tables\', () => {
     const { tables, enums } = nameEverything([table('chat_mood', [mood('chat', ['a'])])])
     expect([tables[0]?.rowType, enums[0]?.type]).toEqual(['ChatMood', 'ChatMood_2'])
   })
