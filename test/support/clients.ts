@@ -8,7 +8,16 @@ export interface TestSubscription {
   readonly results: Inbox<Record<string, unknown>>
   /** Resolves with how the stream ended: `complete`, a close code, or `dropped`. */
   readonly ended: Promise<string>
+  /** The last position that the server told, in whatever way the transport has. */
+  readonly position?: () => string | undefined
   close(): void | Promise<void>
+}
+
+/** Where to start, and how that is said. */
+export interface Start {
+  readonly after?: string
+  /** Only for SSE. */
+  readonly lastEventId?: string
 }
 
 /** Subscribes, and resolves once the server has accepted. Rejects with status and text where it refuses. */
@@ -16,7 +25,14 @@ export type Subscribe = (
   url: string,
   query: string,
   variables?: Record<string, unknown>,
+  start?: Start,
 ) => Promise<TestSubscription>
+
+const extensionsOf = ({ after }: Start) => (after === undefined ? {} : { extensions: { after } })
+
+function cursorOf(result: unknown): string | undefined {
+  return (result as { extensions?: { cursor?: string } }).extensions?.cursor
+}
 
 function deferred<T>() {
   let resolve = (_value: T) => {}
@@ -27,7 +43,8 @@ function deferred<T>() {
 }
 
 /** graphql-ws's own client; acceptance is the ping that names the subscription. */
-export const overGraphqlWs: Subscribe = async (url, query, variables = {}) => {
+export const overGraphqlWs: Subscribe = async (url, query, variables = {}, start = {}) => {
+  let position: string | undefined
   const results = new Inbox<Record<string, unknown>>()
   const ended = deferred<string>()
   const accepted = deferred<void>()
@@ -37,15 +54,18 @@ export const overGraphqlWs: Subscribe = async (url, query, variables = {}) => {
     retryAttempts: 0,
     on: {
       ping: (received, payload) => {
-        if (received && payload?.cursors) accepted.resolve()
+        if (!received || !payload?.cursors) return
+        position = Object.values(payload.cursors)[0] ?? position
+        accepted.resolve()
       },
       closed: event => ended.resolve(String((event as { code?: number }).code)),
     },
   })
   client.subscribe(
-    { query, variables },
+    { query, variables, ...extensionsOf(start) },
     {
       next: value => {
+        position = cursorOf(value) ?? position
         results.push(value as ExecutionResult as Record<string, unknown>)
         accepted.resolve() // a refusal comes as a result
       },
@@ -57,68 +77,105 @@ export const overGraphqlWs: Subscribe = async (url, query, variables = {}) => {
     },
   )
   await accepted.promise
-  return { results, ended: ended.promise, close: () => void client.dispose() }
+  return { results, ended: ended.promise, position: () => position, close: () => void client.dispose() }
 }
 
 /** A bare HTTP client that understands SSE; acceptance is the response's headers. */
 export function overSse(method: 'GET' | 'POST'): Subscribe {
-  return (url, query, variables = {}) =>
-    stream(url, method, 'text/event-stream', query, variables, (text, results, end) => {
-      let rest = text
-      for (let at = rest.indexOf('\n\n'); at >= 0; at = rest.indexOf('\n\n')) {
-        const block = rest.slice(0, at).split('\n')
-        rest = rest.slice(at + 2)
-        const event = block.find(line => line.startsWith('event: '))?.slice(7)
-        const data = block
-          .find(line => line.startsWith('data:'))
-          ?.slice(5)
-          .trim()
-        if (event === 'next') results.push(JSON.parse(data ?? ''))
-        if (event === 'complete') end('complete')
-      }
-      return rest
-    })
+  return (url, query, variables = {}, start = {}) =>
+    stream(
+      { url, method, accept: 'text/event-stream', query, variables, start },
+      (text, results, end, reached) => {
+        let rest = text
+        for (let at = rest.indexOf('\n\n'); at >= 0; at = rest.indexOf('\n\n')) {
+          const block = rest.slice(0, at).split('\n')
+          rest = rest.slice(at + 2)
+          const event = block.find(line => line.startsWith('event: '))?.slice(7)
+          const data = block
+            .find(line => line.startsWith('data:'))
+            ?.slice(5)
+            .trim()
+          const id = block
+            .find(line => line.startsWith('id:'))
+            ?.slice(3)
+            .trim()
+          if (id !== undefined) reached(id)
+          if (event === 'next') results.push(JSON.parse(data ?? ''))
+          if (event === 'complete') end('complete')
+        }
+        return rest
+      },
+    )
 }
 
 const DELIMITER = '\r\n--graphql'
 
 /** A bare HTTP client that understands Apollo's multipart protocol. */
-export const overMultipart: Subscribe = (url, query, variables = {}) =>
+export const overMultipart: Subscribe = (url, query, variables = {}, start = {}) =>
   stream(
-    url,
-    'POST',
-    'multipart/mixed;subscriptionSpec=1.0, application/json',
-    query,
-    variables,
-    (text, results, end) => {
+    {
+      url,
+      method: 'POST',
+      accept: 'multipart/mixed;subscriptionSpec=1.0, application/json',
+      query,
+      variables,
+      start,
+    },
+    (text, results, end, reached) => {
       let rest = text
       for (let at = rest.indexOf(DELIMITER); at >= 0; at = rest.indexOf(DELIMITER)) {
         const json = rest.slice(0, at).split('\r\n\r\n')[1]
         rest = rest.slice(at + DELIMITER.length)
         const message = json === undefined ? {} : JSON.parse(json)
-        if (message.payload) results.push(message.payload)
+        if (message.payload) {
+          reached(cursorOf(message.payload))
+          results.push(message.payload)
+        }
         if (rest.startsWith('--')) end('complete')
       }
       return rest
     },
   )
 
+interface StreamRequest {
+  readonly url: string
+  readonly method: 'GET' | 'POST'
+  readonly accept: string
+  readonly query: string
+  readonly variables: Record<string, unknown>
+  readonly start: Start
+}
+
 function stream(
-  url: string,
-  method: 'GET' | 'POST',
-  accept: string,
-  query: string,
-  variables: Record<string, unknown>,
-  parse: (text: string, results: Inbox<Record<string, unknown>>, end: (how: string) => void) => string,
+  { url, method, accept, query, variables, start }: StreamRequest,
+  parse: (
+    text: string,
+    results: Inbox<Record<string, unknown>>,
+    end: (how: string) => void,
+    reached: (position: string | undefined) => void,
+  ) => string,
 ): Promise<TestSubscription> {
+  let position: string | undefined
+  const reached = (at: string | undefined) => {
+    position = at ?? position
+  }
   const results = new Inbox<Record<string, unknown>>()
   const ended = deferred<string>()
   const search = new URLSearchParams({ query, variables: JSON.stringify(variables) })
+  if (start.after !== undefined) search.set('extensions', JSON.stringify({ after: start.after }))
   const target = method === 'GET' ? `${url}/graphql?${search}` : `${url}/graphql`
   return new Promise((resolve, reject) => {
     const request = httpRequest(
       target,
-      { method, headers: { accept, 'content-type': 'application/json' }, agent: false },
+      {
+        method,
+        headers: {
+          accept,
+          'content-type': 'application/json',
+          ...(start.lastEventId === undefined ? {} : { 'last-event-id': start.lastEventId }),
+        },
+        agent: false,
+      },
       response => {
         let rest = ''
         response.setEncoding('utf8')
@@ -130,18 +187,23 @@ function stream(
           return
         }
         response.on('data', chunk => {
-          rest = parse(rest + chunk, results, ended.resolve)
+          rest = parse(rest + chunk, results, ended.resolve, reached)
         })
         response.on('error', () => ended.resolve('dropped'))
         response.on('close', () => ended.resolve('dropped'))
-        resolve({ results, ended: ended.promise, close: () => void request.destroy() })
+        resolve({
+          results,
+          ended: ended.promise,
+          position: () => position,
+          close: () => void request.destroy(),
+        })
       },
     )
     request.on('error', error => {
       ended.resolve('dropped')
       reject(error)
     })
-    request.end(method === 'POST' ? JSON.stringify({ query, variables }) : undefined)
+    request.end(method === 'POST' ? JSON.stringify({ query, variables, ...extensionsOf(start) }) : undefined)
   })
 }
 
@@ -160,6 +222,14 @@ export async function overListen(url: string, channel: string): Promise<TestSubs
 }
 
 const CHANNEL = 'subscription ($name: String!) { channel(name: $name) { channel payload gap } }'
+
+/** Every transport that carries GraphQL. */
+export const GRAPHQL_TRANSPORTS: Readonly<Record<string, Subscribe>> = {
+  'graphql-ws': overGraphqlWs,
+  'SSE GET': overSse('GET'),
+  'SSE POST': overSse('POST'),
+  multipart: overMultipart,
+}
 
 /** Every transport as a way to listen to a channel; results are normalised to `{ payload, gap? }`. */
 export const TRANSPORTS = {
