@@ -210,7 +210,7 @@ describe('enums', () => {
     }
   })
 
-  it('give way to tables\', () => {
+  it('give way to tables', () => {
     const { tables, enums } = nameEverything([table('chat_mood', [mood('chat', ['a'])])])
     expect([tables[0]?.rowType, enums[0]?.type]).toEqual(['ChatMood', 'ChatMood_2'])
   })
