@@ -16,6 +16,8 @@ export const DEMO_TABLES: readonly WatchedTable[] = [
     ],
     key: ['pk'],
     generation: 1,
+    wholeFrom: 1,
+    wholeFrom: 1,
     since: { n: 0, token: 0 },
     readable: true,
   },

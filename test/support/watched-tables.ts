@@ -42,6 +42,8 @@ export function table(
     columns,
     key: columns[0]?.notNull ? [columns[0].name] : [],
     generation: 1,
+    wholeFrom: 1,
+    wholeFrom: 1,
     since: { n: 0, token: 0 },
     readable: true,
     ...more,
