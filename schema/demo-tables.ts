@@ -17,7 +17,6 @@ export const DEMO_TABLES: readonly WatchedTable[] = [
     key: ['pk'],
     generation: 1,
     wholeFrom: 1,
-    wholeFrom: 1,
     since: { n: 0, token: 0 },
     readable: true,
   },

@@ -43,7 +43,6 @@ export function table(
     key: columns[0]?.notNull ? [columns[0].name] : [],
     generation: 1,
     wholeFrom: 1,
-    wholeFrom: 1,
     since: { n: 0, token: 0 },
     readable: true,
     ...more,
