@@ -8,16 +8,19 @@ create table listenql.watched_table (
   table_name  text not null,
   key_columns text[] not null,
   fingerprint text,                                        -- null: not looked at yet
+  guard_print text,                                        -- the part of it that shows whether changes may have been missed
+  whole_from  int not null,                                -- generation since which none has been
   since_n     bigint,                                      -- null: not whole (being set up, a trigger is disabled)
   since_token bigint,
   since       timestamptz,
   watched_at  timestamptz not null default now());
 
 -- For the server, which looks here about every second. The history of a table begins at the end of batch since_n: positions
--- before it have expired for it, whatever the log still holds; if it is null, it has none at the moment.
+-- before it have expired for it, whatever the log still holds; if it is null, it has none at the moment. Who has followed
+-- it since generation whole_from has missed nothing: later ones only changed its columns.
 create view listenql.watched as
-  select w.relid::oid as relid, s.nspname::text as schema_name, c.relname::text as table_name, w.generation, w.key_columns,
-    w.always, w.since_n, w.since_token, w.since, w.watched_at
+  select w.relid::oid as relid, s.nspname::text as schema_name, c.relname::text as table_name, w.generation, w.whole_from,
+    w.key_columns, w.always, w.since_n, w.since_token, w.since, w.watched_at
   from listenql.watched_table w join pg_class c on c.oid = w.relid::oid join pg_namespace s on s.oid = c.relnamespace;
 
 -- The table itself and all below it, partitions or children.
@@ -34,6 +37,13 @@ create function listenql.fingerprint(root oid) returns text language sql volatil
     || coalesce((select string_agg(md5(d.adbin::text), ',' order by d.adnum) from pg_attrdef d join pg_attribute a
          on a.attrelid = d.adrelid and a.attnum = d.adnum where d.adrelid = m.relid and to_jsonb(a) ->> 'attgenerated' = 'v'), ''), ';' order by m.relid)
     || coalesce(listenql.key_index(root)::text, '-'))
+  from listenql.members(root) m(relid) $$;
+
+-- The part of a fingerprint that changes when changes may have been missed: tables that came or went, and triggers.
+create function listenql.guard_print(root oid) returns text language sql volatile set search_path = pg_catalog, pg_temp as $$
+  select md5(string_agg(m.relid || ':' || coalesce((select string_agg(t.tgname || t.tgenabled::text || t.xmin::text, ',' order by t.tgname)
+      from pg_trigger t join pg_proc p on p.oid = t.tgfoid and p.pronamespace = 'listenql'::regnamespace where t.tgrelid = m.relid), '-'),
+    ';' order by m.relid))
   from listenql.members(root) m(relid) $$;
 
 -- Whether all five triggers are on a table, enabled, and call its own functions.
@@ -97,8 +107,8 @@ begin
       delete from listenql.watched_table w where w.schema_name = c.nspname and w.table_name = c.relname
         and not exists (select from pg_class k where k.oid = w.relid) returning w.generation)
     select 1 + greatest(h.generation, (select max(f.generation) from former f)) into g from listenql.history h;
-    insert into listenql.watched_table (relid, generation, always, owner, schema_name, table_name, key_columns)
-      values (target, g, enroll.always, c.relowner, c.nspname, c.relname, listenql.key_columns(target));
+    insert into listenql.watched_table (relid, generation, whole_from, always, owner, schema_name, table_name, key_columns)
+      values (target, g, g, enroll.always, c.relowner, c.nspname, c.relname, listenql.key_columns(target));
   else
     update listenql.watched_table w set always = enroll.always where w.relid = target and w.always <> enroll.always;
   end if;
@@ -192,7 +202,7 @@ create function listenql.refresh(seen_relid oid default null, seen_generation in
   returns table (relid oid, schema_name text, table_name text, change text, detail text) language plpgsql security definer
   set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
 #variable_conflict use_column
-declare w record; m oid; fresh oid; now_print text; bump boolean; whole boolean; why text; due boolean := false; g int;
+declare w record; m oid; fresh oid; now_print text; hole boolean; bump boolean; whole boolean; why text; due boolean := false; g int;
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'listenql: refresh needs READ COMMITTED' using errcode = 'LQ003';
@@ -216,8 +226,8 @@ begin
         delete from listenql.watched_table t where t.relid = w.relid;
         continue;
       end if;
-      update listenql.watched_table t set relid = fresh, generation = t.generation + 1, fingerprint = null, since_n = null,
-        since_token = null, since = null where t.relid = w.relid;
+      update listenql.watched_table t set relid = fresh, generation = t.generation + 1, whole_from = t.generation + 1, fingerprint = null,
+        since_n = null, since_token = null, since = null where t.relid = w.relid;
       return query select fresh, w.schema_name, w.table_name, 'again'::text, 'the table was made again'::text;
       select t.* into w from listenql.watched_table t where t.relid = fresh;
     end if;
@@ -231,6 +241,8 @@ begin
     continue when w.fingerprint = now_print and w.since_n is not null and bump is not true;
     bump := coalesce(bump, false) or (w.fingerprint is not null and w.fingerprint <> now_print);
     g := case when bump then greatest(w.generation + 1, case when w.relid = seen_relid then seen_generation end) else w.generation end;
+    -- Columns alone change without a gap. A generation that an event carried, with nothing to see here, is TRUNCATE of a partition.
+    hole := bump and (w.guard_print is distinct from listenql.guard_print(w.relid) or w.fingerprint is not distinct from now_print);
     whole := true; why := null;
     for m in select * from listenql.members(w.relid) loop
       if bump or w.fingerprint is null or to_regprocedure(format('listenql.capture_%s()', m)) is null
@@ -258,6 +270,7 @@ begin
       end;
     end loop;
     update listenql.watched_table t set generation = g, fingerprint = listenql.fingerprint(w.relid),
+      guard_print = listenql.guard_print(w.relid), whole_from = case when hole or w.since_n is null then g else w.whole_from end,
       key_columns = listenql.key_columns(w.relid), since_n = null, since_token = null, since = null,
       (schema_name, table_name, owner) = (select n.nspname, c.relname, c.relowner from pg_class c
         join pg_namespace n on n.oid = c.relnamespace where c.oid = w.relid)

@@ -17,6 +17,8 @@ export interface WatchedTable {
   readonly key: readonly string[]
   /** Events of one generation have the same columns. */
   readonly generation: number
+  /** The generation since which nothing was missed: later ones only changed its columns. */
+  readonly wholeFrom: number
   /** Its history is whole from the end of this batch on: positions before it have expired for this table. */
   readonly since: { readonly n: number; readonly token: number }
   /** Whether our login may SELECT from it: changes come without, snapshots do not. */

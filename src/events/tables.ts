@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util'
 import type { WatchedTable } from '../database/watched-table.js'
 import {
   createImageReader,
@@ -146,9 +145,13 @@ export function createTables({ log }: { readonly log: EventLog }): Tables {
       const former = new Map(adopted)
       adopted.clear()
       for (const table of tables) {
-        const known = former.get(table.relid)?.table
         adopted.set(table.relid, { table, read: createImageReader(table.columns), last: undefined })
-        if (known && hasHole(known, table)) log.end('t', table.relid, begunAnew())
+      }
+      for (const [relid, { table: known }] of former) {
+        const now = adopted.get(relid)?.table
+        if (now && now.wholeFrom <= known.generation) continue // whoever follows it has missed nothing
+        const isBack = tables.some(({ schema, name }) => schema === known.schema && name === known.name)
+        log.end('t', relid, isBack ? begunAnew() : notWatched())
       }
     },
     generationOf: relid => adopted.get(relid)?.table.generation,
@@ -167,12 +170,6 @@ function eventsOf(
     if (change) changes.push(change)
   }
   return changes
-}
-
-/** A new generation with the columns of the former one: something else happened to the table, and may have gone unnoticed. */
-function hasHole(known: WatchedTable, table: WatchedTable): boolean {
-  if (known.generation === table.generation) return false
-  return isDeepStrictEqual([known.columns, known.key], [table.columns, table.key])
 }
 
 function assertAfter(after: Position, begins: Position): void {

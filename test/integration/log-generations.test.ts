@@ -117,6 +117,40 @@ describe('a new generation starts', () => {
   })
 })
 
+describe('whoever follows a table', () => {
+  const missed = async (sql: string): Promise<boolean> => {
+    const whole = async () =>
+      Number(
+        (await log.query(`select whole_from from listenql.watched where table_name = 't'`))[0]?.whole_from,
+      )
+    const before = await generation()
+    await log.query(sql)
+    await log.refresh()
+    return (await whole()) > before
+  }
+
+  it.each([
+    ['a column is added', 'alter table t add w int'],
+    ['a column is renamed', 'alter table t rename v to w'],
+    ['the key goes', 'alter table t drop constraint t_pkey'],
+    ['a comment is written', `comment on table t is 'x'`],
+  ])('has missed nothing when %s', async (_what, sql) => {
+    expect(await missed(sql)).toBe(false)
+  })
+
+  it.each([
+    ['a trigger was off', 'alter table t disable trigger all; alter table t enable trigger all'],
+    ['a trigger was lost', 'drop trigger listenql_update on t'],
+    ['it was let go for a moment', `select listenql.unwatch('t'); select listenql.watch('t')`],
+    [
+      'a trigger was off and a column added',
+      'alter table t disable trigger all; alter table t enable trigger all; alter table t add w int',
+    ],
+  ])('may have missed something when %s', async (_what, sql) => {
+    expect(await missed(sql)).toBe(true)
+  })
+})
+
 describe('between ALTER TABLE and the next look at the catalogue', () => {
   it('writes go on, with the new columns, and carry the next generation', async () => {
     const warm = await log.connect()
