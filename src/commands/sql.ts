@@ -1,19 +1,16 @@
 import type { Readable, Writable } from 'node:stream'
-import pg from 'pg'
-import { connectionOptions, describeConnection, hideSecrets } from '../database/conninfo.js'
-import { findEmbeddedPostgres } from '../database/embedded/index.js'
+import type pg from 'pg'
+import { hideSecrets } from '../database/conninfo.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { formatTable } from '../lib/table.js'
+import { findDatabase, withClient } from './connect.js'
+import type { DatabaseArguments } from './database-arguments.js'
 import { formatDatabaseError } from './sql-error.js'
 import { createSimpleQuery, type SqlResult } from './sql-query.js'
 
-export interface SqlArguments {
+export interface SqlArguments extends DatabaseArguments {
   /** One or more statements, parted by semicolons. Missing or `-`: read from stdin. */
   readonly statement?: string
-  /** URL, or keywords and values; empty: what PG* variables say. Missing: the embedded Postgres. */
-  readonly databaseUrl?: string
-  /** Where the embedded Postgres lives. Default: `.listenql` in the current working directory. */
-  readonly dataDirectory?: string
 }
 
 export interface SqlStreams {
@@ -29,7 +26,7 @@ export interface SqlStreams {
  */
 export async function sqlCommand(argv: SqlArguments, io: SqlStreams): Promise<number> {
   try {
-    const config = await findDatabase(argv)
+    const { config } = await findDatabase(argv)
     const sql = await readStatement(argv, io)
     return await run(config, sql, io)
   } catch (error) {
@@ -37,16 +34,6 @@ export async function sqlCommand(argv: SqlArguments, io: SqlStreams): Promise<nu
     if (error instanceof ListenqlError && error.hint) io.stderr.write(`${error.hint}\n`)
     return error instanceof ListenqlError && error.code === 'BAD_CONFIGURATION' ? 2 : 1
   }
-}
-
-async function findDatabase(argv: SqlArguments): Promise<pg.ClientConfig> {
-  if (argv.databaseUrl !== undefined) return connectionOptions(argv.databaseUrl)
-  const options = argv.dataDirectory === undefined ? {} : { directory: argv.dataDirectory }
-  const embedded = await findEmbeddedPostgres(options)
-  if (embedded) return connectionOptions(embedded.adminUrl, {})
-  throw new ListenqlError('DATABASE_FAILED', 'no database to talk to: no embedded Postgres is running here', {
-    hint: 'start one with `npx listenql` (or `npm start`) in this folder, or set DATABASE_URL',
-  })
 }
 
 async function readStatement(argv: SqlArguments, io: SqlStreams): Promise<string> {
@@ -57,44 +44,26 @@ async function readStatement(argv: SqlArguments, io: SqlStreams): Promise<string
   return Buffer.concat(chunks).toString('utf8')
 }
 
-async function run(config: pg.ClientConfig, sql: string, io: SqlStreams): Promise<number> {
-  const client = new pg.Client({
-    connectionTimeoutMillis: 10_000,
-    ...config,
-    application_name: 'listenql sql',
-  })
-  client.on('error', () => undefined) // a lost connection fails the query, too, and that is reported
-  client.on('notice', notice => io.stderr.write(formatDatabaseError(notice, sql)))
-  client.on('notification', ({ channel, payload, processId }) => {
-    const words = payload ? ` with payload "${payload}"` : ''
-    io.stdout.write(`Asynchronous notification "${channel}"${words} received from process ${processId}.\n`)
-  })
-  try {
-    await client.connect()
-  } catch (error) {
-    throw new ListenqlError(
-      'DATABASE_FAILED',
-      `cannot connect as ${describeConnection(config)}: ${messageOf(error)}`,
-      {
-        hint: 'is Postgres running there, and are login and password right?',
-        cause: error,
-      },
-    )
-  }
-  try {
-    const query = createSimpleQuery(sql, {
-      onResult: result => io.stdout.write(formatResult(result)),
-      onCopyData: chunk => io.stdout.write(chunk),
+function run(config: pg.ClientConfig, sql: string, io: SqlStreams): Promise<number> {
+  return withClient(config, 'sql', async client => {
+    client.on('notice', notice => io.stderr.write(formatDatabaseError(notice, sql)))
+    client.on('notification', ({ channel, payload, processId }) => {
+      const words = payload ? ` with payload "${payload}"` : ''
+      io.stdout.write(`Asynchronous notification "${channel}"${words} received from process ${processId}.\n`)
     })
-    client.query(query)
-    await query.done
-    return 0
-  } catch (error) {
-    io.stderr.write(formatDatabaseError(error, sql))
-    return 1
-  } finally {
-    await client.end().catch(() => undefined)
-  }
+    try {
+      const query = createSimpleQuery(sql, {
+        onResult: result => io.stdout.write(formatResult(result)),
+        onCopyData: chunk => io.stdout.write(chunk),
+      })
+      client.query(query)
+      await query.done
+      return 0
+    } catch (error) {
+      io.stderr.write(formatDatabaseError(error, sql))
+      return 1
+    }
+  })
 }
 
 /** int8 int2 int4 oid xid cid float4 float8 money numeric xid8: the types that psql aligns to the right. */

@@ -1,5 +1,6 @@
 import { OPTION_LIST } from '../config/index.js'
 import type { Command } from './command.js'
+import { LOG_COMMANDS } from './log-commands.js'
 
 const ALL = OPTION_LIST.map(option => option.key)
 const NO_WORDS = { min: 0, max: 0, what: '' }
@@ -11,7 +12,7 @@ export const COMMANDS: readonly Command[] = [
     summary: 'Start the server (what happens without a command)',
     usage: '[serve] [flags]',
     description:
-      'Connects to a Postgres and offers every NOTIFY channel over GraphQL, WebSocket and Server-Sent Events. With no database given, it starts a Postgres of its own in .listenql. Ctrl-C stops everything.',
+      'Connects to a Postgres and offers every NOTIFY channel and every watched table over GraphQL, WebSocket and Server-Sent Events. With no database given, it starts a Postgres of its own in .listenql. Ctrl-C stops everything.',
     examples: [
       ['npx listenql', 'a Postgres of its own, on http://localhost:7700'],
       ['DATABASE_URL=postgres://me:secret@localhost/mydb npx listenql', 'your own database'],
@@ -28,6 +29,7 @@ export const COMMANDS: readonly Command[] = [
       return serveCommand(loaded)
     },
   },
+  ...LOG_COMMANDS,
   {
     name: 'sql',
     summary: 'Run SQL on the database and print what comes',
@@ -46,9 +48,11 @@ export const COMMANDS: readonly Command[] = [
     flags: [],
     words: { min: 0, max: 1, what: 'the statement, in quotes' },
     run: async ({ load, words, env, ...streams }) => {
-      const { sqlArguments } = await import('./database-arguments.js')
+      const { databaseArguments } = await import('./database-arguments.js')
       const { sqlCommand } = await import('./sql.js')
-      return sqlCommand(sqlArguments(load().settings, words[0], env), streams)
+      const [statement] = words
+      const database = databaseArguments(load().settings, env)
+      return sqlCommand({ ...database, ...(statement !== undefined && { statement }) }, streams)
     },
   },
   {

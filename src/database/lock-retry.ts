@@ -36,9 +36,11 @@ export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined
 }
 
-/** Runs `work` in a READ COMMITTED transaction that may write, whatever the defaults of login and database are. */
+export const BEGIN = 'begin isolation level read committed read write; set local statement_timeout = 0'
+
+/** Runs `work` in a READ COMMITTED transaction that may write and take its time, whatever the defaults of login and database are. */
 export async function inTransaction<T>(client: ClientBase, work: () => Promise<T>): Promise<T> {
-  await client.query('begin isolation level read committed read write')
+  await client.query(BEGIN)
   try {
     const result = await work()
     await client.query('commit')
@@ -66,7 +68,7 @@ export async function withLocks<T>(
       let stopWatching: () => void = () => undefined
       try {
         return await inTransaction(client, async () => {
-          await client.query(`set local lock_timeout = ${LOCK_TIMEOUT}; set local statement_timeout = 0`)
+          await client.query(`set local lock_timeout = ${LOCK_TIMEOUT}`)
           const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
           stopWatching = watcher.start(rows[0]?.pid ?? 0)
           return await work()

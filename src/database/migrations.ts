@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg'
 import { ListenqlError, messageOf } from '../lib/errors.js'
+import { BEGIN } from './lock-retry.js'
 import { type Migration, readMigrations } from './migration-files.js'
 
 export interface MigrateOptions {
@@ -57,7 +58,7 @@ function refuseNewer(version: number, migrations: readonly Migration[]): void {
 async function apply(client: ClientBase, migration: Migration): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      await client.query('begin isolation level read committed')
+      await client.query(BEGIN)
       await client.query('select pg_advisory_xact_lock($1)', [LOCK])
       if ((await installedVersion(client)) < migration.version) {
         await client.query(migration.sql)

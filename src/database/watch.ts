@@ -96,8 +96,8 @@ export async function watchTable(
   relid: string,
   { always, ...patience }: { readonly always: boolean } & Patience,
 ): Promise<WatchOutcome> {
-  const before = await stateOf(client, relid)
   try {
+    const before = await stateOf(client, relid)
     await withLocks(
       client,
       () => client.query('select listenql.watch($1::oid::regclass, $2)', [relid, always]),
@@ -192,19 +192,16 @@ async function beginHistory(client: ClientBase, relid: string): Promise<string |
 async function explain(client: ClientBase, error: unknown): Promise<unknown> {
   const state = sqlState(error)
   const text = messageOf(error).replace(/^listenql: /, '')
-  const hintOf = (fallback: string) =>
-    error instanceof Error && 'hint' in error && typeof error.hint === 'string' ? error.hint : fallback
+  const hint =
+    error instanceof Error && 'hint' in error && typeof error.hint === 'string' ? error.hint : undefined
   if (state === 'LQ004') {
-    return new ListenqlError('DATABASE_FAILED', text, {
-      hint: hintOf('see docs/operations.md'),
-      cause: error,
-    })
+    return new ListenqlError('DATABASE_FAILED', text, { ...(hint !== undefined && { hint }), cause: error })
   }
   if (state === '42501') {
     return new ListenqlError('DATABASE_FAILED', text, { hint: await rightsHint(client), cause: error })
   }
   if (error instanceof ListenqlError || state === undefined) return error
-  return new ListenqlError('DATABASE_FAILED', text, { hint: hintOf(`SQLSTATE ${state}`), cause: error })
+  return new ListenqlError('DATABASE_FAILED', text, { hint: hint ?? `SQLSTATE ${state}`, cause: error })
 }
 
 /** What a login that owns its tables needs of schema `listenql` to watch them. */

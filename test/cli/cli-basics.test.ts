@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
+const NAMES = 'serve watch unwatch status schema install uninstall rotate sql tail config help'.split(' ')
+const COMMANDS = `commands: ${NAMES.join(', ')}`
 const CLI = join(import.meta.dirname, '../../dist/src/cli.js')
 
 let cwd: string
@@ -40,7 +42,7 @@ describe('help and version', () => {
     for (const argv of [['--help'], ['-h'], ['help']]) {
       const { code, stdout, stderr } = await listenql(argv)
       expect([code, stderr]).toEqual([0, ''])
-      for (const name of ['serve', 'sql', 'tail', 'config', 'help']) {
+      for (const name of NAMES) {
         expect(stdout).toMatch(new RegExp(`^  ${name} +\\w`, 'm'))
       }
     }
@@ -58,7 +60,7 @@ describe('help and version', () => {
     expect(Math.max(...stdout.split('\n').map(line => line.length))).toBeLessThanOrEqual(100)
   })
 
-  it.each(['sql', 'tail', 'config', 'help'])('explains %s', async name => {
+  it.each(NAMES.slice(1))('explains %s', async name => {
     const { code, stdout } = await listenql([name, '-h'])
     expect(code).toBe(0)
     expect(stdout).toMatch(new RegExp(`^Usage: listenql ${name}\\b`))
@@ -78,17 +80,26 @@ describe('help and version', () => {
 describe('what cannot be understood', () => {
   it.each<[string[], string]>([
     [['--prot', '1'], 'listenql: there is no flag --prot; did you mean --port?\n'],
-    [
-      ['srve'],
-      "listenql: there is no command 'srve'; did you mean serve?\ncommands: serve, sql, tail, config, help\n",
-    ],
+    [['srve'], `listenql: there is no command 'srve'; did you mean serve?\n${COMMANDS}\n`],
     [
       ['postgres://me:hunter2@localhost/db'],
       "listenql: there is no command 'postgres://me:***@localhost/db'\nto serve that database: listenql --database-url URL\n",
     ],
+    [['help', 'tial'], `listenql: there is no command 'tial'; did you mean tail?\n${COMMANDS}\n`],
+    [['watch'], 'listenql: listenql watch needs the name of a table\nsee listenql watch --help\n'],
+    [['watch', '--wait', 'soon', 't'], "listenql: --wait is 'soon' but must be seconds, such as 10\n"],
+    [['install', '--from', '3'], 'listenql: --from goes with --print\n'],
     [
-      ['help', 'tial'],
-      "listenql: there is no command 'tial'; did you mean tail?\ncommands: serve, sql, tail, config, help\n",
+      ['install', '--print', '--from', 'x'],
+      "listenql: --from is 'x' but must be a version, such as 7\nlistenql status shows the version that a database has\n",
+    ],
+    [
+      ['rotate', '--max-log-size', '100'],
+      "listenql: --max-log-size is '100' but must be a number of bytes from 1MiB on, such as 1048576, 512KiB, 16MiB or 8MB\n",
+    ],
+    [
+      ['rotate', '--retention', '1'],
+      "listenql: --retention is '1' but must be a duration from 1s to 10 years (87600h), such as 500ms, 10s, 2m or 1h\n",
     ],
     [['tail'], 'listenql: listenql tail needs the name of a channel\nsee listenql tail --help\n'],
     [

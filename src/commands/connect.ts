@@ -1,0 +1,75 @@
+import pg from 'pg'
+import { connectionOptions, describeConnection } from '../database/conninfo.js'
+import { findEmbeddedPostgres } from '../database/embedded/index.js'
+import { ListenqlError, messageOf } from '../lib/errors.js'
+import type { DatabaseArguments } from './database-arguments.js'
+
+/** Where the database of a command is. */
+export interface Database {
+  readonly config: pg.ClientConfig
+  /** The login of the server, where it is another than that of the commands: with the embedded Postgres. */
+  readonly serverLogin: string | undefined
+}
+
+/**
+ * The database that is meant. Of the embedded Postgres the superuser.
+ * @throws ListenqlError BAD_CONFIGURATION; DATABASE_FAILED if the embedded Postgres does not run
+ */
+export async function findDatabase({ databaseUrl, dataDirectory }: DatabaseArguments): Promise<Database> {
+  if (databaseUrl !== undefined) return { config: connectionOptions(databaseUrl), serverLogin: undefined }
+  const embedded = await findEmbeddedPostgres(dataDirectory === undefined ? {} : { directory: dataDirectory })
+  if (!embedded) {
+    throw new ListenqlError(
+      'DATABASE_FAILED',
+      'no database to talk to: no embedded Postgres is running here',
+      {
+        hint: 'start one with `npx listenql` (or `npm start`) in this folder, or set DATABASE_URL',
+      },
+    )
+  }
+  return {
+    config: connectionOptions(embedded.adminUrl, {}),
+    serverLogin: connectionOptions(embedded.serverUrl, {}).user,
+  }
+}
+
+/**
+ * Runs a task on a connection of its own, and closes it.
+ * @param name of the command, which Postgres shows as application_name
+ * @throws ListenqlError DATABASE_FAILED if there is no connection to be had; whatever the task throws
+ */
+export async function withClient<T>(
+  config: pg.ClientConfig,
+  name: string,
+  task: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const client = new pg.Client({
+    connectionTimeoutMillis: 10_000,
+    ...config,
+    application_name: `listenql ${name}`,
+  })
+  client.on('error', () => undefined) // a lost connection fails the query, too, and that is reported
+  try {
+    await client.connect()
+  } catch (error) {
+    throw new ListenqlError(
+      'DATABASE_FAILED',
+      `cannot connect as ${describeConnection(config)}: ${messageOf(error)}`,
+      { hint: 'is Postgres running there, and are login and password right?', cause: error },
+    )
+  }
+  try {
+    return await task(client)
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+/** @throws ListenqlError DATABASE_FAILED on a standby, where nothing can be watched */
+export async function refuseStandby(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby')
+  if (!rows[0]?.standby) return
+  throw new ListenqlError('DATABASE_FAILED', 'this Postgres is a standby: it cannot be written to', {
+    hint: 'connect to the primary',
+  })
+}

@@ -1,0 +1,46 @@
+import { printInstallSql } from '../database/install.js'
+import { ListenqlError } from '../lib/errors.js'
+import type { Streams } from './command.js'
+import { type Database, refuseStandby, withClient } from './connect.js'
+import { grantToServer, provideLog } from './provide-log.js'
+
+/** Prints the SQL of the installation; needs no database. @throws ListenqlError BAD_CONFIGURATION */
+export function printInstallCommand(
+  { grantTo, from }: { readonly grantTo: string | undefined; readonly from: string | undefined },
+  { stdout }: Pick<Streams, 'stdout'>,
+): number {
+  if (from !== undefined && !/^\d{1,4}$/.test(from)) {
+    throw new ListenqlError('BAD_CONFIGURATION', `--from is '${from}' but must be a version, such as 7`, {
+      hint: 'listenql status shows the version that a database has',
+    })
+  }
+  stdout.write(
+    printInstallSql({
+      ...(grantTo !== undefined && { grantTo }),
+      ...(from !== undefined && { from: Number(from) }),
+    }),
+  )
+  return 0
+}
+
+/** Makes schema `listenql`, or brings it up to date, and grants what a server's login needs. */
+export async function installCommand(
+  { config, serverLogin }: Database,
+  { grantTo }: { readonly grantTo: string | undefined },
+  { stdout }: Pick<Streams, 'stdout'>,
+): Promise<number> {
+  return withClient(config, 'install', async client => {
+    await refuseStandby(client)
+    const done = await provideLog(client)
+    stdout.write(`${done ?? 'schema listenql is up to date'}\n`)
+    if (serverLogin !== undefined) await grantToServer(client, serverLogin)
+    if (grantTo !== undefined) {
+      await grantToServer(client, grantTo)
+      stdout.write(
+        `${grantTo} may do there what a server does; SELECT on tables comes with: listenql watch --grant-to ${grantTo} TABLE\n`,
+      )
+    }
+    stdout.write('Next: listenql watch TABLE\n')
+    return 0
+  })
+}

@@ -1,0 +1,191 @@
+import { ListenqlError } from '../lib/errors.js'
+import type { Command, Invocation } from './command.js'
+
+const NO_WORDS = { min: 0, max: 0, what: '' }
+const TABLES = { min: 1, max: 1000, what: 'the name of a table' }
+
+const WAIT = {
+  flag: 'wait',
+  placeholder: 'SECONDS',
+  help: 'How long to wait for transactions that use the table (default 60)',
+} as const
+
+/** The commands of the event log and its tables. They talk to the database itself; no server need run. */
+export const LOG_COMMANDS: readonly Command[] = [
+  {
+    name: 'watch',
+    summary: 'Watch tables: their changes become subscriptions',
+    usage: 'watch [flags] TABLE...',
+    description:
+      'Every INSERT, UPDATE, DELETE and TRUNCATE of these tables goes to the event log from now on, and clients subscribe to it: table people becomes peopleChanged. The first time, it makes schema listenql in the database. A running server notices by itself. Names are written as in SQL. It needs the right TRIGGER on the table (its owner has it), and waits for transactions that write to it.',
+    examples: [
+      ['npx listenql watch people', 'people becomes peopleChanged and people in GraphQL'],
+      [
+        `npx listenql watch chat.messages '"Mixed Case"'`,
+        'several tables, in a schema and with a name that SQL quotes',
+      ],
+      ['npx listenql watch --always orders', 'also what logical replication writes to it'],
+    ],
+    options: ['databaseUrl', 'dataDir', 'debug'],
+    flags: [
+      {
+        flag: 'always',
+        help: 'Also where session_replication_role is replica: takes the owner of the table',
+      },
+      {
+        flag: 'grant-to',
+        placeholder: 'ROLE',
+        help: 'Login of the server: gets SELECT on the tables, for snapshots',
+      },
+      WAIT,
+    ],
+    words: TABLES,
+    run: async invocation => {
+      const { plain, words: tables } = invocation
+      const patience = waitOf(plain)
+      const { watchCommand } = await import('./watch.js')
+      const argv = { tables, patience, always: plain.has('always'), grantTo: textOf(plain, 'grant-to') }
+      return watchCommand(await databaseFor(invocation), argv, invocation)
+    },
+  },
+  {
+    name: 'unwatch',
+    summary: 'Watch tables no more',
+    usage: 'unwatch [flags] TABLE...',
+    description:
+      'Removes the triggers from these tables. What they logged stays until it is old; cursors into it are no longer good. Where a trigger cannot be dropped, it is made to log nothing, and the SQL that removes it is printed.',
+    examples: [['npx listenql unwatch people', 'the end of peopleChanged']],
+    options: ['databaseUrl', 'dataDir', 'debug'],
+    flags: [WAIT],
+    words: TABLES,
+    run: async invocation => {
+      const { words: tables, plain } = invocation
+      const patience = waitOf(plain)
+      const { unwatchCommand } = await import('./unwatch.js')
+      return unwatchCommand(await databaseFor(invocation), { tables, patience }, invocation)
+    },
+  },
+  {
+    name: 'status',
+    summary: 'Show the watched tables, the event log and what is wrong',
+    usage: 'status [flags]',
+    description:
+      'Prints the watched tables, the size of the event log and how far it reaches back, the newest position, whether a server reads it, and warnings. It looks at the database, so it works without a server.',
+    examples: [
+      ['npx listenql status', 'at a glance'],
+      [`npx listenql status --json | jq -e '.warnings == []'`, 'for a monitor: fails if there is a warning'],
+    ],
+    options: ['databaseUrl', 'dataDir', 'retention', 'maxLogSize', 'debug'],
+    flags: [{ flag: 'json', help: 'Print everything as JSON' }],
+    words: NO_WORDS,
+    run: async invocation => {
+      const { statusCommand } = await import('./status.js')
+      const { settings } = invocation.load()
+      const json = invocation.plain.has('json')
+      return statusCommand(await databaseFor(invocation), settings, { json }, invocation)
+    },
+  },
+  {
+    name: 'schema',
+    summary: 'Print the GraphQL schema of the watched tables',
+    usage: 'schema [flags]',
+    description:
+      "Prints the schema that a server offers for this database, in GraphQL's own language: for code generators, or to see what a table becomes.",
+    examples: [['npx listenql schema > schema.graphql', 'for a code generator']],
+    options: ['databaseUrl', 'dataDir', 'debug'],
+    flags: [],
+    words: NO_WORDS,
+    run: async invocation => {
+      const { schemaCommand } = await import('./schema.js')
+      return schemaCommand(await databaseFor(invocation), invocation)
+    },
+  },
+  {
+    name: 'install',
+    summary: 'Make or update schema listenql, or print its SQL',
+    usage: 'install [flags]',
+    description:
+      'Makes schema listenql in the database, or brings it up to date; watch does so by itself. With --print it prints the SQL for somebody else to run, and needs no database. With --grant-to it gives the login of the server the rights that it needs there and no others.',
+    examples: [
+      ['npx listenql install', 'make it, or bring it up to date'],
+      ['npx listenql install --print --grant-to live > listenql.sql', 'for a DBA to read and run'],
+    ],
+    options: ['databaseUrl', 'dataDir', 'debug'],
+    flags: [
+      { flag: 'print', help: 'Print the SQL instead of running it' },
+      {
+        flag: 'grant-to',
+        placeholder: 'ROLE',
+        help: 'Login of the server: gets what a server needs of the schema',
+      },
+      {
+        flag: 'from',
+        placeholder: 'VERSION',
+        help: 'With --print: only what a schema of this version lacks',
+      },
+    ],
+    words: NO_WORDS,
+    run: async invocation => {
+      const { installCommand, printInstallCommand } = await import('./install.js')
+      const { plain } = invocation
+      const grantTo = textOf(plain, 'grant-to')
+      if (plain.has('print')) return printInstallCommand({ grantTo, from: textOf(plain, 'from') }, invocation)
+      if (plain.has('from')) throw new ListenqlError('BAD_CONFIGURATION', '--from goes with --print')
+      return installCommand(await databaseFor(invocation), { grantTo }, invocation)
+    },
+  },
+  {
+    name: 'uninstall',
+    summary: 'Remove all that listenql made in the database',
+    usage: 'uninstall [flags]',
+    description:
+      'Removes the triggers from all watched tables, then schema listenql with the event log. Your tables stay as they are. It asks first.',
+    examples: [
+      ['npx listenql uninstall', 'after a question'],
+      ['npx listenql uninstall --yes', 'in a script'],
+    ],
+    options: ['databaseUrl', 'dataDir', 'debug'],
+    flags: [{ flag: 'yes', help: 'Do not ask' }, WAIT],
+    words: NO_WORDS,
+    run: async invocation => {
+      const { uninstallCommand } = await import('./uninstall.js')
+      const { plain } = invocation
+      const argv = { yes: plain.has('yes'), patience: waitOf(plain) }
+      return uninstallCommand(await databaseFor(invocation), argv, invocation)
+    },
+  },
+  {
+    name: 'rotate',
+    summary: 'Clear what is old from the event log',
+    usage: 'rotate [flags]',
+    description:
+      'Does once what a running server does every minute: clears the events that are older than --retention and, if the log is larger than --max-log-size, the oldest of the others. For cron, where triggers log while no server runs. It waits for nobody and holds nobody up.',
+    examples: [['npx listenql rotate --retention 6h --max-log-size 2GiB', 'from cron, every few minutes']],
+    options: ['databaseUrl', 'dataDir', 'retention', 'maxLogSize', 'debug'],
+    flags: [],
+    words: NO_WORDS,
+    run: async invocation => {
+      const { rotateCommand } = await import('./rotate.js')
+      return rotateCommand(await databaseFor(invocation), invocation.load().settings, invocation)
+    },
+  },
+]
+
+async function databaseFor({ load, env }: Invocation) {
+  const { databaseArguments } = await import('./database-arguments.js')
+  const { findDatabase } = await import('./connect.js')
+  return findDatabase(databaseArguments(load().settings, env))
+}
+
+function textOf(plain: Invocation['plain'], flag: string): string | undefined {
+  const value = plain.get(flag)
+  return typeof value === 'string' ? value : undefined
+}
+
+/** @returns ms */
+function waitOf(plain: Invocation['plain']): number {
+  const given = textOf(plain, WAIT.flag) ?? '60'
+  const seconds = Number(given)
+  if (seconds >= 0 && seconds <= 86_400) return seconds * 1000
+  throw new ListenqlError('BAD_CONFIGURATION', `--wait is '${given}' but must be seconds, such as 10`)
+}

@@ -1,0 +1,55 @@
+import type pg from 'pg'
+import { grantSql } from '../database/install.js'
+import { inTransaction, sqlState } from '../database/lock-retry.js'
+import { migrate } from '../database/migrations.js'
+import { ListenqlError } from '../lib/errors.js'
+
+/**
+ * Brings schema `listenql` up to date. Where that is the business of somebody else, who gave our login no right to see which
+ * version it is, it leaves the schema alone.
+ * @returns what it did, as a line to print; undefined: nothing
+ * @throws ListenqlError DATABASE_FAILED
+ */
+export async function provideLog(client: pg.Client): Promise<string | undefined> {
+  if (await isKeptByOthers(client)) return undefined
+  const { from, to } = await migrate(client)
+  if (from === to) return undefined
+  return from === 0
+    ? `schema listenql is installed (version ${to})`
+    : `schema listenql is updated, from version ${from} to ${to}`
+}
+
+/** @throws ListenqlError DATABASE_FAILED if there is no such role, or it is not ours to give */
+export async function grantToServer(client: pg.Client, role: string): Promise<void> {
+  await granting(role, () => inTransaction(client, () => client.query(grantSql(role))))
+}
+
+/** Runs grants, and says in plain words what keeps them from being given. */
+export async function granting(role: string, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (sqlState(error) === '42704') {
+      throw new ListenqlError('DATABASE_FAILED', `there is no role ${role}`, {
+        hint: `make it first: create role "${role}" login password '…'`,
+        cause: error,
+      })
+    }
+    if (sqlState(error) === '42501') {
+      throw new ListenqlError('DATABASE_FAILED', `this login may not give rights to ${role}`, {
+        hint: 'run it as the owner of schema listenql and of the tables',
+        cause: error,
+      })
+    }
+    throw error
+  }
+}
+
+async function isKeptByOthers(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ closed: boolean }>(
+    `select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+       where n.nspname = 'listenql' and c.relname = 'migration'
+         and not (has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select'))) as closed`,
+  )
+  return rows[0]?.closed === true
+}

@@ -1,0 +1,31 @@
+import type { Settings } from '../config/index.js'
+import { canRotate, rotate } from '../database/rotate.js'
+import { ListenqlError } from '../lib/errors.js'
+import { sizeWords } from '../lib/words.js'
+import type { Streams } from './command.js'
+import { type Database, refuseStandby, withClient } from './connect.js'
+
+/** Clears what is due from the event log, once. @throws ListenqlError DATABASE_FAILED */
+export async function rotateCommand(
+  { config }: Database,
+  settings: Pick<Settings, 'retention' | 'maxLogSize'>,
+  { stdout }: Pick<Streams, 'stdout'>,
+): Promise<number> {
+  return withClient(config, 'rotate', async client => {
+    await refuseStandby(client)
+    if (!(await canRotate(client))) {
+      throw new ListenqlError('DATABASE_FAILED', 'there is no event log here that this login may clear', {
+        hint: 'listenql install makes one, listenql install --grant-to LOGIN allows a login to clear it',
+      })
+    }
+    const { dropped, early, droppedBytes, bytes, busy } = await rotate(client, settings)
+    const left = `the event log has ${sizeWords(bytes)}`
+    if (dropped === 0) stdout.write(`nothing was cleared; ${left}\n`)
+    else stdout.write(`${sizeWords(droppedBytes)} were cleared; ${left} now\n`)
+    if (early > 0) stdout.write('--max-log-size was exceeded: some of that was younger than --retention\n')
+    const isTooLarge = settings.maxLogSize !== undefined && bytes > settings.maxLogSize
+    const obstacle = busy ?? (isTooLarge ? 'transactions that write to it are open' : undefined)
+    if (obstacle !== undefined) stdout.write(`not all that is due could go: ${obstacle}\n`)
+    return 0
+  })
+}

@@ -1,0 +1,62 @@
+import type { Settings } from '../config/index.js'
+import type { LogStatus } from '../database/log-status.js'
+import { countWords, sizeWords, timeWords } from '../lib/words.js'
+
+/** What is wrong, or soon will be, and what to do about it; a line each. */
+export function statusWarnings(
+  { version, tables, log, now, listening, reading, notificationQueue, longTransactions }: LogStatus,
+  settings: Pick<Settings, 'retention' | 'maxLogSize'> & { readonly knows: number },
+): string[] {
+  const { retention, maxLogSize, knows } = settings
+  const warnings: string[] = []
+  const age = (then: Date) => now.getTime() - then.getTime()
+  if (version < knows) {
+    warnings.push(
+      `Schema listenql has version ${version}, this program brings ${knows}: run listenql install`,
+    )
+  } else if (version > knows) {
+    warnings.push(`Schema listenql has version ${version}, this program knows ${knows}: update listenql`)
+  }
+  for (const { name, lacking, since, readable } of tables) {
+    if (lacking.length > 0) {
+      warnings.push(
+        `${name} has no whole history: triggers are missing or disabled on ${lacking.join(', ')}; enable them (alter table … enable trigger all), or run listenql watch ${name}`,
+      )
+    } else if (!since) {
+      warnings.push(`The history of ${name} has not begun: start a server, or run listenql watch ${name}`)
+    }
+    if (!readable) {
+      warnings.push(`Changes of ${name} are sent, but the server may not read it: grant select on ${name}`)
+    }
+  }
+  if (maxLogSize !== undefined && log.bytes > maxLogSize * 0.8) {
+    warnings.push(
+      `The log has ${sizeWords(log.bytes)} of ${sizeWords(maxLogSize)} (--max-log-size): its oldest events go before --retention is over`,
+    )
+  }
+  // A partition goes when all of it is old enough, so the log reaches back for up to a third more.
+  if (log.oldest && age(log.oldest) > retention * 1.5 + 10 * 60_000) {
+    warnings.push(
+      `The oldest event is ${timeWords(age(log.oldest))} old, though --retention is ${timeWords(retention)}: no server clears the log, or something holds it; try listenql rotate`,
+    )
+  }
+  if (log.pending > 0 && log.pendingSince && age(log.pendingSince) > 10_000) {
+    warnings.push(
+      `${log.pending > 10_000 ? 'More than 10000 events' : countWords(log.pending, 'event')} wait to be read: no server follows the log`,
+    )
+  }
+  if (reading.length > 0 && listening.length === 0) {
+    warnings.push('Nobody listens, so notifications of plain channels and the doorbell are missed')
+  }
+  for (const { words, since } of longTransactions) {
+    warnings.push(
+      `A transaction is open for ${timeWords(age(since))}, and nothing that is younger can be cleared from the log: ${words}`,
+    )
+  }
+  if (notificationQueue > 0.1) {
+    warnings.push(
+      `Postgres's queue of notifications is ${Math.round(notificationQueue * 100)} % full: some session that listens does not read, or is idle in a transaction`,
+    )
+  }
+  return warnings
+}

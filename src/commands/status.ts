@@ -1,0 +1,113 @@
+import type { Settings } from '../config/index.js'
+import { describeConnection } from '../database/conninfo.js'
+import { type LogStatus, readLogStatus } from '../database/log-status.js'
+import { readMigrations } from '../database/migration-files.js'
+import { encodeCursor, endOfBatch } from '../events/cursor.js'
+import { formatTable } from '../lib/table.js'
+import { countWords, sizeWords, timeWords } from '../lib/words.js'
+import type { Streams } from './command.js'
+import { type Database, withClient } from './connect.js'
+import { statusWarnings } from './status-warnings.js'
+
+/** Prints what there is to know about the event log, for people or as JSON. */
+export async function statusCommand(
+  { config, serverLogin }: Database,
+  settings: Pick<Settings, 'retention' | 'maxLogSize'>,
+  { json }: { readonly json: boolean },
+  { stdout }: Pick<Streams, 'stdout'>,
+): Promise<number> {
+  const status = await withClient(config, 'status', client => readLogStatus(client, serverLogin))
+  const knows = readMigrations().length
+  const warnings = status ? statusWarnings(status, { ...settings, knows }) : []
+  if (json) {
+    const document = status
+      ? { installed: true, cursor: cursorOf(status), ...status, warnings }
+      : { installed: false, warnings }
+    stdout.write(`${JSON.stringify(document, undefined, 2)}\n`)
+  } else if (status) {
+    stdout.write(describe(status, describeConnection(config), warnings))
+  } else {
+    stdout.write(
+      `Database  ${describeConnection(config)}\n\nNothing is watched: there is no schema listenql. To begin: listenql watch TABLE\n`,
+    )
+  }
+  return 0
+}
+
+function cursorOf({ log: { position } }: LogStatus): string {
+  return encodeCursor(endOfBatch(position))
+}
+
+function describe(status: LogStatus, connection: string, warnings: readonly string[]): string {
+  const { log, now, tables } = status
+  const ago = (then: Date) => `${timeWords(now.getTime() - then.getTime())} ago`
+  const facts: readonly (readonly [string, string])[] = [
+    ['Database', `${connection}, PostgreSQL ${status.postgres}`],
+    ['Schema', `listenql, version ${status.version}`],
+    ['Servers', servers(status)],
+    [
+      'Log',
+      log.oldest
+        ? `${sizeWords(log.bytes)}, oldest event ${moment(log.oldest)} (${ago(log.oldest)})`
+        : `${sizeWords(log.bytes)}, no events`,
+    ],
+    ['Position', `${cursorOf(status)} (batch ${log.position.n}, ${ago(log.position.at)})`],
+    ['Lag', lag(status)],
+    ['Doorbell', doorbell(status)],
+  ]
+  const width = Math.max(...facts.map(([name]) => name.length)) + 2
+  const lines = facts.map(([name, value]) => `${name.padEnd(width)}${value}\n`)
+  const parts = [
+    lines.join(''),
+    tables.length > 0 ? tableOf(status) : 'No table is watched: listenql watch TABLE\n',
+  ]
+  if (warnings.length > 0) parts.push(warnings.map(warning => `! ${warning}\n`).join(''))
+  return parts.join('\n')
+}
+
+function servers({ listening, reading }: LogStatus): string {
+  const places = (connections: LogStatus['reading']) =>
+    connections
+      .map(({ pid, address }) => `pid ${pid}${address === null ? '' : ` from ${address}`}`)
+      .join(', ')
+  if (listening.length + reading.length === 0) return 'none is connected'
+  return [
+    listening.length > 0 ? `LISTEN connection: ${places(listening)}` : 'no LISTEN connection',
+    reading.length > 0 ? `log connection: ${places(reading)}` : 'no log connection',
+  ].join('; ')
+}
+
+function lag({ log: { pending, pendingSince }, now }: LogStatus): string {
+  if (pending === 0 || !pendingSince) return 'none: every event has its place'
+  const many = pending > 10_000 ? 'more than 10000 events' : countWords(pending, 'event')
+  const verb = pending === 1 ? 'waits' : 'wait'
+  return `${many} ${verb} to be read by a server, for ${timeWords(now.getTime() - pendingSince.getTime())}`
+}
+
+function doorbell({ bellArmed, reading }: LogStatus): string {
+  if (bellArmed) return 'armed: servers sleep, the next commit wakes them'
+  return reading.length > 0 ? 'not armed: a server is awake, or polls' : 'not armed: nobody would hear it'
+}
+
+function tableOf({ tables }: LogStatus): string {
+  const columns = ['table', 'history since', 'generation', 'key', 'triggers', 'snapshots']
+  return formatTable(
+    columns.map(name => ({ name, align: name === 'generation' ? 'right' : 'left' })),
+    tables.map(({ name, since, generation, key, lacking, always, readable }) => [
+      name,
+      since ? moment(since) : 'none',
+      String(generation),
+      key.join(', ') || 'none',
+      lacking.length > 0 ? `lacking on ${lacking.join(', ')}` : always ? 'always' : 'ok',
+      readable ? 'yes' : 'no SELECT',
+    ]),
+  )
+}
+
+/** To the second, in UTC: `2026-11-23 03:10:05Z`. */
+function moment(time: Date): string {
+  return time
+    .toISOString()
+    .replace('T', ' ')
+    .replace(/\.\d+Z$/, 'Z')
+}

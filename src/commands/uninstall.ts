@@ -1,0 +1,67 @@
+import { createInterface } from 'node:readline/promises'
+import type pg from 'pg'
+import { describeConnection } from '../database/conninfo.js'
+import { uninstall } from '../database/install.js'
+import { ListenqlError } from '../lib/errors.js'
+import { countWords } from '../lib/words.js'
+import type { Streams } from './command.js'
+import { type Database, withClient } from './connect.js'
+import { tellWhoIsInTheWay } from './each-table.js'
+
+/**
+ * Removes everything that listenql made in the database, once that is confirmed.
+ * @throws ListenqlError BAD_CONFIGURATION if nobody is there to confirm it; DATABASE_FAILED
+ */
+export async function uninstallCommand(
+  { config }: Database,
+  { yes, patience }: { readonly yes: boolean; readonly patience: number },
+  io: Streams,
+): Promise<number> {
+  return withClient(config, 'uninstall', async client => {
+    const tables = await installedTables(client)
+    if (tables === undefined) {
+      io.stdout.write('there is no schema listenql: nothing to remove\n')
+      return 0
+    }
+    const what = `schema listenql with its event log, and the triggers of ${countWords(tables, 'table')}, from ${describeConnection(config)}`
+    if (!yes && !(await confirm(what, io))) {
+      io.stdout.write('nothing was removed\n')
+      return 1
+    }
+    await uninstall(client, { patience, config, onWait: tellWhoIsInTheWay('uninstall', io) })
+    io.stdout.write(`removed ${what}\n`)
+    return 0
+  })
+}
+
+/** How many are watched; undefined: there is no schema. */
+async function installedTables(client: pg.Client): Promise<number | undefined> {
+  const { rows } = await client.query<{ present: boolean; tables: string | null }>(
+    `select to_regnamespace('listenql') is not null as present, to_regclass('listenql.watched')::text as tables`,
+  )
+  if (!rows[0]?.present) return undefined
+  if (rows[0].tables === null) return 0
+  const counted = await client.query<{ n: number }>('select count(*)::int as n from listenql.watched')
+  return counted.rows[0]?.n ?? 0
+}
+
+async function confirm(what: string, { stdin, stdout }: Streams): Promise<boolean> {
+  if (!stdin.isTTY) {
+    throw new ListenqlError(
+      'BAD_CONFIGURATION',
+      'this removes the event log, and nobody is there to confirm it',
+      {
+        hint: 'if that is what you want: listenql uninstall --yes',
+      },
+    )
+  }
+  const lines = createInterface({ input: stdin, output: stdout })
+  try {
+    // Ctrl-D closes without an answer.
+    const closed = new Promise<string>(resolve => lines.once('close', () => resolve('')))
+    const answer = await Promise.race([lines.question(`Remove ${what}? Type yes: `), closed])
+    return answer.trim().toLowerCase() === 'yes'
+  } finally {
+    lines.close()
+  }
+}

@@ -1,0 +1,44 @@
+import { findWatched, tableNames, unwatchTable, watchedNames } from '../database/watch.js'
+import type { Streams } from './command.js'
+import { type Database, refuseStandby, withClient } from './connect.js'
+import { eachTable, noSuchTable, tellWhoIsInTheWay } from './each-table.js'
+
+export interface UnwatchArguments {
+  readonly tables: readonly string[]
+  /** Longest wait for others that use a table, in ms. */
+  readonly patience: number
+}
+
+/** Ends the watch of tables, and prints what came of each. @returns the exit code: 1 if one of them failed. */
+export async function unwatchCommand(
+  { config }: Database,
+  { tables, patience }: UnwatchArguments,
+  io: Pick<Streams, 'stdout' | 'stderr'>,
+): Promise<number> {
+  return withClient(config, 'unwatch', async client => {
+    await refuseStandby(client)
+    const { rows } = await client.query<{ present: boolean }>(
+      `select exists (select from pg_namespace where nspname = 'listenql') as present`,
+    )
+    if (!rows[0]?.present) {
+      io.stdout.write('nothing is watched: there is no schema listenql\n')
+      return 0
+    }
+    return eachTable(tables, io, async word => {
+      const table = await findWatched(client, word)
+      if (!table) throw noSuchTable(word, [...(await watchedNames(client)), ...(await tableNames(client))])
+      const onWait = tellWhoIsInTheWay(word, io)
+      const outcome = await unwatchTable(client, table.relid, { patience, config, onWait })
+      if (outcome.kind === 'removed') io.stdout.write(`${table.shown} is not watched any more\n`)
+      else if (outcome.kind === 'not watched') io.stdout.write(`${table.shown} was not watched\n`)
+      else {
+        io.stdout.write(
+          `${table.shown} is not watched any more; its triggers are still there, and do nothing\n`,
+        )
+        io.stderr.write(
+          `-- ${table.shown}: they could not be dropped: ${outcome.reason}\n-- Run this, or unwatch it again, when that is over:\n${outcome.ddl.join('\n')}\n`,
+        )
+      }
+    })
+  })
+}

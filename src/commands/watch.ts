@@ -1,0 +1,88 @@
+import type pg from 'pg'
+import { grantReadSql } from '../database/install.js'
+import { findTable, tableNames, type WatchOutcome, watchTable } from '../database/watch.js'
+import { ListenqlError } from '../lib/errors.js'
+import type { Streams } from './command.js'
+import { type Database, refuseStandby, withClient } from './connect.js'
+import { eachTable, noSuchTable, tellWhoIsInTheWay } from './each-table.js'
+import { graphqlFields } from './graphql-fields.js'
+import { granting, grantToServer, provideLog } from './provide-log.js'
+
+export interface WatchArguments {
+  readonly tables: readonly string[]
+  /** Under logical replication and session_replication_role = replica, too. */
+  readonly always: boolean
+  /** Gets SELECT on the tables, beside the server's login of the embedded Postgres. */
+  readonly grantTo: string | undefined
+  /** Longest wait for others that use a table, in ms. */
+  readonly patience: number
+}
+
+/** Watches tables, and prints what came of each. @returns the exit code: 1 if one of them cannot be watched. */
+export async function watchCommand(
+  { config, serverLogin }: Database,
+  { tables, always, grantTo, patience }: WatchArguments,
+  io: Pick<Streams, 'stdout' | 'stderr'>,
+): Promise<number> {
+  return withClient(config, 'watch', async client => {
+    await refuseStandby(client)
+    const installed = await provideLog(client)
+    if (installed !== undefined) {
+      io.stdout.write(`${installed}\n`)
+      if (serverLogin !== undefined) await grantToServer(client, serverLogin)
+    }
+    return eachTable(tables, io, async word => {
+      const table = await findTable(client, word)
+      if (!table) throw noSuchTable(word, await tableNames(client))
+      const onWait = tellWhoIsInTheWay(word, io)
+      const outcome = await watchTable(client, table.relid, { always, patience, config, onWait })
+      for (const role of new Set([serverLogin, grantTo])) {
+        if (role !== undefined) await granting(role, () => client.query(grantReadSql(role, table)))
+      }
+      const fields = await graphqlFields(client, table.relid)
+      io.stdout.write(`${table.shown} ${happened(outcome, always)}${fields}\n`)
+      for (const note of await notesOn(client, table.relid, outcome))
+        io.stderr.write(`-- ${table.shown} ${note}\n`)
+      if (outcome.lacking !== undefined) {
+        throw new ListenqlError('DATABASE_FAILED', `its history is not whole: ${outcome.lacking}`, {
+          hint: `if a trigger is disabled: alter table ${table.shown} enable trigger all; then watch it again`,
+        })
+      }
+    })
+  })
+}
+
+function happened({ before, now }: WatchOutcome, always: boolean): string {
+  if (!before) return always ? 'is watched, whatever session_replication_role says' : 'is watched'
+  if (before.always !== now.always) {
+    const which = now.always
+      ? 'whatever session_replication_role says'
+      : 'not under session_replication_role = replica'
+    return `is watched ${which} from now on; its history begins anew`
+  }
+  if (before.generation !== now.generation) return 'was watched already; its history begins anew'
+  return 'was watched already'
+}
+
+async function notesOn(client: pg.Client, relid: string, { now }: WatchOutcome): Promise<string[]> {
+  const { rows } = await client.query<{ children: string[]; keyed: boolean }>(
+    `select array(select i.inhrelid::regclass::text from pg_inherits i where i.inhparent = c.oid and c.relkind = 'r' order by 1)
+       as children, exists (select from pg_index where indrelid = c.oid and indisprimary) as keyed
+     from pg_class c where c.oid = $1::oid`,
+    [relid],
+  )
+  const { children = [], keyed = false } = rows[0] ?? {}
+  const notes: string[] = []
+  if (children.length > 0) {
+    notes.push(`has tables that inherit from it, whose rows count as its own: ${children.join(', ')}`)
+  }
+  if (now.key.length === 0) {
+    const why = !keyed
+      ? 'has no primary key'
+      : children.length > 0
+        ? 'has a primary key that is not unique over the tables that inherit from it'
+        : 'has a primary key that is deferrable'
+    notes.push(`${why}: its changes carry no key by which a client could find the row`)
+  }
+  return notes
+}

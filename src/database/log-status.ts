@@ -1,0 +1,166 @@
+import type { ClientBase } from 'pg'
+import { ListenqlError } from '../lib/errors.js'
+import { sqlState } from './lock-retry.js'
+
+/** Times are those of the database; sizes in bytes. */
+export interface LogStatus {
+  /** Version of schema `listenql`. */
+  readonly version: number
+  readonly postgres: string
+  readonly database: string
+  readonly now: Date
+  readonly tables: readonly TableStatus[]
+  readonly log: {
+    readonly bytes: number
+    /** When the oldest event that is kept was logged. */
+    readonly oldest: Date | null
+    readonly batches: number
+    /** The newest batch: its end is where a new subscriber begins. */
+    readonly position: { readonly n: number; readonly token: number; readonly at: Date }
+    /** Events that no server has taken into a batch yet, counted up to 10001. */
+    readonly pending: number
+    readonly pendingSince: Date | null
+  }
+  /** A commit rings, since every server sleeps; otherwise one is awake, or there is none that wants the bell. */
+  readonly bellArmed: boolean
+  /** Connections of running servers to this database. */
+  readonly listening: readonly Connection[]
+  readonly reading: readonly Connection[]
+  /** How full the queue of notifications is, from 0 to 1. */
+  readonly notificationQueue: number
+  /** Transactions that may have written, open for long: what they may have logged cannot be cleared yet. */
+  readonly longTransactions: readonly { readonly words: string; readonly since: Date }[]
+}
+
+export interface Connection {
+  readonly pid: number
+  /** Null where our login may not see it. */
+  readonly since: Date | null
+  readonly address: string | null
+}
+
+export interface TableStatus {
+  /** As SQL: `people`, `chat.messages`. */
+  readonly name: string
+  readonly generation: number
+  /** Its history is whole since then; null: it has none at the moment. */
+  readonly since: Date | null
+  readonly key: readonly string[]
+  readonly always: boolean
+  /** Tables (it and those below it) whose triggers are not all there and enabled. */
+  readonly lacking: readonly string[]
+  /** Whether the server's login may SELECT from it: there are snapshots. */
+  readonly readable: boolean
+}
+
+/**
+ * What there is to know about the event log, its tables and its servers.
+ * @param serverLogin whose rights count; default: ours
+ * @param options.longMinutes after which a transaction counts as open for long
+ * @returns undefined: there is no schema `listenql`
+ * @throws ListenqlError DATABASE_FAILED if our login may not look
+ */
+export async function readLogStatus(
+  client: ClientBase,
+  serverLogin?: string,
+  { longMinutes = 5 }: { readonly longMinutes?: number } = {},
+): Promise<LogStatus | undefined> {
+  const { rows: found } = await client.query<{ present: boolean }>(
+    `select exists (select from pg_namespace where nspname = 'listenql') as present`,
+  )
+  if (!found[0]?.present) return undefined
+  const row = await statusRow(client)
+  const tables = await client.query<TableStatus>(TABLES, [serverLogin ?? null])
+  const connections = await client.query<Connection & { name: string }>(
+    `select pid, backend_start as since, host(client_addr) as address, application_name as name from pg_stat_activity
+     where datname = current_database() and application_name in ('listenql listen', 'listenql log') order by backend_start, pid`,
+  )
+  const long = await client.query<{ words: string; since: Date }>(LONG_TRANSACTIONS, [longMinutes])
+  const named = (name: string) =>
+    connections.rows
+      .filter(connection => connection.name === name)
+      .map(({ pid, since, address }) => ({ pid, since, address }))
+  return {
+    version: row.version,
+    postgres: row.postgres,
+    database: row.database,
+    now: row.now,
+    tables: tables.rows,
+    log: {
+      bytes: Number(row.bytes),
+      oldest: row.oldest,
+      batches: Number(row.batches),
+      position: { n: Number(row.position_n), token: Number(row.position_token), at: row.position_at },
+      pending: Number(row.pending),
+      pendingSince: row.pending_since,
+    },
+    bellArmed: row.bell_armed,
+    listening: named('listenql listen'),
+    reading: named('listenql log'),
+    notificationQueue: row.queue,
+    longTransactions: long.rows,
+  }
+}
+
+async function statusRow(client: ClientBase): Promise<StatusRow> {
+  try {
+    const { rows } = await client.query<StatusRow>(
+      `select s.*, clock_timestamp() as now, current_setting('server_version') as postgres, current_database()::text as database,
+         pg_notification_queue_usage() as queue from listenql.status() s`,
+    )
+    const [row] = rows
+    if (!row) throw new Error('listenql.status() gave no row')
+    return row
+  } catch (error) {
+    if (sqlState(error) !== '42501') throw error
+    throw new ListenqlError('DATABASE_FAILED', 'this login may not look at the event log', {
+      hint: 'the owner of schema listenql may allow it: listenql install --grant-to LOGIN',
+      cause: error,
+    })
+  }
+}
+
+interface StatusRow {
+  readonly version: number
+  readonly postgres: string
+  readonly database: string
+  readonly now: Date
+  readonly bytes: string
+  readonly oldest: Date | null
+  readonly batches: string
+  readonly position_n: string
+  readonly position_token: string
+  readonly position_at: Date
+  readonly pending: string
+  readonly pending_since: Date | null
+  readonly bell_armed: boolean
+  readonly queue: number
+}
+
+/** Triggers are looked up in the catalogue, which every login may read. Five of them belong on each table of a tree. */
+const TABLES = `
+select w.relid::regclass::text as name, w.generation, w.since, w.key_columns as key, w.always,
+  array(
+    with recursive tree(relid) as (
+      select w.relid union select i.inhrelid from pg_inherits i join tree t on t.relid = i.inhparent)
+    select t.relid::regclass::text from tree t
+    where 5 <> (select count(*) from pg_trigger g join pg_proc p on p.oid = g.tgfoid
+      where g.tgrelid = t.relid and p.pronamespace = 'listenql'::regnamespace
+        and p.proname in ('number_' || t.relid, 'capture_' || t.relid)
+        and g.tgenabled::text in (case when w.always then 'A' else 'O' end, 'A'))
+    order by 1) as lacking,
+  has_schema_privilege(coalesce($1, current_user), c.relnamespace, 'usage')
+    and has_any_column_privilege(coalesce($1, current_user), w.relid, 'select') as readable
+from listenql.watched w join pg_class c on c.oid = w.relid order by 1`
+
+const LONG_TRANSACTIONS = `
+select concat('pid ', pid, coalesce(' (' || nullif(application_name, '') || ')', ''), ' of user ', usename,
+    case state when 'idle in transaction' then ', idle in its transaction' end, coalesce(': ' || left(query, 80), '')) as words,
+  xact_start as since
+from pg_stat_activity
+where datname = current_database() and backend_xid is not null and xact_start < now() - make_interval(mins => $1)
+  and pid <> pg_backend_pid()
+union all
+select 'prepared transaction ' || quote_literal(gid), prepared from pg_prepared_xacts
+where database = current_database() and prepared < now() - make_interval(mins => $1)
+order by 2 limit 10`
