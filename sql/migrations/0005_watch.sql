@@ -77,6 +77,24 @@ begin
   end loop;
 end $$;
 
+create function listenql.drop_functions(member oid) returns void language plpgsql
+  set search_path = pg_catalog, pg_temp set client_min_messages = warning as $$
+begin
+  execute format('drop function if exists listenql.%I() cascade', 'number_' || member);
+  execute format('drop function if exists listenql.%I() cascade', 'capture_' || member);
+end $$;
+
+-- In a restored dump the triggers call functions that are named for the oid that the table had where the dump was made.
+create function listenql.drop_stale(member oid) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare other oid;
+begin
+  for other in select distinct substring(p.proname from '_(\d+)$')::oid from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+      where t.tgrelid = member and p.pronamespace = 'listenql'::regnamespace
+        and p.proname not in ('number_' || member, 'capture_' || member) loop
+    perform listenql.drop_functions(other);
+  end loop;
+end $$;
+
 -- The part of watch() that is the log's: refuses what cannot be watched, notes the table and writes its functions.
 create function listenql.enroll(target regclass, always boolean, by text) returns setof oid language plpgsql security definer
   set search_path = pg_catalog, pg_temp as $$
@@ -113,6 +131,7 @@ begin
     update listenql.watched_table w set always = enroll.always where w.relid = target and w.always <> enroll.always;
   end if;
   for m in select t as oid from listenql.members(target) t loop
+    perform listenql.drop_stale(m.oid);
     if to_regprocedure(format('listenql.capture_%s()', m.oid)) is null or to_regprocedure(format('listenql.number_%s()', m.oid)) is null then
       perform listenql.write_functions(target, m.oid, g);
     end if;
@@ -132,13 +151,6 @@ begin
   for member in select * from listenql.enroll(target, always, current_user::text) loop
     perform listenql.create_triggers(member, always);
   end loop;
-end $$;
-
-create function listenql.drop_functions(member oid) returns void language plpgsql
-  set search_path = pg_catalog, pg_temp set client_min_messages = warning as $$
-begin
-  execute format('drop function if exists listenql.%I() cascade', 'number_' || member);
-  execute format('drop function if exists listenql.%I() cascade', 'capture_' || member);
 end $$;
 
 -- Takes a table off the list; false: it was not on it.
@@ -251,6 +263,7 @@ begin
       end if;
       if not listenql.is_armed(m, w.always) then
         begin
+          perform listenql.drop_stale(m);
           perform listenql.create_triggers(m, w.always);
         exception when others then why := sqlerrm;
         end;

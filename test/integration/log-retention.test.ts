@@ -178,4 +178,33 @@ describe('a log that came from elsewhere', () => {
     expect(lines(await log.pull(start))).toEqual(['I {"id":2,"v":"y"}'])
     expect(await status()).toMatchObject({ version: 7, horizon: String(start.n), watched: 1 })
   })
+
+  it.each([
+    ['refresh', () => log.refresh()],
+    ['watch', () => log.watch('t')],
+  ])('has triggers that call functions named for other oids: %s makes its own', async (_, heal) => {
+    const [row] = await log.query(
+      `select 't'::regclass::oid as oid, (select generation from listenql.watched) as generation`,
+    )
+    await log.query(`update listenql.history set database = 1; update listenql.watched_table set fingerprint = 'of elsewhere';
+      alter function listenql.capture_${row?.oid}() rename to capture_4000000000;
+      alter function listenql.number_${row?.oid}() rename to number_4000000000`)
+    await log.query(`insert into t values (1, 'works at once')`)
+    expect(await log.read(await log.newest())).toEqual([])
+    await heal()
+    await log.refresh()
+    const watched = await log.query('select generation, since_n is not null as whole from listenql.watched')
+    expect(watched).toEqual([{ generation: Number(row?.generation) + 1, whole: true }])
+    const functions = await log.query(
+      `select p.proname from pg_trigger t join pg_proc p on p.oid = t.tgfoid where t.tgrelid = 't'::regclass group by 1`,
+    )
+    expect(functions.map(({ proname }) => proname).sort()).toEqual([
+      `capture_${row?.oid}`,
+      `number_${row?.oid}`,
+    ])
+    expect(await log.query(`select from pg_proc where proname like '%_4000000000'`)).toEqual([])
+    const start = await log.newest()
+    await log.query(`insert into t values (2, 'b')`)
+    expect(lines(await log.pull(start))).toEqual(['I {"id":2,"v":"b"}'])
+  })
 })
