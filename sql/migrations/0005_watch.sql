@@ -98,7 +98,7 @@ end $$;
 -- The part of watch() that is the log's: refuses what cannot be watched, notes the table and writes its functions.
 create function listenql.enroll(target regclass, always boolean, by text) returns setof oid language plpgsql security definer
   set search_path = pg_catalog, pg_temp as $$
-declare m record; g int; c record;
+declare m record; g int; c record; fresh boolean;
 begin
   select k.relkind, k.relpersistence, k.relowner, k.relname, n.nspname into c from pg_class k
     join pg_namespace n on n.oid = k.relnamespace where k.oid = target;
@@ -120,7 +120,8 @@ begin
       hint = format('Watch one of the two; select listenql.unwatch(%L) first.', m.relid);
   end loop;
   select w.generation into g from listenql.watched_table w where w.relid = target;
-  if g is null then
+  fresh := g is null;
+  if fresh then
     with former as ( -- of the same name, and dropped since
       delete from listenql.watched_table w where w.schema_name = c.nspname and w.table_name = c.relname
         and not exists (select from pg_class k where k.oid = w.relid) returning w.generation)
@@ -131,6 +132,10 @@ begin
     update listenql.watched_table w set always = enroll.always where w.relid = target and w.always <> enroll.always;
   end if;
   for m in select t as oid from listenql.members(target) t loop
+    if fresh then
+      -- Triggers that were silenced: who has written since, and is not yet through, has logged nothing. To make them anew waits.
+      perform listenql.drop_functions(m.oid);
+    end if;
     perform listenql.drop_stale(m.oid);
     if to_regprocedure(format('listenql.capture_%s()', m.oid)) is null or to_regprocedure(format('listenql.number_%s()', m.oid)) is null then
       perform listenql.write_functions(target, m.oid, g);

@@ -171,6 +171,8 @@ async function stateOf(client: ClientBase, relid: string): Promise<WatchState | 
 
 /** @returns what is lacking for a whole history */
 async function beginHistory(client: ClientBase, relid: string): Promise<string | undefined> {
+  // It notices a log that was restored from a dump, whose batches mean nothing here.
+  await inTransaction(client, () => client.query('select listenql.newest()'))
   for (const deadline = performance.now() + REFRESH_PATIENCE; ; ) {
     // Alone in its transaction: others that read the log wait until it is committed.
     const changes = await inTransaction(client, async () => {
@@ -214,9 +216,14 @@ export function watcherGrants(role: string): string {
   return [
     `grant usage on schema listenql to ${role};`,
     `grant select on listenql.watched to ${role};`,
-    ...[...functions, 'unwatch(regclass)', 'silence(regclass)', 'refresh(oid, integer)', 'status()'].map(
-      signature => `grant execute on function listenql.${signature} to ${role};`,
-    ),
+    ...[
+      ...functions,
+      'unwatch(regclass)',
+      'silence(regclass)',
+      'newest()',
+      'refresh(oid, integer)',
+      'status()',
+    ].map(signature => `grant execute on function listenql.${signature} to ${role};`),
   ].join('\n')
 }
 

@@ -354,6 +354,17 @@ describe('a table that is silenced', () => {
     expect(await refusal(log.query(`select listenql.unwatch('t')`))).toBe('LQ004')
   })
 
+  it('is watched again only when all who wrote unlogged are through', async () => {
+    await log.query(`select listenql.silence('t')`)
+    const writer = await log.connect()
+    await writer.query(`begin; insert into t values (1, 'not logged')`)
+    const impatient = await log.connect({ options: '-c lock_timeout=50ms' })
+    expect(await refusal(impatient.query(`select listenql.watch('t')`))).toBe('55P03')
+    await writer.query('commit')
+    await log.watch('t')
+    expect((await state()).since_n).toEqual(expect.any(Number))
+  })
+
   it('can be cleared by its owner with the statements given', async () => {
     for (const { ddl } of await log.query(`select listenql.silence('t') as ddl`)) await log.query(String(ddl))
     expect(await log.query(`select tgname from pg_trigger where tgrelid = 't'::regclass`)).toEqual([])
