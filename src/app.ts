@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
-import { buildSchema } from '../schema/index.js'
+import { createLiveSchema } from './app/live-schema.js'
+import { createSources } from './app/sources.js'
 import { createChannelRules } from './auth/channel-rules.js'
 import { databaseOf, resolveSettings, type Settings } from './config/index.js'
 import { connectionOptions, describeConnection } from './database/conninfo.js'
@@ -10,10 +12,6 @@ import { createPool } from './database/pool.js'
 import { createGroups } from './delivery/groups.js'
 import { createPressure } from './delivery/pressure.js'
 import { createTurn } from './delivery/turn.js'
-import { createChannels } from './events/channels.js'
-import { BELL, createBell, createPollDoorbell } from './events/doorbell.js'
-import { EventLog } from './events/event-log.js'
-import { createTables } from './events/tables.js'
 import { ListenqlError, messageOf } from './lib/errors.js'
 import type { Observe } from './lib/observation.js'
 import { createHealth } from './telemetry/health.js'
@@ -33,6 +31,9 @@ import { createPage } from './transport/page.js'
 import { createRouter } from './transport/router.js'
 import { createStreamResponses } from './transport/stream-response.js'
 import { createGraphqlYoga } from './transport/yoga.js'
+
+/** Longest that a server which starts waits for the database before it accepts clients, in ms. */
+const START_PATIENCE = 2000
 
 /** Every option of docs/configuration.md under its camelCase name (durations in ms, sizes in bytes), and what only code can give. */
 export interface ServerOptions extends Partial<Settings> {
@@ -77,25 +78,11 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   const turn = createTurn(error =>
     observe({ type: 'fault', id: 'delivery', message: 'delivery failed', error }),
   )
-  const doorbell = settings.doorbell === 'poll' ? createPollDoorbell(settings) : createBell(settings)
-  const log = new EventLog({
-    ...settings,
-    config: database.config,
-    doorbell,
-    onFollowed() {
-      if (settings.doorbell === 'bell') channels.hear(BELL, { notify: doorbell.ring, hears: doorbell.hears })
-    },
-    observe,
-  })
-  const tables = createTables({ log })
-  const channels = createChannels({ ...settings, config: database.config, log, observe })
   const pool = createPool(database.config, settings.connectTimeout)
   const pressure = createPressure({
     maxBuffer: settings.maxBuffer,
     turn,
-    onChange: paused => {
-      for (const source of [channels, log]) paused ? source.pause() : source.resume()
-    },
+    onChange: paused => (paused ? sources.pause() : sources.resume()),
     observe,
   })
   const groups = createGroups({ maxEvent: settings.maxEvent, turn, pressure, observe })
@@ -104,22 +91,36 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     outbound: { maxBuffer: settings.maxBuffer, stallTimeout: settings.stallTimeout, turn, pressure },
     observe,
   })
+  const liveSchema = createLiveSchema({
+    async onChange(schema) {
+      yoga.use(schema)
+      await groups.renew()
+    },
+    observe,
+  })
+  const sources = createSources({ settings, config: database.config, onTables: liveSchema.follow, observe })
+  const { channels } = sources
   const rules = createChannelRules(settings.channels, publishable(settings, database.embedded))
   const context = {
     rules,
     channelSource: channels.source,
-    tableChanges: tables.changes,
+    tableChanges: sources.tables.changes,
     notify: pool.notify,
     opensSources: true,
   }
   const toClientError = createClientErrors(observe)
   const yoga = createGraphqlYoga({
-    schema: buildSchema(),
+    schema: liveSchema.initial,
     contextValue: context,
     toClientError,
     endpoint: `${prefix}/graphql`,
   })
-  const engine = createEngine({ getEnveloped: yoga.getEnveloped, contextValue: context, toClientError })
+  const engine = createEngine({
+    getEnveloped: yoga.getEnveloped,
+    contextValue: context,
+    toClientError,
+    schemaState: liveSchema,
+  })
   let stopping = false
   const router = createRouter({
     basePath: prefix,
@@ -169,7 +170,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     await Promise.all(httpClosed)
     clearTimeout(timer)
     pressure.close()
-    await Promise.all([channels.close(), log.close()])
+    await sources.close()
     await pool.close()
     await database.embedded?.close()
   }
@@ -185,8 +186,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
       servers.push(...https.servers)
       httpsPort = https.port
     }
-    channels.start()
-    log.start()
+    sources.start()
+    // Who comes back first finds all tables, unless the database is away.
+    await Promise.race([liveSchema.known, delay(START_PATIENCE, undefined, { ref: false })])
     const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
     return {
       url: `${settings.urlBase?.replace(/\/+$/, '') ?? `http://${name}:${http.port}`}${prefix}`,

@@ -23,6 +23,14 @@ export type Observation =
       busy: string | undefined
     }
   | { type: 'log.rotation-failed'; message: string }
+  | { type: 'catalog.absent' }
+  | { type: 'catalog.failed'; message: string; hint: string | undefined }
+  /** `detail`: the number of a new generation, or words. */
+  | { type: 'table.changed'; table: string; change: 'again' | 'generation' | 'gone'; detail: string }
+  | { type: 'table.lacking'; table: string; detail: string }
+  | { type: 'snapshot.failed'; table: string; message: string }
+  | { type: 'schema.built'; tables: number }
+  | { type: 'schema.renamed'; message: string }
   | { type: 'reading.paused'; subscribers: number }
   | { type: 'reading.resumed'; pausedFor: number }
   | { type: 'event.too-large'; topic: string; bytes: number; limit: number }

@@ -33,6 +33,24 @@ export function createLogObserver(logger: Logger): Observe {
         return logger.warn(
           `Old events cannot be cleared, the event log grows: ${observation.message}. It is tried again and again.`,
         )
+      case 'catalog.absent':
+        return logger.info('No table is watched: there is no schema listenql yet. `listenql watch TABLE` makes it.')
+      case 'catalog.failed':
+        return logger.warn(
+          `Watched tables cannot be looked at: ${observation.message}. ${observation.hint === undefined ? '' : `${capitalised(observation.hint)}. `}It is tried again and again.`,
+        )
+      case 'table.changed':
+        return logger.info(changeWords(observation))
+      case 'table.lacking':
+        return logger.warn(
+          `Table ${observation.table} has no whole history, so nothing of it is delivered: ${observation.detail}. Once its triggers are there and enabled it goes on by itself; \`listenql watch ${observation.table}\`, as the owner of the table, repairs them.`,
+        )
+      case 'snapshot.failed':
+        return logger.warn(`A snapshot of table ${observation.table} failed: ${observation.message}.`)
+      case 'schema.built':
+        return logger.debug(`The schema has ${count(observation.tables, 'watched table')}.`)
+      case 'schema.renamed':
+        return logger.warn(observation.message)
       case 'reading.paused':
         return logger.debug(details, 'Reading from Postgres pauses until subscribers have caught up.')
       case 'reading.resumed':
@@ -59,6 +77,21 @@ export function createLogObserver(logger: Logger): Observe {
 
 function words(observation: Observation): string {
   return observation.type.replace('.', ' ')
+}
+
+function changeWords({ table, change, detail }: Extract<Observation, { type: 'table.changed' }>): string {
+  switch (change) {
+    case 'generation':
+      return `Table ${table} is watched in generation ${detail} from now on.`
+    case 'again':
+      return `Table ${table} was dropped and made again; its history begins anew.`
+    case 'gone':
+      return `Table ${table} was dropped. Should it be made again, it is watched again; \`listenql unwatch ${table}\` ends that.`
+  }
+}
+
+function capitalised(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
 }
 
 function capWords(cap: Extract<Observation, { type: 'log.cap-exceeded' }>): string {

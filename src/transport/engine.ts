@@ -12,6 +12,7 @@ import {
 import type { Request } from '../delivery/groups.js'
 import { decodeCursor, encodeCursor, type Position } from '../events/cursor.js'
 import { EventSource } from '../events/source.js'
+import { abortable } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
 import { stableStringify } from '../lib/stable-stringify.js'
 import { type ClientErrors, formatResult } from './errors.js'
@@ -35,7 +36,14 @@ export interface Subscription {
 }
 
 /** A request that has been parsed and validated. */
-export type Prepared = { readonly kind: 'invalid'; readonly errors: readonly GraphQLError[] } | Operation
+export type Prepared = Invalid | Operation
+
+export interface Invalid {
+  readonly kind: 'invalid'
+  readonly errors: readonly GraphQLError[]
+  /** It is well formed; another schema may have what it asks for. */
+  readonly mayFit?: boolean
+}
 
 export type Operation =
   | { readonly kind: 'query' | 'mutation'; readonly args: ExecutionArgs; run(): Promise<ExecutionResult> }
@@ -47,7 +55,18 @@ export type Operation =
     }
 
 export interface Engine {
-  prepare(params: Params): Prepared
+  /**
+   * What does not fit a schema whose tables are not known yet, since the database has not been reached, waits for it: a
+   * server that is started again must not turn away the clients that come back first.
+   */
+  prepare(params: Params, signal?: AbortSignal): Promise<Prepared>
+}
+
+/** Whether the schema has all that the database has. */
+export interface SchemaState {
+  readonly isKnown: boolean
+  /** Resolves once it has. */
+  readonly known: Promise<void>
 }
 
 /** The part of a Yoga server that parses and validates, with its caches and plugins: the same for all transports. */
@@ -62,13 +81,29 @@ export interface EngineOptions {
   /** The context for every execution of ours; sources are opened by delivery, not by the schema. */
   readonly contextValue: object
   readonly toClientError: ClientErrors
+  readonly schemaState: SchemaState
 }
+
+/** Longest that a request waits for the tables to be known, in ms. */
+const PATIENCE = 30_000
 
 export function createEngine(options: EngineOptions): Engine {
   const { getEnveloped, contextValue, toClientError } = options
   const identities = new WeakMap<DocumentNode, Identity>()
 
-  return { prepare }
+  return {
+    async prepare(params, signal) {
+      const { schemaState } = options
+      const prepared = prepare(params)
+      if (prepared.kind !== 'invalid' || !prepared.mayFit || schemaState.isKnown) return prepared
+      const patience = AbortSignal.timeout(PATIENCE)
+      const ended = signal ? AbortSignal.any([signal, patience]) : patience
+      await abortable(schemaState.known, ended).catch(() => undefined)
+      return schemaState.isKnown
+        ? prepare(params)
+        : { kind: 'invalid', errors: [toClientError(notReached())] }
+    },
+  }
 
   function prepare(params: Params): Prepared {
     const { schema, parse, validate } = getEnveloped()
@@ -77,7 +112,7 @@ export function createEngine(options: EngineOptions): Engine {
     try {
       document = parse(params.query)
       const errors = validate(schema, document)
-      if (errors.length > 0) return { kind: 'invalid', errors }
+      if (errors.length > 0) return { kind: 'invalid', errors, mayFit: true }
     } catch (error) {
       return { kind: 'invalid', errors: [toClientError(error)] }
     }
@@ -177,11 +212,19 @@ function startOf({ lastEventId, extensions }: Params, source: EventSource<unknow
   return given == null ? undefined : decodeCursor(given)
 }
 
+function notReached(): ListenqlError {
+  return new ListenqlError(
+    'DATABASE_FAILED',
+    'the database has not been reached since the server started: its tables are not known yet',
+    { hint: 'try again; the log of the server has the reason' },
+  )
+}
+
 function invalidErrors(prepared: Prepared): readonly GraphQLError[] {
   return prepared.kind === 'invalid' ? prepared.errors : []
 }
 
-function invalid(message: string): Prepared {
+function invalid(message: string): Invalid {
   return { kind: 'invalid', errors: [new GraphQLError(message, { extensions: { code: 'BAD_REQUEST' } })] }
 }
 

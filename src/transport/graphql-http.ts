@@ -69,7 +69,9 @@ export function createGraphqlHttp({
       if (typeof asked === 'string') return refuse(response, 400, asked)
       const params = { ...asked, lastEventId: [headers['last-event-id']].flat()[0] }
       const kinds = acceptedKinds(headers.accept)
-      const prepared = engine.prepare(params)
+      const left = new AbortController()
+      response.once('close', () => left.abort())
+      const prepared = await engine.prepare(params, left.signal)
       if (prepared.kind === 'invalid') {
         // Where only streams are asked for there is no place for Yoga's answer.
         if (!kinds.includes('json')) {

@@ -56,17 +56,23 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
   const { engine, connections, toClientError, keepAlive, observe } = options
 
   const protocol = makeServer<Record<string, unknown>, Extra>({
-    onSubscribe({ extra }, id, payload) {
-      const operation = engine.prepare({
-        query: payload.query,
-        operationName: payload.operationName ?? undefined,
-        variables: payload.variables ?? undefined,
-        extensions: payload.extensions ?? undefined,
-      })
-      // Returned, not thrown: a throw would close the whole socket.
-      if (operation.kind === 'invalid') return operation.errors
+    async onSubscribe({ extra }, id, payload) {
       const left = new AbortController()
       extra.pending.set(id, left)
+      const operation = await engine.prepare(
+        {
+          query: payload.query,
+          operationName: payload.operationName ?? undefined,
+          variables: payload.variables ?? undefined,
+          extensions: payload.extensions ?? undefined,
+        },
+        left.signal,
+      )
+      // Returned, not thrown: a throw would close the whole socket.
+      if (operation.kind === 'invalid') {
+        if (!left.signal.aborted) extra.pending.delete(id)
+        return operation.errors
+      }
       const args: Args = { ...operation.args, ...extra, operation, id, left: left.signal }
       return args
     },

@@ -90,7 +90,9 @@ export function createStreamResponses(options: {
         const at = membership.position()
         return at && encodeCursor(at)
       }
-      response.write(position() === undefined ? format.opening : format.opening + format.keepAlive(position()))
+      response.write(
+        position() === undefined ? format.opening : format.opening + format.keepAlive(position()),
+      )
       const timer = setInterval(() => connection.outbound.control(format.keepAlive(position())), keepAlive)
       left.signal.addEventListener('abort', () => clearInterval(timer), { once: true })
     },

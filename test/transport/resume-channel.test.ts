@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createServer, type ListenqlServer } from '../../src/index.js'
 import { GRAPHQL_TRANSPORTS, overGraphqlWs, overSse, type TestSubscription } from '../support/clients.js'
+import { codeOf } from '../support/graphql-request.js'
 import { createLog, type TestLog } from '../support/log.js'
 
 let log: TestLog
@@ -27,10 +28,6 @@ interface Event {
 function eventOf(result: Record<string, unknown>): Event {
   if (!('data' in result) || !result.data) throw new Error(`no data: ${JSON.stringify(result)}`)
   return (result.data as { channel: Event }).channel
-}
-
-function codeOf(result: Record<string, unknown>): string | undefined {
-  return (result as { errors?: { extensions?: { code?: string } }[] }).errors?.[0]?.extensions?.code
 }
 
 const publish = (channel: string, payload: string) =>

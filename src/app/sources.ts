@@ -1,0 +1,83 @@
+import type pg from 'pg'
+import type { Settings } from '../config/index.js'
+import { createCatalog } from '../database/catalog-watch.js'
+import type { WatchedTable } from '../database/watched-table.js'
+import { createAdoption } from '../events/adoption.js'
+import { type Channels, createChannels } from '../events/channels.js'
+import { BELL, createBell, createPollDoorbell } from '../events/doorbell.js'
+import { EventLog } from '../events/event-log.js'
+import { createRetention } from '../events/retention.js'
+import { createTables, type Tables } from '../events/tables.js'
+import type { Observe } from '../lib/observation.js'
+
+export interface SourcesOptions {
+  readonly settings: Settings
+  readonly config: pg.ClientConfig
+  /** The watched tables, first and whenever they change: at that place in the log, which waits until it resolves. */
+  readonly onTables: (tables: readonly WatchedTable[]) => Promise<void>
+  readonly observe: Observe
+}
+
+/** Everything that comes out of the database. */
+export interface Sources {
+  readonly channels: Channels
+  readonly tables: Tables
+  start(): void
+  /** Stops and continues handing on events. */
+  pause(): void
+  resume(): void
+  /** Idempotent. */
+  close(): Promise<void>
+}
+
+/** One LISTEN connection, one that reads the log, one that looks at the catalogue, and what is made of them. */
+export function createSources({ settings, config, onTables, observe }: SourcesOptions): Sources {
+  const doorbell = settings.doorbell === 'poll' ? createPollDoorbell(settings) : createBell(settings)
+  const log: EventLog = new EventLog({
+    ...settings,
+    config,
+    doorbell,
+    checkpoint: {
+      pulling: () => adoption.pulling(),
+      before: event => adoption.before(event),
+      drained: () => adoption.drained(),
+    },
+    onFollowed() {
+      if (settings.doorbell === 'bell') channels.hear(BELL, { notify: doorbell.ring, hears: doorbell.hears })
+    },
+    observe,
+  })
+  const channels = createChannels({ ...settings, config, log, observe })
+  const tables = createTables({ log })
+  const catalog = createCatalog({
+    ...settings,
+    config,
+    onChange(list) {
+      adoption.offer(list)
+      log.wake()
+    },
+    observe,
+  })
+  const adoption = createAdoption({ tables, refresh: catalog.refreshNow, onAdopted: onTables })
+  const retention = createRetention({ ...settings, config, observe })
+  const parts = [channels, log, catalog, retention]
+
+  return {
+    channels,
+    tables,
+    start() {
+      for (const part of parts) part.start()
+    },
+    pause() {
+      channels.pause()
+      log.pause()
+    },
+    resume() {
+      channels.resume()
+      log.resume()
+    },
+    async close() {
+      await Promise.all(parts.map(part => part.close()))
+    },
+  }
+}

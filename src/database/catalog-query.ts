@@ -1,0 +1,96 @@
+/**
+ * SQL that reads what is watched. It names everything in full, so that it works under any search_path. Functions such as
+ * has_table_privilege see the newest catalogue whatever the snapshot; what is read a moment too new is read again.
+ */
+
+/** A row of TABLES. */
+export interface TableRow {
+  readonly relid: string
+  readonly schema: string
+  readonly name: string
+  readonly comment: string | null
+  readonly key: string[]
+  readonly generation: number
+  readonly wholeFrom: number
+  readonly sinceN: string
+  readonly sinceToken: string
+  readonly readable: boolean
+}
+
+/** Tables whose history is whole. The lock that a snapshot needs takes SELECT on the whole table. */
+export const TABLES = `
+select w.relid::pg_catalog.text as "relid", w.schema_name as "schema", w.table_name as "name",
+  d.description as "comment", w.key_columns as "key", w.generation as "generation", w.whole_from as "wholeFrom",
+  w.since_n as "sinceN", w.since_token as "sinceToken",
+  coalesce(pg_catalog.has_schema_privilege(c.relnamespace, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select'), false)
+    as "readable"
+from listenql.watched w join pg_catalog.pg_class c on c.oid = w.relid
+left join pg_catalog.pg_description d
+  on d.objoid = c.oid and d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objsubid = 0
+where w.since_n is not null
+order by w.schema_name collate "C", w.table_name collate "C"`
+
+/** A row of COLUMNS. */
+export interface ColumnRow {
+  readonly relid: string
+  readonly name: string
+  readonly typeOid: number
+  readonly typeName: string
+  readonly notNull: boolean
+  readonly comment: string | null
+}
+
+/**
+ * The columns of these tables ($1, oid[]) in their order. A column is not null if the table says so, or a domain that its
+ * type is made of. Not if a table below it allows null, as children made with ALTER … NO INHERIT do, nor if rows from before
+ * have not been looked at (NOT VALID, from PostgreSQL 18 on).
+ */
+export const COLUMNS = `
+with recursive tree(root, relid) as (
+  select o, o from pg_catalog.unnest($1::pg_catalog.oid[]) o
+  union
+  select t.root, i.inhrelid from tree t join pg_catalog.pg_inherits i on i.inhparent = t.relid
+), nullable(root, attname) as (
+  select distinct t.root, a.attname from tree t join pg_catalog.pg_attribute a on a.attrelid = t.relid
+  where t.relid <> t.root and a.attnum > 0 and not a.attisdropped and not a.attnotnull
+), domain(oid, top, basetype, is_not_null) as (
+  select t.oid, t.oid, t.typbasetype, t.typnotnull from pg_catalog.pg_type t where t.typtype = 'd'
+  union all
+  select t.oid, d.top, t.typbasetype, t.typnotnull from domain d join pg_catalog.pg_type t on t.oid = d.basetype
+  where t.typtype = 'd'
+)
+select a.attrelid::pg_catalog.text as "relid", a.attname::pg_catalog.text as "name",
+  a.atttypid::pg_catalog.int8::pg_catalog.float8 as "typeOid",
+  pg_catalog.format_type(a.atttypid, a.atttypmod) as "typeName",
+  (a.attnotnull
+    and not exists (select from nullable n where n.root = a.attrelid and n.attname = a.attname)
+    and not exists (select from pg_catalog.pg_constraint k
+      where k.conrelid = a.attrelid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum]))
+  or exists (select from domain d where d.top = a.atttypid and d.is_not_null) as "notNull",
+  d.description as "comment"
+from pg_catalog.pg_attribute a
+left join pg_catalog.pg_description d
+  on d.objoid = a.attrelid and d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objsubid = a.attnum
+where a.attrelid = any ($1::pg_catalog.oid[]) and a.attnum > 0 and not a.attisdropped
+order by a.attrelid, a.attnum`
+
+/**
+ * One text that changes when what `readCatalog` gives may have changed. Columns are not looked at: a change of them is a new
+ * generation. Every version of a catalogue row has another xmin.
+ */
+export const DIGEST = `
+select pg_catalog.concat_ws(' ',
+  (select pg_catalog.concat(count(*), ' ', sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', w.relid, w.schema_name, w.table_name,
+      w.generation, w.whole_from, w.key_columns, w.since_n, w.since_token,
+      pg_catalog.has_table_privilege(w.relid, 'select'), pg_catalog.has_schema_privilege(c.relnamespace, 'usage')), 0)))
+    from listenql.watched w join pg_catalog.pg_class c on c.oid = w.relid),
+  (select pg_catalog.concat(count(*), ' ', sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', d.objoid, d.objsubid, d.description), 0)))
+    from pg_catalog.pg_description d
+    where d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objoid in (select w.relid from listenql.watched w)),
+  (select pg_catalog.concat(count(*), ' ', sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', e.oid, e.xmin), 0)))
+    from pg_catalog.pg_enum e),
+  (select pg_catalog.concat(count(*), ' ', sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', t.oid, t.xmin), 0)))
+    from pg_catalog.pg_type t where t.oid >= 16384 and t.typrelid = 0 and (t.typelem = 0 or t.typtype = 'd')),
+  (select pg_catalog.concat(count(*), ' ', sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', k.oid, k.xmin), 0)))
+    from pg_catalog.pg_constraint k where k.contype = 'n' and not k.convalidated)
+) as digest`

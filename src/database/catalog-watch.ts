@@ -1,0 +1,263 @@
+import { EventEmitter, once } from 'node:events'
+import pg from 'pg'
+import { abortable, delay } from '../lib/abort.js'
+import { backoffDelay } from '../lib/backoff.js'
+import { messageOf } from '../lib/errors.js'
+import type { Observe } from '../lib/observation.js'
+import { readCatalog, readCatalogDigest } from './catalog.js'
+import { type Access, readAccess } from './catalog-access.js'
+import { createRefreshReport } from './refresh-report.js'
+import { refresh, type Seen } from './refresh.js'
+import { socketOf } from './socket.js'
+import type { WatchedTable } from './watched-table.js'
+
+export interface CatalogOptions {
+  readonly config: pg.ClientConfig
+  /** Between two looks, in ms. */
+  readonly catalogInterval: number
+  /** Longest wait for a connection, in ms. */
+  readonly connectTimeout: number
+  /** Longest pause between two attempts to connect, in ms. */
+  readonly reconnectMax: number
+  readonly observe: Observe
+  /** What is watched now: once when it is known for the first time (maybe nothing), then whenever it has changed. */
+  readonly onChange: (tables: readonly WatchedTable[]) => void
+}
+
+/** Keeps an eye on the watched tables. */
+export interface Catalog {
+  /** What was found last; undefined until it is known. */
+  readonly tables: readonly WatchedTable[] | undefined
+  start(): void
+  /**
+   * Looks at once. With a generation of a table that an event of the log carries, until that generation is known (or another
+   * try is no use: it may not be refreshed, it is not watched). `onChange` has been called when this resolves. Waits while the
+   * database is away; resolves on `close`, rejects when the signal aborts.
+   */
+  refreshNow(relid?: string, generation?: number, signal?: AbortSignal): Promise<void>
+  /** Idempotent. */
+  close(): Promise<void>
+}
+
+interface Asked {
+  readonly seen: Seen | undefined
+  readonly resolve: () => void
+  tries: number
+}
+
+/** Longest that a look may take, in ms; a dead peer shows in no other way. */
+const QUERY_TIMEOUT = 30_000
+
+/** After so many ms the catalogue is read even if nothing tells of a change. */
+const READ_ANYWAY = 60_000
+
+/** How often a generation that was seen is looked for, at intervals of RETRY ms. */
+const TRIES = 10
+const RETRY = 50
+
+/** Looks that somebody was in the way of, in a row, before we say so. */
+const PATIENCE = 30
+
+/** lock_not_available, serialization_failure, deadlock_detected: next time. */
+const IN_THE_WAY = new Set(['55P03', '40001', '40P01'])
+
+/** insufficient_privilege, invalid_schema_name, undefined_table, undefined_function: rights or the schema are gone. */
+const ACCESS_LOST = new Set(['42501', '3F000', '42P01', '42883'])
+
+/**
+ * Looks about every second whether watched tables have changed, lets the database start new generations, and hands the list
+ * on when it is another one. Where there is no log, or our login may not look, it says so once, and looks again.
+ */
+export function createCatalog(options: CatalogOptions): Catalog {
+  const { config, catalogInterval, connectTimeout, reconnectMax, observe } = options
+  const stop = new AbortController()
+  const wake = new EventEmitter()
+  const report = createRefreshReport(observe)
+  let running: Promise<void> | undefined
+  let client: pg.Client | undefined
+  let access: Access | undefined
+  let tables: readonly WatchedTable[] | undefined
+  let digest: string | undefined
+  let text: string | undefined
+  let readAt = 0
+  let asked: Asked[] = []
+  let said: string | undefined
+  let blocked = 0
+
+  async function run(): Promise<void> {
+    for (let attempt = 0; !stop.signal.aborted; ) {
+      const mine = asked
+      asked = []
+      try {
+        attempt++
+        await look(mine)
+        attempt = 0
+      } catch (error) {
+        if (stop.signal.aborted) break
+        drop()
+        say(`connection ${messageOf(error)}`, messageOf(error))
+        asked.unshift(...mine)
+        await delay(backoffDelay(attempt, reconnectMax), stop.signal)
+        continue
+      }
+      const open = mine.filter(one => !isAnswered(one))
+      const isNewlyAsked = asked.length > 0
+      asked.unshift(...open)
+      if (!isNewlyAsked) await untilAsked(open.length > 0 ? RETRY : usualPause())
+    }
+    for (const one of asked) one.resolve()
+  }
+
+  function usualPause(): number {
+    return access?.mayRefresh && access.mayRead ? catalogInterval : 2 * catalogInterval
+  }
+
+  async function untilAsked(ms: number): Promise<void> {
+    const waited = new AbortController()
+    const timer = setTimeout(() => waited.abort(), ms)
+    await once(wake, 'asked', { signal: AbortSignal.any([stop.signal, waited.signal]) }).catch(() => undefined)
+    clearTimeout(timer)
+  }
+
+  function isAnswered(one: Asked): boolean {
+    one.tries++
+    const { seen } = one
+    const table = seen && tables?.find(({ relid }) => relid === seen.relid)
+    const isKnown = !table || table.generation >= seen.generation
+    if (!isKnown && access?.mayRefresh && one.tries < TRIES) return false
+    one.resolve()
+    return true
+  }
+
+  async function look(mine: readonly Asked[]): Promise<void> {
+    const connection = await connect()
+    if (!access?.mayRefresh || !access.mayRead) {
+      access = await readAccess(connection)
+      sayAccess(access)
+    }
+    try {
+      if (access.mayRefresh) await refreshAll(connection, mine)
+      if (access.mayRead) await read(connection)
+      else if (!access.isInstalled || !tables) handOn([])
+    } catch (error) {
+      const code = sqlStateOf(error)
+      if (code === undefined || !ACCESS_LOST.has(code)) throw error
+      access = undefined // the next look says what has become of it
+      digest = undefined
+    }
+  }
+
+  async function connect(): Promise<pg.Client> {
+    if (client) return client
+    const opened = new pg.Client({
+      ...config,
+      application_name: 'listenql catalog',
+      connectionTimeoutMillis: connectTimeout,
+      query_timeout: QUERY_TIMEOUT,
+      keepAlive: true,
+    })
+    client = opened
+    opened.on('error', () => {
+      if (client === opened) client = undefined
+    })
+    await opened.connect()
+    access = undefined
+    return opened
+  }
+
+  function drop(): void {
+    if (!client) return
+    socketOf(client).destroy()
+    client = undefined
+  }
+
+  async function refreshAll(connection: pg.Client, mine: readonly Asked[]): Promise<void> {
+    const newest = new Map<string, number>()
+    for (const { seen } of mine) {
+      if (seen) newest.set(seen.relid, Math.max(seen.generation, newest.get(seen.relid) ?? 0))
+    }
+    const calls: (Seen | undefined)[] = [...newest].map(([relid, generation]) => ({ relid, generation }))
+    for (const seen of calls.length > 0 ? calls : [undefined]) {
+      try {
+        report.rows(await refresh(connection, seen))
+        blocked = 0
+        sayNothing()
+      } catch (error) {
+        const code = sqlStateOf(error)
+        if (code === undefined || ACCESS_LOST.has(code)) throw error
+        if (!IN_THE_WAY.has(code)) say(`refresh ${messageOf(error)}`, messageOf(error))
+        else if (++blocked === PATIENCE) say('blocked', messageOf(error))
+      }
+    }
+  }
+
+  async function read(connection: pg.Client): Promise<void> {
+    const now = await readCatalogDigest(connection)
+    if (now === digest && performance.now() - readAt < READ_ANYWAY) return
+    const list = await readCatalog(connection)
+    digest = now // of before: what changed in between is seen next time
+    readAt = performance.now()
+    handOn(list)
+  }
+
+  function handOn(list: readonly WatchedTable[]): void {
+    report.whole(list)
+    const now = JSON.stringify(list)
+    if (now === text) return
+    text = now
+    tables = list
+    try {
+      options.onChange(list)
+    } catch (error) {
+      observe({ type: 'fault', id: 'catalog', message: 'watched tables could not be taken over', error })
+    }
+  }
+
+  function sayAccess({ isInstalled, lacking }: Access): void {
+    if (lacking) return say(`access ${lacking.message}`, lacking.message, lacking.hint)
+    if (isInstalled || said === 'absent') return
+    said = 'absent'
+    observe({ type: 'catalog.absent' })
+  }
+
+  /** Once, and again only after something else. */
+  function say(key: string, message: string, hint?: string): void {
+    if (said === key) return
+    said = key
+    observe({ type: 'catalog.failed', message, hint })
+  }
+
+  function sayNothing(): void {
+    if (access?.mayRefresh && access.mayRead) said = undefined
+  }
+
+  return {
+    get tables() {
+      return tables
+    },
+    start() {
+      running ??= run()
+    },
+    refreshNow(relid, generation, signal) {
+      if (stop.signal.aborted) return Promise.resolve()
+      const seen = relid === undefined ? undefined : { relid, generation: generation ?? 0 }
+      const answered = new Promise<void>(resolve => asked.push({ seen, resolve, tries: 0 }))
+      wake.emit('asked')
+      return abortable(answered, signal)
+    },
+    async close() {
+      if (!stop.signal.aborted) {
+        stop.abort()
+        drop() // a look that is under way ends with its connection, and Postgres rolls it back
+        for (const one of asked.splice(0)) one.resolve()
+      }
+      await running
+    },
+  }
+}
+
+/** The code of an answer of Postgres, if it goes on answering: class 57 and 08 are those of a connection that ends. */
+function sqlStateOf(error: unknown): string | undefined {
+  if (!(error instanceof pg.DatabaseError)) return undefined
+  return error.code !== undefined && !/^(08|57)/.test(error.code) ? error.code : undefined
+}

@@ -1,0 +1,57 @@
+import type { ClientBase } from 'pg'
+import { COLUMNS, type ColumnRow, DIGEST, TABLES, type TableRow } from './catalog-query.js'
+import { classifyType, type PgType, typesQuery } from './types.js'
+import type { TableColumn, WatchedTable } from './watched-table.js'
+
+/** Names of types are shown as they are known without a search_path: `public.mood`, whoever asks. */
+const BEGIN = `begin isolation level repeatable read read only; set local search_path = pg_catalog;
+  set local quote_all_identifiers = off`
+
+/**
+ * The watched tables whose history is whole, as they are at one moment, ordered by schema and name. Needs a connection that is
+ * in no transaction, and what `grantSql` gives.
+ * @throws DatabaseError 3F000 or 42P01 if there is no schema `listenql`, 42501 if our login may not look
+ */
+export async function readCatalog(client: ClientBase): Promise<readonly WatchedTable[]> {
+  await client.query(BEGIN)
+  try {
+    const tables = await client.query<TableRow>(TABLES)
+    const columns = await readColumns(
+      client,
+      tables.rows.map(({ relid }) => relid),
+    )
+    await client.query('commit')
+    return tables.rows.map(({ sinceN, sinceToken, ...table }) => ({
+      ...table,
+      columns: columns.get(table.relid) ?? [],
+      since: { n: Number(sinceN), token: Number(sinceToken) },
+    }))
+  } catch (error) {
+    await client.query('rollback').catch(() => undefined)
+    throw error
+  }
+}
+
+/** One text; while it is the same, `readCatalog` gives the same (but for columns whose change nobody has noticed yet). */
+export async function readCatalogDigest(client: ClientBase): Promise<string> {
+  const { rows } = await client.query<{ digest: string }>({ name: 'listenql catalog digest', text: DIGEST })
+  return rows[0]?.digest ?? ''
+}
+
+async function readColumns(
+  client: ClientBase,
+  relids: readonly string[],
+): Promise<ReadonlyMap<string, readonly TableColumn[]>> {
+  const byTable = new Map<string, TableColumn[]>()
+  if (relids.length === 0) return byTable
+  const columns = await client.query<ColumnRow>(COLUMNS, [relids])
+  const oids = [...new Set(columns.rows.map(({ typeOid }) => typeOid))]
+  const found = await client.query<PgType>(typesQuery, [oids])
+  const types = new Map(found.rows.map(type => [type.oid, type]))
+  for (const { relid, ...column } of columns.rows) {
+    const list = byTable.get(relid) ?? []
+    byTable.set(relid, list)
+    list.push({ ...column, ...classifyType(column.typeOid, types) })
+  }
+  return byTable
+}

@@ -1,0 +1,43 @@
+import pg from 'pg'
+import { socketOf } from './socket.js'
+
+/** How long queries may take that are under way when the pool is closed, in ms. */
+const CLOSE_PATIENCE = 1000
+
+/** A pool that can be closed whether or not the database answers. */
+export interface ClosablePool {
+  readonly pool: pg.Pool
+  /** Waits a moment for connections that are in use, then drops them. Idempotent. */
+  close(): Promise<void>
+}
+
+export function createClosablePool(config: pg.PoolConfig): ClosablePool {
+  const clients = new Set<pg.Client>()
+  /** Known from the start, also while it connects. */
+  class Client extends pg.Client {
+    constructor(options?: pg.ClientConfig) {
+      super(options)
+      clients.add(this)
+      this.once('end', () => clients.delete(this))
+      // pg-pool looks after idle connections only; of one in use, the query that runs rejects with the same.
+      this.on('error', () => undefined)
+    }
+  }
+  const pool = new pg.Pool({ ...config, Client, allowExitOnIdle: true })
+  pool.on('error', () => undefined) // an idle connection was lost; the next query opens another
+  async function end(): Promise<void> {
+    const timer = setTimeout(() => {
+      for (const client of clients) socketOf(client).destroy()
+    }, CLOSE_PATIENCE)
+    await pool.end()
+    clearTimeout(timer)
+  }
+  let closed: Promise<void> | undefined
+  return {
+    pool,
+    close() {
+      closed ??= end()
+      return closed
+    },
+  }
+}

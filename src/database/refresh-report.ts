@@ -1,0 +1,41 @@
+import type { Observe } from '../lib/observation.js'
+import type { Refreshed } from './refresh.js'
+import type { WatchedTable } from './watched-table.js'
+
+/** Tells what refreshes have done, each thing once. */
+export interface RefreshReport {
+  rows(rows: readonly Refreshed[]): void
+  /** These tables have a whole history now. */
+  whole(tables: readonly WatchedTable[]): void
+}
+
+/**
+ * A table that lacks something is in the result of every refresh. It is told of when it was there twice in a row, since a
+ * lock that somebody holds for a moment is no reason to wake anybody, and again only after it has been whole.
+ */
+export function createRefreshReport(observe: Observe): RefreshReport {
+  let before = new Set<string>()
+  const told = new Map<string, Set<string>>()
+  return {
+    rows(rows) {
+      const now = new Set<string>()
+      for (const { relid, table, change, detail } of rows) {
+        if (change !== 'lacking') {
+          told.delete(relid)
+          observe({ type: 'table.changed', table, change, detail })
+          continue
+        }
+        const key = `${relid} ${detail}`
+        now.add(key)
+        const details = told.get(relid) ?? new Set()
+        if (!before.has(key) || details.has(detail)) continue
+        told.set(relid, details.add(detail))
+        observe({ type: 'table.lacking', table, detail })
+      }
+      before = now
+    },
+    whole(tables) {
+      for (const { relid } of tables) told.delete(relid)
+    },
+  }
+}

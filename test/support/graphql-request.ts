@@ -1,0 +1,24 @@
+/** Sends a query with POST, and gives its data. Rejects with the errors. */
+export async function query(
+  url: string,
+  text: string,
+  variables: Record<string, unknown> = {},
+): Promise<Record<string, unknown>> {
+  const response = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query: text, variables }),
+  })
+  return dataOf((await response.json()) as Record<string, unknown>)
+}
+
+/** The data of a result without errors. */
+export function dataOf(result: Record<string, unknown>): Record<string, unknown> {
+  if (result.errors || !result.data) throw new Error(`not just data: ${JSON.stringify(result)}`)
+  return result.data as Record<string, unknown>
+}
+
+/** The code of a result's first error. */
+export function codeOf(result: Record<string, unknown>): string | undefined {
+  return (result as { errors?: { extensions?: { code?: string } }[] }).errors?.[0]?.extensions?.code
+}
