@@ -7,6 +7,8 @@ import type { DatabaseArguments } from './database-arguments.js'
 /** Where the database of a command is. */
 export interface Database {
   readonly config: pg.ClientConfig
+  /** As the server connects. */
+  readonly serverConfig: pg.ClientConfig
   /** The login of the server, where it is another than that of the commands: with the embedded Postgres. */
   readonly serverLogin: string | undefined
 }
@@ -16,7 +18,10 @@ export interface Database {
  * @throws ListenqlError BAD_CONFIGURATION; DATABASE_FAILED if the embedded Postgres does not run
  */
 export async function findDatabase({ databaseUrl, dataDirectory }: DatabaseArguments): Promise<Database> {
-  if (databaseUrl !== undefined) return { config: connectionOptions(databaseUrl), serverLogin: undefined }
+  if (databaseUrl !== undefined) {
+    const config = connectionOptions(databaseUrl)
+    return { config, serverConfig: config, serverLogin: undefined }
+  }
   const embedded = await findEmbeddedPostgres(dataDirectory === undefined ? {} : { directory: dataDirectory })
   if (!embedded) {
     throw new ListenqlError(
@@ -27,10 +32,8 @@ export async function findDatabase({ databaseUrl, dataDirectory }: DatabaseArgum
       },
     )
   }
-  return {
-    config: connectionOptions(embedded.adminUrl, {}),
-    serverLogin: connectionOptions(embedded.serverUrl, {}).user,
-  }
+  const serverConfig = connectionOptions(embedded.serverUrl, {})
+  return { config: connectionOptions(embedded.adminUrl, {}), serverConfig, serverLogin: serverConfig.user }
 }
 
 /**

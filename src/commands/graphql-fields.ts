@@ -1,10 +1,12 @@
 import type pg from 'pg'
-import type { WatchedTable } from '../database/watched-table.js'
+import { nameEverything } from '../../schema/names.js'
+import { readCatalog } from '../database/catalog.js'
 
-export async function readTables(_client: pg.Client): Promise<readonly WatchedTable[]> {
-  return []
-}
-
-export async function graphqlFields(_client: pg.Client, _relid: string): Promise<string> {
-  return ''
+/** What a watched table has become in GraphQL: `subscription peopleChanged, query people`; undefined: its history is not whole. */
+export async function graphqlFields(client: pg.Client, relid: string): Promise<string | undefined> {
+  const { tables } = nameEverything(await readCatalog(client))
+  const names = tables.find(({ table }) => table.relid === relid)
+  if (!names) return undefined
+  const query = names.table.readable ? `, query ${names.queryField}` : ''
+  return `subscription ${names.subscriptionField}${query}`
 }

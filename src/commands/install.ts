@@ -25,7 +25,7 @@ export function printInstallCommand(
 
 /** Makes schema `listenql`, or brings it up to date, and grants what a server's login needs. */
 export async function installCommand(
-  { config, serverLogin }: Database,
+  { config, serverLogin }: Pick<Database, 'config' | 'serverLogin'>,
   { grantTo }: { readonly grantTo: string | undefined },
   { stdout }: Pick<Streams, 'stdout'>,
 ): Promise<number> {

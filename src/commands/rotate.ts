@@ -7,7 +7,7 @@ import { type Database, refuseStandby, withClient } from './connect.js'
 
 /** Clears what is due from the event log, once. @throws ListenqlError DATABASE_FAILED */
 export async function rotateCommand(
-  { config }: Database,
+  { config }: Pick<Database, 'config'>,
   settings: Pick<Settings, 'retention' | 'maxLogSize'>,
   { stdout }: Pick<Streams, 'stdout'>,
 ): Promise<number> {

@@ -1,14 +1,26 @@
+import { printSdl } from '../../schema/print.js'
+import { readCatalog } from '../database/catalog.js'
+import { readAccess } from '../database/catalog-access.js'
+import { ListenqlError } from '../lib/errors.js'
 import type { Streams } from './command.js'
 import { type Database, withClient } from './connect.js'
-import { readTables } from './graphql-fields.js'
 
-/** Prints the SDL of the schema that a server offers for this database. */
+/**
+ * Prints the SDL of the schema that a server offers for this database.
+ * @throws ListenqlError DATABASE_FAILED if the server's login may not see which tables are watched
+ */
 export async function schemaCommand(
-  { config }: Database,
+  { serverConfig }: Pick<Database, 'serverConfig'>,
   { stdout, stderr }: Pick<Streams, 'stdout' | 'stderr'>,
 ): Promise<number> {
-  const tables = await withClient(config, 'schema', readTables)
-  const { printSdl } = await import('../../schema/print.js')
+  const tables = await withClient(serverConfig, 'schema', async client => {
+    const { isInstalled, mayRead, lacking } = await readAccess(client)
+    if (!isInstalled) return []
+    if (mayRead) return readCatalog(client)
+    throw new ListenqlError('DATABASE_FAILED', lacking?.message ?? 'the watched tables cannot be read', {
+      ...(lacking && { hint: lacking.hint }),
+    })
+  })
   stdout.write(printSdl(tables, warning => stderr.write(`-- ${warning}\n`)))
   return 0
 }

@@ -11,7 +11,7 @@ import { statusWarnings } from './status-warnings.js'
 
 /** Prints what there is to know about the event log, for people or as JSON. */
 export async function statusCommand(
-  { config, serverLogin }: Database,
+  { config, serverLogin }: Pick<Database, 'config' | 'serverLogin'>,
   settings: Pick<Settings, 'retention' | 'maxLogSize'>,
   { json }: { readonly json: boolean },
   { stdout }: Pick<Streams, 'stdout'>,

@@ -13,7 +13,7 @@ import { tellWhoIsInTheWay } from './each-table.js'
  * @throws ListenqlError BAD_CONFIGURATION if nobody is there to confirm it; DATABASE_FAILED
  */
 export async function uninstallCommand(
-  { config }: Database,
+  { config }: Pick<Database, 'config'>,
   { yes, patience }: { readonly yes: boolean; readonly patience: number },
   io: Streams,
 ): Promise<number> {

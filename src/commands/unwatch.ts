@@ -11,7 +11,7 @@ export interface UnwatchArguments {
 
 /** Ends the watch of tables, and prints what came of each. @returns the exit code: 1 if one of them failed. */
 export async function unwatchCommand(
-  { config }: Database,
+  { config }: Pick<Database, 'config'>,
   { tables, patience }: UnwatchArguments,
   io: Pick<Streams, 'stdout' | 'stderr'>,
 ): Promise<number> {

@@ -20,7 +20,7 @@ export interface WatchArguments {
 
 /** Watches tables, and prints what came of each. @returns the exit code: 1 if one of them cannot be watched. */
 export async function watchCommand(
-  { config, serverLogin }: Database,
+  { config, serverLogin }: Pick<Database, 'config' | 'serverLogin'>,
   { tables, always, grantTo, patience }: WatchArguments,
   io: Pick<Streams, 'stdout' | 'stderr'>,
 ): Promise<number> {
@@ -40,7 +40,9 @@ export async function watchCommand(
         if (role !== undefined) await granting(role, () => client.query(grantReadSql(role, table)))
       }
       const fields = await graphqlFields(client, table.relid)
-      io.stdout.write(`${table.shown} ${happened(outcome, always)}${fields}\n`)
+      io.stdout.write(
+        `${table.shown} ${happened(outcome, always)}${fields === undefined ? '' : `: ${fields}`}\n`,
+      )
       for (const note of await notesOn(client, table.relid, outcome))
         io.stderr.write(`-- ${table.shown} ${note}\n`)
       if (outcome.lacking !== undefined) {
