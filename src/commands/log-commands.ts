@@ -24,7 +24,10 @@ export const LOG_COMMANDS: readonly Command[] = [
         `npx listenql watch chat.messages '"Mixed Case"'`,
         'several tables, in a schema and with a name that SQL quotes',
       ],
-      ['npx listenql watch --always orders', 'also what logical replication writes to it'],
+      [
+        'npx listenql watch --always orders',
+        'also what tools write that set session_replication_role to replica',
+      ],
     ],
     options: ['databaseUrl', 'dataDir', 'debug'],
     flags: [

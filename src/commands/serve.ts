@@ -40,6 +40,9 @@ function stopSignal(deadline: number, onSignal: (signal: string) => void): Promi
 
 function welcome({ url, httpsUrl, database, embedded }: ListenqlServer): string {
   const curl = `curl -N -G ${url}/graphql -H 'accept: text/event-stream' --data-urlencode 'query=subscription { channel(name:"people") { payload } }'`
+  const rows = embedded
+    ? `curl -N -G ${url}/graphql -H 'accept: text/event-stream' --data-urlencode 'query=subscription { peopleChanged { operation row { pk name age } } }'`
+    : 'npx listenql watch TABLE, and it is there as a live, typed subscription'
   const event = embedded
     ? `npx listenql sql "INSERT INTO people (name, age, height) VALUES ('Paul', 51, 1.9)"`
     : `npx listenql sql "NOTIFY people, 'hello'"`
@@ -51,6 +54,7 @@ function welcome({ url, httpsUrl, database, embedded }: ListenqlServer): string 
   GraphiQL    ${url}/graphql${httpsUrl ? `\n  HTTPS       ${httpsUrl}/` : ''}
 
   Listen:     ${curl}
+  Rows:       ${rows}
   Make an event, in a second terminal:
               ${event}
 

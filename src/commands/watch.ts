@@ -67,14 +67,20 @@ function happened({ before, now }: WatchOutcome, always: boolean): string {
 }
 
 async function notesOn(client: pg.Client, relid: string, { now }: WatchOutcome): Promise<string[]> {
-  const { rows } = await client.query<{ children: string[]; keyed: boolean }>(
+  const { rows } = await client.query<{ children: string[]; keyed: boolean; replicated: boolean }>(
     `select array(select i.inhrelid::regclass::text from pg_inherits i where i.inhparent = c.oid and c.relkind = 'r' order by 1)
-       as children, exists (select from pg_index where indrelid = c.oid and indisprimary) as keyed
+       as children, exists (select from pg_index where indrelid = c.oid and indisprimary) as keyed,
+       exists (select from pg_subscription_rel where srrelid = c.oid) as replicated
      from pg_class c where c.oid = $1::oid`,
     [relid],
   )
-  const { children = [], keyed = false } = rows[0] ?? {}
+  const { children = [], keyed = false, replicated = false } = rows[0] ?? {}
   const notes: string[] = []
+  if (replicated) {
+    notes.push(
+      'is written by a subscription, which fires row triggers only: watch it on the publisher instead',
+    )
+  }
   if (children.length > 0) {
     notes.push(`has tables that inherit from it, whose rows count as its own: ${children.join(', ')}`)
   }
