@@ -105,6 +105,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     rules,
     channelSource: channels.source,
     tableChanges: sources.tables.changes,
+    snapshot: sources.snapshots.snapshot,
     notify: pool.notify,
     opensSources: true,
   }

@@ -7,6 +7,7 @@ import { type Channels, createChannels } from '../events/channels.js'
 import { BELL, createBell, createPollDoorbell } from '../events/doorbell.js'
 import { EventLog } from '../events/event-log.js'
 import { createRetention } from '../events/retention.js'
+import { createSnapshots, type Snapshots } from '../events/snapshots.js'
 import { createTables, type Tables } from '../events/tables.js'
 import type { Observe } from '../lib/observation.js'
 
@@ -22,6 +23,7 @@ export interface SourcesOptions {
 export interface Sources {
   readonly channels: Channels
   readonly tables: Tables
+  readonly snapshots: Snapshots
   start(): void
   /** Stops and continues handing on events. */
   pause(): void
@@ -59,12 +61,14 @@ export function createSources({ settings, config, onTables, observe }: SourcesOp
     observe,
   })
   const adoption = createAdoption({ tables, refresh: catalog.refreshNow, onAdopted: onTables })
+  const snapshots = createSnapshots({ ...settings, config, observe })
   const retention = createRetention({ ...settings, config, observe })
   const parts = [channels, log, catalog, retention]
 
   return {
     channels,
     tables,
+    snapshots,
     start() {
       for (const part of parts) part.start()
     },
@@ -77,7 +81,7 @@ export function createSources({ settings, config, onTables, observe }: SourcesOp
       log.resume()
     },
     async close() {
-      await Promise.all(parts.map(part => part.close()))
+      await Promise.all([...parts, snapshots].map(part => part.close()))
     },
   }
 }

@@ -6,8 +6,8 @@ import { messageOf } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import { readCatalog, readCatalogDigest } from './catalog.js'
 import { type Access, readAccess } from './catalog-access.js'
-import { createRefreshReport } from './refresh-report.js'
 import { refresh, type Seen } from './refresh.js'
+import { createRefreshReport } from './refresh-report.js'
 import { socketOf } from './socket.js'
 import type { WatchedTable } from './watched-table.js'
 
@@ -115,7 +115,9 @@ export function createCatalog(options: CatalogOptions): Catalog {
   async function untilAsked(ms: number): Promise<void> {
     const waited = new AbortController()
     const timer = setTimeout(() => waited.abort(), ms)
-    await once(wake, 'asked', { signal: AbortSignal.any([stop.signal, waited.signal]) }).catch(() => undefined)
+    await once(wake, 'asked', { signal: AbortSignal.any([stop.signal, waited.signal]) }).catch(
+      () => undefined,
+    )
     clearTimeout(timer)
   }
 

@@ -76,6 +76,11 @@ function compare(
   return `(${exact})`
 }
 
+/** What ORDER BY sorts a column by, so that rows stand as its values compare. `name` is the column as SQL. */
+export function sortKey({ category, enumType, isArray }: Column, name: string): string {
+  return isArray ? name : comparable(category, name, enumType)
+}
+
 /** The column as it is compared. */
 function comparable(category: TypeCategory, column: string, enumType: string | undefined): string {
   switch (category) {

@@ -4,18 +4,21 @@ import type { Logger } from './logger.js'
 
 /** Chooses what of the core's observations a log is to hold, at which level and in which words. */
 export function createLogObserver(logger: Logger): Observe {
+  let wasAway = false
   return observation => {
     const { type: _type, ...details } = observation
     switch (observation.type) {
       case 'database.connected':
-        return observation.afterAttempts > 1 || observation.channels > 0
-          ? logger.info(`The database is there; listening to ${count(observation.channels, 'channel')}.`)
-          : logger.debug('The database is there.')
+        if (!wasAway) return logger.debug('The database is there.')
+        wasAway = false
+        return logger.info(`The database is there; listening to ${count(observation.channels, 'channel')}.`)
       case 'database.lost':
+        wasAway = true
         return logger.warn(
           `The database connection was lost: ${observation.message}. Subscribers stay and get a gap; connecting again.`,
         )
       case 'database.unreachable':
+        wasAway = true
         return logger.warn(
           `The database cannot be reached: ${observation.message}. Next try in ${observation.retryIn} ms (attempt ${observation.attempt}).`,
         )
@@ -34,7 +37,9 @@ export function createLogObserver(logger: Logger): Observe {
           `Old events cannot be cleared, the event log grows: ${observation.message}. It is tried again and again.`,
         )
       case 'catalog.absent':
-        return logger.info('No table is watched: there is no schema listenql yet. `listenql watch TABLE` makes it.')
+        return logger.info(
+          'No table is watched: there is no schema listenql yet. `listenql watch TABLE` makes it.',
+        )
       case 'catalog.failed':
         return logger.warn(
           `Watched tables cannot be looked at: ${observation.message}. ${observation.hint === undefined ? '' : `${capitalised(observation.hint)}. `}It is tried again and again.`,

@@ -1,0 +1,206 @@
+import pg from 'pg'
+import { type ImageKind, readImageKinds } from '../database/image-sql.js'
+import { grantReadSql } from '../database/install.js'
+import { socketOf } from '../database/socket.js'
+import type { WatchedTable } from '../database/watched-table.js'
+import { createImageReader, type ReadImage, type RowImage } from '../filters/index.js'
+import { ListenqlError, messageOf } from '../lib/errors.js'
+import { sizeWords, timeWords } from '../lib/words.js'
+import { answerOf, SAVEPOINT } from './snapshot-cut.js'
+import { isAsKnown, type RowsQuery, TABLE_NOW, type TableNow } from './snapshot-sql.js'
+
+export interface ReaderOptions {
+  /** Longest that a statement may take, in ms. */
+  readonly queryTimeout: number
+  /** Most bytes of the images of one snapshot. */
+  readonly maxBytes: number
+}
+
+/** What has come of a read: rows, a reason to read again in a later snapshot, or an error for whoever asked. */
+export type Outcome =
+  | { readonly kind: 'rows'; readonly rows: readonly RowImage[] }
+  | { readonly kind: 'again'; readonly reason: string }
+  | { readonly kind: 'failed'; readonly error: ListenqlError }
+
+/** How long after its statement_timeout a silent connection is given up, in ms. */
+const GRACE = 5000
+
+/** Undefined column, table, object, schema, function; wrong type; a type that is gone: the table was altered, or is gone. */
+const ALTERED = new Set(['42703', '42P01', '42704', '3F000', '42883', '42804', 'XX000'])
+
+/** Reads rows of tables in transactions that `importSnapshot` (or `beginCut`, and a savepoint) has begun. */
+export interface SnapshotReader {
+  /**
+   * Afterwards the transaction is as it was before, without locks.
+   * @throws whatever ended the connection: it is of no more use
+   */
+  read(client: pg.Client, table: WatchedTable, query: RowsQuery): Promise<Outcome>
+}
+
+export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions): SnapshotReader {
+  const kinds = new WeakMap<WatchedTable, ReadonlyMap<number, ImageKind>>()
+  const readers = new WeakMap<WatchedTable, ReadImage>()
+
+  async function kindsOf(client: pg.Client, table: WatchedTable): Promise<ReadonlyMap<number, ImageKind>> {
+    const known = kinds.get(table)
+    if (known) return known
+    const read = await readImageKinds(client, table.columns)
+    kinds.set(table, read)
+    return read
+  }
+
+  function toRows(table: WatchedTable, images: readonly string[]): RowImage[] {
+    let read = readers.get(table)
+    if (!read) {
+      read = createImageReader(table.columns)
+      readers.set(table, read)
+    }
+    return images.map(read)
+  }
+
+  async function attempt(client: pg.Client, table: WatchedTable, query: RowsQuery): Promise<Outcome> {
+    const text = query.text(await kindsOf(client, table))
+    const images = await readImages(client, { text, values: [...query.values], rowMode: 'array' }, maxBytes)
+    const now = await tableNow(client, table)
+    if (!isAsKnown(table, now)) return { kind: 'failed', error: schemaChanged(table) }
+    if (now.isRewritten) return { kind: 'again', reason: 'the table was rewritten meanwhile' }
+    if (images === undefined) return { kind: 'failed', error: tooLarge(table, maxBytes) }
+    return { kind: 'rows', rows: toRows(table, images) }
+  }
+
+  async function explain(client: pg.Client, table: WatchedTable, error: unknown): Promise<Outcome> {
+    const code = answerOf(error) ?? ''
+    if (ALTERED.has(code)) {
+      // Postgres reads SQL with the newest catalogue; that of the snapshot may be older, then it is too early to say.
+      const now = await tableNow(client, table)
+      if (now.since === null || !isAsKnown(table, now)) return { kind: 'failed', error: schemaChanged(table) }
+      return { kind: 'again', reason: messageOf(error) }
+    }
+    if (code === '42501') return { kind: 'failed', error: await notAllowed(client, table, error) }
+    if (code === '57014' || code === '55P03') {
+      return { kind: 'failed', error: tooSlow(table, queryTimeout, error) }
+    }
+    return { kind: 'failed', error: unexpected(table, error) }
+  }
+
+  return {
+    async read(client, table, query) {
+      let isSilent = false
+      const timer = setTimeout(() => {
+        isSilent = true
+        socketOf(client).destroy()
+      }, queryTimeout + GRACE)
+      try {
+        return await recoverable(
+          client,
+          () => attempt(client, table, query),
+          error =>
+            recoverable(
+              client,
+              () => explain(client, table, error),
+              async () => ({ kind: 'failed', error: unexpected(table, error) }),
+            ),
+        )
+      } catch (error) {
+        throw isSilent ? new Error('the database does not answer', { cause: error }) : error
+      } finally {
+        clearTimeout(timer)
+      }
+    },
+  }
+}
+
+/** Goes back to the savepoint after `work`; if Postgres has refused something of it, `otherwise` says what comes of that. */
+async function recoverable(
+  client: pg.Client,
+  work: () => Promise<Outcome>,
+  otherwise: (error: unknown) => Promise<Outcome>,
+): Promise<Outcome> {
+  let outcome: Outcome | undefined
+  let refusal: unknown
+  try {
+    outcome = await work()
+  } catch (error) {
+    if (answerOf(error) === undefined) throw error
+    refusal = error
+  }
+  await client.query(`rollback to savepoint ${SAVEPOINT}`)
+  return outcome ?? (await otherwise(refusal))
+}
+
+async function tableNow(client: pg.Client, { relid }: WatchedTable): Promise<TableNow> {
+  const { rows } = await client.query<TableNow>({
+    name: 'listenql table now',
+    text: TABLE_NOW,
+    values: [relid],
+  })
+  return rows[0] as TableNow
+}
+
+/** Undefined: more than `maxBytes`. What comes beyond that is dropped as it comes, never kept. */
+function readImages(
+  client: pg.Client,
+  config: pg.QueryArrayConfig,
+  maxBytes: number,
+): Promise<string[] | undefined> {
+  return new Promise((resolve, reject) => {
+    let images: string[] | undefined = []
+    let bytes = 0
+    const query = client.query(new pg.Query(config))
+    query.on('row', row => {
+      const image = (row as unknown as string[])[0] as string
+      bytes += Buffer.byteLength(image)
+      if (bytes > maxBytes) images = undefined
+      images?.push(image)
+    })
+    query.on('end', () => resolve(images))
+    query.on('error', reject)
+  })
+}
+
+function schemaChanged({ name }: WatchedTable): ListenqlError {
+  return new ListenqlError('SCHEMA_CHANGED', `table ${name} was altered, or is not watched any more`, {
+    hint: 'try again in a second; the schema may have to be read again',
+  })
+}
+
+function tooLarge({ name }: WatchedTable, maxBytes: number): ListenqlError {
+  return new ListenqlError(
+    'RESULT_TOO_LARGE',
+    `the rows of table ${name} have more than ${sizeWords(maxBytes)}`,
+    { hint: 'ask for fewer at once, with limit and offset' },
+  )
+}
+
+function tooSlow({ name }: WatchedTable, queryTimeout: number, cause: unknown): ListenqlError {
+  return new ListenqlError(
+    'QUERY_TIMEOUT',
+    `reading table ${name} took longer than ${timeWords(queryTimeout)}`,
+    {
+      hint: 'ask for fewer rows, or filter and sort by columns with an index; --query-timeout sets the limit',
+      cause,
+    },
+  )
+}
+
+async function notAllowed(client: pg.Client, table: WatchedTable, cause: unknown): Promise<ListenqlError> {
+  const { schema, name, relid } = table
+  const { rows } = await client.query<{ login: string; mayRead: boolean }>(
+    `select current_user::text as login, coalesce(has_table_privilege($1::oid, 'select')
+       and has_schema_privilege((select relnamespace from pg_class where oid = $1::oid), 'usage'), false) as "mayRead"`,
+    [relid],
+  )
+  const { login, mayRead } = rows[0] as { login: string; mayRead: boolean }
+  if (mayRead) return unexpected(table, cause)
+  return new ListenqlError('TABLE_NOT_READABLE', `the server's login may not read table ${name}`, {
+    hint: grantReadSql(login, { schema, table: name }).trim().replaceAll('\n', ' '),
+    cause,
+  })
+}
+
+function unexpected({ name }: WatchedTable, cause: unknown): ListenqlError {
+  return new ListenqlError('DATABASE_FAILED', `table ${name} could not be read`, {
+    hint: 'try again; the log of the server has the reason',
+    cause,
+  })
+}
