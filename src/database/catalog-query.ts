@@ -80,17 +80,17 @@ order by a.attrelid, a.attnum`
  */
 export const DIGEST = `
 select pg_catalog.concat_ws(' ',
-  (select pg_catalog.concat(count(*), ' ', sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', w.relid, w.schema_name, w.table_name,
+  (select pg_catalog.concat(pg_catalog.count(*), ' ', pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', w.relid, w.schema_name, w.table_name,
       w.generation, w.whole_from, w.key_columns, w.since_n, w.since_token,
       pg_catalog.has_table_privilege(w.relid, 'select'), pg_catalog.has_schema_privilege(c.relnamespace, 'usage')), 0)))
     from listenql.watched w join pg_catalog.pg_class c on c.oid = w.relid),
-  (select pg_catalog.concat(count(*), ' ', sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', d.objoid, d.objsubid, d.description), 0)))
+  (select pg_catalog.concat(pg_catalog.count(*), ' ', pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', d.objoid, d.objsubid, d.description), 0)))
     from pg_catalog.pg_description d
     where d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objoid in (select w.relid from listenql.watched w)),
-  (select pg_catalog.concat(count(*), ' ', sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', e.oid, e.xmin), 0)))
+  (select pg_catalog.concat(pg_catalog.count(*), ' ', pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', e.oid, e.xmin), 0)))
     from pg_catalog.pg_enum e),
-  (select pg_catalog.concat(count(*), ' ', sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', t.oid, t.xmin), 0)))
+  (select pg_catalog.concat(pg_catalog.count(*), ' ', pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', t.oid, t.xmin), 0)))
     from pg_catalog.pg_type t where t.oid >= 16384 and t.typrelid = 0 and (t.typelem = 0 or t.typtype = 'd')),
-  (select pg_catalog.concat(count(*), ' ', sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', k.oid, k.xmin), 0)))
+  (select pg_catalog.concat(pg_catalog.count(*), ' ', pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', k.oid, k.xmin), 0)))
     from pg_catalog.pg_constraint k where k.contype = 'n' and not k.convalidated)
 ) as digest`
