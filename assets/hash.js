@@ -1,11 +1,34 @@
-/** The channels in the page's address, `#people,chat`, so that a reload keeps them. */
+// The page's address keeps what it shows, so that a reload does: `#people,chat&table=orders` has two channels and the table
+// whose rows GraphQL calls `orders`. Names of channels are encoded, so that neither the comma nor the & is one of theirs.
+const shape = /^#?(.*?)(?:&table=([^&]*))?$/s
+
+/** The channels in the page's address. */
 export function channelsInHash() {
-  const names = location.hash.slice(1).split(',').map(decoded)
+  const names = parts().channels.split(',').map(decoded)
   return [...new Set(names.filter(name => name !== ''))]
 }
 
+/** The query field of the table in the page's address; undefined if there is none. */
+export function tableInHash() {
+  const { table } = parts()
+  return table === undefined ? undefined : decoded(table)
+}
+
 export function putInHash(names) {
-  const hash = names.map(encodeURIComponent).join(',')
+  put(names.map(encodeURIComponent).join(','), parts().table)
+}
+
+export function putTableInHash(field) {
+  put(parts().channels, encodeURIComponent(field))
+}
+
+function parts() {
+  const [, channels, table] = shape.exec(location.hash)
+  return { channels, table }
+}
+
+function put(channels, table) {
+  const hash = table === undefined ? channels : `${channels}&table=${table}`
   // replaceState: neither an entry in the history nor a hashchange event.
   history.replaceState(null, '', hash === '' ? location.pathname + location.search : `#${hash}`)
 }

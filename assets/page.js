@@ -3,6 +3,8 @@ import { createChannel } from './channel.js'
 import { createCommands } from './commands.js'
 import { badName } from './endpoint.js'
 import { channelsInHash, putInHash } from './hash.js'
+import { channelLines } from './lines.js'
+import { createTables } from './tables.js'
 
 const interrupted = 'connection was interrupted here: notifications may have been missed'
 const disconnected = 'disconnected here: notifications since then were not received'
@@ -48,7 +50,7 @@ function remove(name) {
 function changed() {
   byId('no-channels').hidden = open.size > 0
   putInHash([...open.keys()])
-  commands.show([...open.keys()].at(-1) ?? 'people')
+  commands.show(channelLines([...open.keys()].at(-1) ?? 'people'))
 }
 
 function follow(names) {
@@ -74,3 +76,4 @@ addEventListener('hashchange', () => follow(channelsInHash()))
 
 follow(channelsInHash())
 if (open.size === 0) box.value = 'people'
+createTables()

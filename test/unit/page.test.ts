@@ -70,6 +70,19 @@ describe('page', () => {
     }
   })
 
+  it('serves every module that another one imports', async () => {
+    const seen = new Set<string>()
+    const read = async (name: string): Promise<void> => {
+      if (seen.has(name)) return
+      seen.add(name)
+      const { status, body } = await get(`/live/assets/${name}`)
+      expect([name, status]).toEqual([name, 200])
+      for (const [, next] of body.matchAll(/from '\.\/([^']+)'/g)) await read(next ?? '')
+    }
+    await read('page.js')
+    expect([...seen]).toContain('table-view.js')
+  })
+
   it('answers 304 to the ETag it gave, also in a list or weak', async () => {
     const { headers } = await get('/live/assets/page.js')
     const etag = headers.etag ?? ''

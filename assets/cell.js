@@ -1,0 +1,45 @@
+import { NotShown } from './ask.js'
+
+const longest = 200
+const longestTitle = 20_000
+// About what fits into a cell: the style sheet cuts what is wider.
+const fits = 24
+
+/**
+ * How a value is shown: `text` in its cell, `kind` for the style sheet (null, empty, number, json, hidden or text), `title`
+ * the whole of what may be cut. `type` is that of the column: moments are shown to the second, in the time zone they came in.
+ */
+export function shownValue(value, type = '') {
+  if (value === null || value === undefined) return { kind: 'null', text: 'NULL', title: '' }
+  if (value === '') return { kind: 'empty', text: '(empty)', title: '' }
+  if (value instanceof NotShown) return { kind: 'hidden', text: 'not shown', title: value.why }
+  if (/^(Local)?DateTime!?$/.test(type)) return { kind: 'text', text: toTheSecond(value), title: value }
+  if (typeof value === 'object') return cut('json', spaced(value), JSON.stringify(value, plain, 2))
+  return cut(typeof value === 'string' ? 'text' : 'number', String(value))
+}
+
+function cut(kind, text, whole = text) {
+  const title = text.length > fits || text.includes('\n') ? whole : ''
+  return {
+    kind,
+    text: text.length > longest ? `${text.slice(0, longest)}…` : text,
+    title: title.length > longestTitle ? `${title.slice(0, longestTitle)}…` : title,
+  }
+}
+
+const toTheSecond = text =>
+  text.replace(
+    /^(\d+-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(.*)$/,
+    (_, day, time, zone) => `${day} ${time}${zone === '+00:00' ? 'Z' : zone}`,
+  )
+
+/** JSON on one line, with spaces where people put them. */
+function spaced(value) {
+  if (Array.isArray(value)) return `[${value.map(spaced).join(', ')}]`
+  if (value instanceof NotShown) return 'not shown'
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  const pairs = Object.entries(value).map(([key, each]) => `${JSON.stringify(key)}: ${spaced(each)}`)
+  return `{${pairs.join(', ')}}`
+}
+
+const plain = (_key, value) => (value instanceof NotShown ? `not shown: ${value.why}` : value)

@@ -1,0 +1,71 @@
+import { byKey } from './order.js'
+
+/**
+ * The first rows of a table by its key, kept right by its changes: a row there is goes in under its key, where there is none
+ * the key goes out, TRUNCATE clears.
+ * `take()` gives what is to be shown: items `{ id, row }` in order, and the ids of rows that were removed since the last time.
+ */
+export function createRows(table, limit) {
+  const compare = byKey(table)
+  const rows = new Map()
+  let removed = new Set()
+  let hasMore = false
+
+  const idOf = key => JSON.stringify(table.key.map(field => key[field]))
+  const sorted = () => [...rows].map(([id, row]) => ({ id, row })).sort((a, b) => compare(a.row, b.row))
+
+  function last() {
+    let found
+    for (const [id, row] of rows) if (found === undefined || compare(row, rows.get(found)) > 0) found = id
+    return found
+  }
+
+  function remove(id) {
+    if (rows.delete(id)) removed.add(id)
+  }
+
+  function put(id, row) {
+    removed.delete(id)
+    const isNew = !rows.has(id)
+    rows.set(id, row)
+    if (!isNew || rows.size <= limit) return
+    // Beyond the last one shown there may be others: this one's place is among them.
+    rows.delete(last())
+    hasMore = true
+  }
+
+  return {
+    /** The table is read: one row more than the limit tells that there are more. */
+    reset(read) {
+      const kept = new Map(read.slice(0, limit).map(row => [idOf(row), row]))
+      for (const id of [...rows.keys()]) if (!kept.has(id)) remove(id)
+      for (const [id, row] of kept) {
+        // What is as it was is no news.
+        if (JSON.stringify(rows.get(id)) !== JSON.stringify(row)) rows.set(id, row)
+      }
+      hasMore = read.length > limit
+    },
+    apply({ operation, key, row }) {
+      if (operation === 'TRUNCATE') {
+        for (const id of [...rows.keys()]) remove(id)
+        hasMore = false
+      } else if (row) put(idOf(key), row)
+      else remove(idOf(key))
+    },
+    take() {
+      const taken = { items: sorted(), removed }
+      removed = new Set()
+      return taken
+    },
+    get size() {
+      return rows.size
+    },
+    get hasMore() {
+      return hasMore
+    },
+    /** Rows went, and those that should come up from behind are not known. */
+    get lacksRows() {
+      return hasMore && rows.size < limit
+    },
+  }
+}

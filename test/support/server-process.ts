@@ -1,0 +1,51 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { waitUntil } from './wait.js'
+
+const CLI = join(import.meta.dirname, '../../dist/src/cli.js')
+
+/** The built server in a process of its own, on one port however often it is started, so that it can be killed under its clients. */
+export interface ServerProcess {
+  readonly url: string
+  /** kill -9, awaited. */
+  kill(): Promise<void>
+  /** SIGTERM, awaited: it tells its clients that it is going. */
+  stop(): Promise<void>
+  /** Starts it again; resolves once it answers. */
+  start(): Promise<void>
+}
+
+export async function startServerProcess(databaseUrl: string): Promise<ServerProcess> {
+  let port = '0'
+  let running = await run()
+
+  async function run() {
+    const options = ['--host', 'localhost', '--port', port, '--database-url', databaseUrl]
+    const child = spawn(process.execPath, [CLI, ...options], { env: {}, stdio: ['ignore', 'pipe', 'pipe'] })
+    const exit = once(child, 'exit')
+    const output = { out: '', err: '' }
+    child.stdout.on('data', chunk => (output.out += chunk))
+    child.stderr.on('data', chunk => (output.err += chunk))
+    const said = await waitUntil(() => {
+      if (child.exitCode !== null) throw new Error(`the server ended: ${output.err}`)
+      return /Page +(http:\S+?)\/\n/.exec(output.out)?.[1]
+    }, 'the server to start')
+    port = new URL(said).port
+    return { child, exit, url: said }
+  }
+
+  async function end(signal: NodeJS.Signals): Promise<void> {
+    running.child.kill(signal)
+    await running.exit
+  }
+
+  return {
+    url: running.url,
+    kill: () => end('SIGKILL'),
+    stop: () => end('SIGTERM'),
+    async start() {
+      running = await run()
+    },
+  }
+}
