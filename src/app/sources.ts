@@ -39,6 +39,7 @@ export function createSources({ settings, config, onTables, observe }: SourcesOp
     ...settings,
     config,
     doorbell,
+    keepsPrepared: settings.doorbell === 'bell', // polling works through any pooler
     checkpoint: {
       pulling: () => adoption.pulling(),
       before: event => adoption.before(event),

@@ -29,7 +29,7 @@ export async function readAccess(client: ClientBase): Promise<Access> {
     mayRead: boolean
     isStandby: boolean
     login: string
-  }>({ name: 'listenql access', text: LOOK })
+  }>(LOOK)
   const [row] = rows
   if (!row?.isInstalled) return { isInstalled: false, mayRefresh: false, mayRead: false, lacking: undefined }
   const mayRefresh = row.mayEnter && row.mayRefresh && !row.isStandby

@@ -163,6 +163,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
       if (client === opened) client = undefined
     })
     await opened.connect()
+    await opened.query('set search_path = pg_catalog, pg_temp') // nobody's functions and operators come first
     access = undefined
     return opened
   }

@@ -34,7 +34,7 @@ export async function readCatalog(client: ClientBase): Promise<readonly WatchedT
 
 /** One text; while it is the same, `readCatalog` gives the same (but for columns whose change nobody has noticed yet). */
 export async function readCatalogDigest(client: ClientBase): Promise<string> {
-  const { rows } = await client.query<{ digest: string }>({ name: 'listenql catalog digest', text: DIGEST })
+  const { rows } = await client.query<{ digest: string }>(DIGEST)
   return rows[0]?.digest ?? ''
 }
 

@@ -29,7 +29,6 @@ export async function readImageKinds(
 ): Promise<ReadonlyMap<number, ImageKind>> {
   const oids = [...new Set(columns.map(({ typeOid }) => typeOid))]
   const { rows } = await client.query<{ oid: number; kind: ImageKind }>({
-    name: 'listenql image kinds',
     text: KINDS,
     values: [oids],
   })

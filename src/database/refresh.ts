@@ -33,7 +33,6 @@ interface Row {
 export async function refresh(client: ClientBase, seen?: Seen): Promise<readonly Refreshed[]> {
   return await inTransaction(client, async () => {
     const { rows } = await client.query<Row>({
-      name: 'listenql refresh',
       text: `select relid::pg_catalog.text as "relid", schema_name as "schema", table_name as "name", change as "change", detail as "detail"
         from listenql.refresh($1::pg_catalog.oid, $2::pg_catalog.int4)`,
       values: [seen?.relid ?? null, seen?.generation ?? null],

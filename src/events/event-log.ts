@@ -14,6 +14,8 @@ import type { Stop } from './source.js'
 export interface EventLogOptions {
   readonly config: pg.ClientConfig
   readonly doorbell: Doorbell
+  /** Whether statements may stay prepared, which a pooler in transaction mode does not allow. Default: false. */
+  readonly keepsPrepared?: boolean
   /** Longest wait for a connection, in ms. */
   readonly connectTimeout: number
   /** Longest pause between two attempts to connect, in ms. */
@@ -231,14 +233,14 @@ export class EventLog {
     this.#options.onFollowed?.()
     onReady()
     const query = async (text: string, values: readonly unknown[] = []) =>
-      (await client.query<Record<string, unknown>>({ name: text.slice(0, 60), text, values: [...values] }))
-        .rows
+      (await client.query<Record<string, unknown>>({ text, values: [...values] })).rows
     const { checkpoint } = this.#options
     while (!this.#stop.signal.aborted) {
       checkpoint?.pulling()
       const page = await this.#pull(client, position)
       for (const [i, event] of page.events.entries()) {
-        await checkpoint?.before(event)
+        const first = checkpoint?.before(event)
+        if (first) await first
         if (this.#resumed) await this.#resumed.promise
         if (this.#stop.signal.aborted) return
         this.#handOn(event)
@@ -275,7 +277,7 @@ export class EventLog {
 
   async #pull(client: pg.Client, after: Position): Promise<Page> {
     try {
-      return await pull(client, after)
+      return await pull(client, after, this.#options.keepsPrepared ? 'listenql pull' : undefined)
     } catch (error) {
       if (!(error instanceof ListenqlError)) throw error
       this.#reset(error)

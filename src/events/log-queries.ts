@@ -29,9 +29,13 @@ const TYPES: pg.CustomTypesConfig = {
 
 const columns = 'n, token, ord, statement, id, xid, at, kind, topic, generation, operation, old, new'
 
-/** Takes what has newly become visible into the ledger, and reads the page after `after`. It counts once this has resolved: the call has committed. */
-export function pull(client: Queryable, after: Position): Promise<Page> {
-  return readPage(client, 'pull', after)
+/**
+ * Takes what has newly become visible into the ledger, and reads the page after `after`. It counts once this has resolved: the
+ * call has committed.
+ * @param name keeps the statement prepared in the session; not behind a pooler that hands each transaction to another one
+ */
+export function pull(client: Queryable, after: Position, name?: string): Promise<Page> {
+  return readPage(client, 'pull', after, name)
 }
 
 /** Reads the page after `after` of what is in the ledger. @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED */
@@ -45,11 +49,16 @@ export async function newest(client: Queryable): Promise<Position> {
   return endOfBatch(rows[0])
 }
 
-async function readPage(client: Queryable, fn: 'pull' | 'read', after: Position): Promise<Page> {
+async function readPage(
+  client: Queryable,
+  fn: 'pull' | 'read',
+  after: Position,
+  name?: string,
+): Promise<Page> {
   const { n, token, ord, statement, id } = after
   try {
     const { rows } = await client.query({
-      name: `listenql ${fn}`,
+      ...(name === undefined ? {} : { name }),
       text: `select ${columns} from listenql.${fn}($1, $2, $3, $4, $5, $6)`,
       values: [n, token, ord, statement, id, PAGE],
       types: TYPES,

@@ -130,7 +130,6 @@ async function recoverable(
 
 async function tableNow(client: pg.Client, { relid }: WatchedTable): Promise<TableNow> {
   const { rows } = await client.query<TableNow>({
-    name: 'listenql table now',
     text: TABLE_NOW,
     values: [relid],
   })

@@ -43,6 +43,8 @@ export interface Invalid {
   readonly errors: readonly GraphQLError[]
   /** It is well formed; another schema may have what it asks for. */
   readonly mayFit?: boolean
+  /** Nothing is wrong with it: the database is away. */
+  readonly isUnavailable?: boolean
 }
 
 export type Operation =

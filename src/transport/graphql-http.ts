@@ -73,6 +73,8 @@ export function createGraphqlHttp({
       response.once('close', () => left.abort())
       const prepared = await engine.prepare(params, left.signal)
       if (prepared.kind === 'invalid') {
+        if (prepared.isUnavailable && kinds.includes('json'))
+          return replyErrors(response, 503, prepared.errors)
         // Where only streams are asked for there is no place for Yoga's answer.
         if (!kinds.includes('json')) {
           return kinds[0] === 'sse'

@@ -1,3 +1,5 @@
+import { connect } from 'node:net'
+
 /**
  * Waits, in short steps, for something that sends no event, such as a state inside Postgres. Throws after `ms` milliseconds.
  * @returns what `check` gave at last
@@ -13,4 +15,15 @@ export async function waitUntil<T>(
     if (Date.now() > deadline) throw new Error(`waited ${ms} ms for ${what}`)
     await new Promise(resolve => setTimeout(resolve, 10))
   }
+}
+
+/** Whether somebody listens on this port of the machine. */
+export function canConnect(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
 }
