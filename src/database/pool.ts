@@ -1,12 +1,9 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { ListenqlError, messageOf } from '../lib/errors.js'
-import { socketOf } from './socket.js'
+import { createClosablePool } from './closable-pool.js'
 
 /** Payloads of NOTIFY must be shorter than 8000 bytes (https://www.postgresql.org/docs/current/sql-notify.html). */
 const MAX_PAYLOAD_BYTES = 7999
-
-/** How long queries may take that are under way when the pool is closed, in ms. */
-const CLOSE_PATIENCE = 1000
 
 /** A few connections for everything but LISTEN. Opened when first needed. */
 export interface Pool {
@@ -18,33 +15,12 @@ export interface Pool {
 
 /** @param max most connections; with one, notifications leave in the order of the calls */
 export function createPool(config: pg.ClientConfig, connectTimeout: number, max = 4): Pool {
-  const clients = new Set<pg.Client>()
-  /** Known from the start, also while it connects. */
-  class Client extends pg.Client {
-    constructor(options?: pg.ClientConfig) {
-      super(options)
-      clients.add(this)
-      this.once('end', () => clients.delete(this))
-    }
-  }
-  const pool = new pg.Pool({
+  const { pool, close } = createClosablePool({
     ...config,
-    Client,
     application_name: 'listenql',
     connectionTimeoutMillis: connectTimeout,
     max,
-    allowExitOnIdle: true,
   })
-  pool.on('error', () => undefined) // an idle connection was lost; the next query opens another
-  async function end(): Promise<void> {
-    // A database that went silent never answers, and the pool would wait for it.
-    const timer = setTimeout(() => {
-      for (const client of clients) socketOf(client).destroy()
-    }, CLOSE_PATIENCE)
-    await pool.end()
-    clearTimeout(timer)
-  }
-  let closed: Promise<void> | undefined
   return {
     async notify(channel, payload) {
       const bytes = Buffer.byteLength(payload)
@@ -65,9 +41,6 @@ export function createPool(config: pg.ClientConfig, connectTimeout: number, max 
         })
       }
     },
-    close() {
-      closed ??= end()
-      return closed
-    },
+    close,
   }
 }

@@ -1,5 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import pg from 'pg'
+import { type ClosablePool, createClosablePool } from '../database/closable-pool.js'
+import { socketOf } from '../database/socket.js'
 import { delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
 import { createDeferred, type Deferred } from '../lib/deferred.js'
@@ -76,7 +78,7 @@ export class EventLog {
   readonly #options: EventLogOptions
   readonly #topics = new Map<string, Set<LogListener>>()
   readonly #stop = new AbortController()
-  readonly #pool: pg.Pool
+  readonly #replay: ClosablePool
   readonly #started = createDeferred()
   #position: Position | undefined
   /** It could not be read from the start: those who did not wait must be told when it can. */
@@ -87,15 +89,13 @@ export class EventLog {
 
   constructor(options: EventLogOptions) {
     this.#options = options
-    this.#pool = new pg.Pool({
+    this.#replay = createClosablePool({
       ...options.config,
       application_name: 'listenql replay',
       connectionTimeoutMillis: options.connectTimeout,
       query_timeout: QUERY_TIMEOUT,
       max: 3,
-      allowExitOnIdle: true,
     })
-    this.#pool.on('error', () => undefined) // an idle connection was lost; the next read opens another
   }
 
   /** How far it has handed events on; undefined until it has found the end of the log. */
@@ -146,7 +146,7 @@ export class EventLog {
     for (let attempt = 1; ; attempt++) {
       try {
         const live = this.#position
-        const page = await read(this.#pool, after)
+        const page = await read(this.#replay.pool, after)
         // What had been handed on before was in the ledger: an empty page proves that nothing lies between. It may end in
         // batches without events.
         const isBehind = page.isLast && live && comparePositions(live, page.position) > 0
@@ -180,8 +180,8 @@ export class EventLog {
     this.#stop.abort()
     this.#options.doorbell.wake()
     this.resume()
-    await this.#running
-    await this.#pool.end()
+    if (this.#client) socketOf(this.#client).destroy() // a read that is under way may never be answered
+    await Promise.all([this.#running, this.#replay.close()])
   }
 
   async #run(): Promise<void> {
@@ -199,7 +199,8 @@ export class EventLog {
         observe({ type: 'log.lost', message: messageOf(error), retryIn })
         await delay(retryIn, this.#stop.signal)
       } finally {
-        this.#client?.end().catch(() => undefined)
+        if (this.#client) socketOf(this.#client).destroy()
+        this.#client = undefined
       }
     }
   }
@@ -214,6 +215,7 @@ export class EventLog {
       keepAlive: true,
     })
     this.#client = client
+    if (this.#stop.signal.aborted) return
     let lost: Error | undefined
     client.on('error', error => {
       lost ??= error
