@@ -4,6 +4,8 @@ import { expect, it } from 'vitest'
 
 const root = resolve(import.meta.dirname, '../..')
 
+/** Runs in browsers: nothing of ours beside itself, and no part of Node. */
+const CLIENT = 'src/client'
 /** From the top down: a file may import from its own layer's folder and from the layers below, never from above. */
 const LAYERS: readonly (readonly string[])[] = [
   ['src/cli.ts', 'src/commands', 'src/index.ts'],
@@ -13,7 +15,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/events', 'src/auth'],
   ['src/filters'],
   ['src/database'],
-  ['src/lib'],
+  ['src/lib', CLIENT],
 ]
 /** Beside the layers: only the command line and the composition root may know it. */
 const CONFIG = 'src/config'
@@ -61,6 +63,19 @@ it('keeps config to the command line and the composition root', () => {
   expect(users).toEqual([])
   const config = files.filter(file => file.startsWith(CONFIG)).flatMap(importsOf)
   expect(config.filter(target => !target.startsWith(CONFIG) && !target.startsWith('src/lib'))).toEqual([])
+})
+
+it('keeps the client fit for browsers', () => {
+  const client = files.filter(file => file.startsWith(CLIENT))
+  expect(client).toContain(join(CLIENT, 'index.ts'))
+  expect(client.flatMap(importsOf).filter(target => !target.startsWith(CLIENT))).toEqual([])
+  expect(
+    files.filter(file => !file.startsWith(CLIENT) && importsOf(file).some(to => to.startsWith(CLIENT))),
+  ).toEqual([])
+  const text = client.map(file => readFileSync(join(root, file), 'utf8')).join('\n')
+  const packages = [...text.matchAll(/(?:from|import\()\s*'([^.'][^']*)'/g)].map(([, name]) => name)
+  expect(new Set(packages)).toEqual(new Set(['graphql-ws/client']))
+  expect(text).not.toMatch(/\b(process|Buffer|setImmediate|require|__dirname)\b[.(]/)
 })
 
 it('has no circles', () => {

@@ -1,0 +1,28 @@
+/** What a document for `applyChange` asks for: `peopleChanged { operation key { … } row { … } }`. */
+export interface RowChange<Row, Key> {
+  readonly operation: string
+  /** The primary key; null on TRUNCATE. */
+  readonly key: Key | null
+  /** The row now; null if it was deleted, or left your filter or your sight. */
+  readonly row: Row | null
+}
+
+/**
+ * Applies a change of a watched table to the rows of a list, filtered or not, so that it stays what the table has.
+ *
+ * @param rows by id; changed in place
+ * @param change as it came
+ * @param idOf the id of a row, by its primary key: the same as in `rows`
+ * @throws TypeError if a change has no key, since then nobody can tell which row it is about
+ */
+export function applyChange<Row, Key, Id>(
+  rows: Map<Id, Row>,
+  change: RowChange<Row, Key>,
+  idOf: (key: Key) => Id,
+): void {
+  const { operation, key, row } = change
+  if (operation === 'TRUNCATE') return rows.clear()
+  if (!key) throw new TypeError('a change without a key: ask for key { … } in the document')
+  if (row) rows.set(idOf(key), row)
+  else rows.delete(idOf(key))
+}

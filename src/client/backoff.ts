@@ -1,0 +1,29 @@
+/** Pauses between attempts to connect. */
+export interface Backoff {
+  /**
+   * Resolves after a random time, so that clients which lost the same server do not come back all at once.
+   * @param retries attempts that have failed since the last connection
+   */
+  readonly wait: (retries: number) => Promise<void>
+  /** Ends the pause that is under way. */
+  cancel(): void
+}
+
+const SHORTEST = 100
+const FIRST = 1_000
+const LONGEST = 10_000
+
+export function createBackoff(): Backoff {
+  let end = () => {}
+  return {
+    wait: retries =>
+      new Promise(resolve => {
+        const timer = setTimeout(resolve, SHORTEST + Math.random() * Math.min(LONGEST, FIRST * 2 ** retries))
+        end = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      }),
+    cancel: () => end(),
+  }
+}

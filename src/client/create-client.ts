@@ -1,0 +1,81 @@
+import {
+  type Client,
+  type ConnectionInitMessage,
+  createClient as createGraphqlWsClient,
+  type ClientOptions as GraphqlWsOptions,
+} from 'graphql-ws/client'
+import { createBackoff } from './backoff.js'
+import { createFollowers } from './followers.js'
+import { isWorthRetrying } from './is-worth-retrying.js'
+import { iterate } from './iterate.js'
+import { createSocketWatch, withWatchedSockets } from './socket-watch.js'
+
+/** The options of graphql-ws's `createClient`, with other defaults, and two more. */
+export interface ClientOptions<P extends ConnectionInitMessage['payload'] = ConnectionInitMessage['payload']>
+  extends GraphqlWsOptions<P> {
+  /** Longest that connecting may take, up to the server's acknowledgement, in ms. Default: 10,000. */
+  connectTimeout?: number
+  /** Longest silence after a ping of ours before the connection counts as dead, in ms. Default: 5,000. */
+  pongTimeout?: number
+}
+
+/**
+ * A client of the protocol graphql-transport-ws, of the same type as graphql-ws's own, whose subscriptions lose nothing and
+ * get nothing twice when the connection is lost: it remembers the last position of each subscription, and goes on behind it
+ * once it is connected again, whether or not the document asks for `cursor`.
+ *
+ * A position comes with each result (`extensions.cursor`) and with the server's pings, and goes back as `extensions.after`,
+ * beside any extensions of the request's own. Once the server refuses it (`CURSOR_EXPIRED`, `CURSOR_INVALID`), or has a
+ * schema that the operation does not fit any more (`SCHEMA_CHANGED`), the subscription ends with that error.
+ *
+ * Other defaults than graphql-ws's: `retryAttempts` Infinity; `retryWait` a random time of up to a second, doubling to ten;
+ * `shouldRetry` after all but errors that would come again; `keepAlive` 10,000 ms, where a ping without an answer ends the
+ * connection, and so brings another. Close codes that graphql-ws holds for fatal, such as 4400 and 4401, are so here.
+ *
+ * @throws Error if there is no WebSocket (Node before 22) and no `webSocketImpl`
+ */
+export function createClient<P extends ConnectionInitMessage['payload'] = ConnectionInitMessage['payload']>(
+  options: ClientOptions<P>,
+): Client {
+  const { connectTimeout = 10_000, pongTimeout = 5_000, ...given } = options
+  const followers = createFollowers(given.generateID)
+  const backoff = createBackoff()
+  const watch = createSocketWatch({ connectTimeout, pongTimeout, terminate: () => client.terminate() })
+  const client = createGraphqlWsClient<P>({
+    ...given,
+    keepAlive: given.keepAlive ?? 10_000,
+    retryAttempts: given.retryAttempts ?? Number.POSITIVE_INFINITY,
+    retryWait: given.retryWait ?? backoff.wait,
+    shouldRetry: given.shouldRetry ?? isWorthRetrying,
+    webSocketImpl: withWatchedSockets(given.webSocketImpl ?? globalThis.WebSocket, watch.created),
+    generateID: followers.idOf,
+  })
+  client.on('connected', watch.heard)
+  client.on('message', watch.received)
+  client.on('pong', received => {
+    if (received) watch.heard()
+  })
+  client.on('ping', (received, payload) => {
+    if (received) followers.moved(payload)
+    else watch.asked()
+  })
+  client.on('closed', watch.gone)
+  client.on('error', watch.gone)
+
+  const subscribe: Client['subscribe'] = (payload, sink) => followers.follow(client, payload, sink)
+  return {
+    on: client.on,
+    subscribe,
+    iterate: payload => iterate(sink => subscribe(payload, sink)),
+    async dispose() {
+      followers.leave()
+      const disposed = Promise.resolve(client.dispose())
+      backoff.cancel()
+      await disposed.catch(() => undefined) // it was connecting, and in vain
+    },
+    terminate() {
+      client.terminate()
+      watch.silence()
+    },
+  }
+}

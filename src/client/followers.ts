@@ -1,0 +1,104 @@
+import type { Client, FormattedExecutionResult, ID, Sink, SubscribePayload } from 'graphql-ws/client'
+
+/** All operations under way, and where each subscription stands. */
+export interface Followers {
+  /** Subscribes with a payload that says where to go on, each time that graphql-ws sends it. */
+  follow<Data, Extensions>(
+    client: Pick<Client, 'subscribe'>,
+    payload: SubscribePayload,
+    sink: Sink<FormattedExecutionResult<Data, Extensions>>,
+  ): () => void
+  /** What graphql-ws asks when it subscribes. */
+  readonly idOf: (payload: SubscribePayload) => ID
+  /** Takes the payload of a ping: `{cursors: {<id>: <position>}}`. */
+  moved(payload: unknown): void
+  /** Completes all. */
+  leave(): void
+}
+
+/** One operation. */
+interface Follower {
+  /** The position behind which it goes on; everything up to there was handed to the sink, or was not for it. */
+  after: string | undefined
+  id: ID | undefined
+  leave(): void
+}
+
+/** @param generateID the application's, if it has one; else ids are numbers, unique within the client */
+export function createFollowers(generateID?: (payload: SubscribePayload) => ID): Followers {
+  const byPayload = new WeakMap<SubscribePayload, Follower>()
+  const byId = new Map<ID, Follower>()
+  const all = new Set<Follower>()
+  let ids = 0
+
+  return {
+    follow(client, payload, sink) {
+      const follower: Follower = { after: undefined, id: undefined, leave }
+      const resuming: SubscribePayload = {
+        ...payload,
+        get extensions() {
+          return follower.after === undefined
+            ? payload.extensions
+            : { ...payload.extensions, after: follower.after }
+        },
+      }
+      byPayload.set(resuming, follower)
+      all.add(follower)
+      /** False if it has ended before. */
+      const end = () => {
+        if (follower.id !== undefined) byId.delete(follower.id)
+        return all.delete(follower)
+      }
+      function leave(): void {
+        if (!end()) return
+        // Not within `next`: where several messages come in one go (`ws`), the server's `complete` may be right behind, and
+        // graphql-ws would count this operation off twice, believe the socket unused, and close it under the others.
+        queueMicrotask(() => {
+          unsubscribe()
+          sink.complete()
+        })
+      }
+      const unsubscribe = client.subscribe<unknown, unknown>(resuming, {
+        next(result) {
+          if (!all.has(follower)) return
+          sink.next(result as Parameters<typeof sink.next>[0])
+          follower.after = cursorOf(result.extensions) ?? follower.after
+        },
+        error(error) {
+          if (end()) sink.error(error)
+        },
+        complete() {
+          if (end()) sink.complete()
+        },
+      })
+      return leave
+    },
+    idOf(payload) {
+      const id = generateID ? generateID(payload) : String(++ids)
+      const follower = byPayload.get(payload)
+      if (follower) {
+        follower.id = id
+        byId.set(id, follower)
+      }
+      return id
+    },
+    moved(payload) {
+      if (!isRecord(payload) || !isRecord(payload.cursors)) return
+      for (const [id, cursor] of Object.entries(payload.cursors)) {
+        const follower = byId.get(id)
+        if (follower && typeof cursor === 'string') follower.after = cursor
+      }
+    },
+    leave() {
+      for (const follower of [...all]) follower.leave()
+    },
+  }
+}
+
+function cursorOf(extensions: unknown): string | undefined {
+  return isRecord(extensions) && typeof extensions.cursor === 'string' ? extensions.cursor : undefined
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
