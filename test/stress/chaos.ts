@@ -1,0 +1,126 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { StressDatabase } from './database.js'
+import type { Random } from './random.js'
+import type { StressServers } from './servers.js'
+
+/** What happens, and how often in a round of the deck. */
+const DECK = {
+  'LISTEN connection': 7,
+  'log connection': 7,
+  "any of a server's connections": 3,
+  "writer's connection": 2,
+  'server kill -9': 2,
+  'server SIGTERM': 1,
+  'Postgres kill -9': 1,
+  'Postgres immediate': 1,
+  'Postgres backend kill -9': 1,
+} as const
+
+export type Kill = keyof typeof DECK
+
+export interface ChaosOptions {
+  readonly database: StressDatabase
+  readonly servers: StressServers
+  readonly random: Random
+  /** Shortest and longest time between two, in ms. */
+  readonly pause: readonly [number, number]
+}
+
+export interface Chaos {
+  readonly tally: ReadonlyMap<Kill, number>
+  /** Lets it happen for so long, in ms; resolves when all that was killed has been started again. */
+  rage(ms: number): Promise<void>
+}
+
+/** Kills at random. Each kind comes once before any comes more often than its share, so that a short run has them all. */
+export function createChaos({ database, servers, random, pause }: ChaosOptions): Chaos {
+  const tally = new Map<Kill, number>()
+  let deck: Kill[] = []
+  /** Servers that are down at the moment, until they are up again. */
+  const restarts = new Set<Promise<void>>()
+
+  function draw(): Kill {
+    if (deck.length === 0) {
+      const kinds = Object.keys(DECK) as Kill[]
+      const rest = kinds.flatMap(kind => Array<Kill>(DECK[kind] - 1).fill(kind))
+      deck = [...random.shuffle(rest), ...random.shuffle(kinds)]
+    }
+    return deck.pop() as Kill
+  }
+
+  async function terminate(condition: string, most: number): Promise<number> {
+    const rows = await database.query(
+      `select pg_terminate_backend(pid) from (select pid from pg_stat_activity
+         where datname = 'stress' and pid <> pg_backend_pid() and ${condition} order by random() limit $1) victims`,
+      [most],
+    )
+    return rows.length
+  }
+
+  async function restart(how: 'SIGKILL' | 'SIGTERM', pauseFor: number): Promise<void> {
+    const server = random.pick(servers.all)
+    await server.kill(how)
+    await delay(pauseFor)
+    server.start()
+  }
+
+  /** @returns how many were hit */
+  async function strike(kind: Kill): Promise<number> {
+    const most = random.pick([1, 1, 2, 3])
+    const pauseFor = random.int(0, 800)
+    switch (kind) {
+      case 'LISTEN connection':
+        return terminate(`application_name = 'listenql listen'`, most)
+      case 'log connection':
+        return terminate(`application_name = 'listenql log'`, most)
+      case "any of a server's connections":
+        return terminate(`application_name like 'listenql%'`, most)
+      case "writer's connection":
+        return terminate(`application_name like '%writer%'`, most)
+      case 'server kill -9':
+      case 'server SIGTERM': {
+        if (restarts.size > 0) return 0 // one at a time, or clients find nobody
+        const restarted = restart(kind === 'server SIGTERM' ? 'SIGTERM' : 'SIGKILL', pauseFor)
+        restarts.add(restarted)
+        void restarted.finally(() => restarts.delete(restarted))
+        return 1
+      }
+      case 'Postgres kill -9':
+        await database.crash('kill -9', () => delay(pauseFor))
+        return 1
+      case 'Postgres immediate':
+        await database.crash('immediate', () => delay(pauseFor))
+        return 1
+      case 'Postgres backend kill -9':
+        await database.crash('backend', () => Promise.resolve())
+        return 1
+    }
+  }
+
+  return {
+    tally,
+    async rage(ms) {
+      for (const end = Date.now() + ms; Date.now() < end; ) {
+        await delay(Math.min(random.int(...pause), Math.max(0, end - Date.now())))
+        const kind = draw()
+        try {
+          const hit = await strike(kind)
+          if (hit > 0) tally.set(kind, (tally.get(kind) ?? 0) + hit)
+          else deck.unshift(kind)
+        } catch (error) {
+          // Postgres is recovering from the last one. Anything else would come again and again.
+          if (!isUnreachable(error)) throw error
+          deck.push(kind)
+        }
+      }
+      await Promise.all(restarts)
+    },
+  }
+}
+
+function isUnreachable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return 'code' in error
+    ? /^(57P|08|E[A-Z]+$)/.test(String(error.code))
+    : /terminated|timeout/i.test(error.message)
+}

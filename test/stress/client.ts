@@ -1,0 +1,261 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Random } from './random.js'
+import { ClientRecord } from './record.js'
+import type { StressServer } from './servers.js'
+import { openStream, type Result, type Stream, TRANSPORTS } from './streams.js'
+import { type Row, type Seen, show, type TopicSpec, type View } from './topics.js'
+
+export interface ClientOptions {
+  readonly name: string
+  readonly topic: TopicSpec
+  readonly view: View
+  /** Where all begin who do not begin with a snapshot of their own. */
+  readonly origin: string
+  /** Longest stay on one connection, in ms. */
+  readonly stay: number
+  /** How often it reads the snapshot anew when it comes back, of 1. */
+  readonly anew: number
+  readonly servers: readonly StressServer[]
+  readonly random: Random
+  /** What must not be is told here. */
+  readonly complain: (text: string) => void
+}
+
+/** How often each thing was done. */
+export interface Tally {
+  /** Connections that brought something; over multipart, an event. */
+  resumes: number
+  snapshots: number
+  rewinds: number
+  readonly ways: Map<string, number>
+}
+
+/** Longest that an answer to a query may take, in ms; a server may wait for its database for long. */
+const PATIENCE = 15_000
+
+/** What is said while servers and databases come and go. Everything else is a fault. */
+const NORMAL_CODES: readonly unknown[] = ['DATABASE_FAILED']
+
+/** A client that leaves and comes back as it likes, on any server, over any transport, in any of the ways there are. */
+export class StressClient {
+  readonly record: ClientRecord
+  readonly tally: Tally = { resumes: 0, snapshots: 0, rewinds: 0, ways: new Map() }
+  /** In words, for reports: which connection was over what, with whom, from where. */
+  readonly connections: string[] = []
+  readonly #options: ClientOptions
+  /** The newest position that a server told. */
+  #position: string | undefined
+  #holding = false
+  #isStaying = false
+  #held = () => {}
+  #awaited: { readonly key: string; readonly operation: string; readonly resolve: () => void } | undefined
+
+  constructor(options: ClientOptions) {
+    this.#options = options
+    this.record = new ClientRecord(options.topic, options.view, text => this.#complain(text))
+  }
+
+  get name(): string {
+    return this.#options.name
+  }
+
+  /** Where it stands, in words. */
+  whereabouts(): string {
+    const { last, current } = this.record
+    const at = last ? `${last.name} ${last.cursor}` : (current?.cursor ?? 'nowhere')
+    return `${at}, told ${this.#position ?? 'nothing'}, ${this.connections.at(-1) ?? 'not connected'}`
+  }
+
+  /** Comes and goes until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { random, origin, anew, topic } = this.#options
+    if (anew === 0 || !topic.snapshot) this.record.begin(origin, topic.snapshot ? [] : undefined)
+    while (!signal.aborted) {
+      if (!this.record.current || (!this.#holding && topic.snapshot && random.chance(anew))) {
+        if (!(await this.#readSnapshot(signal))) continue
+      }
+      this.#isStaying = true
+      this.#held()
+      await this.#stay(signal)
+      this.#isStaying = false
+      await delay(random.int(0, 60), undefined, { signal }).catch(() => undefined)
+    }
+  }
+
+  /** From now on it stays where it is, and leaves only when it is thrown out. Resolves when it goes on from a fixed place. */
+  hold(): Promise<void> {
+    this.#holding = true
+    return new Promise<void>(resolve => {
+      this.#held = resolve
+      if (this.#isStaying) resolve()
+    })
+  }
+
+  /** Comes and goes again. */
+  release(): void {
+    this.#holding = false
+    this.#awaited = undefined
+  }
+
+  /** Resolves when it has seen the last of these that it can see. */
+  reach(markers: readonly Pick<Seen, 'operation' | 'key' | 'row' | 'old'>[]): Promise<void> {
+    const last = markers.findLast(marker =>
+      show(this.#options.view, { ...marker, cursor: '', position: NOWHERE, transaction: '', name: '' }),
+    )
+    if (!last?.key) throw new Error(`no marker for ${this.name}`)
+    const { key, operation } = last
+    return new Promise(resolve => {
+      this.#awaited = { key, operation, resolve }
+      if (this.record.current?.received.some(({ seen }) => this.#isAwaited(seen))) resolve()
+    })
+  }
+
+  #isAwaited({ key, operation }: Seen): boolean {
+    return key === this.#awaited?.key && operation === this.#awaited.operation
+  }
+
+  #complain(text: string): void {
+    this.#options.complain(
+      `${this.name}: ${text}; connection ${this.connections.length - 1}: ${this.connections.at(-1) ?? 'none'}`,
+    )
+  }
+
+  async #readSnapshot(signal: AbortSignal): Promise<boolean> {
+    const { random, servers, topic, view } = this.#options
+    const server = random.pick(servers)
+    this.connections.push(`snapshot of ${server.name}`)
+    try {
+      const response = await fetch(`${server.url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ query: topic.snapshot, variables: { where: view.where } }),
+        signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]),
+      })
+      const result = (await response.json()) as Result
+      if (!this.#isUsable(result) || !result.data) return false
+      const { cursor, rows } = result.data.it as { cursor: string; rows: Row[] }
+      this.record.begin(cursor, rows)
+      this.#position = cursor
+      this.tally.snapshots++
+      return true
+    } catch {
+      await delay(random.int(20, 150), undefined, { signal }).catch(() => undefined)
+      return false // nobody there, or gone in the middle
+    }
+  }
+
+  /** One connection, from where it left off to its end. */
+  async #stay(signal: AbortSignal): Promise<void> {
+    const { random, topic } = this.#options
+    const connection = this.connections.length
+    let isOpen = true
+    let isAccepted = false
+    const accepted = () => {
+      if (!isAccepted) this.tally.resumes++
+      isAccepted = true
+    }
+    const stream = this.#open({
+      result: result => {
+        if (!isOpen || !this.#isUsable(result) || !result.data) return
+        accepted()
+        const seen = topic.read(result.data.it)
+        if (!seen) return
+        if (result.extensions?.cursor !== seen.cursor) {
+          this.#complain(
+            `${seen.name} has cursor ${seen.cursor}, and ${result.extensions?.cursor} in its extensions`,
+          )
+        }
+        this.#position = seen.cursor
+        this.record.take(seen, connection)
+        if (this.#isAwaited(seen)) this.#awaited?.resolve()
+      },
+      position: cursor => {
+        if (!isOpen || cursor === '') return
+        accepted()
+        this.#position = cursor
+      },
+    })
+    const thrownOut = new AbortController()
+    void stream.ended.then(() => thrownOut.abort())
+    const idle = this.#idle(stream, AbortSignal.any([signal, thrownOut.signal]))
+    const how = await Promise.race([stream.ended, idle])
+    isOpen = false
+    stream.drop()
+    if (/^4\d\d /.test(how)) this.#complain(`refused with ${how}`)
+    if (how !== 'left') await delay(random.int(10, 120), undefined, { signal }).catch(() => undefined)
+  }
+
+  /** Reads, with pauses, until it is time to go. */
+  async #idle(stream: Stream, until: AbortSignal): Promise<string> {
+    const { random, stay } = this.#options
+    try {
+      do {
+        await delay(random.int(0, stay), undefined, { signal: until })
+        if (random.chance(0.1)) {
+          stream.pause()
+          await delay(random.int(50, 500), undefined, { signal: until })
+          stream.resume()
+        }
+      } while (this.#holding)
+    } catch {
+      // Thrown out, or the run is over.
+    }
+    return 'left'
+  }
+
+  #open(events: Parameters<typeof openStream>[2]): Stream {
+    const { random, servers, topic, view, origin } = this.#options
+    const server = random.pick(servers)
+    const transport = random.pick(TRANSPORTS)
+    const { after, what } = this.#choosePosition(origin)
+    const way = random.pick(
+      transport.startsWith('SSE') ? ['argument', 'extensions', 'Last-Event-ID'] : ['argument', 'extensions'],
+    )
+    const variables = { where: view.where, operations: view.operations?.map(letter => WORDS[letter]) }
+    const label = `${transport}, ${way}`
+    this.tally.ways.set(label, (this.tally.ways.get(label) ?? 0) + 1)
+    this.connections.push(`${transport} with ${server.name}, after ${what} ${after} by ${way}`)
+    return openStream(
+      transport,
+      {
+        url: server.url,
+        query: topic.subscription,
+        variables: way === 'argument' ? { ...variables, after } : variables,
+        extensions: way === 'extensions' ? { after } : undefined,
+        lastEventId: way === 'Last-Event-ID' ? after : undefined,
+      },
+      events,
+    )
+  }
+
+  /** The last event seen, the last position told, or an older event, as if what came after it had not been saved. */
+  #choosePosition(origin: string): { after: string; what: string } {
+    const { random } = this.#options
+    const { last, current } = this.record
+    if (!this.#holding && random.chance(0.1)) {
+      const after = this.record.rewind(random.int(1, 300))
+      if (after !== undefined) {
+        this.tally.rewinds++
+        this.#position = after
+        return { after, what: 'an older event' }
+      }
+    }
+    if (this.#position !== undefined && random.chance(0.6)) return { after: this.#position, what: 'position' }
+    if (last) return { after: last.cursor, what: 'event' }
+    const after = current?.cursor ?? origin
+    return { after, what: 'beginning' }
+  }
+
+  /** Complains of errors that are no outage. */
+  #isUsable({ errors }: Result): boolean {
+    for (const error of errors ?? []) {
+      if (NORMAL_CODES.includes(error.extensions?.code)) continue
+      this.#complain(`error ${error.extensions?.code ?? ''} ${error.message}`)
+    }
+    return !errors
+  }
+}
+
+const NOWHERE = { n: 0, token: 0, ord: 0, statement: 0, id: 0 }
+
+const WORDS: Readonly<Record<string, string>> = { I: 'INSERT', U: 'UPDATE', D: 'DELETE', T: 'TRUNCATE' }

@@ -1,0 +1,113 @@
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { promisify } from 'node:util'
+import pg from 'pg'
+import { runCli } from '../support/cli.js'
+import { type PrivatePostgres, postmasterPid, startPrivatePostgres } from '../support/postgres.js'
+import { SCENE_SQL, writerSql } from './scene.js'
+
+/** The Postgres of a run, which is killed again and again, and the database in it. */
+export interface StressDatabase {
+  /** The login of the servers. */
+  readonly serverUrl: string
+  readonly writerUrl: string
+  readonly adminUrl: string
+  /** As superuser, on a connection of its own. Rejects while Postgres is down. */
+  query<Row extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]): Promise<Row[]>
+  /** Stops Postgres as a crash does, and starts it again after a while. */
+  crash(how: CrashKind, pause: () => Promise<void>): Promise<void>
+  close(): Promise<void>
+}
+
+/**
+ * `kill -9`: the postmaster and all its processes. `immediate`: what `pg_ctl stop -m immediate` does. `backend`: kill -9 of
+ * one session, after which Postgres throws everybody out and recovers by itself.
+ */
+export type CrashKind = 'kill -9' | 'immediate' | 'backend'
+
+export async function startStressDatabase(): Promise<StressDatabase> {
+  const postgres = await startPrivatePostgres()
+  const on = (url: string, database: string) => Object.assign(new URL(url), { pathname: `/${database}` }).href
+  const adminUrl = on(postgres.adminUrl, 'stress')
+  const password = randomBytes(12).toString('hex')
+  await queryOnce(postgres.adminUrl, 'create database stress')
+  await queryOnce(adminUrl, SCENE_SQL)
+  const login = new URL(postgres.url).username
+  for (const argv of [
+    ['install', '--grant-to', login],
+    ['watch', '--grant-to', login, 'people', 'orders'],
+  ]) {
+    const { code, stderr } = await runCli([...argv, '--database-url', adminUrl])
+    if (code !== 0) throw new Error(`listenql ${argv[0]} failed: ${stderr}`)
+  }
+  await queryOnce(adminUrl, writerSql('writer', password))
+  const writerUrl = Object.assign(new URL(adminUrl), { username: 'writer', password }).href
+  return {
+    serverUrl: on(postgres.url, 'stress'),
+    writerUrl,
+    adminUrl,
+    query: (sql, values) => queryOnce(adminUrl, sql, values),
+    async crash(how, pause) {
+      if (how === 'backend') return killBackend(adminUrl)
+      if (how === 'kill -9') await killAll(postgres)
+      else await postgres.stop('immediate')
+      await pause()
+      await postgres.start()
+    },
+    close: () => postgres.close(),
+  }
+}
+
+async function queryOnce<Row extends pg.QueryResultRow>(
+  connectionString: string,
+  text: string,
+  values: readonly unknown[] = [],
+): Promise<Row[]> {
+  const client = new pg.Client({
+    connectionString,
+    application_name: 'stress',
+    connectionTimeoutMillis: 5000,
+    query_timeout: 60_000,
+  })
+  client.on('error', () => undefined) // the query that runs rejects with the same
+  try {
+    await client.connect()
+    return values.length > 0
+      ? (await client.query<Row>(text, [...values])).rows
+      : (await client.query<Row>(text)).rows
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+/** Any of the processes that serve a client, ours or a writer's. */
+async function killBackend(adminUrl: string): Promise<void> {
+  const [backend] = await queryOnce<{ pid: number }>(
+    adminUrl,
+    `select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() order by random() limit 1`,
+  )
+  if (backend) kill(backend.pid)
+}
+
+async function killAll(postgres: PrivatePostgres): Promise<void> {
+  const pid = await postmasterPid(`${postgres.directory}/data`)
+  const children = pid === undefined ? [] : await childrenOf(pid)
+  await postgres.kill()
+  for (const child of children) kill(child)
+}
+
+async function childrenOf(parent: number): Promise<number[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid='])
+  return stdout
+    .split('\n')
+    .map(line => line.trim().split(/\s+/).map(Number))
+    .flatMap(([pid, ppid]) => (ppid === parent && pid !== undefined ? [pid] : []))
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It ended by itself.
+  }
+}

@@ -1,0 +1,87 @@
+import { comparePositions, decodeCursor, type Position } from '../../src/events/cursor.js'
+import { apply, type Row, type Seen, type TopicSpec, type View } from './topics.js'
+
+/** An event, and the connection that brought it. */
+export interface Received {
+  readonly seen: Seen
+  readonly connection: number
+}
+
+/** What one client got without a break: from a snapshot, or a position, onwards. */
+export interface Segment {
+  readonly cursor: string
+  readonly start: Position
+  /** Rows of the snapshot that it began with, by key; empty where the table was. Undefined: begun without one. */
+  readonly snapshot: ReadonlyMap<string, string> | undefined
+  readonly received: Received[]
+}
+
+/** What one client has seen. Events that come at the wrong place are noticed at once, those that do not come at the end. */
+export class ClientRecord {
+  readonly topic: TopicSpec
+  readonly view: View
+  readonly segments: Segment[] = []
+  readonly #complain: (text: string) => void
+  #rows = new Map<string, string>()
+
+  constructor(topic: TopicSpec, view: View, complain: (text: string) => void) {
+    this.topic = topic
+    this.view = view
+    this.#complain = complain
+  }
+
+  get current(): Segment | undefined {
+    return this.segments.at(-1)
+  }
+
+  get count(): number {
+    return this.segments.reduce((sum, { received }) => sum + received.length, 0)
+  }
+
+  /** The list that this client would show. */
+  get rows(): ReadonlyMap<string, string> {
+    return this.#rows
+  }
+
+  /** Where the client stands: the last event that it has seen, or where it began. */
+  get last(): Seen | undefined {
+    return this.current?.received.at(-1)?.seen
+  }
+
+  begin(cursor: string, rows?: readonly Row[]): void {
+    const start = decodeCursor(cursor)
+    const former = this.last
+    if (former && comparePositions(start, former.position) < 0) {
+      this.#complain(
+        `a new beginning ${cursor} lies before ${former.name} ${former.cursor}, which was seen before it was asked for`,
+      )
+    }
+    const snapshot = rows && new Map(rows.map(row => [this.topic.keyOf(row), JSON.stringify(row)]))
+    if (rows && snapshot && snapshot.size !== rows.length) this.#complain('a snapshot holds a row twice')
+    this.#rows = new Map(snapshot)
+    this.segments.push({ cursor, start, snapshot, received: [] })
+  }
+
+  take(seen: Seen, connection: number): void {
+    const { current, last } = this
+    if (!current) return
+    const before = last?.position ?? current.start
+    if (comparePositions(seen.position, before) <= 0) {
+      this.#complain(
+        `${seen.name} ${seen.cursor} came again, or too late: behind ${last?.name ?? 'the beginning'} ${last?.cursor ?? ''}`,
+      )
+    }
+    current.received.push({ seen, connection })
+    apply(this.#rows, seen)
+  }
+
+  /** Forgets the last events, as a client does that saved its state before them. @returns the cursor to go on after */
+  rewind(events: number): string | undefined {
+    const { current } = this
+    if (!current || current.received.length <= events) return undefined
+    current.received.length -= events
+    this.#rows = new Map(current.snapshot)
+    for (const { seen } of current.received) apply(this.#rows, seen)
+    return this.last?.cursor
+  }
+}

@@ -1,0 +1,109 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import { resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+
+const CLI = resolve(import.meta.dirname, '../../dist/src/cli.js')
+
+/** Ends with the process that started it, however that ends. */
+const LEASH = 'data:text/javascript,process.on("disconnect",()=>process.exit(0));process.channel.unref()'
+
+/** So many lines of its log are kept for a report. */
+const LINES = 200
+
+/** One `listenql serve` at a fixed port, to be killed and started again. */
+export interface StressServer {
+  readonly name: string
+  readonly url: string
+  /** kill -9, or SIGTERM; resolves when the process is gone. */
+  kill(how: 'SIGKILL' | 'SIGTERM'): Promise<void>
+  start(): void
+  /** What it should not have done: ended by itself, or logged a fault. */
+  readonly complaints: readonly string[]
+  /** The last lines of its log. */
+  readonly log: readonly string[]
+}
+
+export interface StressServers {
+  readonly all: readonly StressServer[]
+  close(): Promise<void>
+}
+
+/** What differs between the three: one as it comes, one that only polls, one that trusts the bell alone and soon sleeps. */
+const FLAGS = [[], ['--doorbell', 'poll'], ['--quiet', '20ms', '--safety', '10m']] as const
+
+export async function startStressServers(databaseUrl: string): Promise<StressServers> {
+  const all = await Promise.all(
+    FLAGS.map(async (flags, i) => startStressServer(`server ${i + 1}`, await freePort(), databaseUrl, flags)),
+  )
+  return {
+    all,
+    close: async () => void (await Promise.all(all.map(server => server.close()))),
+  }
+}
+
+function startStressServer(name: string, port: number, databaseUrl: string, flags: readonly string[]) {
+  const log: string[] = []
+  const complaints: string[] = []
+  let child: ChildProcess | undefined
+  let expected = false
+  const args = ['--import', LEASH, CLI, 'serve', '--database-url', databaseUrl, '--port', String(port)]
+  // Keep-alives carry positions, which is what is wanted here; and an outage should not cost half of the run.
+  const common = ['--keep-alive', '400ms', '--reconnect-max', '1s', '--log-format', 'json', '--no-graphiql']
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([key]) => !/^(LISTENQL|ES|PG)|^(DATABASE_URL|PORT|NODE_OPTIONS)$/.test(key),
+    ),
+  )
+
+  function take(line: string): void {
+    log.push(line)
+    if (log.length > LINES) log.shift()
+    // Outages are warnings; an error is a fault of ours.
+    if (line.includes('"level":"error"')) complaints.push(`${name} logged ${line}`)
+  }
+
+  function start(): void {
+    expected = false
+    const started = spawn(process.execPath, [...args, ...common, ...flags], {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    })
+    child = started
+    for (const input of [started.stdout, started.stderr])
+      if (input) createInterface({ input }).on('line', take)
+    started.once('exit', (code, signal) => {
+      if (!expected)
+        complaints.push(`${name} ended by itself with ${signal ?? code}: ${log.slice(-5).join('\n')}`)
+    })
+  }
+
+  async function kill(how: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    expected = true
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const exit = once(child, 'exit')
+    child.kill(how)
+    await exit
+  }
+
+  start()
+  return {
+    name,
+    url: `http://127.0.0.1:${port}`,
+    kill,
+    start,
+    complaints,
+    log,
+    close: () => kill('SIGKILL'),
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
