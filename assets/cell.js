@@ -2,24 +2,33 @@ import { NotShown } from './ask.js'
 
 const longest = 200
 const longestTitle = 20_000
-// About what fits into a cell: the style sheet cuts what is wider.
-const fits = 24
+// What fits into a cell, even in letters of double width. The style sheet cuts what is wider.
+const fits = /^(?:[ -~]{0,24}|[^\n]{0,15})$/u
 
 /**
- * How a value is shown: `text` in its cell, `kind` for the style sheet (null, empty, number, json, hidden or text), `title`
- * the whole of what may be cut. `type` is that of the column: moments are shown to the second, in the time zone they came in.
+ * How a value is shown: `text` in its cell, `kind` for the style sheet (null, empty, number, moment, json, hidden or text),
+ * `title` the whole of what is or may be cut. `type` is that of the column: moments are shown to the second, in the time zone
+ * they came in.
  */
 export function shownValue(value, type = '') {
   if (value === null || value === undefined) return { kind: 'null', text: 'NULL', title: '' }
   if (value === '') return { kind: 'empty', text: '(empty)', title: '' }
   if (value instanceof NotShown) return { kind: 'hidden', text: 'not shown', title: value.why }
-  if (/^(Local)?DateTime!?$/.test(type)) return { kind: 'text', text: toTheSecond(value), title: value }
-  if (typeof value === 'object') return cut('json', spaced(value), JSON.stringify(value, plain, 2))
+  if (/^(Local)?DateTime!?$/.test(type)) return { kind: 'moment', text: toTheSecond(value), title: value }
+  if (typeof value === 'object') return shownJson(value)
   return cut(typeof value === 'string' ? 'text' : 'number', String(value))
 }
 
+function shownJson(value) {
+  try {
+    return cut('json', spaced(value), JSON.stringify(value, plain, 2))
+  } catch {
+    return { kind: 'hidden', text: 'not shown', title: 'It is nested too deeply for this page.' }
+  }
+}
+
 function cut(kind, text, whole = text) {
-  const title = text.length > fits || text.includes('\n') ? whole : ''
+  const title = fits.test(text) ? '' : whole
   return {
     kind,
     text: text.length > longest ? `${text.slice(0, longest)}…` : text,

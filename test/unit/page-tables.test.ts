@@ -261,7 +261,7 @@ describe('a value', () => {
   it('of a moment is shown to the second, with the whole in the title', () => {
     const exact = '2026-11-23T03:41:57.440149+00:00'
     expect(shownValue(exact, 'DateTime!')).toEqual({
-      kind: 'text',
+      kind: 'moment',
       text: '2026-11-23 03:41:57Z',
       title: exact,
     })
@@ -283,6 +283,11 @@ describe('a value', () => {
       text: '{"a": [1, {"b": null}], "c": "long enough to be cut"}',
       title: JSON.stringify(value, null, 2),
     })
+  })
+
+  it('of JSON that is too deep does no harm', () => {
+    const deep = JSON.parse('['.repeat(100_000) + ']'.repeat(100_000))
+    expect(shownValue(deep)).toMatchObject({ kind: 'hidden' })
   })
 
   it('that GraphQL cannot show says why', () => {
