@@ -1,0 +1,20 @@
+import { readFileSync } from 'node:fs'
+import { expect, it } from 'vitest'
+import { DEMO_TABLES } from '../../schema/demo-tables.js'
+import { printSdl } from '../../schema/print.js'
+import { readCatalog } from '../../src/database/catalog.js'
+import { createLog } from '../support/log.js'
+
+it("schema/schema.graphql is what a server makes of the demo's tables", async () => {
+  const log = await createLog()
+  try {
+    const demo = readFileSync('sql/demo.sql', 'utf8').replace(/^GRANT .*$/gm, '') // to a login that is not here
+    await log.query(demo)
+    await log.watch('people')
+    const tables = await readCatalog(await log.connect())
+    expect(printSdl(tables)).toBe(readFileSync('schema/schema.graphql', 'utf8'))
+    expect(printSdl(DEMO_TABLES)).toBe(printSdl(tables))
+  } finally {
+    await log.close()
+  }
+})
