@@ -66,7 +66,7 @@ export function createChaos({ database, servers, random, pause }: ChaosOptions):
 
   /** @returns how many were hit */
   async function strike(kind: Kill): Promise<number> {
-    const most = random.pick([1, 1, 2, 3])
+    const most = random.pick([1, 1, 3])
     const pauseFor = random.int(0, 800)
     switch (kind) {
       case 'LISTEN connection':

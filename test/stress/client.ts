@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { comparePositions, decodeCursor, type Position } from '../../src/events/cursor.js'
 import type { Random } from './random.js'
 import { ClientRecord } from './record.js'
 import type { StressServer } from './servers.js'
@@ -150,6 +151,7 @@ export class StressClient {
     const connection = this.connections.length
     let isOpen = true
     let isAccepted = false
+    let told: Position | undefined
     const accepted = () => {
       if (!isAccepted) this.tally.resumes++
       isAccepted = true
@@ -165,6 +167,9 @@ export class StressClient {
             `${seen.name} has cursor ${seen.cursor}, and ${result.extensions?.cursor} in its extensions`,
           )
         }
+        if (told && comparePositions(seen.position, told) <= 0) {
+          this.#complain(`${seen.name} ${seen.cursor} came after a position that says that it had come`)
+        }
         this.#position = seen.cursor
         this.record.take(seen, connection)
         if (this.#isAwaited(seen)) this.#awaited?.resolve()
@@ -172,6 +177,7 @@ export class StressClient {
       position: cursor => {
         if (!isOpen || cursor === '') return
         accepted()
+        told = decodeCursor(cursor)
         this.#position = cursor
       },
     })

@@ -63,6 +63,9 @@ export async function run({ seconds, seed, database, servers, print }: RunOption
     await within(PATIENCE, Promise.all(running), () => 'clients to stop')
     for (const server of servers.all) complaints.push(...server.complaints)
     return { ...progress.summary(), ...(await judgeAll(clients, database)), complaints, naive: missed }
+  } catch (error) {
+    for (const complaint of complaints.slice(0, ENOUGH)) print(`  ${complaint}`)
+    throw error
   } finally {
     progress.stop()
     over.abort()

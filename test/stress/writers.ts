@@ -97,7 +97,8 @@ export function startWriters({ url, random: randomOf, complain }: WritersOptions
         await statement(client, random, 8, 1000) // rows that nobody else waits for
         await delay(random.int(50, 700))
       }
-      await statement(client, random, 80)
+      // It began before those who have changed these rows meanwhile, and comes after them.
+      await client.query('update people set team = $1 where pk <= $2', [random.int(0, 7), HOT])
     })
   }
   const bulk = async (client: pg.Client, random: Random) => {
@@ -211,11 +212,13 @@ async function inSavepoint(client: pg.Client, random: Random, depth: number): Pr
 }
 
 const SHOPS = ['north', 'east', 'south', 'west']
+/** So many keys are what everybody wants: transactions wait for one another there. */
+const HOT = 6
 const STATES = ['open', 'paid', 'sent']
 
 /** One statement, on one of `range` keys from `base` on. */
 async function statement(client: pg.Client, random: Random, range: number, base = 0): Promise<void> {
-  const key = base + random.int(1, range)
+  const key = base + random.int(1, random.chance(0.4) ? HOT : range)
   const name = Array.from({ length: 5 }, () => String.fromCharCode(random.int(97, 122))).join('')
   const score = random.chance(0.2) ? null : random.int(0, 10_000) / 100
   const team = random.int(0, 7)
