@@ -74,23 +74,52 @@ left join pg_catalog.pg_description d
 where a.attrelid = any ($1::pg_catalog.oid[]) and a.attnum > 0 and not a.attisdropped
 order by a.attrelid, a.attnum`
 
+/** A row of STATE. */
+export interface StateRow {
+  /** Changes when what `readCatalog` gives may have changed. Columns are not looked at: a change of them is a new generation. */
+  readonly digest: string
+  /** Changes when listenql.refresh() may find something. */
+  readonly pulse: string
+  /** All watched tables have a whole history. */
+  readonly isWhole: boolean
+}
+
+/** Rows of the catalogue as one text; every version of a row has another xmin. */
+function sum(row: string, from: string): string {
+  return `(select pg_catalog.concat(pg_catalog.count(*), ' ', pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', ${row}), 0))) from ${from})`
+}
+
 /**
- * One text that changes when what `readCatalog` gives may have changed. Columns are not looked at: a change of them is a new
- * generation. Every version of a catalogue row has another xmin.
+ * Whether anything has changed: one row, for a look every second. It costs a hundredth of listenql.refresh(), which goes
+ * through the tables one by one. Anybody may read what it reads, but the view. In the pulse there are all tables of the
+ * database by name, since one that was dropped may be made again.
  */
-export const DIGEST = `
+export const STATE = `
+with recursive w as materialized (select * from listenql.watched),
+tree(relid) as (
+  select relid from w union select i.inhrelid from tree t join pg_catalog.pg_inherits i on i.inhparent = t.relid
+)
 select pg_catalog.concat_ws(' ',
-  (select pg_catalog.concat(pg_catalog.count(*), ' ', pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', w.relid, w.schema_name, w.table_name,
-      w.generation, w.whole_from, w.key_columns, w.since_n, w.since_token,
-      pg_catalog.has_table_privilege(w.relid, 'select'), pg_catalog.has_schema_privilege(c.relnamespace, 'usage')), 0)))
-    from listenql.watched w join pg_catalog.pg_class c on c.oid = w.relid),
-  (select pg_catalog.concat(pg_catalog.count(*), ' ', pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', d.objoid, d.objsubid, d.description), 0)))
-    from pg_catalog.pg_description d
-    where d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objoid in (select w.relid from listenql.watched w)),
-  (select pg_catalog.concat(pg_catalog.count(*), ' ', pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', e.oid, e.xmin), 0)))
-    from pg_catalog.pg_enum e),
-  (select pg_catalog.concat(pg_catalog.count(*), ' ', pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', t.oid, t.xmin), 0)))
-    from pg_catalog.pg_type t where t.oid >= 16384 and t.typrelid = 0 and (t.typelem = 0 or t.typtype = 'd')),
-  (select pg_catalog.concat(pg_catalog.count(*), ' ', pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', k.oid, k.xmin), 0)))
-    from pg_catalog.pg_constraint k where k.contype = 'n' and not k.convalidated)
-) as digest`
+  ${sum(
+    `w.relid, w.schema_name, w.table_name, w.generation, w.whole_from, w.key_columns, w.since_n, w.since_token,
+      pg_catalog.has_table_privilege(w.relid, 'select'), pg_catalog.has_schema_privilege(c.relnamespace, 'usage')`,
+    'w join pg_catalog.pg_class c on c.oid = w.relid',
+  )},
+  ${sum(
+    'd.objoid, d.objsubid, d.description',
+    `w join pg_catalog.pg_description d on d.objoid = w.relid and d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass`,
+  )},
+  ${sum('e.oid, e.xmin', 'pg_catalog.pg_enum e')},
+  ${sum('t.oid, t.xmin', `pg_catalog.pg_type t where t.oid >= 16384 and t.typrelid = 0 and (t.typelem = 0 or t.typtype = 'd')`)},
+  ${sum('k.oid, k.xmin', `pg_catalog.pg_constraint k where k.contype = 'n' and not k.convalidated`)}
+) as "digest",
+pg_catalog.concat_ws(' ',
+  ${sum('t.relid', 'tree t')},
+  ${sum('a.attrelid, a.attnum, a.xmin', 'tree t join pg_catalog.pg_attribute a on a.attrelid = t.relid where a.attnum > 0')},
+  ${sum('g.oid, g.xmin', 'tree t join pg_catalog.pg_trigger g on g.tgrelid = t.relid')},
+  ${sum('x.indexrelid, x.xmin', 'tree t join pg_catalog.pg_index x on x.indrelid = t.relid where x.indisprimary')},
+  ${sum('d.oid, d.xmin', 'tree t join pg_catalog.pg_attrdef d on d.adrelid = t.relid')},
+  ${sum('c.oid, c.relnamespace, c.relname', `pg_catalog.pg_class c where c.relkind in ('r', 'p') and c.relpersistence <> 't' and c.oid >= 16384`)},
+  (select pg_catalog.count(*) from w where w.always)
+) as "pulse",
+not exists (select from w where w.since_n is null) as "isWhole"`

@@ -4,8 +4,9 @@ import { abortable, delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
 import { messageOf } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
-import { readCatalog, readCatalogDigest } from './catalog.js'
+import { readCatalog, readCatalogState } from './catalog.js'
 import { type Access, readAccess } from './catalog-access.js'
+import type { StateRow } from './catalog-query.js'
 import { refresh, type Seen } from './refresh.js'
 import { createRefreshReport } from './refresh-report.js'
 import { socketOf } from './socket.js'
@@ -45,11 +46,20 @@ interface Asked {
   tries: number
 }
 
-/** Longest that a look may take, in ms; a dead peer shows in no other way. */
-const QUERY_TIMEOUT = 30_000
+/**
+ * Longest that a look may take, in ms; a dead peer shows in no other way. A first look at many tables writes functions for
+ * each: given up half-way, it would begin from the start, for ever.
+ */
+const QUERY_TIMEOUT = 300_000
 
 /** After so many ms the catalogue is read even if nothing tells of a change. */
 const READ_ANYWAY = 60_000
+
+/** After so many ms the database compares all tables, even if nothing tells of a change. */
+const REFRESH_ANYWAY = 10_000
+
+/** And after so many times as long as that took: with hundreds of tables it takes a second. */
+const REFRESH_SHARE = 30
 
 /** How often a generation that was seen is looked for, at intervals of RETRY ms. */
 const TRIES = 10
@@ -78,6 +88,8 @@ export function createCatalog(options: CatalogOptions): Catalog {
   let access: Access | undefined
   let tables: readonly WatchedTable[] | undefined
   let digest: string | undefined
+  let pulse: string | undefined
+  let refreshAt = 0
   let text: string | undefined
   let readAt = 0
   let asked: Asked[] = []
@@ -93,10 +105,10 @@ export function createCatalog(options: CatalogOptions): Catalog {
         await look(mine)
         attempt = 0
       } catch (error) {
+        asked.unshift(...mine)
         if (stop.signal.aborted) break
         drop()
         say(`connection ${messageOf(error)}`, messageOf(error))
-        asked.unshift(...mine)
         await delay(backoffDelay(attempt, reconnectMax), stop.signal)
         continue
       }
@@ -138,14 +150,25 @@ export function createCatalog(options: CatalogOptions): Catalog {
       sayAccess(access)
     }
     try {
-      if (access.mayRefresh) await refreshAll(connection, mine)
-      if (access.mayRead) await read(connection)
+      let state = access.mayRead ? await readCatalogState(connection) : undefined
+      const isDue = mine.length > 0 || state?.pulse !== pulse || performance.now() >= refreshAt
+      if (access.mayRefresh && isDue) {
+        pulse = state?.pulse // of before: what changes in between shows next time
+        const began = performance.now()
+        let isDone = await refreshAll(connection, mine)
+        state &&= await readCatalogState(connection)
+        if (state?.isWhole === false) isDone = false // maybe another server is at it
+        const took = performance.now() - began
+        refreshAt = performance.now() + (isDone ? Math.max(REFRESH_ANYWAY, took * REFRESH_SHARE) : took * 4)
+      }
+      if (state) await read(connection, state)
       else if (!access.isInstalled || !tables) handOn([])
     } catch (error) {
       const code = sqlStateOf(error)
       if (code === undefined || !ACCESS_LOST.has(code)) throw error
       access = undefined // the next look says what has become of it
       digest = undefined
+      pulse = undefined
     }
   }
 
@@ -163,8 +186,8 @@ export function createCatalog(options: CatalogOptions): Catalog {
       if (client === opened) client = undefined
     })
     await opened.connect()
-    await opened.query('set search_path = pg_catalog, pg_temp') // nobody's functions and operators come first
     access = undefined
+    pulse = undefined
     return opened
   }
 
@@ -174,7 +197,9 @@ export function createCatalog(options: CatalogOptions): Catalog {
     client = undefined
   }
 
-  async function refreshAll(connection: pg.Client, mine: readonly Asked[]): Promise<void> {
+  /** True if nothing is left to be done. */
+  async function refreshAll(connection: pg.Client, mine: readonly Asked[]): Promise<boolean> {
+    let isDone = true
     const newest = new Map<string, number>()
     for (const { seen } of mine) {
       if (seen) newest.set(seen.relid, Math.max(seen.generation, newest.get(seen.relid) ?? 0))
@@ -182,23 +207,26 @@ export function createCatalog(options: CatalogOptions): Catalog {
     const calls: (Seen | undefined)[] = [...newest].map(([relid, generation]) => ({ relid, generation }))
     for (const seen of calls.length > 0 ? calls : [undefined]) {
       try {
-        report.rows(await refresh(connection, seen))
+        const rows = await refresh(connection, seen)
+        report.rows(rows)
+        if (rows.some(({ change }) => change === 'lacking')) isDone = false
         blocked = 0
         sayNothing()
       } catch (error) {
         const code = sqlStateOf(error)
         if (code === undefined || ACCESS_LOST.has(code)) throw error
+        isDone = false
         if (!IN_THE_WAY.has(code)) say(`refresh ${messageOf(error)}`, messageOf(error))
         else if (++blocked === PATIENCE) say('blocked', messageOf(error))
       }
     }
+    return isDone
   }
 
-  async function read(connection: pg.Client): Promise<void> {
-    const now = await readCatalogDigest(connection)
-    if (now === digest && performance.now() - readAt < READ_ANYWAY) return
+  async function read(connection: pg.Client, state: StateRow): Promise<void> {
+    if (state.digest === digest && performance.now() - readAt < READ_ANYWAY) return
     const list = await readCatalog(connection)
-    digest = now // of before: what changed in between is seen next time
+    digest = state.digest // of before: what changed in between is seen next time
     readAt = performance.now()
     handOn(list)
   }

@@ -1,5 +1,5 @@
-import type { ClientBase } from 'pg'
-import { COLUMNS, type ColumnRow, DIGEST, TABLES, type TableRow } from './catalog-query.js'
+import type { ClientBase, QueryResult } from 'pg'
+import { COLUMNS, type ColumnRow, STATE, type StateRow, TABLES, type TableRow } from './catalog-query.js'
 import { classifyType, type PgType, typesQuery } from './types.js'
 import type { TableColumn, WatchedTable } from './watched-table.js'
 
@@ -32,10 +32,21 @@ export async function readCatalog(client: ClientBase): Promise<readonly WatchedT
   }
 }
 
-/** One text; while it is the same, `readCatalog` gives the same (but for columns whose change nobody has noticed yet). */
-export async function readCatalogDigest(client: ClientBase): Promise<string> {
-  const { rows } = await client.query<{ digest: string }>(DIGEST)
-  return rows[0]?.digest ?? ''
+/**
+ * Tells cheaply whether another look is worth it: while the digest is the same, so is `readCatalog` (but for columns whose
+ * change nobody has noticed yet), and while the pulse is, `refresh` finds nothing. In one round trip, on a connection that is
+ * in no transaction.
+ */
+export async function readCatalogState(client: ClientBase): Promise<StateRow> {
+  try {
+    const results: unknown = await client.query(
+      `begin isolation level read committed read only; set local search_path = pg_catalog, pg_temp; ${STATE}; commit`,
+    )
+    return (results as readonly QueryResult<StateRow>[])[2]?.rows[0] as StateRow
+  } catch (error) {
+    await client.query('rollback').catch(() => undefined)
+    throw error
+  }
 }
 
 async function readColumns(

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readCatalog, readCatalogDigest } from '../../src/database/catalog.js'
+import { readCatalog, readCatalogState } from '../../src/database/catalog.js'
 import type { WatchedTable } from '../../src/database/watched-table.js'
 import { createLog, type TestLog } from '../support/log.js'
 import { createServerLogin, type ServerLogin } from '../support/server-login.js'
@@ -42,10 +42,11 @@ function words({ columns }: WatchedTable): string[] {
   )
 }
 
-async function changes(what: () => Promise<unknown>): Promise<boolean> {
-  const before = await readCatalogDigest(client)
+/** Whether a part of the state has changed by something. */
+async function changes(part: 'digest' | 'pulse', what: () => Promise<unknown>): Promise<boolean> {
+  const before = await readCatalogState(client)
   await what()
-  return (await readCatalogDigest(client)) !== before
+  return (await readCatalogState(client))[part] !== before[part]
 }
 
 describe('the catalogue of watched tables', () => {
@@ -123,7 +124,7 @@ describe('the catalogue of watched tables', () => {
       await log.watch('late')
       expect((await read('late')).columns[1]?.notNull).toBe(false)
       expect(
-        await changes(() =>
+        await changes('digest', () =>
           log.query(`update late set v = ''; alter table late validate constraint v_there`),
         ),
       ).toBe(true)
@@ -147,7 +148,7 @@ describe('the catalogue of watched tables', () => {
         `set search_path = ${path}; set quote_all_identifiers = on; set default_transaction_isolation = 'serializable'`,
       )
       expect(await readCatalog(odd), path).toEqual(before)
-      expect(await readCatalogDigest(odd), path).toBe(await readCatalogDigest(client))
+      expect(await readCatalogState(odd), path).toEqual(await readCatalogState(client))
     }
   })
 
@@ -179,14 +180,14 @@ describe('the catalogue of watched tables', () => {
   })
 })
 
-describe('the digest', () => {
-  it('stays while rows are written, and changes with all that the catalogue shows', async () => {
+describe('the state', () => {
+  it('has a digest that stays while rows are written, and changes with all that the catalogue shows', async () => {
     await log.query(
       `create type hue as enum ('red'); create domain short as text; create table d (id int primary key, h hue, s short)`,
     )
     await log.watch('d')
     expect(
-      await changes(() =>
+      await changes('digest', () =>
         log.query(`insert into d values (1, 'red', 'x'); analyze d; create table other (id int)`),
       ),
     ).toBe(false)
@@ -196,7 +197,30 @@ describe('the digest', () => {
       'alter domain short set not null', `grant select on d to ${server.name}`, `revoke select on d from ${server.name}`,
       'alter table d rename to e', 'alter table e add column more int; select listenql.refresh()', `select listenql.unwatch('e')`,
     ] // biome-ignore format: a list
-    for (const step of steps) expect(await changes(() => log.query(step)), step).toBe(true)
+    for (const step of steps) expect(await changes('digest', () => log.query(step)), step).toBe(true)
+  })
+
+  it('and the pulse with all that refresh() looks at', async () => {
+    await log.query(`create table p (id int, v text default 'x', primary key (id)) partition by range (id);
+      create table pp partition of p for values from (1) to (9); create table loose (id int not null, v text not null)`)
+    await log.watch('p')
+    expect((await readCatalogState(client)).isWhole).toBe(true)
+    const quiet = `insert into p values (1, 'a'); analyze p; comment on table p is 'x'; create temp table passing (id int); select listenql.refresh()`
+    expect(await changes('pulse', () => log.query(quiet))).toBe(false)
+    const steps = [
+      'alter table p add column w int', 'alter table p rename w to x', 'alter table p alter x type bigint', 'alter table p drop column x',
+      'alter table p alter v set not null', `alter table p alter v set default 'y'`, 'alter table p attach partition loose for values from (10) to (20)',
+      'alter table p detach partition loose', 'alter table p drop constraint p_pkey', 'alter table p add primary key (id)',
+      'alter table pp disable trigger listenql_insert', 'alter table pp enable trigger listenql_insert',
+      'alter table pp disable trigger listenql_insert; alter table pp enable trigger listenql_insert',
+      'drop trigger listenql_delete on p', 'create table made_again (id int)', 'drop table made_again', 'alter table loose rename to lost',
+    ] // biome-ignore format: a list
+    for (const step of steps) expect(await changes('pulse', () => log.query(step)), step).toBe(true)
+    await log.query(
+      `select listenql.refresh(); create table fresh (id int primary key); select listenql.watch('fresh')`,
+    )
+    expect((await readCatalogState(client)).isWhole).toBe(false)
+    expect(await changes('pulse', () => log.query(`select listenql.unwatch('fresh')`))).toBe(true)
   })
 
   it('tells whether our login may read the table', async () => {
