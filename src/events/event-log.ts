@@ -84,6 +84,7 @@ export class EventLog {
   /** It could not be read from the start: those who did not wait must be told when it can. */
   #wasLate = false
   #resumed: Deferred | undefined
+  #nap: AbortController | undefined
   #running: Promise<void> | undefined
   #client: pg.Client | undefined
 
@@ -163,6 +164,7 @@ export class EventLog {
   /** Looks at the log now, whatever the bell says. */
   wake(): void {
     this.#options.doorbell.wake()
+    this.#nap?.abort()
   }
 
   /** Stops handing on events, at once. */
@@ -225,10 +227,12 @@ export class EventLog {
     doorbell.reset()
     while (!(await isReadable(client))) {
       onReady()
+      this.#nap = new AbortController() // from here on `wake` is heard
       this.#unavailable()
+      this.#options.checkpoint?.pulling()
       await this.#options.checkpoint?.drained()
       if (this.#stop.signal.aborted) return
-      await delay(LOOK_AGAIN, this.#stop.signal)
+      await delay(LOOK_AGAIN, AbortSignal.any([this.#stop.signal, this.#nap.signal]))
       if (lost) throw lost
     }
     let position = await this.#resume(client)

@@ -163,7 +163,7 @@ describe('what is on the wire', () => {
     await stopping.close()
     expect(await events.next()).toMatchObject({ value: { type: 'complete', data: '' } })
     expect(await events.next()).toEqual({ done: true, value: undefined })
-    expect(await text).toBe(`:\n\nevent: next\ndata: ${value?.data}\n\nevent: complete\ndata:\n\n`)
+    expect(await text).toBe(`retry: 1000\n\nevent: next\ndata: ${value?.data}\n\nevent: complete\ndata:\n\n`)
   })
 
   it('SSE: a browser would drop `complete` without its data line', async () => {

@@ -328,7 +328,7 @@ describe('queries and mutations', () => {
     const answer = await post(server.url, { query: '{ channels }' }, SSE)
     expect(answer.headers['content-type']).toBe('text/event-stream; charset=utf-8')
     expect(answer.body).toBe(
-      ':\n\nevent: next\ndata: {"data":{"channels":["*"]}}\n\nevent: complete\ndata:\n\n',
+      'retry: 1000\n\nevent: next\ndata: {"data":{"channels":["*"]}}\n\nevent: complete\ndata:\n\n',
     )
     const parts = await post(server.url, { query: '{ channels }' }, MULTIPART)
     expect(parts.body).toMatch(/\{"payload":\{"data":\{"channels":\["\*"\]\}\}\}\r\n--graphql--\r\n$/)
@@ -451,6 +451,8 @@ describe('curl', () => {
     ).catch((error: { stdout: string }) => error.stdout) // it ends by its time, with 28
     await expect.poll(() => server.ofType('subscriber.joined').at(-1)?.topic).toBe('curl')
     await notify('curl', 'seen')
-    expect(await running).toBe(':\n\nevent: next\ndata: {"data":{"channel":{"payload":"seen"}}}\n\n')
+    expect(await running).toBe(
+      'retry: 1000\n\nevent: next\ndata: {"data":{"channel":{"payload":"seen"}}}\n\n',
+    )
   })
 })

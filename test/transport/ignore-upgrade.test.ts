@@ -61,7 +61,7 @@ it('streams to a request that offers h2c', async () => {
   socket.write(
     `GET /graphql?query=${query} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n${OFFER}\r\n`,
   )
-  await waitUntil(() => answer.includes(':\n\n'), 'acceptance')
+  await waitUntil(() => answer.includes('retry: 1000\n\n'), 'acceptance')
   await database.query(`select pg_notify('h2c', 'heard')`)
   await waitUntil(() => answer.includes('"payload":"heard"'), 'the event')
   socket.destroy()
