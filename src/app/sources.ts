@@ -43,7 +43,7 @@ export function createSources({ settings, config, onTables, observe }: SourcesOp
     checkpoint: {
       pulling: () => adoption.pulling(),
       before: event => adoption.before(event),
-      drained: () => adoption.drained(),
+      drained: isHandedOn => adoption.drained(isHandedOn),
     },
     onFollowed() {
       if (settings.doorbell === 'bell') channels.hear(BELL, { notify: doorbell.ring, hears: doorbell.hears })

@@ -2,12 +2,13 @@ import { setImmediate } from 'node:timers/promises'
 import pg from 'pg'
 import { type ClosablePool, createClosablePool } from '../database/closable-pool.js'
 import { socketOf } from '../database/socket.js'
-import { delay } from '../lib/abort.js'
+import { abortable, delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
 import { createDeferred, type Deferred } from '../lib/deferred.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
+import { createLimiter } from '../lib/limiter.js'
 import type { Observe } from '../lib/observation.js'
-import { comparePositions, type Position } from './cursor.js'
+import { comparePositions, encodeCursor, type Position } from './cursor.js'
 import type { Doorbell } from './doorbell.js'
 import type { LogEvent } from './log-event.js'
 import { newest, type Page, pull, read } from './log-queries.js'
@@ -35,8 +36,11 @@ export interface Checkpoint {
   pulling(): void
   /** An event is about to be handed on. */
   before(event: LogEvent): Promise<void> | undefined
-  /** All that was in the ledger at the last `pulling` has been handed on (or there is no log). */
-  drained(): Promise<void> | undefined
+  /**
+   * All that was in the ledger at the last `pulling` has been handed on.
+   * @param isHandedOn false: it could not be looked at, there is no log or it may not be read
+   */
+  drained(isHandedOn: boolean): Promise<void> | undefined
 }
 
 /** What a topic's subscriber is told. */
@@ -48,6 +52,12 @@ export interface LogListener {
 
 /** Longest that a read may take, in ms; a dead peer shows in no other way. */
 const QUERY_TIMEOUT = 30_000
+
+/** How many pages of the past are read at a time; others wait for their turn, however long: a pool would give up. */
+const REPLAYS = 3
+
+/** How often it looks whether a position has been reached, in ms. */
+const POLL_REACHED = 10
 
 /** After so many events in a row others get their turn: what has come of them leaves. */
 const SLICE = 100
@@ -64,10 +74,29 @@ async function isReadable(client: pg.Client): Promise<boolean> {
   return rows[0]?.readable === true
 }
 
-/** An answer of Postgres, and not one that it gives while it starts or stops (class 57): LISTEN may well work meanwhile. */
-function isRefusal(error: unknown): boolean {
+function sqlStateOf(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return typeof code === 'string' && /^(?!57)[0-9A-Z]{5}$/.test(code)
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : ''
+}
+
+/**
+ * An answer of Postgres: LISTEN may well work meanwhile. Not one that it gives while it starts or stops (class 57), or when it
+ * has no room for another connection (53).
+ */
+function isRefusal(error: unknown): boolean {
+  return /^(?!57|53)./.test(sqlStateOf(error))
+}
+
+/** Another try soon is no use: the functions or the right to call them are gone (42, 3F), or a value cannot be (22). */
+function isFinal(error: unknown): boolean {
+  return /^(42|3F|22)/.test(sqlStateOf(error))
+}
+
+function refused(error: unknown): ListenqlError {
+  return new ListenqlError('DATABASE_FAILED', `the event log cannot be read: ${messageOf(error)}`, {
+    hint: '`listenql status` says what is lacking',
+    cause: error,
+  })
 }
 
 /**
@@ -79,6 +108,9 @@ export class EventLog {
   readonly #topics = new Map<string, Set<LogListener>>()
   readonly #stop = new AbortController()
   readonly #replay: ClosablePool
+  readonly #limit = createLimiter(REPLAYS)
+  /** Reads that are under way, by position. */
+  readonly #reads = new Map<string, Promise<Page>>()
   readonly #started = createDeferred()
   #position: Position | undefined
   /** It could not be read from the start: those who did not wait must be told when it can. */
@@ -95,7 +127,7 @@ export class EventLog {
       application_name: 'listenql replay',
       connectionTimeoutMillis: options.connectTimeout,
       query_timeout: QUERY_TIMEOUT,
-      max: 3,
+      max: REPLAYS,
     })
   }
 
@@ -127,7 +159,10 @@ export class EventLog {
     }
     const followers = listeners.add(listener)
     return () => {
-      if (followers.delete(listener) && followers.size === 0) this.#topics.delete(key)
+      // Others may follow the topic's next history by now, after this one has ended.
+      if (followers.delete(listener) && followers.size === 0 && this.#topics.get(key) === followers) {
+        this.#topics.delete(key)
+      }
     }
   }
 
@@ -141,24 +176,51 @@ export class EventLog {
 
   /**
    * A page of what comes after a position, from the log itself. Waits while the database is away, until the signal aborts.
-   * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED
+   * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED; DATABASE_FAILED if the database is there and refuses
    */
   async read(after: Position, signal: AbortSignal = this.#stop.signal): Promise<Page> {
     for (let attempt = 1; ; attempt++) {
       try {
-        const live = this.#position
-        const page = await read(this.#replay.pool, after)
-        // What had been handed on before was in the ledger: an empty page proves that nothing lies between. It may end in
-        // batches without events.
-        const isBehind = page.isLast && live && comparePositions(live, page.position) > 0
-        return isBehind ? { ...page, position: live } : page
+        return await abortable(this.#readOnce(after), signal)
       } catch (error) {
         if (error instanceof ListenqlError || signal.aborted || this.#stop.signal.aborted) throw error
+        if (isFinal(error)) throw refused(error)
         const retryIn = backoffDelay(attempt, this.#options.reconnectMax)
         this.#options.observe({ type: 'log.lost', message: messageOf(error), retryIn })
         await delay(retryIn, AbortSignal.any([signal, this.#stop.signal]))
       }
     }
+  }
+
+  /** Resolves once everything up to a position has been handed on. Rejects when the signal aborts. */
+  async reached(position: Position, signal: AbortSignal = this.#stop.signal): Promise<void> {
+    while (this.#position && comparePositions(this.#position, position) < 0) {
+      signal.throwIfAborted()
+      this.#stop.signal.throwIfAborted()
+      this.wake()
+      await delay(POLL_REACHED, signal)
+    }
+  }
+
+  /** Many that come back from the same place at once read its page once. */
+  #readOnce(after: Position): Promise<Page> {
+    const key = encodeCursor(after)
+    let page = this.#reads.get(key)
+    if (!page) {
+      page = this.#limit(() => this.#read(after)).finally(() => this.#reads.delete(key))
+      page.catch(() => undefined) // whoever asked may have left
+      this.#reads.set(key, page)
+    }
+    return page
+  }
+
+  async #read(after: Position): Promise<Page> {
+    const live = this.#position
+    const page = await read(this.#replay.pool, after)
+    // What had been handed on before was in the ledger: an empty page proves that nothing lies between. It may end in
+    // batches without events.
+    const isBehind = page.isLast && live && comparePositions(live, page.position) > 0
+    return isBehind ? { ...page, position: live } : page
   }
 
   /** Looks at the log now, whatever the bell says. */
@@ -230,7 +292,7 @@ export class EventLog {
       this.#nap = new AbortController() // from here on `wake` is heard
       this.#unavailable()
       this.#options.checkpoint?.pulling()
-      await this.#options.checkpoint?.drained()
+      await this.#options.checkpoint?.drained(false)
       if (this.#stop.signal.aborted) return
       await delay(LOOK_AGAIN, AbortSignal.any([this.#stop.signal, this.#nap.signal]))
       if (lost) throw lost
@@ -254,7 +316,7 @@ export class EventLog {
       }
       position = page.position
       this.#position = position
-      if (page.isLast) await checkpoint?.drained()
+      if (page.isLast) await checkpoint?.drained(true)
       await doorbell.next(page.events.length, query)
       if (lost) throw lost
     }
@@ -316,6 +378,9 @@ export class EventLog {
             message: 'an event could not be handled',
             error,
           })
+          // Without it, what follows would look whole.
+          listeners.delete(listener)
+          listener.lost(new ListenqlError('DATABASE_FAILED', 'an event of the log could not be read'))
         }
       }
     }

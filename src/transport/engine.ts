@@ -17,6 +17,7 @@ import { ListenqlError } from '../lib/errors.js'
 import { stableStringify } from '../lib/stable-stringify.js'
 import { type ClientErrors, formatResult } from './errors.js'
 import { type Identity, identify } from './identity.js'
+import { isConditional } from './root-selection.js'
 
 /** A GraphQL request as any transport brings it. */
 export interface Params {
@@ -135,6 +136,9 @@ export function createEngine(options: EngineOptions): Engine {
     }
     if (operation.operation !== OperationTypeNode.SUBSCRIPTION) {
       return { kind: operation.operation, args, run: async () => mask(await execute(args)) }
+    }
+    if (isConditional(document, operation)) {
+      return invalid('A subscription always has its one root field: @skip and @include cannot stand there.')
     }
     return { kind: 'subscription', args, subscribe: () => subscribe(args, params) }
   }
