@@ -171,45 +171,24 @@ begin
     old_rows, new_rows) || tail || ' order by coalesce(_lq_o.i, _lq_n.i)';
 end $$;
 
--- Statement numbers. Setting listenql.statement, local to the transaction, going back with a savepoint, holds how many were
--- drawn and those of statements that are under way, newest first: `3;UPDATE16384=3;INSERT16384=1;`. A stack by operation and
--- table, and not a value by depth: a foreign key's cascade fires BEFORE at another depth than AFTER, and a function called in
--- a statement may change the same table at the same depth. Who writes it by hand disturbs the order of his own events only.
-create function listenql.push(stack pg_catalog.text, tag pg_catalog.text, silent boolean default false) returns pg_catalog.text
-  language plpgsql immutable as $$
-declare n int := 1;
-begin
-  if stack operator(pg_catalog.<>) '' then
-    n := pg_catalog.split_part(stack, ';', 1)::int operator(pg_catalog.+) 1;
-  end if;
-  return pg_catalog.concat(n, ';', tag, '=', case when silent then 0 else n end, ';',
-    pg_catalog.substr(stack, pg_catalog.strpos(stack, ';') operator(pg_catalog.+) 1));
-end $$;
-
--- Takes the newest statement of a kind from the stack, and leaves its number in listenql.number as well, where the SQL that
--- logs looks for it: with a variable in it that SQL would not be planned once and for all.
+-- Takes the newest statement of a kind from the stack, 1 if there is none, and leaves its number in listenql.number as well,
+-- where the SQL that logs looks for it: with a variable in it that SQL would not be planned once and for all.
 create function listenql.take(tag pg_catalog.text) returns int language plpgsql as $$
 declare
   stack pg_catalog.text := pg_catalog.current_setting('listenql.statement', true);
   place int := pg_catalog.strpos(stack, pg_catalog.concat(';', tag, '='));
-  n pg_catalog.text;
+  n pg_catalog.text := '1';
 begin
-  if place operator(pg_catalog.>) 0 is not true then       -- our BEFORE trigger did not fire
-    stack := listenql.push(stack, tag);
-    place := pg_catalog.strpos(stack, ';');
+  if place operator(pg_catalog.>) 0 then
+    n := pg_catalog.split_part(pg_catalog.substr(stack, place operator(pg_catalog.+) pg_catalog.length(tag) operator(pg_catalog.+) 2), ';', 1);
+    stack := pg_catalog.set_config('listenql.statement', pg_catalog.concat(pg_catalog.left(stack, place), pg_catalog.substr(stack,
+      place operator(pg_catalog.+) pg_catalog.length(tag) operator(pg_catalog.+) pg_catalog.length(n) operator(pg_catalog.+) 3)), true);
   end if;
-  place := place operator(pg_catalog.+) pg_catalog.length(tag) operator(pg_catalog.+) 2;
-  n := pg_catalog.split_part(pg_catalog.substr(stack, place), ';', 1);
-  stack := pg_catalog.concat(
-    pg_catalog.left(stack, place operator(pg_catalog.-) pg_catalog.length(tag) operator(pg_catalog.-) 2),
-    pg_catalog.substr(stack, place operator(pg_catalog.+) pg_catalog.length(n) operator(pg_catalog.+) 1));
-  n := pg_catalog.set_config('listenql.number', n, true);
-  stack := pg_catalog.set_config('listenql.statement', stack, true);
-  return n::int;
+  return pg_catalog.set_config('listenql.number', n, true)::int;
 end $$;
 
--- Sets what changes the text of values, and how names are found; returns what was there. All under its full name, since it
--- begins under the writer's search_path.
+-- Sets all that changes the text of values, and how names are found; returns what was there. Everything under its full name,
+-- since it begins under the writer's search_path.
 create function listenql.pin() returns pg_catalog.text[] language plpgsql as $$
 declare
   former pg_catalog.text[] := array[
@@ -231,19 +210,24 @@ begin
     pg_catalog.set_config('jit', former[9], true);
 end $$;
 
--- (Re)writes the two functions of a table.
+-- (Re)writes the two functions of a table. What they run under is the writer's search_path, so everything is named in full.
 --
 -- number_OID, BEFORE STATEMENT, draws the statement number by which a transaction's events are ordered: AFTER STATEMENT
 -- triggers fire after nested statements, so a row trigger that updates its own table would log its UPDATE before the INSERT.
+-- A statement that starts while the transaction has no xid has number 1 and leaves no trace: whatever is logged before it ends
+-- is logged by statements inside of it. The others draw from setting listenql.statement, which is local to the transaction and
+-- goes back with a savepoint. It holds the last number that was drawn and the statements that are under way, newest first:
+-- `4;UPDATE16384=4;INSERT16384=2;`. A stack by operation and table, and not a value by depth: a foreign key's cascade fires
+-- BEFORE at another depth than AFTER, and a function called in a statement may change the same table at the same depth. Who
+-- writes the setting by hand disturbs the order of his own events only.
 -- Its trigger's name sorts last, so that what other BEFORE STATEMENT triggers do comes before. One order cannot be told: a
 -- BEFORE ROW trigger that changes rows which the same statement writes as well is logged after that statement.
 --
 -- capture_OID, AFTER STATEMENT, logs. Its SQL is written once, for the columns as they are, and planned once in a session.
 -- Where they are different (ALTER TABLE a moment ago) the SQL is made afresh, and the events carry the next generation.
 --
--- A writer pays for each expression in here with every transaction, and for each SET of a function several times over. So the
--- ordinary case comes first: the transaction's first statement, under settings that do not matter to the columns' types. Its
--- number is 1, and it stays on the stack, where it does no harm: numbers are taken from the top.
+-- A writer pays for each expression in here with every transaction, and for a SET of the function several times over. So the
+-- ordinary case comes first: number 1, under settings that make no difference to the columns' types.
 create function listenql.write_functions(root oid, member oid, generation int) returns void language plpgsql volatile
   set search_path = pg_catalog, pg_temp as $$
 declare
@@ -252,50 +236,53 @@ declare
   delicate boolean := exists (select from pg_attribute p where p.attrelid = member and p.attnum > 0 and listenql.is_delicate(p));
   ways text[] := (select array_agg(distinct w) from pg_attribute a, unnest(listenql.sways(a.atttypid)) w
     where a.attrelid = member and a.attnum > 0 and not a.attisdropped);
-  pinned boolean := delicate or 'all' = any (ways);        -- by the function itself
+  pinned boolean := delicate or coalesce('all' = any (ways), false); -- by the function itself
   slot_sql text := $sql$(pg_catalog.pg_sequence_last_value('listenql.head') operator(pg_catalog.&) 3)::pg_catalog.int2$sql$;
-  usual text; pin text; unpin text; body text; first text; op text;
+  usual text; pin text; unpin text; fits text; guard text; first text; second text; op text;
 begin
-  execute format($f$create or replace function listenql.%I() returns trigger language plpgsql security definer as %L$f$,
-    'number_' || member, format($body$
+  execute format('create or replace function listenql.%I() returns trigger language plpgsql as %L', 'number_' || member, format($body$
 declare
-  done pg_catalog.text := pg_catalog.set_config('listenql.statement',
-    case when pg_catalog.current_setting('listenql.statement', true) operator(pg_catalog.<>) ''
-      then listenql.push(pg_catalog.current_setting('listenql.statement', true), tg_op operator(pg_catalog.||) '%1$s'%2$s)
-      else '1;' operator(pg_catalog.||) tg_op operator(pg_catalog.||) '%1$s=1;' end, true);
+  stack pg_catalog.text;
+  n int := 2;
 begin
+  if pg_catalog.pg_current_xact_id_if_assigned() is not null or tg_op operator(pg_catalog.=) 'TRUNCATE' then
+    stack := pg_catalog.current_setting('listenql.statement', true);
+    if stack operator(pg_catalog.<>) '' then
+      n := pg_catalog.split_part(stack, ';', 1)::int operator(pg_catalog.+) 1;
+    end if;
+    stack := pg_catalog.set_config('listenql.statement', pg_catalog.concat(n, ';', tg_op, '%s=', %s, ';',
+      pg_catalog.substr(stack, pg_catalog.strpos(stack, ';') operator(pg_catalog.+) 1)), true);
+  end if;
   return null;
-end$body$, member, case when part then format( -- the root is being truncated, which says it all
-      $sql$, tg_op operator(pg_catalog.=) 'TRUNCATE' and pg_catalog.strpos(pg_catalog.current_setting('listenql.statement', true), ';TRUNCATE%s=') operator(pg_catalog.>) 0$sql$,
-      root) end));
+end$body$, member, case when not part then 'n' else format( -- 0: the root is being truncated, which says it all
+    $sql$case when tg_op operator(pg_catalog.=) 'TRUNCATE' and pg_catalog.strpos(stack, ';TRUNCATE%s=') operator(pg_catalog.>) 0 then 0 else n end$sql$,
+    root) end));
 
-  -- Settings under which the text of the columns is as it has to be.
   if not pinned then
-    select string_agg(format('pg_catalog.current_setting(%L) operator(pg_catalog.=) any (%L::pg_catalog.text[])', s.name, s.fine), ' and ' order by w.i),
+    select string_agg(format(' and pg_catalog.current_setting(%L) operator(pg_catalog.=) any (%L::pg_catalog.text[])', s.name, s.fine), '' order by w.i),
         format('former := array[%s]; image := pg_catalog.concat(%s);',
           string_agg(format('pg_catalog.current_setting(%L)', s.name), ', ' order by w.i),
           string_agg(format('pg_catalog.set_config(%L, %L, true)', s.name, (s.fine::text[])[1]), ', ' order by w.i)),
         format('image := pg_catalog.concat(%s);', string_agg(format('pg_catalog.set_config(%L, former[%s], true)', s.name, w.i), ', ' order by w.i))
       into usual, pin, unpin
-    from unnest(ways) with ordinality w(way, i) join (values ('timezone', 'timezone', '{UTC,Etc/UTC,GMT}'),
-        ('dates', 'datestyle', '{"ISO, YMD","ISO, MDY","ISO, DMY"}'), ('floats', 'extra_float_digits', '{1,2,3}'), ('bytea', 'bytea_output', '{hex}'),
+    from unnest(ways) with ordinality w(way, i) join (values
+        ('timezone', 'timezone', '{UTC,Etc/UTC,GMT}'), ('dates', 'datestyle', '{"ISO, YMD","ISO, MDY","ISO, DMY"}'),
+        ('floats', 'extra_float_digits', '{1,2,3}'), ('bytea', 'bytea_output', '{hex}'),
         ('interval', 'intervalstyle', '{iso_8601}'), ('money', 'lc_monetary', '{C}')) s(way, name, fine) on s.way = w.way;
   end if;
-
   foreach op in array array['INSERT', 'UPDATE', 'DELETE'] loop
+    -- Delicate columns: asked in a query on the table, so that it is asked again when the table has changed.
+    fits := case when delicate then format(' and exists (select from %s where listenql.fits%s)', case op when 'DELETE' then '_lq_old' else '_lq_new' end, same) end;
+    guard := case when not delicate then 'listenql.fits' || same end;
     first := concat(first, format($body$
-    %1$s tg_op operator(pg_catalog.=) '%2$s'%3$s then
-      %4$s;$body$,
-      case op when 'INSERT' then 'if' else 'elsif' end, op,
-      -- Named in a query on the table, so that it is looked at again when the table changes.
-      case when delicate then format(' and exists (select from %s where listenql.fits%s)', case op when 'DELETE' then '_lq_old' else '_lq_new' end, same) end,
-      listenql.capture_sql(op, root, member, generation::text, slot_sql, '1', case when not delicate then 'listenql.fits' || same end)));
-    body := concat(body, format($body$
-    elsif tg_op operator(pg_catalog.=) '%1$s' and tg_relid operator(pg_catalog.=) %2$s::pg_catalog.oid%3$s then
-      %4$s;$body$, op, member,
-      case when delicate then format(' and exists (select from %s where listenql.fits%s)', case op when 'DELETE' then '_lq_old' else '_lq_new' end, same) end,
-      listenql.capture_sql(op, root, member, generation::text, '(select ' || slot_sql || ')',
-        $sql$(select pg_catalog.current_setting('listenql.number')::pg_catalog.int4)$sql$, case when not delicate then 'listenql.fits' || same end)));
+  %s tg_op operator(pg_catalog.=) %L and tg_relid operator(pg_catalog.=) %s::pg_catalog.oid
+      and (pg_catalog.current_setting('listenql.statement', true) operator(pg_catalog.=) '') is not false%s%s then
+    %s;$body$, case op when 'INSERT' then 'if' else 'elsif' end, op, member, usual, fits,
+      listenql.capture_sql(op, root, member, generation::text, slot_sql, '1', guard)));
+    second := concat(second, format($body$
+    elsif tg_op operator(pg_catalog.=) %L and tg_relid operator(pg_catalog.=) %s::pg_catalog.oid%s then
+      %s;$body$, op, member, fits, listenql.capture_sql(op, root, member, generation::text, '(select ' || slot_sql || ')',
+        $sql$(select pg_catalog.current_setting('listenql.number')::pg_catalog.int4)$sql$, guard)));
   end loop;
 
   execute format('create or replace function listenql.%I() returns trigger language plpgsql security definer %s as %L',
@@ -306,23 +293,18 @@ end$body$, member, case when part then format( -- the root is being truncated, w
 #variable_conflict use_column
 <<_lq>>
 declare
-  former pg_catalog.text[];
   number int;
-  again boolean;
+  former pg_catalog.text[];
   image pg_catalog.text;
-begin
-  if pg_catalog.current_setting('listenql.statement', true) operator(pg_catalog.=) ('1;' operator(pg_catalog.||) tg_op operator(pg_catalog.||) '%1$s=1;')
-      and tg_relid operator(pg_catalog.=) %1$s::pg_catalog.oid and tg_op operator(pg_catalog.<>) 'TRUNCATE'%2$s then%3$s
-    end if;
+  again boolean;
+begin%s
   else
-    number := listenql.take(tg_op operator(pg_catalog.||) '%1$s');
-    %4$s
+    number := listenql.take(tg_op operator(pg_catalog.||) %L);%s
     if tg_op operator(pg_catalog.=) 'TRUNCATE' then
       if number operator(pg_catalog.>) 0 then
-        %6$s;
-      end if;%5$s
-    end if;
-    %7$s
+        %s;
+      end if;%s
+    end if;%s
   end if;
   if found then
     if pg_catalog.pg_sequence_last_value('listenql.armed') operator(pg_catalog.>) pg_catalog.pg_sequence_last_value('listenql.cleared') then
@@ -342,17 +324,15 @@ begin
           using errcode = 'serialization_failure', hint = 'Try the transaction again.';
       end if;
     end if;
-    execute listenql.capture_sql(tg_op, %8$s, tg_relid, '$3', '$1', '$2')
-      using %9$s, coalesce(number, 1), case when listenql.is_same%10$s then %11$s else %11$s operator(pg_catalog.+) 1 end;
+    execute listenql.capture_sql(tg_op, %s, tg_relid, '$3', '$1', '$2')
+      using %s, coalesce(number, 1), case when listenql.is_same%s then %s else %s end;
     perform listenql.unpin(former);
     again := listenql.ring();
   end if;
   return null;
 end$body$,
-    member, ' and ' || usual, first,
-    'if not (' || usual || ') then ' || pin || ' end if;', body,
+    first, member::text, E'\n    if not (true' || usual || ') then ' || pin || ' end if;',
     listenql.capture_sql('TRUNCATE', root, member, (case when part then generation + 1 else generation end)::text, slot_sql, 'number'),
-    'if former is not null then ' || unpin || ' end if;',
-    root, slot_sql, same, generation));
+    second, E'\n    if former is not null then ' || unpin || ' end if;', root, slot_sql, same, generation, generation + 1));
   execute format('revoke all on function listenql.%I(), listenql.%I() from public', 'number_' || member, 'capture_' || member);
 end $$;

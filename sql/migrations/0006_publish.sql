@@ -4,7 +4,7 @@ create function listenql.publish(channel text, payload text) returns void langua
 declare
   slot smallint := pg_sequence_last_value('listenql.head') & 3;
   stack text := current_setting('listenql.statement', true);
-  n int := coalesce(nullif(split_part(stack, ';', 1), '')::int, 0) + 1;
+  n int := coalesce(nullif(split_part(stack, ';', 1), '')::int, num_nonnulls(pg_current_xact_id_if_assigned())) + 1; -- see number_OID
   rung boolean;
 begin
   if channel is null or octet_length(channel) not between 1 and 63 then
