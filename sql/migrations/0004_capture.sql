@@ -238,7 +238,7 @@ declare
     where a.attrelid = member and a.attnum > 0 and not a.attisdropped);
   pinned boolean := delicate or coalesce('all' = any (ways), false); -- by the function itself
   slot_sql text := $sql$(pg_catalog.pg_sequence_last_value('listenql.head') operator(pg_catalog.&) 3)::pg_catalog.int2$sql$;
-  usual text; pin text; unpin text; fits text; guard text; first text; second text; op text;
+  usual text; pin text; unpin text; wrap text; guard text; first text; second text; op text;
 begin
   execute format('create or replace function listenql.%I() returns trigger language plpgsql as %L', 'number_' || member, format($body$
 declare
@@ -272,16 +272,17 @@ end$body$, member, case when not part then 'n' else format( -- 0: the root is be
   end if;
   foreach op in array array['INSERT', 'UPDATE', 'DELETE'] loop
     -- Delicate columns: asked in a query on the table, so that it is asked again when the table has changed.
-    fits := case when delicate then format(' and exists (select from %s where listenql.fits%s)', case op when 'DELETE' then '_lq_old' else '_lq_new' end, same) end;
+    wrap := case when delicate then format('if exists (select from %s where listenql.fits%s) then %%s; end if;', case op when 'DELETE' then '_lq_old' else '_lq_new' end, same)
+      else '%s;' end;
     guard := case when not delicate then 'listenql.fits' || same end;
     first := concat(first, format($body$
   %s tg_op operator(pg_catalog.=) %L and tg_relid operator(pg_catalog.=) %s::pg_catalog.oid
-      and (pg_catalog.current_setting('listenql.statement', true) operator(pg_catalog.=) '') is not false%s%s then
-    %s;$body$, case op when 'INSERT' then 'if' else 'elsif' end, op, member, usual, fits,
+      and (pg_catalog.current_setting('listenql.statement', true) operator(pg_catalog.=) '') is not false%s then
+    $body$ || wrap, case op when 'INSERT' then 'if' else 'elsif' end, op, member, usual,
       listenql.capture_sql(op, root, member, generation::text, slot_sql, '1', guard)));
     second := concat(second, format($body$
-    elsif tg_op operator(pg_catalog.=) %L and tg_relid operator(pg_catalog.=) %s::pg_catalog.oid%s then
-      %s;$body$, op, member, fits, listenql.capture_sql(op, root, member, generation::text, '(select ' || slot_sql || ')',
+    elsif tg_op operator(pg_catalog.=) %L and tg_relid operator(pg_catalog.=) %s::pg_catalog.oid then
+      $body$ || wrap, op, member, listenql.capture_sql(op, root, member, generation::text, '(select ' || slot_sql || ')',
         $sql$(select pg_catalog.current_setting('listenql.number')::pg_catalog.int4)$sql$, guard)));
   end loop;
 
