@@ -307,13 +307,11 @@ begin%s
       end if;%s
     end if;%s
   end if;
-  if found then
-    if pg_catalog.pg_sequence_last_value('listenql.armed') operator(pg_catalog.>) pg_catalog.pg_sequence_last_value('listenql.cleared') then
-      again := listenql.ring();
+  if not found or pg_catalog.pg_sequence_last_value('listenql.armed') operator(pg_catalog.>) pg_catalog.pg_sequence_last_value('listenql.cleared') then
+    if found then perform listenql.ring();
+    elsif tg_op operator(pg_catalog.=) 'DELETE' then again := exists (select from _lq_old);
+    elsif tg_op operator(pg_catalog.<>) 'TRUNCATE' then again := exists (select from _lq_new);
     end if;
-    return null;
-  elsif tg_op operator(pg_catalog.=) 'DELETE' then again := exists (select from _lq_old);
-  elsif tg_op operator(pg_catalog.<>) 'TRUNCATE' then again := exists (select from _lq_new);
   end if;
   if again then
     former := listenql.pin();
