@@ -81,6 +81,8 @@ export class EventLog {
   readonly #replay: ClosablePool
   readonly #started = createDeferred()
   #position: Position | undefined
+  /** How often a history has ended: positions of another one cannot be compared. */
+  #histories = 0
   /** It could not be read from the start: those who did not wait must be told when it can. */
   #wasLate = false
   #resumed: Deferred | undefined
@@ -147,10 +149,12 @@ export class EventLog {
     for (let attempt = 1; ; attempt++) {
       try {
         const live = this.#position
+        const histories = this.#histories
         const page = await read(this.#replay.pool, after)
         // What had been handed on before was in the ledger: an empty page proves that nothing lies between. It may end in
         // batches without events.
-        const isBehind = page.isLast && live && comparePositions(live, page.position) > 0
+        const isBehind =
+          page.isLast && live && histories === this.#histories && comparePositions(live, page.position) > 0
         return isBehind ? { ...page, position: live } : page
       } catch (error) {
         if (error instanceof ListenqlError || signal.aborted || this.#stop.signal.aborted) throw error
@@ -292,6 +296,7 @@ export class EventLog {
   }
 
   #reset(error: ListenqlError): void {
+    this.#histories++
     const topics = [...this.#topics.values()]
     this.#topics.clear()
     for (const listeners of topics) for (const listener of listeners) listener.lost(error)
