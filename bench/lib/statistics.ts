@@ -12,3 +12,9 @@ export function percent(ratios: readonly number[]): string {
   const range = ratios.length > 1 ? ` (${of(Math.min(...ratios))}-${of(Math.max(...ratios))})` : ''
   return `${of(median(ratios))} %${range}`
 }
+
+/** The number below which a part `q` (0 to 1) of them lies. */
+export function quantile(numbers: readonly number[], q: number): number {
+  const sorted = [...numbers].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN
+}
