@@ -50,6 +50,9 @@ const ARTICLE = `
   create trigger data_change_trigger before insert or update on article for each row execute function data_change()`
 
 const database = await createBenchDatabase(values)
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void database.close().finally(() => process.exit(1))) // or its Postgres would go on running
+}
 try {
   const load = await findLoad()
   for (const table of ['bare', 'article', 'watched']) await database.query(`create table ${table} (${TABLE})`)
