@@ -51,7 +51,8 @@ const ARTICLE = `
 
 const database = await createBenchDatabase(values)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void database.close().finally(() => process.exit(1))) // or its Postgres would go on running
+  // Or its Postgres would go on running. The work that is under way fails loudly, which does no harm.
+  process.once(signal, () => void database.close().finally(() => process.exit(1)))
 }
 try {
   const load = await findLoad()
