@@ -3,7 +3,8 @@ create function listenql.publish(channel text, payload text) returns void langua
   set search_path = pg_catalog, pg_temp as $$
 declare
   slot smallint := pg_sequence_last_value('listenql.head') & 3;
-  n int := coalesce(nullif(current_setting('listenql.statement', true), '')::int, 0) + 1;
+  stack text := current_setting('listenql.statement', true);
+  n int := coalesce(nullif(split_part(stack, ';', 1), '')::int, num_nonnulls(pg_current_xact_id_if_assigned())) + 1; -- see number_OID
   rung boolean;
 begin
   if channel is null or octet_length(channel) not between 1 and 63 then
@@ -12,7 +13,7 @@ begin
   elsif channel = 'listenql' then
     raise exception 'listenql: this channel is the doorbell' using errcode = 'invalid_parameter_value';
   end if;
-  perform set_config('listenql.statement', n::text, true);
+  perform set_config('listenql.statement', concat(n, ';', substr(stack, strpos(stack, ';') + 1)), true);
   insert into listenql.event (slot, statement, kind, topic, generation, operation, new)
     values (slot, n, 'c', channel, 0, 'N', coalesce(payload, ''));
   rung := listenql.ring();

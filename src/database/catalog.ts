@@ -5,7 +5,7 @@ import type { TableColumn, WatchedTable } from './watched-table.js'
 
 /** Names of types are shown as they are known without a search_path: `public.mood`, whoever asks. */
 const BEGIN = `begin isolation level repeatable read read only; set local search_path = pg_catalog;
-  set local quote_all_identifiers = off`
+  set local quote_all_identifiers = off; set local extra_float_digits = 1`
 
 /**
  * The watched tables whose history is whole, as they are at one moment, ordered by schema and name. Needs a connection that is

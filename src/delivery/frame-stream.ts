@@ -13,6 +13,8 @@ export interface Frame {
   readonly position: Position | undefined
   /** The last one: the subscription ends with it. */
   readonly isFinal: boolean
+  /** Positions before it say nothing about what comes after it. */
+  readonly endsHistory: boolean
   /** Bytes as one transport sends them, kept by that transport if they are the same for every subscriber. */
   encoded?: Map<string, Buffer>
 }
@@ -22,15 +24,29 @@ export interface Frame {
  * exists once, and a place costs one reference however far behind it is.
  */
 export class FrameStream {
-  #tail: Frame = { text: '', bytes: 0, end: 0, next: undefined, position: undefined, isFinal: false }
+  #tail: Frame = {
+    text: '',
+    bytes: 0,
+    end: 0,
+    next: undefined,
+    position: undefined,
+    isFinal: false,
+    endsHistory: false,
+  }
 
   /** The newest frame. A subscriber that starts here gets all that come later. */
   get tail(): Frame {
     return this.#tail
   }
 
-  push(text: string, bytes: number = Buffer.byteLength(text), position?: Position, isFinal = false): void {
-    const frame: Frame = { text, bytes, end: this.#tail.end + bytes, next: undefined, position, isFinal }
+  push(
+    text: string,
+    bytes: number = Buffer.byteLength(text),
+    position?: Position,
+    { isFinal = false, endsHistory = false } = {},
+  ): void {
+    const end = this.#tail.end + bytes
+    const frame: Frame = { text, bytes, end, next: undefined, position, isFinal, endsHistory }
     this.#tail.next = frame
     this.#tail = frame
   }

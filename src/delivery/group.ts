@@ -95,7 +95,7 @@ export class Group {
     const subscriber = this.#add(new Subscriber(id, own, position), outbound)
     const notify = () => outbound.notify(subscriber)
     const finish = (error: ListenqlError) => {
-      own.push(this.#request.renderEnd(error), undefined, undefined, true)
+      own.push(this.#request.renderEnd(error), undefined, undefined, { isFinal: true })
       notify()
     }
     catchUp({
@@ -154,7 +154,7 @@ export class Group {
       text = renderTooLarge(event, bytes)
       bytes = Buffer.byteLength(text)
     }
-    stream.push(text, bytes, source.positionOf(event))
+    stream.push(text, bytes, source.positionOf(event), { endsHistory: source.endsHistory(event) })
     pressure.took(bytes)
   }
 
@@ -174,7 +174,7 @@ export class Group {
     if (this.#end) return
     this.#end = error
     this.#onEmpty() // whoever comes now founds another group
-    this.#stream.push(this.#request.renderEnd(error), undefined, undefined, true)
+    this.#stream.push(this.#request.renderEnd(error), undefined, undefined, { isFinal: true })
     this.#options.turn.due(this.#notify)
   }
 

@@ -68,7 +68,7 @@ export class Subscriber {
     const frame = this.#place.at.next
     if (!frame) return undefined
     this.#place.at = frame
-    if (frame.position) this.#taken = frame.position
+    if (frame.position || frame.endsHistory) this.#taken = frame.position
     if (!frame.next) this.#tell()
     return frame
   }
@@ -103,7 +103,11 @@ export class Subscriber {
     }
     // The group was behind the log when it was joined: what is known already is passed over.
     while (this.#seen && !this.#seam && this.#place.at.next) {
-      const { position } = this.#place.at.next
+      const { position, endsHistory } = this.#place.at.next
+      if (endsHistory) {
+        this.#seen = undefined // of the history that follows it has seen nothing
+        return
+      }
       if (!position) return // a plain NOTIFY stands nowhere in the log
       if (comparePositions(position, this.#seen) > 0) this.#seen = undefined
       else this.#place.at = this.#place.at.next

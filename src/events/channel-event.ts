@@ -3,6 +3,7 @@ import type { LogEvent } from './log-event.js'
 
 export interface ChannelEventOptions {
   readonly gap?: boolean
+  readonly endsHistory?: boolean
   readonly position?: Position
   readonly at?: Date
 }
@@ -14,6 +15,8 @@ export class ChannelEvent {
   readonly payload: string | null
   /** True: the LISTEN connection was lost, notifications may have been missed before this point. */
   readonly gap: boolean
+  /** True: the event log that was followed is gone; positions before this point say nothing about what comes after it. */
+  readonly endsHistory: boolean
   /** Position in the event log; null for a plain NOTIFY, of which Postgres keeps nothing. */
   readonly cursor: string | null
   readonly position: Position | undefined
@@ -25,6 +28,7 @@ export class ChannelEvent {
     this.channel = channel
     this.payload = payload
     this.gap = options.gap ?? false
+    this.endsHistory = options.endsHistory ?? false
     this.position = options.position
     this.cursor = options.position ? encodeCursor(options.position) : null
     this.at = options.at ?? new Date()

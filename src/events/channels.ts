@@ -105,7 +105,7 @@ export function createChannels(options: ChannelsOptions): Channels {
         },
         lost() {
           const channel = channels.get(name)
-          if (channel) tell(channel, new ChannelEvent(name, null, { gap: true }))
+          if (channel) tell(channel, new ChannelEvent(name, null, { gap: true, endsHistory: true }))
           follow()
         },
       })
@@ -156,6 +156,7 @@ export function createChannels(options: ChannelsOptions): Channels {
           open: (subscriber, signal) => open(name, subscriber, signal),
           live: signal => listener.whenListening(name, signal),
           positionOf: event => event.position,
+          endsHistory: event => event.endsHistory,
           replay: () => (log?.position ? createReplay(name, log) : undefined),
         },
       )

@@ -70,6 +70,9 @@ const ASK_AGAIN = 60_000
  * 2. draw an xid of our own as a fence: transactions older than it may have looked before, and decided not to ring;
  * 3. go on reading until no transaction below the fence is running. Only then is silence proof.
  */
+/** A page of so many events is followed by another at once. After shorter ones it pauses: each look costs a commit. */
+const LONG = 1000
+
 export function createBell(options: DoorbellOptions): Doorbell {
   const { poll, quiet, settle = 20, safety } = options
   const leaseSeconds = Math.max(10, Math.ceil((5 * safety) / 1000))
@@ -101,7 +104,7 @@ export function createBell(options: DoorbellOptions): Doorbell {
       if (found > 0 || !mayRest) awake()
       if (fence === undefined) {
         if (!mayRest || performance.now() - quietSince < quiet)
-          return found > 0 ? undefined : timer.wait(poll)
+          return found >= LONG ? undefined : timer.wait(poll)
         const [bell] = await query('select listenql.arm($1) as armed', [leaseSeconds])
         leasedAt = performance.now()
         if (bell?.armed !== true) {

@@ -1,17 +1,17 @@
 import { setImmediate } from 'node:timers/promises'
 import pg from 'pg'
-import { type ClosablePool, createClosablePool } from '../database/closable-pool.js'
 import { socketOf } from '../database/socket.js'
-import { abortable, delay } from '../lib/abort.js'
+import { delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
 import { createDeferred, type Deferred } from '../lib/deferred.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
-import { createLimiter } from '../lib/limiter.js'
 import type { Observe } from '../lib/observation.js'
-import { comparePositions, encodeCursor, type Position } from './cursor.js'
+import { comparePositions, type Position } from './cursor.js'
 import type { Doorbell } from './doorbell.js'
 import type { LogEvent } from './log-event.js'
 import { newest, type Page, pull, read } from './log-queries.js'
+import { isRefusal } from './log-refusals.js'
+import { createLogReplay, type LogReplay } from './log-replay.js'
 import type { Stop } from './source.js'
 
 export interface EventLogOptions {
@@ -53,9 +53,6 @@ export interface LogListener {
 /** Longest that a read may take, in ms; a dead peer shows in no other way. */
 const QUERY_TIMEOUT = 30_000
 
-/** How many pages of the past are read at a time; others wait for their turn, however long: a pool would give up. */
-const REPLAYS = 3
-
 /** How often it looks whether a position has been reached, in ms. */
 const POLL_REACHED = 10
 
@@ -74,31 +71,6 @@ async function isReadable(client: pg.Client): Promise<boolean> {
   return rows[0]?.readable === true
 }
 
-function sqlStateOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : ''
-}
-
-/**
- * An answer of Postgres: LISTEN may well work meanwhile. Not one that it gives while it starts or stops (class 57), or when it
- * has no room for another connection (53).
- */
-function isRefusal(error: unknown): boolean {
-  return /^(?!57|53)./.test(sqlStateOf(error))
-}
-
-/** Another try soon is no use: the functions or the right to call them are gone (42, 3F), or a value cannot be (22). */
-function isFinal(error: unknown): boolean {
-  return /^(42|3F|22)/.test(sqlStateOf(error))
-}
-
-function refused(error: unknown): ListenqlError {
-  return new ListenqlError('DATABASE_FAILED', `the event log cannot be read: ${messageOf(error)}`, {
-    hint: '`listenql status` says what is lacking',
-    cause: error,
-  })
-}
-
 /**
  * Follows the event log on a connection of its own, from where it was when it started, and hands each event to those who
  * follow its topic, in the one order of the log.
@@ -107,12 +79,11 @@ export class EventLog {
   readonly #options: EventLogOptions
   readonly #topics = new Map<string, Set<LogListener>>()
   readonly #stop = new AbortController()
-  readonly #replay: ClosablePool
-  readonly #limit = createLimiter(REPLAYS)
-  /** Reads that are under way, by position. */
-  readonly #reads = new Map<string, Promise<Page>>()
+  readonly #replay: LogReplay
   readonly #started = createDeferred()
   #position: Position | undefined
+  /** How often a history has ended: positions of another one cannot be compared. */
+  #histories = 0
   /** It could not be read from the start: those who did not wait must be told when it can. */
   #wasLate = false
   #resumed: Deferred | undefined
@@ -122,12 +93,10 @@ export class EventLog {
 
   constructor(options: EventLogOptions) {
     this.#options = options
-    this.#replay = createClosablePool({
-      ...options.config,
-      application_name: 'listenql replay',
-      connectionTimeoutMillis: options.connectTimeout,
-      query_timeout: QUERY_TIMEOUT,
-      max: REPLAYS,
+    this.#replay = createLogReplay({
+      ...options,
+      queryTimeout: QUERY_TIMEOUT,
+      live: () => ({ position: this.#position, history: this.#histories }),
     })
   }
 
@@ -178,18 +147,8 @@ export class EventLog {
    * A page of what comes after a position, from the log itself. Waits while the database is away, until the signal aborts.
    * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED; DATABASE_FAILED if the database is there and refuses
    */
-  async read(after: Position, signal: AbortSignal = this.#stop.signal): Promise<Page> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await abortable(this.#readOnce(after), signal)
-      } catch (error) {
-        if (error instanceof ListenqlError || signal.aborted || this.#stop.signal.aborted) throw error
-        if (isFinal(error)) throw refused(error)
-        const retryIn = backoffDelay(attempt, this.#options.reconnectMax)
-        this.#options.observe({ type: 'log.lost', message: messageOf(error), retryIn })
-        await delay(retryIn, AbortSignal.any([signal, this.#stop.signal]))
-      }
-    }
+  read(after: Position, signal: AbortSignal = this.#stop.signal): Promise<Page> {
+    return this.#replay.read(after, signal)
   }
 
   /** Resolves once everything up to a position has been handed on. Rejects when the signal aborts. */
@@ -200,27 +159,6 @@ export class EventLog {
       this.wake()
       await delay(POLL_REACHED, signal)
     }
-  }
-
-  /** Many that come back from the same place at once read its page once. */
-  #readOnce(after: Position): Promise<Page> {
-    const key = encodeCursor(after)
-    let page = this.#reads.get(key)
-    if (!page) {
-      page = this.#limit(() => this.#read(after)).finally(() => this.#reads.delete(key))
-      page.catch(() => undefined) // whoever asked may have left
-      this.#reads.set(key, page)
-    }
-    return page
-  }
-
-  async #read(after: Position): Promise<Page> {
-    const live = this.#position
-    const page = await read(this.#replay.pool, after)
-    // What had been handed on before was in the ledger: an empty page proves that nothing lies between. It may end in
-    // batches without events.
-    const isBehind = page.isLast && live && comparePositions(live, page.position) > 0
-    return isBehind ? { ...page, position: live } : page
   }
 
   /** Looks at the log now, whatever the bell says. */
@@ -354,6 +292,7 @@ export class EventLog {
   }
 
   #reset(error: ListenqlError): void {
+    this.#histories++
     const topics = [...this.#topics.values()]
     this.#topics.clear()
     for (const listeners of topics) for (const listener of listeners) listener.lost(error)

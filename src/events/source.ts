@@ -45,6 +45,8 @@ export interface SourceOptions<Event> {
   live(signal?: AbortSignal): Promise<void>
   /** Where an event stands; undefined if it is not in the log, as a plain NOTIFY. */
   positionOf?(event: Event): Position | undefined
+  /** Whether positions before this event say nothing about what comes after it: a failover has lost the log that was followed. */
+  endsHistory?(event: Event): boolean
   /** The past, if events are kept; asked for once the source is open. */
   replay?(): Replay<Event> | undefined
   /** The cursor to start after, as the client wrote it. */
@@ -80,6 +82,10 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
 
   positionOf(event: Event): Position | undefined {
     return this.#options.positionOf?.(event)
+  }
+
+  endsHistory(event: Event): boolean {
+    return this.#options.endsHistory?.(event) ?? false
   }
 
   /** For a source that is open: its past, if events are kept. */
@@ -144,10 +150,12 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
         yield* page.events
       }
       yield* replay.seam()
+      let seen: Position | undefined = position
       for await (const event of live) {
+        if (this.endsHistory(event)) seen = undefined
         const at = this.positionOf(event)
         // The log may have been read further than live events had been handed on.
-        if (!at || comparePositions(at, position) > 0) yield event
+        if (!at || !seen || comparePositions(at, seen) > 0) yield event
       }
       return undefined
     } finally {

@@ -145,7 +145,7 @@ describe('the catalogue of watched tables', () => {
     const odd = await server.connect()
     for (const path of ['trap, pg_catalog', 'trap', "''"]) {
       await odd.query(
-        `set search_path = ${path}; set quote_all_identifiers = on; set default_transaction_isolation = 'serializable'`,
+        `set search_path = ${path}; set quote_all_identifiers = on; set extra_float_digits = -15; set default_transaction_isolation = 'serializable'`,
       )
       expect(await readCatalog(odd), path).toEqual(before)
       expect(await readCatalogState(odd), path).toEqual(await readCatalogState(client))

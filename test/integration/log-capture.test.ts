@@ -95,7 +95,7 @@ describe('what each kind of statement logs', () => {
     const both = await run(
       `insert into t values (1, 'b'), (2, 'c') on conflict (id) do update set v = excluded.v`,
     )
-    expect(both).toEqual(['I {"id":2,"v":"c"}', 'U {"id":1,"v":"a"} -> {"id":1,"v":"b"}'])
+    expect(both.sort()).toEqual(['I {"id":2,"v":"c"}', 'U {"id":1,"v":"a"} -> {"id":1,"v":"b"}'])
     expect(await run(`insert into t values (1, 'z') on conflict do nothing`)).toEqual([])
   })
 
@@ -169,6 +169,57 @@ describe('the order of nested statements', () => {
     ])
   })
 
+  it('the same in a transaction that has written before, and after a savepoint was rolled back', async () => {
+    await table('id int primary key, v int')
+    await log.query(`create or replace function touch() returns trigger language plpgsql as $$
+      begin update t set v = new.v + 1 where id = new.id and new.v < 2; return null; end $$;
+      create trigger touch after insert or update on t for each row execute function touch()`)
+    const client = await log.connect()
+    for (const sql of ['begin', 'savepoint a', 'insert into t values (1, 0)', 'rollback to a',
+      'insert into t values (2, 0)', 'insert into t values (3, 1)', 'commit']) await client.query(sql) // biome-ignore format: one transaction
+    expect(lines(await log.fresh())).toEqual([
+      'I {"id":2,"v":0}',
+      'U {"id":2,"v":0} -> {"id":2,"v":1}',
+      'U {"id":2,"v":1} -> {"id":2,"v":2}',
+      'I {"id":3,"v":1}',
+      'U {"id":3,"v":1} -> {"id":3,"v":2}',
+    ])
+  })
+
+  it('and where the trigger catches an error of its own', async () => {
+    await table('id int primary key, v int')
+    await log.query(`create or replace function try() returns trigger language plpgsql as $$
+      begin
+        begin
+          update t set v = 7 where id = new.id;
+          raise exception 'no';
+        exception when others then update t set v = 8 where id = new.id;
+        end;
+        return null;
+      end $$;
+      create trigger try after insert on t for each row execute function try()`)
+    expect(await run('insert into t values (1, 0)')).toEqual([
+      'I {"id":1,"v":0}',
+      'U {"id":1,"v":0} -> {"id":1,"v":8}',
+    ])
+  })
+
+  it('across tables: what a trigger publishes and writes elsewhere comes after its cause', async () => {
+    await table('id int primary key')
+    await table('id int primary key', 'u')
+    await log.query(`create or replace function also() returns trigger language plpgsql security definer as $$
+      begin perform listenql.publish('c', 'p' || new.id); insert into u values (new.id); return null; end $$;
+      create trigger also after insert on t for each row execute function also()`)
+    expect(await run('insert into t values (1), (2)')).toEqual([
+      'I {"id":1}', 'I {"id":2}', 'N p1', 'I {"id":1}', 'N p2', 'I {"id":2}',
+    ]) // biome-ignore format: one transaction
+    const client = await log.connect()
+    await client.query(
+      `begin; select listenql.publish('c', 'first'); insert into t values (3); select listenql.publish('c', 'last'); commit`,
+    )
+    expect(lines(await log.fresh())).toEqual(['N first', 'I {"id":3}', 'N p3', 'I {"id":3}', 'N last'])
+  })
+
   it('what a BEFORE STATEMENT trigger does comes before', async () => {
     await table('id int primary key, v int')
     await log.query(`create or replace function clean() returns trigger language plpgsql as $$
@@ -238,6 +289,18 @@ describe('a bulk statement', () => {
     const events = (await log.fresh(5000)).filter(event => event.operation === 'U')
     expect(events.length).toBe(20_001)
   }, 120_000)
+
+  it('is planned without JIT, or each single row later on would be compiled; JIT is off to the end of that transaction', async () => {
+    await table('id int primary key, v text')
+    const client = await log.connect({ options: '-c jit=on' })
+    const jit = async () => (await client.query('show jit')).rows[0]?.jit
+    await client.query(`begin; insert into t select g, 'x' from generate_series(1, 1000) g`)
+    expect(await jit()).toBe('off')
+    await client.query('commit; begin; insert into t values (0)')
+    expect(await jit()).toBe('on')
+    await client.query('commit')
+    expect((await log.fresh()).length).toBe(1001)
+  })
 
   it('pages are bounded in bytes as well', async () => {
     await table('id int primary key, v text')

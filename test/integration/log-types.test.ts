@@ -170,6 +170,34 @@ describe('values', () => {
     ])
   })
 
+  it('an array of enums in a table that is altered under a warm session', async () => {
+    await log.query(`create type shade as enum ('dark', 'light')`)
+    await table('id int primary key, s shade[], gone int')
+    const warm = await log.connect()
+    await warm.query(`insert into t values (1, '{dark,NULL}', 1)`)
+    await log.query('alter table t drop column gone, alter s type text using s::text')
+    await warm.query(
+      `insert into t values (2, 'x'); update t set s = 'y' where id = 2; delete from t where id = 2`,
+    )
+    expect(lines(await log.fresh())).toEqual([
+      'I {"id":1,"s":["dark",null],"gone":1}',
+      'I {"id":2,"s":"x"}',
+      'U {"id":2,"s":"x"} -> {"id":2,"s":"y"}',
+      'D {"id":2,"s":"y"}',
+    ])
+  })
+
+  it('keys are compared as texts, whatever their collations say', async () => {
+    const [icu] = await log.query(`select 1 from pg_collation where collprovider = 'i' limit 1`)
+    if (icu)
+      await log.query(
+        `create collation loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`,
+      )
+    await table(`a text collate "C", b text collate ${icu ? 'loose' : '"POSIX"'}, v int, primary key (a, b)`)
+    await log.query(`insert into t values ('x', 'y', 1); update t set v = 2; update t set b = 'Y'`)
+    expect((await log.fresh()).map(event => event.operation).sort()).toEqual(['D', 'I', 'I', 'U'])
+  })
+
   it('hstore and citext', async () => {
     const available = await log.query(
       `select 1 from pg_available_extensions where name in ('hstore', 'citext')`,

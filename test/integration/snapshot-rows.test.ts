@@ -26,7 +26,16 @@ const ALL: SnapshotRequest = { filter: EVERYTHING, orderBy: [], limit: 10_000, o
 
 beforeAll(async () => {
   watched = await createWatchedLog()
-  ;({ log, table, find, client } = watched)
+  ;({ log, table, find } = watched)
+  // Defaults of the login that would show in values, or keep it from reading.
+  const set = (setting: string) => log.database.query(`alter role ${watched.server.name} set ${setting}`)
+  for (const setting of [
+    `timezone = 'Asia/Kathmandu'`, `datestyle = 'German, DMY'`, `intervalstyle = 'postgres_verbose'`, 'extra_float_digits = -15',
+    `bytea_output = 'escape'`, `search_path = 'public'`, 'quote_all_identifiers = on',
+  ]) await set(setting) // biome-ignore format: a list
+  client = await watched.server.connect()
+  await set(`default_transaction_isolation = 'serializable'`) // which the log itself cannot be read under
+  await set('default_transaction_read_only = on')
   snapshots = createSnapshots({ config: watched.server.config, connectTimeout: 5000, queryTimeout: 20_000 })
   version = Number((await log.query('show server_version_num'))[0]?.server_version_num)
   await log.database.query(`create extension citext schema public; create extension hstore schema public;
@@ -69,6 +78,7 @@ describe('rows', () => {
       'citext[]': ['{a,B}'],
       money: ['1234.5'],
       regclass: ['pg_class', 'pg_type'],
+      regtype: ['public.mood', 'int4'],
       'inet[]': ['{10.0.0.1,::1}', '{{10.0.0.1},{::1}}'],
       cidr: ['10.0.0.0/8'],
       macaddr: ['08:00:2b:01:02:03'],

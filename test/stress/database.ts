@@ -6,6 +6,8 @@ import { runCli } from '../support/cli.js'
 import { type PrivatePostgres, postmasterPid, startPrivatePostgres } from '../support/postgres.js'
 import { SCENE_SQL, writerSql } from './scene.js'
 
+export type Query = <R extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]) => Promise<R[]>
+
 /** The Postgres of a run, which is killed again and again, and the database in it. */
 export interface StressDatabase {
   /** The login of the servers. */
@@ -13,7 +15,9 @@ export interface StressDatabase {
   readonly writerUrl: string
   readonly adminUrl: string
   /** As superuser, on a connection of its own. Rejects while Postgres is down. */
-  query<Row extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]): Promise<Row[]>
+  readonly query: Query
+  /** The same for several queries in a row. */
+  session<T>(task: (query: Query) => Promise<T>): Promise<T>
   /** Stops Postgres as a crash does, and starts it again after a while. */
   crash(how: CrashKind, pause: () => Promise<void>): Promise<void>
   close(): Promise<void>
@@ -47,6 +51,7 @@ export async function startStressDatabase(): Promise<StressDatabase> {
     writerUrl,
     adminUrl,
     query: (sql, values) => queryOnce(adminUrl, sql, values),
+    session: task => session(adminUrl, task),
     async crash(how, pause) {
       if (how === 'backend') return killBackend(adminUrl)
       if (how === 'kill -9') await killAll(postgres)
@@ -58,11 +63,10 @@ export async function startStressDatabase(): Promise<StressDatabase> {
   }
 }
 
-async function queryOnce<Row extends pg.QueryResultRow>(
-  connectionString: string,
-  text: string,
-  values: readonly unknown[] = [],
-): Promise<Row[]> {
+const queryOnce = <R extends pg.QueryResultRow>(url: string, text: string, values?: readonly unknown[]) =>
+  session(url, query => query<R>(text, values))
+
+async function session<T>(connectionString: string, task: (query: Query) => Promise<T>): Promise<T> {
   const client = new pg.Client({
     connectionString,
     application_name: 'stress',
@@ -72,9 +76,7 @@ async function queryOnce<Row extends pg.QueryResultRow>(
   client.on('error', () => undefined) // the query that runs rejects with the same
   try {
     await client.connect()
-    return values.length > 0
-      ? (await client.query<Row>(text, [...values])).rows
-      : (await client.query<Row>(text)).rows
+    return await task(async (text, values = []) => (await client.query(text, [...values])).rows)
   } finally {
     await client.end().catch(() => undefined)
   }

@@ -1,4 +1,4 @@
-import type { StressDatabase } from './database.js'
+import type { Query } from './database.js'
 import type { Row, Seen } from './topics.js'
 
 export type Marker = Pick<Seen, 'operation' | 'key' | 'row' | 'old'>
@@ -15,7 +15,7 @@ const ORDER_ROWS: readonly Row[] = ['north', 'east'].map(shop => ({ shop, state:
  * kills. They leave the tables as they were. @returns them by topic
  */
 export async function writeMarkers(
-  database: StressDatabase,
+  query: Query,
   round: number,
 ): Promise<ReadonlyMap<string, readonly Marker[]>> {
   const base = round * 1000 + 1_000_000
@@ -23,22 +23,17 @@ export async function writeMarkers(
   for (const [i, { team, name, score }] of PEOPLE_ROWS.entries()) {
     const pk = base + i
     const row = { pk, team, name, score }
-    await database.query('insert into people (pk, name, team, score) values ($1, $2, $3, $4)', [
-      pk,
-      name,
-      team,
-      score,
-    ])
-    await database.query('update people set name = name where pk = $1', [pk])
-    await database.query('delete from people where pk = $1', [pk])
+    await query('insert into people (pk, name, team, score) values ($1, $2, $3, $4)', [pk, name, team, score])
+    await query('update people set name = name where pk = $1', [pk])
+    await query('delete from people where pk = $1', [pk])
     people.push(...lifeOf(String(pk), row))
   }
   const orders: Marker[] = []
   for (const { shop, state, amount } of ORDER_ROWS) {
     const row = { shop, no: base, state, amount }
-    await database.query('insert into orders values ($1, $2, $3, $4)', [shop, base, state, amount])
-    await database.query('update orders set state = state where shop = $1 and no = $2', [shop, base])
-    await database.query('delete from orders where shop = $1 and no = $2', [shop, base])
+    await query('insert into orders values ($1, $2, $3, $4)', [shop, base, state, amount])
+    await query('update orders set state = state where shop = $1 and no = $2', [shop, base])
+    await query('delete from orders where shop = $1 and no = $2', [shop, base])
     orders.push(...lifeOf(`${shop}/${base}`, row))
   }
   const markers = new Map([
@@ -46,8 +41,8 @@ export async function writeMarkers(
     ['orders', orders],
   ])
   for (const channel of ['news', 'rare']) {
-    await database.query('select tell($1, 0)', [channel])
-    const [note] = await database.query<{ key: string }>(
+    await query('select tell($1, 0)', [channel])
+    const [note] = await query<{ key: string }>(
       `select key from audit where topic = $1 order by id desc limit 1`,
       [channel],
     )

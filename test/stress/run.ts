@@ -24,8 +24,9 @@ export interface RunOptions {
   readonly print: (line: string) => void
 }
 
-/** About so long everything breaks, before everybody has to be level, in s. */
-const ROUND = 15
+/** So long everything breaks at most and at least, before everybody has to be level, in ms. */
+const ROUND = 13_000
+const MIN_ROUND = 4000
 
 /** Longest that a thing may take which must come to an end, in ms. Nothing here is a promise of speed. */
 const PATIENCE = 60_000
@@ -48,12 +49,12 @@ export async function run({ seconds, seed, database, servers, print }: RunOption
   const running = clients.map(client => client.run(over.signal))
   const progress = createProgress({ clients, chaos, writers, complaints, print })
   try {
-    const rounds = Math.max(1, Math.round(seconds / ROUND))
-    for (let round = 1; round <= rounds && complaints.length < ENOUGH; round++) {
-      await playRound((seconds * 1000) / rounds, chaos, writers)
+    const end = performance.now() + seconds * 1000
+    for (let round = 1; complaints.length < ENOUGH; round++) {
+      await playRound(Math.max(MIN_ROUND, Math.min(ROUND, end - performance.now())), chaos, writers)
       await within(PATIENCE, writers.pause(), () => 'writers to come to an end')
       await becomeLevel(round, clients, database)
-      if (round === rounds) break
+      if (end - performance.now() < MIN_ROUND) break
       for (const client of clients) client.release()
       writers.resume()
     }
@@ -91,7 +92,11 @@ async function becomeLevel(
   const late = new Set(clients)
   const names = () => [...late].map(client => `${client.name} (last: ${client.whereabouts()})`).join('; ')
   await within(PATIENCE, Promise.all(clients.map(client => client.hold())), names)
-  const markers = await within(PATIENCE, writeMarkers(database, round), () => 'the last writes of a round')
+  const markers = await within(
+    PATIENCE,
+    database.session(query => writeMarkers(query, round)),
+    () => 'the last writes of a round',
+  )
   const reached = clients.map(async client => {
     await client.reach(markers.get(client.record.topic.name) ?? [])
     late.delete(client)

@@ -138,6 +138,7 @@ it('a keep-alive for somebody who has not read the end of a table yet does no ha
   response.setEncoding('utf8').on('data', chunk => {
     text = (text + chunk).slice(-10_000)
   })
+  response.resume()
   await closed
   expect(text).toContain('SCHEMA_CHANGED')
   other.close()

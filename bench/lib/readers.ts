@@ -1,0 +1,78 @@
+import pg from 'pg'
+import { BELL, createBell } from '../../src/events/doorbell.js'
+import { EventLog } from '../../src/events/event-log.js'
+
+/** Somebody to whom every row is delivered, while writers write. */
+export interface Reader {
+  /** Rows delivered so far. */
+  readonly rows: number
+  close(): Promise<void>
+}
+
+/** The server's own reader of the event log with its bell, with the server's defaults, following one table. */
+export async function followTable(url: string, relid: string): Promise<Reader> {
+  const bell = createBell({ poll: 5, quiet: 250, safety: 2000 })
+  const listener = new pg.Client(url)
+  listener.on('error', () => undefined)
+  await listener.connect()
+  listener.on('notification', ({ payload }) => bell.ring(payload ?? ''))
+  await listener.query(`listen ${BELL}`)
+  bell.hears(true)
+  const log = new EventLog({
+    config: { connectionString: url },
+    doorbell: bell,
+    connectTimeout: 5000,
+    reconnectMax: 1000,
+    observe: () => undefined, // what goes wrong shows in the count
+  })
+  log.start()
+  if (!(await log.started())) throw new Error('the log cannot be read')
+  let rows = 0
+  log.follow('t', relid, {
+    event: ({ operation }) => {
+      if (operation === 'I') rows++
+    },
+    lost: error => {
+      throw error
+    },
+  })
+  return {
+    get rows() {
+      return rows
+    },
+    async close() {
+      await log.close()
+      await listener.end()
+    },
+  }
+}
+
+/** What pg_eventserv does: listens to a channel. */
+export async function listen(url: string, channel: string): Promise<Reader> {
+  const client = new pg.Client(url)
+  client.on('error', () => undefined) // it shows in the count
+  await client.connect()
+  let rows = 0
+  client.on('notification', () => {
+    rows++
+  })
+  await client.query(`listen ${pg.escapeIdentifier(channel)}`)
+  return {
+    get rows() {
+      return rows
+    },
+    close: () => client.end(),
+  }
+}
+
+/** Waits until a reader has been given `wanted` rows. @returns how long, in ms @throws if it takes a minute, or there are more */
+export async function caughtUp(reader: Reader, wanted: number): Promise<number> {
+  const start = performance.now()
+  while (reader.rows < wanted) {
+    if (performance.now() - start > 60_000)
+      throw new Error(`${reader.rows} rows delivered, ${wanted} committed`)
+    await new Promise(resolve => setTimeout(resolve, 1))
+  }
+  if (reader.rows > wanted) throw new Error(`${reader.rows} rows delivered, ${wanted} committed`)
+  return performance.now() - start
+}
