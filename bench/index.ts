@@ -1,7 +1,9 @@
 /** `npm run bench`: what delivery costs, against the tutorial and the floor. `npm run bench -- --help` says more. */
 import { mkdirSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { cpus, loadavg, release } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { burst } from './cases/burst.js'
 import { commits } from './cases/commits.js'
@@ -12,6 +14,7 @@ import { resume } from './cases/resume.js'
 import { slow } from './cases/slow.js'
 import type { Bench } from './lib/bench.js'
 import { createBenchDatabase } from './lib/database.js'
+import { topFunctions } from './lib/profile.js'
 import { VARIANTS, variantOf } from './lib/variants.js'
 
 interface Case {
@@ -46,7 +49,8 @@ Options:
   --sizes N,N        numbers of subscribers, instead of those of the case
   --rate N           events a second, instead of those of the case
   --rows N           rows of a burst, or of what is resumed, instead of those of the case
-  --profile DIR      writes CPU profiles of the servers there; what is measured meanwhile is dearer
+  --profile DIR      writes CPU profiles of the servers there, and prints their top functions; what is measured
+                     meanwhile is dearer
   --url URL          a superuser's, of a Postgres in which database listenql_bench may be made; default: one of its own
   --directory DIR    where its own Postgres keeps its data; default: the folder for temporary files
 
@@ -111,6 +115,10 @@ try {
   }
   console.log(describeMachine(bench))
   for (const name of names) await CASES.get(name)?.run(bench)
+  for (const file of values.profile ? await readdir(values.profile) : []) {
+    if (!file.endsWith('.cpuprofile')) continue
+    console.log(`${file}:\n${await topFunctions(join(values.profile ?? '', file))}`)
+  }
   console.log(
     `Load average at the end: ${loadavg()
       .map(load => load.toFixed(1))

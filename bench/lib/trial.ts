@@ -35,7 +35,7 @@ export const MAIN = 'main'
 export async function startTrial(variant: Variant, url: string, options?: ServerOptions): Promise<Trial> {
   const task: ServerTask = { server: variant.server, url, ...(options && { options }) }
   const server = startChild<ServerMethods>('./server-child.ts', [JSON.stringify(task)], {
-    exec: ['--expose-gc'],
+    exec: ['--expose-gc', '--no-warnings'],
   })
   const client = startChild<ClientMethods>('./client-child.ts')
   const close = async () => {
