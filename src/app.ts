@@ -98,7 +98,13 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     },
     observe,
   })
-  const sources = createSources({ settings, config: database.config, onTables: liveSchema.follow, observe })
+  const sources = createSources({
+    settings,
+    config: database.config,
+    onTables: liveSchema.follow,
+    breathe: () => new Promise(resolve => turn.afterwards(resolve)),
+    observe,
+  })
   const { channels } = sources
   const rules = createChannelRules(settings.channels, publishable(settings, database.embedded))
   const context = {

@@ -17,6 +17,8 @@ export interface SourcesOptions {
   readonly config: pg.ClientConfig
   /** The watched tables, first and whenever they change: at that place in the log, which waits until it resolves. */
   readonly onTables: (tables: readonly WatchedTable[]) => Promise<void>
+  /** Resolves when what has come of the events so far has left. */
+  readonly breathe: () => Promise<void>
   readonly observe: Observe
 }
 
@@ -34,7 +36,7 @@ export interface Sources {
 }
 
 /** One LISTEN connection, one that reads the log, one that looks at the catalogue, and what is made of them. */
-export function createSources({ settings, config, onTables, observe }: SourcesOptions): Sources {
+export function createSources({ settings, config, onTables, breathe, observe }: SourcesOptions): Sources {
   const doorbell = settings.doorbell === 'poll' ? createPollDoorbell(settings) : createBell(settings)
   const isPooled = settings.doorbell === 'poll' // polling works through any pooler
   const log: EventLog = new EventLog({
@@ -50,10 +52,11 @@ export function createSources({ settings, config, onTables, observe }: SourcesOp
     onFollowed() {
       if (settings.doorbell === 'bell') channels.hear(BELL, { notify: doorbell.ring, hears: doorbell.hears })
     },
+    breathe,
     observe,
   })
   const channels = createChannels({ ...settings, config, log, observe })
-  const tables = createTables({ log })
+  const tables = createTables({ log, observe })
   const catalog = createCatalog({
     ...settings,
     config,
