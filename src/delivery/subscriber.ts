@@ -20,7 +20,6 @@ export class Subscriber {
   #place: Place
   /** Everything at or before it has been taken. */
   #taken: Position | undefined
-  /** It has come to a stream that it joined, or began in one. */
   #isLive: boolean
   #onTaken: (() => void) | undefined
 
@@ -45,6 +44,11 @@ export class Subscriber {
       (furthest, position) => (position && comparePositions(position, furthest) > 0 ? position : furthest),
       live,
     )
+  }
+
+  /** Whether it has come to the stream of its group. */
+  get isLive(): boolean {
+    return this.#isLive
   }
 
   /** It has been served everything up to there: what lies between two frames was not for it. */

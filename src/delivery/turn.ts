@@ -2,6 +2,8 @@
 export interface Turn {
   /** Runs `task` at the end of this turn; a task that is already due is not run twice. */
   due(task: () => void): void
+  /** The same, when nothing is due any more, in the time that is left, for what may wait: somebody who catches up on the past. */
+  spare(task: () => void): void
   /** Whether the time of this turn is used up: a task with more to do makes itself due again. */
   readonly isOver: boolean
   /** Runs `task` once nothing is due any more, which may take several turns. */
@@ -17,13 +19,14 @@ const SLICE = 8
  * @param onFault takes what a task throws; the others run all the same
  */
 export function createTurn(onFault: (error: unknown) => void): Turn {
-  const tasks = new Set<() => void>()
-  let isRunning = false
+  const urgent = new Set<() => void>()
+  const spare = new Set<() => void>()
   let last = new Set<() => void>()
+  let isRunning = false
   let end = 0
-  const run = () => {
-    end = performance.now() + SLICE
-    // A Set's iteration includes what is added meanwhile: what a task makes due runs in this turn, too, if there is time.
+
+  /** A Set's iteration includes what is added meanwhile: what a task makes due runs in this turn, too, if there is time. */
+  function work(tasks: Set<() => void>): boolean {
     for (const task of tasks) {
       tasks.delete(task)
       try {
@@ -31,24 +34,37 @@ export function createTurn(onFault: (error: unknown) => void): Turn {
       } catch (error) {
         onFault(error)
       }
-      if (tasks.size > 0 && performance.now() >= end) {
-        setImmediate(run)
-        return
-      }
+      if (performance.now() >= end) break
+      if (tasks === spare && urgent.size > 0) break
     }
-    isRunning = false
-    const afterwards = last
-    last = new Set()
-    for (const task of afterwards) task()
+    return tasks.size === 0
   }
-  const start = () => {
+  function settle(): void {
+    const tasks = last
+    last = new Set()
+    for (const task of tasks) task()
+  }
+  function run(): void {
+    end = performance.now() + SLICE
+    if (work(urgent)) settle()
+    work(spare) // one at least: whoever may wait moves on, however much is due
+    isRunning = urgent.size + spare.size + last.size > 0
+    if (isRunning) setImmediate(run)
+  }
+  function start(): void {
     if (isRunning) return
     isRunning = true
     setImmediate(run)
   }
+
   return {
     due(task) {
-      tasks.add(task)
+      spare.delete(task)
+      urgent.add(task)
+      start()
+    },
+    spare(task) {
+      if (!urgent.has(task)) spare.add(task)
       start()
     },
     get isOver() {

@@ -62,6 +62,7 @@ function connect({ maxBuffer = 2 ** 30, stallTimeout = 1000, blockAfterWrite = f
   }
   const turn = {
     due: (task: () => void) => void due.add(task),
+    spare: (task: () => void) => void due.add(task),
     afterwards: (task: () => void) => void due.add(task),
     isOver: false,
   }
