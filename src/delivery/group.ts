@@ -61,11 +61,13 @@ export class Group {
 
   async join(member: Member, signal?: AbortSignal): Promise<Membership> {
     this.#references++
-    const left = new AbortController()
+    const left = member.after ? new AbortController() : undefined // dear, for those who are many and idle
+    let hasLeft = false
     let subscriber: Subscriber | undefined
     const leave = () => {
-      if (left.signal.aborted) return
-      left.abort()
+      if (hasLeft) return
+      hasLeft = true
+      left?.abort()
       if (subscriber) {
         this.#home.#subscribers.delete(subscriber)
         member.outbound.remove(subscriber)
@@ -77,15 +79,14 @@ export class Group {
       await this.#request.source.live(signal) // the group may be older than an outage that is not over
       const end = this.#home.#end
       if (end) throw end
-      subscriber = member.after
+      subscriber = left
         ? await this.#resume(member, signal ? AbortSignal.any([left.signal, signal]) : left.signal)
         : this.#add(new Subscriber(member.id, this.#home.#flushed()), member.outbound)
     } catch (error) {
       leave()
       throw error
     }
-    const joined = subscriber
-    return { leave, position: () => joined.position(this.#home.#live()) }
+    return { leave, position: () => subscriber?.position(this.#home.#live()) }
   }
 
   /** The schema was built again. */

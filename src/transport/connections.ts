@@ -48,7 +48,7 @@ export function createConnections(options: {
   readonly observe: Observe
 }): Connections {
   const { groups, observe } = options
-  const open = new Map<Connection, OpenOptions>()
+  const open = new Map<Connection, Pick<OpenOptions, 'end' | 'destroy'>>()
   const waiting = new Set<() => void>()
   let ending = false
   /** A connection that is kept alive may bring a subscription after the goodbyes: it gets one, too. */
@@ -64,7 +64,7 @@ export function createConnections(options: {
       })
       return () => void waiting.delete(end)
     },
-    open({ transport, request, sink, ...rest }) {
+    open({ transport, request, sink, end, destroy }) {
       const remote = `${request.socket.remoteAddress}:${request.socket.remotePort}`
       const outbound = new Outbound({ ...options.outbound, sink, transport, remote, observe })
       const stops = new Set<Stop>()
@@ -81,7 +81,7 @@ export function createConnections(options: {
           }
           stops.add(leave)
           if (!open.has(connection)) leave() // the client left meanwhile
-          return { ...membership, leave }
+          return { position: membership.position, leave }
         },
         close() {
           if (!open.delete(connection)) return
@@ -89,10 +89,10 @@ export function createConnections(options: {
           for (const stop of stops) stop()
         },
       }
-      open.set(connection, { transport, request, sink, ...rest })
+      open.set(connection, { end, destroy })
       endIfLate(() => {
         connection.close()
-        rest.end()
+        end()
       })
       return connection
     },

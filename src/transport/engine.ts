@@ -44,7 +44,7 @@ export interface Invalid {
   readonly kind: 'invalid'
   readonly errors: readonly GraphQLError[]
   /** It is well formed; another schema may have what it asks for. */
-  readonly mayFit?: boolean
+  readonly mayFit?: 'subscription' | 'other' | undefined
   /** Nothing is wrong with it: the database is away. */
   readonly isUnavailable?: boolean
 }
@@ -88,7 +88,7 @@ export interface EngineOptions {
   readonly schemaState: SchemaState
 }
 
-/** Longest that a request waits for the tables to be known, in ms. */
+/** Longest that a query or a mutation waits for the tables to be known, in ms. */
 const PATIENCE = 30_000
 
 export function createEngine(options: EngineOptions): Engine {
@@ -100,8 +100,10 @@ export function createEngine(options: EngineOptions): Engine {
       const { schemaState } = options
       const prepared = prepare(params)
       if (prepared.kind !== 'invalid' || !prepared.mayFit || schemaState.isKnown) return prepared
+      // A subscription waits for as long as its client does: one that resumes would take a refusal for the end.
+      const waits = prepared.mayFit === 'subscription' && signal
       const patience = AbortSignal.timeout(PATIENCE)
-      const ended = signal ? AbortSignal.any([signal, patience]) : patience
+      const ended = waits || (signal ? AbortSignal.any([signal, patience]) : patience)
       await abortable(schemaState.known, ended).catch(() => undefined)
       return schemaState.isKnown
         ? prepare(params)
@@ -118,11 +120,13 @@ export function createEngine(options: EngineOptions): Engine {
       document = parse(params.query)
       operation = getOperationAST(document, params.operationName)
       // Before validation, which would take the variables of such a condition for missing.
-      if (operation?.operation === OperationTypeNode.SUBSCRIPTION && isConditional(document, operation)) {
+      const isSubscription = operation?.operation === OperationTypeNode.SUBSCRIPTION
+      if (operation && isSubscription && isConditional(document, operation)) {
         return invalid('A subscription always has its one root field: @skip and @include cannot stand there.')
       }
       const errors = validate(schema, document)
-      if (errors.length > 0) return { kind: 'invalid', errors, mayFit: true }
+      if (errors.length > 0)
+        return { kind: 'invalid', errors, mayFit: isSubscription ? 'subscription' : 'other' }
     } catch (error) {
       return { kind: 'invalid', errors: [toClientError(error)] }
     }

@@ -5,13 +5,13 @@ import { CloseCode, MessageType, makeServer, parseMessage } from 'graphql-ws'
 import type { WebSocket } from 'ws'
 import type { Membership } from '../delivery/groups.js'
 import { encodeCursor } from '../events/cursor.js'
-import { createEventQueue } from '../lib/event-queue.js'
 import type { Observe } from '../lib/observation.js'
 import type { Connection, Connections } from './connections.js'
 import type { Engine, Operation } from './engine.js'
 import { type ClientErrors, formatError, formatResult, isTooDeep, TOO_DEEP } from './errors.js'
 import { keepWebSocketAlive } from './keep-alive.js'
-import { CUT_REASONS, closeWebSocket, WebSocketSink } from './websocket-sink.js'
+import { Silence } from './silence.js'
+import { CUT_REASONS, closeWebSocket, type Envelope, WebSocketSink } from './websocket-sink.js'
 
 export interface GraphqlWsOptions {
   readonly engine: Engine
@@ -43,8 +43,8 @@ interface Extra {
 
 interface Accepted {
   readonly membership: Membership
-  /** Ends it with an `error` message. */
-  fail(error: GraphQLError): void
+  /** Its `fail` ends it with an `error` message. */
+  readonly silence: Silence
 }
 
 /**
@@ -89,21 +89,20 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       const subscription = await operation.subscribe()
       if (!('request' in subscription)) return subscription
       const { request, after } = subscription
-      const silent = createEventQueue<never>(0)
       const membership = await connection.subscribe(request, { id, after, signal: left })
-      accepted.set(id, { membership, fail: silent.fail })
-      silent.onReturn(() => {
+      const silence = new Silence(() => {
         membership.leave()
         accepted.delete(id)
       })
+      accepted.set(id, { membership, silence })
       // The protocol has no word for "accepted"; a ping may carry anything, and every client answers it.
       connection.outbound.control(positions([id], accepted))
-      return silent.iterator
+      return silence
     } catch (error) {
       if (left.aborted) return {}
-      const refusal = createEventQueue<never>(0)
+      const refusal = new Silence()
       refusal.fail(toClientError(error))
-      return refusal.iterator
+      return refusal
     } finally {
       if (!left.aborted) pending.delete(id)
     }
@@ -115,9 +114,8 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
     const sink = new WebSocketSink({
       webSocket,
       socket,
-      envelope: { before: ({ id }) => `{"id":${JSON.stringify(id)},"type":"next","payload":`, after: '}' },
-      isOther: frame => frame.isFinal,
-      onOther: ({ id }, { text }) => accepted.get(id)?.fail(errorOf(text)),
+      envelope: NEXT,
+      onOther: ({ id }, { text }) => accepted.get(id)?.silence.fail(errorOf(text)),
       onCut: reason => closeWebSocket(webSocket, 1013, CUT_REASONS[reason]),
     })
     const connection = connections.open({
@@ -139,23 +137,26 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
         send: text => connection.outbound.control(text),
         close,
         onMessage: take => {
-          webSocket.on('message', async data => {
+          const onFault = (error: unknown) => {
+            if (isTooDeep(error)) return close(CloseCode.BadRequest, TOO_DEEP)
+            observe({ type: 'fault', id: 'graphql-ws', message: 'a message could not be handled', error })
+            close(CloseCode.InternalServerError, 'Internal server error')
+          }
+          webSocket.on('message', data => {
             if (webSocket.readyState !== webSocket.OPEN) return // what was said behind the fault that closes it
-            const text = String(data)
             try {
+              const text = String(data)
               const message = parse(text)
               if (!message) return close(CloseCode.BadRequest, 'Invalid message received')
-              const taken = take(text)
+              // Not awaited: it lasts as long as a subscription, and would hold the message.
+              take(text).catch(onFault)
               // graphql-ws ends what is subscribed, but not what still waits for LISTEN: the same id may come again meanwhile.
               if (message.type === MessageType.Complete) {
                 pending.get(message.id)?.abort()
                 pending.delete(message.id)
               }
-              await taken
             } catch (error) {
-              if (isTooDeep(error)) return close(CloseCode.BadRequest, TOO_DEEP)
-              observe({ type: 'fault', id: 'graphql-ws', message: 'a message could not be handled', error })
-              close(CloseCode.InternalServerError, 'Internal server error')
+              onFault(error)
             }
           })
         },
@@ -181,14 +182,22 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
   }
 }
 
+/** https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md#next */
+const NEXT: Envelope = {
+  before: ({ id }) => `{"id":${JSON.stringify(id)},"type":"next","payload":`,
+  after: '}',
+  isOther: frame => frame.isFinal,
+}
+
 /** Everything up to there has been sent: a client that comes back starts after it, however quiet its subscriptions were. */
 function positions(ids: Iterable<string>, accepted: ReadonlyMap<string, Accepted>): string {
-  const cursors: Record<string, string | null> = {}
+  const cursors: string[] = []
   for (const id of ids) {
     const position = accepted.get(id)?.membership.position()
-    cursors[id] = position ? encodeCursor(position) : null
+    cursors.push(`${JSON.stringify(id)}:${position ? `"${encodeCursor(position)}"` : null}`)
   }
-  return JSON.stringify({ type: MessageType.Ping, payload: { cursors } })
+  // As text: V8 would keep a shape for each object with a name of its own.
+  return `{"type":"${MessageType.Ping}","payload":{"cursors":{${cursors}}}}`
 }
 
 /** The error of a frame that ends a subscription. */

@@ -8,7 +8,7 @@ import type { EventSource } from '../events/source.js'
 import type { Connections } from './connections.js'
 import { keepWebSocketAlive } from './keep-alive.js'
 import { refuseUpgrade } from './reply.js'
-import { CUT_REASONS, closeWebSocket, WebSocketSink } from './websocket-sink.js'
+import { CUT_REASONS, closeWebSocket, type Envelope, WebSocketSink } from './websocket-sink.js'
 
 // The protocol has no room for a gap or an error between payloads, so those end the connection in their place: the client
 // comes back. No payload looks like them, since text in Postgres has no NUL.
@@ -66,8 +66,7 @@ export function createListen(options: ListenOptions): Listen {
         const sink = new WebSocketSink({
           webSocket,
           socket,
-          envelope: { before: () => '', after: '' },
-          isOther: frame => FAREWELLS.has(frame.text),
+          envelope: PAYLOAD,
           onOther(_subscriber, { text }) {
             connection.close()
             const farewell = FAREWELLS.get(text)
@@ -110,6 +109,8 @@ function noticeLeaving(socket: Duplex): () => void {
   socket.on('end', leave).on('data', hear)
   return stop
 }
+
+const PAYLOAD: Envelope = { before: () => '', after: '', isOther: ({ text }) => FAREWELLS.has(text) }
 
 function payloads(source: EventSource<ChannelEvent>): Request<ChannelEvent> {
   return {

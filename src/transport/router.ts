@@ -150,10 +150,12 @@ export function createRouter(options: RouterOptions): Router {
     const upgrade = (server: WebSocketServer) =>
       new Promise<WebSocket>((resolve, reject) => {
         // A handshake with a fault is answered by ws, which tells nobody but the client.
-        socket.once('close', () => reject(new Error('the handshake was not completed')))
+        const fail = () => reject(new Error('the handshake was not completed'))
+        socket.once('close', fail)
         server.handleUpgrade(request, socket, head, webSocket => {
+          socket.off('close', fail) // it would hold the request as long as the socket lives
           // Too large a message, bad UTF-8: ws closes with the right code, but an unheard `error` would end the process.
-          webSocket.on('error', () => undefined)
+          webSocket.on('error', ignore)
           resolve(webSocket)
         })
       })
@@ -181,6 +183,8 @@ export function createRouter(options: RouterOptions): Router {
     },
   }
 }
+
+const ignore = () => undefined
 
 const HEALTH_HEADERS = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' }
 

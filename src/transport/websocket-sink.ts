@@ -13,14 +13,21 @@ const MAX_REASON = 123
 /** How long the peer may take to answer our close frame, in ms; one that does not read never will. */
 const CLOSE_PATIENCE = 1000
 
+/** How the frames of one protocol are written. */
+export interface Envelope {
+  /** What stands before the text of a frame in a message; asked for once for each subscriber. */
+  before(subscriber: Subscriber): string
+  /** What stands behind it. */
+  readonly after: string
+  /** Whether a frame is to be acted on, by `onOther`, rather than sent. */
+  isOther(frame: Frame): boolean
+}
+
 export interface WebSocketSinkOptions {
   readonly webSocket: WebSocket
   /** The socket under it, as the HTTP server handed it over with the upgrade. */
   readonly socket: Duplex
-  /** What stands before and behind the text of each frame in a message; `before` is asked for once for each subscriber. */
-  readonly envelope: { before(subscriber: Subscriber): string; readonly after: string }
-  /** Whether a frame is to be acted on, by `onOther`, rather than sent. */
-  readonly isOther: (frame: Frame) => boolean
+  readonly envelope: Envelope
   readonly onOther: (subscriber: Subscriber, frame: Frame) => void
   readonly onCut: (reason: CutReason) => void
 }
@@ -60,8 +67,8 @@ export class WebSocketSink implements Sink {
   }
 
   frame(subscriber: Subscriber, frame: Frame): void {
-    const { isOther, onOther } = this.#options
-    if (isOther(frame)) {
+    const { envelope, onOther } = this.#options
+    if (envelope.isOther(frame)) {
       this.end() // it may close the connection: what came before goes first
       return onOther(subscriber, frame)
     }
