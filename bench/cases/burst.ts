@@ -70,9 +70,9 @@ async function run({ database }: Bench, variant: Variant, count: number, rows: n
       [digits(begun).padStart(DIGITS, '0'), PAYLOAD, rows],
     )
     const committed = now()
-    const { reached, at } = await all
+    const { isAll, at } = await all
     const end = await read(trial)
-    if (!reached) {
+    if (!isAll) {
       const part = (end.client.count - start.client.count) / (rows * count)
       throw new Error(`only ${Math.round(part * 100)} % delivered after ${DEADLINE / 1000} s`)
     }

@@ -100,26 +100,30 @@ const methods = {
   mark(name: string): void {
     groupOf(name).tally.sampled = 0
   },
-  /** Resolves once every connection of the group has had so many events since it connected, or the time is up. */
+  /**
+   * Resolves once every connection of the group that is open has had so many events since it connected, or the time is up.
+   * @returns how many have, and when that was
+   */
   async reach({ group: name, events, timeout }: { group: string; events: number; timeout: number }): Promise<{
-    reached: boolean
+    reached: number
+    isAll: boolean
     at: number
   }> {
     const { tally, counters } = groupOf(name)
     tally.target = events
     tally.reached = counters.filter(({ count }) => count >= events).length
-    const reached =
-      tally.reached === tally.connections ||
-      (await new Promise<boolean>(resolve => {
-        const timer = setTimeout(() => resolve(false), timeout)
-        tally.onReached = () => {
-          clearTimeout(timer)
-          resolve(true)
-        }
-      }))
+    tally.missing = counters.filter(({ count, isClosed }) => isClosed && count < events).length
+    await new Promise<void>(resolve => {
+      const timer = setTimeout(resolve, timeout)
+      tally.onSettled = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      tally.settle()
+    })
     tally.target = Number.POSITIVE_INFINITY
-    tally.onReached = undefined
-    return { reached, at: now() }
+    tally.onSettled = undefined
+    return { reached: tally.reached, isAll: tally.reached === tally.connections, at: now() }
   },
   /** Those that did not read read again, and see whether they have been cut off. */
   undeafen(_: null): void {

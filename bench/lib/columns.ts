@@ -36,7 +36,9 @@ export function ratio<R>(
 ): string {
   const ratios = rounds.flatMap((result, i) => {
     const other = base?.[i]
-    return result === undefined || other === undefined ? [] : [value(result) / value(other)]
+    if (result === undefined || other === undefined) return []
+    const of = value(result) / value(other)
+    return Number.isFinite(of) ? [of] : [] // one that delivered nothing is no measure
   })
   if (ratios.length === 0) return ''
   const range = ratios.length > 1 ? ` (${short(Math.min(...ratios))}-${short(Math.max(...ratios))})` : ''

@@ -27,8 +27,8 @@ const WARM_UP = 20_000
 export async function untilAllHear(trial: Trial, write: () => Promise<unknown>): Promise<void> {
   for (let attempt = 0; attempt < 60; attempt++) {
     await write()
-    const { reached } = await trial.client.call('reach', { group: MAIN, events: 1, timeout: 500 })
-    if (reached) return
+    const { isAll } = await trial.client.call('reach', { group: MAIN, events: 1, timeout: 500 })
+    if (isAll) return
   }
   throw new Error('some subscribers received nothing for 30 s')
 }

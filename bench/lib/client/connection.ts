@@ -20,6 +20,8 @@ export interface ConnectionTask {
   readonly copies: number
   /** Waits until the server has said that the subscription is accepted: listenql says so in a ping. */
   readonly awaitAcceptance: boolean
+  /** Longest wait for all that, in ms. */
+  readonly timeout: number
   /** Stops reading once it has subscribed. */
   readonly deaf: boolean
 }
@@ -36,7 +38,12 @@ export function open(task: ConnectionTask, counter: Counter): Promise<Socket> {
     let head = ''
     let isOpen = false
     let acknowledged = false
+    const timer = setTimeout(
+      () => fail(new Error(`not subscribed after ${task.timeout / 1000} s`)),
+      task.timeout,
+    )
     const done = () => {
+      clearTimeout(timer)
       if (task.deaf) socket.pause()
       resolve(socket)
     }
@@ -78,7 +85,8 @@ export function open(task: ConnectionTask, counter: Counter): Promise<Socket> {
     socket.once('connect', () => socket.write(request(task)))
     socket.once('error', fail)
     socket.once('close', () => {
-      counter.tally.closed++
+      clearTimeout(timer)
+      counter.close()
       reject(new Error('the server closed the connection'))
     })
 

@@ -17,7 +17,14 @@ export class Tally {
   /** Events that each connection is waited for to have, and how many have them. */
   target = Number.POSITIVE_INFINITY
   reached = 0
-  onReached: (() => void) | undefined
+  /** Connections that are closed, and will never have them. */
+  missing = 0
+  onSettled: (() => void) | undefined
+
+  /** All have so many, or never will. */
+  settle(): void {
+    if (this.reached + this.missing === this.connections) this.onSettled?.()
+  }
 
   /** Reads when an event was made from the digits behind its mark. */
   sample(buffer: Buffer, digits: number, end: number): void {
@@ -32,6 +39,7 @@ export class Tally {
 export class Counter {
   readonly tally: Tally
   count = 0
+  isClosed = false
   #due: number
 
   constructor(tally: Tally) {
@@ -43,9 +51,22 @@ export class Counter {
   add(): boolean {
     const { tally } = this
     tally.count++
-    if (++this.count === tally.target && ++tally.reached === tally.connections) tally.onReached?.()
+    if (++this.count === tally.target) {
+      tally.reached++
+      tally.settle()
+    }
     if (--this.#due > 0) return false
     this.#due = tally.stride
     return true
+  }
+
+  close(): void {
+    const { tally } = this
+    if (this.isClosed) return
+    this.isClosed = true
+    tally.closed++
+    if (this.count >= tally.target) return
+    tally.missing++
+    tally.settle()
   }
 }
