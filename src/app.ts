@@ -100,7 +100,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   })
   const sources = createSources({ settings, config: database.config, onTables: liveSchema.follow, observe })
   const { channels } = sources
-  const rules = createChannelRules(settings.channels, publishable(settings, database.embedded))
+  const rules = createChannelRules(settings.channels ?? ['*'], publishable(settings, database.embedded))
   const context = {
     rules,
     channelSource: channels.source,

@@ -1,3 +1,4 @@
+import type { Claims } from '../lib/claims.js'
 import { stableStringify } from '../lib/stable-stringify.js'
 
 /** Who asks, on every transport. */
@@ -5,7 +6,7 @@ export interface Viewer {
   /** The Postgres role under which everything is read; undefined where authorisation is not configured: the server's own login. */
   readonly role: string | undefined
   /** What the token says; empty without one. Postgres shows it as `current_setting('request.jwt.claims')`. */
-  readonly claims: Readonly<Record<string, unknown>>
+  readonly claims: Claims
   /** When the token was issued (`iat`), in ms since 1970. */
   readonly issuedAt: number | undefined
   /** When everything that was opened with the token ends (`exp`), in ms since 1970. */
@@ -19,7 +20,7 @@ export const ANYBODY: Viewer = { role: undefined, claims: {}, issuedAt: undefine
 const OF_THE_TOKEN: ReadonlySet<string> = new Set(['exp', 'iat', 'jti', 'nbf'])
 
 /** What of the claims says who the viewer is: those that stay when a token is renewed. */
-export function lastingClaims(claims: Viewer['claims']): Readonly<Record<string, unknown>> {
+export function lastingClaims(claims: Claims): Claims {
   return Object.fromEntries(Object.entries(claims).filter(([name]) => !OF_THE_TOKEN.has(name)))
 }
 
