@@ -219,7 +219,7 @@ create function listenql.refresh(seen_relid oid default null, seen_generation in
   returns table (relid oid, schema_name text, table_name text, change text, detail text) language plpgsql security definer
   set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
 #variable_conflict use_column
-declare w record; m oid; fresh oid; now_print text; hole boolean; bump boolean; whole boolean; why text; due boolean := false; g int;
+declare w record; m oid; fresh oid; now_print text; guard text; hole boolean; bump boolean; whole boolean; why text; due boolean := false; g int;
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'listenql: refresh needs READ COMMITTED' using errcode = 'LQ003';
@@ -256,27 +256,32 @@ begin
     select t.* into w from listenql.watched_table t where t.relid = w.relid;
     bump := w.relid = seen_relid and w.generation < seen_generation;
     continue when w.fingerprint = now_print and w.since_n is not null and bump is not true;
-    bump := coalesce(bump, false) or (w.fingerprint is not null and w.fingerprint <> now_print);
-    g := case when bump then greatest(w.generation + 1, case when w.relid = seen_relid then seen_generation end) else w.generation end;
-    -- Columns alone change without a gap. A generation that an event carried, with nothing to see here, is TRUNCATE of a partition.
-    hole := bump and (w.guard_print is distinct from listenql.guard_print(w.relid) or w.fingerprint is not distinct from now_print);
-    whole := true; why := null;
-    for m in select * from listenql.members(w.relid) loop
-      if bump or w.fingerprint is null or to_regprocedure(format('listenql.capture_%s()', m)) is null
-          or to_regprocedure(format('listenql.number_%s()', m)) is null then
-        perform listenql.write_functions(w.relid, m, g);
-      end if;
-      if not listenql.is_armed(m, w.always) then
-        begin
-          perform listenql.drop_stale(m);
-          perform listenql.create_triggers(m, w.always);
-        exception when others then why := sqlerrm;
-        end;
-        if not listenql.is_armed(m, w.always) then
-          whole := false;
-          why := format('%s: %s', m::regclass, coalesce(why, 'a trigger is disabled'));
+    loop -- until the catalogue is the same behind the work as before it: ALTER TABLE may come in between
+      now_print := listenql.fingerprint(w.relid);
+      bump := coalesce(bump, false) or (w.fingerprint is not null and w.fingerprint <> now_print);
+      g := case when bump then greatest(w.generation + 1, case when w.relid = seen_relid then seen_generation end) else w.generation end;
+      -- Columns alone change without a gap. A generation that an event carried, with nothing to see here, is TRUNCATE of a partition.
+      hole := bump and (w.guard_print is distinct from listenql.guard_print(w.relid) or w.fingerprint is not distinct from now_print);
+      whole := true; why := null;
+      for m in select * from listenql.members(w.relid) loop
+        if bump or w.fingerprint is null or to_regprocedure(format('listenql.capture_%s()', m)) is null
+            or to_regprocedure(format('listenql.number_%s()', m)) is null then
+          perform listenql.write_functions(w.relid, m, g);
         end if;
-      end if;
+        if not listenql.is_armed(m, w.always) then
+          begin
+            perform listenql.drop_stale(m);
+            perform listenql.create_triggers(m, w.always);
+          exception when others then why := sqlerrm;
+          end;
+          if not listenql.is_armed(m, w.always) then
+            whole := false;
+            why := format('%s: %s', m::regclass, coalesce(why, 'a trigger is disabled'));
+          end if;
+        end if;
+      end loop;
+      guard := listenql.guard_print(w.relid);
+      exit when listenql.fingerprint(w.relid) = now_print;
     end loop;
     -- A table that left the tree still has our triggers, which would log it as part of the whole.
     for m in select t.tgrelid from pg_trigger t join pg_proc p on p.oid = t.tgfoid where p.pronamespace = 'listenql'::regnamespace
@@ -287,8 +292,8 @@ begin
       exception when others then whole := false; why := format('%s: %s', m::regclass, sqlerrm);
       end;
     end loop;
-    update listenql.watched_table t set generation = g, fingerprint = listenql.fingerprint(w.relid),
-      guard_print = listenql.guard_print(w.relid), whole_from = case when hole or w.since_n is null then g else w.whole_from end,
+    update listenql.watched_table t set generation = g, fingerprint = now_print,
+      guard_print = guard, whole_from = case when hole or w.since_n is null then g else w.whole_from end,
       key_columns = listenql.key_columns(w.relid), since_n = null, since_token = null, since = null,
       (schema_name, table_name, owner) = (select n.nspname, c.relname, c.relowner from pg_class c
         join pg_namespace n on n.oid = c.relnamespace where c.oid = w.relid)

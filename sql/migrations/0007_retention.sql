@@ -77,8 +77,8 @@ begin
     end loop;
     exit when attempt = 2;
     execute format('select e.xid from listenql.event_%s e limit 1', (head + 1) & 3) into newest;
-    exit when newest is not null or not (
-      (opened < clock_timestamp() - max_age / 3 and size > 32768) or size > max_bytes / 4 or total > max_bytes);
+    exit when newest is not null or ( -- null without a cap
+      (opened < clock_timestamp() - max_age / 3 and size > 32768) or size > max_bytes / 4 or total > max_bytes) is not true;
     head := nextval('listenql.head');
     update listenql.history h set slot_opened = clock_timestamp();
     exit when total > max_bytes is not true;

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Settings } from '../config/index.js'
 import { createCatalog } from '../database/catalog-watch.js'
+import { withSessionDefaults } from '../database/session-defaults.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import { createAdoption } from '../events/adoption.js'
 import { type Channels, createChannels } from '../events/channels.js'
@@ -35,15 +36,16 @@ export interface Sources {
 /** One LISTEN connection, one that reads the log, one that looks at the catalogue, and what is made of them. */
 export function createSources({ settings, config, onTables, observe }: SourcesOptions): Sources {
   const doorbell = settings.doorbell === 'poll' ? createPollDoorbell(settings) : createBell(settings)
+  const isPooled = settings.doorbell === 'poll' // polling works through any pooler
   const log: EventLog = new EventLog({
     ...settings,
-    config,
+    config: isPooled ? config : withSessionDefaults(config),
     doorbell,
-    keepsPrepared: settings.doorbell === 'bell', // polling works through any pooler
+    keepsPrepared: !isPooled,
     checkpoint: {
       pulling: () => adoption.pulling(),
       before: event => adoption.before(event),
-      drained: () => adoption.drained(),
+      drained: isHandedOn => adoption.drained(isHandedOn),
     },
     onFollowed() {
       if (settings.doorbell === 'bell') channels.hear(BELL, { notify: doorbell.ring, hears: doorbell.hears })

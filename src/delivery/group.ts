@@ -60,14 +60,15 @@ export class Group {
       throw error
     }
     const joined = subscriber
-    return { leave, position: () => joined.position(this.#request.source.replay?.start()) }
+    const live = () => (this.#end ? undefined : this.#request.source.replay?.start())
+    return { leave, position: () => joined.position(live()) }
   }
 
   /** The schema was built again. */
   async renew(): Promise<void> {
     try {
       const next = await this.#request.renew()
-      if (next) this.#replace(next)
+      if (next && !this.#closing.signal.aborted && !this.#end) this.#replace(next) // all may have left meanwhile
     } catch (error) {
       this.#finish(
         error instanceof ListenqlError ? error : new ListenqlError('SCHEMA_CHANGED', messageOf(error)),

@@ -29,10 +29,10 @@ export function createAdoption({ tables, refresh, onAdopted }: AdoptionOptions):
   /** The newest generation of each table that the catalogue was asked for. */
   const asked = new Map<string, number>()
 
-  async function adopt(): Promise<void> {
+  async function adopt(isReached: boolean): Promise<void> {
     const list = offered as readonly WatchedTable[]
     offered = undefined
-    tables.adopt(list)
+    tables.adopt(list, isReached)
     await onAdopted(list)
   }
 
@@ -48,7 +48,7 @@ export function createAdoption({ tables, refresh, onAdopted }: AdoptionOptions):
   async function catchUpWith({ topic, generation }: LogEvent): Promise<void> {
     asked.set(topic, generation) // once: where it may not be refreshed, the former columns must do
     await refresh(topic, generation)
-    if (offered) await adopt()
+    if (offered) await adopt(false)
   }
 
   return {
@@ -60,14 +60,16 @@ export function createAdoption({ tables, refresh, onAdopted }: AdoptionOptions):
       if (offered) isSeen = true
     },
     before(event) {
-      if (offered && isBehind(event, offered)) return adopt()
+      if (offered && isBehind(event, offered)) return adopt(false)
       if (event.kind !== 't') return undefined
       const known = tables.generationOf(event.topic)
       const isNew = known !== undefined && event.generation > Math.max(known, asked.get(event.topic) ?? 0)
       return isNew ? catchUpWith(event) : undefined
     },
-    drained() {
-      return offered && isSeen ? adopt() : undefined
+    drained(isHandedOn) {
+      if (offered && isSeen) return adopt(isHandedOn)
+      if (isHandedOn) tables.reached() // the list in force was there when the ledger was looked at
+      return undefined
     },
   }
 }

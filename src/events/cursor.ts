@@ -42,8 +42,10 @@ export function decodeCursor(cursor: unknown): Position {
       : Buffer.alloc(0)
   const [version, n, token, ord = END_OF_BATCH, statement = 0, id = 0, ...rest] = fromVarints(bytes)
   const position = { n: n ?? 0, token: token ?? 0, ord, statement, id }
-  // One text for one position: what does not come out as it went in was made up.
-  if (version !== VERSION || token === undefined || rest.length > 0 || encodeCursor(position) !== cursor) {
+  // One text for one position: what does not come out as it went in was made up. Place and statement are int4.
+  const isInRange = ord <= END_OF_BATCH && statement <= END_OF_BATCH
+  const isOurs = version === VERSION && token !== undefined && rest.length === 0 && isInRange
+  if (!isOurs || encodeCursor(position) !== cursor) {
     throw new ListenqlError('CURSOR_INVALID', 'this is not a cursor of this server', {
       hint: 'read a snapshot, and subscribe after its cursor',
     })

@@ -1,6 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
 import pg from 'pg'
-import { type ClosablePool, createClosablePool } from '../database/closable-pool.js'
 import { socketOf } from '../database/socket.js'
 import { delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
@@ -11,6 +10,8 @@ import { comparePositions, type Position } from './cursor.js'
 import type { Doorbell } from './doorbell.js'
 import type { LogEvent } from './log-event.js'
 import { newest, type Page, pull, read } from './log-queries.js'
+import { isRefusal } from './log-refusals.js'
+import { createLogReplay, type LogReplay } from './log-replay.js'
 import type { Stop } from './source.js'
 
 export interface EventLogOptions {
@@ -35,8 +36,11 @@ export interface Checkpoint {
   pulling(): void
   /** An event is about to be handed on. */
   before(event: LogEvent): Promise<void> | undefined
-  /** All that was in the ledger at the last `pulling` has been handed on (or there is no log). */
-  drained(): Promise<void> | undefined
+  /**
+   * All that was in the ledger at the last `pulling` has been handed on.
+   * @param isHandedOn false: it could not be looked at, there is no log or it may not be read
+   */
+  drained(isHandedOn: boolean): Promise<void> | undefined
 }
 
 /** What a topic's subscriber is told. */
@@ -48,6 +52,9 @@ export interface LogListener {
 
 /** Longest that a read may take, in ms; a dead peer shows in no other way. */
 const QUERY_TIMEOUT = 30_000
+
+/** How often it looks whether a position has been reached, in ms. */
+const POLL_REACHED = 10
 
 /** After so many events in a row others get their turn: what has come of them leaves. */
 const SLICE = 100
@@ -64,12 +71,6 @@ async function isReadable(client: pg.Client): Promise<boolean> {
   return rows[0]?.readable === true
 }
 
-/** An answer of Postgres, and not one that it gives while it starts or stops (class 57): LISTEN may well work meanwhile. */
-function isRefusal(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return typeof code === 'string' && /^(?!57)[0-9A-Z]{5}$/.test(code)
-}
-
 /**
  * Follows the event log on a connection of its own, from where it was when it started, and hands each event to those who
  * follow its topic, in the one order of the log.
@@ -78,7 +79,7 @@ export class EventLog {
   readonly #options: EventLogOptions
   readonly #topics = new Map<string, Set<LogListener>>()
   readonly #stop = new AbortController()
-  readonly #replay: ClosablePool
+  readonly #replay: LogReplay
   readonly #started = createDeferred()
   #position: Position | undefined
   /** How often a history has ended: positions of another one cannot be compared. */
@@ -92,12 +93,10 @@ export class EventLog {
 
   constructor(options: EventLogOptions) {
     this.#options = options
-    this.#replay = createClosablePool({
-      ...options.config,
-      application_name: 'listenql replay',
-      connectionTimeoutMillis: options.connectTimeout,
-      query_timeout: QUERY_TIMEOUT,
-      max: 3,
+    this.#replay = createLogReplay({
+      ...options,
+      queryTimeout: QUERY_TIMEOUT,
+      live: () => ({ position: this.#position, history: this.#histories }),
     })
   }
 
@@ -129,7 +128,10 @@ export class EventLog {
     }
     const followers = listeners.add(listener)
     return () => {
-      if (followers.delete(listener) && followers.size === 0) this.#topics.delete(key)
+      // Others may follow the topic's next history by now, after this one has ended.
+      if (followers.delete(listener) && followers.size === 0 && this.#topics.get(key) === followers) {
+        this.#topics.delete(key)
+      }
     }
   }
 
@@ -143,25 +145,19 @@ export class EventLog {
 
   /**
    * A page of what comes after a position, from the log itself. Waits while the database is away, until the signal aborts.
-   * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED
+   * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED; DATABASE_FAILED if the database is there and refuses
    */
-  async read(after: Position, signal: AbortSignal = this.#stop.signal): Promise<Page> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const live = this.#position
-        const histories = this.#histories
-        const page = await read(this.#replay.pool, after)
-        // What had been handed on before was in the ledger: an empty page proves that nothing lies between. It may end in
-        // batches without events.
-        const isBehind =
-          page.isLast && live && histories === this.#histories && comparePositions(live, page.position) > 0
-        return isBehind ? { ...page, position: live } : page
-      } catch (error) {
-        if (error instanceof ListenqlError || signal.aborted || this.#stop.signal.aborted) throw error
-        const retryIn = backoffDelay(attempt, this.#options.reconnectMax)
-        this.#options.observe({ type: 'log.lost', message: messageOf(error), retryIn })
-        await delay(retryIn, AbortSignal.any([signal, this.#stop.signal]))
-      }
+  read(after: Position, signal: AbortSignal = this.#stop.signal): Promise<Page> {
+    return this.#replay.read(after, signal)
+  }
+
+  /** Resolves once everything up to a position has been handed on. Rejects when the signal aborts. */
+  async reached(position: Position, signal: AbortSignal = this.#stop.signal): Promise<void> {
+    while (this.#position && comparePositions(this.#position, position) < 0) {
+      signal.throwIfAborted()
+      this.#stop.signal.throwIfAborted()
+      this.wake()
+      await delay(POLL_REACHED, signal)
     }
   }
 
@@ -234,7 +230,7 @@ export class EventLog {
       this.#nap = new AbortController() // from here on `wake` is heard
       this.#unavailable()
       this.#options.checkpoint?.pulling()
-      await this.#options.checkpoint?.drained()
+      await this.#options.checkpoint?.drained(false)
       if (this.#stop.signal.aborted) return
       await delay(LOOK_AGAIN, AbortSignal.any([this.#stop.signal, this.#nap.signal]))
       if (lost) throw lost
@@ -258,7 +254,7 @@ export class EventLog {
       }
       position = page.position
       this.#position = position
-      if (page.isLast) await checkpoint?.drained()
+      if (page.isLast) await checkpoint?.drained(true)
       await doorbell.next(page.events.length, query)
       if (lost) throw lost
     }
@@ -321,6 +317,9 @@ export class EventLog {
             message: 'an event could not be handled',
             error,
           })
+          // Without it, what follows would look whole.
+          listeners.delete(listener)
+          listener.lost(new ListenqlError('DATABASE_FAILED', 'an event of the log could not be read'))
         }
       }
     }

@@ -24,8 +24,13 @@ export interface ChangesRequest {
 /** The changes of watched tables, out of the event log. */
 export interface Tables {
   changes(table: WatchedTable, request: ChangesRequest): EventSource<RowChange>
-  /** What is watched from here on in the log, in the generations of here. */
-  adopt(tables: readonly WatchedTable[]): void
+  /**
+   * What is watched from here on in the log, in the generations of here.
+   * @param isReached see `reached`
+   */
+  adopt(tables: readonly WatchedTable[], isReached: boolean): void
+  /** The log has been handed on up to where the histories of all tables begin. */
+  reached(): void
   /** The generation that is known of a table; undefined if it is not watched. */
   generationOf(relid: string): number | undefined
 }
@@ -51,6 +56,7 @@ const OPERATIONS: Readonly<Record<Exclude<LogOperation, 'N'>, RowOperation>> = {
 
 export function createTables({ log }: { readonly log: EventLog }): Tables {
   const adopted = new Map<string, Adopted>()
+  let isReached = true
 
   function imagesOf(entry: Adopted, event: LogEvent): Images {
     if (entry.last?.event === event) return entry.last.images
@@ -90,6 +96,18 @@ export function createTables({ log }: { readonly log: EventLog }): Tables {
     }
   }
 
+  /** Whether an event is of columns that are not known yet; what is live learns of them when it comes there. */
+  function isAhead(event: LogEvent, relid: string): boolean {
+    if (event.kind !== 't' || event.topic !== relid) return false
+    const known = adopted.get(relid)?.table.generation
+    return (
+      known !== undefined &&
+      event.generation > known &&
+      log.position !== undefined &&
+      comparePositions(event.position, log.position) > 0
+    )
+  }
+
   /** Where the history of a table begins. */
   function beginning(relid: string): Position {
     const entry = adopted.get(relid)
@@ -102,16 +120,22 @@ export function createTables({ log }: { readonly log: EventLog }): Tables {
     return {
       position,
       start() {
-        const live = position()
         const begins = beginning(relid)
-        return comparePositions(live, begins) > 0 ? live : begins
+        const live = log.position ?? begins
+        // What was altered is adopted at its first event, which may stand before the new history: until all up to there has
+        // been handed on, its beginning would be ahead of what was told.
+        return isReached && comparePositions(begins, live) > 0 ? begins : live
       },
       async read(after, signal) {
-        assertAfter(after, beginning(relid))
-        const page = await log.read(after, signal)
-        // Looked at again: the table may have been altered while the page was read.
-        assertAfter(after, beginning(relid))
-        return { ...page, events: eventsOf(page.events, relid, view) }
+        for (;;) {
+          assertAfter(after, beginning(relid))
+          const page = await log.read(after, signal)
+          // Looked at again: the table may have been altered while the page was read.
+          assertAfter(after, beginning(relid))
+          const ahead = page.events.find(event => isAhead(event, relid))
+          if (!ahead) return { ...page, events: eventsOf(page.events, relid, view) }
+          await log.reached(ahead.position, signal)
+        }
       },
       seam: () => [],
     }
@@ -141,7 +165,8 @@ export function createTables({ log }: { readonly log: EventLog }): Tables {
         },
       )
     },
-    adopt(tables) {
+    adopt(tables, areReached) {
+      isReached = areReached
       const former = new Map(adopted)
       adopted.clear()
       for (const table of tables) {
@@ -153,6 +178,9 @@ export function createTables({ log }: { readonly log: EventLog }): Tables {
         const isBack = tables.some(({ schema, name }) => schema === known.schema && name === known.name)
         log.end('t', relid, isBack ? begunAnew() : notWatched())
       }
+    },
+    reached() {
+      isReached = true
     },
     generationOf: relid => adopted.get(relid)?.table.generation,
   }

@@ -7,6 +7,7 @@ import {
   GraphQLError,
   type GraphQLSchema,
   getOperationAST,
+  type OperationDefinitionNode,
   OperationTypeNode,
 } from 'graphql'
 import type { Request } from '../delivery/groups.js'
@@ -17,6 +18,7 @@ import { ListenqlError } from '../lib/errors.js'
 import { stableStringify } from '../lib/stable-stringify.js'
 import { type ClientErrors, formatResult } from './errors.js'
 import { type Identity, identify } from './identity.js'
+import { isConditional } from './root-selection.js'
 
 /** A GraphQL request as any transport brings it. */
 export interface Params {
@@ -111,14 +113,19 @@ export function createEngine(options: EngineOptions): Engine {
     const { schema, parse, validate } = getEnveloped()
     if (typeof params.query !== 'string') return invalid('The request has no "query"; send {"query": "…"}.')
     let document: DocumentNode
+    let operation: OperationDefinitionNode | null | undefined
     try {
       document = parse(params.query)
+      operation = getOperationAST(document, params.operationName)
+      // Before validation, which would take the variables of such a condition for missing.
+      if (operation?.operation === OperationTypeNode.SUBSCRIPTION && isConditional(document, operation)) {
+        return invalid('A subscription always has its one root field: @skip and @include cannot stand there.')
+      }
       const errors = validate(schema, document)
       if (errors.length > 0) return { kind: 'invalid', errors, mayFit: true }
     } catch (error) {
       return { kind: 'invalid', errors: [toClientError(error)] }
     }
-    const operation = getOperationAST(document, params.operationName)
     if (!operation) {
       return invalid(
         params.operationName

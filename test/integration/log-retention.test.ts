@@ -57,6 +57,16 @@ describe('by age', () => {
     expect(await log.read(middle)).toEqual([])
   })
 
+  it('moves on to the next partition when it is time, and not before', async () => {
+    const head = async () => (await log.query('select last_value::int from listenql.head'))[0]?.last_value
+    await many(0)
+    for (let time = 0; time < 5; time++) await rotate('24 hours')
+    expect(await head()).toBe(0)
+    await age(9)
+    for (let time = 0; time < 5; time++) await rotate('24 hours')
+    expect(await head()).toBe(1)
+  })
+
   it('does not touch what no batch holds yet, however old', async () => {
     const start = await log.newest()
     const slow = await log.connect()

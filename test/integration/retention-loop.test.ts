@@ -55,6 +55,7 @@ it('clears what is older than it may be, and keeps what is younger, with several
   await age(10)
   await waitUntil(
     async () => (await log.query('select last_value::int from listenql.head'))[0]?.last_value === 1,
+    'the log to move on to the next partition',
   )
   await fill()
   expect(await events()).toBe(4000)
