@@ -1,4 +1,5 @@
 import type { ChannelRules } from '../src/auth/channel-rules.js'
+import type { Viewer } from '../src/auth/viewer.js'
 import type { WatchedTable } from '../src/database/watched-table.js'
 import type { ChannelEvent } from '../src/events/channel-event.js'
 import type { RowChange, RowOperation } from '../src/events/row-change.js'
@@ -18,6 +19,9 @@ export interface ChangesRequest {
 
 /** What the schema's resolvers work with; whoever executes the schema supplies it. */
 export interface SchemaContext {
+  /** Who asks. */
+  readonly viewer: Viewer
+  /** The viewer's. */
   readonly rules: ChannelRules
   /**
    * @param after the cursor of the last event seen

@@ -4,6 +4,7 @@ import { createCatalog } from '../database/catalog-watch.js'
 import { withSessionDefaults } from '../database/session-defaults.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import { createAdoption } from '../events/adoption.js'
+import { KICK_CHANNEL } from '../events/channel-name.js'
 import { type Channels, createChannels } from '../events/channels.js'
 import { BELL, createBell, createPollDoorbell } from '../events/doorbell.js'
 import { EventLog } from '../events/event-log.js'
@@ -17,6 +18,8 @@ export interface SourcesOptions {
   readonly config: pg.ClientConfig
   /** The watched tables, first and whenever they change: at that place in the log, which waits until it resolves. */
   readonly onTables: (tables: readonly WatchedTable[]) => Promise<void>
+  /** Somebody may have been kicked, or a word of that may have been missed. Undefined: nobody can be. */
+  readonly onKick: (() => void) | undefined
   readonly observe: Observe
 }
 
@@ -34,7 +37,7 @@ export interface Sources {
 }
 
 /** One LISTEN connection, one that reads the log, one that looks at the catalogue, and what is made of them. */
-export function createSources({ settings, config, onTables, observe }: SourcesOptions): Sources {
+export function createSources({ settings, config, onTables, onKick, observe }: SourcesOptions): Sources {
   const doorbell = settings.doorbell === 'poll' ? createPollDoorbell(settings) : createBell(settings)
   const isPooled = settings.doorbell === 'poll' // polling works through any pooler
   const log: EventLog = new EventLog({
@@ -74,6 +77,9 @@ export function createSources({ settings, config, onTables, observe }: SourcesOp
     snapshots,
     start() {
       for (const part of parts) part.start()
+      // Polling works through any pooler, and through some of them nothing is heard.
+      if (onKick && settings.doorbell === 'bell')
+        channels.hear(KICK_CHANNEL, { notify: onKick, hears: onKick })
     },
     pause() {
       channels.pause()
