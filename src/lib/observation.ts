@@ -28,6 +28,10 @@ export type Observation =
   /** `detail`: the number of a new generation, or words. */
   | { type: 'table.changed'; table: string; change: 'again' | 'generation' | 'gone'; detail: string }
   | { type: 'table.lacking'; table: string; detail: string }
+  /** The policies of tables cannot be asked: those under row-level security wait. */
+  | { type: 'policies.lost'; message: string; retryIn: number }
+  /** They failed for one viewer, whose stream ends. */
+  | { type: 'policy.failed'; table: string; role: string; message: string }
   | { type: 'snapshot.failed'; table: string; message: string }
   | { type: 'schema.built'; tables: number }
   | { type: 'schema.renamed'; message: string }

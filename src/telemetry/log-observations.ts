@@ -50,6 +50,14 @@ export function createLogObserver(logger: Logger): Observe {
         return logger.warn(
           `Table ${observation.table} has no whole history, so nothing of it is delivered: ${observation.detail}. Once its triggers are there and enabled it goes on by itself; \`listenql watch ${observation.table}\`, as the owner of the table, repairs them.`,
         )
+      case 'policies.lost':
+        return logger.warn(
+          `Row-level security cannot be asked about: ${observation.message}. Next try in ${observation.retryIn} ms.`,
+        )
+      case 'policy.failed':
+        return logger.warn(
+          `The row-level security of table ${observation.table} failed for a viewer of role ${observation.role}: ${observation.message}.`,
+        )
       case 'snapshot.failed':
         return logger.warn(`A snapshot of table ${observation.table} failed: ${observation.message}.`)
       case 'schema.built':
