@@ -56,7 +56,13 @@ interface Plan {
 /** How long after its time is up a silent connection is given up, in ms. */
 const GRACE = 5000
 
-const BEGIN = `begin isolation level repeatable read read only; ${PIN_SETTINGS}; set local row_security = on; set local plan_cache_mode = force_generic_plan`
+function begin(budget: number): string {
+  return `begin isolation level repeatable read read only; ${PIN_SETTINGS}; set local row_security = on;
+    set local plan_cache_mode = force_generic_plan; set local lock_timeout = ${Math.ceil(budget / 2)}; set local statement_timeout = ${OURS}`
+}
+
+/** Longest that a statement of ours may take, in ms. */
+const OURS = 30_000
 
 /** invalid_sql_statement_name: somebody has reset the session. */
 const GONE = '26000'
@@ -88,20 +94,17 @@ export async function runBatch(
   if (known.every(text => text !== undefined) && prepared.has(client, RIGHTS)) {
     const plan = planOf(batch, memory)
     if (plan.asked.every(({ question, asker }) => prepared.has(client, question.text, asker.role))) {
-      const begin = `${BEGIN}; ${prepared.execute(RIGHTS, literals)}; ${handOver(plan)}`
+      const head = `${begin(batch.budget)}; ${prepared.execute(RIGHTS, literals)}; ${handOver(plan)}`
       const isCurrent = (read: readonly string[]) => read.join('\n') === known.join('\n')
-      if (await askAll(client, plan, memory, begin, verdicts, isCurrent)) return
+      if (await askAll(client, plan, memory, head, verdicts, isCurrent)) return
     }
   }
-  await client.query(BEGIN)
-  await prepared.provide(client, RIGHTS, '(pg_catalog.oid[], pg_catalog.text[])')
-  const { rows } = await client.query<{ rights: string }>(prepared.execute(RIGHTS, literals))
-  for (const role of roles) rights.delete(role)
-  for (const { rights: text } of rows) rights.set((JSON.parse(text) as TableRights).role, text)
-  await client.query(
-    `set local lock_timeout = ${Math.ceil(batch.budget / 2)}; set local statement_timeout = ${batch.budget * 4}; savepoint listenql`,
-  )
-  const plan = planOf(batch, memory)
+  await client.query(begin(batch.budget))
+  const texts = await readRights(client, literals, prepared)
+  const fresh = new Map(texts.map(text => [(JSON.parse(text) as TableRights).role, text]))
+  for (const [role, text] of fresh) rights.set(role, text)
+  await client.query(`set local statement_timeout = ${batch.budget * 4}; savepoint listenql`)
+  const plan = planOf(batch, { ...memory, rights: fresh }) // `rights` is others' as well
   const refused = await prepareAll(client, plan, prepared)
   await client.query(CLEAN)
   const able: Plan = {
@@ -110,6 +113,24 @@ export async function runBatch(
     asked: plan.asked.filter(({ asker }) => !refused.has(asker.key)),
   }
   await askAll(client, able, memory, handOver(able), verdicts)
+}
+
+/** Postgres writes a policy as SQL under locks of the tables that it names. */
+async function readRights(
+  client: pg.PoolClient,
+  literals: readonly string[],
+  prepared: Prepared,
+): Promise<string[]> {
+  await prepared.provide(client, RIGHTS, '(pg_catalog.oid[], pg_catalog.text[])')
+  try {
+    return (await client.query<{ rights: string }>(prepared.execute(RIGHTS, literals))).rows.map(
+      row => row.rights,
+    )
+  } catch (error) {
+    if (sqlStateOf(error) !== LOCKED) throw error
+    await client.query('rollback')
+    throw new LockedOut('a lock is in the way', { cause: error })
+  }
 }
 
 function planOf(batch: Batch, { rights, judge }: BatchMemory): Plan {
@@ -138,7 +159,7 @@ function planOf(batch: Batch, { rights, judge }: BatchMemory): Plan {
 }
 
 function handOver({ batch, some, whole }: Plan): string {
-  const timeouts = `set local statement_timeout = ${batch.budget}; set local lock_timeout = ${Math.ceil(batch.budget / 2)}`
+  const timeouts = `set local statement_timeout = ${batch.budget}`
   const wholes = whole ? `; set local ${WHOLE_IMAGES} = ${pg.escapeLiteral(whole.text)}` : ''
   return `${timeouts}; set local ${IMAGES} = ${pg.escapeLiteral(some.text)}${wholes}; savepoint listenql`
 }
@@ -169,7 +190,7 @@ async function askAll(
   { prepared }: BatchMemory,
   begin: string,
   verdicts: Map<string, Verdict>,
-  isCurrent: (rights: readonly string[]) => boolean = () => true,
+  isCurrent?: (rights: readonly string[]) => boolean,
 ): Promise<boolean> {
   const read: string[] = []
   let head = begin
@@ -182,7 +203,7 @@ async function askAll(
     let failure: unknown
     try {
       const text = `${head}${statements.join('')}; ${CLEAN}; ${prepared.end(client, 'commit')}`
-      await runSeveral(client, text, batch.budget + GRACE, row => {
+      await runSeveral(client, text, OURS + GRACE, row => {
         if (row.length === 1) read.push(String(row[0]))
         else answers.push([Number(row[0]), row[1] === null ? '' : String(row[1])])
       })
@@ -190,7 +211,12 @@ async function askAll(
       if (sqlStateOf(error) === undefined) throw error
       failure = error
     }
-    if (at === 0 && !isCurrent(read)) {
+    if (at === 0 && failure !== undefined && isCurrent !== undefined && read.length === 0) {
+      if (sqlStateOf(failure) !== LOCKED) throw failure
+      await client.query('rollback')
+      throw new LockedOut('a lock is in the way', { cause: failure })
+    }
+    if (at === 0 && isCurrent?.(read) === false) {
       if (failure !== undefined) await rollBack(client, prepared)
       return false
     }

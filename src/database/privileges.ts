@@ -41,13 +41,18 @@ left join pg_catalog.pg_roles r on r.rolname::pg_catalog.text = w.role
 where c.oid = any ($1::pg_catalog.oid[])
 order by w.i, c.oid`
 
-/** Reads the rights of each of these roles on each of these tables. Needs a connection that is in no transaction. */
+/**
+ * Reads the rights of each of these roles on each of these tables. Needs a connection that is in no transaction.
+ * @throws DatabaseError 55P03 while a table that a policy names is locked
+ */
 export async function readRights(
   client: ClientBase,
   relids: readonly string[],
   roles: readonly string[],
 ): Promise<readonly TableRights[]> {
-  await client.query(`begin isolation level repeatable read read only; ${PIN_SETTINGS}`)
+  await client.query(
+    `begin isolation level repeatable read read only; ${PIN_SETTINGS}; set local lock_timeout = 1000`,
+  )
   try {
     const { rows } = await client.query<{ rights: string }>(RIGHTS, [relids, roles])
     await client.query('commit')
