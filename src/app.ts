@@ -127,6 +127,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     config: database.config,
     onTables: liveSchema.follow,
     onKick: auth.isConfigured ? auth.wake : undefined,
+    breathe: () => new Promise(resolve => turn.afterwards(resolve)),
     observe,
   })
   const { channels } = sources

@@ -20,6 +20,8 @@ export interface SourcesOptions {
   readonly onTables: (tables: readonly WatchedTable[]) => Promise<void>
   /** Somebody may have been kicked, or a word of that may have been missed. Undefined: nobody can be. */
   readonly onKick: (() => void) | undefined
+  /** Resolves when what has come of the events so far has left. */
+  readonly breathe: () => Promise<void>
   readonly observe: Observe
 }
 
@@ -37,7 +39,7 @@ export interface Sources {
 }
 
 /** One LISTEN connection, one that reads the log, one that looks at the catalogue, and what is made of them. */
-export function createSources({ settings, config, onTables, onKick, observe }: SourcesOptions): Sources {
+export function createSources({ settings, config, onTables, onKick, breathe, observe }: SourcesOptions): Sources {
   const doorbell = settings.doorbell === 'poll' ? createPollDoorbell(settings) : createBell(settings)
   const isPooled = settings.doorbell === 'poll' // polling works through any pooler
   const log: EventLog = new EventLog({
@@ -53,10 +55,11 @@ export function createSources({ settings, config, onTables, onKick, observe }: S
     onFollowed() {
       if (settings.doorbell === 'bell') channels.hear(BELL, { notify: doorbell.ring, hears: doorbell.hears })
     },
+    breathe,
     observe,
   })
   const channels = createChannels({ ...settings, config, log, observe })
-  const tables = createTables({ log })
+  const tables = createTables({ log, observe })
   const catalog = createCatalog({
     ...settings,
     config,

@@ -12,11 +12,11 @@ export interface CatchUpOptions<Event> {
   readonly first?: ReplayPage<Event> | undefined
   /** The stream of the subscriber, from which it is fed until it is level. */
   readonly own: FrameStream
-  /** The stream of the group that it joins. */
-  readonly group: FrameStream
+  /** The stream of the group that it joins, with all that has been handed on so far. */
+  readonly group: () => FrameStream
   readonly subscriber: Subscriber
-  /** Adds an event to a stream as it is sent. */
-  readonly push: (stream: FrameStream, event: Event) => void
+  /** Adds an event to `own`, as it is sent. */
+  readonly push: (event: Event) => void
   /** New frames wait for the subscriber. */
   readonly notify: () => void
   readonly signal: AbortSignal
@@ -30,28 +30,28 @@ const SLICE = 256 * 1024
  * live stream; then joins that exactly at the seam. Resolves once it has joined, or the signal aborts; rejects with what
  * reading rejects with.
  *
- * Level means: the log had nothing after `position`, and live events have been handed on no further than that. Both are
- * looked at in one synchronous step, so that nothing comes between. The log may be ahead of the live stream; the subscriber
- * then passes over what it has been served.
+ * Level means: live events have been handed on no further than the log has been read for it. Both are looked at in one
+ * synchronous step, so that nothing comes between. The log may be ahead of the live stream; the subscriber then passes over
+ * what it has been served.
  */
 export async function catchUp<Event>(options: CatchUpOptions<Event>): Promise<void> {
   const { replay, own, group, subscriber, push, notify, signal } = options
   let page = options.first ?? (await replay().read(options.after, signal))
   while (!signal.aborted) {
-    const { position } = page
-    if (page.isLast && comparePositions(position, replay().position()) >= 0) {
-      for (const event of [...page.events, ...replay().seam()]) push(own, event)
-      subscriber.join(group, position)
-      return notify()
-    }
     let begin = own.tail.end
     for (const event of page.events) {
-      push(own, event)
+      push(event)
       if (own.tail.end - begin < SLICE) continue
       notify()
       await subscriber.taken()
       if (signal.aborted) return
       begin = own.tail.end
+    }
+    const { position } = page
+    if (comparePositions(position, replay().position()) >= 0) {
+      for (const event of replay().seam()) push(event)
+      subscriber.join(group(), position)
+      return notify()
     }
     notify()
     await subscriber.taken()

@@ -1,38 +1,62 @@
-import { noHistory, type Stop } from '../events/source.js'
+import { noHistory, type Replay, type Stop } from '../events/source.js'
 import { abortable } from '../lib/abort.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
+import { Fifo } from '../lib/fifo.js'
 import { catchUp } from './catch-up.js'
-import { FrameStream } from './frame-stream.js'
+import { createFrame, FrameStream } from './frame-stream.js'
 import type { Outbound } from './outbound.js'
+import { createRenderer, type Renderer } from './renderer.js'
 import type { GroupOptions, Member, Membership, Request } from './request.js'
 import { Subscriber } from './subscriber.js'
 
 /** Subscribers that ask the same: one source, one execution and one text for each event. */
 export class Group {
   #request: Request<unknown>
+  #renderer: Renderer
   readonly #options: GroupOptions
   readonly #onEmpty: () => void
   readonly #stream = new FrameStream()
   readonly #subscribers = new Map<Subscriber, Outbound>()
   readonly #closing = new AbortController()
+  /** Events that have come and are not rendered yet. */
+  readonly #pending = new Fifo<unknown>()
   #opened: Promise<Stop>
+  #isOpen = false
   /** Why the source ended. */
   #end: ListenqlError | undefined
-  /** Subscribers, and those who still wait for the source. */
+  /** The group that it has merged with. */
+  #heir: Group | undefined
+  /** Subscribers, those who still wait for the source, and groups that have merged with this one. */
   #references = 0
-  readonly #notify = () => {
-    for (const [subscriber, outbound] of this.#subscribers) outbound.notify(subscriber)
+  readonly #work = () => {
+    this.#render(() => this.#options.turn.isOver)
+    if (this.#pending.size > 0) this.#options.turn.due(this.#work)
   }
 
   constructor(request: Request<unknown>, options: GroupOptions, onEmpty: () => void) {
     this.#request = request
+    this.#renderer = createRenderer(request, options)
     this.#options = options
     this.#onEmpty = onEmpty
     this.#opened = this.#open(request)
   }
 
+  get key(): string {
+    return this.#request.key
+  }
+
   get size(): number {
     return this.#subscribers.size
+  }
+
+  /** Whether its source tells it of events. */
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** Whether nobody may join any more. */
+  get isOver(): boolean {
+    return this.#end !== undefined || this.#closing.signal.aborted
   }
 
   async join(member: Member, signal?: AbortSignal): Promise<Membership> {
@@ -43,32 +67,32 @@ export class Group {
       if (left.signal.aborted) return
       left.abort()
       if (subscriber) {
-        this.#subscribers.delete(subscriber)
+        this.#home.#subscribers.delete(subscriber)
         member.outbound.remove(subscriber)
       }
-      if (--this.#references === 0) this.#close()
+      this.#release()
     }
     try {
       await abortable(this.#opened, signal)
       await this.#request.source.live(signal) // the group may be older than an outage that is not over
-      if (this.#end) throw this.#end
+      const end = this.#home.#end
+      if (end) throw end
       subscriber = member.after
         ? await this.#resume(member, signal ? AbortSignal.any([left.signal, signal]) : left.signal)
-        : this.#add(new Subscriber(member.id, this.#stream), member.outbound)
+        : this.#add(new Subscriber(member.id, this.#home.#flushed()), member.outbound)
     } catch (error) {
       leave()
       throw error
     }
     const joined = subscriber
-    const live = () => (this.#end ? undefined : this.#request.source.replay?.start())
-    return { leave, position: () => joined.position(live()) }
+    return { leave, position: () => joined.position(this.#home.#live()) }
   }
 
   /** The schema was built again. */
   async renew(): Promise<void> {
     try {
       const next = await this.#request.renew()
-      if (next && !this.#closing.signal.aborted && !this.#end) this.#replace(next) // all may have left meanwhile
+      if (next && !this.isOver) this.#replace(next) // all may have left meanwhile
     } catch (error) {
       this.#finish(
         error instanceof ListenqlError ? error : new ListenqlError('SCHEMA_CHANGED', messageOf(error)),
@@ -76,42 +100,77 @@ export class Group {
     }
   }
 
+  /** Both ask the same now: the subscribers of this group go on with the stream of the other. */
+  mergeInto(heir: Group): void {
+    const from = this.#flushed()
+    const into = heir.#flushed()
+    const seen = this.#request.source.replay?.position()
+    for (const [subscriber, outbound] of this.#subscribers) {
+      if (subscriber.isOn(from)) subscriber.join(into, seen)
+      heir.#subscribers.set(subscriber, outbound)
+    }
+    this.#subscribers.clear()
+    heir.#references++
+    this.#heir = heir
+    this.#stop()
+  }
+
+  /** The group that its subscribers are in now. */
+  get #home(): Group {
+    let home: Group = this
+    while (home.#heir) home = home.#heir
+    return home
+  }
+
   #add(subscriber: Subscriber, outbound: Outbound): Subscriber {
-    this.#subscribers.set(subscriber, outbound)
+    this.#home.#subscribers.set(subscriber, outbound)
     outbound.add(subscriber)
     return subscriber
   }
 
+  /** The stream with all that has come so far. */
+  #flushed(): FrameStream {
+    this.#render()
+    return this.#stream
+  }
+
+  /** Where one stands who has taken all frames, unless more is to come of events that were handed on already. */
+  #live() {
+    return this.#end || this.#pending.size > 0 ? undefined : this.#request.source.replay?.start()
+  }
+
+  #replay(): Replay<unknown> {
+    const past = this.#home.#request.source.replay
+    if (!past) throw noHistory()
+    return past
+  }
+
   /** Reads the first page before it accepts: a position that is refused is refused at once. */
   async #resume({ id, outbound, after }: Member, signal: AbortSignal): Promise<Subscriber> {
-    const replay = () => {
-      const past = this.#request.source.replay
-      if (!past) throw noHistory()
-      return past
-    }
     const position = after as NonNullable<typeof after>
-    const first = await abortable(replay().read(position, signal), signal)
+    const first = await abortable(this.#replay().read(position, signal), signal)
     const own = new FrameStream()
     const subscriber = this.#add(new Subscriber(id, own, position), outbound)
     const notify = () => outbound.notify(subscriber)
     const finish = (error: ListenqlError) => {
-      own.push(this.#request.renderEnd(error), undefined, undefined, { isFinal: true })
+      own.push(this.#finalFrame(error))
       notify()
     }
     catchUp({
-      replay,
+      replay: () => this.#replay(),
       after: position,
       first,
       own,
-      group: this.#stream,
+      group: () => this.#home.#flushed(),
       subscriber,
-      push: (stream, event) => this.#push(stream, event),
+      push: event => own.push(this.#home.#renderer.shared(event)),
       notify,
       signal,
     }).then(
       () => {
         // The group's last frame went by before this one joined.
-        if (this.#end && !signal.aborted) finish(this.#end)
+        const end = this.#home.#end
+        if (end && !signal.aborted) finish(end)
       },
       (error: unknown) => {
         if (signal.aborted) return
@@ -129,39 +188,45 @@ export class Group {
   }
 
   #open({ source }: Request<unknown>): Promise<Stop> {
+    const { turn, pressure } = this.#options
     const opened = source.open(
       {
         event: event => {
           if (this.#end) return
-          this.#push(this.#stream, event)
-          this.#options.turn.due(this.#notify)
+          this.#pending.push(event)
+          turn.due(this.#work)
+          pressure.took(source.sizeOf(event))
         },
         end: error => this.#finish(error),
       },
       this.#closing.signal,
     )
-    opened.catch(() => undefined) // each who joins is told
+    opened.then(
+      () => {
+        this.#isOpen = true
+      },
+      () => undefined, // each who joins is told
+    )
     return opened
   }
 
-  #push(stream: FrameStream, event: unknown): void {
-    const { maxEvent, pressure, observe } = this.#options
-    const { source, render, renderTooLarge } = this.#request
-    let text = render(event)
-    let bytes = Buffer.byteLength(text)
-    if (bytes > maxEvent) {
-      observe({ type: 'event.too-large', topic: source.topic.name, bytes, limit: maxEvent })
-      text = renderTooLarge(event, bytes)
-      bytes = Buffer.byteLength(text)
-    }
-    stream.push(text, bytes, source.positionOf(event), { endsHistory: source.endsHistory(event) })
-    pressure.took(bytes)
+  #render(isOver: () => boolean = () => false): void {
+    if (this.#pending.size === 0) return
+    do this.#stream.push(this.#renderer.fresh(this.#pending.shift()))
+    while (this.#pending.size > 0 && !isOver())
+    this.#notify()
+  }
+
+  #notify(): void {
+    for (const [subscriber, outbound] of this.#subscribers) outbound.notify(subscriber)
   }
 
   /** A table's source tells nothing before it is opened and all afterwards, in the same step: nothing falls between the two. */
   #replace(next: Request<unknown>): void {
+    this.#render() // what came before is as it was
     const former = this.#opened
     this.#request = next
+    this.#renderer = createRenderer(next, this.#options)
     if (next.source.topic.kind !== 'table') return // a channel is the same under every schema
     this.#opened = this.#open(next)
     former.then(
@@ -172,13 +237,24 @@ export class Group {
 
   #finish(error: ListenqlError): void {
     if (this.#end) return
+    this.#render()
     this.#end = error
     this.#onEmpty() // whoever comes now founds another group
-    this.#stream.push(this.#request.renderEnd(error), undefined, undefined, { isFinal: true })
-    this.#options.turn.due(this.#notify)
+    this.#stream.push(this.#finalFrame(error))
+    this.#notify()
   }
 
-  #close(): void {
+  #finalFrame(error: ListenqlError) {
+    return createFrame(this.#request.renderEnd(error), undefined, undefined, { isFinal: true })
+  }
+
+  #release(): void {
+    if (--this.#references > 0) return
+    if (this.#heir) this.#heir.#release()
+    else this.#stop()
+  }
+
+  #stop(): void {
     this.#onEmpty()
     this.#closing.abort()
     this.#opened.then(

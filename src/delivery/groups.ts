@@ -15,18 +15,27 @@ export interface Groups {
 }
 
 export function createGroups(options: GroupOptions): Groups {
-  const groups = new Map<string, Group>()
+  const all = new Set<Group>()
+  /** Those that may be joined. */
+  const byKey = new Map<string, Group>()
 
-  function provide(request: Request<unknown>): Group {
-    let group = groups.get(request.key)
-    if (!group) {
-      const founded = new Group(request, options, () => {
-        if (groups.get(request.key) === founded) groups.delete(request.key)
-      })
-      groups.set(request.key, founded)
-      group = founded
-    }
+  function found(request: Request<unknown>): Group {
+    const group = new Group(request, options, () => {
+      all.delete(group)
+      if (byKey.get(group.key) === group) byKey.delete(group.key)
+    })
+    all.add(group)
+    byKey.set(request.key, group)
     return group
+  }
+
+  /** Under another schema, or with other rights, it may ask the same as another group. */
+  function rekey(group: Group, former: string): void {
+    if (group.isOver || group.key === former) return
+    if (byKey.get(former) === group) byKey.delete(former)
+    const heir = byKey.get(group.key)
+    if (!heir) byKey.set(group.key, group)
+    else if (heir.isOpen) group.mergeInto(heir)
   }
 
   return {
@@ -34,15 +43,19 @@ export function createGroups(options: GroupOptions): Groups {
       let current = request as Request<unknown>
       // It may have been made for a schema that was current when it came, and is not any more.
       for (let next = current.renew(); next; next = current.renew()) current = await next
-      return provide(current).join(member, signal)
+      return (byKey.get(current.key) ?? found(current)).join(member, signal)
     },
     async renew() {
-      for (const group of [...groups.values()]) await group.renew()
+      for (const group of [...all]) {
+        const { key } = group
+        await group.renew()
+        rekey(group, key)
+      }
     },
     get size() {
       let subscribers = 0
-      for (const group of groups.values()) subscribers += group.size
-      return { groups: groups.size, subscribers }
+      for (const group of all) subscribers += group.size
+      return { groups: all.size, subscribers }
     },
   }
 }

@@ -89,7 +89,8 @@ export class Outbound {
   notify(subscriber: Subscriber): void {
     if (this.#closed || !this.#subscribers.has(subscriber)) return
     this.#ready.add(subscriber)
-    this.#options.turn.due(this.#flush)
+    if (subscriber.isLive) this.#options.turn.due(this.#flush)
+    else this.#options.turn.spare(this.#flush)
   }
 
   /** Sends a message of the protocol, after the frames handed out before and ahead of those that wait. */
@@ -169,7 +170,7 @@ export class Outbound {
     }
     if (sink.writable) {
       this.#blockedSince = 0
-      turn.due(this.#flush) // a batch was full, the socket is not
+      turn.spare(this.#flush) // a batch was full, the socket is not
     } else if (this.#blockedSince === 0) {
       this.#blockedSince = performance.now()
       this.#watchStall()

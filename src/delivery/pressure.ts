@@ -34,7 +34,7 @@ export interface PressureOptions {
  * rather than cut them off. Those that do not read have no say, they are cut off at their limit.
  */
 export interface Pressure {
-  /** So many bytes are new in this turn. libuv reads up to 32 chunks of 64 KiB from a socket before anyone else has a turn. */
+  /** So many bytes of events are new in this turn, as they come. libuv reads up to 32 chunks of 64 KiB from a socket before anyone else has a turn. */
   took(bytes: number): void
   report(reader: Reader, waiting: number): void
   release(reader: Reader): void
@@ -79,8 +79,8 @@ export function createPressure({ maxBuffer, turn, onChange, observe }: PressureO
   }
   return {
     took(bytes) {
+      turn.afterwards(endTurn)
       turnBytes += bytes
-      turn.due(endTurn)
       if (turnBytes > turnLimit) apply()
     },
     report(reader, waiting) {

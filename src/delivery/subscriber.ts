@@ -1,21 +1,23 @@
 import { comparePositions, type Position } from '../events/cursor.js'
-import type { Frame, FrameStream } from './frame-stream.js'
+import type { Frame, FrameStream, Link } from './frame-stream.js'
 
 /** A place in a stream: everything up to `at` has been taken. */
 interface Place {
   readonly stream: FrameStream
-  at: Frame
+  at: Link
+  /** Up to here it has been served by another stream: what this one brings of that is not for it. */
+  seen: Position | undefined
+  /** Where it goes on when this stream has been taken. */
+  seam: Place | undefined
 }
 
 /** One subscription of one client: a place in the stream of its group, or, while it catches up, in one of its own before that. */
 export class Subscriber {
   /** Id of the subscription within its connection; empty where a connection carries one. */
   readonly id: string
+  /** Bytes that its transport puts before each frame, kept by that transport. */
+  label: Buffer | undefined
   #place: Place
-  /** Where it goes on when its own stream has been taken. */
-  #seam: Place | undefined
-  /** Up to here it has been served from the log: what the group brings of that is not for it. */
-  #seen: Position | undefined
   /** Everything at or before it has been taken. */
   #taken: Position | undefined
   #isLive: boolean
@@ -27,21 +29,26 @@ export class Subscriber {
    */
   constructor(id: string, stream: FrameStream, after?: Position) {
     this.id = id
-    this.#place = { stream, at: stream.tail }
+    this.#place = { stream, at: stream.tail, seen: undefined, seam: undefined }
     this.#taken = after
     this.#isLive = after === undefined
   }
 
   /**
    * Everything at or before it has been taken; undefined if nothing is known.
-   * @param live where one stands who has taken all frames of the group
+   * @param live where one stands who has taken all frames of the group; undefined: not known
    */
   position(live: Position | undefined): Position | undefined {
     if (this.hasNext || !this.#isLive || !live) return this.#taken
-    return [this.#seen, this.#taken].reduce<Position>(
+    return [this.#place.seen, this.#taken].reduce<Position>(
       (furthest, position) => (position && comparePositions(position, furthest) > 0 ? position : furthest),
       live,
     )
+  }
+
+  /** Whether it has come to the stream of its group. */
+  get isLive(): boolean {
+    return this.#isLive
   }
 
   /** It has been served everything up to there: what lies between two frames was not for it. */
@@ -49,27 +56,35 @@ export class Subscriber {
     this.#taken = position
   }
 
+  /** Whether it is in a stream, or will come to it by itself. */
+  isOn(stream: FrameStream): boolean {
+    let place: Place | undefined = this.#place
+    while (place && place.stream !== stream) place = place.seam
+    return place !== undefined
+  }
+
   get hasNext(): boolean {
-    this.#advance()
+    if (this.#place.seam || this.#place.seen) this.#advance()
     return this.#place.at.next !== undefined
   }
 
   /** Bytes that wait behind the first waiting frame: one frame can always pass, however large. */
   get waiting(): number {
-    this.#advance()
-    const first = this.#place.at.next
-    if (!first) return 0
-    const behind = this.#seam ? this.#seam.stream.tail.end - this.#seam.at.end : 0
-    return this.#place.stream.tail.end - first.end + behind
+    if (!this.hasNext) return 0
+    let bytes = -(this.#place.at.next?.frame.bytes ?? 0)
+    for (let place: Place | undefined = this.#place; place; place = place.seam) {
+      bytes += place.stream.tail.end - place.at.end
+    }
+    return bytes
   }
 
   take(): Frame | undefined {
-    this.#advance()
-    const frame = this.#place.at.next
-    if (!frame) return undefined
-    this.#place.at = frame
+    if (!this.hasNext) return undefined
+    const link = this.#place.at.next as Link
+    this.#place.at = link
+    const { frame } = link
     if (frame.position || frame.endsHistory) this.#taken = frame.position
-    if (!frame.next) this.#tell()
+    if (!link.next) this.#tell()
     return frame
   }
 
@@ -82,12 +97,13 @@ export class Subscriber {
   }
 
   /**
-   * From the end of its own stream it goes on with the group's, from where that is now.
-   * @param seen what it has been served, which may be ahead of the group
+   * From the end of its stream, and of those that it is to join already, it goes on with another one, from where that is now.
+   * @param seen what it has been served, which may be ahead of that stream
    */
-  join(stream: FrameStream, seen: Position): void {
-    this.#seam = { stream, at: stream.tail }
-    this.#seen = seen
+  join(stream: FrameStream, seen: Position | undefined): void {
+    let last = this.#place
+    while (last.seam) last = last.seam
+    last.seam = { stream, at: stream.tail, seen, seam: undefined }
   }
 
   #tell(): void {
@@ -96,21 +112,26 @@ export class Subscriber {
   }
 
   #advance(): void {
-    if (this.#seam && !this.#place.at.next) {
-      this.#place = this.#seam
-      this.#seam = undefined
+    while (!this.#place.at.next && this.#place.seam) {
+      this.#place = this.#place.seam
       this.#isLive = true
+      this.#skip()
     }
-    // The group was behind the log when it was joined: what is known already is passed over.
-    while (this.#seen && !this.#seam && this.#place.at.next) {
-      const { position, endsHistory } = this.#place.at.next
+    if (this.#place.seen) this.#skip()
+  }
+
+  /** The stream was behind the log when it was joined: what is known already is passed over. */
+  #skip(): void {
+    const place = this.#place
+    while (place.seen && place.at.next) {
+      const { position, endsHistory } = place.at.next.frame
       if (endsHistory) {
-        this.#seen = undefined // of the history that follows it has seen nothing
+        place.seen = undefined // of the history that follows it has seen nothing
         return
       }
       if (!position) return // a plain NOTIFY stands nowhere in the log
-      if (comparePositions(position, this.#seen) > 0) this.#seen = undefined
-      else this.#place.at = this.#place.at.next
+      if (comparePositions(position, place.seen) > 0) place.seen = undefined
+      else place.at = place.at.next
     }
   }
 }

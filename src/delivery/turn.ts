@@ -2,7 +2,16 @@
 export interface Turn {
   /** Runs `task` at the end of this turn; a task that is already due is not run twice. */
   due(task: () => void): void
+  /** The same, when nothing is due any more, in the time that is left, for what may wait: somebody who catches up on the past. */
+  spare(task: () => void): void
+  /** Whether the time of this turn is used up: a task with more to do makes itself due again. */
+  readonly isOver: boolean
+  /** Runs `task` once nothing is due any more, which may take several turns. */
+  afterwards(task: () => void): void
 }
+
+/** How long one turn may take, in ms, before others have theirs: sockets are read and timers run in between. */
+const SLICE = 8
 
 /**
  * `setImmediate` runs right after the poll phase that brought the input, before any timer or further input: a burst becomes
@@ -10,9 +19,14 @@ export interface Turn {
  * @param onFault takes what a task throws; the others run all the same
  */
 export function createTurn(onFault: (error: unknown) => void): Turn {
-  const tasks = new Set<() => void>()
-  const run = () => {
-    // A Set's iteration includes what is added meanwhile: what a task makes due runs in this turn, too.
+  const urgent = new Set<() => void>()
+  const spare = new Set<() => void>()
+  let last = new Set<() => void>()
+  let isRunning = false
+  let end = 0
+
+  /** A Set's iteration includes what is added meanwhile: what a task makes due runs in this turn, too, if there is time. */
+  function work(tasks: Set<() => void>): boolean {
     for (const task of tasks) {
       tasks.delete(task)
       try {
@@ -20,12 +34,45 @@ export function createTurn(onFault: (error: unknown) => void): Turn {
       } catch (error) {
         onFault(error)
       }
+      if (performance.now() >= end) break
+      if (tasks === spare && urgent.size > 0) break
     }
+    return tasks.size === 0
   }
+  function settle(): void {
+    const tasks = last
+    last = new Set()
+    for (const task of tasks) task()
+  }
+  function run(): void {
+    end = performance.now() + SLICE
+    if (work(urgent)) settle()
+    work(spare) // one at least: whoever may wait moves on, however much is due
+    isRunning = urgent.size + spare.size + last.size > 0
+    if (isRunning) setImmediate(run)
+  }
+  function start(): void {
+    if (isRunning) return
+    isRunning = true
+    setImmediate(run)
+  }
+
   return {
     due(task) {
-      if (tasks.size === 0) setImmediate(run)
-      tasks.add(task)
+      spare.delete(task)
+      urgent.add(task)
+      start()
+    },
+    spare(task) {
+      if (!urgent.has(task)) spare.add(task)
+      start()
+    },
+    get isOver() {
+      return performance.now() >= end
+    },
+    afterwards(task) {
+      last.add(task)
+      start()
     },
   }
 }

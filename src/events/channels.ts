@@ -157,6 +157,7 @@ export function createChannels(options: ChannelsOptions): Channels {
           live: signal => listener.whenListening(name, signal),
           positionOf: event => event.position,
           endsHistory: event => event.endsHistory,
+          sizeOf: event => event.payload?.length ?? 0,
           replay: () => (log?.position ? createReplay(name, log) : undefined),
         },
       )

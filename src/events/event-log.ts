@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises'
 import pg from 'pg'
 import { socketOf } from '../database/socket.js'
 import { delay } from '../lib/abort.js'
@@ -27,6 +26,8 @@ export interface EventLogOptions {
   readonly onFollowed?: () => void
   /** Called between two events, when something else must happen first; the log waits for what it returns. */
   readonly checkpoint?: Checkpoint
+  /** Resolves when others have had their turn, and what has come of the events so far has left. Default: after one turn of the event loop. */
+  readonly breathe?: () => Promise<void>
   readonly observe: Observe
 }
 
@@ -56,11 +57,14 @@ const QUERY_TIMEOUT = 30_000
 /** How often it looks whether a position has been reached, in ms. */
 const POLL_REACHED = 10
 
-/** After so many events in a row others get their turn: what has come of them leaves. */
+/** After so many events in a row, or so long in ms, others get their turn: what has come of them leaves. */
 const SLICE = 100
+const SLICE_TIME = 5
 
 /** How often it looks whether the log has been installed meanwhile, in ms. */
 const LOOK_AGAIN = 2000
+
+const turnOver = () => new Promise<void>(resolve => void setImmediate(resolve))
 
 async function isReadable(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query<{ readable: boolean }>(
@@ -240,17 +244,21 @@ export class EventLog {
     onReady()
     const query = async (text: string, values: readonly unknown[] = []) =>
       (await client.query<Record<string, unknown>>({ text, values: [...values] })).rows
-    const { checkpoint } = this.#options
+    const { checkpoint, breathe = turnOver } = this.#options
     while (!this.#stop.signal.aborted) {
       checkpoint?.pulling()
       const page = await this.#pull(client, position)
+      let began = performance.now()
       for (const [i, event] of page.events.entries()) {
         const first = checkpoint?.before(event)
         if (first) await first
         if (this.#resumed) await this.#resumed.promise
         if (this.#stop.signal.aborted) return
         this.#handOn(event)
-        if (i % SLICE === SLICE - 1) await setImmediate()
+        if (i % SLICE === SLICE - 1 || performance.now() - began > SLICE_TIME) {
+          await breathe()
+          began = performance.now()
+        }
       }
       position = page.position
       this.#position = position

@@ -8,6 +8,7 @@ import type { Observe } from '../lib/observation.js'
 import { comparePositions, encodeCursor, type Position } from './cursor.js'
 import { type Page, read } from './log-queries.js'
 import { isFinal } from './log-refusals.js'
+import { createPageCache } from './page-cache.js'
 
 export interface LogReplayOptions {
   readonly config: pg.ClientConfig
@@ -47,6 +48,7 @@ export function createLogReplay(options: LogReplayOptions): LogReplay {
   })
   const limit = createLimiter(READS)
   const stop = new AbortController()
+  const pages = createPageCache()
   /** Reads that are under way, by position: many that come back from the same place at once read its page once. */
   const reads = new Map<string, Promise<Page>>()
 
@@ -63,7 +65,10 @@ export function createLogReplay(options: LogReplayOptions): LogReplay {
 
   async function readPage(after: Position): Promise<Page> {
     const { position, history } = live()
+    const kept = pages.find(after, history)
+    if (kept) return kept
     const page = await read(pool.pool, after)
+    if (live().history === history) pages.keep(after, page, history)
     // What had been handed on before was in the ledger: an empty page proves that nothing lies between. It may end in
     // batches without events. Positions of two histories cannot be compared.
     const isBehind =
@@ -87,6 +92,7 @@ export function createLogReplay(options: LogReplayOptions): LogReplay {
     },
     close() {
       stop.abort()
+      pages.clear()
       return pool.close()
     },
   }

@@ -21,8 +21,6 @@ export interface ReplayPage<Event> {
   readonly events: readonly Event[]
   /** Everything at or before it has been read. */
   readonly position: Position
-  /** There was nothing more in the log. */
-  readonly isLast: boolean
 }
 
 /** The past of a source, for those who come back. */
@@ -47,6 +45,8 @@ export interface SourceOptions<Event> {
   positionOf?(event: Event): Position | undefined
   /** Whether positions before this event say nothing about what comes after it: a failover has lost the log that was followed. */
   endsHistory?(event: Event): boolean
+  /** About how many bytes an event holds that came unasked for, as a notification does. Default: 0, its source is paced. */
+  sizeOf?(event: Event): number
   /** The past, if events are kept; asked for once the source is open. */
   replay?(): Replay<Event> | undefined
   /** The cursor to start after, as the client wrote it. */
@@ -86,6 +86,10 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
 
   endsHistory(event: Event): boolean {
     return this.#options.endsHistory?.(event) ?? false
+  }
+
+  sizeOf(event: Event): number {
+    return this.#options.sizeOf?.(event) ?? 0
   }
 
   /** For a source that is open: its past, if events are kept. */
@@ -145,7 +149,7 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
       for (let isLevel = false; !isLevel; ) {
         const page = await replay.read(position, signal)
         position = page.position
-        isLevel = page.isLast && comparePositions(position, replay.position()) >= 0
+        isLevel = comparePositions(position, replay.position()) >= 0
         if (isLevel) level()
         yield* page.events
       }

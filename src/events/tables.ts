@@ -1,24 +1,19 @@
 import type { WatchedTable } from '../database/watched-table.js'
-import {
-  createImageReader,
-  type Filter,
-  type ReadImage,
-  type RowImage,
-  toPredicate,
-} from '../filters/index.js'
+import { createImageReader, type ReadImage } from '../filters/index.js'
 import { ListenqlError } from '../lib/errors.js'
-import { comparePositions, encodeCursor, endOfBatch, type Position } from './cursor.js'
+import type { Observe } from '../lib/observation.js'
+import { type ChangeView, createChangeView, type Images } from './change-view.js'
+import type { ChangesRequest } from './changes-request.js'
+import { comparePositions, endOfBatch, type Position } from './cursor.js'
 import type { EventLog } from './event-log.js'
-import type { LogEvent, LogOperation } from './log-event.js'
-import type { RowChange, RowOperation } from './row-change.js'
-import { EventSource, type Replay, type Stop } from './source.js'
+import type { LogEvent } from './log-event.js'
+import type { RowChange } from './row-change.js'
+import { EventSource, type Follower, type Replay, type Stop } from './source.js'
+import { createTableTopic, type TableTopic } from './table-topic.js'
 
-export interface ChangesRequest {
-  readonly filter: Filter
-  /** Undefined: all. */
-  readonly operations: readonly RowOperation[] | undefined
-  /** A cursor as the client wrote it. */
-  readonly after: string | undefined
+export interface TablesOptions {
+  readonly log: EventLog
+  readonly observe: Observe
 }
 
 /** The changes of watched tables, out of the event log. */
@@ -35,64 +30,62 @@ export interface Tables {
   generationOf(relid: string): number | undefined
 }
 
-interface Images {
-  readonly row: RowImage | null
-  readonly old: RowImage | null
-}
-
 interface Adopted {
   readonly table: WatchedTable
   readonly read: ReadImage
-  /** Everybody who follows the table looks at the same event in turn: it is parsed once. */
-  last: { readonly event: LogEvent; readonly images: Images } | undefined
+  /** Parsed once, for all who look at an event: live, and while several that come back are at the same page. */
+  readonly images: WeakMap<LogEvent, Images>
 }
 
-const OPERATIONS: Readonly<Record<Exclude<LogOperation, 'N'>, RowOperation>> = {
-  I: 'INSERT',
-  U: 'UPDATE',
-  D: 'DELETE',
-  T: 'TRUNCATE',
-}
-
-export function createTables({ log }: { readonly log: EventLog }): Tables {
+export function createTables({ log, observe }: TablesOptions): Tables {
   const adopted = new Map<string, Adopted>()
+  const topics = new Map<string, { readonly topic: TableTopic; readonly stop: Stop }>()
   let isReached = true
 
-  function imagesOf(entry: Adopted, event: LogEvent): Images {
-    if (entry.last?.event === event) return entry.last.images
-    const images = {
-      row: event.new === null ? null : entry.read(event.new),
-      old: event.old === null ? null : entry.read(event.old),
+  function imagesOf({ images, read }: Adopted, event: LogEvent): Images {
+    let found = images.get(event)
+    if (!found) {
+      found = {
+        row: event.new === null ? null : read(event.new),
+        old: event.old === null ? null : read(event.old),
+      }
+      images.set(event, found)
     }
-    entry.last = { event, images }
-    return images
+    return found
   }
 
-  /** A change as a filter sees it; undefined if it does not concern it. */
-  function createView(relid: string, { filter, operations }: ChangesRequest) {
-    const matches = toPredicate(filter)
-    const isOpen = filter.kind === 'and' && filter.filters.length === 0
-    return function view(event: LogEvent): RowChange | undefined {
-      const entry = adopted.get(relid)
-      if (!entry || event.operation === 'N') return undefined
-      const operation = OPERATIONS[event.operation]
-      if (operations && !operations.includes(operation)) return undefined
-      const { row, old } = imagesOf(entry, event)
-      let now = row
-      if (!isOpen && operation !== 'TRUNCATE') {
-        if (row && !matches(row)) now = null
-        if (!now && !(old && matches(old))) return undefined
-      }
-      return {
-        operation,
-        position: event.position,
-        cursor: encodeCursor(event.position),
-        key: row ?? old,
-        row: now,
-        old,
-        at: event.at,
-        transaction: event.transaction,
-      }
+  /** The topic's followers share one place in the log. */
+  function follow(
+    relid: string,
+    request: ChangesRequest,
+    view: ChangeView,
+    follower: Follower<RowChange>,
+  ): Stop {
+    let topic = topics.get(relid)
+    if (!topic) {
+      const founded = createTableTopic(error =>
+        observe({ type: 'fault', id: 'event log', message: 'an event could not be handled', error }),
+      )
+      const stop = log.follow('t', relid, {
+        event(event) {
+          const entry = adopted.get(relid)
+          if (entry) founded.event(event, imagesOf(entry, event))
+        },
+        lost(error) {
+          if (topics.get(relid)?.topic === founded) topics.delete(relid)
+          founded.end(error)
+        },
+      })
+      topic = { topic: founded, stop }
+      topics.set(relid, topic)
+    }
+    const { topic: joined, stop } = topic
+    const leave = joined.add(request, view, follower)
+    return () => {
+      leave()
+      if (joined.size > 0 || topics.get(relid)?.topic !== joined) return
+      topics.delete(relid)
+      stop()
     }
   }
 
@@ -115,7 +108,19 @@ export function createTables({ log }: { readonly log: EventLog }): Tables {
     return endOfBatch(entry.table.since)
   }
 
-  function createReplay(relid: string, view: (event: LogEvent) => RowChange | undefined): Replay<RowChange> {
+  function createReplay(relid: string, view: ChangeView): Replay<RowChange> {
+    /** Who comes back to the same page gets the same objects: what is made of them later is made once. */
+    const changes = new WeakMap<LogEvent, { readonly change: RowChange | undefined }>()
+    const changeOf = (event: LogEvent): RowChange | undefined => {
+      const entry = adopted.get(relid)
+      if (event.kind !== 't' || event.topic !== relid || !entry) return undefined
+      let seen = changes.get(event)
+      if (!seen) {
+        seen = { change: view(event, imagesOf(entry, event)) }
+        changes.set(event, seen)
+      }
+      return seen.change
+    }
     const position = () => log.position ?? beginning(relid)
     return {
       position,
@@ -133,7 +138,8 @@ export function createTables({ log }: { readonly log: EventLog }): Tables {
           // Looked at again: the table may have been altered while the page was read.
           assertAfter(after, beginning(relid))
           const ahead = page.events.find(event => isAhead(event, relid))
-          if (!ahead) return { ...page, events: eventsOf(page.events, relid, view) }
+          if (!ahead)
+            return { ...page, events: page.events.map(changeOf).filter(change => change !== undefined) }
           await log.reached(ahead.position, signal)
         }
       },
@@ -144,24 +150,16 @@ export function createTables({ log }: { readonly log: EventLog }): Tables {
   return {
     changes(table, request) {
       const { relid } = table
-      const view = createView(relid, request)
+      const view = createChangeView(request)
+      const replay = createReplay(relid, view)
       return new EventSource<RowChange>(
         { kind: 'table', name: table.schema === 'public' ? table.name : `${table.schema}.${table.name}` },
         {
           after: request.after,
-          async open(follower): Promise<Stop> {
-            const stop = log.follow('t', relid, {
-              event(event) {
-                const change = view(event)
-                if (change) follower.event(change)
-              },
-              lost: error => follower.end(error),
-            })
-            return stop
-          },
+          open: async follower => follow(relid, request, view, follower),
           live: () => Promise.resolve(), // through an outage the log keeps what happens
           positionOf: change => change.position,
-          replay: () => createReplay(relid, view),
+          replay: () => replay,
         },
       )
     },
@@ -170,7 +168,7 @@ export function createTables({ log }: { readonly log: EventLog }): Tables {
       const former = new Map(adopted)
       adopted.clear()
       for (const table of tables) {
-        adopted.set(table.relid, { table, read: createImageReader(table.columns), last: undefined })
+        adopted.set(table.relid, { table, read: createImageReader(table.columns), images: new WeakMap() })
       }
       for (const [relid, { table: known }] of former) {
         const now = adopted.get(relid)?.table
@@ -184,20 +182,6 @@ export function createTables({ log }: { readonly log: EventLog }): Tables {
     },
     generationOf: relid => adopted.get(relid)?.table.generation,
   }
-}
-
-function eventsOf(
-  events: readonly LogEvent[],
-  relid: string,
-  view: (event: LogEvent) => RowChange | undefined,
-): RowChange[] {
-  const changes: RowChange[] = []
-  for (const event of events) {
-    if (event.kind !== 't' || event.topic !== relid) continue
-    const change = view(event)
-    if (change) changes.push(change)
-  }
-  return changes
 }
 
 function assertAfter(after: Position, begins: Position): void {

@@ -1,4 +1,5 @@
 export { EVERYTHING, type Filter, type Operand, type Operator } from './filter.js'
+export { createFilterIndex, type FilterIndex } from './filter-index.js'
 export { type IndexKeys, indexKeys } from './index-keys.js'
 export type { Key } from './keys.js'
 export { type FilterLimits, operatorsOf, parseFilter } from './parse.js'

@@ -18,10 +18,13 @@ export type ClientErrors = (error: unknown) => GraphQLError
 export function createClientErrors(observe: Observe): ClientErrors {
   return function toClientError(error) {
     const original = error instanceof GraphQLError ? error.originalError : error
-    if (error instanceof GraphQLError && !original) return error
-    if (original instanceof GraphQLError) return original
+    if (error instanceof GraphQLError && !original) return withCode(error)
     const place =
       error instanceof GraphQLError ? { nodes: error.nodes ?? null, path: error.path ?? null } : {}
+    if (original instanceof GraphQLError) {
+      const { message, extensions } = original
+      return new GraphQLError(message, { ...place, extensions })
+    }
     if (original instanceof ListenqlError) {
       const { code, hint } = original
       return new GraphQLError(original.message, {
@@ -38,6 +41,18 @@ export function createClientErrors(observe: Observe): ClientErrors {
       extensions: { code: 'INTERNAL_SERVER_ERROR', id },
     })
   }
+}
+
+/** What has no place in the result, and no cause, is about the request: its variables do not fit. */
+function withCode(error: GraphQLError): GraphQLError {
+  if (error.path || error.extensions.code !== undefined) return error
+  const { message, nodes, source, positions, extensions } = error
+  return new GraphQLError(message, {
+    nodes: nodes ?? null,
+    source: source ?? null,
+    positions: positions ?? null,
+    extensions: { ...extensions, code: 'BAD_USER_INPUT' },
+  })
 }
 
 export const TOO_DEEP = 'Nested too deeply.'

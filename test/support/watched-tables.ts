@@ -107,6 +107,7 @@ function source<Event>(kind: Topic['kind'], events: readonly Event[]): EventSour
         return () => {}
       },
       live: async () => {},
+      positionOf: event => (event as Partial<RowChange>).position,
     },
   )
 }

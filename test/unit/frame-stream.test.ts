@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { type Frame, FrameStream } from '../../src/delivery/frame-stream.js'
+import { createFrame, FrameStream, type Link } from '../../src/delivery/frame-stream.js'
 import { Subscriber } from '../../src/delivery/subscriber.js'
 import { waitUntil } from '../support/wait.js'
 
@@ -21,7 +21,7 @@ it('gives every subscriber exactly the frames after its place, in order, and cou
       let total = 0
       for (const step of actions) {
         if (step.type === 'push') {
-          stream.push(step.text)
+          stream.push(createFrame(step.text))
           total += Buffer.byteLength(step.text)
           for (const { expected } of readers) expected.push(step.text)
         } else if (step.type === 'join') {
@@ -54,9 +54,9 @@ it('shares a frame between subscribers, and keeps none that all have read', asyn
   const stream = new FrameStream()
   const quick = new Subscriber('quick', stream)
   const slow = new Subscriber('slow', stream)
-  const frames: WeakRef<Frame>[] = []
+  const frames: WeakRef<Link>[] = []
   for (let i = 0; i < 100; i++) {
-    stream.push(`frame ${i}`)
+    stream.push(createFrame(`frame ${i}`))
     frames.push(new WeakRef(stream.tail))
   }
   const alive = () => {
@@ -66,7 +66,7 @@ it('shares a frame between subscribers, and keeps none that all have read', asyn
   const isShared = () => {
     while (quick.hasNext) quick.take()
     for (let i = 0; i < 40; i++) slow.take()
-    return slow.take() === frames[40]?.deref()
+    return slow.take() === frames[40]?.deref()?.frame
   }
   expect(isShared()).toBe(true)
   // The slow one holds its place, frame 40, and what comes after it.

@@ -1,10 +1,12 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createGroups, type Request } from '../../src/delivery/groups.js'
 import { Outbound } from '../../src/delivery/outbound.js'
 import { createPressure } from '../../src/delivery/pressure.js'
 import { createTurn } from '../../src/delivery/turn.js'
-import { EventSource } from '../../src/events/source.js'
+import type { Position } from '../../src/events/cursor.js'
+import { EventSource, type Follower } from '../../src/events/source.js'
 import { createDeferred } from '../../src/lib/deferred.js'
+import { waitUntil } from '../support/wait.js'
 
 const observe = () => undefined
 const turn = createTurn(error => {
@@ -12,8 +14,7 @@ const turn = createTurn(error => {
 })
 const pressure = createPressure({ maxBuffer: 1e6, turn, onChange: observe, observe })
 const sink = { writable: true, frame() {}, control() {}, begin() {}, end() {}, cut() {} }
-const outbound = new Outbound({
-  sink,
+const connection = {
   transport: 'test',
   remote: '',
   maxBuffer: 1e6,
@@ -21,7 +22,8 @@ const outbound = new Outbound({
   turn,
   pressure,
   observe,
-})
+}
+const outbound = new Outbound({ ...connection, sink })
 
 it('a group that all have left while the schema was built again follows nothing', async () => {
   let open = 0
@@ -63,4 +65,100 @@ it('a group that all have left while the schema was built again follows nothing'
   await Promise.resolve()
   expect(groups.size).toEqual({ groups: 0, subscribers: 0 })
   expect(open).toBe(0)
+})
+
+describe('groups that ask the same under the next schema', () => {
+  it('merge: who was in either gets every event once, in order, also who waits for frames or catches up', async () => {
+    const followers = new Set<Follower<number>>()
+    const at = (event: number): Position => ({ n: event, token: 1, ord: 0, statement: 0, id: 0 })
+    const history: number[] = []
+    let handedOn = 0
+    const asked: (() => void)[] = []
+    const replay = {
+      position: () => at(handedOn),
+      start: () => at(handedOn),
+      async read(after: Position) {
+        await new Promise<void>(resolve => asked.push(resolve))
+        const events = history.filter(event => event > after.n).slice(0, 3)
+        return { events, position: at(events.at(-1) ?? after.n) }
+      },
+      seam: () => [],
+    }
+    const publish = () => {
+      history.push(++handedOn)
+      for (const follower of followers) follower.event(handedOn)
+    }
+    let schema = 1
+    const request = (key: string): Request<number> => {
+      const made = schema
+      return {
+        key: made === 1 ? key : 'same',
+        source: new EventSource<number>(
+          { kind: 'table', name: 'people' },
+          {
+            async open(follower) {
+              followers.add(follower)
+              return () => void followers.delete(follower)
+            },
+            live: () => Promise.resolve(),
+            positionOf: at,
+            replay: () => replay,
+          },
+        ),
+        render: String,
+        renderTooLarge: String,
+        renderEnd: String,
+        renew: () => (made === schema ? undefined : Promise.resolve(request(key))),
+      }
+    }
+    const groups = createGroups({ maxEvent: 1e6, turn, pressure, observe })
+    const client = (writable: () => boolean) => {
+      const taken: string[] = []
+      const own = new Outbound({
+        ...connection,
+        sink: {
+          ...sink,
+          get writable() {
+            return writable()
+          },
+          frame: (_subscriber, { text }) => void taken.push(text),
+        },
+      })
+      return { outbound: own, taken }
+    }
+    let isSlow = true
+    const [a, b, slow, late] = [
+      client(() => true),
+      client(() => true),
+      client(() => !isSlow),
+      client(() => true),
+    ] as const
+    const clients = [a, b, slow, late]
+    const inA = await groups.join(request('a'), { id: '', outbound: a.outbound })
+    await groups.join(request('b'), { id: '', outbound: b.outbound })
+    await groups.join(request('a'), { id: '', outbound: slow.outbound })
+    for (let i = 0; i < 5; i++) publish()
+    const resuming = groups.join(request('a'), { id: '', outbound: late.outbound, after: at(0) })
+    await waitUntil(() => asked.length > 0, 'the first page to be asked for')
+    asked.shift()?.()
+    await resuming
+    publish()
+    schema = 2
+    await groups.renew()
+    expect(groups.size).toEqual({ groups: 1, subscribers: 4 })
+    expect(followers.size).toBe(1)
+    publish()
+    isSlow = false
+    slow.outbound.resume()
+    publish()
+    const all = history.map(String)
+    await waitUntil(() => {
+      asked.shift()?.()
+      return clients.every(({ taken }) => taken.length >= all.length)
+    }, 'all events')
+    for (const { taken } of clients) expect(taken).toEqual(all)
+    inA.leave()
+    expect(groups.size).toEqual({ groups: 1, subscribers: 3 })
+    expect(followers.size).toBe(1)
+  })
 })

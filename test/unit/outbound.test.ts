@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { FrameStream } from '../../src/delivery/frame-stream.js'
+import { createFrame, FrameStream } from '../../src/delivery/frame-stream.js'
 import { Outbound, type Sink } from '../../src/delivery/outbound.js'
 import { createPressure } from '../../src/delivery/pressure.js'
 import { Subscriber } from '../../src/delivery/subscriber.js'
@@ -60,7 +60,12 @@ function connect({ maxBuffer = 2 ** 30, stallTimeout = 1000, blockAfterWrite = f
     },
     cut: reason => log.push({ id: 'cut', text: reason }),
   }
-  const turn = { due: (task: () => void) => void due.add(task) }
+  const turn = {
+    due: (task: () => void) => void due.add(task),
+    spare: (task: () => void) => void due.add(task),
+    afterwards: (task: () => void) => void due.add(task),
+    isOver: false,
+  }
   const observe = (observation: Observation) => void observations.push(observation)
   const pressure = createPressure({ maxBuffer, turn, onChange: () => undefined, observe })
   const outbound = new Outbound({
@@ -102,7 +107,7 @@ function connect({ maxBuffer = 2 ** 30, stallTimeout = 1000, blockAfterWrite = f
 }
 
 function publish(stream: FrameStream, text: string, ...to: [Outbound, Subscriber][]): void {
-  stream.push(text)
+  stream.push(createFrame(text))
   for (const [outbound, subscriber] of to) outbound.notify(subscriber)
 }
 

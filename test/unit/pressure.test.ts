@@ -18,7 +18,12 @@ function setUp(maxBuffer = MAX) {
   const due = new Set<() => void>()
   const pressure = createPressure({
     maxBuffer,
-    turn: { due: task => due.add(task) },
+    turn: {
+      due: task => due.add(task),
+      spare: task => due.add(task),
+      afterwards: task => due.add(task),
+      isOver: false,
+    },
     onChange: paused => changes.push(paused),
     observe: observation => observations.push(observation),
   })

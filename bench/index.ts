@@ -1,0 +1,152 @@
+/** `npm run bench`: what delivery costs, against the tutorial and the floor. `npm run bench -- --help` says more. */
+import { mkdirSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { cpus, loadavg, release } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { burst } from './cases/burst.js'
+import { commits } from './cases/commits.js'
+import { fanout } from './cases/fanout.js'
+import { filters } from './cases/filters.js'
+import { memory } from './cases/memory.js'
+import { resume } from './cases/resume.js'
+import { slow } from './cases/slow.js'
+import type { Bench } from './lib/bench.js'
+import { createBenchDatabase } from './lib/database.js'
+import { topFunctions } from './lib/profile.js'
+import { VARIANTS, variantOf } from './lib/variants.js'
+
+interface Case {
+  readonly about: string
+  run(bench: Bench): Promise<void>
+}
+
+const CASES: ReadonlyMap<string, Case> = new Map([
+  ['fanout', { about: 'every event to 1, 100, 1,000, 5,000 subscribers that ask the same', run: fanout }],
+  ['filters', { about: '10,000 subscribers, each with its own row, against 100', run: filters }],
+  ['burst', { about: 'one INSERT of 5,000 and of 10,000 rows to 100 subscribers', run: burst }],
+  ['slow', { about: 'do 1,000 subscribers notice one that never reads?', run: slow }],
+  ['resume', { about: '1,000 subscribers come back at once for 10,000 events each', run: resume }],
+  ['commits', { about: '400 single-row commits a second to 1,000 subscribers', run: commits }],
+  ['memory', { about: 'what an idle subscription takes', run: memory }],
+])
+
+const HELP = `What delivery costs: listenql against what one builds after Yoga's documentation, and against a bare ws broadcast.
+
+  npm run bench                                     all cases, all variants: takes about an hour
+  npm run bench -- fanout --seconds 3 --rounds 5    one case
+  npm run bench -- commits --variants f,a,d --sizes 500 --rate 200
+
+Cases:
+${[...CASES].map(([name, { about }]) => `  ${name.padEnd(10)}${about}`).join('\n')}
+
+Options:
+  --rounds N         each round runs all variants one after the other; printed are medians, and medians of the ratios
+                     within a round with the least and the greatest (3)
+  --seconds N        of measuring, for each variant in each round (3)
+  --variants LETTERS only these (all)
+  --sizes N,N        numbers of subscribers, instead of those of the case
+  --rate N           events a second, instead of those of the case
+  --rows N           rows of a burst, or of what is resumed, instead of those of the case
+  --profile DIR      writes CPU profiles of the servers there, and prints their top functions; what is measured
+                     meanwhile is dearer
+  --url URL          a superuser's, of a Postgres in which database listenql_bench may be made; default: one of its own
+  --directory DIR    where its own Postgres keeps its data; default: the folder for temporary files
+
+Variants:
+${VARIANTS.map(({ letter, name }) => `  ${letter.padEnd(10)}${name}`).join('\n')}
+  g         PostGraphile is left out: it needs Node 22 and a plug-in of its own
+
+How to read the tables: "µs CPU an event" is processor time of the whole server process for one event delivered to one
+subscriber, and the main figure. "server" and "load client" are parts of one processor: where the load client comes near
+100 %, it was the bottleneck. Ratios travel from machine to machine, absolute numbers do not. Use a machine on which nothing
+else runs; the load, Postgres and the server share it, so that two processors are the least.
+`
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    help: { type: 'boolean', short: 'h', default: false },
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '3' },
+    variants: { type: 'string' },
+    sizes: { type: 'string' },
+    rate: { type: 'string' },
+    rows: { type: 'string' },
+    profile: { type: 'string' },
+    url: { type: 'string' },
+    directory: { type: 'string' },
+  },
+})
+if (values.help) {
+  process.stdout.write(HELP)
+  process.exit()
+}
+const unknown = positionals.find(name => !CASES.has(name))
+if (unknown !== undefined) {
+  console.error(
+    `There is no case "${unknown}". Cases: ${[...CASES.keys()].join(', ')}. See npm run bench -- --help`,
+  )
+  process.exit(2)
+}
+const names = positionals.length > 0 ? positionals : [...CASES.keys()]
+const number = (text: string | undefined) => (text === undefined ? undefined : positive(text))
+if (values.profile) mkdirSync(values.profile, { recursive: true })
+const chosen = values.variants?.split(',').map(variantOf) ?? VARIANTS
+
+const database = await createBenchDatabase(values)
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  // Its Postgres would go on running; the other processes end with this one.
+  process.once(signal, () => void database.close().finally(() => process.exit(1)))
+}
+try {
+  const bench: Bench = {
+    database,
+    rounds: positive(values.rounds),
+    seconds: positive(values.seconds),
+    sizes: values.sizes?.split(',').map(positive),
+    rate: number(values.rate),
+    rows: number(values.rows),
+    variants: chosen,
+    profile: values.profile,
+    progress: text => console.error(`${new Date().toISOString().slice(11, 19)} ${text}`),
+    print: text => console.log(text),
+  }
+  console.log(describeMachine(bench))
+  for (const name of names) await CASES.get(name)?.run(bench)
+  for (const file of values.profile ? await readdir(values.profile) : []) {
+    if (!file.endsWith('.cpuprofile')) continue
+    console.log(`${file}:\n${await topFunctions(join(values.profile ?? '', file))}`)
+  }
+  console.log(
+    `Load average at the end: ${loadavg()
+      .map(load => load.toFixed(1))
+      .join(' ')}`,
+  )
+} finally {
+  await database.close()
+}
+
+function describeMachine({ rounds, seconds }: Bench): string {
+  const require = createRequire(import.meta.url)
+  const version = (name: string) =>
+    `${name} ${(require(`${name}/package.json`) as { version: string }).version}`
+  const cpu = cpus()
+  return `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC, npm run bench -- ${process.argv.slice(2).join(' ')}
+${cpu.length} x ${cpu[0]?.model.trim()}, ${process.platform} ${release()}, load average ${loadavg()[0]?.toFixed(1)} at the start
+Node ${process.version}, ${['graphql-yoga', 'graphql-ws', 'ws', 'graphql', 'pg'].map(version).join(', ')}
+PostgreSQL ${database.version}
+${rounds} rounds of ${seconds} s for each variant; medians, ratios within a round: median (least-greatest)
+`
+}
+
+/** @throws if it is no number above 0 */
+function positive(text: string): number {
+  const value = Number(text)
+  if (!(value > 0)) {
+    console.error(`"${text}" is no number above 0. See npm run bench -- --help`)
+    process.exit(2)
+  }
+  return value
+}

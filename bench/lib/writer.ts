@@ -1,0 +1,63 @@
+import pg from 'pg'
+import { now, pause } from './clock.js'
+import { payload } from './payload.js'
+import { CHANNEL, TABLE } from './variants.js'
+
+/** Makes events in Postgres, each in a transaction of its own. */
+export interface Writer {
+  /** NOTIFY with a payload of 240 bytes. */
+  notify(): Promise<unknown>
+  /** Inserts a row with such a text into table `feed`. */
+  insert(): Promise<unknown>
+  /** Gives rows of `feed` a new text, all at once. */
+  update(pks: readonly number[]): Promise<unknown>
+  close(): Promise<void>
+}
+
+/** @param connections commits that may be under way at a time: one takes as long as the disk needs */
+export async function createWriter(url: string, connections = 4): Promise<Writer> {
+  const clients = await Promise.all(
+    Array.from({ length: connections }, async () => {
+      const client = new pg.Client(url)
+      client.on('error', () => undefined) // its queries fail, too
+      await client.connect()
+      return client
+    }),
+  )
+  const idle = [...clients]
+  const waiting: ((client: pg.Client) => void)[] = []
+  const write = async (name: string, text: string, values: unknown[]) => {
+    const client = idle.pop() ?? (await new Promise<pg.Client>(resolve => waiting.push(resolve)))
+    try {
+      await client.query({ name, text, values })
+    } finally {
+      const next = waiting.shift()
+      if (next) next(client)
+      else idle.push(client)
+    }
+  }
+  return {
+    notify: () => write('notify', 'select pg_notify($1, $2)', [CHANNEL, payload()]),
+    insert: () => write('insert', `insert into ${TABLE} (text) values ($1)`, [payload()]),
+    update: pks => write('update', `update ${TABLE} set text = $1 where pk = any($2)`, [payload(), pks]),
+    async close() {
+      await Promise.all(clients.map(client => client.end()))
+    },
+  }
+}
+
+/** Calls `write` so many times a second. @returns how many times in all; rejects if one of the writes fails */
+export async function paced(rate: number, seconds: number, write: () => Promise<unknown>): Promise<number> {
+  const start = now()
+  const total = Math.max(1, Math.round(rate * seconds))
+  const writes: Promise<unknown>[] = []
+  for (let sent = 0; sent < total; ) {
+    const due = Math.min(total, 1 + Math.floor(((now() - start) * rate) / 1e6))
+    for (; sent < due; sent++) writes.push(write())
+    if (sent < total) await pause(Math.max(0, (start + (sent * 1e6) / rate - now()) / 1000))
+  }
+  await Promise.all(writes)
+  // The last event has its time, too.
+  await pause(Math.max(0, (start + seconds * 1e6 - now()) / 1000))
+  return total
+}

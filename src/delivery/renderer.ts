@@ -1,0 +1,42 @@
+import { createFrame, type Frame } from './frame-stream.js'
+import type { GroupOptions, Request } from './request.js'
+
+/** Makes the frames of one group. */
+export interface Renderer {
+  /** For an event that comes once, live. */
+  fresh(event: unknown): Frame
+  /** For an event of the past, which several may come back to: rendered once for as long as the event is kept. */
+  shared(event: unknown): Frame
+}
+
+export function createRenderer(
+  { source, render, renderTooLarge }: Request<unknown>,
+  { maxEvent, observe }: Pick<GroupOptions, 'maxEvent' | 'observe'>,
+): Renderer {
+  let frames: WeakMap<object, Frame> | undefined
+
+  function fresh(event: unknown): Frame {
+    let text = render(event)
+    let bytes = Buffer.byteLength(text)
+    if (bytes > maxEvent) {
+      observe({ type: 'event.too-large', topic: source.topic.name, bytes, limit: maxEvent })
+      text = renderTooLarge(event, bytes)
+      bytes = Buffer.byteLength(text)
+    }
+    return createFrame(text, bytes, source.positionOf(event), { endsHistory: source.endsHistory(event) })
+  }
+
+  return {
+    fresh,
+    shared(event) {
+      if (typeof event !== 'object' || event === null) return fresh(event)
+      frames ??= new WeakMap()
+      let frame = frames.get(event)
+      if (!frame) {
+        frame = fresh(event)
+        frames.set(event, frame)
+      }
+      return frame
+    },
+  }
+}
