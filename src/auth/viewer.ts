@@ -9,7 +9,7 @@ export interface Viewer {
   readonly claims: Claims
   /** When the token was issued (`iat`), in ms since 1970. */
   readonly issuedAt: number | undefined
-  /** When everything that was opened with the token ends (`exp`), in ms since 1970. */
+  /** When everything that was opened with the token ends (`exp`, with the clock tolerance), in ms since 1970. */
   readonly expiresAt: number | undefined
 }
 
