@@ -42,6 +42,17 @@ export function mayNotReadColumn(table: Named, column: string, role: string): Li
   )
 }
 
+/** Who followed the table so far saw all its rows. */
+export function securedMeanwhile(table: Named): ListenqlError {
+  return new ListenqlError(
+    'SCHEMA_CHANGED',
+    `row-level security decides about the rows of ${tableWords(table)} from now on`,
+    {
+      hint: 'subscribe again',
+    },
+  )
+}
+
 /** Something that an image does not tell, or SQL that does not work on one. */
 export function cannotBeAsked(table: Named, policy: string, reason: string, cause?: unknown): ListenqlError {
   return new ListenqlError(

@@ -32,6 +32,8 @@ export type Observation =
   | { type: 'policies.lost'; message: string; retryIn: number }
   /** They failed for one viewer, whose stream ends. */
   | { type: 'policy.failed'; table: string; role: string; message: string }
+  /** What roles may read cannot be looked at; what was found before goes on. */
+  | { type: 'rights.failed'; message: string }
   | { type: 'snapshot.failed'; table: string; message: string }
   | { type: 'schema.built'; tables: number }
   | { type: 'schema.renamed'; message: string }

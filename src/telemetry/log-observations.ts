@@ -58,6 +58,10 @@ export function createLogObserver(logger: Logger): Observe {
         return logger.warn(
           `The row-level security of table ${observation.table} failed for a viewer of role ${observation.role}: ${observation.message}.`,
         )
+      case 'rights.failed':
+        return logger.warn(
+          `What roles may read cannot be looked at: ${observation.message}. It is tried again and again.`,
+        )
       case 'snapshot.failed':
         return logger.warn(`A snapshot of table ${observation.table} failed: ${observation.message}.`)
       case 'schema.built':
