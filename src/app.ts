@@ -194,6 +194,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     stopping = true
     const httpClosed = servers.map(server => new Promise(resolve => server.close(resolve)))
     connections.endAll()
+    const authClosed = auth.close() // who waits to be let in waits no longer
     for (const server of servers) server.closeIdleConnections()
     // Goodbyes are on their way; whoever does not take them within a part of the deadline is dropped.
     const timer = setTimeout(() => {
@@ -202,7 +203,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     await Promise.all(httpClosed)
     clearTimeout(timer)
     pressure.close()
-    await Promise.all([sources.close(), auth.close()])
+    await Promise.all([sources.close(), authClosed])
     await pool.close()
     await database.embedded?.close()
   }

@@ -38,7 +38,7 @@ export interface AuthenticatorOptions {
   readonly clockTolerance: number
   readonly roles: Roles
   readonly kicks: Kicks
-  readonly revocation: Pick<Revocation, 'ready'>
+  readonly revocation: Pick<Revocation, 'again' | 'ready'>
 }
 
 /** Lets viewers in. */
@@ -51,8 +51,17 @@ export interface Authenticator {
 export const LETS_ANYBODY_IN: Authenticator = { authenticate: () => Promise.resolve(ANYBODY) }
 
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
-  const { authenticate, tokens, credentials, roleClaim, anonymousRole, clockTolerance, roles, kicks } =
-    options
+  const {
+    revocation,
+    authenticate,
+    tokens,
+    credentials,
+    roleClaim,
+    anonymousRole,
+    clockTolerance,
+    roles,
+    kicks,
+  } = options
 
   async function identify(handshake: Handshake): Promise<Viewer> {
     if (authenticate) return ofFunction(await call(authenticate, handshake))
@@ -101,11 +110,22 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     }
   }
 
+  /** An outage of the database turns away nobody who waits. */
+  async function assertMayTake(role: string): Promise<void> {
+    try {
+      await roles.assertMayTake(role)
+    } catch (error) {
+      if (!(error instanceof ListenqlError) || error.code !== 'AUTHENTICATION_UNAVAILABLE') throw error
+      await revocation.again()
+      await roles.assertMayTake(role)
+    }
+  }
+
   return {
     async authenticate(handshake) {
       const viewer = await identify(handshake)
-      await options.revocation.ready()
-      await roles.assertMayTake(viewer.role as string)
+      await revocation.ready()
+      await assertMayTake(viewer.role as string)
       if (viewer.expiresAt !== undefined && viewer.expiresAt <= Date.now()) throw badToken('it has expired')
       if (kicks.hits(viewer)) throw badToken('its holder was kicked')
       return viewer

@@ -22,8 +22,10 @@ export interface RevocationOptions {
 
 /** Follows what the database says about viewers: who was kicked, and which roles may be taken. */
 export interface Revocation {
-  /** Resolves once kicks are known. Rejects with ListenqlError AUTHENTICATION_UNAVAILABLE if the database does not answer. */
+  /** Resolves once kicks are known. Rejects with ListenqlError AUTHENTICATION_UNAVAILABLE if the database does not answer for long. */
   ready(): Promise<void>
+  /** Resolves when the database answers again; rejects as `ready` does. */
+  again(): Promise<void>
   /** Something may have happened. */
   wake(): void
   start(): void
@@ -31,16 +33,16 @@ export interface Revocation {
   close(): Promise<void>
 }
 
-/** Longest that a viewer waits for the first look, in ms. */
-const PATIENCE = 5000
+/** Longest that a viewer waits for the database, in ms: an EventSource that is refused does not come back. */
+const PATIENCE = 30_000
 /** Between two removals of old kicks, in ms. */
 const PRUNE_INTERVAL = 3_600_000
 
 export function createRevocation(options: RevocationOptions): Revocation {
   const { queries, kicks, roles, sessions, interval, retention, observe } = options
   const stop = new AbortController()
-  const known = createDeferred()
   let isKnown = false
+  let answered = createDeferred()
   let since: string | undefined
   let access: KickAccess | undefined
   let pruneAt = Number.NEGATIVE_INFINITY
@@ -51,9 +53,10 @@ export function createRevocation(options: RevocationOptions): Revocation {
   async function look(): Promise<void> {
     await readKicks()
     isKnown = true
-    known.resolve()
     const refused = await roles.refuse(sessions.roles())
     if (refused.size > 0) sessions.endWhere(({ role }) => role !== undefined && refused.has(role))
+    answered.resolve()
+    answered = createDeferred()
   }
 
   async function readKicks(): Promise<void> {
@@ -92,13 +95,18 @@ export function createRevocation(options: RevocationOptions): Revocation {
     }
   }
 
+  async function again(): Promise<void> {
+    const ended = AbortSignal.any([stop.signal, AbortSignal.timeout(PATIENCE)])
+    await abortable(answered.promise, ended).catch(() => {
+      throw unavailable('the database does not answer')
+    })
+  }
+
   return {
     async ready() {
-      if (isKnown) return
-      await abortable(known.promise, AbortSignal.timeout(PATIENCE)).catch(() => {
-        throw unavailable('the database has not been reached since the server started')
-      })
+      if (!isKnown) await again()
     },
+    again,
     wake: () => woken.abort(),
     start() {
       running ??= run()

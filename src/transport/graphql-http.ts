@@ -62,6 +62,7 @@ export function createGraphqlHttp({
         )
       }
       const viewer = await admit({ transport: 'http', request })
+      if (response.destroyed) return // the client has left: nobody would ever unsubscribe for it
       if (isRefused(viewer)) return replyErrors(response, viewer.status, [viewer.error], viewer.headers)
       url.searchParams.delete('access_token') // from here on nobody needs it
       const body = method === 'POST' ? await readBody(request, maxMessage) : ''

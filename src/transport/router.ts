@@ -187,6 +187,7 @@ export function createRouter(options: RouterOptions): Router {
       })
     if (typeof channel === 'string') {
       const viewer = await listenerOf(channel, request)
+      if (socket.destroyed) return
       if ('status' in viewer) return refuse(viewer)
       await listen.accept(channel, viewer, request, socket, () => upgrade(listenServer))
     } else acceptGraphqlWs(await upgrade(graphqlServer), request, socket)

@@ -162,6 +162,37 @@ describe.each(VIEWER_TRANSPORTS)('$name', transport => {
   })
 })
 
+it('does not end a stream whose token is good for ages, or for ever', async () => {
+  for (const transport of VIEWER_TRANSPORTS) {
+    for (const exp of [inSeconds(60 * 86_400), 253_402_300_799, undefined]) {
+      const subscription = await open(transport, 'people', await user({ exp }))
+      await notify('people', 'heard')
+      expect(payloadOf(await subscription.results.next())).toBe('heard')
+    }
+  }
+})
+
+it('is not fooled by a notification without a kick', async () => {
+  const [transport] = VIEWER_TRANSPORTS
+  const subscription = await open(transport as ViewerTransport, 'people', await user())
+  for (const payload of ['', '{"claim":"sub","value":"42"}', 'x']) await notify('listenql_kick', payload)
+  await notify('people', 'still here')
+  expect(payloadOf(await subscription.results.next())).toBe('still here')
+})
+
+it('hears of a kick without notifications, too', async () => {
+  const polling = await start({ doorbell: 'poll' })
+  try {
+    const [transport] = VIEWER_TRANSPORTS
+    const token = await user({ sub: 'polled' })
+    const subscription = await open(transport as ViewerTransport, 'people', token, polling)
+    await log.query(`select listenql.kick('sub', 'polled')`)
+    expect(await subscription.ended).toBe('4403')
+  } finally {
+    await polling.close()
+  }
+})
+
 it('takes a renewed token at once', async () => {
   const [transport] = VIEWER_TRANSPORTS
   const first = await open(transport as ViewerTransport, 'people', await user({ exp: inSeconds(60) }))
