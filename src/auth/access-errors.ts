@@ -26,9 +26,10 @@ export function mayNotBeTaken(role: string): ListenqlError {
   })
 }
 
-export function mayNotRead(table: Named, role: string): ListenqlError {
+export function mayNotRead(table: Named, role: string, cause?: unknown): ListenqlError {
   return new ListenqlError('FORBIDDEN', `role ${role} may not read ${tableWords(table)}`, {
     hint: 'it needs SELECT on the table or its columns, and USAGE on the schema',
+    cause,
   })
 }
 

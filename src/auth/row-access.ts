@@ -6,11 +6,12 @@ import { abortable, delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
+import { claimsText } from './become.js'
 import { LockedOut } from './policy-prepare.js'
 import { createJudge } from './policy-sql.js'
 import { createPrepared } from './prepared.js'
 import { type Asker, runBatch, type Verdict } from './row-batch.js'
-import { lastingClaims, type Viewer, viewerKey } from './viewer.js'
+import { type Viewer, viewerKey } from './viewer.js'
 
 export interface RowAccessOptions {
   readonly config: pg.ClientConfig
@@ -196,7 +197,7 @@ function askersOf(viewers: readonly Viewer[]): Asker[] {
     if (viewer.role === undefined) throw new TypeError('a viewer without a role sees everything')
     const key = viewerKey(viewer, true)
     if (askers.has(key)) continue
-    askers.set(key, { key, role: viewer.role, claims: JSON.stringify(lastingClaims(viewer.claims)) })
+    askers.set(key, { key, role: viewer.role, claims: claimsText(viewer.claims) })
   }
   return [...askers.values()].sort((a, b) => (a.role < b.role ? -1 : a.role > b.role ? 1 : 0))
 }

@@ -6,6 +6,7 @@ import type { WatchedTable } from '../database/watched-table.js'
 import type { RowImage } from '../filters/index.js'
 import type { ListenqlError } from '../lib/errors.js'
 import { policiesFailed, policiesTooSlow } from './access-errors.js'
+import { becomeSql } from './become.js'
 import { decodeVerdicts, type EncodedImages, encodeImages, IMAGES, WHOLE_IMAGES } from './policy-images.js'
 import { LockedOut, provideQuestion, rollBack } from './policy-prepare.js'
 import type { Judge, Question } from './policy-sql.js'
@@ -57,7 +58,7 @@ interface Plan {
 const GRACE = 5000
 
 function begin(budget: number): string {
-  return `begin isolation level repeatable read read only; ${PIN_SETTINGS}; set local row_security = on;
+  return `begin isolation level repeatable read read only; ${PIN_SETTINGS};
     set local plan_cache_mode = force_generic_plan; set local lock_timeout = ${Math.ceil(budget / 2)}; set local statement_timeout = ${OURS}`
 }
 
@@ -197,7 +198,7 @@ async function askAll(
   for (let at = 0; ; at++) {
     const statements = asked.slice(at).map(({ asker, question }, i) => {
       const { role, claims } = asker
-      return `${i === 0 ? '' : `; ${CLEAN}`}; set local role ${pg.escapeIdentifier(role)}; set local request.jwt.claims = ${pg.escapeLiteral(claims)}; ${prepared.execute(question.text, [String(at + i)], role)}`
+      return `${i === 0 ? '' : `; ${CLEAN}`}; ${becomeSql(role, claims)}; ${prepared.execute(question.text, [String(at + i)], role)}`
     })
     const answers: (readonly [number, string])[] = []
     let failure: unknown
