@@ -18,6 +18,8 @@ export interface SourcesOptions {
   readonly config: pg.ClientConfig
   /** The watched tables, first and whenever they change: at that place in the log, which waits until it resolves. */
   readonly onTables: (tables: readonly WatchedTable[]) => Promise<void>
+  /** Whether viewers have roles, so that the database decides what they may read. */
+  readonly hasRoles: boolean
   /** Somebody may have been kicked, or a word of that may have been missed. Undefined: nobody can be. */
   readonly onKick: (() => void) | undefined
   /** Resolves when what has come of the events so far has left. */
@@ -28,8 +30,7 @@ export interface SourcesOptions {
 /** Everything that comes out of the database. */
 export interface Sources {
   readonly channels: Channels
-  readonly tables: Tables
-  readonly snapshots: Snapshots
+  readonly tables: TableGate
   start(): void
   /** Stops and continues handing on events. */
   pause(): void
@@ -39,7 +40,14 @@ export interface Sources {
 }
 
 /** One LISTEN connection, one that reads the log, one that looks at the catalogue, and what is made of them. */
-export function createSources({ settings, config, onTables, onKick, breathe, observe }: SourcesOptions): Sources {
+export function createSources({
+  settings,
+  config,
+  onTables,
+  onKick,
+  breathe,
+  observe,
+}: SourcesOptions): Sources {
   const doorbell = settings.doorbell === 'poll' ? createPollDoorbell(settings) : createBell(settings)
   const isPooled = settings.doorbell === 'poll' // polling works through any pooler
   const log: EventLog = new EventLog({

@@ -132,7 +132,9 @@ export function createGraphqlHttp({
       ...(method === 'POST' ? { body } : {}),
     }
     const answer = await yoga.fetch(url.href, init, contextFor(viewer))
-    response.writeHead(answer.status, Object.fromEntries(answer.headers))
+    // What one viewer may see is not for a cache that serves others.
+    const kept = viewer.role === undefined ? {} : { 'cache-control': 'no-store' }
+    response.writeHead(answer.status, { ...Object.fromEntries(answer.headers), ...kept })
     response.end(await answer.text())
   }
 }

@@ -109,7 +109,9 @@ describe('over HTTP', () => {
     for (const authorization of [`Bearer ${token}`, `bearer  ${token} `, `BEARER ${token}`]) {
       expect(JSON.parse((await ask({ authorization })).body)).toEqual(data)
     }
-    expect(JSON.parse((await ask({}, `${QUERY}&access_token=${token}`)).body)).toEqual(data)
+    const answer = await ask({}, `${QUERY}&access_token=${token}`)
+    expect(JSON.parse(answer.body)).toEqual(data)
+    expect(answer.headers['cache-control']).toBe('no-store')
     expect((await ask({ authorization: `Basic ${token}` })).status).toBe(401)
     expect((await ask({ authorization: 'Bearer' })).status).toBe(401)
     expect((await post(url, CHANNELS, {}, `/graphql?access_token=${token}`)).status).toBe(401)
