@@ -56,8 +56,8 @@ export interface ScriptedServer {
   /** The sockets that are open fall silent; what is sent to them, and what they say, waits for `thaw`. */
   freeze(): void
   thaw(): void
-  /** Resolves once `count` subscriptions follow on sockets that are not frozen. */
-  following(count?: number): Promise<void>
+  /** Resolves once `count` subscriptions, or as many as it says by then, follow on sockets that are not frozen. */
+  following(count?: number | (() => number)): Promise<void>
   close(): Promise<void>
 }
 
@@ -186,7 +186,8 @@ export async function startScriptedServer(port = 0): Promise<ScriptedServer> {
     },
     async following(count = 1) {
       const awake = () => [...followers].filter(({ webSocket }) => !frozen.has(webSocket)).length
-      await waitUntil(() => awake() === count, `${count} subscriptions`)
+      const wanted = typeof count === 'function' ? count : () => count
+      await waitUntil(() => awake() === wanted(), `${wanted()} subscriptions`)
     },
     close() {
       for (const webSocket of sockets) webSocket.terminate()
