@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
+import type { SchemaContext } from '../schema/context.js'
 import { createLiveSchema } from './app/live-schema.js'
 import { createSources } from './app/sources.js'
 import type { Authenticate } from './auth/authenticate.js'
@@ -126,6 +127,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     settings,
     config: database.config,
     onTables: liveSchema.follow,
+    hasRoles: auth.isConfigured,
     onKick: auth.isConfigured ? auth.wake : undefined,
     breathe: () => new Promise(resolve => turn.afterwards(resolve)),
     observe,
@@ -133,12 +135,18 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   const { channels } = sources
   const context = {
     channelSource: channels.source,
-    tableChanges: sources.tables.changes,
-    snapshot: sources.snapshots.snapshot,
     notify: pool.notify,
     opensSources: true,
   }
-  const contextFor = (viewer: Viewer) => ({ ...context, viewer, rules: auth.rules.for(viewer) })
+  const { tables } = sources
+  const contextFor = (viewer: Viewer): SchemaContext => ({
+    ...context,
+    viewer,
+    rules: auth.rules.for(viewer),
+    tableChanges: (table, request) => tables.changes(viewer, table, request),
+    snapshot: (table, request) => tables.snapshot(viewer, table, request),
+    readable: table => tables.readable(viewer, table),
+  })
   const toClientError = createClientErrors(observe)
   const yoga = createGraphqlYoga({
     schema: liveSchema.initial,

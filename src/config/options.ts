@@ -136,6 +136,12 @@ export const OPTIONS = {
     default: 30 * SECOND,
     help: 'Longest time that a snapshot of a table may take',
   }),
+  policyTimeout: option({
+    group: 'Watched tables',
+    type: duration,
+    default: 250,
+    help: 'Longest time that the row-level security of a table may take for one viewer and 500 rows; beyond it the streams of that viewer end',
+  }),
 
   host: option({
     group: 'Server',
