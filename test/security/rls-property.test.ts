@@ -79,14 +79,8 @@ const policy = fc.record({
 
 const owner = fc.constantFrom(`'ann'`, `'bob'`, `'o''neil'`, 'null')
 const number = fc.integer({ min: 0, max: 9 })
-const doc = fc.constantFrom(
-  'null',
-  `'null'`,
-  `'{}'`,
-  `'{"owner": "ann"}'`,
-  `'{"owner": "bob", "open": true}'`,
-  `'[1]'`,
-)
+/** No JSON null: where it decides, the row is hidden (see row-access.test.ts). */
+const doc = fc.constantFrom('null', `'{}'`, `'{"owner": "ann"}'`, `'{"owner": "bob", "open": true}'`, `'[1]'`)
 const id = fc.integer({ min: 1, max: 8 })
 const row = fc.tuple(id, owner, number, number, doc).map(values => `(${values.join(', ')})`)
 const statement = fc.oneof(
