@@ -5,6 +5,7 @@ import type { FilterRef } from './filter-type.js'
 import { createFilterReader } from './filter-type.js'
 import type { addKeyType, RowRef } from './row-type.js'
 import type { Building, TypedTable } from './table-schema.js'
+import { createColumnFinder, usedColumns } from './used-columns.js'
 
 const OPERATIONS: Readonly<Record<RowOperation, string>> = {
   INSERT: 'A row was added.',
@@ -88,6 +89,7 @@ export function addChanges(building: Building, named: TypedTable, parts: ChangeP
   const { table, subscriptionField, queryField } = named
   const change = addChangeType(building, named, parts)
   const readFilter = createFilterReader(named)
+  const selectedColumns = createColumnFinder(named, ['key', 'row', 'old'])
   building.builder.subscriptionField(subscriptionField, t =>
     t.field({
       type: change,
@@ -111,11 +113,13 @@ export function addChanges(building: Building, named: TypedTable, parts: ChangeP
             'The cursor of the last change seen, or of a snapshot: go on behind it. Default: from now on.',
         }),
       },
-      subscribe: (_root, { where, operations, after }, context) => {
-        const source = context.tableChanges(table, {
-          filter: readFilter(where),
+      subscribe: async (_root, { where, operations, after }, context, info) => {
+        const filter = readFilter(where)
+        const source = await context.tableChanges(table, {
+          filter,
           operations: operations ?? undefined,
           after: after ?? undefined,
+          used: usedColumns(selectedColumns(info), filter),
         })
         return context.opensSources ? source : source.iterate()
       },

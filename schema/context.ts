@@ -1,4 +1,5 @@
 import type { ChannelRules } from '../src/auth/channel-rules.js'
+import type { Viewer } from '../src/auth/viewer.js'
 import type { WatchedTable } from '../src/database/watched-table.js'
 import type { ChannelEvent } from '../src/events/channel-event.js'
 import type { RowChange, RowOperation } from '../src/events/row-change.js'
@@ -14,20 +15,38 @@ export interface ChangesRequest {
   readonly operations: readonly RowOperation[] | undefined
   /** The position to go on from; undefined: from now on. */
   readonly after: string | undefined
+  /** The columns that it selects or filters by, by their names in the table. */
+  readonly used: readonly string[]
+}
+
+/** Which rows a query wants. */
+export interface RowsRequest extends SnapshotRequest {
+  /** Those that it selects. */
+  readonly columns: readonly string[]
+  /** Those that it selects, filters or sorts by. */
+  readonly used: readonly string[]
 }
 
 /** What the schema's resolvers work with; whoever executes the schema supplies it. */
 export interface SchemaContext {
+  /** Who asks. */
+  readonly viewer: Viewer
+  /** The viewer's. */
   readonly rules: ChannelRules
   /**
    * @param after the cursor of the last event seen
    * @throws ListenqlError CHANNEL_NAME_INVALID, CURSOR_INVALID
    */
   channelSource(name: string, after?: string): EventSource<ChannelEvent>
-  /** @throws ListenqlError CURSOR_INVALID, and CURSOR_EXPIRED if that is known at once */
-  tableChanges(table: WatchedTable, request: ChangesRequest): EventSource<RowChange>
-  /** Reads rows as they are at one position of the event log. Rejects with ListenqlError DATABASE_FAILED. */
-  snapshot(table: WatchedTable, request: SnapshotRequest): Promise<Snapshot>
+  /** @throws ListenqlError FORBIDDEN, CURSOR_INVALID, and CURSOR_EXPIRED if that is known at once */
+  tableChanges(
+    table: WatchedTable,
+    request: ChangesRequest,
+  ): EventSource<RowChange> | Promise<EventSource<RowChange>>
+  /** Reads rows as they are at one position of the event log. Rejects with ListenqlError FORBIDDEN, DATABASE_FAILED. */
+  snapshot(table: WatchedTable, request: RowsRequest): Promise<Snapshot>
+  /** The names of the columns that the viewer may read; undefined: all. None: nothing of the table. Default: all. */
+  readable?(table: WatchedTable): Promise<readonly string[] | undefined>
   /** Sends a NOTIFY. Rejects with ListenqlError PAYLOAD_TOO_LARGE or DATABASE_FAILED. */
   notify(channel: string, payload: string): Promise<void>
   /**

@@ -5,6 +5,7 @@ import { createFilterReader, type FilterRef } from './filter-type.js'
 import { addOrderType, createOrderReader, type DirectionRef } from './order-by.js'
 import type { RowRef } from './row-type.js'
 import type { Building, TypedTable } from './table-schema.js'
+import { createColumnFinder, usedColumns } from './used-columns.js'
 
 /** Most rows of one snapshot. */
 export const MAX_LIMIT = 10_000
@@ -46,6 +47,7 @@ export function addSnapshots(building: Building, named: TypedTable, parts: Snaps
   const order = addOrderType(building, named, parts.direction)
   const readFilter = createFilterReader(named)
   const readOrder = createOrderReader(named)
+  const selectedColumns = createColumnFinder(named, ['rows'])
   building.builder.queryField(named.queryField, t =>
     t.field({
       type,
@@ -65,13 +67,19 @@ export function addSnapshots(building: Building, named: TypedTable, parts: Snaps
         limit: t.arg.int({ defaultValue: DEFAULT_LIMIT, description: `Most rows, up to ${MAX_LIMIT}.` }),
         offset: t.arg.int({ defaultValue: 0, description: 'How many rows to leave out at the start.' }),
       },
-      resolve: (_root, args, context) =>
-        context.snapshot(table, {
-          filter: readFilter(args.where),
-          orderBy: readOrder('orderBy' in args ? args.orderBy : undefined),
+      resolve: (_root, args, context, info) => {
+        const filter = readFilter(args.where)
+        const orderBy = readOrder('orderBy' in args ? args.orderBy : undefined)
+        const columns = selectedColumns(info)
+        return context.snapshot(table, {
+          filter,
+          orderBy,
           limit: within('limit', args.limit ?? DEFAULT_LIMIT, MAX_LIMIT),
           offset: within('offset', args.offset ?? 0, Number.POSITIVE_INFINITY),
-        }),
+          columns,
+          used: usedColumns(columns, filter, orderBy),
+        })
+      },
     }),
   )
 }

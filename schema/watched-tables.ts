@@ -54,7 +54,12 @@ export function addWatchedTables(builder: Builder, tables: readonly TypedTable[]
       columns: t.field({
         type: [column],
         description: 'In the order of the table.',
-        resolve: table => table.columns.map(each => ({ table, column: each })),
+        resolve: async (table, _args, { readable }) => {
+          const names = await readable?.(table.table)
+          return table.columns
+            .filter(({ column }) => names === undefined || names.includes(column.name))
+            .map(each => ({ table, column: each }))
+        },
       }),
     }),
   })
@@ -62,7 +67,10 @@ export function addWatchedTables(builder: Builder, tables: readonly TypedTable[]
     t.field({
       type: [watchedTable],
       description: 'The tables whose changes you can subscribe to, by their names in GraphQL.',
-      resolve: () => [...tables],
+      resolve: async (_root, _args, { readable }) => {
+        const names = await Promise.all(tables.map(({ table }) => readable?.(table)))
+        return tables.filter((_, i) => names[i] === undefined || names[i].length > 0)
+      },
     }),
   )
 }

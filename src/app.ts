@@ -2,9 +2,12 @@ import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
+import type { SchemaContext } from '../schema/context.js'
 import { createLiveSchema } from './app/live-schema.js'
 import { createSources } from './app/sources.js'
-import { createChannelRules } from './auth/channel-rules.js'
+import type { Authenticate } from './auth/authenticate.js'
+import { createAuth } from './auth/index.js'
+import type { Viewer } from './auth/viewer.js'
 import { databaseOf, resolveSettings, type Settings } from './config/index.js'
 import { connectionOptions, describeConnection } from './database/conninfo.js'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './database/embedded/index.js'
@@ -18,6 +21,7 @@ import { createHealth } from './telemetry/health.js'
 import { createLogObserver } from './telemetry/log-observations.js'
 import { createLogger, type Logger } from './telemetry/logger.js'
 import { bind, isLoopback } from './transport/addresses.js'
+import { createAdmission } from './transport/admission.js'
 import { createConnections } from './transport/connections.js'
 import { createEngine } from './transport/engine.js'
 import { createClientErrors } from './transport/errors.js'
@@ -37,6 +41,11 @@ const START_PATIENCE = 2000
 
 /** Every option of docs/configuration.md under its camelCase name (durations in ms, sizes in bytes), and what only code can give. */
 export interface ServerOptions extends Partial<Settings> {
+  /**
+   * Says who asks, in the place of tokens, for people with sessions of their own. Then viewers have roles, and who is not
+   * allowed anything may do nothing.
+   */
+  readonly authenticate?: Authenticate
   /** Takes every observation of the core, beside the log. */
   readonly observe?: Observe
   /** Takes the log instead of stderr. */
@@ -63,7 +72,7 @@ export interface ListenqlServer {
  * @throws ListenqlError BAD_CONFIGURATION, PORT_IN_USE, EMBEDDED_POSTGRES_FAILED
  */
 export async function createServer(options: ServerOptions = {}): Promise<ListenqlServer> {
-  const { observe: observer, logger: givenLogger, ...partial } = options
+  const { observe: observer, logger: givenLogger, authenticate, ...partial } = options
   const settings = resolveSettings(partial)
   const logger = givenLogger ?? createLogger({ level: settings.logLevel, format: settings.logFormat })
   const logObserver = createLogObserver(logger)
@@ -75,6 +84,21 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   const { basePath } = settings
   const prefix = basePath === '/' ? '' : basePath
 
+  const origins = createOrigins({
+    allowed: settings.corsOrigins,
+    loopback: isLoopback(settings.host),
+    hostNames: URL.canParse(settings.urlBase ?? '') ? [new URL(settings.urlBase as string).hostname] : [],
+  })
+  const auth = await orClose(database.embedded, () =>
+    createAuth({
+      settings,
+      authenticate,
+      config: database.config,
+      isDemo: database.embedded !== undefined,
+      trustsCookiesOf: origins.isOriginTrusted,
+      observe,
+    }),
+  )
   const turn = createTurn(error =>
     observe({ type: 'fault', id: 'delivery', message: 'delivery failed', error }),
   )
@@ -88,6 +112,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   const groups = createGroups({ maxEvent: settings.maxEvent, turn, pressure, observe })
   const connections = createConnections({
     groups,
+    sessions: auth.sessions,
     outbound: { maxBuffer: settings.maxBuffer, stallTimeout: settings.stallTimeout, turn, pressure },
     observe,
   })
@@ -102,42 +127,49 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     settings,
     config: database.config,
     onTables: liveSchema.follow,
+    hasRoles: auth.isConfigured,
+    onKick: auth.isConfigured ? auth.wake : undefined,
     breathe: () => new Promise(resolve => turn.afterwards(resolve)),
     observe,
   })
   const { channels } = sources
-  const rules = createChannelRules(settings.channels, publishable(settings, database.embedded))
   const context = {
-    rules,
     channelSource: channels.source,
-    tableChanges: sources.tables.changes,
-    snapshot: sources.snapshots.snapshot,
     notify: pool.notify,
     opensSources: true,
   }
+  const { tables } = sources
+  const contextFor = (viewer: Viewer): SchemaContext => ({
+    ...context,
+    viewer,
+    rules: auth.rules.for(viewer),
+    tableChanges: (table, request) => tables.changes(viewer, table, request),
+    snapshot: (table, request) => tables.snapshot(viewer, table, request),
+    readable: table => tables.readable(viewer, table),
+  })
   const toClientError = createClientErrors(observe)
   const yoga = createGraphqlYoga({
     schema: liveSchema.initial,
-    contextValue: context,
     toClientError,
     endpoint: `${prefix}/graphql`,
   })
   const engine = createEngine({
     getEnveloped: yoga.getEnveloped,
-    contextValue: context,
+    contextFor,
     toClientError,
     schemaState: liveSchema,
   })
+  const admit = createAdmission({ authenticator: auth, toClientError, observe })
   let stopping = false
   const router = createRouter({
     basePath: prefix,
-    origins: createOrigins({
-      allowed: settings.corsOrigins,
-      loopback: isLoopback(settings.host),
-      hostNames: URL.canParse(settings.urlBase ?? '') ? [new URL(settings.urlBase as string).hostname] : [],
-    }),
+    origins,
+    admit,
+    usesCookies: settings.tokenCookie !== undefined,
     page: createPage({ basePath: prefix }),
     graphqlHttp: createGraphqlHttp({
+      admit,
+      contextFor,
       engine,
       yoga,
       streams: createStreamResponses({ connections, toClientError, keepAlive: settings.keepAlive }),
@@ -145,13 +177,14 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
       maxMessage: settings.maxMessage,
     }),
     acceptGraphqlWs: createGraphqlWs({
+      admit,
       engine,
       connections,
       toClientError,
       keepAlive: settings.keepAlive,
       observe,
     }),
-    listen: createListen({ ...settings, rules, channelSource: channels.source, connections }),
+    listen: createListen({ ...settings, rules: auth.rules, channelSource: channels.source, connections }),
     health: createHealth({ isListening: () => channels.ready, isStopping: () => stopping }),
     maxMessage: settings.maxMessage,
     observe,
@@ -169,6 +202,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     stopping = true
     const httpClosed = servers.map(server => new Promise(resolve => server.close(resolve)))
     connections.endAll()
+    const authClosed = auth.close() // who waits to be let in waits no longer
     for (const server of servers) server.closeIdleConnections()
     // Goodbyes are on their way; whoever does not take them within a part of the deadline is dropped.
     const timer = setTimeout(() => {
@@ -177,7 +211,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     await Promise.all(httpClosed)
     clearTimeout(timer)
     pressure.close()
-    await sources.close()
+    await Promise.all([sources.close(), authClosed])
     await pool.close()
     await database.embedded?.close()
   }
@@ -193,6 +227,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
       servers.push(...https.servers)
       httpsPort = https.port
     }
+    auth.start()
     sources.start()
     // Who comes back first finds all tables, unless the database is away.
     await Promise.race([liveSchema.known, delay(START_PATIENCE, undefined, { ref: false })])
@@ -229,9 +264,14 @@ async function openDatabase(
   return { config: connectionOptions(embedded.serverUrl), embedded }
 }
 
-/** The demo's database is there to be played with; on any other, publishing is opened by whoever runs the server. */
-function publishable(settings: Settings, embedded: EmbeddedPostgres | undefined): readonly string[] {
-  return settings.publish.length === 0 && embedded ? ['*'] : settings.publish
+/** A Postgres of its own does not go on running when the server does not start. */
+async function orClose<T>(embedded: EmbeddedPostgres | undefined, make: () => T): Promise<T> {
+  try {
+    return make()
+  } catch (error) {
+    await embedded?.close()
+    throw error
+  }
 }
 
 function readPem(file: string): Buffer {

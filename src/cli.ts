@@ -3,6 +3,7 @@ import { runCommandLine } from './commands/index.js'
 import { reportError } from './commands/report-error.js'
 
 const argv = process.argv.slice(2)
+process.title = 'listenql' // other users of the machine see what stands on the command line, and there may be a secret
 try {
   process.exitCode = await runCommandLine(argv)
 } catch (error) {

@@ -1,4 +1,6 @@
 export { createServer, type ListenqlServer, type ServerOptions } from './app.js'
+export type { Authenticate, Authenticated } from './auth/authenticate.js'
+export type { Handshake } from './auth/credentials.js'
 export type { Settings } from './config/index.js'
 export {
   type BoundedPubSub,

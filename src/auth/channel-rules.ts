@@ -1,9 +1,12 @@
-import { assertChannelName, INTERNAL_CHANNEL } from '../events/channel-name.js'
+import { assertChannelName, isInternalChannel } from '../events/channel-name.js'
+import { type ClaimPattern, parseClaimPattern } from '../lib/claim-pattern.js'
 import { ListenqlError } from '../lib/errors.js'
 import { compileGlob } from '../lib/glob.js'
+import type { Viewer } from './viewer.js'
 
-/** Which channels may be listened to, and which may be published on. */
+/** Which channels a viewer may listen to, and which publish on. */
 export interface ChannelRules {
+  /** As globs, with the viewer's claims in them. */
   readonly listen: readonly string[]
   readonly publish: readonly string[]
   /** @throws ListenqlError CHANNEL_NOT_ALLOWED */
@@ -12,7 +15,36 @@ export interface ChannelRules {
   assertPublish(channel: string): void
 }
 
+/** Patterns as in `parseClaimPattern`: for every viewer, and for those of a role beside. */
+export interface ChannelPatterns {
+  readonly everybody: readonly string[]
+  readonly roles: Readonly<Record<string, readonly string[]>>
+}
+
+/** What each viewer may do with channels. */
+export interface AccessRules {
+  for(viewer: Pick<Viewer, 'role' | 'claims'>): ChannelRules
+}
+
+/** @throws ListenqlError BAD_CONFIGURATION if a pattern is malformed */
+export function createAccessRules(listen: ChannelPatterns, publish: ChannelPatterns): AccessRules {
+  const listenGlobs = createGlobs(listen)
+  const publishGlobs = createGlobs(publish)
+  const known = new WeakMap<object, ChannelRules>()
+  return {
+    for(viewer) {
+      let rules = known.get(viewer)
+      if (!rules) {
+        rules = createChannelRules(listenGlobs(viewer), publishGlobs(viewer))
+        known.set(viewer, rules)
+      }
+      return rules
+    },
+  }
+}
+
 /**
+ * The same for everybody who gets these rules.
  * @param listen,publish globs as in `compileGlob`
  * @throws ListenqlError BAD_CONFIGURATION if a glob is malformed
  */
@@ -26,19 +58,29 @@ export function createChannelRules(listen: readonly string[], publish: readonly 
       if (mayListen(channel)) return
       // pg_eventserv's own words, which its clients may look for.
       throw new ListenqlError('CHANNEL_NOT_ALLOWED', `requested channel '${channel}' is not allowed`, {
-        hint: 'see Channels (--channels) in docs/configuration.md',
+        hint: 'see Channels (--channels, --role-channels) in docs/configuration.md',
       })
     },
     assertPublish(channel) {
       if (mayPublish(channel)) return assertChannelName(channel)
       throw new ListenqlError('CHANNEL_NOT_ALLOWED', `publishing on channel '${channel}' is not allowed`, {
-        hint: 'see Publish (--publish) in docs/configuration.md',
+        hint: 'see Publish (--publish, --role-publish) in docs/configuration.md',
       })
     },
   }
 }
 
+function createGlobs({ everybody, roles }: ChannelPatterns) {
+  const forAll = everybody.map(parseClaimPattern)
+  const byRole = new Map(Object.entries(roles).map(([role, given]) => [role, given.map(parseClaimPattern)]))
+  return ({ role, claims }: Pick<Viewer, 'role' | 'claims'>): string[] => {
+    const patterns: readonly ClaimPattern[] =
+      role === undefined ? forAll : [...forAll, ...(byRole.get(role) ?? [])]
+    return patterns.flatMap(pattern => pattern.globFor(claims) ?? [])
+  }
+}
+
 function createMatcher(globs: readonly string[]): (channel: string) => boolean {
   const patterns = globs.map(compileGlob)
-  return channel => channel !== INTERNAL_CHANNEL && patterns.some(pattern => pattern.test(channel))
+  return channel => !isInternalChannel(channel) && patterns.some(pattern => pattern.test(channel))
 }

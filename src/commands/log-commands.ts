@@ -172,6 +172,22 @@ export const LOG_COMMANDS: readonly Command[] = [
       return rotateCommand(await databaseFor(invocation), invocation.load().settings, invocation)
     },
   },
+  {
+    name: 'kick',
+    summary: 'End the streams of a viewer, and refuse the tokens',
+    usage: 'kick --claim NAME=VALUE [flags]',
+    description:
+      'Ends at once, on all servers of this database, what viewers have open whose token has this claim with this value, and has their tokens refused from now on if they were issued before (claim iat; without it, in any case). Newer tokens are good. It needs EXECUTE on listenql.kick, which the owner of schema listenql has.',
+    examples: [['npx listenql kick --claim sub=42', 'sign out user 42 everywhere']],
+    options: ['databaseUrl', 'dataDir', 'debug'],
+    flags: [{ flag: 'claim', placeholder: 'NAME=VALUE', help: 'Whom it is meant for' }],
+    words: NO_WORDS,
+    run: async invocation => {
+      const { kickCommand, readClaim } = await import('./kick.js')
+      const claim = readClaim(textOf(invocation.plain, 'claim'))
+      return kickCommand(await databaseFor(invocation), claim, invocation)
+    },
+  },
 ]
 
 async function databaseFor({ load, env }: Invocation) {

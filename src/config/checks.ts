@@ -1,3 +1,5 @@
+import { parseClaimPattern } from '../lib/claim-pattern.js'
+import { ListenqlError } from '../lib/errors.js'
 import { compileGlob } from '../lib/glob.js'
 
 /** Each throws an Error that begins with "must" if the text will not do; those that return bring it into its usual form. */
@@ -7,6 +9,17 @@ export function checkGlob(glob: string): void {
     compileGlob(glob)
   } catch {
     throw new Error(`must hold globs; in '${glob}' a bracket is not closed or holds an impossible range`)
+  }
+}
+
+/** A glob that may hold `${claims.NAME}`. */
+export function checkChannelPattern(pattern: string): void {
+  try {
+    parseClaimPattern(pattern)
+  } catch (error) {
+    if (error instanceof ListenqlError && error.hint?.includes('claims'))
+      throw new Error(`must hold globs; ${error.message}`)
+    throw new Error(`must hold globs; in '${pattern}' a bracket is not closed or holds an impossible range`)
   }
 }
 
@@ -36,4 +49,19 @@ export function baseUrl(url: string): string {
     throw new Error('must be a URL such as https://events.example.com')
   }
   return url.replace(/\/+$/, '')
+}
+
+/** An http(s) URL without login in it. */
+export function httpUrl(url: string): string {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined
+  if (!parsed || !/^https?:$/.test(parsed.protocol) || parsed.username || parsed.password || parsed.hash) {
+    throw new Error('must be a URL such as https://auth.example.com/.well-known/jwks.json')
+  }
+  return url
+}
+
+/** A token of HTTP (https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1). */
+export function cookieName(name: string): string {
+  if (/^[\w!#$%&'*+\-.^`|~]+$/.test(name)) return name
+  throw new Error('must be the name of a cookie, such as session')
 }

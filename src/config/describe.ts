@@ -4,6 +4,7 @@ import type { NamedOption } from './names.js'
 export function describeDefault({ type, default: value, otherwise }: NamedOption): string {
   if (value === undefined) return otherwise ?? 'none'
   if (Array.isArray(value)) return value.join(',') || 'none'
+  if (type.kind === 'table' && Object.keys(value as object).length === 0) return 'none'
   return type.format(value as NonNullable<unknown>).replace(/^"(.*)"$/, '$1')
 }
 

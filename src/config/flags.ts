@@ -5,6 +5,7 @@ import { type NamedOption, OPTION_LIST, spellings } from './names.js'
 import type { OptionKey } from './options.js'
 import { wrongValue } from './settings.js'
 import { didYouMean } from './suggest.js'
+import type { Table } from './value-type.js'
 
 /** A flag that is no option of the configuration: of one command, or of all. */
 export interface PlainFlag {
@@ -99,11 +100,19 @@ function readOption(option: NamedOption, value: string | undefined, earlier?: Gi
   if (value === undefined) throw refusal(`${where} needs a value: ${where} ${type.placeholder}`)
   try {
     const read = type.parse(value)
-    const before = type.kind === 'list' && earlier ? (earlier.value as unknown[]) : []
-    return { value: type.kind === 'list' ? [...before, ...(read as unknown[])] : read, where }
+    return { value: earlier ? added(type.kind, earlier.value, read) : read, where }
   } catch (error) {
     throw wrongValue(option, where, value, error)
   }
+}
+
+/** A list may be given in several flags, and so may a table; of anything else the last one counts. */
+function added(kind: NamedOption['type']['kind'], before: unknown, read: unknown): unknown {
+  if (kind === 'list') return [...(before as unknown[]), ...(read as unknown[])]
+  if (kind !== 'table') return read
+  const table = { ...(before as Table) }
+  for (const [name, items] of Object.entries(read as Table)) table[name] = [...(table[name] ?? []), ...items]
+  return table
 }
 
 function unknownFlag(

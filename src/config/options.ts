@@ -1,4 +1,4 @@
-import { basePath, baseUrl, checkGlob, checkOrigin } from './checks.js'
+import { basePath, baseUrl, checkChannelPattern, checkOrigin, cookieName, httpUrl } from './checks.js'
 import {
   boolean,
   bytes,
@@ -8,11 +8,20 @@ import {
   list,
   period,
   port,
+  table,
   text,
   type ValueType,
 } from './value-type.js'
 
-export type OptionGroup = 'Database' | 'Watched tables' | 'Server' | 'Access' | 'Limits' | 'Timing' | 'Log'
+export type OptionGroup =
+  | 'Database'
+  | 'Watched tables'
+  | 'Server'
+  | 'Access'
+  | 'Viewers'
+  | 'Limits'
+  | 'Timing'
+  | 'Log'
 
 /**
  * One option. Its flag, LISTENQL_* variable and TOML key follow from its key in the table: `maxBuffer` is `--max-buffer`,
@@ -33,8 +42,8 @@ export interface Option<T> {
   readonly usualVariable?: string
   /** pg_eventserv's key, which is the TOML key then; ES_* of it is read too. */
   readonly eventserv?: string
-  /** Holds passwords: never shown. */
-  readonly secret?: boolean
+  /** Holds passwords, which are never shown, or is one (`all`) and not shown at all. */
+  readonly secret?: boolean | 'all'
 }
 
 function option<T>(
@@ -53,7 +62,7 @@ function optional<T>(
   return { ...spec, type: spec.type as ValueType<NonNullable<T>>, default: undefined }
 }
 
-const globs = list('GLOBS', checkGlob)
+const globs = list('GLOBS', checkChannelPattern)
 const SECOND = 1000
 const HOUR = 3600 * SECOND
 const MiB = 2 ** 20
@@ -127,6 +136,12 @@ export const OPTIONS = {
     default: 30 * SECOND,
     help: 'Longest time that a snapshot of a table may take',
   }),
+  policyTimeout: option({
+    group: 'Watched tables',
+    type: duration,
+    default: 250,
+    help: 'Longest time that the row-level security of a table may take for one viewer and 500 rows; beyond it the streams of that viewer end',
+  }),
 
   host: option({
     group: 'Server',
@@ -188,18 +203,33 @@ export const OPTIONS = {
     help: 'Show GraphiQL to browsers that open /graphql',
   }),
 
-  channels: option({
+  channels: optional({
     group: 'Access',
     type: globs,
-    default: ['*'],
-    help: 'Channels that may be listened to',
+    otherwise: '*; none once viewers have roles',
+    example: ['people', 'room:*'],
+    help: `Channels that everybody may listen to, whatever the role; may hold \${claims.NAME}`,
     eventserv: 'Channels',
   }),
   publish: option({
     group: 'Access',
     type: globs,
     default: [],
-    help: 'Channels on which the mutation notify may send; with the Postgres of its own, none given means all',
+    help: 'Channels on which everybody may send with the mutation notify; with the Postgres of its own, none given means all, unless viewers have roles',
+  }),
+  roleChannels: option({
+    group: 'Access',
+    type: table('ROLE=GLOBS;…', checkChannelPattern),
+    default: {},
+    example: { user: ['people', `room:\${claims.room}`, `user.\${claims.sub}.*`] },
+    help: 'Channels that viewers of a role may listen to, beside those for everybody',
+  }),
+  rolePublish: option({
+    group: 'Access',
+    type: table('ROLE=GLOBS;…', checkChannelPattern),
+    default: {},
+    example: { user: [`room:\${claims.room}`] },
+    help: 'Channels on which viewers of a role may send',
   }),
   corsOrigins: option({
     group: 'Access',
@@ -207,6 +237,91 @@ export const OPTIONS = {
     default: [],
     help: 'Web origins beside its own that may use the server from a browser, as globs; * is any',
     eventserv: 'CORSOrigins',
+  }),
+
+  jwtSecret: optional({
+    group: 'Viewers',
+    type: text('SECRET'),
+    otherwise: 'no such tokens',
+    example: 'at-least-32-bytes-that-nobody-can-guess',
+    help: 'Secret that signs tokens with HS256, HS384 or HS512; better in a variable or a file than in a flag, which others on the machine can see',
+    secret: 'all',
+  }),
+  jwtSecretFile: optional({
+    group: 'Viewers',
+    type: text('FILE'),
+    otherwise: 'none',
+    example: '/run/secrets/jwt',
+    help: 'File that holds the secret, instead of --jwt-secret',
+  }),
+  jwtPublicKey: optional({
+    group: 'Viewers',
+    type: text('PEM|FILE'),
+    otherwise: 'no such tokens',
+    example: 'issuer.pem',
+    help: 'Public key (PEM or JWK, or a file with it) of who signs tokens with RS, PS, ES or EdDSA',
+    secret: 'all', // somebody may give a private key by mistake
+  }),
+  jwksUrl: optional({
+    group: 'Viewers',
+    type: text('URL', httpUrl),
+    otherwise: 'no such tokens',
+    example: 'https://auth.example.com/.well-known/jwks.json',
+    help: 'Where the public keys of who signs tokens are published, and changed from time to time',
+    secret: true,
+  }),
+  jwtIssuer: optional({
+    group: 'Viewers',
+    type: text('ISSUER'),
+    otherwise: 'any',
+    example: 'https://auth.example.com/',
+    help: 'What the claim iss of a token must be',
+  }),
+  jwtAudience: option({
+    group: 'Viewers',
+    type: list('AUDIENCES', () => undefined),
+    default: [],
+    example: ['my-app'],
+    help: 'One of these must be among the claim aud of a token; none given: it is not looked at',
+  }),
+  jwtClockTolerance: option({
+    group: 'Viewers',
+    type: duration,
+    default: 5 * SECOND,
+    help: 'How far the clock of who issues tokens may be off',
+  }),
+  roleClaim: option({
+    group: 'Viewers',
+    type: text('CLAIM'),
+    default: 'role',
+    help: 'Claim that names the Postgres role of the viewer; dots lead into objects, as in app_metadata.role',
+  }),
+  anonymousRole: optional({
+    group: 'Viewers',
+    type: text('ROLE'),
+    otherwise: 'who brings no token is refused',
+    example: 'anon',
+    help: 'Postgres role of viewers without a token',
+  }),
+  roles: option({
+    group: 'Viewers',
+    type: list('ROLES', () => undefined),
+    default: [],
+    example: ['anon', 'authenticated'],
+    help: 'Roles that viewers may take; none given: those that the login of the server is a member of, but never its own, superusers and roles with BYPASSRLS, which must be listed',
+  }),
+  tokenCookie: optional({
+    group: 'Viewers',
+    type: text('NAME', cookieName),
+    otherwise: 'cookies are not looked at',
+    example: 'session',
+    help: 'Cookie that may hold the token, from pages of an allowed origin',
+  }),
+  kickRetention: option({
+    group: 'Viewers',
+    type: period,
+    default: 30 * 24 * HOUR,
+    help: 'How long a kick is remembered: longer than any token lives',
   }),
 
   maxBuffer: option({

@@ -70,7 +70,7 @@ export function wrongValue(
   value: unknown,
   error: unknown,
 ): ListenqlError {
-  const shown = secret || type.kind === 'list' ? '' : ` is ${show(value)} but`
+  const shown = secret || type.kind === 'list' || type.kind === 'table' ? '' : ` is ${show(value)} but`
   return new ListenqlError('BAD_CONFIGURATION', `${where}${shown} ${messageOf(error)}`)
 }
 

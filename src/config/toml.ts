@@ -16,8 +16,10 @@ export function printSettings(
     const value: unknown = settings[option.key]
     const source = sources[option.key]
     if (value === undefined) return [`# ${option.toml} is not set: ${option.otherwise ?? 'none'}`]
-    const shown = option.secret ? hide(String(value)) : value
-    const note = shown === value ? '' : ' (the password is hidden: put it back before you use this as a file)'
+    const shown = option.secret === 'all' ? '***' : option.secret ? hide(String(value)) : value
+    const hidden = option.secret === 'all' ? 'value' : 'password'
+    const note =
+      shown === value ? '' : ` (the ${hidden} is hidden: put it back before you use this as a file)`
     return [`${assignment(option, shown)}  # ${source}${note}`]
   })
 }
@@ -33,7 +35,7 @@ export function printExample(): string {
     `# ${option.help}.`,
     ...(option.otherwise === undefined ? [] : [`# Not set: ${option.otherwise}.`]),
     `# ${describeFlag(option)}; ${option.variables.join(', ')}`,
-    `# ${assignment(option, option.default ?? option.example)}`,
+    `# ${assignment(option, isNone(option.default) ? (option.example ?? option.default) : option.default)}`,
   ])
 }
 
@@ -46,6 +48,12 @@ function document(head: readonly string[], linesOf: (option: NamedOption) => str
     lines.push(...linesOf(option))
   }
   return `${lines.join('\n')}\n`
+}
+
+function isNone(value: unknown): boolean {
+  return (
+    value === undefined || (typeof value === 'object' && value !== null && Object.keys(value).length === 0)
+  )
 }
 
 function assignment({ toml, type }: NamedOption, value: unknown): string {

@@ -3,7 +3,7 @@ import { formatBytes, formatDuration, parseBytes, parseDuration } from './units.
 
 /** How values of one type are read, checked and written. Whatever reads throws an Error whose message begins with "must". */
 export interface ValueType<T> {
-  readonly kind: 'boolean' | 'list' | 'scalar'
+  readonly kind: 'boolean' | 'list' | 'scalar' | 'table'
   /** Stands for the value in usage lines. */
   readonly placeholder: string
   /** From a flag or an environment variable. */
@@ -145,14 +145,55 @@ export function list(placeholder: string, checkItem: (item: string) => void): Va
   }
 }
 
+/** Lists by name. */
+export type Table = Readonly<Record<string, readonly string[]>>
+
+/**
+ * A list for each name: `[RoleChannels]` in TOML, `user=a,b;admin=*` in flags and variables.
+ * @param checkItem throws if an item will not do
+ */
+export function table(placeholder: string, checkItem: (item: string) => void): ValueType<Table> {
+  const items = list(placeholder, checkItem)
+  const check = (value: unknown): Table => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Date)
+      throw new Error('must be a table that has a list of texts for each name')
+    return Object.fromEntries(Object.entries(value).map(([name, given]) => [name, items.check(given)]))
+  }
+  const parse = (given: string): Table => {
+    const entries = splitAt(';', given).map((part): [string, readonly string[]] => {
+      const at = part.indexOf('=')
+      if (at < 1) throw new Error(`must be written as name=item,item;name=item, '${part}' is not`)
+      return [part.slice(0, at).trim(), items.parse(part.slice(at + 1))]
+    })
+    const merged = new Map<string, readonly string[]>()
+    for (const [name, given] of entries) merged.set(name, [...(merged.get(name) ?? []), ...given])
+    return Object.fromEntries(merged)
+  }
+  return {
+    kind: 'table',
+    placeholder,
+    parse,
+    fromToml: value => (typeof value === 'string' ? parse(value) : check(value)),
+    check,
+    format: value =>
+      `{ ${Object.entries(value)
+        .map(([name, given]) => `${quote(name)} = ${items.format(given)}`)
+        .join(', ')} }`.replace('{  }', '{}'),
+  }
+}
+
 /** Splits at commas, but not within the braces of a glob (`{a,b}`) nor after a backslash. */
 export function splitList(given: string): string[] {
+  return splitAt(',', given)
+}
+
+function splitAt(separator: ',' | ';', given: string): string[] {
   const items = ['']
   let depth = 0
   for (const [piece] of given.matchAll(/\\.|./gsu)) {
     if (piece === '{') depth++
     if (piece === '}' && depth > 0) depth--
-    if (piece === ',' && depth === 0) items.push('')
+    if (piece === separator && depth === 0) items.push('')
     else items[items.length - 1] += piece
   }
   return items.map(item => item.trim()).filter(item => item !== '')

@@ -14,6 +14,8 @@ export const SERVER_FUNCTIONS = [
   'refresh(oid, integer)',
   'rotate(interval, bigint)',
   'status()',
+  'kicks(xid8)',
+  'prune_kicks(interval)',
 ] as const
 
 /** The grants that a server's login needs of schema `listenql`; SELECT on the tables and membership of roles are extra. */

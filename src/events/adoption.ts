@@ -32,6 +32,8 @@ export function createAdoption({ tables, refresh, onAdopted }: AdoptionOptions):
   async function adopt(isReached: boolean): Promise<void> {
     const list = offered as readonly WatchedTable[]
     offered = undefined
+    const settling = tables.settled() // what waits to be handed on has to meet the former columns
+    if (settling) await settling
     tables.adopt(list, isReached)
     await onAdopted(list)
   }

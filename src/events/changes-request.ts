@@ -1,4 +1,6 @@
+import type { Viewer } from '../auth/viewer.js'
 import type { Filter } from '../filters/index.js'
+import type { ListenqlError } from '../lib/errors.js'
 import type { RowOperation } from './row-change.js'
 
 /** Which changes of a table are asked for. */
@@ -8,4 +10,8 @@ export interface ChangesRequest {
   readonly operations: readonly RowOperation[] | undefined
   /** A cursor as the client wrote it. */
   readonly after: string | undefined
+  /** Whose row-level security decides which rows are there. Undefined: all are. */
+  readonly viewer?: Viewer | undefined
+  /** Called when it is opened; calls back once the right to it is lost. @returns what ends that */
+  readonly guard?: ((lost: (error: ListenqlError) => void) => () => void) | undefined
 }

@@ -1,7 +1,12 @@
 import { ListenqlError } from '../lib/errors.js'
 
-/** The channel that listenql itself rings on; nobody else may listen to it or publish on it. */
-export const INTERNAL_CHANNEL = 'listenql'
+/** On which servers are told to look for kicks. */
+export const KICK_CHANNEL = 'listenql_kick'
+
+/** The channels that listenql itself rings on (see doorbell.ts); nobody else may listen to them or publish on them. */
+export function isInternalChannel(name: string): boolean {
+  return name === 'listenql' || name === KICK_CHANNEL
+}
 
 /** Longest channel name in bytes of UTF-8: NAMEDATALEN - 1. LISTEN would silently truncate a longer one, and hear nothing. */
 export const MAX_CHANNEL_BYTES = 63

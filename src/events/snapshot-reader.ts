@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { mayNotRead, policiesFailed } from '../auth/access-errors.js'
 import { type ImageKind, readImageKinds } from '../database/image-sql.js'
 import { grantReadSql } from '../database/install.js'
 import { socketOf } from '../database/socket.js'
@@ -27,6 +28,9 @@ const GRACE = 5000
 
 /** Undefined column, table, object, schema, function; wrong type; a type that is gone: the table was altered, or is gone. */
 const ALTERED = new Set(['42703', '42P01', '42704', '3F000', '42883', '42804', 'XX000'])
+
+/** Classes of errors that are no policy's: resources, operators, system, internal. */
+const OURS = /^(53|57|58|XX)/
 
 /** Reads rows of tables in transactions that `importSnapshot` (or `beginCut`, and a savepoint) has begun. */
 export interface SnapshotReader {
@@ -60,7 +64,9 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
 
   async function attempt(client: pg.Client, table: WatchedTable, query: RowsQuery): Promise<Outcome> {
     const text = query.text(await kindsOf(client, table))
+    if (query.become !== undefined) await client.query(query.become)
     const images = await readImages(client, { text, values: [...query.values], rowMode: 'array' }, maxBytes)
+    if (query.become !== undefined) await client.query('set local role none') // only our login may see what is watched
     const now = await tableNow(client, table)
     if (!isAsKnown(table, now)) return { kind: 'failed', error: schemaChanged(table) }
     if (now.isRewritten) return { kind: 'again', reason: 'the table was rewritten meanwhile' }
@@ -68,7 +74,12 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
     return { kind: 'rows', rows: toRows(table, images) }
   }
 
-  async function explain(client: pg.Client, table: WatchedTable, error: unknown): Promise<Outcome> {
+  async function explain(
+    client: pg.Client,
+    table: WatchedTable,
+    { role }: RowsQuery,
+    error: unknown,
+  ): Promise<Outcome> {
     const code = answerOf(error) ?? ''
     if (ALTERED.has(code)) {
       // Postgres reads SQL with the newest catalogue; that of the snapshot may be older, then it is too early to say.
@@ -76,10 +87,13 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
       if (now.since === null || !isAsKnown(table, now)) return { kind: 'failed', error: schemaChanged(table) }
       return { kind: 'again', reason: messageOf(error) }
     }
+    if (role !== undefined && code === '42501')
+      return { kind: 'failed', error: mayNotRead(table, role, error) }
     if (code === '42501') return { kind: 'failed', error: await notAllowed(client, table, error) }
     if (code === '57014' || code === '55P03') {
       return { kind: 'failed', error: tooSlow(table, queryTimeout, error) }
     }
+    if (role !== undefined && !OURS.test(code)) return { kind: 'failed', error: policiesFailed(table, error) }
     return { kind: 'failed', error: unexpected(table, error) }
   }
 
@@ -97,7 +111,7 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
           error =>
             recoverable(
               client,
-              () => explain(client, table, error),
+              () => explain(client, table, query, error),
               async () => ({ kind: 'failed', error: unexpected(table, error) }),
             ),
         )

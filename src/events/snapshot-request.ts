@@ -1,3 +1,4 @@
+import type { Viewer } from '../auth/viewer.js'
 import type { Filter, RowImage } from '../filters/index.js'
 
 export type SortDirection =
@@ -15,6 +16,10 @@ export interface SnapshotRequest {
   readonly orderBy: readonly { readonly column: string; readonly direction: SortDirection }[]
   readonly limit: number
   readonly offset: number
+  /** Under whose role and claims it is read. Undefined: that of our login. */
+  readonly viewer?: Viewer | undefined
+  /** Only these columns (names in the table) and those that the request names are read; the others are null. Undefined: all. */
+  readonly columns?: readonly string[] | undefined
 }
 
 /** Rows as they were at one position of the event log: changes after `cursor` are exactly those that they do not show. */

@@ -1,4 +1,6 @@
 import pg from 'pg'
+import { becomeSql, claimsText } from '../auth/become.js'
+import { viewerKey } from '../auth/viewer.js'
 import { aliasBeside, type ImageKind, imageColumns } from '../database/image-sql.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import { sortKey, toSql } from '../filters/index.js'
@@ -18,6 +20,10 @@ const ORDER: Readonly<Record<SortDirection, string>> = {
 export interface RowsQuery {
   /** Equal for requests that ask for the same of one table. */
   readonly key: string
+  /** SQL that takes the viewer's role and claims in a transaction; undefined: it is read under our login. */
+  readonly become: string | undefined
+  /** The role it is read under. */
+  readonly role: string | undefined
   readonly values: readonly unknown[]
   /** Gives one column, the image of a row as the event log would hold it. To be run under PIN_SETTINGS. */
   text(kinds: ReadonlyMap<number, ImageKind>): string
@@ -30,17 +36,19 @@ export interface RowsQuery {
  * @throws ListenqlError ARGUMENT_INVALID for a column that is not there
  */
 export function rowsQuery(
-  { schema, name, columns, key }: WatchedTable,
-  { filter, orderBy, limit, offset }: SnapshotRequest,
+  { schema, name, columns: all, key: wholeKey }: WatchedTable,
+  { filter, orderBy, limit, offset, viewer, columns: wanted }: SnapshotRequest,
 ): RowsQuery {
-  const alias = aliasBeside(columns)
+  const columns = wanted ? all.filter(column => wanted.includes(column.name)) : all
+  const key = wanted ? wholeKey.filter(part => wanted.includes(part)) : wholeKey
+  const alias = aliasBeside(all)
   const values: unknown[] = []
   const column = (of: string) => `${alias}.${pg.escapeIdentifier(of)}`
   const where = toSql(filter, values, alias)
-  const order = orderBy.map(({ column: wanted, direction }) => {
-    const found = columns.find(one => one.name === wanted)
-    if (!found) throw new ListenqlError('ARGUMENT_INVALID', `orderBy: there is no column ${wanted}`)
-    return `${sortKey(found, column(wanted))} ${ORDER[direction]}`
+  const order = orderBy.map(({ column: by, direction }) => {
+    const found = all.find(one => one.name === by)
+    if (!found) throw new ListenqlError('ARGUMENT_INVALID', `orderBy: there is no column ${by}`)
+    return `${sortKey(found, column(by))} ${ORDER[direction]}`
   })
   const sorted = new Set(orderBy.map(item => item.column))
   for (const part of key) if (!sorted.has(part)) order.push(column(part))
@@ -50,7 +58,9 @@ export function rowsQuery(
     ${order.length > 0 ? `order by ${order.join(', ')}` : ''}
     limit $${values.length - 1}::int8 offset $${values.length}::int8`
   return {
-    key: JSON.stringify([rows, values]),
+    key: JSON.stringify([rows, values, viewer ? viewerKey(viewer, true) : null]),
+    become: viewer?.role === undefined ? undefined : becomeSql(viewer.role, claimsText(viewer.claims)),
+    role: viewer?.role,
     values,
     text: kinds =>
       `select row_to_json(${alias})::text from (select ${imageColumns(columns, kinds, alias)} from (${rows}) ${alias}) ${alias}`,

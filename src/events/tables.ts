@@ -1,5 +1,7 @@
+import type { Viewer } from '../auth/viewer.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import { createImageReader, type ReadImage } from '../filters/index.js'
+import { abortable } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import { type ChangeView, createChangeView, type Images } from './change-view.js'
@@ -8,11 +10,15 @@ import { comparePositions, endOfBatch, type Position } from './cursor.js'
 import type { EventLog } from './event-log.js'
 import type { LogEvent } from './log-event.js'
 import type { RowChange } from './row-change.js'
+import { type Followed, RowStage } from './row-stage.js'
+import { createJointLook, type Look, type ReadEvent } from './sight.js'
 import { EventSource, type Follower, type Replay, type Stop } from './source.js'
 import { createTableTopic, type TableTopic } from './table-topic.js'
 
 export interface TablesOptions {
   readonly log: EventLog
+  /** Says who may see what, for requests with a viewer. */
+  readonly look?: Look
   readonly observe: Observe
 }
 
@@ -28,6 +34,13 @@ export interface Tables {
   reached(): void
   /** The generation that is known of a table; undefined if it is not watched. */
   generationOf(relid: string): number | undefined
+  /** Everybody has been told all that the log has handed on: at once (undefined), or once this resolves. */
+  settled(): Promise<void> | undefined
+  /** Stops and continues handing on what waits for `look`. */
+  pause(): void
+  resume(): void
+  /** Idempotent. */
+  close(): Promise<void>
 }
 
 interface Adopted {
@@ -35,12 +48,28 @@ interface Adopted {
   readonly read: ReadImage
   /** Parsed once, for all who look at an event: live, and while several that come back are at the same page. */
   readonly images: WeakMap<LogEvent, Images>
+  /** The same for pages of the log. */
+  readonly pages: WeakMap<readonly LogEvent[], readonly ReadEvent[]>
 }
 
-export function createTables({ log, observe }: TablesOptions): Tables {
+/** What a page of the log tells one who comes back. */
+type Past = (page: readonly LogEvent[], signal: AbortSignal | undefined) => Promise<RowChange[]>
+
+export function createTables({ log, look = nobodySees, observe }: TablesOptions): Tables {
   const adopted = new Map<string, Adopted>()
   const topics = new Map<string, { readonly topic: TableTopic; readonly stop: Stop }>()
   let isReached = true
+  const stop = new AbortController()
+  const see = createJointLook(look, stop.signal)
+  const stage = new RowStage({
+    log,
+    look,
+    read(event) {
+      const entry = adopted.get(event.topic)
+      return entry && { table: entry.table, images: imagesOf(entry, event) }
+    },
+    observe,
+  })
 
   function imagesOf({ images, read }: Adopted, event: LogEvent): Images {
     let found = images.get(event)
@@ -108,28 +137,62 @@ export function createTables({ log, observe }: TablesOptions): Tables {
     return endOfBatch(entry.table.since)
   }
 
-  function createReplay(relid: string, view: ChangeView): Replay<RowChange> {
+  /** What of a page of the log concerns a table. The same array for everybody who reads the page. */
+  function readEvents(relid: string, page: readonly LogEvent[]): readonly ReadEvent[] {
+    const entry = adopted.get(relid)
+    if (!entry) return []
+    let events = entry.pages.get(page)
+    if (!events) {
+      events = page
+        .filter(({ kind, topic }) => kind === 't' && topic === relid)
+        .map(event => ({ event, images: imagesOf(entry, event) }))
+      entry.pages.set(page, events)
+    }
+    return events
+  }
+
+  /** The past as everybody sees it. */
+  function createPast(relid: string, view: ChangeView): Past {
     /** Who comes back to the same page gets the same objects: what is made of them later is made once. */
     const changes = new WeakMap<LogEvent, { readonly change: RowChange | undefined }>()
-    const changeOf = (event: LogEvent): RowChange | undefined => {
-      const entry = adopted.get(relid)
-      if (event.kind !== 't' || event.topic !== relid || !entry) return undefined
-      let seen = changes.get(event)
-      if (!seen) {
-        seen = { change: view(event, imagesOf(entry, event)) }
+    return async page =>
+      readEvents(relid, page).flatMap(({ event, images }) => {
+        const seen = changes.get(event) ?? { change: view(event, images) }
         changes.set(event, seen)
-      }
-      return seen.change
+        return seen.change ?? []
+      })
+  }
+
+  /** The past as far as a viewer may see it. */
+  function createPastFor(viewer: Viewer, relid: string, view: ChangeView): Past {
+    const asking = new WeakMap<readonly LogEvent[], Promise<RowChange[]>>()
+    async function ask(page: readonly LogEvent[]): Promise<RowChange[]> {
+      const events = readEvents(relid, page)
+      const table = adopted.get(relid)?.table
+      if (!table || !events.some(({ event, images }) => view(event, images))) return []
+      const seen = await see(table, viewer, events)
+      return events.flatMap(({ event }, i) => {
+        const images = seen[i] as Images
+        return images.row || images.old || event.operation === 'T' ? (view(event, images) ?? []) : []
+      })
     }
-    const position = () => log.position ?? beginning(relid)
+    return (page, signal) => {
+      const asked = asking.get(page) ?? ask(page).finally(() => asking.delete(page))
+      asking.set(page, asked)
+      return abortable(asked, signal)
+    }
+  }
+
+  function createReplay(relid: string, past: Past, live: () => Position | undefined): Replay<RowChange> {
+    const position = () => live() ?? beginning(relid)
     return {
       position,
       start() {
         const begins = beginning(relid)
-        const live = log.position ?? begins
+        const at = live() ?? begins
         // What was altered is adopted at its first event, which may stand before the new history: until all up to there has
         // been handed on, its beginning would be ahead of what was told.
-        return isReached && comparePositions(begins, live) > 0 ? begins : live
+        return isReached && comparePositions(begins, at) > 0 ? begins : at
       },
       async read(after, signal) {
         for (;;) {
@@ -138,8 +201,7 @@ export function createTables({ log, observe }: TablesOptions): Tables {
           // Looked at again: the table may have been altered while the page was read.
           assertAfter(after, beginning(relid))
           const ahead = page.events.find(event => isAhead(event, relid))
-          if (!ahead)
-            return { ...page, events: page.events.map(changeOf).filter(change => change !== undefined) }
+          if (!ahead) return { ...page, events: await past(page.events, signal) }
           await log.reached(ahead.position, signal)
         }
       },
@@ -150,13 +212,31 @@ export function createTables({ log, observe }: TablesOptions): Tables {
   return {
     changes(table, request) {
       const { relid } = table
+      const { viewer, guard } = request
       const view = createChangeView(request)
-      const replay = createReplay(relid, view)
+      let staged: Followed | undefined
+      const past = viewer ? createPastFor(viewer, relid, view) : createPast(relid, view)
+      const replay = createReplay(relid, past, () => (staged ? staged.position() : log.position))
       return new EventSource<RowChange>(
         { kind: 'table', name: table.schema === 'public' ? table.name : `${table.schema}.${table.name}` },
         {
           after: request.after,
-          open: async follower => follow(relid, request, view, follower),
+          async open(follower) {
+            let leave: Stop
+            if (viewer) {
+              staged = stage.follow(relid, { viewer, request, view, follower })
+              leave = staged.stop
+            } else leave = follow(relid, request, view, follower)
+            if (!guard) return leave
+            const unguard = guard(error => {
+              leave()
+              follower.end(error)
+            })
+            return () => {
+              unguard()
+              leave()
+            }
+          },
           live: () => Promise.resolve(), // through an outage the log keeps what happens
           positionOf: change => change.position,
           replay: () => replay,
@@ -168,7 +248,12 @@ export function createTables({ log, observe }: TablesOptions): Tables {
       const former = new Map(adopted)
       adopted.clear()
       for (const table of tables) {
-        adopted.set(table.relid, { table, read: createImageReader(table.columns), images: new WeakMap() })
+        adopted.set(table.relid, {
+          table,
+          read: createImageReader(table.columns),
+          images: new WeakMap(),
+          pages: new WeakMap(),
+        })
       }
       for (const [relid, { table: known }] of former) {
         const now = adopted.get(relid)?.table
@@ -181,6 +266,13 @@ export function createTables({ log, observe }: TablesOptions): Tables {
       isReached = true
     },
     generationOf: relid => adopted.get(relid)?.table.generation,
+    settled: () => stage.drained(),
+    pause: () => stage.pause(),
+    resume: () => stage.resume(),
+    async close() {
+      stop.abort()
+      await stage.close()
+    },
   }
 }
 
@@ -198,4 +290,8 @@ function notWatched(): ListenqlError {
   return new ListenqlError('SCHEMA_CHANGED', 'this table is not watched any more', {
     hint: 'read the schema again',
   })
+}
+
+const nobodySees: Look = async () => {
+  throw new TypeError('nothing was given that says who may see what')
 }

@@ -1,3 +1,4 @@
+export { columnsOf } from './columns-of.js'
 export { EVERYTHING, type Filter, type Operand, type Operator } from './filter.js'
 export { createFilterIndex, type FilterIndex } from './filter-index.js'
 export { type IndexKeys, indexKeys } from './index-keys.js'

@@ -62,6 +62,12 @@ export class RowImage {
     return key
   }
 
+  /** The JSON text of a column, as Postgres wrote it; `null` if it is NULL or not in the image. */
+  json(name: string): string {
+    const position = this.#layout.positions.get(name)
+    return (position === undefined ? undefined : this.#raw[position]) ?? 'null'
+  }
+
   isNull(name: string): boolean {
     const position = this.#layout.positions.get(name)
     return position === undefined || (this.#raw[position] ?? 'null') === 'null'

@@ -28,6 +28,12 @@ export type Observation =
   /** `detail`: the number of a new generation, or words. */
   | { type: 'table.changed'; table: string; change: 'again' | 'generation' | 'gone'; detail: string }
   | { type: 'table.lacking'; table: string; detail: string }
+  /** The policies of tables cannot be asked: those under row-level security wait. */
+  | { type: 'policies.lost'; message: string; retryIn: number }
+  /** They failed for one viewer, whose stream ends. */
+  | { type: 'policy.failed'; table: string; role: string; message: string }
+  /** What roles may read cannot be looked at; what was found before goes on. */
+  | { type: 'rights.failed'; message: string }
   | { type: 'snapshot.failed'; table: string; message: string }
   | { type: 'schema.built'; tables: number }
   | { type: 'schema.renamed'; message: string }
@@ -38,6 +44,14 @@ export type Observation =
   | { type: 'subscriber.left'; transport: string; topic: string; remote: string }
   | { type: 'subscriber.cut'; transport: string; remote: string; reason: CutReason; waiting: number }
   | { type: 'request.refused'; transport: string; remote: string; status: number; message: string }
+  /** A viewer was not let in, or not to what it asked for; `reason` is for the log alone. */
+  | { type: 'viewer.refused'; transport: string; remote: string; code: string; reason: string }
+  /** What viewers have open was ended: the token has expired, or they were kicked. */
+  | { type: 'viewer.ended'; transport: string; remote: string; reason: string }
+  /** Nobody can be kicked. */
+  | { type: 'kicks.absent'; access: 'no schema' | 'no function' | 'no right' }
+  /** The database does not say who was kicked and which roles may be taken. */
+  | { type: 'viewers.unchecked'; message: string }
   | { type: 'fault'; id: string; message: string; error: unknown }
 
 export type Observe = (observation: Observation) => void

@@ -50,6 +50,18 @@ export function createLogObserver(logger: Logger): Observe {
         return logger.warn(
           `Table ${observation.table} has no whole history, so nothing of it is delivered: ${observation.detail}. Once its triggers are there and enabled it goes on by itself; \`listenql watch ${observation.table}\`, as the owner of the table, repairs them.`,
         )
+      case 'policies.lost':
+        return logger.warn(
+          `Row-level security cannot be asked about: ${observation.message}. Next try in ${observation.retryIn} ms.`,
+        )
+      case 'policy.failed':
+        return logger.warn(
+          `The row-level security of table ${observation.table} failed for a viewer of role ${observation.role}: ${observation.message}.`,
+        )
+      case 'rights.failed':
+        return logger.warn(
+          `What roles may read cannot be looked at: ${observation.message}. It is tried again and again.`,
+        )
       case 'snapshot.failed':
         return logger.warn(`A snapshot of table ${observation.table} failed: ${observation.message}.`)
       case 'schema.built':
@@ -69,6 +81,18 @@ export function createLogObserver(logger: Logger): Observe {
         return logger.warn(details, 'A subscriber that does not keep up was cut off.')
       case 'request.refused':
         return logger.warn(details, 'A request was refused.')
+      case 'viewer.refused':
+        return logger.info(details, 'A viewer was refused.')
+      case 'viewer.ended':
+        return logger.debug(details, 'What a viewer had open was ended.')
+      case 'kicks.absent':
+        return observation.access === 'no schema'
+          ? logger.info('Nobody can be kicked: there is no schema listenql yet. `listenql install` makes it.')
+          : logger.warn(KICKS_ABSENT[observation.access])
+      case 'viewers.unchecked':
+        return logger.warn(
+          `The database does not say who was kicked and which roles may be taken: ${observation.message}. It is tried again and again; what was known stays in force.`,
+        )
       case 'fault':
         return logger.error({ id: observation.id, err: observation.error }, observation.message)
       case 'channel.listening':
@@ -78,6 +102,13 @@ export function createLogObserver(logger: Logger): Observe {
         return logger.debug(details, words(observation))
     }
   }
+}
+
+const KICKS_ABSENT = {
+  'no function':
+    'Nobody can be kicked: schema listenql is of an older version. `listenql install` updates it.',
+  'no right':
+    'Kicks are not heard of: the login of the server may not call listenql.kicks. Run as the owner of schema listenql: listenql install --grant-to LOGIN.',
 }
 
 function words(observation: Observation): string {

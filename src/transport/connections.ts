@@ -1,13 +1,18 @@
 import type { IncomingMessage } from 'node:http'
+import type { Sessions } from '../auth/sessions.js'
+import type { Viewer } from '../auth/viewer.js'
 import type { Groups, Membership, Request } from '../delivery/groups.js'
 import { Outbound, type OutboundOptions, type Sink } from '../delivery/outbound.js'
 import type { Position } from '../events/cursor.js'
 import type { Stop } from '../events/source.js'
+import type { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 
 /** One client connection that carries subscriptions, over whichever transport. */
 export interface Connection {
   readonly outbound: Outbound
+  /** It serves this viewer, and nobody after that: `end` is called when the viewer's time is over; the connection is closed by then. */
+  serve(viewer: Viewer, end: (reason: ListenqlError) => void): void
   /** Resolves once subscribed. */
   subscribe(request: Request<unknown>, options: SubscribeOptions): Promise<Membership>
   /** The connection is gone: leaves every group. Idempotent. */
@@ -44,10 +49,11 @@ export interface OpenOptions {
 
 export function createConnections(options: {
   readonly groups: Groups
+  readonly sessions: Sessions
   readonly outbound: Pick<OutboundOptions, 'maxBuffer' | 'stallTimeout' | 'turn' | 'pressure'>
   readonly observe: Observe
 }): Connections {
-  const { groups, observe } = options
+  const { groups, sessions, observe } = options
   const open = new Map<Connection, Pick<OpenOptions, 'end' | 'destroy'>>()
   const waiting = new Set<() => void>()
   let ending = false
@@ -68,8 +74,17 @@ export function createConnections(options: {
       const remote = `${request.socket.remoteAddress}:${request.socket.remotePort}`
       const outbound = new Outbound({ ...options.outbound, sink, transport, remote, observe })
       const stops = new Set<Stop>()
+      let leaveSession: Stop = () => undefined
       const connection: Connection = {
         outbound,
+        serve(viewer, end) {
+          if (!open.has(connection)) return // the client left meanwhile
+          leaveSession = sessions.open(viewer, reason => {
+            observe({ type: 'viewer.ended', transport, remote, reason: reason.message })
+            connection.close()
+            end(reason)
+          })
+        },
         async subscribe(subscription, { id, after, signal }) {
           const topic = subscription.source.topic.name
           const membership = await groups.join(subscription, { id, outbound, after }, signal)
@@ -85,6 +100,7 @@ export function createConnections(options: {
         },
         close() {
           if (!open.delete(connection)) return
+          leaveSession()
           outbound.close()
           for (const stop of stops) stop()
         },

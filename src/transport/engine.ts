@@ -10,6 +10,7 @@ import {
   type OperationDefinitionNode,
   OperationTypeNode,
 } from 'graphql'
+import { type Viewer, viewerKey } from '../auth/viewer.js'
 import type { Request } from '../delivery/groups.js'
 import { decodeCursor, encodeCursor, type Position } from '../events/cursor.js'
 import { EventSource } from '../events/source.js'
@@ -22,6 +23,7 @@ import { isConditional } from './root-selection.js'
 
 /** A GraphQL request as any transport brings it. */
 export interface Params {
+  readonly viewer: Viewer
   readonly query?: string | undefined
   readonly operationName?: string | undefined
   readonly variables?: Record<string, unknown> | undefined
@@ -83,7 +85,9 @@ export interface Enveloped {
 export interface EngineOptions {
   readonly getEnveloped: () => Enveloped
   /** The context for every execution of ours; sources are opened by delivery, not by the schema. */
-  readonly contextValue: object
+  readonly contextFor: (viewer: Viewer) => object
+  /** Whether what a subscription shows depends on the viewer's claims; on the role it always does. Default: with tables, if there are roles. */
+  readonly claimsMatter?: (source: EventSource<unknown>, viewer: Viewer) => boolean
   readonly toClientError: ClientErrors
   readonly schemaState: SchemaState
 }
@@ -92,7 +96,7 @@ export interface EngineOptions {
 const PATIENCE = 30_000
 
 export function createEngine(options: EngineOptions): Engine {
-  const { getEnveloped, contextValue, toClientError } = options
+  const { getEnveloped, contextFor, toClientError, claimsMatter = ofTables } = options
   const identities = new WeakMap<DocumentNode, Identity>()
 
   return {
@@ -140,7 +144,7 @@ export function createEngine(options: EngineOptions): Engine {
     const args: ExecutionArgs = {
       schema,
       document,
-      contextValue,
+      contextValue: contextFor(params.viewer),
       variableValues: params.variables ?? null,
       operationName: params.operationName ?? null,
     }
@@ -163,7 +167,7 @@ export function createEngine(options: EngineOptions): Engine {
   function toRequest(args: ExecutionArgs, params: Params, source: EventSource<unknown>): Request<unknown> {
     const end = (error: unknown) => stringifyResult({ data: null, errors: [toClientError(error)] })
     return {
-      key: keyOf(args, params),
+      key: keyOf(args, params, source),
       source,
       render(event) {
         const position = source.positionOf(event)
@@ -195,7 +199,11 @@ export function createEngine(options: EngineOptions): Engine {
     )
   }
 
-  function keyOf({ schema, document }: ExecutionArgs, { operationName, variables = {} }: Params): string {
+  function keyOf(
+    { schema, document }: ExecutionArgs,
+    { operationName, variables = {}, viewer }: Params,
+    source: EventSource<unknown>,
+  ): string {
     let identity = identities.get(document)
     if (!identity) {
       identity = identify(schema, document)
@@ -203,12 +211,17 @@ export function createEngine(options: EngineOptions): Engine {
     }
     const { text, uses } = identity
     const used = Object.entries(variables).filter(([name]) => uses.has(name))
-    return stableStringify([text, operationName ?? null, Object.fromEntries(used)])
+    const who = viewerKey(viewer, claimsMatter(source, viewer))
+    return stableStringify([text, operationName ?? null, Object.fromEntries(used), who])
   }
 
   function mask(result: ExecutionResult): ExecutionResult {
     return result.errors ? { ...result, errors: result.errors.map(toClientError) } : result
   }
+}
+
+function ofTables(source: EventSource<unknown>, { role }: Viewer): boolean {
+  return role !== undefined && source.topic.kind === 'table'
 }
 
 /** The JSON text of a result, as every transport carries it. */

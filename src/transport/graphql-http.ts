@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GraphQLError } from 'graphql'
+import type { Viewer } from '../auth/viewer.js'
 import { acceptedKinds } from './accept.js'
+import { type Admit, isRefused } from './admission.js'
 import { readBody } from './body.js'
 import { type Engine, type Params, stringifyResult } from './engine.js'
 import type { Graphiql } from './graphiql.js'
@@ -11,6 +13,9 @@ import type { StreamResponses } from './stream-response.js'
 import type { GraphqlYoga } from './yoga.js'
 
 export interface GraphqlHttpOptions {
+  readonly admit: Admit
+  /** For Yoga's executions. */
+  readonly contextFor: (viewer: Viewer) => object
   readonly engine: Engine
   readonly yoga: GraphqlYoga
   readonly streams: StreamResponses
@@ -26,6 +31,8 @@ export interface GraphqlHttp {
 }
 
 export function createGraphqlHttp({
+  admit,
+  contextFor,
   engine,
   yoga,
   streams,
@@ -54,6 +61,10 @@ export function createGraphqlHttp({
           'Send the request as JSON, with the header "content-type: application/json".',
         )
       }
+      const viewer = await admit({ transport: 'http', request })
+      if (response.destroyed) return // the client has left: nobody would ever unsubscribe for it
+      if (isRefused(viewer)) return replyErrors(response, viewer.status, [viewer.error], viewer.headers)
+      url.searchParams.delete('access_token') // from here on nobody needs it
       const body = method === 'POST' ? await readBody(request, maxMessage) : ''
       if (body === null) {
         return refuse(
@@ -67,7 +78,7 @@ export function createGraphqlHttp({
       }
       const asked = method === 'POST' ? paramsOfBody(body) : paramsOfQuery(url.searchParams)
       if (typeof asked === 'string') return refuse(response, 400, asked)
-      const params = { ...asked, lastEventId: [headers['last-event-id']].flat()[0] }
+      const params = { ...asked, viewer, lastEventId: [headers['last-event-id']].flat()[0] }
       const kinds = acceptedKinds(headers.accept)
       const left = new AbortController()
       response.once('close', () => left.abort())
@@ -91,16 +102,16 @@ export function createGraphqlHttp({
               'A subscription is a stream: accept "text/event-stream" or "multipart/mixed;subscriptionSpec=1.0".',
             )
           }
-          return streams.respond(request, response, prepared, format)
+          return streams.respond(request, response, prepared, format, viewer)
         }
         if (format && !kinds.includes('json')) {
           if (method === 'GET' && prepared.kind === 'mutation') {
             return refuse(response, 405, 'A mutation must be sent with POST.', { allow: 'POST' })
           }
-          return streams.respond(request, response, prepared, format)
+          return streams.respond(request, response, prepared, format, viewer)
         }
       }
-      await answerByYoga(request, response, url, body)
+      await answerByYoga(request, response, url, body, viewer)
     },
   }
 
@@ -109,17 +120,21 @@ export function createGraphqlHttp({
     response: ServerResponse,
     url: URL,
     body: string,
+    viewer: Viewer,
   ): Promise<void> {
     const { method = 'GET', headers } = request
-    const answer = await yoga.fetch(url.href, {
+    const init = {
       method,
       headers: {
         accept: headers.accept ?? '*/*',
         ...(method === 'POST' ? { 'content-type': 'application/json' } : {}),
       },
       ...(method === 'POST' ? { body } : {}),
-    })
-    response.writeHead(answer.status, Object.fromEntries(answer.headers))
+    }
+    const answer = await yoga.fetch(url.href, init, contextFor(viewer))
+    // What one viewer may see is not for a cache that serves others.
+    const kept = viewer.role === undefined ? {} : { 'cache-control': 'no-store' }
+    response.writeHead(answer.status, { ...Object.fromEntries(answer.headers), ...kept })
     response.end(await answer.text())
   }
 }
@@ -146,8 +161,10 @@ function replyErrorsAsEvents(response: ServerResponse, errors: readonly GraphQLE
   response.end(sse.opening + sse.next(stringifyResult({ errors })) + sse.completion)
 }
 
+type Asked = Omit<Params, 'viewer'>
+
 /** What a body asks for, or a sentence that says why it is no request. */
-function paramsOfBody(body: string): Params | string {
+function paramsOfBody(body: string): Asked | string {
   try {
     return asParams(JSON.parse(body))
   } catch {
@@ -155,7 +172,7 @@ function paramsOfBody(body: string): Params | string {
   }
 }
 
-function paramsOfQuery(query: URLSearchParams): Params | string {
+function paramsOfQuery(query: URLSearchParams): Asked | string {
   const params: Record<string, unknown> = Object.fromEntries(query)
   for (const name of ['variables', 'extensions']) {
     const text = query.get(name)
@@ -168,7 +185,7 @@ function paramsOfQuery(query: URLSearchParams): Params | string {
   return asParams(params)
 }
 
-function asParams(value: unknown): Params | string {
+function asParams(value: unknown): Asked | string {
   if (Array.isArray(value)) return 'Send one operation for each request: there is no batching.'
   if (!isRecord(value)) return 'The body is not an object. Send {"query": "…"}.'
   const { query, operationName, variables, extensions } = value

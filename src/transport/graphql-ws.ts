@@ -3,9 +3,11 @@ import type { Duplex } from 'node:stream'
 import { type ExecutionArgs, type ExecutionResult, GraphQLError, type GraphQLFormattedError } from 'graphql'
 import { CloseCode, MessageType, makeServer, parseMessage } from 'graphql-ws'
 import type { WebSocket } from 'ws'
+import type { Viewer } from '../auth/viewer.js'
 import type { Membership } from '../delivery/groups.js'
 import { encodeCursor } from '../events/cursor.js'
 import type { Observe } from '../lib/observation.js'
+import { type Admit, isRefused } from './admission.js'
 import type { Connection, Connections } from './connections.js'
 import type { Engine, Operation } from './engine.js'
 import { type ClientErrors, formatError, formatResult, isTooDeep, TOO_DEEP } from './errors.js'
@@ -14,6 +16,7 @@ import { Silence } from './silence.js'
 import { CUT_REASONS, closeWebSocket, type Envelope, WebSocketSink } from './websocket-sink.js'
 
 export interface GraphqlWsOptions {
+  readonly admit: Admit
   readonly engine: Engine
   readonly connections: Connections
   readonly toClientError: ClientErrors
@@ -35,6 +38,10 @@ interface Args extends ExecutionArgs, Extra {
 
 interface Extra {
   readonly connection: Connection
+  readonly request: IncomingMessage
+  /** Known once the connection is acknowledged. */
+  viewer?: Viewer
+  close(code: number, reason: string): void
   /** Subscriptions that wait for LISTEN, by id. */
   readonly pending: Map<string, AbortController>
   /** Subscriptions that have been accepted, by id. */
@@ -53,14 +60,26 @@ interface Accepted {
  * text of each event to the socket.
  */
 export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
-  const { engine, connections, toClientError, keepAlive, observe } = options
+  const { admit, engine, connections, toClientError, keepAlive, observe } = options
 
   const protocol = makeServer<Record<string, unknown>, Extra>({
+    async onConnect({ extra, connectionParams }) {
+      const { connection, request, close } = extra
+      const viewer = await admit({ transport: 'graphql-ws', request, connectionParams })
+      if (isRefused(viewer)) {
+        close(viewer.close.code, viewer.close.reason)
+        return false
+      }
+      extra.viewer = viewer
+      connection.serve(viewer, reason => close(CloseCode.Forbidden, reason.message))
+      return true
+    },
     async onSubscribe({ extra }, id, payload) {
       const left = new AbortController()
       extra.pending.set(id, left)
       const operation = await engine.prepare(
         {
+          viewer: extra.viewer as Viewer,
           query: payload.query,
           operationName: payload.operationName ?? undefined,
           variables: payload.variables ?? undefined,
@@ -161,7 +180,7 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
           })
         },
       },
-      { connection, pending, accepted },
+      { connection, request, pending, accepted, close },
     )
     keepWebSocketAlive({
       webSocket,

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
-import type { ChannelRules } from '../auth/channel-rules.js'
+import type { AccessRules } from '../auth/channel-rules.js'
+import type { Viewer } from '../auth/viewer.js'
 import type { Request } from '../delivery/groups.js'
 import type { ChannelEvent } from '../events/channel-event.js'
 import type { EventSource } from '../events/source.js'
@@ -20,7 +21,7 @@ const FAREWELLS: ReadonlyMap<string, readonly [code: number, reason: string]> = 
 ])
 
 export interface ListenOptions {
-  readonly rules: ChannelRules
+  readonly rules: AccessRules
   /** @throws ListenqlError CHANNEL_NAME_INVALID */
   readonly channelSource: (name: string) => EventSource<ChannelEvent>
   readonly connections: Connections
@@ -30,12 +31,13 @@ export interface ListenOptions {
 /** The raw WebSocket of pg_eventserv: `/listen/{channel}`, each message the payload of one notification and nothing else. */
 export interface Listen {
   /** @throws ListenqlError CHANNEL_NOT_ALLOWED, CHANNEL_NAME_INVALID */
-  check(channel: string): void
+  check(channel: string, viewer: Viewer): void
   /**
    * Listens, then has the handshake completed by `upgrade`: a client that sees the socket open misses nothing from then on.
    */
   accept(
     channel: string,
+    viewer: Viewer,
     request: IncomingMessage,
     socket: Duplex,
     upgrade: () => Promise<WebSocket>,
@@ -45,11 +47,11 @@ export interface Listen {
 export function createListen(options: ListenOptions): Listen {
   const { rules, channelSource, connections, keepAlive } = options
   return {
-    check(channel) {
-      rules.assertListen(channel)
+    check(channel, viewer) {
+      rules.for(viewer).assertListen(channel)
       channelSource(channel)
     },
-    async accept(channel, request, socket, upgrade) {
+    async accept(channel, viewer, request, socket, upgrade) {
       const left = new AbortController()
       socket.once('close', () => left.abort())
       const source = channelSource(channel)
@@ -82,6 +84,7 @@ export function createListen(options: ListenOptions): Listen {
           destroy: () => webSocket.terminate(),
         })
         sink.outbound = connection.outbound
+        connection.serve(viewer, reason => closeWebSocket(webSocket, 4403, reason.message))
         left.signal.addEventListener('abort', () => connection.close(), { once: true })
         keepWebSocketAlive({ webSocket, socket, outbound: connection.outbound, interval: keepAlive })
         await connection.subscribe(payloads(source) as Request<unknown>, { id: '', signal: left.signal })

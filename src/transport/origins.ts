@@ -16,28 +16,46 @@ export interface Origins {
   isHostAllowed(request: IncomingMessage): boolean
   /** True for requests without an Origin (not from a browser's script), from our own pages, and from allowed ones. */
   isOriginAllowed(request: IncomingMessage): boolean
+  /**
+   * True for requests of which the browser says that they come from our own pages or from allowed ones: then the cookies that
+   * it sends along are meant. A list that allows any origin says nothing about whom to trust.
+   */
+  isOriginTrusted(request: IncomingMessage): boolean
 }
 
 export const LOOPBACK_NAMES: readonly string[] = ['localhost', '127.0.0.1', '[::1]']
 
 export function createOrigins({ allowed, loopback, hostNames }: OriginOptions): Origins {
-  const patterns = allowed.map(compileGlob)
   const names = new Set([...LOOPBACK_NAMES, ...hostNames])
+  const particular = createOriginCheck(
+    allowed.filter(glob => !/^\**$/.test(glob) && glob !== 'null').map(compileGlob),
+    loopback,
+  )
   return {
+    isOriginTrusted: request =>
+      request.headers.origin === undefined
+        ? request.headers['sec-fetch-site'] === 'same-origin'
+        : particular(request),
+    isOriginAllowed: createOriginCheck(allowed.map(compileGlob), loopback),
     // A page anywhere can have its own name resolve to 127.0.0.1 (DNS rebinding); only the Host header tells.
     isHostAllowed: request => !loopback || names.has(parse(`http://${request.headers.host}`)?.hostname ?? ''),
-    isOriginAllowed(request) {
-      const { origin, host } = request.headers
-      if (origin === undefined) return true
-      if (!isOrigin(origin)) return false
-      if (patterns.some(pattern => pattern.test(origin))) return true
-      // `null` is a file, but also a sandboxed frame in any page: only if listed. WebSockets of Chromium call a file `file://`.
-      if (origin === 'file://') return patterns.some(pattern => pattern.test('null'))
-      const page = parse(origin)
-      if (!page || !/^https?:$/.test(page.protocol)) return false
-      if (page.host === parse(`${page.protocol}//${host}`)?.host) return true
-      return loopback && LOOPBACK_NAMES.includes(page.hostname)
-    },
+  }
+}
+
+function createOriginCheck(
+  patterns: readonly RegExp[],
+  loopback: boolean,
+): (request: IncomingMessage) => boolean {
+  return ({ headers: { origin, host } }) => {
+    if (origin === undefined) return true
+    if (!isOrigin(origin)) return false
+    if (patterns.some(pattern => pattern.test(origin))) return true
+    // `null` is a file, but also a sandboxed frame in any page: only if listed. WebSockets of Chromium call a file `file://`.
+    if (origin === 'file://') return patterns.some(pattern => pattern.test('null'))
+    const page = parse(origin)
+    if (!page || !/^https?:$/.test(page.protocol)) return false
+    if (page.host === parse(`${page.protocol}//${host}`)?.host) return true
+    return loopback && LOOPBACK_NAMES.includes(page.hostname)
   }
 }
 

@@ -7,7 +7,7 @@ export function replyText(
   response: ServerResponse,
   status: number,
   text: string,
-  headers: Record<string, string> = {},
+  headers: Readonly<Record<string, string>> = {},
 ): void {
   response.writeHead(status, {
     'content-type': 'text/plain; charset=utf-8',
@@ -21,7 +21,7 @@ export function replyJson(
   response: ServerResponse,
   status: number,
   value: unknown,
-  headers: Record<string, string> = {},
+  headers: Readonly<Record<string, string>> = {},
 ): void {
   response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', ...headers })
   response.end(JSON.stringify(value))
@@ -31,18 +31,26 @@ export function replyErrors(
   response: ServerResponse,
   status: number,
   errors: readonly GraphQLError[],
-  headers?: Record<string, string>,
+  headers?: Readonly<Record<string, string>>,
 ): void {
   replyJson(response, status, { errors: errors.map(formatError) }, headers)
 }
 
 /** Refuses an upgrade: the socket is bare, no response object stands before it. */
-export function refuseUpgrade(socket: Duplex, status: number, text: string): void {
+export function refuseUpgrade(
+  socket: Duplex,
+  status: number,
+  text: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   // The other side may never close its half, and no timeout of HTTP is in force any more.
   socket.once('finish', () => socket.destroy())
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
       'connection: close\r\n' +
+      Object.entries(headers)
+        .map(([name, value]) => `${name}: ${value}\r\n`)
+        .join('') +
       'content-type: text/plain; charset=utf-8\r\n' +
       `content-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
   )

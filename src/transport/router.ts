@@ -2,8 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { handleProtocols } from 'graphql-ws'
 import { type WebSocket, WebSocketServer } from 'ws'
+import type { Viewer } from '../auth/viewer.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
+import { type Admit, isRefused } from './admission.js'
 import { allowOrigin, answerPreflight } from './cors.js'
 import type { GraphqlHttp } from './graphql-http.js'
 import type { AcceptGraphqlWs } from './graphql-ws.js'
@@ -16,6 +18,9 @@ export interface RouterOptions {
   /** Path that all routes are under: empty, or with a leading and no trailing slash. */
   readonly basePath: string
   readonly origins: Origins
+  readonly admit: Admit
+  /** Whether a cookie may hold the token. */
+  readonly usesCookies: boolean
   readonly page: Page
   readonly graphqlHttp: GraphqlHttp
   readonly acceptGraphqlWs: AcceptGraphqlWs
@@ -35,13 +40,25 @@ export interface Router {
 interface Refusal {
   readonly status: number
   readonly message: string
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 const LISTEN = '/listen/'
 
 export function createRouter(options: RouterOptions): Router {
-  const { basePath, origins, page, graphqlHttp, acceptGraphqlWs, listen, health, maxMessage, observe } =
-    options
+  const {
+    basePath,
+    origins,
+    admit,
+    usesCookies,
+    page,
+    graphqlHttp,
+    acceptGraphqlWs,
+    listen,
+    health,
+    maxMessage,
+    observe,
+  } = options
   const shared = {
     noServer: true,
     clientTracking: false,
@@ -81,14 +98,22 @@ export function createRouter(options: RouterOptions): Router {
   function channelOf(path: string): string | Refusal | undefined {
     if (!path.startsWith(LISTEN)) return undefined
     try {
-      const channel = decodeURIComponent(path.slice(LISTEN.length))
-      listen.check(channel)
-      return channel
-    } catch (error) {
-      if (error instanceof ListenqlError) {
-        return { status: error.code === 'CHANNEL_NOT_ALLOWED' ? 403 : 400, message: error.message }
-      }
+      return decodeURIComponent(path.slice(LISTEN.length))
+    } catch {
       return { status: 400, message: `the channel name in ${path} is not well encoded` }
+    }
+  }
+
+  /** Who listens to a channel, or why that may not be. */
+  async function listenerOf(channel: string, request: IncomingMessage): Promise<Viewer | Refusal> {
+    const viewer = await admit({ transport: 'listen', request })
+    if (isRefused(viewer)) return { ...viewer, message: `${viewer.error.message}\n` }
+    try {
+      listen.check(channel, viewer)
+      return viewer
+    } catch (error) {
+      if (!(error instanceof ListenqlError)) throw error
+      return { status: error.code === 'CHANNEL_NOT_ALLOWED' ? 403 : 400, message: error.message }
     }
   }
 
@@ -118,12 +143,14 @@ export function createRouter(options: RouterOptions): Router {
       }
       return void response.writeHead(state.status, HEALTH_HEADERS).end(`${JSON.stringify(state.body)}\n`)
     }
-    allowOrigin(request, response)
+    allowOrigin(request, response, usesCookies && origins.isOriginTrusted(request))
     if (request.method === 'OPTIONS') return answerPreflight(request, response)
     if (path === '/graphql') return graphqlHttp.handle(request, response, url)
     const channel = channelOf(path)
     if (typeof channel === 'object') return replyText(response, channel.status, channel.message)
     if (channel !== undefined) {
+      const viewer = await listenerOf(channel, request)
+      if ('status' in viewer) return replyText(response, viewer.status, viewer.message, viewer.headers)
       return replyText(response, 426, 'this is a WebSocket: connect with ws://\n', {
         upgrade: 'websocket',
         connection: 'upgrade',
@@ -143,10 +170,11 @@ export function createRouter(options: RouterOptions): Router {
       (path !== '/graphql' && channel === undefined
         ? { status: 404, message: notFound(basePath) }
         : undefined)
-    if (refusal) {
-      noteRefusal('websocket', request, refusal)
-      return refuseUpgrade(socket, refusal.status, refusal.message)
+    const refuse = (refused: Refusal) => {
+      noteRefusal('websocket', request, refused)
+      refuseUpgrade(socket, refused.status, refused.message, refused.headers)
     }
+    if (refusal) return refuse(refusal)
     const upgrade = (server: WebSocketServer) =>
       new Promise<WebSocket>((resolve, reject) => {
         // A handshake with a fault is answered by ws, which tells nobody but the client.
@@ -159,9 +187,12 @@ export function createRouter(options: RouterOptions): Router {
           resolve(webSocket)
         })
       })
-    if (typeof channel === 'string')
-      await listen.accept(channel, request, socket, () => upgrade(listenServer))
-    else acceptGraphqlWs(await upgrade(graphqlServer), request, socket)
+    if (typeof channel === 'string') {
+      const viewer = await listenerOf(channel, request)
+      if (socket.destroyed) return
+      if ('status' in viewer) return refuse(viewer)
+      await listen.accept(channel, viewer, request, socket, () => upgrade(listenServer))
+    } else acceptGraphqlWs(await upgrade(graphqlServer), request, socket)
   }
 
   return {

@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ExecutionResult } from 'graphql'
+import type { Viewer } from '../auth/viewer.js'
 import type { Membership } from '../delivery/groups.js'
 import { encodeCursor } from '../events/cursor.js'
 import type { Connections } from './connections.js'
 import { type Operation, type Subscription, stringifyResult } from './engine.js'
 import type { ClientErrors } from './errors.js'
-import { replyText } from './reply.js'
+import { replyErrors, replyText } from './reply.js'
 import { forgets, ResponseSink, type StreamFormat } from './response-sink.js'
 
 export interface StreamResponses {
@@ -15,6 +16,7 @@ export interface StreamResponses {
     response: ServerResponse,
     operation: Operation,
     format: StreamFormat,
+    viewer: Viewer,
   ): Promise<void>
 }
 
@@ -35,7 +37,7 @@ export function createStreamResponses(options: {
   }
 
   return {
-    async respond(request, response, operation, format) {
+    async respond(request, response, operation, format, viewer) {
       const left = new AbortController()
       // Bound at once: a client may leave while LISTEN is under way, and nobody would ever unsubscribe for it. Bound to the
       // socket, too: a response behind another one on the same connection (pipelining) never hears that it is gone.
@@ -75,6 +77,13 @@ export function createStreamResponses(options: {
         destroy: () => response.destroy(),
       })
       sink.outbound = connection.outbound
+      connection.serve(viewer, reason => {
+        const errors = [toClientError(reason)]
+        if (response.headersSent)
+          return sink.finish(format.next(stringifyResult({ data: null, errors })) + format.completion)
+        left.abort()
+        replyErrors(response, 401, errors, { connection: 'close' })
+      })
       left.signal.addEventListener('abort', () => connection.close(), { once: true })
       let membership: Membership
       try {

@@ -19,22 +19,22 @@ export function createGraphqlYoga(options: YogaOptions) {
     use(schema: GraphQLSchema): void {
       yoga = createOne(options, schema)
     },
-    fetch: (url: string, init: RequestInit) => yoga.fetch(url, init),
+    fetch: (url: string, init: RequestInit, context: object) =>
+      yoga.fetch(url, init, { executeWith: context }),
     getEnveloped: (): Enveloped => yoga.getEnveloped({}) as unknown as Enveloped,
   }
 }
 
 interface YogaOptions {
   readonly schema: GraphQLSchema
-  readonly contextValue: object
   readonly toClientError: ClientErrors
   readonly endpoint: string
 }
 
 function createOne(options: YogaOptions, schema: GraphQLSchema) {
-  return createYoga({
+  return createYoga<{ executeWith: object }>({
     schema,
-    context: () => options.contextValue,
+    context: ({ executeWith }) => executeWith,
     graphqlEndpoint: options.endpoint,
     parserAndValidationCache: {
       documentCache: createDocumentCache<DocumentNode>(MAX_CACHED),

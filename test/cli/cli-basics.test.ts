@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
-const NAMES = 'serve watch unwatch status schema install uninstall rotate sql tail config help'.split(' ')
+const NAMES = 'serve watch unwatch status schema install uninstall rotate kick sql tail config help'.split(
+  ' ',
+)
 const COMMANDS = `commands: ${NAMES.join(', ')}`
 const CLI = join(import.meta.dirname, '../../dist/src/cli.js')
 

@@ -3,6 +3,7 @@ import { afterEach, expect, it } from 'vitest'
 import type { SchemaContext } from '../../schema/context.js'
 import { buildSchema } from '../../schema/index.js'
 import { createChannelRules } from '../../src/auth/channel-rules.js'
+import { ANYBODY } from '../../src/auth/viewer.js'
 import { connectionOptions } from '../../src/database/conninfo.js'
 import { createPool } from '../../src/database/pool.js'
 import { type Channels, createChannels } from '../../src/events/channels.js'
@@ -39,6 +40,7 @@ async function createContext() {
     () => pool.close(),
   )
   const contextValue: SchemaContext = {
+    viewer: ANYBODY,
     rules: createChannelRules(['*'], []),
     channelSource: channels.source,
     tableChanges: () => expect.unreachable(),

@@ -18,6 +18,8 @@ export interface Start {
   readonly after?: string
   /** Only for SSE. */
   readonly lastEventId?: string
+  /** Sent as each transport's clients do. */
+  readonly token?: string | undefined
 }
 
 /** Subscribes, and resolves once the server has accepted. Rejects with status and text where it refuses. */
@@ -52,13 +54,17 @@ export const overGraphqlWs: Subscribe = async (url, query, variables = {}, start
     url: `${url.replace('http', 'ws')}/graphql`,
     webSocketImpl: WebSocket,
     retryAttempts: 0,
+    ...(start.token !== undefined && { connectionParams: { Authorization: `Bearer ${start.token}` } }),
     on: {
       ping: (received, payload) => {
         if (!received || !payload?.cursors) return
         position = Object.values(payload.cursors)[0] ?? position
         accepted.resolve()
       },
-      closed: event => ended.resolve(String((event as { code?: number }).code)),
+      closed: event => {
+        ended.resolve(String((event as { code?: number }).code))
+        accepted.resolve()
+      },
     },
   })
   client.subscribe(
@@ -173,6 +179,7 @@ function stream(
           accept,
           'content-type': 'application/json',
           ...(start.lastEventId === undefined ? {} : { 'last-event-id': start.lastEventId }),
+          ...(start.token === undefined ? {} : { authorization: `Bearer ${start.token}` }),
         },
         agent: false,
       },

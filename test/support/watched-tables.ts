@@ -1,6 +1,7 @@
 import { type ExecutionResult, execute, type GraphQLSchema, parse, subscribe, validate } from 'graphql'
 import type { ChangesRequest, SchemaContext } from '../../schema/context.js'
 import { createChannelRules } from '../../src/auth/channel-rules.js'
+import { ANYBODY } from '../../src/auth/viewer.js'
 import type { TypeCategory } from '../../src/database/types.js'
 import type { TableColumn, WatchedTable } from '../../src/database/watched-table.js'
 import { endOfBatch } from '../../src/events/cursor.js'
@@ -78,6 +79,7 @@ export function createFakeContext(
     channels: [] as (readonly [string, string | undefined])[],
   }
   const context: SchemaContext = {
+    viewer: ANYBODY,
     rules: createChannelRules(['*'], []),
     channelSource(name, after) {
       asked.channels.push([name, after])

@@ -117,6 +117,8 @@ describe('what is worth another try', () => {
       true,
     ],
     ['what may not be', { code: 4403, reason: 'Forbidden' }, false],
+    ['a token that has expired', { code: 4403, reason: 'Token expired' }, true],
+    ['somebody who was kicked', { code: 4403, reason: 'Session ended' }, true],
     ['an error of the application', new TypeError('x is not a function'), false],
   ])('%s: %s', (_what, reason, worth) => {
     expect(isWorthRetrying(reason)).toBe(worth)

@@ -25,7 +25,7 @@ describe('precedence', () => {
       port: 7700,
       httpsPort: 7701,
       basePath: '/',
-      channels: ['*'],
+      channels: undefined,
       publish: [],
       corsOrigins: [],
       graphiql: true,
@@ -66,7 +66,7 @@ describe('precedence', () => {
 
   it('takes an empty variable as not set', () => {
     const { settings, warnings } = load({
-      env: { LISTENQL_PORT: '', PORT: '80', DATABASE_URL: '', LISTENQL_NONSENSE: '' },
+      env: { LISTENQL_PORT: '', PORT: '80', DATABASE_URL: '', LISTENQL_UTTER_NONSENSE: '' },
     })
     expect(settings.port).toBe(80)
     expect(settings.databaseUrl).toBeUndefined()
@@ -125,7 +125,7 @@ describe('the environment', () => {
   it('warns of variables that have no effect', () => {
     const env = {
       LISTENQL_HTTP_PORT: '1',
-      LISTENQL_NONSENSE: '1',
+      LISTENQL_UTTER_NONSENSE: '1',
       ES_HTTPPROT: '1',
       ES_ASSETSPATH: '/x',
       ESCAPE: '1',
@@ -134,7 +134,7 @@ describe('the environment', () => {
       'environment variable ES_ASSETSPATH has no effect: the page comes with the program',
       'environment variable ES_HTTPPROT is not known and has no effect; did you mean ES_HTTPPORT?',
       'environment variable LISTENQL_HTTP_PORT is not known and has no effect; did you mean LISTENQL_PORT?',
-      'environment variable LISTENQL_NONSENSE is not known and has no effect',
+      'environment variable LISTENQL_UTTER_NONSENSE is not known and has no effect',
     ])
   })
 

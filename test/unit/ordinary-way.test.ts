@@ -12,6 +12,7 @@ import {
 } from 'graphql'
 import { expect, it } from 'vitest'
 import { buildSchema } from '../../schema/index.js'
+import { ANYBODY } from '../../src/auth/viewer.js'
 import { ChannelEvent } from '../../src/events/channel-event.js'
 import { encodeCursor } from '../../src/events/cursor.js'
 import type { RowChange } from '../../src/events/row-change.js'
@@ -163,11 +164,11 @@ async function theOrdinaryWay(document: string, contextValue: object, count: num
 async function ourWay(document: string, contextValue: object) {
   const engine = createEngine({
     getEnveloped: () => ({ schema, parse: source => parse(source), validate }),
-    contextValue: { ...contextValue, opensSources: true },
+    contextFor: () => ({ ...contextValue, opensSources: true }),
     toClientError,
     schemaState: { isKnown: true, known: Promise.resolve() },
   })
-  const prepared = await engine.prepare({ query: document })
+  const prepared = await engine.prepare({ viewer: ANYBODY, query: document })
   if (prepared.kind !== 'subscription') throw new Error(JSON.stringify(prepared))
   const subscription = await prepared.subscribe()
   if (!('request' in subscription)) throw new Error(JSON.stringify(subscription))

@@ -272,11 +272,12 @@ describe('peopleChanged', () => {
     ])
   })
 
-  it('hands the source itself to those who open it', () => {
+  it('hands the source itself to those who open it', async () => {
     const { context } = createFakeContext()
     const field = schema.getSubscriptionType()?.getFields().peopleChanged
-    const opened = field?.subscribe?.({}, {}, { ...context, opensSources: true }, {} as never)
-    expect(opened).toBeInstanceOf(EventSource)
+    const info = { fieldNodes: [], fragments: {} } as never
+    const opened = field?.subscribe?.({}, {}, { ...context, opensSources: true }, info)
+    expect(await opened).toBeInstanceOf(EventSource)
   })
 
   it('has no key in its type if the table has none', () => {

@@ -1,0 +1,94 @@
+import type { RowAccess } from '../auth/row-access.js'
+import type { TableAccess } from '../auth/table-access.js'
+import { type Viewer, viewerKey } from '../auth/viewer.js'
+import type { TableRights } from '../database/privileges.js'
+import type { WatchedTable } from '../database/watched-table.js'
+import type { ChangesRequest } from '../events/changes-request.js'
+import type { RowChange } from '../events/row-change.js'
+import type { Snapshot, SnapshotRequest } from '../events/snapshot-request.js'
+import type { Snapshots } from '../events/snapshots.js'
+import type { EventSource } from '../events/source.js'
+import type { Tables } from '../events/tables.js'
+import { ListenqlError } from '../lib/errors.js'
+
+export interface TableGateOptions {
+  readonly tables: Tables
+  readonly snapshots: Snapshots
+  /** Both undefined where authorisation is not configured. */
+  readonly tableAccess: TableAccess | undefined
+  readonly rowAccess: RowAccess | undefined
+}
+
+/** Columns (names in the table) that a request selects, filters and sorts by. */
+interface Used {
+  readonly used: readonly string[]
+}
+
+/** Tables as viewers may read them; a viewer without a role reads everything, under the server's login. */
+export interface TableGate {
+  /** @throws ListenqlError FORBIDDEN, SCHEMA_CHANGED, QUERY_TIMEOUT, DATABASE_FAILED */
+  changes(
+    viewer: Viewer,
+    table: WatchedTable,
+    request: ChangesRequest & Used,
+  ): Promise<EventSource<RowChange>>
+  /** @param request with the columns that are selected */
+  snapshot(viewer: Viewer, table: WatchedTable, request: SnapshotRequest & Used): Promise<Snapshot>
+  /** The names of the columns that may be read; undefined: all. None: nothing of the table. */
+  readable(viewer: Viewer, table: WatchedTable): Promise<readonly string[] | undefined>
+}
+
+/** Most tables, roles and their policies that are remembered to work. */
+const MAX_PROBED = 1000
+
+export function createTableGate({ tables, snapshots, tableAccess, rowAccess }: TableGateOptions): TableGate {
+  const probed = new Set<string>()
+
+  /** That the policies work on images, before anything is followed. The same for all viewers of a role. */
+  async function probe(viewer: Viewer, table: WatchedTable, rights: TableRights): Promise<void> {
+    const key = JSON.stringify(rights)
+    if (probed.has(key)) return
+    const verdict = (await rowAccess?.sees(table, [viewer], []))?.get(viewerKey(viewer, true))
+    if (verdict instanceof ListenqlError) throw verdict
+    if (probed.size >= MAX_PROBED) probed.clear()
+    probed.add(key)
+  }
+
+  return {
+    async changes(viewer, table, { used, ...request }) {
+      const claim = { viewer, table, columns: used }
+      const rights = await tableAccess?.assert(claim)
+      if (!rights) return tables.changes(table, request)
+      if (rights.hasRowSecurity) await probe(viewer, table, rights)
+      return tables.changes(table, {
+        ...request,
+        viewer: rights.hasRowSecurity ? viewer : undefined,
+        guard: lost => (tableAccess as TableAccess).hold(claim, lost),
+      })
+    },
+    async snapshot(viewer, table, { used, columns = [], ...request }) {
+      const rights = await tableAccess?.assert({ viewer, table, columns: used })
+      if (!rights) return snapshots.snapshot(table, request)
+      return snapshots.snapshot(table, {
+        ...request,
+        // What does not matter for it does not keep equal reads apart.
+        viewer: rights.hasRowSecurity ? viewer : { ...viewer, claims: {} },
+        columns: [...columns, ...table.key.filter(name => mayRead(rights, name))],
+      })
+    },
+    async readable(viewer, table) {
+      const { role } = viewer
+      if (role === undefined || !tableAccess) return undefined
+      try {
+        return (await tableAccess.rightsOf(role, table)).columns
+      } catch (error) {
+        if (error instanceof ListenqlError && error.code !== 'DATABASE_FAILED') return []
+        throw error
+      }
+    },
+  }
+}
+
+function mayRead({ columns }: TableRights, name: string): boolean {
+  return columns.includes(name)
+}

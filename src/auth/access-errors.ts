@@ -1,0 +1,84 @@
+import { ListenqlError } from '../lib/errors.js'
+
+interface Named {
+  readonly schema: string
+  readonly name: string
+}
+
+/** `table people`, `table chat.messages`: as people write it. */
+export function tableWords({ schema, name }: Named): string {
+  return `table ${schema === 'public' ? name : `${schema}.${name}`}`
+}
+
+export function altered(table: Named): ListenqlError {
+  return new ListenqlError('SCHEMA_CHANGED', `${tableWords(table)} was altered, or is not there any more`, {
+    hint: 'try again in a second',
+  })
+}
+
+export function noRole(role: string): ListenqlError {
+  return new ListenqlError('FORBIDDEN', `there is no role ${role}`)
+}
+
+export function mayNotBeTaken(role: string): ListenqlError {
+  return new ListenqlError('FORBIDDEN', `the server's login may not take the role ${role}`, {
+    hint: 'grant the role to the login',
+  })
+}
+
+export function mayNotRead(table: Named, role: string, cause?: unknown): ListenqlError {
+  return new ListenqlError('FORBIDDEN', `role ${role} may not read ${tableWords(table)}`, {
+    hint: 'it needs SELECT on the table or its columns, and USAGE on the schema',
+    cause,
+  })
+}
+
+export function mayNotReadColumn(table: Named, column: string, role: string): ListenqlError {
+  return new ListenqlError(
+    'FORBIDDEN',
+    `role ${role} may not read column ${column} of ${tableWords(table)}`,
+    {
+      hint: 'leave it out, or grant SELECT on it',
+    },
+  )
+}
+
+/** Who followed the table so far saw all its rows. */
+export function securedMeanwhile(table: Named): ListenqlError {
+  return new ListenqlError(
+    'SCHEMA_CHANGED',
+    `row-level security decides about the rows of ${tableWords(table)} from now on`,
+    {
+      hint: 'subscribe again',
+    },
+  )
+}
+
+/** Something that an image does not tell, or SQL that does not work on one. */
+export function cannotBeAsked(table: Named, policy: string, reason: string, cause?: unknown): ListenqlError {
+  return new ListenqlError(
+    'FORBIDDEN',
+    `the changes of ${tableWords(table)} cannot be followed under its row-level security: policy ${policy}: ${reason}`,
+    { hint: 'see Row-level security in docs/security.md', cause },
+  )
+}
+
+/** Policies that failed for one viewer. What Postgres said may hold values: it is for the log. */
+export function policiesFailed(table: Named, cause: unknown): ListenqlError {
+  return new ListenqlError(
+    'FORBIDDEN',
+    `the row-level security of ${tableWords(table)} failed for this viewer`,
+    {
+      hint: 'the log of the server has the reason',
+      cause,
+    },
+  )
+}
+
+export function policiesTooSlow(table: Named, budget: number, cause: unknown): ListenqlError {
+  return new ListenqlError(
+    'QUERY_TIMEOUT',
+    `the row-level security of ${tableWords(table)} took longer than ${budget} ms for this viewer`,
+    { hint: 'make its policies faster: --policy-timeout sets the limit', cause },
+  )
+}

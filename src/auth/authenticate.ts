@@ -1,0 +1,145 @@
+import { type Claims, claimAt } from '../lib/claims.js'
+import { ListenqlError, messageOf } from '../lib/errors.js'
+import { type CredentialsOptions, type Handshake, tokenOf } from './credentials.js'
+import { badToken, forbiddenRole, noToken, unavailable } from './errors.js'
+import type { Kicks } from './kicks.js'
+import type { Revocation } from './revocation.js'
+import type { Roles } from './roles.js'
+import type { Tokens } from './tokens.js'
+import { ANYBODY, type Viewer } from './viewer.js'
+
+/** Whom a function of one's own says a viewer is. */
+export interface Authenticated {
+  /** The Postgres role. Default: that of viewers without a token (`anonymousRole`). */
+  readonly role?: string | undefined
+  /** Default: none but `role`. */
+  readonly claims?: Claims | undefined
+  /** When the session began: kicks before that do not count for it. Default: before all of them. */
+  readonly issuedAt?: Date | undefined
+  /** When what the viewer has open ends. Default: never. */
+  readonly expiresAt?: Date | undefined
+}
+
+/**
+ * Takes the place of tokens. Returns who asks, or nothing for a viewer without a name; rejects, with whatever error, for one
+ * who is to be refused.
+ */
+export type Authenticate = (
+  handshake: Handshake,
+) => Authenticated | null | undefined | Promise<Authenticated | null | undefined>
+
+export interface AuthenticatorOptions {
+  readonly authenticate: Authenticate | undefined
+  readonly tokens: Tokens | undefined
+  readonly credentials: CredentialsOptions
+  readonly roleClaim: string
+  readonly anonymousRole: string | undefined
+  /** In ms. */
+  readonly clockTolerance: number
+  readonly roles: Roles
+  readonly kicks: Kicks
+  readonly revocation: Pick<Revocation, 'again' | 'ready'>
+}
+
+/** Lets viewers in. */
+export interface Authenticator {
+  /** @throws ListenqlError UNAUTHENTICATED, FORBIDDEN, AUTHENTICATION_UNAVAILABLE */
+  authenticate(handshake: Handshake): Promise<Viewer>
+}
+
+/** Where authorisation is not configured. */
+export const LETS_ANYBODY_IN: Authenticator = { authenticate: () => Promise.resolve(ANYBODY) }
+
+export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
+  const {
+    revocation,
+    authenticate,
+    tokens,
+    credentials,
+    roleClaim,
+    anonymousRole,
+    clockTolerance,
+    roles,
+    kicks,
+  } = options
+
+  async function identify(handshake: Handshake): Promise<Viewer> {
+    if (authenticate) return ofFunction(await call(authenticate, handshake))
+    const token = tokenOf(handshake, credentials)
+    if (token === undefined) return anonymous()
+    if (!tokens) throw badToken('there is no key to verify it with')
+    return ofClaims(await tokens.verify(token))
+  }
+
+  function ofClaims(claims: Claims): Viewer {
+    const { iat, exp } = claims
+    const named = claimAt(claims, roleClaim)
+    if (named !== undefined && (typeof named !== 'string' || named === ''))
+      throw forbiddenRole(`the claim ${roleClaim} is not a text`)
+    const role = named ?? anonymousRole
+    if (role === undefined) throw forbiddenRole(`the token has no claim ${roleClaim}`)
+    return {
+      role,
+      claims,
+      issuedAt: typeof iat === 'number' ? iat * 1000 : undefined,
+      // Not before the token itself is refused, or the client would come back with the same one at once.
+      expiresAt: typeof exp === 'number' ? exp * 1000 + clockTolerance : undefined,
+    }
+  }
+
+  function ofFunction(given: Authenticated | null | undefined): Viewer {
+    if (!given) return anonymous()
+    const role = given.role ?? anonymousRole
+    if (role === undefined) throw noToken()
+    return {
+      role,
+      claims: given.claims ?? { role },
+      issuedAt: given.issuedAt?.getTime(),
+      expiresAt: given.expiresAt?.getTime(),
+    }
+  }
+
+  /** It has a claim, so that policies may ask for it as they do under PostgREST. It was issued only now. */
+  function anonymous(): Viewer {
+    if (anonymousRole === undefined) throw noToken()
+    return {
+      role: anonymousRole,
+      claims: { role: anonymousRole },
+      issuedAt: Date.now(),
+      expiresAt: undefined,
+    }
+  }
+
+  /** An outage of the database turns away nobody who waits. */
+  async function assertMayTake(role: string): Promise<void> {
+    try {
+      await roles.assertMayTake(role)
+    } catch (error) {
+      if (!(error instanceof ListenqlError) || error.code !== 'AUTHENTICATION_UNAVAILABLE') throw error
+      await revocation.again()
+      await roles.assertMayTake(role)
+    }
+  }
+
+  return {
+    async authenticate(handshake) {
+      const viewer = await identify(handshake)
+      await revocation.ready()
+      await assertMayTake(viewer.role as string)
+      if (viewer.expiresAt !== undefined && viewer.expiresAt <= Date.now()) throw badToken('it has expired')
+      if (kicks.hits(viewer)) throw badToken('its holder was kicked')
+      return viewer
+    },
+  }
+}
+
+async function call(authenticate: Authenticate, handshake: Handshake) {
+  try {
+    return await authenticate(handshake)
+  } catch (error) {
+    if (error instanceof ListenqlError && CODES.has(error.code)) throw error
+    throw badToken(`authenticate: ${messageOf(error)}`)
+  }
+}
+
+const CODES: ReadonlySet<string> = new Set([noToken().code, forbiddenRole('').code, unavailable('').code])

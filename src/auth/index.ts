@@ -1,0 +1,176 @@
+import type pg from 'pg'
+import { createViewerQueries } from '../database/viewer-queries.js'
+import { ListenqlError } from '../lib/errors.js'
+import type { Observe } from '../lib/observation.js'
+import {
+  type Authenticate,
+  type Authenticator,
+  createAuthenticator,
+  LETS_ANYBODY_IN,
+} from './authenticate.js'
+import { type AccessRules, type ChannelPatterns, createAccessRules } from './channel-rules.js'
+import type { CredentialsOptions } from './credentials.js'
+import { createKicks } from './kicks.js'
+import { createRevocation } from './revocation.js'
+import { createRoles } from './roles.js'
+import { createSessions, type Sessions } from './sessions.js'
+import { readSecretFile } from './token-keys.js'
+import { createTokens } from './tokens.js'
+
+/** See the options of the same names in docs/configuration.md; durations in ms. */
+export interface AuthSettings {
+  readonly jwtSecret: string | undefined
+  readonly jwtSecretFile: string | undefined
+  readonly jwtPublicKey: string | undefined
+  readonly jwksUrl: string | undefined
+  readonly jwtIssuer: string | undefined
+  readonly jwtAudience: readonly string[]
+  readonly jwtClockTolerance: number
+  readonly roleClaim: string
+  readonly anonymousRole: string | undefined
+  readonly roles: readonly string[]
+  readonly tokenCookie: string | undefined
+  readonly kickRetention: number
+  readonly channels: readonly string[] | undefined
+  readonly publish: readonly string[]
+  readonly roleChannels: ChannelPatterns['roles']
+  readonly rolePublish: ChannelPatterns['roles']
+  readonly connectTimeout: number
+}
+
+export interface AuthOptions {
+  readonly settings: AuthSettings
+  /** Takes the place of tokens. */
+  readonly authenticate: Authenticate | undefined
+  readonly config: pg.ClientConfig
+  /** The database is the demo's: without authorisation, anybody may publish. */
+  readonly isDemo: boolean
+  readonly trustsCookiesOf: CredentialsOptions['trustsCookiesOf']
+  /** Between two looks at who was kicked and which roles may be taken, in ms. Default: 1 s. */
+  readonly interval?: number
+  readonly observe: Observe
+}
+
+/** Who is let in, for how long, and what they may do with channels. */
+export interface Auth extends Authenticator {
+  /** Viewers have roles; without, everybody is the server's own login. */
+  readonly isConfigured: boolean
+  readonly rules: AccessRules
+  readonly sessions: Sessions
+  /** Somebody may have been kicked. */
+  wake(): void
+  start(): void
+  /** Idempotent. */
+  close(): Promise<void>
+}
+
+/** Whether viewers have roles. */
+export function isAuthConfigured(
+  settings: Pick<AuthSettings, 'jwtSecret' | 'jwtSecretFile' | 'jwtPublicKey' | 'jwksUrl' | 'anonymousRole'>,
+  authenticate: Authenticate | undefined,
+): boolean {
+  const { jwtSecret, jwtSecretFile, jwtPublicKey, jwksUrl, anonymousRole } = settings
+  return [authenticate, jwtSecret, jwtSecretFile, jwtPublicKey, jwksUrl, anonymousRole].some(
+    each => each !== undefined,
+  )
+}
+
+/** @throws ListenqlError BAD_CONFIGURATION */
+export function createAuth({ settings, authenticate, ...options }: AuthOptions): Auth {
+  const isConfigured = isAuthConfigured(settings, authenticate)
+  checkSettings(settings, isConfigured)
+  const open = isConfigured ? [] : ['*'] // who says nothing once there are roles opens nothing
+  const publish = !isConfigured && options.isDemo && settings.publish.length === 0 ? ['*'] : settings.publish
+  const rules = createAccessRules(
+    { everybody: settings.channels ?? open, roles: settings.roleChannels },
+    { everybody: publish, roles: settings.rolePublish },
+  )
+  const kicks = createKicks()
+  const sessions = createSessions(viewer => kicks.hits(viewer))
+  if (!isConfigured) {
+    const nothing = () => undefined
+    return {
+      ...LETS_ANYBODY_IN,
+      isConfigured,
+      rules,
+      sessions,
+      wake: nothing,
+      start: nothing,
+      close: async () => undefined,
+    }
+  }
+  const { interval = 1000, observe } = options
+  const queries = createViewerQueries(options.config, settings.connectTimeout)
+  const roles = createRoles({ read: queries.roles, allowed: settings.roles, maxAge: 5 * interval })
+  const revocation = createRevocation({
+    queries,
+    kicks,
+    roles,
+    sessions,
+    interval,
+    retention: settings.kickRetention,
+    observe,
+  })
+  const { authenticate: letIn } = createAuthenticator({
+    authenticate,
+    tokens: tokensOf(settings),
+    credentials: { cookie: settings.tokenCookie, trustsCookiesOf: options.trustsCookiesOf },
+    roleClaim: settings.roleClaim,
+    anonymousRole: settings.anonymousRole,
+    clockTolerance: settings.jwtClockTolerance,
+    roles,
+    kicks,
+    revocation,
+  })
+  return {
+    isConfigured,
+    authenticate: letIn,
+    rules,
+    sessions,
+    wake: revocation.wake,
+    start: revocation.start,
+    close: revocation.close,
+  }
+}
+
+function tokensOf(settings: AuthSettings) {
+  const { jwtSecret, jwtSecretFile, jwtPublicKey, jwksUrl, jwtIssuer, jwtAudience, jwtClockTolerance } =
+    settings
+  return createTokens({
+    secret: jwtSecretFile === undefined ? jwtSecret : readSecretFile(jwtSecretFile),
+    publicKey: jwtPublicKey,
+    jwks: jwksUrl === undefined ? undefined : { url: jwksUrl },
+    issuer: jwtIssuer,
+    audience: jwtAudience,
+    clockTolerance: jwtClockTolerance,
+  })
+}
+
+/** What would not do what somebody hopes it does. */
+function checkSettings(settings: AuthSettings, isConfigured: boolean): void {
+  const { jwtSecret, jwtSecretFile, jwtPublicKey, jwksUrl } = settings
+  if (jwtSecret !== undefined && jwtSecretFile !== undefined)
+    throw refusal('--jwt-secret and --jwt-secret-file are both given')
+  if (jwtPublicKey !== undefined && jwksUrl !== undefined)
+    throw refusal('--jwt-public-key and --jwks-url are both given')
+  if (isConfigured) return
+  const idle: readonly (readonly [string, boolean])[] = [
+    ['--role-channels', Object.keys(settings.roleChannels).length > 0],
+    ['--role-publish', Object.keys(settings.rolePublish).length > 0],
+    ['--roles', settings.roles.length > 0],
+    ['--jwt-issuer', settings.jwtIssuer !== undefined],
+    ['--jwt-audience', settings.jwtAudience.length > 0],
+    ['--token-cookie', settings.tokenCookie !== undefined],
+  ]
+  const [flag] = idle.find(([, isGiven]) => isGiven) ?? []
+  if (flag !== undefined) {
+    throw refusal(
+      `${flag} is given, but nothing that says who a viewer is: everybody could do everything`,
+      'give --jwt-secret, --jwt-public-key or --jwks-url, or --anonymous-role',
+    )
+  }
+}
+
+function refusal(message: string, hint = 'give one of them'): ListenqlError {
+  return new ListenqlError('BAD_CONFIGURATION', message, { hint })
+}

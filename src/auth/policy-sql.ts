@@ -1,0 +1,102 @@
+import type { Policy, PolicyColumn } from '../database/policies.js'
+import type { TableRights } from '../database/privileges.js'
+import type { TableColumn, WatchedTable } from '../database/watched-table.js'
+import { ListenqlError } from '../lib/errors.js'
+import { altered, cannotBeAsked, mayNotBeTaken, mayNotRead, noRole } from './access-errors.js'
+import { imagesSql, refusalOf, refusalOfWhole, wholeImagesSql } from './policy-images.js'
+
+/** How it is found out which rows a role sees. */
+export type Judgement =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'refused'; readonly error: ListenqlError }
+  | Question
+
+/** The policies have to be asked. */
+export interface Question {
+  readonly kind: 'asked'
+  /**
+   * SELECT that gives $1 (int4), and a text with a 1 or a 0 for each row of the images. As far as it is not ours, it comes out
+   * of the catalogue. To be prepared and run under PIN_SETTINGS.
+   */
+  readonly text: string
+  /** The columns that it reads of each image; undefined: whole rows. */
+  readonly columns: readonly TableColumn[] | undefined
+  readonly policies: readonly Policy[]
+}
+
+export const QUESTION_PARAMETERS = '(pg_catalog.int4)'
+
+export type Judge = (table: WatchedTable, rights: string | undefined) => Judgement
+
+/** Remembers what it has found for a table. @returns `judge` for rights as JSON; undefined: the table is gone */
+export function createJudge(): Judge {
+  const known = new WeakMap<WatchedTable, Map<string, Judgement>>()
+  return (table, rights) => {
+    if (rights === undefined) return refused(altered(table))
+    const judgements = known.get(table) ?? new Map<string, Judgement>()
+    known.set(table, judgements)
+    const judgement = judgements.get(rights) ?? judge(table, JSON.parse(rights) as TableRights)
+    judgements.set(rights, judgement)
+    return judgement
+  }
+}
+
+/** What the policies say about a role, as SQL about images of rows. */
+export function judge(table: WatchedTable, rights: TableRights): Judgement {
+  const { policies } = rights
+  if (!rights.exists) return refused(noRole(rights.role))
+  if (!rights.mayBeTaken) return refused(mayNotBeTaken(rights.role))
+  if (!rights.mayRead) return refused(mayNotRead(table, rights.role))
+  if (!rights.hasRowSecurity) return { kind: 'all' }
+  if (!policies.some(({ isPermissive }) => isPermissive)) return { kind: 'none' }
+  try {
+    return questionOf(table, policies)
+  } catch (error) {
+    if (error instanceof ListenqlError) return refused(error)
+    throw error
+  }
+}
+
+/** @throws ListenqlError FORBIDDEN for what an image does not tell, SCHEMA_CHANGED */
+export function questionOf(table: WatchedTable, policies: readonly Policy[]): Question {
+  const isWhole = policies.some(usesWholeRow)
+  const columns = new Map<string, PolicyColumn & { readonly column: TableColumn }>()
+  for (const policy of policies) {
+    for (const used of policy.columns) {
+      if (used.isSystem) throw cannotBeAsked(table, policy.name, `it uses the system column ${used.name}`)
+      const column = table.columns.find(({ name }) => name === used.name)
+      if (!column) throw altered(table)
+      const reason = refusalOf(column)
+      if (reason !== undefined) throw cannotBeAsked(table, policy.name, reason)
+      columns.set(used.name, { ...used, column })
+    }
+    if (!usesWholeRow(policy)) continue
+    const reasons = table.columns.map(refusalOfWhole).filter(reason => reason !== undefined)
+    if (reasons[0] !== undefined) throw cannotBeAsked(table, policy.name, reasons[0])
+  }
+  const used = [...columns.values()]
+  const source = isWhole ? wholeImagesSql(table) : imagesSql(table, used)
+  return {
+    kind: 'asked',
+    text: `select $1, (select pg_catalog.string_agg(_lq_v.seen, '') from (select case when ${conditionOf(policies)} then '1' else '0' end as seen from ${source}) _lq_v)`,
+    columns: isWhole ? undefined : used.map(({ column }) => column),
+    policies,
+  }
+}
+
+/** As add_security_quals (src/backend/rewrite/rowsecurity.c) joins them. */
+function conditionOf(policies: readonly Policy[]): string {
+  const restrictive = policies.filter(({ isPermissive }) => !isPermissive).map(({ using }) => `(${using})`)
+  const permissive = policies.filter(({ isPermissive }) => isPermissive).map(({ using }) => `(${using})`)
+  return [...restrictive, `(${permissive.join(' or ')})`].join(' and ')
+}
+
+/** Of a whole row Postgres notes no columns, but writes it as `people.*`. */
+function usesWholeRow({ using }: Policy): boolean {
+  return using.replaceAll(/"(?:[^"]|"")*"|'(?:[^']|'')*'/g, '_').includes('.*')
+}
+
+function refused(error: ListenqlError): Judgement {
+  return { kind: 'refused', error }
+}

@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto'
+import pg from 'pg'
+
+/** Statements that stay prepared in a session, known by their text. */
+export interface Prepared {
+  has(client: pg.PoolClient, text: string, role?: string): boolean
+  /** @param parameters their types, as `(int4)` */
+  provide(client: pg.PoolClient, text: string, parameters: string, role?: string): Promise<void>
+  /** EXECUTE with these literals. */
+  execute(text: string, literals: readonly string[], role?: string): string
+  /** Whether the session has more of them than it should, being old. */
+  isFull(client: pg.PoolClient): boolean
+  /** SQL that ends a transaction with the savepoint `listenql`: drops them where the next transaction is another session's. */
+  end(client: pg.PoolClient, how: 'commit' | 'rollback'): string
+  /** The transaction has ended so. */
+  ended(client: pg.PoolClient): void
+}
+
+/** Policies that change leave statements behind. */
+const MOST = 200
+
+/** @param keeps false behind a pooler that hands each transaction to another session */
+export function createPrepared(keeps: boolean): Prepared {
+  const sessions = new WeakMap<pg.PoolClient, Set<string>>()
+  const names = new Map<string, string>()
+
+  function namesOf(client: pg.PoolClient): Set<string> {
+    const known = sessions.get(client) ?? new Set()
+    sessions.set(client, known)
+    return known
+  }
+  function nameOf(text: string, role = ''): string {
+    const key = `${role}\n${text}`
+    let name = names.get(key)
+    if (name === undefined) {
+      if (names.size > MOST) names.clear()
+      name = `listenql ${createHash('sha256').update(key).digest('hex').slice(0, 40)}`
+      names.set(key, name)
+    }
+    return name
+  }
+  return {
+    has: (client, text, role) => namesOf(client).has(nameOf(text, role)),
+    async provide(client, text, parameters, role) {
+      const name = nameOf(text, role)
+      if (namesOf(client).has(name)) return
+      await client.query(`prepare ${pg.escapeIdentifier(name)} ${parameters} as ${text}`)
+      namesOf(client).add(name)
+    },
+    execute: (text, literals, role) =>
+      `execute ${pg.escapeIdentifier(nameOf(text, role))}(${literals.join(', ')})`,
+    isFull: client => namesOf(client).size > MOST,
+    end(client, how) {
+      if (keeps) return how
+      const all = [...namesOf(client)].map(name => `; deallocate ${pg.escapeIdentifier(name)}`)
+      return `rollback to savepoint listenql${all.join('')}; ${how}`
+    },
+    ended(client) {
+      if (!keeps) sessions.delete(client)
+    },
+  }
+}

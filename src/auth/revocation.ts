@@ -1,0 +1,119 @@
+import type { KickAccess, ViewerQueries } from '../database/viewer-queries.js'
+import { abortable, delay } from '../lib/abort.js'
+import { createDeferred } from '../lib/deferred.js'
+import { messageOf } from '../lib/errors.js'
+import type { Observe } from '../lib/observation.js'
+import { unavailable } from './errors.js'
+import type { Kicks } from './kicks.js'
+import type { Roles } from './roles.js'
+import type { Sessions } from './sessions.js'
+
+export interface RevocationOptions {
+  readonly queries: ViewerQueries
+  readonly kicks: Kicks
+  readonly roles: Roles
+  readonly sessions: Sessions
+  /** Between two looks, in ms; a hint saves the wait. */
+  readonly interval: number
+  /** How long kicks are remembered, in ms. */
+  readonly retention: number
+  readonly observe: Observe
+}
+
+/** Follows what the database says about viewers: who was kicked, and which roles may be taken. */
+export interface Revocation {
+  /** Resolves once kicks are known. Rejects with ListenqlError AUTHENTICATION_UNAVAILABLE if the database does not answer for long. */
+  ready(): Promise<void>
+  /** Resolves when the database answers again; rejects as `ready` does. */
+  again(): Promise<void>
+  /** Something may have happened. */
+  wake(): void
+  start(): void
+  /** Idempotent. */
+  close(): Promise<void>
+}
+
+/** Longest that a viewer waits for the database, in ms: an EventSource that is refused does not come back. */
+const PATIENCE = 30_000
+/** Between two removals of old kicks, in ms. */
+const PRUNE_INTERVAL = 3_600_000
+
+export function createRevocation(options: RevocationOptions): Revocation {
+  const { queries, kicks, roles, sessions, interval, retention, observe } = options
+  const stop = new AbortController()
+  let isKnown = false
+  let answered = createDeferred()
+  let since: string | undefined
+  let access: KickAccess | undefined
+  let pruneAt = Number.NEGATIVE_INFINITY
+  let woken = new AbortController()
+  let running: Promise<void> | undefined
+  let failing = false
+
+  async function look(): Promise<void> {
+    await readKicks()
+    isKnown = true
+    const refused = await roles.refuse(sessions.roles())
+    if (refused.size > 0) sessions.endWhere(({ role }) => role !== undefined && refused.has(role))
+    answered.resolve()
+    answered = createDeferred()
+  }
+
+  async function readKicks(): Promise<void> {
+    if (access !== 'able') {
+      const before = access
+      access = await queries.kickAccess()
+      if (access !== before && access !== 'able') observe({ type: 'kicks.absent', access })
+      if (access !== 'able') return
+    }
+    try {
+      const page = await queries.kicks(since)
+      since = page.upto
+      if (kicks.add(page.kicks)) sessions.endWhere(viewer => kicks.hits(viewer))
+      if (performance.now() < pruneAt) return
+      pruneAt = performance.now() + PRUNE_INTERVAL
+      kicks.forget(Date.now() - retention)
+      await queries.pruneKicks(retention)
+    } catch (error) {
+      access = undefined // it may have been removed, or made again
+      throw error
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (!stop.signal.aborted) {
+      woken = new AbortController()
+      try {
+        await look()
+        failing = false
+      } catch (error) {
+        if (stop.signal.aborted) return
+        if (!failing) observe({ type: 'viewers.unchecked', message: messageOf(error) })
+        failing = true
+      }
+      await delay(interval, AbortSignal.any([stop.signal, woken.signal]))
+    }
+  }
+
+  async function again(): Promise<void> {
+    const ended = AbortSignal.any([stop.signal, AbortSignal.timeout(PATIENCE)])
+    await abortable(answered.promise, ended).catch(() => {
+      throw unavailable('the database does not answer')
+    })
+  }
+
+  return {
+    async ready() {
+      if (!isKnown) await again()
+    },
+    again,
+    wake: () => woken.abort(),
+    start() {
+      running ??= run()
+    },
+    async close() {
+      stop.abort()
+      await Promise.all([running, queries.close()])
+    },
+  }
+}

@@ -1,0 +1,74 @@
+import type { RoleFacts } from '../database/viewer-queries.js'
+import { messageOf } from '../lib/errors.js'
+import { forbiddenRole, unavailable } from './errors.js'
+
+export interface RolesOptions {
+  readonly read: (names: readonly string[]) => Promise<readonly RoleFacts[]>
+  /** The only ones that viewers may take; none: see `--roles`. */
+  readonly allowed: readonly string[]
+  /** How long an answer of the database is good, in ms. */
+  readonly maxAge: number
+}
+
+/** Which roles viewers may take. */
+export interface Roles {
+  /** @throws ListenqlError FORBIDDEN; AUTHENTICATION_UNAVAILABLE if the database cannot say and has not said before */
+  assertMayTake(role: string): Promise<void>
+  /** Asks again. Rejects if the database cannot say; then what it said before stays. @returns those that may not be taken */
+  refuse(roles: Iterable<string>): Promise<ReadonlySet<string>>
+}
+
+/** Most roles that are remembered. */
+const MAX_KNOWN = 1000
+
+export function createRoles({ read, allowed, maxAge }: RolesOptions): Roles {
+  const known = new Map<string, { readonly problem: string | undefined; readonly until: number }>()
+
+  async function ask(names: readonly string[]): Promise<void> {
+    const facts = new Map((await read(names)).map(each => [each.role, each]))
+    const until = performance.now() + maxAge
+    for (const name of names) {
+      known.delete(name)
+      known.set(name, { problem: problemOf(name, facts.get(name)), until })
+    }
+    for (const oldest of known.keys()) {
+      if (known.size <= MAX_KNOWN) break
+      known.delete(oldest)
+    }
+  }
+
+  function problemOf(name: string, facts: RoleFacts | undefined): string | undefined {
+    if (allowed.length > 0 && !allowed.includes(name)) return `role ${name} is not among --roles`
+    if (!facts) return `there is no role ${name}`
+    const isListed = allowed.includes(name)
+    if (facts.isLogin)
+      return isListed ? undefined : `role ${name} is the server's own login, and not in --roles`
+    if (!facts.isMember) return `the login of the server is not a member of role ${name}`
+    if (facts.isExempt && !isListed)
+      return `role ${name} is exempt from row-level security, and not in --roles`
+    return undefined
+  }
+
+  return {
+    async assertMayTake(role) {
+      const before = known.get(role)
+      if (!before || before.until < performance.now()) {
+        try {
+          await ask([role])
+        } catch (error) {
+          // While the database is away nothing can be read under the role either.
+          if (!before)
+            throw unavailable(`the database cannot be asked about role ${role}: ${messageOf(error)}`)
+        }
+      }
+      const problem = known.get(role)?.problem
+      if (problem !== undefined) throw forbiddenRole(problem)
+    },
+    async refuse(roles) {
+      const names = [...new Set(roles)]
+      if (names.length === 0) return new Set()
+      await ask(names)
+      return new Set(names.filter(name => known.get(name)?.problem !== undefined))
+    },
+  }
+}

@@ -1,0 +1,220 @@
+import type pg from 'pg'
+import { createClosablePool } from '../database/closable-pool.js'
+import type { WatchedTable } from '../database/watched-table.js'
+import type { RowImage } from '../filters/index.js'
+import { abortable, delay } from '../lib/abort.js'
+import { backoffDelay } from '../lib/backoff.js'
+import { ListenqlError, messageOf } from '../lib/errors.js'
+import type { Observe } from '../lib/observation.js'
+import { claimsText } from './become.js'
+import { LockedOut } from './policy-prepare.js'
+import { createJudge } from './policy-sql.js'
+import { createPrepared } from './prepared.js'
+import { type Asker, runBatch, type Verdict } from './row-batch.js'
+import { type Viewer, viewerKey } from './viewer.js'
+
+export interface RowAccessOptions {
+  readonly config: pg.ClientConfig
+  /** Longest wait for a connection, in ms. */
+  readonly connectTimeout: number
+  /** Longest pause between two attempts to connect, in ms. */
+  readonly reconnectMax: number
+  /** Longest that the policies of a table may take for one viewer and 500 images, in ms. Default: 250. */
+  readonly policyTimeout?: number
+  /** Whether statements may stay prepared, which a pooler in transaction mode does not allow. Default: false. */
+  readonly keepsPrepared?: boolean
+  /** Connections that ask. Default: 3. */
+  readonly connections?: number
+  readonly observe: Observe
+}
+
+/** Which rows viewers may see: asks the policies of the database about images of rows, whatever the table holds now. */
+export interface RowAccess {
+  /**
+   * For each viewer (by `viewerKey` with claims) whether each image may be seen; or, for that viewer alone, why that is not to
+   * be had: FORBIDDEN (no right to read the table, policies that fail or cannot be asked about an image), QUERY_TIMEOUT,
+   * SCHEMA_CHANGED. Viewers have a role. Waits while the database is away, until the signal aborts; rejects with its reason.
+   */
+  sees(
+    table: WatchedTable,
+    viewers: readonly Viewer[],
+    images: readonly RowImage[],
+    signal?: AbortSignal,
+  ): Promise<ReadonlyMap<string, Verdict>>
+  /** Idempotent. */
+  close(): Promise<void>
+}
+
+export type { Verdict } from './row-batch.js'
+
+/** Most images that one statement is asked about. */
+const MOST_IMAGES = 500
+
+/** Viewers in one message: so many go to one connection, the others go to others at the same time. */
+const MOST_ASKERS = 250
+
+/** How long locks may be in the way, in ms, before the viewers whom they keep out are told so. */
+const PATIENCE = 30_000
+
+const LOCK_PAUSE = 100
+
+export function createRowAccess(options: RowAccessOptions): RowAccess {
+  const {
+    config,
+    connectTimeout,
+    reconnectMax,
+    policyTimeout: budget = 250,
+    connections = 3,
+    observe,
+  } = options
+  const { pool, close: closePool } = createClosablePool({
+    ...config,
+    application_name: 'listenql policies',
+    connectionTimeoutMillis: connectTimeout,
+    max: connections,
+  })
+  const stop = new AbortController()
+  const judge = createJudge()
+  const prepared = createPrepared(options.keepsPrepared ?? false)
+  /** By table, then by role. */
+  const rights = new Map<string, Map<string, string>>()
+
+  function memoryOf({ relid }: WatchedTable) {
+    const known = rights.get(relid) ?? new Map<string, string>()
+    rights.set(relid, known)
+    return { rights: known, judge, prepared }
+  }
+
+  /** Until all have a verdict. */
+  async function askAll(
+    table: WatchedTable,
+    askers: readonly Asker[],
+    images: readonly RowImage[],
+    signal: AbortSignal,
+  ): Promise<Map<string, Verdict>> {
+    const verdicts = new Map<string, Verdict>()
+    const began = performance.now()
+    for (let attempt = 0; ; ) {
+      const left = askers.filter(({ key }) => !verdicts.has(key))
+      if (left.length === 0) return verdicts
+      signal.throwIfAborted()
+      const before = verdicts.size
+      try {
+        await withClient(client =>
+          runBatch(client, { table, askers: left, images, budget }, memoryOf(table), verdicts),
+        )
+      } catch (error) {
+        signal.throwIfAborted()
+        attempt = verdicts.size > before ? 1 : attempt + 1
+        if (!(error instanceof LockedOut)) {
+          const retryIn = backoffDelay(attempt, reconnectMax)
+          observe({ type: 'policies.lost', message: messageOf(error), retryIn })
+          await delay(retryIn, signal)
+        } else if (performance.now() - began < PATIENCE) await delay(LOCK_PAUSE, signal)
+        else
+          for (const { key } of left) if (!verdicts.has(key)) verdicts.set(key, lockedTooLong(table, error))
+      }
+    }
+  }
+
+  async function withClient(work: (client: pg.PoolClient) => Promise<void>): Promise<void> {
+    const client = await pool.connect()
+    let isFit = false
+    try {
+      await work(client)
+      isFit = !prepared.isFull(client)
+    } catch (error) {
+      isFit = error instanceof LockedOut
+      throw error
+    } finally {
+      client.release(!isFit)
+    }
+  }
+
+  async function askSlice(
+    table: WatchedTable,
+    askers: readonly Asker[],
+    images: readonly RowImage[],
+    signal: AbortSignal,
+  ): Promise<Map<string, Verdict>> {
+    const all = await Promise.all(
+      chunks(askers, Math.min(MOST_ASKERS, Math.max(50, Math.ceil(askers.length / connections)))).map(some =>
+        askAll(table, some, images, signal),
+      ),
+    )
+    return new Map(all.flatMap(verdicts => [...verdicts]))
+  }
+
+  function tell(
+    { name: table }: WatchedTable,
+    askers: readonly Asker[],
+    verdicts: ReadonlyMap<string, Verdict>,
+  ): void {
+    for (const { key, role } of askers) {
+      const verdict = verdicts.get(key)
+      if (!(verdict instanceof ListenqlError) || verdict.cause === undefined) continue
+      observe({ type: 'policy.failed', table, role, message: messageOf(verdict.cause) })
+    }
+  }
+
+  async function askSlices(
+    table: WatchedTable,
+    all: readonly Asker[],
+    images: readonly RowImage[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, Verdict>> {
+    let askers = all
+    const verdicts = new Map<string, Verdict>()
+    for (const slice of images.length === 0 ? [[]] : chunks(images, MOST_IMAGES)) {
+      for (const [key, verdict] of await askSlice(table, askers, slice, signal)) {
+        const before = verdicts.get(key)
+        if (verdict instanceof ListenqlError || before === undefined) verdicts.set(key, verdict)
+        else verdicts.set(key, [...(before as readonly boolean[]), ...verdict])
+      }
+      askers = askers.filter(({ key }) => !(verdicts.get(key) instanceof ListenqlError))
+    }
+    tell(table, all, verdicts)
+    return verdicts
+  }
+
+  return {
+    sees(table, viewers, images, signal) {
+      const ends = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
+      if (ends.aborted) return Promise.reject(ends.reason)
+      return abortable(askSlices(table, askersOf(viewers), images, ends), ends)
+    },
+    async close() {
+      stop.abort(new ListenqlError('DATABASE_FAILED', 'the server is stopping', { hint: 'try again' }))
+      await closePool()
+    },
+  }
+}
+
+/** Each viewer once, those of one role together. */
+function askersOf(viewers: readonly Viewer[]): Asker[] {
+  const askers = new Map<string, Asker>()
+  for (const viewer of viewers) {
+    if (viewer.role === undefined) throw new TypeError('a viewer without a role sees everything')
+    const key = viewerKey(viewer, true)
+    if (askers.has(key)) continue
+    askers.set(key, { key, role: viewer.role, claims: claimsText(viewer.claims) })
+  }
+  return [...askers.values()].sort((a, b) => (a.role < b.role ? -1 : a.role > b.role ? 1 : 0))
+}
+
+function chunks<T>(items: readonly T[], size: number): T[][] {
+  const all: T[][] = []
+  for (let at = 0; at < items.length; at += size) all.push(items.slice(at, at + size))
+  return all
+}
+
+function lockedTooLong({ name }: WatchedTable, cause: unknown): ListenqlError {
+  return new ListenqlError(
+    'QUERY_TIMEOUT',
+    `the row-level security of table ${name} waited too long for a lock`,
+    {
+      hint: 'try again later',
+      cause,
+    },
+  )
+}

@@ -1,0 +1,216 @@
+import type pg from 'pg'
+import { createClosablePool } from '../database/closable-pool.js'
+import { RIGHTS_DIGEST, readRights, type TableRights } from '../database/privileges.js'
+import type { WatchedTable } from '../database/watched-table.js'
+import { delay } from '../lib/abort.js'
+import { ListenqlError, messageOf } from '../lib/errors.js'
+import type { Observe } from '../lib/observation.js'
+import {
+  altered,
+  mayNotBeTaken,
+  mayNotRead,
+  mayNotReadColumn,
+  noRole,
+  securedMeanwhile,
+} from './access-errors.js'
+import type { Viewer } from './viewer.js'
+
+export interface TableAccessOptions {
+  readonly config: pg.ClientConfig
+  /** Longest wait for a connection, in ms. */
+  readonly connectTimeout: number
+  /** Between two looks at what has become of rights that somebody relies on, in ms. */
+  readonly catalogInterval: number
+  readonly observe: Observe
+}
+
+/** What somebody relies on. */
+export interface Claim {
+  readonly viewer: Viewer
+  readonly table: WatchedTable
+  /** Names in the table. */
+  readonly columns: readonly string[]
+}
+
+/** What roles may read of tables, by the privileges that the database has granted. A viewer without a role may read everything. */
+export interface TableAccess {
+  start(): void
+  /**
+   * What was found at the last look, a moment ago; the first time it is asked for, now.
+   * @throws ListenqlError FORBIDDEN if the role may not read the table, SCHEMA_CHANGED if it is gone, DATABASE_FAILED
+   */
+  rightsOf(role: string, table: WatchedTable): Promise<TableRights>
+  /** @returns undefined for a viewer without a role. @throws ListenqlError as `rightsOf`, and FORBIDDEN that names the first column */
+  assert(claim: Claim): Promise<TableRights | undefined>
+  /**
+   * Calls `lost` once if what `assert` has allowed is allowed no longer, or if from now on policies decide about its rows:
+   * whoever relies on it has to begin anew. @returns a function that ends it
+   */
+  hold(claim: Claim, lost: (error: ListenqlError) => void): () => void
+  /** Idempotent. */
+  close(): Promise<void>
+}
+
+interface Holder {
+  readonly claim: Claim
+  readonly role: string
+  readonly hadRowSecurity: boolean | undefined
+  readonly lost: (error: ListenqlError) => void
+}
+
+/** Longest that a look may take, in ms; a dead peer shows in no other way. */
+const QUERY_TIMEOUT = 10_000
+
+/** Most (role, table) that are remembered beside those that somebody holds. */
+const MAX_KNOWN = 5000
+
+export function createTableAccess(options: TableAccessOptions): TableAccess {
+  const { config, connectTimeout, catalogInterval, observe } = options
+  const { pool, close: closePool } = createClosablePool({
+    ...config,
+    application_name: 'listenql rights',
+    connectionTimeoutMillis: connectTimeout,
+    query_timeout: QUERY_TIMEOUT,
+    max: 2,
+  })
+  const stop = new AbortController()
+  const known = new Map<string, TableRights>()
+  const reading = new Map<string, Promise<TableRights | undefined>>()
+  const holders = new Set<Holder>()
+  let digest: string | undefined
+  let running: Promise<void> | undefined
+  let said: string | undefined
+
+  async function run(): Promise<void> {
+    while (!stop.signal.aborted) {
+      try {
+        await look()
+        said = undefined
+      } catch (error) {
+        if (stop.signal.aborted) return
+        const message = messageOf(error)
+        if (message !== said) observe({ type: 'rights.failed', message })
+        said = message
+      }
+      await delay(catalogInterval, stop.signal)
+    }
+  }
+
+  async function look(): Promise<void> {
+    if (known.size === 0) return
+    const rights = [...known.values()]
+    const relids = [...new Set(rights.map(({ relid }) => relid))].sort()
+    const { rows } = await pool.query<{ digest: string }>(RIGHTS_DIGEST, [relids])
+    const now = `${relids.join()} ${rows[0]?.digest}`
+    if (now === digest) return
+    const roles = [...new Set(rights.map(({ role }) => role))]
+    const fresh = await read(relids, roles)
+    digest = now // of before: what changed in between is seen next time
+    known.clear()
+    for (const one of fresh) known.set(keyOf(one.role, one.relid), one)
+    for (const holder of [...holders]) check(holder)
+    forget()
+  }
+
+  async function read(relids: readonly string[], roles: readonly string[]): Promise<readonly TableRights[]> {
+    const client = await pool.connect()
+    let isFit = false
+    try {
+      const rights = await readRights(client, relids, roles)
+      isFit = true
+      return rights
+    } finally {
+      client.release(!isFit)
+    }
+  }
+
+  function forget(): void {
+    if (known.size <= MAX_KNOWN) return
+    const held = new Set([...holders].map(({ role, claim }) => keyOf(role, claim.table.relid)))
+    for (const key of [...known.keys()]) if (!held.has(key)) known.delete(key)
+  }
+
+  function check(holder: Holder): void {
+    const { claim, role, hadRowSecurity, lost } = holder
+    const rights = known.get(keyOf(role, claim.table.relid))
+    const problem =
+      problemOf(claim, role, rights) ??
+      (hadRowSecurity === false && rights?.hasRowSecurity ? securedMeanwhile(claim.table) : undefined)
+    if (problem && holders.delete(holder)) lost(problem)
+  }
+
+  async function find(role: string, { relid }: WatchedTable): Promise<TableRights | undefined> {
+    const key = keyOf(role, relid)
+    const found = known.get(key)
+    if (found) return found
+    let asked = reading.get(key)
+    if (!asked) {
+      asked = read([relid], [role])
+        .then(([rights]) => {
+          if (rights) known.set(key, rights)
+          digest = undefined // a look may have passed by while it was read
+          return rights
+        })
+        .finally(() => reading.delete(key))
+      reading.set(key, asked)
+    }
+    try {
+      return await asked
+    } catch (error) {
+      throw new ListenqlError('DATABASE_FAILED', 'the database cannot be asked what may be read', {
+        hint: 'try again',
+        cause: error,
+      })
+    }
+  }
+
+  return {
+    start() {
+      running ??= run()
+    },
+    async rightsOf(role, table) {
+      const rights = await find(role, table)
+      const problem = problemOf({ table, columns: [] }, role, rights)
+      if (problem) throw problem
+      return rights as TableRights
+    },
+    async assert(claim) {
+      const { role } = claim.viewer
+      if (role === undefined) return undefined
+      const rights = await find(role, claim.table)
+      const problem = problemOf(claim, role, rights)
+      if (problem) throw problem
+      return rights
+    },
+    hold(claim, lost) {
+      const { role } = claim.viewer
+      if (role === undefined) return () => undefined
+      const hadRowSecurity = known.get(keyOf(role, claim.table.relid))?.hasRowSecurity
+      const holder = { claim, role, hadRowSecurity, lost }
+      holders.add(holder)
+      return () => holders.delete(holder)
+    },
+    async close() {
+      stop.abort()
+      await closePool()
+      await running
+    },
+  }
+}
+
+function keyOf(role: string, relid: string): string {
+  return `${relid} ${role}`
+}
+
+function problemOf(
+  { table, columns }: Pick<Claim, 'table' | 'columns'>,
+  role: string,
+  rights: TableRights | undefined,
+): ListenqlError | undefined {
+  if (!rights) return altered(table)
+  if (!rights.exists) return noRole(role)
+  if (!rights.mayBeTaken) return mayNotBeTaken(role)
+  if (!rights.mayRead) return mayNotRead(table, role)
+  const forbidden = columns.find(column => !rights.columns.includes(column))
+  return forbidden === undefined ? undefined : mayNotReadColumn(table, forbidden, role)
+}

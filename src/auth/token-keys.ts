@@ -1,0 +1,100 @@
+import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { ListenqlError, messageOf } from '../lib/errors.js'
+
+/** Shortest secret, in bytes: as long as the digest of HS256 (https://www.rfc-editor.org/rfc/rfc7518#section-3.2). */
+const MIN_SECRET = 32
+const MIN_RSA_BITS = 2048
+
+/** @throws ListenqlError BAD_CONFIGURATION if it is too short to resist guessing; it never quotes the secret */
+export function readSecret(secret: string): Uint8Array {
+  const bytes = Buffer.from(secret)
+  if (bytes.length >= MIN_SECRET) return bytes
+  throw new ListenqlError(
+    'BAD_CONFIGURATION',
+    `the secret for tokens (--jwt-secret) has ${bytes.length} bytes, it must have ${MIN_SECRET} or more`,
+    { hint: 'make one: openssl rand -hex 32' },
+  )
+}
+
+/** Reads a file with a secret; a line break at its end is none of it. @throws ListenqlError BAD_CONFIGURATION */
+export function readSecretFile(file: string): string {
+  return readText(file, 'the file with the secret for tokens').replace(/\r?\n$/, '')
+}
+
+export interface PublicKey {
+  readonly key: KeyObject
+  /** The only ones that tokens may be signed with: an algorithm is a property of the key, not of what somebody sends. */
+  readonly algorithms: readonly string[]
+}
+
+/**
+ * @param text PEM (SPKI, PKCS #1 or a certificate), a JWK, or a file with one of these
+ * @throws ListenqlError BAD_CONFIGURATION; it never quotes the key
+ */
+export function readPublicKey(text: string): PublicKey {
+  const isKey = /^\s*(-----BEGIN|\{)/.test(text)
+  if (!isKey && !existsSync(text))
+    throw wrongKey(
+      'is neither PEM, nor JWK, nor a file that exists',
+      'it begins with -----BEGIN PUBLIC KEY-----',
+    )
+  const content = isKey ? text : readText(text, 'the file with the public key')
+  if (/PRIVATE KEY-----/.test(content))
+    throw wrongKey('is a private key', 'give its public part: openssl pkey -pubout -in key.pem')
+  let key: KeyObject
+  try {
+    key = content.trimStart().startsWith('{') ? readJwk(content) : createPublicKey(content)
+  } catch (error) {
+    if (error instanceof ListenqlError) throw error
+    throw wrongKey('cannot be read', 'it is PEM (-----BEGIN PUBLIC KEY-----) or a JWK')
+  }
+  const algorithms = algorithmsOf(key)
+  if (algorithms.length === 0) throw wrongKey(`is of a kind that signs no tokens (${key.asymmetricKeyType})`)
+  const bits = key.asymmetricKeyDetails?.modulusLength
+  if (bits !== undefined && bits < MIN_RSA_BITS)
+    throw wrongKey(`has ${bits} bits, it must have ${MIN_RSA_BITS} or more`)
+  return { key, algorithms }
+}
+
+function readJwk(text: string): KeyObject {
+  const jwk = JSON.parse(text) as JsonWebKey
+  if (jwk.d !== undefined) throw wrongKey('is a private key', 'leave out d, p, q, dp, dq and qi')
+  return createPublicKey({ key: jwk, format: 'jwk' })
+}
+
+function algorithmsOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): readonly string[] {
+  switch (asymmetricKeyType) {
+    case 'rsa':
+      return ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
+    case 'ec': {
+      const curves: Readonly<Record<string, string>> = {
+        prime256v1: 'ES256',
+        secp384r1: 'ES384',
+        secp521r1: 'ES512',
+      }
+      const algorithm = curves[asymmetricKeyDetails?.namedCurve ?? '']
+      return algorithm === undefined ? [] : [algorithm]
+    }
+    case 'ed25519':
+      return ['EdDSA', 'Ed25519']
+    default:
+      return []
+  }
+}
+
+function wrongKey(problem: string, hint?: string): ListenqlError {
+  return new ListenqlError(
+    'BAD_CONFIGURATION',
+    `the public key for tokens (--jwt-public-key) ${problem}`,
+    hint === undefined ? {} : { hint },
+  )
+}
+
+function readText(file: string, what: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new ListenqlError('BAD_CONFIGURATION', `${what} cannot be read: ${messageOf(error)}`)
+  }
+}

@@ -1,0 +1,42 @@
+/** A policy of a table with row-level security, as far as SELECT is concerned (https://www.postgresql.org/docs/current/sql-createpolicy.html). */
+export interface Policy {
+  readonly name: string
+  /** Permissive policies are OR-ed, restrictive ones AND-ed. */
+  readonly isPermissive: boolean
+  /** Its USING expression as SQL, made by pg_get_expr under the search_path of PIN_SETTINGS, and good under that only. */
+  readonly using: string
+  /** Columns of the table that it names, system columns (`ctid`) too; not those of a whole row (`people.*`). */
+  readonly columns: readonly PolicyColumn[]
+}
+
+export interface PolicyColumn {
+  readonly name: string
+  readonly isSystem: boolean
+  /** As SQL, if it is not the usual one of the column's type. */
+  readonly collation: string | null
+}
+
+/**
+ * SQL that gives the policies of a table for SELECT as JSON, in the order of their names (as Postgres takes them): those FOR
+ * SELECT and FOR ALL, TO PUBLIC or a role whose rights the given one has. A policy without USING lets nobody see anything,
+ * which is what no policy does.
+ * @param table,role SQL of type oid
+ */
+export function policiesSql(table: string, role: string): string {
+  return `coalesce((select pg_catalog.json_agg(pg_catalog.json_build_object('name', p.polname, 'isPermissive', p.polpermissive,
+    'using', pg_catalog.pg_get_expr(p.polqual, p.polrelid), 'columns', ${columnsSql('p')}) order by p.polname)
+  from pg_catalog.pg_policy p
+  where p.polrelid = ${table} and p.polcmd in ('*', 'r') and p.polqual is not null
+    and exists (select from pg_catalog.unnest(p.polroles) m(oid) where m.oid = 0 or pg_catalog.pg_has_role(${role}, m.oid, 'usage'))), '[]')`
+}
+
+/** What Postgres has noted that the policy depends on: its whole text, WITH CHECK as well. */
+function columnsSql(policy: string): string {
+  return `coalesce((select pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'isSystem', a.attnum < 0, 'collation',
+      case when a.attcollation <> t.typcollation then (select pg_catalog.concat(pg_catalog.quote_ident(n.nspname), '.', pg_catalog.quote_ident(c.collname))
+        from pg_catalog.pg_collation c join pg_catalog.pg_namespace n on n.oid = c.collnamespace where c.oid = a.attcollation) end) order by a.attnum)
+    from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
+    where a.attrelid = ${policy}.polrelid and exists (select from pg_catalog.pg_depend d
+      where d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and d.objid = ${policy}.oid
+        and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = a.attrelid and d.refobjsubid = a.attnum)), '[]')`
+}

@@ -1,0 +1,83 @@
+import { type Viewer, viewerKey } from '../auth/viewer.js'
+import type { WatchedTable } from '../database/watched-table.js'
+import type { RowImage } from '../filters/index.js'
+import { ListenqlError } from '../lib/errors.js'
+import type { Images } from './change-view.js'
+import type { LogEvent } from './log-event.js'
+
+/** An event of a table, read. */
+export interface ReadEvent {
+  readonly event: LogEvent
+  readonly images: Images
+}
+
+/**
+ * Asks for each viewer (by `viewerKey` with claims) whether each image may be seen, or why that is not to be had. Waits while
+ * the database is away, until the signal aborts.
+ */
+export type Look = (
+  table: WatchedTable,
+  viewers: readonly Viewer[],
+  images: readonly RowImage[],
+  signal: AbortSignal,
+) => Promise<ReadonlyMap<string, readonly boolean[] | ListenqlError>>
+
+/** What a viewer sees of each event, in their order. Where nothing is to be seen, both images are null. */
+export type Views = ReadonlyMap<string, readonly Images[] | ListenqlError>
+
+/** Asks about all images of some events of one table at once. */
+export async function lookAt(
+  look: Look,
+  table: WatchedTable,
+  viewers: readonly Viewer[],
+  events: readonly ReadEvent[],
+  signal: AbortSignal,
+): Promise<Views> {
+  const rows = events.flatMap(({ images: { row, old } }) => [row, old].filter(image => image !== null))
+  const verdicts = await look(table, viewers, rows, signal)
+  const views = new Map<string, readonly Images[] | ListenqlError>()
+  for (const [key, verdict] of verdicts) {
+    views.set(key, verdict instanceof ListenqlError ? verdict : imagesSeen(events, verdict))
+  }
+  return views
+}
+
+function imagesSeen(events: readonly ReadEvent[], verdict: readonly boolean[]): Images[] {
+  let at = 0
+  const seen = (image: RowImage | null) => (image !== null && verdict[at++] === true ? image : null)
+  return events.map(({ images }) => ({ row: seen(images.row), old: seen(images.old) }))
+}
+
+interface Asking {
+  readonly viewers: Viewer[]
+  readonly views: Promise<Views>
+}
+
+/**
+ * Asks for one viewer at a time, as those who come back do; what is asked about the same events in the same moment is asked
+ * in one go. The array of the events is what they are known by.
+ */
+export function createJointLook(look: Look, signal: AbortSignal) {
+  const asking = new WeakMap<readonly ReadEvent[], Asking>()
+  return async function see(
+    table: WatchedTable,
+    viewer: Viewer,
+    events: readonly ReadEvent[],
+  ): Promise<readonly Images[]> {
+    let joint = asking.get(events)
+    if (!joint) {
+      const viewers: Viewer[] = []
+      const views = new Promise(resolve => setImmediate(resolve)).then(() => {
+        asking.delete(events)
+        return lookAt(look, table, viewers, events, signal)
+      })
+      joint = { viewers, views }
+      asking.set(events, joint)
+    }
+    joint.viewers.push(viewer)
+    const seen = (await joint.views).get(viewerKey(viewer, true))
+    if (seen === undefined) throw new TypeError('a viewer was forgotten')
+    if (seen instanceof ListenqlError) throw seen
+    return seen
+  }
+}

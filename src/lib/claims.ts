@@ -1,0 +1,30 @@
+/** What a token says. */
+export type Claims = Readonly<Record<string, unknown>>
+
+/**
+ * A claim by its name, or, where there is none of that name, by a path of names with dots: `app_metadata.role`. Only what the
+ * token itself says: nothing that objects have by birth.
+ */
+export function claimAt(claims: Claims, path: string): unknown {
+  if (Object.hasOwn(claims, path)) return claims[path]
+  let value: unknown = claims
+  for (const name of path.split('.')) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value) || !Object.hasOwn(value, name))
+      return undefined
+    value = (value as Claims)[name]
+  }
+  return value
+}
+
+/** Text, number or boolean as text; undefined for anything else, and for nothing. */
+export function scalarText(value: unknown): string | undefined {
+  switch (typeof value) {
+    case 'string':
+      return value === '' ? undefined : value
+    case 'number':
+    case 'boolean':
+      return String(value)
+    default:
+      return undefined
+  }
+}

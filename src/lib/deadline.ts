@@ -1,0 +1,21 @@
+/** Longest step of a timer, in ms: a clock that is set, or a machine that slept, is noticed after that. Node's own limit is 24.8 days. */
+const STEP = 60_000
+
+/**
+ * Calls back once the clock on the wall shows `at` (ms since 1970); soon, if it does already.
+ * @returns gives it up
+ */
+export function atTime(at: number, callback: () => void): () => void {
+  let timer: NodeJS.Timeout
+  const wait = () => {
+    const left = at - Date.now()
+    if (left <= 0) {
+      timer = setTimeout(callback, 0)
+      return
+    }
+    timer = setTimeout(wait, Math.min(left, STEP))
+    timer.unref()
+  }
+  wait()
+  return () => clearTimeout(timer)
+}

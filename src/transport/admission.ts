@@ -1,0 +1,73 @@
+import type { GraphQLError } from 'graphql'
+import type { Authenticator } from '../auth/authenticate.js'
+import type { Handshake } from '../auth/credentials.js'
+import type { Viewer } from '../auth/viewer.js'
+import { ListenqlError } from '../lib/errors.js'
+import type { Observe } from '../lib/observation.js'
+import type { ClientErrors } from './errors.js'
+
+/** Why somebody is not let in, as each protocol says it. */
+export interface Refused {
+  readonly error: GraphQLError
+  /** Of HTTP. */
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  /** Of WebSocket: on 4401 a client of graphql-ws gives up, on the others it comes back. */
+  readonly close: { readonly code: number; readonly reason: string }
+}
+
+export type Admit = (handshake: Handshake) => Promise<Viewer | Refused>
+
+/** The door of every transport. */
+export function createAdmission(options: {
+  readonly authenticator: Authenticator
+  readonly toClientError: ClientErrors
+  readonly observe: Observe
+}): Admit {
+  const { authenticator, toClientError, observe } = options
+  return async handshake => {
+    try {
+      return await authenticator.authenticate(handshake)
+    } catch (error) {
+      const known = error instanceof ListenqlError ? error : undefined
+      if (known) {
+        observe({
+          type: 'viewer.refused',
+          transport: handshake.transport,
+          remote: handshake.request.socket.remoteAddress ?? '',
+          code: known.code,
+          reason: typeof known.cause === 'string' ? known.cause : known.message,
+        })
+      }
+      return { error: toClientError(error), ...answerTo(known) }
+    }
+  }
+}
+
+function answerTo(error: ListenqlError | undefined): Omit<Refused, 'error'> {
+  switch (error?.code) {
+    case 'UNAUTHENTICATED': {
+      // https://www.rfc-editor.org/rfc/rfc6750#section-3: no error code for who brought nothing.
+      const problem = error.cause === undefined ? '' : ', error="invalid_token"'
+      return {
+        status: 401,
+        headers: { 'www-authenticate': `Bearer realm="listenql"${problem}` },
+        close: { code: 4401, reason: 'Unauthorized' },
+      }
+    }
+    case 'FORBIDDEN':
+      return { status: 403, headers: {}, close: { code: 4403, reason: 'Forbidden' } }
+    case 'AUTHENTICATION_UNAVAILABLE':
+      return {
+        status: 503,
+        headers: { 'retry-after': '1' },
+        close: { code: 1013, reason: 'Tokens cannot be checked at the moment. Connect again.' },
+      }
+    default:
+      return { status: 500, headers: {}, close: { code: 1011, reason: 'Internal server error' } }
+  }
+}
+
+export function isRefused(admitted: Viewer | Refused): admitted is Refused {
+  return 'error' in admitted
+}

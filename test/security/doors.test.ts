@@ -1,0 +1,469 @@
+import { createClient as createWsClient } from 'graphql-ws'
+import pino from 'pino'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
+import {
+  type Authenticate,
+  createServer,
+  type Handshake,
+  ListenqlError,
+  type ListenqlServer,
+  type ServerOptions,
+} from '../../src/index.js'
+import {
+  GRAPHQL_TRANSPORTS,
+  overGraphqlWs,
+  overSse,
+  payloadOf,
+  type TestSubscription,
+} from '../support/clients.js'
+import { Inbox } from '../support/inbox.js'
+import { createLog, type TestLog } from '../support/log.js'
+import { openWebSocket, post, send } from '../support/raw.js'
+import { inSeconds, SECRET, sign, startIssuer } from '../support/tokens.js'
+import { createRoles, type TestRoles } from '../support/viewer-roles.js'
+import { VIEWER_TRANSPORTS } from '../support/viewer-transports.js'
+
+let log: TestLog
+let roles: TestRoles
+const servers: ListenqlServer[] = []
+const opened: TestSubscription[] = []
+
+/** A server of one test alone. */
+async function start(options: ServerOptions = {}): Promise<ListenqlServer> {
+  const server = await createServer({
+    databaseUrl: log.database.url,
+    port: 0,
+    logLevel: 'silent',
+    jwtSecret: SECRET,
+    roleChannels: { [roles.user]: ['people'], [roles.anonymous]: ['news'] },
+    ...options,
+  })
+  servers.push(server)
+  return server
+}
+const user = (claims = {}) => sign({ role: roles.user, sub: '42', ...claims })
+const keep = <T extends TestSubscription>(subscription: T): T => {
+  opened.push(subscription)
+  return subscription
+}
+const notify = (channel: string, payload: string) =>
+  log.database.query('select pg_notify($1, $2)', [channel, payload])
+const CHANNELS = { query: '{ channels }' }
+const QUERY = `/graphql?${new URLSearchParams(CHANNELS)}`
+
+beforeAll(async () => {
+  log = await createLog()
+  roles = await createRoles(log)
+})
+afterEach(async () => {
+  for (const { close } of opened.splice(0)) await close()
+  for (const server of servers.splice(0)) await server.close()
+})
+afterAll(async () => {
+  await roles?.drop()
+  await log?.close()
+})
+
+describe('over HTTP', () => {
+  it('who has no token gets 401, and is told how to bring one', async () => {
+    const { url } = await start()
+    for (const accept of ['application/json', 'text/event-stream', 'multipart/mixed;subscriptionSpec=1.0']) {
+      const { status, headers, body } = await post(url, CHANNELS, { accept })
+      expect({ status, challenge: headers['www-authenticate'] }).toEqual({
+        status: 401,
+        challenge: 'Bearer realm="listenql"',
+      })
+      expect(JSON.parse(body)).toEqual({
+        errors: [
+          {
+            message: 'this server wants a token',
+            extensions: { code: 'UNAUTHENTICATED', hint: expect.stringContaining('Bearer') },
+          },
+        ],
+      })
+    }
+  })
+
+  it('a bad token gets 401, whatever is wrong with it', async () => {
+    const { url } = await start()
+    const answers = await Promise.all(
+      ['x', 'a.b.c', await user({ exp: 1 }), await sign({}, { secret: SECRET.repeat(2) })].map(token =>
+        post(url, CHANNELS, { authorization: `Bearer ${token}` }),
+      ),
+    )
+    expect(new Set(answers.map(({ body }) => body)).size).toBe(1)
+    for (const { status, headers } of answers) {
+      expect([status, headers['www-authenticate']]).toEqual([
+        401,
+        'Bearer realm="listenql", error="invalid_token"',
+      ])
+    }
+  })
+
+  it('a token is taken from the header, in any case, and from the URL of a GET', async () => {
+    const { url } = await start()
+    const token = await user()
+    const ask = (headers: Record<string, string>, path = QUERY) => send(url, { path, headers })
+    const data = { data: { channels: ['people'] } }
+    for (const authorization of [`Bearer ${token}`, `bearer  ${token} `, `BEARER ${token}`]) {
+      expect(JSON.parse((await ask({ authorization })).body)).toEqual(data)
+    }
+    const answer = await ask({}, `${QUERY}&access_token=${token}`)
+    expect(JSON.parse(answer.body)).toEqual(data)
+    expect(answer.headers['cache-control']).toBe('no-store')
+    expect((await ask({ authorization: `Basic ${token}` })).status).toBe(401)
+    expect((await ask({ authorization: 'Bearer' })).status).toBe(401)
+    expect((await post(url, CHANNELS, {}, `/graphql?access_token=${token}`)).status).toBe(401)
+    // The header counts, not what somebody else has written into a link.
+    expect((await ask({ authorization: 'Bearer x' }, `${QUERY}&access_token=${token}`)).status).toBe(401)
+  })
+
+  it('the page and the state of the server are for everybody', async () => {
+    const { url } = await start()
+    for (const path of ['/', '/healthz', '/readyz']) expect((await send(url, { path })).status).toBe(200)
+    expect((await send(url, { path: '/listen/people' })).status).toBe(401)
+  })
+
+  it('channels and publishing are those of the role', async () => {
+    const { url } = await start({
+      channels: [`own:\${claims.sub}`],
+      publish: [],
+      rolePublish: { [roles.user]: [`room:\${claims.room}`] },
+    })
+    const authorization = `Bearer ${await user({ room: 'a' })}`
+    expect(JSON.parse((await post(url, CHANNELS, { authorization })).body)).toEqual({
+      data: { channels: ['own:42', 'people'] },
+    })
+    const say = async (channel: string) =>
+      JSON.parse(
+        (
+          await post(
+            url,
+            {
+              query: 'mutation ($c: String!) { notify(channel: $c, payload: "x") }',
+              variables: { c: channel },
+            },
+            { authorization },
+          )
+        ).body,
+      )
+    expect(await say('room:a')).toEqual({ data: { notify: true } })
+    for (const channel of ['room:b', 'room:', 'people', 'listenql_kick']) {
+      expect(await say(channel)).toMatchObject({ errors: [{ extensions: { code: 'CHANNEL_NOT_ALLOWED' } }] })
+    }
+  })
+})
+
+describe('over graphql-ws', () => {
+  it.each<[string, (token: string) => Record<string, unknown>]>([
+    ['Authorization', token => ({ Authorization: `Bearer ${token}` })],
+    ['authorization', token => ({ authorization: `bearer ${token}` })],
+    ['without the word Bearer', token => ({ Authorization: token })],
+    ['headers.Authorization', token => ({ headers: { Authorization: `Bearer ${token}` } })],
+    ['headers.authorization', token => ({ headers: { authorization: `Bearer ${token}` } })],
+  ])('a token is taken from %s', async (_what, params) => {
+    const { url } = await start()
+    const socket = await openWebSocket(url, '/graphql', 'graphql-transport-ws')
+    socket.send({ type: 'connection_init', payload: params(await user()) })
+    expect(JSON.parse(await socket.messages.next())).toEqual({ type: 'connection_ack' })
+    socket.webSocket.close()
+  })
+
+  it.each<[string, unknown]>([
+    ['nothing', undefined],
+    ['an empty payload', {}],
+    ['another scheme', { Authorization: 'Basic eDp5' }],
+    ['a number', { Authorization: 42 }],
+    ['a list', { headers: ['Authorization'] }],
+    ['no token', { Authorization: 'Bearer ' }],
+  ])('%s is 4401 before anything can be asked', async (_what, payload) => {
+    const { url } = await start()
+    const socket = await openWebSocket(url, '/graphql', 'graphql-transport-ws')
+    socket.send({ type: 'connection_init', payload })
+    expect(await socket.closed).toEqual({ code: 4401, reason: 'Unauthorized' })
+  })
+
+  it('who asks before being let in is 4401', async () => {
+    const { url } = await start()
+    const socket = await openWebSocket(url, '/graphql', 'graphql-transport-ws')
+    socket.send({ type: 'connection_init', payload: { Authorization: await user() } })
+    socket.send({
+      type: 'subscribe',
+      id: '1',
+      payload: { query: 'subscription { channel(name: "people") { payload } }' },
+    })
+    expect(await socket.closed).toMatchObject({ code: 4401 })
+  })
+
+  it('the client of graphql-ws comes back with a new token when the old one expires', async () => {
+    const { url } = await start({ jwtClockTolerance: 1 })
+    let asked = 0
+    const results = new Inbox<Record<string, unknown>>()
+    const again = new Inbox<number>()
+    const codes: unknown[] = []
+    const client = createWsClient({
+      url: `${url.replace('http', 'ws')}/graphql`,
+      webSocketImpl: WebSocket,
+      retryWait: () => Promise.resolve(),
+      connectionParams: async () => {
+        asked++
+        return { Authorization: `Bearer ${await user({ exp: inSeconds(asked === 1 ? 2 : 600) })}` }
+      },
+      on: {
+        closed: event => codes.push([(event as CloseEvent).code, (event as CloseEvent).reason]),
+        ping: (received, payload) => {
+          if (received && payload?.cursors) again.push(asked)
+        },
+      },
+    })
+    client.subscribe<Record<string, unknown>>(
+      { query: 'subscription { channel(name: "people") { payload } }' },
+      {
+        next: value => results.push(value as Record<string, unknown>),
+        error: () => undefined,
+        complete: () => undefined,
+      },
+    )
+    await again.take(2)
+    await notify('people', 'after renewal')
+    expect(payloadOf(await results.next())).toBe('after renewal')
+    expect(codes).toEqual([[4403, 'Token expired']])
+    await client.dispose()
+  })
+})
+
+describe('a cookie', () => {
+  const withCookie = async (headers: Record<string, string>, options: ServerOptions = {}) => {
+    const { url } = await start({ tokenCookie: 'session', ...options })
+    const { host } = new URL(url)
+    const cookie = `a=b; session=${await user()}; sessions=x`
+    const own: Record<string, string> = { cookie, host, ...headers }
+    if (own.origin === 'own') own.origin = `http://${host}`
+    const { status } = await send(url, { path: QUERY, headers: own })
+    const opening = openWebSocket(url, '/listen/people', [], { headers: own })
+    const upgrade = await opening.then(
+      ({ webSocket }) => {
+        webSocket.close()
+        return 101
+      },
+      error => Number(/^\d+/.exec((error as Error).message)?.[0]),
+    )
+    return [status, upgrade]
+  }
+
+  it.each<[string, Record<string, string>, ServerOptions, readonly number[]]>([
+    ['from the same origin, as fetch metadata say', { 'sec-fetch-site': 'same-origin' }, {}, [200, 101]],
+    ['from our own page', { origin: 'own' }, {}, [200, 101]],
+    [
+      'from an allowed origin',
+      { origin: 'https://app.example.com' },
+      { corsOrigins: ['https://*.example.com'] },
+      [200, 101],
+    ],
+    ['from who knows where', {}, {}, [401, 401]],
+    ['from another site', { 'sec-fetch-site': 'cross-site' }, {}, [401, 401]],
+    ['from the address bar', { 'sec-fetch-site': 'none' }, {}, [401, 401]],
+    ['from a sister site', { 'sec-fetch-site': 'same-site' }, {}, [401, 401]],
+    ['from another origin', { origin: 'https://evil.example' }, {}, [403, 403]],
+    [
+      'from any origin, where any may use the server',
+      { origin: 'https://evil.example' },
+      { corsOrigins: ['*'] },
+      [401, 401],
+    ],
+    [
+      'from no origin at all, where that may use it',
+      { origin: 'null' },
+      { corsOrigins: ['null'] },
+      [401, 401],
+    ],
+    ['that nobody asked for', { 'sec-fetch-site': 'same-origin' }, { tokenCookie: 'other' }, [401, 401]],
+  ])('%s', async (_what, headers, options, expected) => {
+    expect(await withCookie(headers, options)).toEqual(expected)
+  })
+
+  it('may be sent by pages of allowed origins', async () => {
+    const { url } = await start({ tokenCookie: 'session', corsOrigins: ['https://app.example.com', '*'] })
+    const credentials = async (origin: string) =>
+      (await send(url, { path: QUERY, headers: { origin } })).headers['access-control-allow-credentials']
+    expect(await credentials('https://app.example.com')).toBe('true')
+    expect(await credentials('https://evil.example')).toBeUndefined()
+  })
+})
+
+describe('without a token', () => {
+  it.each(VIEWER_TRANSPORTS)('viewers have the role for that: $name', async transport => {
+    const { url } = await start({ anonymousRole: roles.anonymous })
+    const attempt = await transport.listen(url, 'news', undefined)
+    if (attempt.kind === 'refused') throw new Error(`refused: ${attempt.code}`)
+    keep(attempt.subscription)
+    await notify('news', 'for all')
+    expect(payloadOf(await attempt.subscription.results.next())).toBe('for all')
+    // A bad token is not the same as none.
+    expect(await transport.listen(url, 'news', 'x')).toMatchObject({ code: transport.unauthenticated })
+  })
+
+  it('an anonymous role alone is enough, and opens nothing else', async () => {
+    const { url } = await start({ jwtSecret: undefined, anonymousRole: roles.anonymous })
+    expect(JSON.parse((await post(url, CHANNELS)).body)).toEqual({ data: { channels: ['news'] } })
+    expect((await post(url, CHANNELS, { authorization: `Bearer ${await user()}` })).status).toBe(401)
+  })
+
+  it('of a role: the token counts as one without a name', async () => {
+    const { url } = await start({ anonymousRole: roles.anonymous })
+    const authorization = `Bearer ${await sign({ sub: '42' })}`
+    expect(JSON.parse((await post(url, CHANNELS, { authorization })).body)).toEqual({
+      data: { channels: ['news'] },
+    })
+  })
+})
+
+describe('roles', () => {
+  const statusOf = async ({ url }: ListenqlServer, role: string) =>
+    (await post(url, CHANNELS, { authorization: `Bearer ${await user({ role })}` })).status
+
+  it('that are listed may be taken, also those exempt from row-level security, and no others', async () => {
+    const server = await start({ roles: [roles.superuser, roles.exempt, log.database.name, roles.stranger] })
+    expect(await statusOf(server, roles.superuser)).toBe(200)
+    expect(await statusOf(server, roles.exempt)).toBe(200)
+    expect(await statusOf(server, log.database.name)).toBe(200)
+    expect(await statusOf(server, roles.stranger)).toBe(403) // listed, but not the login's to take
+    expect(await statusOf(server, roles.user)).toBe(403)
+  })
+
+  it('may stand deeper in the token', async () => {
+    const { url } = await start({ roleClaim: 'app_metadata.role' })
+    const authorization = `Bearer ${await sign({ app_metadata: { role: roles.user } })}`
+    expect((await post(url, CHANNELS, { authorization })).status).toBe(200)
+  })
+
+  it.each(Object.keys(GRAPHQL_TRANSPORTS))('that are lost end what is open: %s', async name => {
+    const { url } = await start()
+    const subscribe = GRAPHQL_TRANSPORTS[name] ?? overGraphqlWs
+    const query = 'subscription { channel(name: "people") { payload } }'
+    const subscription = keep(await subscribe(url, query, {}, { token: await user() }))
+    try {
+      await log.database.query(`revoke ${roles.user} from ${log.database.name}`)
+      expect(await subscription.ended).toBe(name === 'graphql-ws' ? '4403' : 'complete')
+      expect((await post(url, CHANNELS, { authorization: `Bearer ${await user()}` })).status).toBe(403)
+    } finally {
+      await log.database.query(`grant ${roles.user} to ${log.database.name}`)
+    }
+  })
+})
+
+describe('keys that cannot be had', () => {
+  it.each(VIEWER_TRANSPORTS)('are no fault of the token: $name', async transport => {
+    const issuer = await startIssuer()
+    try {
+      const { url } = await start({ jwtSecret: undefined, jwksUrl: issuer.url })
+      const token = await issuer.sign({ role: roles.user })
+      issuer.answer = { status: 500, body: 'secret of the issuer' }
+      const attempt = await transport.listen(url, 'people', token)
+      expect(attempt).toMatchObject({ kind: 'refused', code: transport.unavailable })
+      expect(JSON.stringify(attempt)).not.toMatch(/secret of the issuer|127.0.0.1/)
+    } finally {
+      await issuer.close()
+    }
+  })
+})
+
+describe('a function of one’s own', () => {
+  const letIn: Authenticate = ({ request, connectionParams }: Handshake) => {
+    const name = request.headers['x-user'] ?? connectionParams?.user
+    if (name === 'crash') throw new Error('the session store has the password hunter2')
+    if (name === 'later') throw new ListenqlError('AUTHENTICATION_UNAVAILABLE', 'the session store is away')
+    if (name === 'brief') return { role: roles.user, expiresAt: new Date(Date.now() + 300) }
+    return typeof name === 'string' ? { role: name, claims: { sub: name } } : undefined
+  }
+  const options = () => ({
+    jwtSecret: undefined,
+    authenticate: letIn,
+    roleChannels: { [roles.user]: [`of:\${claims.sub}`] },
+  })
+
+  it('says who asks, over HTTP', async () => {
+    const { url } = await start(options())
+    const ask = (name?: string) => post(url, CHANNELS, name === undefined ? {} : { 'x-user': name })
+    expect(JSON.parse((await ask(roles.user)).body)).toEqual({ data: { channels: [`of:${roles.user}`] } })
+    expect((await ask()).status).toBe(401)
+    expect((await ask(roles.stranger)).status).toBe(403)
+    const { status, body } = await ask('crash')
+    expect([status, body.includes('hunter2')]).toEqual([401, false])
+    expect((await ask('later')).status).toBe(503)
+    // Tokens do not count beside it.
+    expect((await post(url, CHANNELS, { authorization: `Bearer ${await user()}` })).status).toBe(401)
+  })
+
+  it('says who asks, over graphql-ws, and until when', async () => {
+    const { url } = await start(options())
+    const socket = await openWebSocket(url, '/graphql', 'graphql-transport-ws')
+    socket.send({ type: 'connection_init', payload: { user: 'brief' } })
+    expect(JSON.parse(await socket.messages.next())).toEqual({ type: 'connection_ack' })
+    expect(await socket.closed).toEqual({ code: 4403, reason: 'Token expired' })
+  })
+})
+
+describe('a configuration', () => {
+  it.each<[string, () => ServerOptions, string]>([
+    ['with a short secret', () => ({ jwtSecret: 'hunter2' }), 'has 7 bytes'],
+    ['with two secrets', () => ({ jwtSecretFile: '/x' }), 'both given'],
+    [
+      'with a secret file that is not there',
+      () => ({ jwtSecret: undefined, jwtSecretFile: '/nowhere' }),
+      'cannot be read',
+    ],
+    ['with roles and no keys', () => ({ jwtSecret: undefined }), '--role-channels is given, but nothing'],
+    [
+      'with a claim in brackets',
+      () => ({ roleChannels: { x: [`[\${claims.x}]`] } }),
+      'cannot stand in brackets',
+    ],
+  ])('%s is refused', async (_what, options, problem) => {
+    await expect(start(options())).rejects.toMatchObject({
+      code: 'BAD_CONFIGURATION',
+      message: expect.stringContaining(problem),
+    })
+  })
+
+  it('that says nothing of channels opens none', async () => {
+    const { url } = await start({ roleChannels: {} })
+    const refused = keep(
+      await overSse('GET')(
+        url,
+        'subscription { channel(name: "people") { payload } }',
+        {},
+        { token: await user() },
+      ),
+    )
+    expect(await refused.results.next()).toMatchObject({
+      errors: [{ extensions: { code: 'CHANNEL_NOT_ALLOWED' } }],
+    })
+  })
+})
+
+it('no log holds a token, however it was brought', async () => {
+  let text = ''
+  const logger = pino(
+    { level: 'trace' },
+    {
+      write(line) {
+        text += line
+      },
+    },
+  )
+  const { url } = await start({ logger, tokenCookie: 'session' })
+  const bad = `${await user()}x`
+  for (const transport of VIEWER_TRANSPORTS) {
+    expect(await transport.listen(url, 'people', bad)).toMatchObject({ kind: 'refused' })
+    const good = await transport.listen(url, 'people', await user())
+    if (good.kind === 'open') keep(good.subscription)
+  }
+  await send(url, { path: `/graphql?access_token=${bad}` })
+  await send(url, { path: `/nowhere?access_token=${bad}` })
+  await send(url, { path: QUERY, headers: { cookie: `session=${bad}`, 'sec-fetch-site': 'same-origin' } })
+  expect(text).toContain('A viewer was refused.')
+  expect(text).not.toMatch(/eyJ|access_token/)
+  expect(text).not.toContain(SECRET)
+})

@@ -1,0 +1,145 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { RIGHTS_DIGEST, readRights, type TableRights } from '../../src/database/privileges.js'
+import { createViewerRoles, type ViewerRoles, viewerOf } from '../support/viewers.js'
+import { createWatchedLog, type WatchedLog } from '../support/watched-log.js'
+
+let watched: WatchedLog
+let roles: ViewerRoles
+
+beforeAll(async () => {
+  watched = await createWatchedLog()
+  roles = createViewerRoles(watched)
+})
+afterAll(async () => {
+  await roles.close()
+  await watched.close()
+})
+
+const admin = (sql: string) => watched.log.database.query(sql)
+
+async function rightsOf(relid: string, role: string): Promise<TableRights> {
+  const [rights] = await readRights(watched.client, [relid], [role])
+  return rights as TableRights
+}
+
+async function digest(relid: string): Promise<unknown> {
+  return (await watched.client.query(RIGHTS_DIGEST, [[relid]])).rows[0].digest
+}
+
+describe('whether policies decide', () => {
+  it('is what Postgres itself says, for owners, members, superusers and BYPASSRLS, forced or not', async () => {
+    const { relid } = await watched.table('id int primary key', 'decide')
+    const owner = await roles.add('owner')
+    const everybody = [
+      owner,
+      await roles.add('member'),
+      await roles.add('uninherited', 'noinherit'),
+      await roles.add('stranger'),
+      await roles.add('bypass', 'bypassrls'),
+      await roles.add('overbypass'),
+      await roles.add('super', 'superuser'),
+    ]
+    const [, member, uninherited, , bypass, overbypass] = everybody
+    await admin(`grant ${owner} to ${member}, ${uninherited}; grant ${bypass} to ${overbypass}`)
+    await admin(`alter table decide owner to ${owner}; grant select on decide to public`)
+    for (const enable of ['enable', 'disable']) {
+      for (const force of ['force', 'no force']) {
+        await admin(`alter table decide ${enable} row level security, ${force} row level security`)
+        for (const role of everybody) {
+          const [row] = await roles.asViewer(
+            viewerOf(role),
+            `select row_security_active('public.decide') as active`,
+          )
+          expect([enable, force, role, (await rightsOf(relid, role)).hasRowSecurity]).toEqual([
+            enable,
+            force,
+            role,
+            row?.active,
+          ])
+        }
+      }
+    }
+  })
+
+  it('goes by the policies for SELECT that are for the role, by membership with its rights', async () => {
+    const { relid } = await watched.table('id int primary key, v text collate "C"', 'chosen')
+    const [group, member, uninherited] = [
+      await roles.add('group'),
+      await roles.add('of_group'),
+      await roles.add('of_group_uninherited', 'noinherit'),
+    ]
+    await admin(`grant ${group} to ${member}, ${uninherited}; alter table chosen enable row level security;
+      create policy a_all on chosen using (id > 1);
+      create policy b_group on chosen for select to ${group} using (v = 'x');
+      create policy c_restrictive on chosen as restrictive for select using (v <> 'y');
+      create policy d_insert on chosen for insert with check (true);
+      create policy e_update on chosen for update using (true);
+      create policy f_nothing on chosen for all with check (true)`)
+    const names = async (role: string) => (await rightsOf(relid, role)).policies.map(({ name }) => name)
+    expect(await names(member)).toEqual(['a_all', 'b_group', 'c_restrictive'])
+    expect(await names(uninherited)).toEqual(['a_all', 'c_restrictive'])
+    const [a, b] = (await rightsOf(relid, member)).policies
+    expect(a).toEqual({
+      name: 'a_all',
+      isPermissive: true,
+      using: '(id > 1)',
+      columns: [{ name: 'id', isSystem: false, collation: null }],
+    })
+    expect(b?.columns).toEqual([{ name: 'v', isSystem: false, collation: 'pg_catalog."C"' }])
+  })
+})
+
+describe('what may be read', () => {
+  it('is the columns with SELECT on the table or on them, where the schema may be used', async () => {
+    const { relid } = await watched.table('id int primary key, name text, salary int', 'columned')
+    const role = await roles.add('reader')
+    expect(await rightsOf(relid, role)).toMatchObject({ exists: true, mayRead: false, columns: [] })
+    await admin(`grant select (name, id) on columned to ${role}`)
+    expect(await rightsOf(relid, role)).toMatchObject({ mayRead: true, columns: ['id', 'name'] })
+    await admin(`grant select on columned to ${role}`)
+    expect(await rightsOf(relid, role)).toMatchObject({ mayRead: true, columns: ['id', 'name', 'salary'] })
+    await admin(`revoke usage on schema public from public`)
+    expect(await rightsOf(relid, role)).toMatchObject({ mayRead: false })
+    await admin(`grant usage on schema public to public`)
+    expect(await rightsOf(relid, 'nobody of that name')).toMatchObject({
+      exists: false,
+      mayRead: false,
+      columns: [],
+      policies: [],
+    })
+    expect(await readRights(watched.client, ['4294967295'], [role])).toEqual([])
+  })
+
+  it('has a digest that changes with everything that it depends on, and with nothing else', async () => {
+    const { relid } = await watched.table('id int primary key, name text', 'digested')
+    const [role, group] = [await roles.add('some'), await roles.add('somegroup')]
+    await watched.table('id int primary key', 'other')
+    let before = await digest(relid)
+    for (const sql of [
+      `grant select on digested to ${group}`,
+      `grant ${group} to ${role}`,
+      `grant select (name) on digested to ${role}`,
+      'alter table digested enable row level security',
+      'create policy p on digested using (id > 0)',
+      'alter policy p on digested using (id > 1)',
+      'alter table digested force row level security',
+      `alter policy p on digested to ${role}`,
+      `alter role ${role} noinherit`,
+      `alter role ${role} bypassrls`,
+      `alter table digested owner to ${role}`,
+      `revoke ${group} from ${role}`,
+      `revoke usage on schema public from public`,
+      `grant usage on schema public to public`,
+      'drop policy p on digested',
+    ]) {
+      await admin(sql)
+      const now = await digest(relid)
+      expect([sql, now === before]).toEqual([sql, false])
+      before = now
+    }
+    await admin('insert into digested values (1)')
+    await admin('vacuum analyze digested')
+    await admin(`grant select on other to ${role}`)
+    expect(await digest(relid)).toBe(before)
+  })
+})

@@ -1,0 +1,136 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createTableAccess, type TableAccess } from '../../src/auth/table-access.js'
+import { ANYBODY } from '../../src/auth/viewer.js'
+import type { WatchedTable } from '../../src/database/watched-table.js'
+import { createObserved } from '../support/observed.js'
+import { createViewerRoles, type ViewerRoles, viewerOf } from '../support/viewers.js'
+import { createWatchedLog, type WatchedLog } from '../support/watched-log.js'
+
+let watched: WatchedLog
+let roles: ViewerRoles
+let role: string
+let table: WatchedTable
+let access: TableAccess
+const observed = createObserved()
+
+beforeAll(async () => {
+  watched = await createWatchedLog()
+  roles = createViewerRoles(watched)
+  role = await roles.add('reader')
+})
+afterAll(async () => {
+  await roles.close()
+  await watched.close()
+})
+beforeEach(async () => {
+  table = await watched.table('id int primary key, name text, salary int', 'staff')
+  access = createTableAccess({
+    config: watched.server.config,
+    connectTimeout: 5000,
+    catalogInterval: 20,
+    observe: observed.observe,
+  })
+  access.start()
+})
+afterEach(() => access.close())
+
+const admin = (sql: string) => watched.log.database.query(sql)
+const claim = (...columns: string[]) => ({ viewer: viewerOf(role), table, columns })
+
+/** What is held is lost, with this code and message. */
+const lost = (...columns: string[]) =>
+  new Promise<string>(resolve =>
+    access.hold(claim(...columns), error => resolve(`${error.code}: ${error.message}`)),
+  )
+
+describe('what is asked for', () => {
+  it('is refused by the name of the first column that may not be read', async () => {
+    await expect(access.assert(claim())).rejects.toMatchObject({
+      code: 'FORBIDDEN',
+      message: `role ${role} may not read table staff`,
+    })
+    await access.close()
+    await admin(`grant select (id, name) on staff to ${role}`)
+    access = createTableAccess({
+      config: watched.server.config,
+      connectTimeout: 5000,
+      catalogInterval: 20,
+      observe: observed.observe,
+    })
+    expect(await access.assert(claim('id', 'name'))).toMatchObject({ columns: ['id', 'name'] })
+    await expect(access.assert(claim('id', 'salary', 'name'))).rejects.toMatchObject({
+      code: 'FORBIDDEN',
+      message: `role ${role} may not read column salary of table staff`,
+    })
+    await expect(access.rightsOf('nobody', table)).rejects.toMatchObject({ code: 'FORBIDDEN' })
+    expect(await access.assert({ ...claim('salary'), viewer: ANYBODY })).toBeUndefined()
+  })
+
+  it('is allowed as soon as it is granted', async () => {
+    await expect(access.assert(claim())).rejects.toMatchObject({ code: 'FORBIDDEN' })
+    await admin(`grant select on staff to ${role}`)
+    await expect
+      .poll(() =>
+        access.assert(claim('salary')).then(
+          () => true,
+          () => false,
+        ),
+      )
+      .toBe(true)
+  })
+})
+
+describe('what is held', () => {
+  it.each([
+    [
+      'the column',
+      `revoke select (name) on staff from ROLE`,
+      'FORBIDDEN: role ROLE may not read column name of table staff',
+    ],
+    [
+      'the table',
+      `revoke select (id, name) on staff from ROLE`,
+      'FORBIDDEN: role ROLE may not read table staff',
+    ],
+    [
+      'the schema',
+      `revoke usage on schema public from public`,
+      'FORBIDDEN: role ROLE may not read table staff',
+    ],
+    ['the membership', `revoke ROLE from SERVER`, `FORBIDDEN: the server's login may not take the role ROLE`],
+    [
+      'all rows',
+      `alter table staff enable row level security`,
+      'SCHEMA_CHANGED: row-level security decides about the rows of table staff from now on',
+    ],
+    ['itself', `drop table staff`, 'SCHEMA_CHANGED: table staff was altered, or is not there any more'],
+  ])('is lost with %s', async (_what, sql, message) => {
+    const named = (text: string) => text.replaceAll('ROLE', role).replaceAll('SERVER', watched.server.name)
+    await admin(`grant select (id, name) on staff to ${role}`)
+    await access.assert(claim('id', 'name'))
+    const end = lost('id', 'name')
+    let isKept = true
+    access.hold({ ...claim(), viewer: ANYBODY }, () => {
+      isKept = false
+    })
+    const leave = access.hold(claim('id', 'name'), () => {
+      isKept = false
+    })
+    leave()
+    await admin(named(sql))
+    expect(await end).toBe(named(message))
+    expect(isKept).toBe(true)
+    await admin(`grant usage on schema public to public; grant ${role} to ${watched.server.name}`)
+  })
+
+  it('is kept through an outage', async () => {
+    await admin(`grant select on staff to ${role}`)
+    await access.assert(claim('id'))
+    const end = lost('id')
+    await admin(
+      `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'listenql rights'`,
+    )
+    await admin(`revoke select on staff from ${role}`)
+    expect(await end).toBe(`FORBIDDEN: role ${role} may not read table staff`)
+  })
+})

@@ -1,0 +1,131 @@
+import { createRowAccess, type RowAccess, type RowAccessOptions } from '../../src/auth/row-access.js'
+import type { Viewer } from '../../src/auth/viewer.js'
+import type { WatchedTable } from '../../src/database/watched-table.js'
+import type { ChangesRequest } from '../../src/events/changes-request.js'
+import { comparePositions, type Position } from '../../src/events/cursor.js'
+import { createPollDoorbell } from '../../src/events/doorbell.js'
+import { EventLog } from '../../src/events/event-log.js'
+import type { RowChange } from '../../src/events/row-change.js'
+import type { Look } from '../../src/events/sight.js'
+import type { EventSource, Replay } from '../../src/events/source.js'
+import { createTables, type Tables } from '../../src/events/tables.js'
+import { EVERYTHING } from '../../src/filters/index.js'
+import type { ListenqlError } from '../../src/lib/errors.js'
+import type { Observe } from '../../src/lib/observation.js'
+import { waitUntil } from './wait.js'
+import type { WatchedLog } from './watched-log.js'
+
+/** Changes of tables as viewers see them, out of a real log and real policies, without a server around them. */
+export interface Staged {
+  readonly log: EventLog
+  readonly tables: Tables
+  readonly rowAccess: RowAccess
+  /** Follows what a viewer (undefined: everybody) sees from now on. */
+  follow(table: WatchedTable, viewer: Viewer | undefined, more?: Partial<ChangesRequest>): Promise<Following>
+  /** All that comes after a cursor, as far as the log goes now. */
+  replay(
+    table: WatchedTable,
+    viewer: Viewer | undefined,
+    after: Position,
+    more?: Partial<ChangesRequest>,
+  ): Promise<RowChange[]>
+  /** Where the log ends now. */
+  end(): Promise<Position>
+  close(): Promise<void>
+}
+
+export interface Following {
+  readonly changes: readonly RowChange[]
+  readonly ended: ListenqlError | undefined
+  readonly source: EventSource<RowChange>
+  readonly replay: Replay<RowChange>
+  /** Resolves once all that is committed now has been handed on. */
+  level(): Promise<void>
+  stop(): void
+}
+
+export async function createStaged(
+  { server, log: database }: WatchedLog,
+  options: { observe?: Observe; access?: Partial<RowAccessOptions>; look?: (sees: Look) => Look } = {},
+): Promise<Staged> {
+  const { observe = () => undefined } = options
+  const shared = { config: server.config, connectTimeout: 5000, reconnectMax: 100, observe }
+  const rowAccess = createRowAccess({
+    ...shared,
+    policyTimeout: 5000,
+    keepsPrepared: true,
+    ...options.access,
+  })
+  const log = new EventLog({ ...shared, doorbell: createPollDoorbell({ poll: 5 }), keepsPrepared: true })
+  const tables = createTables({ log, look: options.look?.(rowAccess.sees) ?? rowAccess.sees, observe })
+  log.start()
+  await log.started()
+  const marks = new Map<string, Position>()
+  let marked = 0
+  log.follow('c', 'mark', {
+    event: event => marks.set(event.new as string, event.position),
+    lost: () => undefined,
+  })
+  /** What is in the ledger does not say what is committed: something is written behind it. */
+  async function end(): Promise<Position> {
+    const mark = String(++marked)
+    await database.query(`select listenql.publish('mark', $1)`, [mark])
+    return waitUntil(() => marks.get(mark), 'the log to be handed on')
+  }
+
+  const sourceOf = (table: WatchedTable, viewer: Viewer | undefined, more: Partial<ChangesRequest> = {}) =>
+    tables.changes(table, { filter: EVERYTHING, operations: undefined, after: undefined, viewer, ...more })
+  const replayOf = (source: EventSource<RowChange>) => source.replay as Replay<RowChange>
+
+  return {
+    log,
+    tables,
+    rowAccess,
+    async follow(table, viewer, more) {
+      const source = sourceOf(table, viewer, more)
+      const changes: RowChange[] = []
+      let ended: ListenqlError | undefined
+      const stop = await source.open({
+        event: change => changes.push(change),
+        end(error) {
+          ended = error
+        },
+      })
+      return {
+        changes,
+        get ended() {
+          return ended
+        },
+        source,
+        replay: replayOf(source),
+        async level() {
+          const at = await end()
+          await waitUntil(
+            () => ended || comparePositions(replayOf(source).position(), at) >= 0,
+            'all to be handed on',
+          )
+        },
+        stop,
+      }
+    },
+    async replay(table, viewer, after, more) {
+      const source = sourceOf(table, viewer, more)
+      const stop = await source.open({ event: () => undefined, end: () => undefined })
+      const changes: RowChange[] = []
+      for (let at = after; ; ) {
+        const page = await replayOf(source).read(at)
+        changes.push(...page.events)
+        at = page.position
+        if (comparePositions(at, replayOf(source).position()) >= 0) break
+      }
+      stop()
+      return changes
+    },
+    end,
+    async close() {
+      await tables.close()
+      await log.close()
+      await rowAccess.close()
+    },
+  }
+}

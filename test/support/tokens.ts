@@ -1,0 +1,66 @@
+import { createServer as createHttpServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose'
+
+/** Signs tokens for tests. */
+export const SECRET = 'a secret for tests alone, of more than 32 bytes'
+
+export const inSeconds = (seconds: number) => Math.floor(Date.now() / 1000) + seconds
+
+/** Signed by a secret; it says what it is told to, and when it was issued, unless that is told, too. */
+export function sign(claims: JWTPayload, { secret = SECRET, alg = 'HS256' } = {}): Promise<string> {
+  return new SignJWT({ iat: inSeconds(0), ...claims })
+    .setProtectedHeader({ alg })
+    .sign(new TextEncoder().encode(secret))
+}
+
+/** An issuer that publishes its keys. */
+export interface Issuer {
+  readonly url: string
+  /** How often the keys were asked for. */
+  readonly asked: number
+  /** A new key takes the place of the former one. */
+  rotate(): Promise<void>
+  sign(claims: JWTPayload): Promise<string>
+  /** What it answers with instead of the keys. */
+  answer: { status: number; body: string } | 'silence' | undefined
+  close(): Promise<void>
+}
+
+export async function startIssuer(alg = 'ES256'): Promise<Issuer> {
+  let asked = 0
+  let serial = 0
+  let current = await makeKey()
+  async function makeKey() {
+    const kid = `key ${++serial}`
+    const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true })
+    const jwk: JWK = { ...(await exportJWK(publicKey)), kid, alg }
+    return { kid, privateKey, jwk }
+  }
+  const server = createHttpServer((_request, response) => {
+    asked++
+    if (issuer.answer === 'silence') return
+    const { status, body } = issuer.answer ?? { status: 200, body: JSON.stringify({ keys: [current.jwk] }) }
+    response.writeHead(status, { 'content-type': 'application/json' }).end(body)
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const issuer: Issuer = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`,
+    get asked() {
+      return asked
+    },
+    async rotate() {
+      current = await makeKey()
+    },
+    sign: claims =>
+      new SignJWT({ iat: inSeconds(0), ...claims })
+        .setProtectedHeader({ alg, kid: current.kid })
+        .sign(current.privateKey),
+    answer: undefined,
+    close() {
+      server.closeAllConnections()
+      return new Promise(resolve => server.close(() => resolve()))
+    },
+  }
+  return issuer
+}

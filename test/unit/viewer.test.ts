@@ -1,0 +1,24 @@
+import { expect, it } from 'vitest'
+import { ANYBODY, type Viewer, viewerKey } from '../../src/auth/viewer.js'
+
+const viewer = (role: string | undefined, claims: Viewer['claims']): Viewer => ({
+  ...ANYBODY,
+  role,
+  claims,
+})
+
+it('gives a renewed token the key of the former one', () => {
+  const before = viewer('user', { sub: '42', org: { a: 1, b: 2 }, exp: 1, iat: 2, nbf: 3, jti: 'x' })
+  const after = viewer('user', { org: { b: 2, a: 1 }, sub: '42', exp: 9, iat: 8, nbf: 7, jti: 'y' })
+  expect(viewerKey(after, true)).toBe(viewerKey(before, true))
+})
+
+it('tells roles apart, and claims where they matter', () => {
+  const one = viewer('user', { sub: '42' })
+  const other = viewer('user', { sub: 42 })
+  expect(viewerKey(one, true)).not.toBe(viewerKey(other, true))
+  expect(viewerKey(one, false)).toBe(viewerKey(other, false))
+  expect(viewerKey(viewer('admin', {}), false)).not.toBe(viewerKey(viewer('user', {}), false))
+  expect(viewerKey(viewer('null', {}), false)).not.toBe(viewerKey(ANYBODY, false))
+  expect(viewerKey(viewer(undefined, { role: 'user' }), true)).not.toBe(viewerKey(viewer('user', {}), true))
+})
