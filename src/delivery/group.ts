@@ -125,7 +125,6 @@ export class Group {
 
   #add(subscriber: Subscriber, outbound: Outbound): Subscriber {
     this.#home.#subscribers.set(subscriber, outbound)
-    outbound.add(subscriber)
     return subscriber
   }
 

@@ -44,7 +44,6 @@ export interface OutboundOptions {
 /** What waits for one connection, and its way out: as much at a time as the socket takes, in one write per turn. */
 export class Outbound {
   readonly #options: OutboundOptions
-  readonly #subscribers = new Set<Subscriber>()
   readonly #ready = new Set<Subscriber>()
   readonly #controls = new Fifo<string>()
   #controlBytes = 0
@@ -76,18 +75,15 @@ export class Outbound {
     return bytes
   }
 
-  add(subscriber: Subscriber): void {
-    this.#subscribers.add(subscriber)
-  }
-
+  /** Nothing of it leaves any more. */
   remove(subscriber: Subscriber): void {
-    this.#subscribers.delete(subscriber)
+    subscriber.hasLeft = true
     this.#ready.delete(subscriber)
   }
 
   /** New frames for a subscriber are there; they leave at the end of this turn. */
   notify(subscriber: Subscriber): void {
-    if (this.#closed || !this.#subscribers.has(subscriber)) return
+    if (this.#closed || subscriber.hasLeft) return
     this.#ready.add(subscriber)
     if (subscriber.isLive) this.#options.turn.due(this.#flush)
     else this.#options.turn.spare(this.#flush)
@@ -123,7 +119,6 @@ export class Outbound {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#subscribers.clear()
     this.#ready.clear()
     this.#controls.clear()
     this.#controlBytes = 0

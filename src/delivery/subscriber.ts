@@ -17,6 +17,7 @@ export class Subscriber {
   readonly id: string
   /** Bytes that its transport puts before each frame, kept by that transport. */
   label: Buffer | undefined
+  hasLeft = false
   #place: Place
   /** Everything at or before it has been taken. */
   #taken: Position | undefined

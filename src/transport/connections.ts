@@ -6,6 +6,7 @@ import { Outbound, type OutboundOptions, type Sink } from '../delivery/outbound.
 import type { Position } from '../events/cursor.js'
 import type { Stop } from '../events/source.js'
 import type { ListenqlError } from '../lib/errors.js'
+import { FewSet } from '../lib/few-set.js'
 import type { Observe } from '../lib/observation.js'
 
 /** One client connection that carries subscriptions, over whichever transport. */
@@ -73,7 +74,7 @@ export function createConnections(options: {
     open({ transport, request, sink, end, destroy }) {
       const remote = `${request.socket.remoteAddress}:${request.socket.remotePort}`
       const outbound = new Outbound({ ...options.outbound, sink, transport, remote, observe })
-      const stops = new Set<Stop>()
+      const stops = new FewSet<Stop>()
       let leaveSession: Stop = () => undefined
       const connection: Connection = {
         outbound,

@@ -29,7 +29,13 @@ export interface GraphqlWsOptions {
 export type AcceptGraphqlWs = (webSocket: WebSocket, request: IncomingMessage, socket: Duplex) => void
 
 /** What graphql-ws hands from `onSubscribe` to `execute` and `subscribe`. */
-interface Args extends ExecutionArgs, Extra {
+interface Args extends ExecutionArgs {
+  /** Undefined once it has been subscribed to: graphql-ws holds its arguments as long as the subscription lasts. */
+  asked: Asked | undefined
+}
+
+interface Asked {
+  readonly extra: Extra
   readonly operation: Operation
   readonly id: string
   /** The client has left, or completed this subscription. */
@@ -38,14 +44,13 @@ interface Args extends ExecutionArgs, Extra {
 
 interface Extra {
   readonly connection: Connection
-  readonly request: IncomingMessage
+  /** Known until the connection is acknowledged. */
+  request: IncomingMessage | undefined
   /** Known once the connection is acknowledged. */
   viewer?: Viewer
   close(code: number, reason: string): void
-  /** Subscriptions that wait for LISTEN, by id. */
-  readonly pending: Map<string, AbortController>
-  /** Subscriptions that have been accepted, by id. */
-  readonly accepted: Map<string, Accepted>
+  /** By id: those that wait for LISTEN, and those that have been accepted. */
+  readonly subscriptions: Map<string, AbortController | Accepted>
 }
 
 interface Accepted {
@@ -63,8 +68,13 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
   const { admit, engine, connections, toClientError, keepAlive, observe } = options
 
   const protocol = makeServer<Record<string, unknown>, Extra>({
-    async onConnect({ extra, connectionParams }) {
-      const { connection, request, close } = extra
+    async onConnect(context) {
+      const { extra, connectionParams } = context
+      const { connection, close } = extra
+      const request = extra.request as IncomingMessage
+      extra.request = undefined
+      // A dictionary from the start: V8 would keep a shape for each object with a name of its own.
+      Object.assign(context, { subscriptions: Object.create(null) })
       const viewer = await admit({ transport: 'graphql-ws', request, connectionParams })
       if (isRefused(viewer)) {
         close(viewer.close.code, viewer.close.reason)
@@ -76,7 +86,7 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
     },
     async onSubscribe({ extra }, id, payload) {
       const left = new AbortController()
-      extra.pending.set(id, left)
+      extra.subscriptions.set(id, left)
       const operation = await engine.prepare(
         {
           viewer: extra.viewer as Viewer,
@@ -89,10 +99,10 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       )
       // Returned, not thrown: a throw would close the whole socket.
       if (operation.kind === 'invalid') {
-        if (!left.signal.aborted) extra.pending.delete(id)
+        if (!left.signal.aborted) extra.subscriptions.delete(id)
         return operation.errors
       }
-      const args: Args = { ...operation.args, ...extra, operation, id, left: left.signal }
+      const args: Args = { ...operation.args, asked: { extra, operation, id, left: left.signal } }
       return args
     },
     execute: args => run(args as Args),
@@ -102,7 +112,9 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
   })
 
   async function run(args: Args): Promise<ExecutionResult | AsyncIterableIterator<never>> {
-    const { operation, id, connection, pending, accepted, left } = args
+    const { operation, id, extra, left } = args.asked as Asked
+    const { connection, subscriptions } = extra
+    args.asked = undefined
     try {
       if (operation.kind !== 'subscription') return await operation.run()
       const subscription = await operation.subscribe()
@@ -111,11 +123,14 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       const membership = await connection.subscribe(request, { id, after, signal: left })
       const silence = new Silence(() => {
         membership.leave()
-        accepted.delete(id)
+        if (subscriptions.get(id) === accepted) subscriptions.delete(id)
       })
-      accepted.set(id, { membership, silence })
+      const accepted: Accepted = { membership, silence }
+      subscriptions.set(id, accepted)
+      args.contextValue = undefined
+      args.variableValues = undefined
       // The protocol has no word for "accepted"; a ping may carry anything, and every client answers it.
-      connection.outbound.control(positions([id], accepted))
+      connection.outbound.control(positions([id], subscriptions))
       return silence
     } catch (error) {
       if (left.aborted) return {}
@@ -123,18 +138,17 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       refusal.fail(toClientError(error))
       return refusal
     } finally {
-      if (!left.aborted) pending.delete(id)
+      if (!left.aborted && subscriptions.get(id) instanceof AbortController) subscriptions.delete(id)
     }
   }
 
   return function accept(webSocket, request, socket) {
-    const pending = new Map<string, AbortController>()
-    const accepted = new Map<string, Accepted>()
+    const subscriptions: Extra['subscriptions'] = new Map()
     const sink = new WebSocketSink({
       webSocket,
       socket,
       envelope: NEXT,
-      onOther: ({ id }, { text }) => accepted.get(id)?.silence.fail(errorOf(text)),
+      onOther: ({ id }, { text }) => acceptedOf(subscriptions, id)?.silence.fail(errorOf(text)),
       onCut: reason => closeWebSocket(webSocket, 1013, CUT_REASONS[reason]),
     })
     const connection = connections.open({
@@ -170,17 +184,14 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
               // Not awaited: it lasts as long as a subscription, and would hold the message.
               take(text).catch(onFault)
               // graphql-ws ends what is subscribed, but not what still waits for LISTEN: the same id may come again meanwhile.
-              if (message.type === MessageType.Complete) {
-                pending.get(message.id)?.abort()
-                pending.delete(message.id)
-              }
+              if (message.type === MessageType.Complete) abandon(subscriptions, message.id)
             } catch (error) {
               onFault(error)
             }
           })
         },
       },
-      { connection, request, pending, accepted, close },
+      { connection, request, subscriptions, close },
     )
     keepWebSocketAlive({
       webSocket,
@@ -188,13 +199,12 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       outbound: connection.outbound,
       interval: keepAlive,
       ping() {
-        if (accepted.size === 0) return webSocket.ping()
-        connection.outbound.control(positions(accepted.keys(), accepted))
+        if (subscriptions.size === 0) return webSocket.ping()
+        connection.outbound.control(positions(subscriptions.keys(), subscriptions))
       },
     })
     webSocket.once('close', (code, reason) => {
-      for (const left of pending.values()) left.abort()
-      pending.clear()
+      for (const id of [...subscriptions.keys()]) abandon(subscriptions, id)
       connection.close()
       void closed(code, String(reason))
     })
@@ -209,14 +219,29 @@ const NEXT: Envelope = {
 }
 
 /** Everything up to there has been sent: a client that comes back starts after it, however quiet its subscriptions were. */
-function positions(ids: Iterable<string>, accepted: ReadonlyMap<string, Accepted>): string {
+function positions(ids: Iterable<string>, subscriptions: Extra['subscriptions']): string {
   const cursors: string[] = []
   for (const id of ids) {
-    const position = accepted.get(id)?.membership.position()
+    const accepted = acceptedOf(subscriptions, id)
+    if (!accepted) continue
+    const position = accepted.membership.position()
     cursors.push(`${JSON.stringify(id)}:${position ? `"${encodeCursor(position)}"` : null}`)
   }
   // As text: V8 would keep a shape for each object with a name of its own.
   return `{"type":"${MessageType.Ping}","payload":{"cursors":{${cursors}}}}`
+}
+
+function acceptedOf(subscriptions: Extra['subscriptions'], id: string): Accepted | undefined {
+  const subscription = subscriptions.get(id)
+  return subscription instanceof AbortController ? undefined : subscription
+}
+
+/** It is not waited for any more, if it still waits. */
+function abandon(subscriptions: Extra['subscriptions'], id: string): void {
+  const waiting = subscriptions.get(id)
+  if (!(waiting instanceof AbortController)) return
+  waiting.abort()
+  subscriptions.delete(id)
 }
 
 /** The error of a frame that ends a subscription. */

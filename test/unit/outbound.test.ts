@@ -87,7 +87,6 @@ function connect({ maxBuffer = 2 ** 30, stallTimeout = 1000, blockAfterWrite = f
     pressure,
     join(id: string, stream: FrameStream) {
       const subscriber = new Subscriber(id, stream)
-      outbound.add(subscriber)
       return subscriber
     },
     endTurn() {
