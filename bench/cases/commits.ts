@@ -20,7 +20,8 @@ export async function commits(bench: Bench): Promise<void> {
         notifies: variant.source === 'channel',
       })
       const trial = await startTrial(variant, bench.database.url)
-      const writer = await createWriter(bench.database.url, 8)
+      const writer = await createWriter(bench.database.url, 16)
+      const committed = () => writer.committed
       try {
         await trial.connect({ count, stride: 61 })
         await untilAllHear(trial, writer.insert)
@@ -29,6 +30,7 @@ export async function commits(bench: Bench): Promise<void> {
           rate,
           seconds: Math.max(LEAST, bench.seconds),
           write: writer.insert,
+          committed,
           lead: 1,
           profile,
         })
@@ -40,6 +42,7 @@ export async function commits(bench: Bench): Promise<void> {
     const of = (letter: string) => [...results].find(([variant]) => variant.letter === letter)?.[1]
     const rows = [...results].map(([{ letter, name, transport }, rounds]) => [
       `${letter} ${name}`,
+      whole(middle(rounds, r => r.commits)),
       whole(middle(rounds, r => r.perSecond)),
       part(middle(rounds, r => r.kept)),
       ratio(rounds, of(transport === 'sse' ? 'e' : 'd'), r => r.perSecond),
@@ -49,7 +52,16 @@ export async function commits(bench: Bench): Promise<void> {
       part(middle(rounds, r => r.serverLoad)),
       part(middle(rounds, r => r.clientLoad)),
     ])
-    const names = ['variant', 'delivered/s', 'kept up', 'times the tutorial', 'p50', 'p99', 'µs CPU an event']
+    const names = [
+      'variant',
+      'commits/s',
+      'delivered/s',
+      'kept up',
+      'times the tutorial',
+      'p50',
+      'p99',
+      'µs CPU an event',
+    ]
     bench.print(`${title}:\n${table([...names, 'server', 'load client'], rows)}`)
   }
 }

@@ -16,6 +16,7 @@ const RATES: ReadonlyMap<number, number> = new Map([
 /** Case 1: every NOTIFY goes to N subscribers that ask the same. */
 export async function fanout(bench: Bench): Promise<void> {
   const writer = await createWriter(bench.database.url)
+  const committed = () => writer.committed
   try {
     for (const count of bench.sizes ?? [...RATES.keys()]) {
       if (!hasFiles(bench, count)) continue
@@ -28,7 +29,13 @@ export async function fanout(bench: Bench): Promise<void> {
           await trial.connect({ count, stride: count === 1 ? 1 : 16 })
           await untilAllHear(trial, writer.notify)
           const profile = bench.profile && `${bench.profile}/fanout-${count}-${variant.letter}.cpuprofile`
-          return await measureSteady(trial, { rate, seconds: bench.seconds, write: writer.notify, profile })
+          return await measureSteady(trial, {
+            rate,
+            seconds: bench.seconds,
+            write: writer.notify,
+            committed,
+            profile,
+          })
         } finally {
           await trial.close()
         }

@@ -67,6 +67,7 @@ function runAll(bench: Bench, size: number, rate: number, variants: Bench['varia
     await makeFeed(bench.database, { watched: true, notifies: false, rows: size })
     const trial = await startTrial(variant, bench.database.url)
     const writer = await createWriter(bench.database.url)
+    const committed = () => writer.committed
     try {
       await trial.connect({ count: size, query: QUERY, numbered: 'own', stride: 1 })
       const write = () => {
@@ -76,7 +77,14 @@ function runAll(bench: Bench, size: number, rate: number, variants: Bench['varia
         )
       }
       const profile = bench.profile && `${bench.profile}/filters-${size}-${variant.letter}.cpuprofile`
-      return await measureSteady(trial, { rate, seconds: bench.seconds, write, share: ROWS / size, profile })
+      return await measureSteady(trial, {
+        rate,
+        seconds: bench.seconds,
+        write,
+        committed,
+        share: ROWS / size,
+        profile,
+      })
     } finally {
       await trial.close()
       await writer.close()

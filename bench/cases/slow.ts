@@ -25,13 +25,14 @@ export async function slow(bench: Bench): Promise<void> {
     if (!hasFiles(bench, count + 1)) continue
     const title = `slow, ${whole(count)} subscribers that read, ${rate} events/s for ${seconds} s`
     const writer = await createWriter(bench.database.url)
+    const committed = () => writer.committed
     const results = await interleave(bench, title, variants, async ({ letter, ...variant }) => {
       const trial = await startTrial({ ...variant, letter }, bench.database.url, OPTIONS)
       try {
         await trial.connect({ count })
         await untilAllHear(trial, writer.notify)
         if (letter === 'with') await trial.connect({ group: 'deaf', count: 1, copies: COPIES, deaf: true })
-        const result = await measureSteady(trial, { rate, seconds, write: writer.notify })
+        const result = await measureSteady(trial, { rate, seconds, write: writer.notify, committed })
         const { closed } = await trial.client.call('state', 'main')
         await trial.client.call('undeafen', null)
         await pause(1500)

@@ -8,6 +8,8 @@ export interface SteadyOptions {
   readonly rate: number
   readonly seconds: number
   readonly write: () => Promise<unknown>
+  /** Commits so far, of which the database may manage fewer than it is asked for. */
+  readonly committed: () => number
   /** What a subscriber is delivered of the events: 1 is all, 1/N where each event is for one of N. Default: 1 */
   readonly share?: number
   /** Measured is what comes this long after the writing has begun, in seconds: a server that cannot keep up has its backlog then. */
@@ -18,6 +20,8 @@ export interface SteadyOptions {
 export interface SteadyResult extends Span {
   /** What was delivered of what should have been, 0 to 1. */
   readonly kept: number
+  /** Commits a second. */
+  readonly commits: number
 }
 
 /** Deliveries before anything is measured, so that all code has been compiled. */
@@ -35,7 +39,7 @@ export async function untilAllHear(trial: Trial, write: () => Promise<unknown>):
 
 /** Runs warm, waits until all is delivered, and measures at a steady rate. */
 export async function measureSteady(trial: Trial, options: SteadyOptions): Promise<SteadyResult> {
-  const { rate, seconds, write, share = 1, lead = 0, profile } = options
+  const { rate, seconds, write, committed, share = 1, lead = 0, profile } = options
   const { connections, leastCount } = await settle(trial)
   const warm = Math.min(1000, Math.ceil(WARM_UP / connections / share))
   for (let i = 0; i < warm; i += 20) await Promise.all(Array.from({ length: Math.min(20, warm - i) }, write))
@@ -48,7 +52,12 @@ export async function measureSteady(trial: Trial, options: SteadyOptions): Promi
   if (leading === 0) await pause(50)
   await trial.client.call('mark', MAIN)
   const start = await read(trial)
-  const sent = await paced(rate, seconds, write)
+  const before = committed()
+  const writing = paced(rate, seconds, write)
+  writing.catch(() => undefined) // seen below
+  if (lead > 0) await pause(seconds * 1000)
+  else await writing
+  const sent = committed() - before
   const expected = sent * connections * share
   // The last one is still under way. Whoever is behind by more is measured as it is.
   for (let i = 0; i < 10 && lead === 0; i++) {
@@ -60,8 +69,10 @@ export async function measureSteady(trial: Trial, options: SteadyOptions): Promi
   if (profile) await trial.server.call('stopProfile', profile)
   const span = between(start, end)
   // With a lead, events are under way at both ends.
-  const kept = lead > 0 ? span.perSecond / (rate * connections * share) : span.delivered / expected
-  return { ...span, kept }
+  const commits = sent / ((end.client.at - start.client.at) / 1e6)
+  const kept = lead > 0 ? span.perSecond / (commits * connections * share) : span.delivered / expected
+  await writing
+  return { ...span, kept, commits }
 }
 
 /** Waits until nothing comes any more, 15 s at most. */

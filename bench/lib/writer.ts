@@ -11,6 +11,8 @@ export interface Writer {
   insert(): Promise<unknown>
   /** Gives rows of `feed` a new text, all at once. */
   update(pks: readonly number[]): Promise<unknown>
+  /** Transactions that are committed. */
+  readonly committed: number
   close(): Promise<void>
 }
 
@@ -26,10 +28,13 @@ export async function createWriter(url: string, connections = 4): Promise<Writer
   )
   const idle = [...clients]
   const waiting: ((client: pg.Client) => void)[] = []
-  const write = async (name: string, text: string, values: unknown[]) => {
+  let committed = 0
+  // The payload is made when it is sent: what waits for a connection is not the server's fault.
+  const write = async (name: string, text: string, values: () => unknown[]) => {
     const client = idle.pop() ?? (await new Promise<pg.Client>(resolve => waiting.push(resolve)))
     try {
-      await client.query({ name, text, values })
+      await client.query({ name, text, values: values() })
+      committed++
     } finally {
       const next = waiting.shift()
       if (next) next(client)
@@ -37,9 +42,13 @@ export async function createWriter(url: string, connections = 4): Promise<Writer
     }
   }
   return {
-    notify: () => write('notify', 'select pg_notify($1, $2)', [CHANNEL, payload()]),
-    insert: () => write('insert', `insert into ${TABLE} (text) values ($1)`, [payload()]),
-    update: pks => write('update', `update ${TABLE} set text = $1 where pk = any($2)`, [payload(), pks]),
+    notify: () => write('notify', 'select pg_notify($1, $2)', () => [CHANNEL, payload()]),
+    insert: () => write('insert', `insert into ${TABLE} (text) values ($1)`, () => [payload()]),
+    update: pks =>
+      write('update', `update ${TABLE} set text = $1 where pk = any($2)`, () => [payload(), pks]),
+    get committed() {
+      return committed
+    },
     async close() {
       await Promise.all(clients.map(client => client.end()))
     },

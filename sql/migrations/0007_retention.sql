@@ -3,18 +3,22 @@
 create function listenql.log_bytes() returns bigint language sql volatile set search_path = pg_catalog, pg_temp as $$
   select sum(pg_total_relation_size(format('listenql.event_%s', s)::regclass))::bigint from generate_series(0, 3) s $$;
 
--- The first batch that holds all of a transaction id and below; null if one of them may still be open. xmin never goes
--- back, so a binary search will do.
-create function listenql.batch_of(newest xid8) returns bigint language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
-declare lo bigint; hi bigint; middle bigint;
+-- The last batch that holds events of a partition, all of whose transactions (up to `newest`) have ended and are in the
+-- ledger. It is not behind the first batch whose xmin is above them, if there is one; xmin never goes back, so a binary
+-- search finds that. From there it is few steps back.
+create function listenql.last_batch(part text, newest xid8) returns bigint language plpgsql volatile
+  set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+declare lo bigint; hi bigint; middle bigint; found bigint;
 begin
   select min(n), max(n) into lo, hi from listenql.batch;
-  if not (select pg_snapshot_xmin(snapshot) > newest from listenql.batch where n = hi) then return null; end if;
   while lo < hi loop
     middle := (lo + hi) / 2;
     if (select pg_snapshot_xmin(snapshot) > newest from listenql.batch where n = middle) then hi := middle; else lo := middle + 1; end if;
   end loop;
-  return hi;
+  execute format('select b.n from listenql.batch b where b.n <= $1
+    and exists (select from unnest(b.xids) x where exists (select from %s e where e.xid = x)) order by b.n desc limit 1', part)
+    into found using hi;
+  return found;
 end $$;
 
 -- Drops the partitions whose newest batch is older than max_age (and, whatever their age, the oldest ones while the log
@@ -26,7 +30,7 @@ create function listenql.rotate(max_age interval, max_bytes bigint default null)
   set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 #variable_conflict use_variable
 declare
-  head bigint; slot int; part text; newest xid8; upto bigint; size bigint; total bigint; young boolean; attempt int; opened timestamptz;
+  head bigint; slot int; part text; newest xid8; over xid8; upto bigint; size bigint; total bigint; young boolean; attempt int; opened timestamptz;
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'listenql: rotate needs READ COMMITTED' using errcode = 'LQ003';
@@ -37,6 +41,7 @@ begin
     bytes := listenql.log_bytes(); busy := 'another rotation is running';
     return next; return;
   end if;
+  over := pg_snapshot_xmin(pg_current_snapshot());         -- all below has ended, and is in the ledger in a moment
   while listenql.cut_batch() = 'lost' loop end loop;
   head := pg_sequence_last_value('listenql.head');
   total := listenql.log_bytes();
@@ -50,11 +55,11 @@ begin
       part := format('listenql.event_%s', slot);
       execute format('select e.xid from %s e order by e.xid desc limit 1', part) into newest;
       continue when newest is null;
-      upto := listenql.batch_of(newest);
-      if upto is null then
+      if over <= newest then
         busy := 'a transaction that may have written to the log is still open';
         continue;
       end if;
+      upto := listenql.last_batch(part, newest);
       select b.at > clock_timestamp() - max_age into young from listenql.batch b where b.n = upto;
       continue when young and total > max_bytes is not true;
       begin
@@ -62,8 +67,8 @@ begin
         execute format('lock table %s in access exclusive mode', part);
         -- Somebody who was slow may have written to it meanwhile.
         execute format('select e.xid from %s e order by e.xid desc limit 1', part) into newest;
-        upto := listenql.batch_of(newest);
-        if upto is null then busy := 'somebody has just written to it'; raise lock_not_available; end if;
+        if over <= newest then busy := 'somebody has just written to it'; raise lock_not_available; end if;
+        upto := listenql.last_batch(part, newest);
         total := total - pg_total_relation_size(part::regclass);
         dropped_bytes := dropped_bytes + pg_total_relation_size(part::regclass);
         execute format('truncate %s', part);

@@ -72,6 +72,8 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('%s', (transport, subscribe) =
           subscribe(server.url, CHANNEL, { name, after: 'nonsense' }, { after }))
       await publish(name, `${how} 6`)
       const events = await untilMark(second, name)
+      // What is published while it catches up may come out of the log, ahead of the seam.
+      if (!events.some(event => event.gap)) events.push(eventOf(await second.results.next('the gap')))
       expect(events.filter(event => event.gap)).toHaveLength(1)
       expect(events.filter(event => !event.gap).map(event => event.payload)).toEqual(
         [3, 4, 5, 6].map(i => `${how} ${i}`),
