@@ -7,13 +7,15 @@ import type { Viewer } from '../auth/viewer.js'
 import type { Membership } from '../delivery/groups.js'
 import { encodeCursor } from '../events/cursor.js'
 import { createEventQueue } from '../lib/event-queue.js'
+import { LimitExceeded } from '../lib/limits.js'
 import type { Observe } from '../lib/observation.js'
+import { createTokenBucket, type TokenBucket } from '../lib/token-bucket.js'
 import { type Admit, isRefused } from './admission.js'
 import type { Connection, Connections } from './connections.js'
 import type { Engine, Operation } from './engine.js'
 import { type ClientErrors, formatError, formatResult, isTooDeep, TOO_DEEP } from './errors.js'
 import { keepWebSocketAlive } from './keep-alive.js'
-import { CUT_REASONS, closeWebSocket, WebSocketSink } from './websocket-sink.js'
+import { CUT_REASONS, closeWebSocket, overLimit, WebSocketSink } from './websocket-sink.js'
 
 export interface GraphqlWsOptions {
   readonly admit: Admit
@@ -22,14 +24,23 @@ export interface GraphqlWsOptions {
   readonly toClientError: ClientErrors
   /** Interval of pings in ms. */
   readonly keepAlive: number
+  readonly limits: WebSocketLimits
   readonly observe: Observe
+}
+
+/** See the options of the same names; the timeout is in ms. */
+export interface WebSocketLimits {
+  readonly connectionInitTimeout: number
+  readonly maxSubscriptionsPerConnection: number
+  readonly subscribeRate: number
 }
 
 /** Takes over a WebSocket that speaks graphql-transport-ws. */
 export type AcceptGraphqlWs = (webSocket: WebSocket, request: IncomingMessage, socket: Duplex) => void
 
 /** What graphql-ws hands from `onSubscribe` to `execute` and `subscribe`. */
-interface Args extends ExecutionArgs, Extra {
+interface Args extends ExecutionArgs, Pick<Extra, 'connection' | 'pending' | 'accepted'> {
+  readonly extra: Extra
   readonly operation: Operation
   readonly id: string
   /** The client has left, or completed this subscription. */
@@ -39,6 +50,9 @@ interface Args extends ExecutionArgs, Extra {
 interface Extra {
   readonly connection: Connection
   readonly request: IncomingMessage
+  readonly bucket: TokenBucket
+  /** Operations that are under way, whether anybody still waits for them or not. */
+  running: number
   /** Known once the connection is acknowledged. */
   viewer?: Viewer
   close(code: number, reason: string): void
@@ -60,9 +74,11 @@ interface Accepted {
  * text of each event to the socket.
  */
 export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
-  const { admit, engine, connections, toClientError, keepAlive, observe } = options
+  const { admit, engine, connections, toClientError, keepAlive, limits, observe } = options
+  const { maxSubscriptionsPerConnection, subscribeRate } = limits
 
   const protocol = makeServer<Record<string, unknown>, Extra>({
+    connectionInitWaitTimeout: limits.connectionInitTimeout,
     async onConnect({ extra, connectionParams }) {
       const { connection, request, close } = extra
       const viewer = await admit({ transport: 'graphql-ws', request, connectionParams })
@@ -71,10 +87,18 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
         return false
       }
       extra.viewer = viewer
-      connection.serve(viewer, reason => close(CloseCode.Forbidden, reason.message))
+      try {
+        connection.serve(viewer, reason => close(CloseCode.Forbidden, reason.message))
+      } catch (error) {
+        if (!(error instanceof LimitExceeded)) throw error
+        close(1013, overLimit(error)) // 4429 is another matter, and clients would not come back
+        return false
+      }
       return true
     },
     async onSubscribe({ extra }, id, payload) {
+      const excess = excessOf(extra)
+      if (excess) return [toClientError(excess)]
       const left = new AbortController()
       extra.pending.set(id, left)
       const operation = await engine.prepare(
@@ -92,7 +116,11 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
         if (!left.signal.aborted) extra.pending.delete(id)
         return operation.errors
       }
-      const args: Args = { ...operation.args, ...extra, operation, id, left: left.signal }
+      const { connection, pending, accepted } = extra
+      const args: Args = {
+        ...operation.args,
+        ...{ connection, pending, accepted, extra, operation, id, left: left.signal },
+      }
       return args
     },
     execute: args => run(args as Args),
@@ -102,7 +130,8 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
   })
 
   async function run(args: Args): Promise<ExecutionResult | AsyncIterableIterator<never>> {
-    const { operation, id, connection, pending, accepted, left } = args
+    const { operation, id, connection, pending, accepted, left, extra } = args
+    extra.running++
     try {
       if (operation.kind !== 'subscription') return await operation.run()
       const subscription = await operation.subscribe()
@@ -124,8 +153,27 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       refusal.fail(toClientError(error))
       return refusal.iterator
     } finally {
+      extra.running--
       if (!left.aborted) pending.delete(id)
     }
+  }
+
+  function excessOf({ bucket, pending, accepted, running }: Extra): LimitExceeded | undefined {
+    if (!bucket.take()) {
+      return new LimitExceeded(
+        'subscribeRate',
+        subscribeRate,
+        `You begin more than ${subscribeRate} operations each second on one WebSocket.`,
+        'wait a moment',
+      )
+    }
+    if (Math.max(pending.size, running) + accepted.size < maxSubscriptionsPerConnection) return undefined
+    return new LimitExceeded(
+      'maxSubscriptionsPerConnection',
+      maxSubscriptionsPerConnection,
+      `You have more than ${maxSubscriptionsPerConnection} subscriptions on one WebSocket.`,
+      'complete some',
+    )
   }
 
   return function accept(webSocket, request, socket) {
@@ -179,7 +227,10 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
           })
         },
       },
-      { connection, request, pending, accepted, close },
+      {
+        ...{ connection, request, pending, accepted, close, running: 0 },
+        bucket: createTokenBucket(subscribeRate, Math.max(subscribeRate, maxSubscriptionsPerConnection)),
+      },
     )
     keepWebSocketAlive({
       webSocket,
