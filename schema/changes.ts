@@ -88,7 +88,7 @@ function addChangeType(
 export function addChanges(building: Building, named: TypedTable, parts: ChangeParts): void {
   const { table, subscriptionField, queryField } = named
   const change = addChangeType(building, named, parts)
-  const readFilter = createFilterReader(named)
+  const readFilter = createFilterReader(named, building.limits.filter)
   const selectedColumns = createColumnFinder(named, ['key', 'row', 'old'])
   building.builder.subscriptionField(subscriptionField, t =>
     t.field({

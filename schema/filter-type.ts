@@ -1,5 +1,5 @@
 import type { Column } from '../src/database/types.js'
-import { EVERYTHING, type Filter, parseFilter } from '../src/filters/index.js'
+import { EVERYTHING, type Filter, type FilterLimits, parseFilter } from '../src/filters/index.js'
 import type { ComparisonRef } from './comparisons.js'
 import { describeColumn, tableName, text } from './describe.js'
 import type { Building, TypedColumn, TypedTable } from './table-schema.js'
@@ -35,8 +35,11 @@ export function addFilterType(
   return ref
 }
 
-/** Reads `where`. @throws ListenqlError FILTER_INVALID, with the names of GraphQL */
-export function createFilterReader({ columns }: TypedTable): (where: unknown) => Filter {
+/** Reads `where`. @throws ListenqlError FILTER_INVALID, LIMIT_EXCEEDED, with the names of GraphQL */
+export function createFilterReader(
+  { columns }: TypedTable,
+  limits?: FilterLimits,
+): (where: unknown) => Filter {
   const byField = new Map<string, Column>(columns.map(({ field, column }) => [field, column]))
-  return where => (where === undefined || where === null ? EVERYTHING : parseFilter(byField, where))
+  return where => (where === undefined || where === null ? EVERYTHING : parseFilter(byField, where, limits))
 }

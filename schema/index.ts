@@ -5,16 +5,19 @@ import { addChannels } from './channel.js'
 import { passNewLabels } from './enums.js'
 import { nameEverything } from './names.js'
 import { addScalars } from './scalars.js'
+import type { SchemaLimits } from './table-schema.js'
 import { addTables, scalarsOf, typeTables } from './tables.js'
 import { addWatchedTables } from './watched-tables.js'
 
 export type { ChangesRequest, SchemaContext } from './context.js'
+export type { SchemaLimits } from './table-schema.js'
 
 export interface SchemaOptions {
   /** In any order. Default: none. */
   readonly tables?: readonly WatchedTable[]
   /** Gets a line for each thing whose name GraphQL cannot have or that another has, with both names. */
   readonly onWarning?: (message: string) => void
+  readonly limits?: SchemaLimits
 }
 
 /**
@@ -22,7 +25,7 @@ export interface SchemaOptions {
  * execute it, given a SchemaContext. No name, comment or type of a table makes it fail; how names are found is told at
  * `nameEverything`.
  */
-export function buildSchema({ tables = [], onWarning }: SchemaOptions = {}): GraphQLSchema {
+export function buildSchema({ tables = [], limits = {}, onWarning }: SchemaOptions = {}): GraphQLSchema {
   const names = nameEverything(tables, onWarning)
   const typed = typeTables(names)
   const builder = createBuilder()
@@ -32,7 +35,7 @@ export function buildSchema({ tables = [], onWarning }: SchemaOptions = {}): Gra
   addScalars(builder, ['DateTime', 'JSON', ...scalarsOf(typed)])
   addChannels(builder)
   addWatchedTables(builder, typed)
-  addTables(builder, typed, names.enums)
+  addTables(builder, typed, names.enums, limits)
   const schema = builder.toSchema({ sortSchema: false }) // columns and labels stay in their order
   passNewLabels(schema, names.enums)
   return schema

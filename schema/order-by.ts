@@ -1,5 +1,6 @@
 import type { SnapshotRequest, SortDirection } from '../src/events/snapshot-request.js'
 import { operatorsOf } from '../src/filters/index.js'
+import { LimitExceeded } from '../src/lib/limits.js'
 import type { Builder } from './builder.js'
 import { describeColumn, tableName, text } from './describe.js'
 import type { Building, TypedColumn, TypedTable } from './table-schema.js'
@@ -43,12 +44,19 @@ export function addOrderType({ builder }: Building, named: TypedTable, direction
 }
 
 /** Reads `orderBy`, which graphql-js has checked to name one column in each item. */
-export function createOrderReader({ columns }: TypedTable): (orderBy: unknown) => SnapshotRequest['orderBy'] {
+export function createOrderReader(
+  { columns }: TypedTable,
+  max = 200,
+): (orderBy: unknown) => SnapshotRequest['orderBy'] {
   const byField = new Map(columns.map(({ field, column }) => [field, column.name]))
-  return orderBy =>
-    ((orderBy ?? []) as readonly Record<string, SortDirection>[]).flatMap(item =>
+  return orderBy => {
+    const items = (orderBy ?? []) as readonly Record<string, SortDirection>[]
+    if (items.length > max)
+      throw new LimitExceeded('maxFilterConditions', max, `orderBy: there are more than ${max} columns`)
+    return items.flatMap(item =>
       Object.entries(item).map(([field, direction]) => ({ column: byField.get(field) as string, direction })),
     )
+  }
 }
 
 function isOrdered({ column }: TypedColumn): boolean {

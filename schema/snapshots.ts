@@ -1,5 +1,6 @@
 import type { Snapshot } from '../src/events/snapshot-request.js'
 import { ListenqlError } from '../src/lib/errors.js'
+import { LimitExceeded } from '../src/lib/limits.js'
 import { tableName, text } from './describe.js'
 import { createFilterReader, type FilterRef } from './filter-type.js'
 import { addOrderType, createOrderReader, type DirectionRef } from './order-by.js'
@@ -7,7 +8,7 @@ import type { RowRef } from './row-type.js'
 import type { Building, TypedTable } from './table-schema.js'
 import { createColumnFinder, usedColumns } from './used-columns.js'
 
-/** Most rows of one snapshot. */
+/** Most rows of one snapshot, unless the server says otherwise. */
 export const MAX_LIMIT = 10_000
 export const DEFAULT_LIMIT = 100
 
@@ -45,8 +46,10 @@ export function addSnapshots(building: Building, named: TypedTable, parts: Snaps
   const { table, subscriptionField } = named
   const type = addSnapshotType(building, named, parts.row)
   const order = addOrderType(building, named, parts.direction)
-  const readFilter = createFilterReader(named)
-  const readOrder = createOrderReader(named)
+  const { filter: filterLimits, rows: maxRows = MAX_LIMIT } = building.limits
+  const rows = Math.min(DEFAULT_LIMIT, maxRows)
+  const readFilter = createFilterReader(named, filterLimits)
+  const readOrder = createOrderReader(named, filterLimits?.conditions)
   const selectedColumns = createColumnFinder(named, ['rows'])
   building.builder.queryField(named.queryField, t =>
     t.field({
@@ -64,7 +67,7 @@ export function addSnapshots(building: Building, named: TypedTable, parts: Snaps
               'By the first of these, equal rows by the second, and so on; at last by the primary key.',
           }),
         }),
-        limit: t.arg.int({ defaultValue: DEFAULT_LIMIT, description: `Most rows, up to ${MAX_LIMIT}.` }),
+        limit: t.arg.int({ defaultValue: rows, description: `Most rows, up to ${maxRows}.` }),
         offset: t.arg.int({ defaultValue: 0, description: 'How many rows to leave out at the start.' }),
       },
       resolve: (_root, args, context, info) => {
@@ -74,7 +77,7 @@ export function addSnapshots(building: Building, named: TypedTable, parts: Snaps
         return context.snapshot(table, {
           filter,
           orderBy,
-          limit: within('limit', args.limit ?? DEFAULT_LIMIT, MAX_LIMIT),
+          limit: within('limit', args.limit ?? rows, maxRows),
           offset: within('offset', args.offset ?? 0, Number.POSITIVE_INFINITY),
           columns,
           used: usedColumns(columns, filter, orderBy),
@@ -87,8 +90,11 @@ export function addSnapshots(building: Building, named: TypedTable, parts: Snaps
 function within(name: string, value: number, max: number): number {
   if (value < 0) throw new ListenqlError('ARGUMENT_INVALID', `${name}: ${value} is less than 0`)
   if (value > max)
-    throw new ListenqlError('ARGUMENT_INVALID', `${name}: ${value} is more than ${max}`, {
-      hint: 'read page by page, and subscribe after the cursor of the first page',
-    })
+    throw new LimitExceeded(
+      'maxRows',
+      max,
+      `${name}: ${value} is more than ${max}`,
+      'read page by page, and subscribe after the cursor of the first page',
+    )
   return value
 }

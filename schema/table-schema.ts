@@ -1,3 +1,4 @@
+import type { FilterLimits } from '../src/filters/index.js'
 import type { Builder } from './builder.js'
 import { type ColumnType, columnType, type EnumTypes, type ItemType } from './column-type.js'
 import type { EnumRef } from './enums.js'
@@ -15,9 +16,17 @@ export interface TypedTable extends TableNames {
   readonly keyColumns: readonly TypedColumn[]
 }
 
+/** Of what clients may ask; see the options of the same meaning. */
+export interface SchemaLimits {
+  readonly filter?: FilterLimits
+  /** Most rows of a snapshot. Default 10,000. */
+  readonly rows?: number
+}
+
 /** What the parts of a schema share while it is put together. */
 export interface Building {
   readonly builder: Builder
+  readonly limits: SchemaLimits
   /** By their names in GraphQL. */
   readonly enums: ReadonlyMap<string, EnumRef>
 }

@@ -9,7 +9,7 @@ import { addDirections } from './order-by.js'
 import { addKeyType, addRowType } from './row-type.js'
 import { isScalarName, type ScalarName } from './scalars.js'
 import { addSnapshots } from './snapshots.js'
-import { type Building, type TypedTable, typeTable } from './table-schema.js'
+import { type Building, type SchemaLimits, type TypedTable, typeTable } from './table-schema.js'
 
 /** Sorted by their names in GraphQL. */
 export function typeTables({ tables, enums }: Names): TypedTable[] {
@@ -27,10 +27,12 @@ export function addTables(
   builder: Builder,
   tables: readonly TypedTable[],
   enums: readonly EnumNames[],
+  limits: SchemaLimits,
 ): void {
   if (tables.length === 0) return
   const building: Building = {
     builder,
+    limits,
     enums: new Map(enums.map(names => [names.type, addEnum(builder, names)])),
   }
   const operation = addOperations(builder)

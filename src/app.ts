@@ -20,8 +20,10 @@ import type { Observe } from './lib/observation.js'
 import { createHealth } from './telemetry/health.js'
 import { createLogObserver } from './telemetry/log-observations.js'
 import { createLogger, type Logger } from './telemetry/logger.js'
+import { createAddressLimits } from './transport/address-limits.js'
 import { bind, isLoopback } from './transport/addresses.js'
 import { createAdmission } from './transport/admission.js'
+import { createClientAddresses } from './transport/client-address.js'
 import { createConnections } from './transport/connections.js'
 import { createEngine } from './transport/engine.js'
 import { createClientErrors } from './transport/errors.js'
@@ -34,6 +36,7 @@ import { createOrigins } from './transport/origins.js'
 import { createPage } from './transport/page.js'
 import { createRouter } from './transport/router.js'
 import { createStreamResponses } from './transport/stream-response.js'
+import { createViewerLimits } from './transport/viewer-limits.js'
 import { createGraphqlYoga } from './transport/yoga.js'
 
 /** Longest that a server which starts waits for the database before it accepts clients, in ms. */
@@ -99,6 +102,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
       observe,
     }),
   )
+  const addresses = createClientAddresses(settings.trustProxy)
+  const addressLimits = createAddressLimits(addresses, settings.maxConnectionsPerAddress)
+  const { graphiql = !auth.isConfigured, introspection = !auth.isConfigured } = settings
   const turn = createTurn(error =>
     observe({ type: 'fault', id: 'delivery', message: 'delivery failed', error }),
   )
@@ -113,6 +119,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   const connections = createConnections({
     groups,
     sessions: auth.sessions,
+    addresses,
+    viewerLimits: createViewerLimits(settings),
     outbound: { maxBuffer: settings.maxBuffer, stallTimeout: settings.stallTimeout, turn, pressure },
     observe,
   })
@@ -120,6 +128,15 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     async onChange(schema) {
       yoga.use(schema)
       await groups.renew()
+    },
+    limits: {
+      rows: settings.maxRows,
+      filter: {
+        depth: settings.maxFilterDepth,
+        conditions: settings.maxFilterConditions,
+        values: settings.maxFilterValues,
+        length: settings.maxFilterText,
+      },
     },
     observe,
   })
@@ -147,11 +164,13 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     snapshot: (table, request) => tables.snapshot(viewer, table, request),
     readable: table => tables.readable(viewer, table),
   })
-  const toClientError = createClientErrors(observe)
+  const toClientError = createClientErrors(observe, { suggestNames: introspection })
   const yoga = createGraphqlYoga({
     schema: liveSchema.initial,
     toClientError,
     endpoint: `${prefix}/graphql`,
+    limits: settings,
+    introspection,
   })
   const engine = createEngine({
     getEnveloped: yoga.getEnveloped,
@@ -159,7 +178,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     toClientError,
     schemaState: liveSchema,
   })
-  const admit = createAdmission({ authenticator: auth, toClientError, observe })
+  const admit = createAdmission({ authenticator: auth, toClientError, addresses, observe })
   let stopping = false
   const router = createRouter({
     basePath: prefix,
@@ -173,7 +192,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
       engine,
       yoga,
       streams: createStreamResponses({ connections, toClientError, keepAlive: settings.keepAlive }),
-      graphiql: settings.graphiql ? createGraphiql({ basePath: prefix }) : undefined,
+      toClientError,
+      graphiql: graphiql ? createGraphiql({ basePath: prefix }) : undefined,
       maxMessage: settings.maxMessage,
     }),
     acceptGraphqlWs: createGraphqlWs({
@@ -182,16 +202,22 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
       connections,
       toClientError,
       keepAlive: settings.keepAlive,
+      limits: settings,
       observe,
     }),
     listen: createListen({ ...settings, rules: auth.rules, channelSource: channels.source, connections }),
     health: createHealth({ isListening: () => channels.ready, isStopping: () => stopping }),
     maxMessage: settings.maxMessage,
+    maxUrl: settings.maxUrl,
+    addresses,
+    addressLimits,
+    toClientError,
     observe,
   })
 
   const servers: Server[] = []
   const prepare = (server: Server) => {
+    addressLimits.watch(server)
     server.on('upgrade', (request, socket, head) => {
       if (request.headers.upgrade?.toLowerCase() === 'websocket') router.onUpgrade(request, socket, head)
       else ignoreUpgrade(server, request, socket, head)
@@ -218,12 +244,16 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
 
   try {
     const { host } = settings
-    const http = await bind({ host, port: settings.port }, prepare, router.onRequest)
+    const http = await bind({ host, port: settings.port, limits: settings }, prepare, router.onRequest)
     servers.push(...http.servers)
     let httpsPort: number | undefined
     if (settings.tlsCert && settings.tlsKey) {
       const tls = { cert: readPem(settings.tlsCert), key: readPem(settings.tlsKey) }
-      const https = await bind({ host, port: settings.httpsPort, tls }, prepare, router.onRequest)
+      const https = await bind(
+        { host, port: settings.httpsPort, tls, limits: settings },
+        prepare,
+        router.onRequest,
+      )
       servers.push(...https.servers)
       httpsPort = https.port
     }

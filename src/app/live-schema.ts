@@ -1,5 +1,5 @@
 import type { GraphQLSchema } from 'graphql'
-import { buildSchema } from '../../schema/index.js'
+import { buildSchema, type SchemaLimits } from '../../schema/index.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import { createDeferred } from '../lib/deferred.js'
 import type { Observe } from '../lib/observation.js'
@@ -7,6 +7,7 @@ import type { Observe } from '../lib/observation.js'
 export interface LiveSchemaOptions {
   /** A new schema is in force from now on. Resolves when everything that lives on the former one has moved or ended. */
   readonly onChange: (schema: GraphQLSchema) => Promise<void>
+  readonly limits: SchemaLimits
   readonly observe: Observe
 }
 
@@ -21,7 +22,7 @@ export interface LiveSchema {
   readonly isKnown: boolean
 }
 
-export function createLiveSchema({ onChange, observe }: LiveSchemaOptions): LiveSchema {
+export function createLiveSchema({ onChange, limits, observe }: LiveSchemaOptions): LiveSchema {
   const known = createDeferred()
   const warned = new Set<string>()
   let isKnown = false
@@ -30,6 +31,7 @@ export function createLiveSchema({ onChange, observe }: LiveSchemaOptions): Live
     async follow(tables) {
       const schema = buildSchema({
         tables,
+        limits,
         onWarning(message) {
           if (warned.has(message)) return // each rebuild finds the same
           warned.add(message)

@@ -79,7 +79,7 @@ export function createSources(options: SourcesOptions): Sources {
     observe,
   })
   const adoption = createAdoption({ tables, refresh: catalog.refreshNow, onAdopted: onTables })
-  const snapshots = createSnapshots({ ...settings, config, observe })
+  const snapshots = createSnapshots({ ...settings, maxBytes: settings.maxSnapshot, config, observe })
   const retention = createRetention({ ...settings, config, observe })
   const parts = [channels, log, catalog, retention, ...(tableAccess ? [tableAccess] : [])]
 

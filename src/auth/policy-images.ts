@@ -114,8 +114,11 @@ export function encodeImages(columns: readonly TableColumn[], images: readonly R
 export function decodeVerdicts(answer: string, counts: readonly number[]): boolean[] {
   let at = 0
   return counts.map(count => {
+    if (count === 1) return answer.charCodeAt(at++) === ONE
     const of = answer.slice(at, at + count)
     at += count
     return count > 0 && of.length === count && !of.includes('0')
   })
 }
+
+const ONE = 0x31

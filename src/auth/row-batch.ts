@@ -6,7 +6,7 @@ import type { WatchedTable } from '../database/watched-table.js'
 import type { RowImage } from '../filters/index.js'
 import type { ListenqlError } from '../lib/errors.js'
 import { policiesFailed, policiesTooSlow } from './access-errors.js'
-import { becomeSql } from './become.js'
+import { takeClaimsSql, takeRoleSql } from './become.js'
 import { decodeVerdicts, type EncodedImages, encodeImages, IMAGES, WHOLE_IMAGES } from './policy-images.js'
 import { LockedOut, provideQuestion, rollBack } from './policy-prepare.js'
 import type { Judge, Question } from './policy-sql.js'
@@ -58,7 +58,7 @@ interface Plan {
 const GRACE = 5000
 
 function begin(budget: number): string {
-  return `begin isolation level repeatable read read only; ${PIN_SETTINGS};
+  return `begin isolation level repeatable read read only; ${PIN_SETTINGS}; set local row_security = on;
     set local plan_cache_mode = force_generic_plan; set local lock_timeout = ${Math.ceil(budget / 2)}; set local statement_timeout = ${OURS}`
 }
 
@@ -72,6 +72,8 @@ const LOCKED = '55P03'
 
 /** Takes back what a viewer's statements leave behind: the role, the claims, what functions have set; and an error. */
 const CLEAN = 'rollback to savepoint listenql'
+/** The same, but for the role. */
+const CLEAN_CLAIMS = 'rollback to savepoint listenql_role'
 
 /**
  * Asks the policies of one table about images for many viewers, in one transaction and, once all is prepared, one round trip:
@@ -196,9 +198,11 @@ async function askAll(
   const read: string[] = []
   let head = begin
   for (let at = 0; ; at++) {
-    const statements = asked.slice(at).map(({ asker, question }, i) => {
+    const statements = asked.slice(at).map(({ asker, question }, i, all) => {
       const { role, claims } = asker
-      return `${i === 0 ? '' : `; ${CLEAN}`}; ${becomeSql(role, claims)}; ${prepared.execute(question.text, [String(at + i)], role)}`
+      const isSameRole = role === all[i - 1]?.asker.role
+      const clean = isSameRole ? CLEAN_CLAIMS : `${CLEAN}; ${takeRoleSql(role)}; savepoint listenql_role`
+      return `; ${clean}; ${takeClaimsSql(claims)}; ${prepared.execute(question.text, [String(at + i)], role)}`
     })
     const answers: (readonly [number, string])[] = []
     let failure: unknown

@@ -1,6 +1,7 @@
 import { parseClaimPattern } from '../lib/claim-pattern.js'
 import { ListenqlError } from '../lib/errors.js'
 import { compileGlob } from '../lib/glob.js'
+import { createNetworks } from '../lib/networks.js'
 
 /** Each throws an Error that begins with "must" if the text will not do; those that return bring it into its usual form. */
 
@@ -34,6 +35,11 @@ export function checkOrigin(origin: string): void {
   throw new Error(
     `must hold origins such as https://app.example.com, without path or slash at the end; '${origin}' is none${meant}`,
   )
+}
+
+/** An IP address, or a network such as `10.0.0.0/8`. */
+export function checkNetwork(network: string): void {
+  createNetworks([network])
 }
 
 /** Begins with a slash and ends with none, but for the root. */

@@ -10,6 +10,7 @@ export function describeDefault({ type, default: value, otherwise }: NamedOption
 
 /** How the flag is written: `--port PORT`, `-d, --debug`, `--[no-]graphiql`. */
 export function describeFlag({ flag, short, type, default: value }: NamedOption): string {
-  if (value === true) return `--[no-]${flag}`
+  // What is on where nothing is said can be turned off.
+  if (type.kind === 'boolean' && value !== false) return `--[no-]${flag}`
   return `${short === undefined ? '' : `-${short}, `}--${flag}${type.placeholder && ` ${type.placeholder}`}`
 }

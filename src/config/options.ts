@@ -1,8 +1,17 @@
-import { basePath, baseUrl, checkChannelPattern, checkOrigin, cookieName, httpUrl } from './checks.js'
+import {
+  basePath,
+  baseUrl,
+  checkChannelPattern,
+  checkNetwork,
+  checkOrigin,
+  cookieName,
+  httpUrl,
+} from './checks.js'
 import {
   boolean,
   bytes,
   choice,
+  count,
   diskBytes,
   duration,
   list,
@@ -65,6 +74,7 @@ function optional<T>(
 const globs = list('GLOBS', checkChannelPattern)
 const SECOND = 1000
 const HOUR = 3600 * SECOND
+const KiB = 2 ** 10
 const MiB = 2 ** 20
 
 /** Every option there is. Flags, variables, TOML keys, `Settings`, checks, help and docs/configuration.md come from here. */
@@ -196,11 +206,26 @@ export const OPTIONS = {
     help: 'Path that all URLs of the server begin with',
     eventserv: 'BasePath',
   }),
-  graphiql: option({
+  trustProxy: option({
+    group: 'Server',
+    type: list('NETWORKS', checkNetwork),
+    default: [],
+    example: ['127.0.0.1', '10.0.0.0/8'],
+    help: 'Addresses and networks of proxies, of which X-Forwarded-For is believed',
+  }),
+  graphiql: optional({
     group: 'Server',
     type: boolean,
-    default: true,
+    otherwise: 'true; false once viewers have roles',
+    example: true,
     help: 'Show GraphiQL to browsers that open /graphql',
+  }),
+  introspection: optional({
+    group: 'Server',
+    type: boolean,
+    otherwise: 'true; false once viewers have roles',
+    example: true,
+    help: 'Let clients read the whole schema; without, errors suggest no names either',
   }),
 
   channels: optional({
@@ -341,6 +366,126 @@ export const OPTIONS = {
     type: bytes,
     default: MiB,
     help: 'Largest request body or WebSocket message that is taken from a client',
+  }),
+  maxHeaders: option({
+    group: 'Limits',
+    type: bytes,
+    default: 16 * KiB,
+    help: 'Largest head of a request, the URL with it',
+  }),
+  maxUrl: option({
+    group: 'Limits',
+    type: bytes,
+    default: 8 * KiB,
+    help: 'Longest URL of a request',
+  }),
+  headersTimeout: option({
+    group: 'Limits',
+    type: duration,
+    default: 10 * SECOND,
+    help: 'Longest time that a client may take to send the head of a request',
+  }),
+  requestTimeout: option({
+    group: 'Limits',
+    type: duration,
+    default: 60 * SECOND,
+    help: 'Longest time that a client may take to send a whole request',
+  }),
+  connectionInitTimeout: option({
+    group: 'Limits',
+    type: duration,
+    default: 3 * SECOND,
+    help: 'Longest time from the opening of a WebSocket of graphql-ws to its connection_init',
+  }),
+  maxConnectionsPerAddress: option({
+    group: 'Limits',
+    type: count,
+    default: 1000,
+    help: 'Most connections from one address (from one /64 network of IPv6)',
+  }),
+  maxConnectionsPerViewer: option({
+    group: 'Limits',
+    type: count,
+    default: 100,
+    help: 'Most WebSockets and streams of one viewer, once viewers have roles: of one claim sub, or of equal claims',
+  }),
+  maxSubscriptionsPerConnection: option({
+    group: 'Limits',
+    type: count,
+    default: 200,
+    help: 'Most subscriptions, and operations under way, on one WebSocket',
+  }),
+  maxSubscriptionsPerViewer: option({
+    group: 'Limits',
+    type: count,
+    default: 1000,
+    help: 'Most subscriptions of one viewer, once viewers have roles',
+  }),
+  subscribeRate: option({
+    group: 'Limits',
+    type: count,
+    default: 50,
+    help: 'Most operations that one WebSocket may begin each second on average; as many at once as it may have subscriptions',
+  }),
+  maxDocument: option({
+    group: 'Limits',
+    type: bytes,
+    default: 128 * KiB,
+    help: 'Longest GraphQL document',
+  }),
+  maxTokens: option({
+    group: 'Limits',
+    type: count,
+    default: 5000,
+    help: 'Most tokens (words and signs) of a GraphQL document',
+  }),
+  maxDepth: option({
+    group: 'Limits',
+    type: count,
+    default: 20,
+    help: 'How deep the fields of a GraphQL document may be nested, fragments counted where they are used',
+  }),
+  maxAliases: option({
+    group: 'Limits',
+    type: count,
+    default: 50,
+    help: 'Most aliases in a GraphQL operation, fragments counted where they are used',
+  }),
+  maxFilterDepth: option({
+    group: 'Limits',
+    type: count,
+    default: 8,
+    help: 'How deep and, or and not may be nested in a filter',
+  }),
+  maxFilterConditions: option({
+    group: 'Limits',
+    type: count,
+    default: 200,
+    help: 'Most conditions in a filter, and most columns to sort by',
+  }),
+  maxFilterValues: option({
+    group: 'Limits',
+    type: count,
+    default: 1000,
+    help: 'Most values of all in and notIn of a filter together',
+  }),
+  maxFilterText: option({
+    group: 'Limits',
+    type: count,
+    default: 10_000,
+    help: 'Longest text that a filter compares with, in characters',
+  }),
+  maxRows: option({
+    group: 'Limits',
+    type: count,
+    default: 10_000,
+    help: 'Most rows of one snapshot',
+  }),
+  maxSnapshot: option({
+    group: 'Limits',
+    type: bytes,
+    default: 64 * MiB,
+    help: 'Most bytes of the rows of one snapshot, as JSON',
   }),
 
   stallTimeout: option({

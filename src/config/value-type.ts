@@ -74,6 +74,14 @@ export const boolean: ValueType<boolean> = {
   format: String,
 }
 
+/** How many there may be: never zero, since nothing would be possible then. */
+export const count: ValueType<number> = scalar({
+  placeholder: 'NUMBER',
+  parse: given => count.check(/^\s*\d{1,9}\s*$/.test(given) ? Number(given) : undefined),
+  check: value => inRange(value, 1, 999_999_999, 'must be a whole number from 1 to 999999999'),
+  format: String,
+})
+
 export const port: ValueType<number> = scalar({
   placeholder: 'PORT',
   parse: given => port.check(/^\s*\d{1,5}\s*$/.test(given) ? Number(given) : undefined),

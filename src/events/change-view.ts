@@ -25,6 +25,30 @@ export function operationOf(event: LogEvent): RowOperation | undefined {
   return OPERATIONS[event.operation]
 }
 
+/** Whether a change concerns a request, as `createChangeView` says it, without making anything of it. */
+export function createInterest({
+  filter,
+  operations,
+}: ChangesRequest): (event: LogEvent, images: Images) => boolean {
+  const matches = toPredicate(filter)
+  const isOpen = filter.kind === 'and' && filter.filters.length === 0
+  return (event, { row, old }) => {
+    const operation = operationOf(event)
+    if (!operation || (operations && !operations.includes(operation))) return false
+    return (
+      isOpen || operation === 'TRUNCATE' || (row !== null && matches(row)) || (old !== null && matches(old))
+    )
+  }
+}
+
+let last: { readonly event: LogEvent; readonly cursor: string } | undefined
+
+/** All who are told of an event are told one after the other: it is made once. */
+function cursorOf(event: LogEvent): string {
+  if (last?.event !== event) last = { event, cursor: encodeCursor(event.position) }
+  return last.cursor
+}
+
 /** Delivered when the old or the new row matches; a row that does not match any more is null. TRUNCATE matches every filter. */
 export function createChangeView({ filter, operations }: ChangesRequest): ChangeView {
   const matches = toPredicate(filter)
@@ -40,7 +64,7 @@ export function createChangeView({ filter, operations }: ChangesRequest): Change
     return {
       operation,
       position: event.position,
-      cursor: encodeCursor(event.position),
+      cursor: cursorOf(event),
       key: row ?? old,
       row: now,
       old,

@@ -4,7 +4,7 @@ import type { WatchedTable } from '../database/watched-table.js'
 import { createDeferred, type Deferred } from '../lib/deferred.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
-import type { ChangeView, Images } from './change-view.js'
+import { type ChangeView, createInterest, type Images } from './change-view.js'
 import type { ChangesRequest } from './changes-request.js'
 import { comparePositions, type Position } from './cursor.js'
 import type { EventLog } from './event-log.js'
@@ -41,6 +41,7 @@ export interface Followed {
 
 interface Place extends StageRequest {
   readonly key: string
+  readonly isConcerned: (event: LogEvent, images: Images) => boolean
   /** Where the log was when it joined: what was on its way then is not for it. */
   readonly from: Position | undefined
   leave: Stop
@@ -94,6 +95,7 @@ export class RowStage {
     const place: Place = {
       ...request,
       key: viewerKey(request.viewer, true),
+      isConcerned: createInterest(request.request),
       from: this.#options.log.position,
       leave: () => undefined,
       hasLeft: false,
@@ -178,7 +180,7 @@ export class RowStage {
   /** What a filter lets through of whole images is all that it could let through of what can be seen of them. */
   #collect(place: Place, event: LogEvent, images: Images): undefined {
     if (place.from && comparePositions(event.position, place.from) <= 0) return
-    if (place.view(event, images)) this.#interested.push(place)
+    if (place.isConcerned(event, images)) this.#interested.push(place)
   }
 
   #take(event: LogEvent): void {

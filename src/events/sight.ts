@@ -42,10 +42,16 @@ export async function lookAt(
   return views
 }
 
+const NOTHING: Images = { row: null, old: null }
+
 function imagesSeen(events: readonly ReadEvent[], verdict: readonly boolean[]): Images[] {
   let at = 0
-  const seen = (image: RowImage | null) => (image !== null && verdict[at++] === true ? image : null)
-  return events.map(({ images }) => ({ row: seen(images.row), old: seen(images.old) }))
+  return events.map(({ images }) => {
+    const row = images.row !== null && verdict[at++] === true
+    const old = images.old !== null && verdict[at++] === true
+    if (!row && !old) return NOTHING
+    return { row: row ? images.row : null, old: old ? images.old : null }
+  })
 }
 
 interface Asking {

@@ -1,5 +1,6 @@
 import type { Column } from '../database/types.js'
 import { ListenqlError } from '../lib/errors.js'
+import { LimitExceeded } from '../lib/limits.js'
 import { badText, type Comparison, comparisonOf } from './comparisons.js'
 import { COMPARISONS, type ComparisonOperator, type Filter, type Operand, type Operator } from './filter.js'
 import { compileLike } from './like.js'
@@ -15,13 +16,21 @@ export interface FilterLimits {
   readonly length?: number
 }
 
+/** What sets them on the server. */
+const OPTION_OF = {
+  depth: 'maxFilterDepth',
+  conditions: 'maxFilterConditions',
+  values: 'maxFilterValues',
+  length: 'maxFilterText',
+} as const
+
 const DEFAULTS = { depth: 8, conditions: 200, values: 1000, length: 10_000 } as const
 
 /**
  * Reads a filter as clients send it: `{ and: […], or: […], not: {…}, <column>: { eq: … } }`. What stands side by side must
  * all hold; `{}` and `and: []` hold for every row, `or: []` and `in: []` for none.
  * @param columns by their names in filters.
- * @throws ListenqlError FILTER_INVALID that names the place and says what to do
+ * @throws ListenqlError FILTER_INVALID, or LIMIT_EXCEEDED, that names the place and says what to do
  */
 export function parseFilter(
   columns: ReadonlyMap<string, Column>,
@@ -71,7 +80,7 @@ class Parser {
 
   #deeper(input: unknown, path: string, depth: number): Filter {
     if (depth >= this.#limits.depth)
-      throw invalid(path, `is nested more than ${this.#limits.depth} deep`, 'write it flatter')
+      throw this.#over('depth', path, `is nested more than ${this.#limits.depth} deep`)
     return this.filter(input, path, depth + 1)
   }
 
@@ -108,7 +117,7 @@ class Parser {
     if (!Array.isArray(value)) throw invalid(path, 'is not a list of values')
     this.#values += value.length
     if (this.#values > this.#limits.values)
-      throw invalid(path, `makes more than ${this.#limits.values} values in one filter`, 'ask for fewer')
+      throw this.#over('values', path, `makes more than ${this.#limits.values} values in one filter`)
     const operands = value.map((item: unknown, i) => this.#operand(comparison, item, `${path}[${i}]`))
     return { kind: 'in', column, negated: operator === 'notIn', operands }
   }
@@ -132,16 +141,20 @@ class Parser {
 
   #length(value: unknown, path: string): void {
     if (typeof value === 'string' && value.length > this.#limits.length)
-      throw invalid(path, `is longer than ${this.#limits.length} characters`)
+      throw this.#over('length', path, `is longer than ${this.#limits.length} characters`)
   }
 
   #count(path: string): void {
     if (++this.#conditions > this.#limits.conditions)
-      throw invalid(
+      throw this.#over(
+        'conditions',
         path,
         `makes more than ${this.#limits.conditions} conditions in one filter`,
-        'ask for fewer',
       )
+  }
+
+  #over(limit: keyof FilterLimits, path: string, problem: string): LimitExceeded {
+    return new LimitExceeded(OPTION_OF[limit], this.#limits[limit], `${path}: ${problem}`)
   }
 }
 

@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'EVENT_TOO_LARGE'
   | 'FILTER_INVALID'
   | 'FORBIDDEN'
+  | 'LIMIT_EXCEEDED'
   | 'PAYLOAD_INVALID'
   | 'PAYLOAD_TOO_LARGE'
   | 'PORT_IN_USE'

@@ -1,5 +1,10 @@
 import { lookup } from 'node:dns/promises'
-import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http'
+import {
+  createServer as createHttpServer,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+} from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { ListenqlError, messageOf } from '../lib/errors.js'
@@ -15,6 +20,14 @@ export interface ListenTarget {
   readonly port: number
   /** PEM texts; then HTTPS is spoken. */
   readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer }
+  readonly limits: RequestLimits
+}
+
+/** See the options of the same names: bytes and ms. */
+export interface RequestLimits {
+  readonly maxHeaders: number
+  readonly headersTimeout: number
+  readonly requestTimeout: number
 }
 
 /**
@@ -58,10 +71,19 @@ async function addressesOf(host: string): Promise<string[]> {
   }
 }
 
-function create({ tls }: ListenTarget, onRequest: RequestListener): Server {
-  if (!tls) return createHttpServer(onRequest)
+function create({ tls, limits }: ListenTarget, onRequest: RequestListener): Server {
+  const headersTimeout = Math.min(limits.headersTimeout, limits.requestTimeout)
+  const options: ServerOptions = {
+    maxHeaderSize: limits.maxHeaders,
+    headersTimeout,
+    requestTimeout: limits.requestTimeout,
+    connectionsCheckingInterval: Math.min(5000, Math.ceil(headersTimeout / 4)),
+  }
+  if (!tls) return createHttpServer(options, onRequest)
   try {
-    return createHttpsServer({ cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' }, onRequest)
+    const { cert, key } = tls
+    const handshakeTimeout = headersTimeout
+    return createHttpsServer({ ...options, cert, key, minVersion: 'TLSv1.2', handshakeTimeout }, onRequest)
   } catch (error) {
     throw new ListenqlError(
       'BAD_CONFIGURATION',

@@ -4,6 +4,7 @@ import type { Handshake } from '../auth/credentials.js'
 import type { Viewer } from '../auth/viewer.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
+import type { ClientAddresses } from './client-address.js'
 import type { ClientErrors } from './errors.js'
 
 /** Why somebody is not let in, as each protocol says it. */
@@ -22,9 +23,10 @@ export type Admit = (handshake: Handshake) => Promise<Viewer | Refused>
 export function createAdmission(options: {
   readonly authenticator: Authenticator
   readonly toClientError: ClientErrors
+  readonly addresses: ClientAddresses
   readonly observe: Observe
 }): Admit {
-  const { authenticator, toClientError, observe } = options
+  const { authenticator, toClientError, addresses, observe } = options
   return async handshake => {
     try {
       return await authenticator.authenticate(handshake)
@@ -34,7 +36,7 @@ export function createAdmission(options: {
         observe({
           type: 'viewer.refused',
           transport: handshake.transport,
-          remote: handshake.request.socket.remoteAddress ?? '',
+          remote: addresses.of(handshake.request),
           code: known.code,
           reason: typeof known.cause === 'string' ? known.cause : known.message,
         })

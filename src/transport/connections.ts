@@ -8,13 +8,18 @@ import type { Stop } from '../events/source.js'
 import type { ListenqlError } from '../lib/errors.js'
 import { FewSet } from '../lib/few-set.js'
 import type { Observe } from '../lib/observation.js'
+import type { ClientAddresses } from './client-address.js'
+import type { ViewerLimits } from './viewer-limits.js'
 
 /** One client connection that carries subscriptions, over whichever transport. */
 export interface Connection {
   readonly outbound: Outbound
-  /** It serves this viewer, and nobody after that: `end` is called when the viewer's time is over; the connection is closed by then. */
+  /**
+   * It serves this viewer, and nobody after that: `end` is called when the viewer's time is over; the connection is closed by then.
+   * @throws LimitExceeded if the viewer has too many
+   */
   serve(viewer: Viewer, end: (reason: ListenqlError) => void): void
-  /** Resolves once subscribed. */
+  /** Resolves once subscribed. Rejects with LimitExceeded, too. */
   subscribe(request: Request<unknown>, options: SubscribeOptions): Promise<Membership>
   /** The connection is gone: leaves every group. Idempotent. */
   close(): void
@@ -51,10 +56,12 @@ export interface OpenOptions {
 export function createConnections(options: {
   readonly groups: Groups
   readonly sessions: Sessions
+  readonly addresses: ClientAddresses
+  readonly viewerLimits: ViewerLimits
   readonly outbound: Pick<OutboundOptions, 'maxBuffer' | 'stallTimeout' | 'turn' | 'pressure'>
   readonly observe: Observe
 }): Connections {
-  const { groups, sessions, observe } = options
+  const { groups, sessions, addresses, viewerLimits, observe } = options
   const open = new Map<Connection, Pick<OpenOptions, 'end' | 'destroy'>>()
   const waiting = new Set<() => void>()
   let ending = false
@@ -72,14 +79,19 @@ export function createConnections(options: {
       return () => void waiting.delete(end)
     },
     open({ transport, request, sink, end, destroy }) {
-      const remote = `${request.socket.remoteAddress}:${request.socket.remotePort}`
+      const address = addresses.of(request)
+      const remote = `${address}:${request.socket.remotePort}`
       const outbound = new Outbound({ ...options.outbound, sink, transport, remote, observe })
       const stops = new FewSet<Stop>()
       let leaveSession: Stop = () => undefined
+      let freeConnection: Stop = () => undefined
+      let served: Viewer | undefined
       const connection: Connection = {
         outbound,
         serve(viewer, end) {
           if (!open.has(connection)) return // the client left meanwhile
+          freeConnection = viewerLimits.connection(viewer, address)
+          served = viewer
           leaveSession = sessions.open(viewer, reason => {
             observe({ type: 'viewer.ended', transport, remote, reason: reason.message })
             connection.close()
@@ -88,10 +100,17 @@ export function createConnections(options: {
         },
         async subscribe(subscription, { id, after, signal }) {
           const topic = subscription.source.topic.name
-          const membership = await groups.join(subscription, { id, outbound, after }, signal)
+          const free = served ? viewerLimits.subscription(served, address) : () => undefined
+          const membership = await groups
+            .join(subscription, { id, outbound, after }, signal)
+            .catch((error: unknown) => {
+              free()
+              throw error
+            })
           observe({ type: 'subscriber.joined', transport, topic, remote })
           const leave = () => {
             if (!stops.delete(leave)) return
+            free()
             membership.leave()
             observe({ type: 'subscriber.left', transport, topic, remote })
           }
@@ -102,6 +121,7 @@ export function createConnections(options: {
         close() {
           if (!open.delete(connection)) return
           leaveSession()
+          freeConnection()
           outbound.close()
           for (const stop of stops) stop()
         },

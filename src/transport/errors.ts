@@ -6,6 +6,7 @@ import {
   type GraphQLFormattedError,
 } from 'graphql'
 import { ListenqlError } from '../lib/errors.js'
+import { LimitExceeded } from '../lib/limits.js'
 import type { Observe } from '../lib/observation.js'
 
 /** Turns what was thrown into what a client may know. */
@@ -14,9 +15,11 @@ export type ClientErrors = (error: unknown) => GraphQLError
 /**
  * Errors that are meant for people pass with their code; anything else is a fault of ours: the client gets an id, the log
  * gets the same id with the rest.
+ * @param suggestNames false: what the schema has is not told to who guesses
  */
-export function createClientErrors(observe: Observe): ClientErrors {
-  return function toClientError(error) {
+export function createClientErrors(observe: Observe, { suggestNames = true } = {}): ClientErrors {
+  return function toClientError(thrown) {
+    const error = suggestNames ? thrown : withoutSuggestion(thrown)
     const original = error instanceof GraphQLError ? error.originalError : error
     if (error instanceof GraphQLError && !original) return withCode(error)
     const place =
@@ -24,6 +27,10 @@ export function createClientErrors(observe: Observe): ClientErrors {
     if (original instanceof GraphQLError) {
       const { message, extensions } = original
       return new GraphQLError(message, { ...place, extensions })
+    }
+    if (original instanceof LimitExceeded) {
+      const { code, limit, max, hint } = original
+      return new GraphQLError(original.message, { ...place, extensions: { code, limit, max, hint } })
     }
     if (original instanceof ListenqlError) {
       const { code, hint } = original
@@ -41,6 +48,21 @@ export function createClientErrors(observe: Observe): ClientErrors {
       extensions: { code: 'INTERNAL_SERVER_ERROR', id },
     })
   }
+}
+
+/** graphql-js says what was meant when a variable does not fit (https://spec.graphql.org/September2025/#sec-Introspection is off then). */
+function withoutSuggestion(error: unknown): unknown {
+  if (!(error instanceof GraphQLError) || error.originalError) return error
+  const message = error.message.replace(/ Did you mean .*\?$/s, '')
+  if (message === error.message) return error
+  const { nodes, source, positions, path, extensions } = error
+  return new GraphQLError(message, {
+    nodes: nodes ?? null,
+    source: source ?? null,
+    positions: positions ?? null,
+    path: path ?? null,
+    extensions,
+  })
 }
 
 /** What has no place in the result, and no cause, is about the request: its variables do not fit. */

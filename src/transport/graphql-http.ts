@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GraphQLError } from 'graphql'
 import type { Viewer } from '../auth/viewer.js'
+import { LimitExceeded } from '../lib/limits.js'
 import { acceptedKinds } from './accept.js'
 import { type Admit, isRefused } from './admission.js'
 import { readBody } from './body.js'
 import { type Engine, type Params, stringifyResult } from './engine.js'
+import type { ClientErrors } from './errors.js'
 import type { Graphiql } from './graphiql.js'
 import { multipart } from './multipart.js'
 import { replyErrors, replyText } from './reply.js'
@@ -19,6 +21,7 @@ export interface GraphqlHttpOptions {
   readonly engine: Engine
   readonly yoga: GraphqlYoga
   readonly streams: StreamResponses
+  readonly toClientError: ClientErrors
   readonly graphiql: Graphiql | undefined
   /** Largest body in bytes. */
   readonly maxMessage: number
@@ -36,6 +39,7 @@ export function createGraphqlHttp({
   engine,
   yoga,
   streams,
+  toClientError,
   graphiql,
   maxMessage,
 }: GraphqlHttpOptions): GraphqlHttp {
@@ -67,14 +71,9 @@ export function createGraphqlHttp({
       url.searchParams.delete('access_token') // from here on nobody needs it
       const body = method === 'POST' ? await readBody(request, maxMessage) : ''
       if (body === null) {
-        return refuse(
-          response,
-          413,
-          `The request is larger than this server takes (--max-message, ${maxMessage} bytes).`,
-          {
-            connection: 'close',
-          },
-        )
+        const message = `The request is larger than this server takes (--max-message, ${maxMessage} bytes).`
+        const error = toClientError(new LimitExceeded('maxMessage', maxMessage, message))
+        return replyErrors(response, 413, [error], { connection: 'close' })
       }
       const asked = method === 'POST' ? paramsOfBody(body) : paramsOfQuery(url.searchParams)
       if (typeof asked === 'string') return refuse(response, 400, asked)

@@ -6,14 +6,16 @@ import type { WebSocket } from 'ws'
 import type { Viewer } from '../auth/viewer.js'
 import type { Membership } from '../delivery/groups.js'
 import { encodeCursor } from '../events/cursor.js'
+import { LimitExceeded } from '../lib/limits.js'
 import type { Observe } from '../lib/observation.js'
+import { createTokenBucket, type TokenBucket } from '../lib/token-bucket.js'
 import { type Admit, isRefused } from './admission.js'
 import type { Connection, Connections } from './connections.js'
 import type { Engine, Operation } from './engine.js'
 import { type ClientErrors, formatError, formatResult, isTooDeep, TOO_DEEP } from './errors.js'
 import { keepWebSocketAlive } from './keep-alive.js'
 import { Silence } from './silence.js'
-import { CUT_REASONS, closeWebSocket, type Envelope, WebSocketSink } from './websocket-sink.js'
+import { CUT_REASONS, closeWebSocket, type Envelope, overLimit, WebSocketSink } from './websocket-sink.js'
 
 export interface GraphqlWsOptions {
   readonly admit: Admit
@@ -22,7 +24,15 @@ export interface GraphqlWsOptions {
   readonly toClientError: ClientErrors
   /** Interval of pings in ms. */
   readonly keepAlive: number
+  readonly limits: WebSocketLimits
   readonly observe: Observe
+}
+
+/** See the options of the same names; the timeout is in ms. */
+export interface WebSocketLimits {
+  readonly connectionInitTimeout: number
+  readonly maxSubscriptionsPerConnection: number
+  readonly subscribeRate: number
 }
 
 /** Takes over a WebSocket that speaks graphql-transport-ws. */
@@ -46,6 +56,9 @@ interface Extra {
   readonly connection: Connection
   /** Known until the connection is acknowledged. */
   request: IncomingMessage | undefined
+  readonly bucket: TokenBucket
+  /** Operations that are under way, whether anybody still waits for them or not. */
+  running: number
   /** Known once the connection is acknowledged. */
   viewer?: Viewer
   close(code: number, reason: string): void
@@ -65,9 +78,11 @@ interface Accepted {
  * text of each event to the socket.
  */
 export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
-  const { admit, engine, connections, toClientError, keepAlive, observe } = options
+  const { admit, engine, connections, toClientError, keepAlive, limits, observe } = options
+  const { maxSubscriptionsPerConnection, subscribeRate } = limits
 
   const protocol = makeServer<Record<string, unknown>, Extra>({
+    connectionInitWaitTimeout: limits.connectionInitTimeout,
     async onConnect(context) {
       const { extra, connectionParams } = context
       const { connection, close } = extra
@@ -81,10 +96,18 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
         return false
       }
       extra.viewer = viewer
-      connection.serve(viewer, reason => close(CloseCode.Forbidden, reason.message))
+      try {
+        connection.serve(viewer, reason => close(CloseCode.Forbidden, reason.message))
+      } catch (error) {
+        if (!(error instanceof LimitExceeded)) throw error
+        close(1013, overLimit(error)) // 4429 is another matter, and clients would not come back
+        return false
+      }
       return true
     },
     async onSubscribe({ extra }, id, payload) {
+      const excess = excessOf(extra)
+      if (excess) return [toClientError(excess)]
       const left = new AbortController()
       extra.subscriptions.set(id, left)
       const operation = await engine.prepare(
@@ -115,6 +138,7 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
     const { operation, id, extra, left } = args.asked as Asked
     const { connection, subscriptions } = extra
     args.asked = undefined
+    extra.running++
     try {
       if (operation.kind !== 'subscription') return await operation.run()
       const subscription = await operation.subscribe()
@@ -138,8 +162,31 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       refusal.fail(toClientError(error))
       return refusal
     } finally {
+      extra.running--
       if (!left.aborted && subscriptions.get(id) instanceof AbortController) subscriptions.delete(id)
     }
+  }
+
+  function excessOf({ bucket, subscriptions, running }: Extra): LimitExceeded | undefined {
+    if (!bucket.take()) {
+      return new LimitExceeded(
+        'subscribeRate',
+        subscribeRate,
+        `You begin more than ${subscribeRate} operations each second on one WebSocket.`,
+        'wait a moment',
+      )
+    }
+    if (subscriptions.size + running < maxSubscriptionsPerConnection) return undefined
+    let waiting = 0
+    for (const subscription of subscriptions.values()) if (subscription instanceof AbortController) waiting++
+    const accepted = subscriptions.size - waiting
+    if (Math.max(waiting, running) + accepted < maxSubscriptionsPerConnection) return undefined
+    return new LimitExceeded(
+      'maxSubscriptionsPerConnection',
+      maxSubscriptionsPerConnection,
+      `You have more than ${maxSubscriptionsPerConnection} subscriptions on one WebSocket.`,
+      'complete some',
+    )
   }
 
   return function accept(webSocket, request, socket) {
@@ -191,7 +238,10 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
           })
         },
       },
-      { connection, request, subscriptions, close },
+      {
+        ...{ connection, request, subscriptions, close, running: 0 },
+        bucket: createTokenBucket(subscribeRate, Math.max(subscribeRate, maxSubscriptionsPerConnection)),
+      },
     )
     keepWebSocketAlive({
       webSocket,

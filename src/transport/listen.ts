@@ -6,10 +6,11 @@ import type { Viewer } from '../auth/viewer.js'
 import type { Request } from '../delivery/groups.js'
 import type { ChannelEvent } from '../events/channel-event.js'
 import type { EventSource } from '../events/source.js'
+import { LimitExceeded } from '../lib/limits.js'
 import type { Connections } from './connections.js'
 import { keepWebSocketAlive } from './keep-alive.js'
 import { refuseUpgrade } from './reply.js'
-import { CUT_REASONS, closeWebSocket, type Envelope, WebSocketSink } from './websocket-sink.js'
+import { CUT_REASONS, closeWebSocket, type Envelope, overLimit, WebSocketSink } from './websocket-sink.js'
 
 // The protocol has no room for a gap or an error between payloads, so those end the connection in their place: the client
 // comes back. No payload looks like them, since text in Postgres has no NUL.
@@ -84,10 +85,16 @@ export function createListen(options: ListenOptions): Listen {
           destroy: () => webSocket.terminate(),
         })
         sink.outbound = connection.outbound
-        connection.serve(viewer, reason => closeWebSocket(webSocket, 4403, reason.message))
         left.signal.addEventListener('abort', () => connection.close(), { once: true })
-        keepWebSocketAlive({ webSocket, socket, outbound: connection.outbound, interval: keepAlive })
-        await connection.subscribe(payloads(source) as Request<unknown>, { id: '', signal: left.signal })
+        try {
+          connection.serve(viewer, reason => closeWebSocket(webSocket, 4403, reason.message))
+          keepWebSocketAlive({ webSocket, socket, outbound: connection.outbound, interval: keepAlive })
+          await connection.subscribe(payloads(source) as Request<unknown>, { id: '', signal: left.signal })
+        } catch (error) {
+          if (!(error instanceof LimitExceeded)) throw error
+          connection.close()
+          closeWebSocket(webSocket, 1013, overLimit(error))
+        }
       } finally {
         release() // the subscription holds the channel now
       }

@@ -4,15 +4,19 @@ import { handleProtocols } from 'graphql-ws'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Viewer } from '../auth/viewer.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
+import { LimitExceeded } from '../lib/limits.js'
 import type { Observe } from '../lib/observation.js'
+import type { AddressLimits, Closing } from './address-limits.js'
 import { type Admit, isRefused } from './admission.js'
+import type { ClientAddresses } from './client-address.js'
 import { allowOrigin, answerPreflight } from './cors.js'
+import type { ClientErrors } from './errors.js'
 import type { GraphqlHttp } from './graphql-http.js'
 import type { AcceptGraphqlWs } from './graphql-ws.js'
 import type { Listen } from './listen.js'
 import type { Origins } from './origins.js'
 import type { Page } from './page.js'
-import { refuseUpgrade, replyText } from './reply.js'
+import { refuseUpgrade, replyErrors, replyText } from './reply.js'
 
 export interface RouterOptions {
   /** Path that all routes are under: empty, or with a leading and no trailing slash. */
@@ -28,6 +32,11 @@ export interface RouterOptions {
   readonly health: (path: string) => { status: number; body: unknown } | undefined
   /** Largest WebSocket message taken from a client, in bytes. */
   readonly maxMessage: number
+  /** Longest URL of a request, in bytes. */
+  readonly maxUrl: number
+  readonly addresses: ClientAddresses
+  readonly addressLimits: AddressLimits
+  readonly toClientError: ClientErrors
   readonly observe: Observe
 }
 
@@ -41,6 +50,8 @@ interface Refusal {
   readonly status: number
   readonly message: string
   readonly headers?: Readonly<Record<string, string>>
+  /** What is too much. */
+  readonly excess?: LimitExceeded
 }
 
 const LISTEN = '/listen/'
@@ -57,6 +68,10 @@ export function createRouter(options: RouterOptions): Router {
     listen,
     health,
     maxMessage,
+    maxUrl,
+    addresses,
+    addressLimits,
+    toClientError,
     observe,
   } = options
   const shared = {
@@ -117,20 +132,35 @@ export function createRouter(options: RouterOptions): Router {
     }
   }
 
+  /** Before anything else is looked at. */
+  function checkLimits(request: IncomingMessage, carrier: Closing): Refusal | undefined {
+    const { url = '' } = request
+    const excess = addressLimits.check(request, carrier)
+    if (excess) return { status: 429, message: said(excess), headers: RETRY, excess }
+    if (url.length <= maxUrl) return undefined
+    const tooLong = new LimitExceeded('maxUrl', maxUrl, `The URL has more than ${maxUrl} bytes.`, 'use POST')
+    return { status: 414, message: said(tooLong), excess: tooLong }
+  }
+
   function noteRefusal(transport: string, request: IncomingMessage, { status, message }: Refusal): void {
+    if (status === 429 && !addressLimits.isNews(request)) return
     observe({
       type: 'request.refused',
       transport,
-      remote: request.socket.remoteAddress ?? '',
+      remote: addresses.of(request),
       status,
       message: message.trim(),
     })
   }
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const refusal = check(request)
+    const refusal = checkLimits(request, response) ?? check(request)
     if (refusal) {
       noteRefusal('http', request, refusal)
+      if (refusal.excess) {
+        const errors = [toClientError(refusal.excess)]
+        return replyErrors(response, refusal.status, errors, { ...refusal.headers, connection: 'close' })
+      }
       return replyText(response, refusal.status, refusal.message)
     }
     const url = urlOf(request)
@@ -165,6 +195,7 @@ export function createRouter(options: RouterOptions): Router {
     const path = url && pathOf(url)
     const channel = path === undefined ? undefined : channelOf(path)
     const refusal =
+      checkLimits(request, socket) ??
       check(request) ??
       (typeof channel === 'object' ? channel : undefined) ??
       (path !== '/graphql' && channel === undefined
@@ -216,6 +247,11 @@ export function createRouter(options: RouterOptions): Router {
 }
 
 const ignore = () => undefined
+const RETRY = { 'retry-after': '1' }
+
+function said({ code, limit, message }: LimitExceeded): string {
+  return `${code} ${limit}: ${message}\n`
+}
 
 const HEALTH_HEADERS = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' }
 

@@ -3,6 +3,7 @@ import type { ExecutionResult } from 'graphql'
 import type { Viewer } from '../auth/viewer.js'
 import type { Membership } from '../delivery/groups.js'
 import { encodeCursor } from '../events/cursor.js'
+import type { ListenqlError } from '../lib/errors.js'
 import type { Connections } from './connections.js'
 import { type Operation, type Subscription, stringifyResult } from './engine.js'
 import type { ClientErrors } from './errors.js'
@@ -77,13 +78,20 @@ export function createStreamResponses(options: {
         destroy: () => response.destroy(),
       })
       sink.outbound = connection.outbound
-      connection.serve(viewer, reason => {
+      const endViewer = (reason: ListenqlError) => {
         const errors = [toClientError(reason)]
         if (response.headersSent)
           return sink.finish(format.next(stringifyResult({ data: null, errors })) + format.completion)
         left.abort()
         replyErrors(response, 401, errors, { connection: 'close' })
-      })
+      }
+      try {
+        connection.serve(viewer, endViewer)
+      } catch (error) {
+        connection.close()
+        left.abort()
+        return replyErrors(response, 429, [toClientError(error)], { connection: 'close' })
+      }
       left.signal.addEventListener('abort', () => connection.close(), { once: true })
       let membership: Membership
       try {

@@ -3,6 +3,7 @@ import type { WebSocket } from 'ws'
 import type { Frame } from '../delivery/frame-stream.js'
 import type { Outbound, Sink } from '../delivery/outbound.js'
 import type { Subscriber } from '../delivery/subscriber.js'
+import type { LimitExceeded } from '../lib/limits.js'
 import type { CutReason } from '../lib/observation.js'
 import { headerSize, textFrame, writeHeader } from './websocket-frame.js'
 
@@ -141,6 +142,11 @@ export function closeWebSocket(webSocket: WebSocket, code: number, reason: strin
 function shorten(reason: string): Buffer {
   const { read } = new TextEncoder().encodeInto(reason, new Uint8Array(MAX_REASON))
   return Buffer.from(reason.slice(0, read))
+}
+
+/** What a client reads in the close frame when it has too much open. */
+export function overLimit({ code, limit, message }: LimitExceeded): string {
+  return `${code} ${limit}: ${message}`
 }
 
 /** What a subscriber reads in the close frame when it was cut off. */

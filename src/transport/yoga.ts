@@ -1,11 +1,10 @@
-import { type DocumentNode, GraphQLError, type GraphQLSchema } from 'graphql'
+import { type DocumentNode, GraphQLError, type GraphQLSchema, NoSchemaIntrospectionCustomRule } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import { createDocumentCache } from './document-cache.js'
+import { checkDocument, checkDocumentSize, type DocumentLimits, tooManyTokens } from './document-limits.js'
 import type { Enveloped } from './engine.js'
 import { type ClientErrors, isTooDeep, TOO_DEEP } from './errors.js'
 
-/** Most tokens in a document: without a limit, a thousand aliases of a large field are one small request. */
-const MAX_TOKENS = 5000
 /** Most characters of documents whose parsed form is kept; that takes up to 200 times as much. */
 const MAX_CACHED = 512 * 1024
 
@@ -29,6 +28,9 @@ interface YogaOptions {
   readonly schema: GraphQLSchema
   readonly toClientError: ClientErrors
   readonly endpoint: string
+  readonly limits: DocumentLimits
+  /** False: the schema is not told, and errors suggest no names. */
+  readonly introspection: boolean
 }
 
 function createOne(options: YogaOptions, schema: GraphQLSchema) {
@@ -47,7 +49,11 @@ function createOne(options: YogaOptions, schema: GraphQLSchema) {
     landingPage: false,
     multipart: false,
     logging: false,
-    plugins: [limits, codeSyntaxErrors],
+    plugins: [
+      limit(options.limits, options.toClientError),
+      ...(options.introspection ? [] : [keepSchemaSecret]),
+      codeSyntaxErrors,
+    ],
   })
 }
 
@@ -60,12 +66,38 @@ const codeSyntaxErrors: Plugin = {
   },
 }
 
-const limits: Plugin = {
-  onParse({ parseFn, setParseFn }) {
-    setParseFn((source, options) => guardDepth(() => parseFn(source, { ...options, maxTokens: MAX_TOKENS })))
-  },
-  onValidate({ validateFn, setValidationFn }) {
-    setValidationFn((...args) => guardDepth(() => validateFn(...args)))
+/** In parsing, since what was parsed is kept: each document is measured once. What goes too far is kept, too. */
+function limit(limits: DocumentLimits, toClientError: ClientErrors): Plugin {
+  return {
+    onParse({ parseFn, setParseFn }) {
+      setParseFn((source, options) => {
+        try {
+          checkDocumentSize(typeof source === 'string' ? source : source.body, limits)
+          const document = guardDepth(() => parseFn(source, { ...options, maxTokens: limits.maxTokens }))
+          checkDocument(document, limits)
+          return document
+        } catch (error) {
+          if (error instanceof GraphQLError && TOO_MANY_TOKENS.test(error.message))
+            throw toClientError(tooManyTokens(limits))
+          throw error instanceof GraphQLError ? error : toClientError(error)
+        }
+      })
+    },
+    onValidate({ validateFn, setValidationFn }) {
+      setValidationFn((...args) => guardDepth(() => validateFn(...args)))
+    },
+  }
+}
+
+/** In the words of graphql-js. */
+const TOO_MANY_TOKENS = /more tha[nt] \d+ tokens/
+
+const keepSchemaSecret: Plugin = {
+  onValidate({ addValidationRule, validateFn, setValidationFn }) {
+    addValidationRule(NoSchemaIntrospectionCustomRule)
+    setValidationFn((schema, document, rules, options) =>
+      validateFn(schema, document, rules, { ...options, hideSuggestions: true }),
+    )
   },
 }
 

@@ -66,7 +66,12 @@ export async function startWitnessed(
           topics.set(`subscriber of ${one.topic}`, (topics.get(`subscriber of ${one.topic}`) ?? 0) + 1)
         if (one.type === 'subscriber.left' && one.topic !== witness)
           topics.set(`subscriber of ${one.topic}`, (topics.get(`subscriber of ${one.topic}`) ?? 0) - 1)
-        if (one.type === 'channel.listening' && one.channel !== witness)
+        // The server's own are listened to for good.
+        if (
+          one.type === 'channel.listening' &&
+          one.channel !== witness &&
+          !one.channel.startsWith('listenql')
+        )
           topics.set(`channel ${one.channel}`, 1)
         if (one.type === 'channel.released') topics.set(`channel ${one.channel}`, 0)
       }

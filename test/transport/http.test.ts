@@ -424,7 +424,8 @@ describe('HTTP that Node refuses', () => {
     )
     const long = `GET /${'x'.repeat(20_000)} HTTP/1.1\r\nHost: localhost\r\n\r\n`
     expect(await exchange(server.url, long)).toMatch(/^HTTP\/1.1 431 /)
-    expect((await send(server.url, { path: `/${'x'.repeat(10_000)}` })).status).toBe(404)
+    expect((await send(server.url, { path: `/${'x'.repeat(10_000)}` })).status).toBe(414)
+    expect((await send(server.url, { path: `/${'x'.repeat(8000)}` })).status).toBe(404)
   })
 })
 

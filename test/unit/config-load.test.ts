@@ -28,7 +28,7 @@ describe('precedence', () => {
       channels: undefined,
       publish: [],
       corsOrigins: [],
-      graphiql: true,
+      graphiql: undefined,
       maxBuffer: 16 * 2 ** 20,
       stallTimeout: 10_000,
       keepAlive: 12_000,

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Column, TypeCategory } from '../../src/database/types.js'
 import {
   createImageReader,
+  type FilterLimits,
   indexKeys,
   operatorsOf,
   parseFilter,
@@ -9,6 +10,7 @@ import {
   toSql,
 } from '../../src/filters/index.js'
 import { ListenqlError } from '../../src/lib/errors.js'
+import { LimitExceeded } from '../../src/lib/limits.js'
 
 function column(name: string, category: TypeCategory, more: Partial<Column> = {}): Column {
   return {
@@ -47,12 +49,13 @@ function matches(filter: unknown, row: unknown): boolean {
   return toPredicate(parseFilter(fields, filter))(read(JSON.stringify(row)))
 }
 
-function refusal(filter: unknown, limits = {}): string {
+function refusal(filter: unknown, limits?: FilterLimits): string {
   try {
     parseFilter(fields, filter, limits)
   } catch (error) {
     expect(error).toBeInstanceOf(ListenqlError)
     const { code, message, hint } = error as ListenqlError
+    if (error instanceof LimitExceeded) return `${error.limit}: ${message}`
     expect(code).toBe('FILTER_INVALID')
     return hint === undefined ? message : `${message} (${hint})`
   }
@@ -125,14 +128,18 @@ describe('what is refused, and how', () => {
   it('too much of it', () => {
     const nested = (depth: number): unknown => (depth === 0 ? {} : { not: nested(depth - 1) })
     expect(refusal(nested(8))).toBe('taken')
-    expect(refusal(nested(9))).toMatch(/nested more than 8 deep/)
-    expect(refusal(nested(3), { depth: 2 })).toMatch(/^where\.not\.not\.not: is nested more than 2 deep/)
+    expect(refusal(nested(9))).toMatch(/^maxFilterDepth: .*nested more than 8 deep/)
+    expect(refusal(nested(3), { depth: 2 })).toMatch(/: where\.not\.not\.not: is nested more than 2 deep/)
     expect(refusal({ id: { in: Array(1000).fill(1) } })).toBe('taken')
-    expect(refusal({ id: { in: Array(1000).fill(1) }, age: { in: [1] } })).toMatch(/more than 1000 values/)
+    expect(refusal({ id: { in: Array(1000).fill(1) }, age: { in: [1] } })).toMatch(
+      /^maxFilterValues: .*more than 1000 values/,
+    )
     expect(refusal({ or: Array(200).fill({}) })).toBe('taken')
-    expect(refusal({ or: Array(201).fill({}) })).toMatch(/more than 200 conditions/)
+    expect(refusal({ or: Array(201).fill({}) })).toMatch(/^maxFilterConditions: .*more than 200 conditions/)
     expect(refusal({ or: [{ id: { eq: 1, neq: 1 } }] }, { conditions: 2 })).toMatch(/more than 2 conditions/)
-    expect(refusal({ name: { eq: 'x'.repeat(10_001) } })).toMatch(/longer than 10000 characters/)
+    expect(refusal({ name: { eq: 'x'.repeat(10_001) } })).toMatch(
+      /^maxFilterText: .*longer than 10000 characters/,
+    )
     expect(refusal({ name: { like: 'xxxx' } }, { length: 3 })).toMatch(/longer than 3 characters/)
   })
 

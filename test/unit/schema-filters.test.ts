@@ -302,7 +302,10 @@ describe('snapshots', () => {
       path: ['all'],
       originalError: { code: 'ARGUMENT_INVALID', message },
     })
-    expect(await snapshot('(limit: 10001)')).toMatchObject(refused('limit: 10001 is more than 10000'))
+    expect(await snapshot('(limit: 10001)')).toMatchObject({
+      path: ['all'],
+      originalError: { code: 'LIMIT_EXCEEDED', limit: 'maxRows', message: 'limit: 10001 is more than 10000' },
+    })
     expect(await snapshot('(limit: -1)')).toMatchObject(refused('limit: -1 is less than 0'))
     expect(await snapshot('(offset: -1)')).toMatchObject(refused('offset: -1 is less than 0'))
   })
