@@ -63,7 +63,7 @@ export function createTableGate({ tables, snapshots, tableAccess, rowAccess }: T
       return tables.changes(table, {
         ...request,
         viewer: rights.hasRowSecurity ? viewer : undefined,
-        guard: lost => (tableAccess as TableAccess).hold(claim, lost),
+        guard: lost => (tableAccess as TableAccess).hold({ ...claim, seesAll: !rights.hasRowSecurity }, lost),
       })
     },
     async snapshot(viewer, table, { used, columns = [], ...request }) {

@@ -36,25 +36,25 @@ export interface Claim {
 export interface TableAccess {
   start(): void
   /**
-   * What was found at the last look, a moment ago; the first time it is asked for, now.
+   * What was found at the last look, a moment ago; what would be refused, and what is asked for the first time, is looked at now.
    * @throws ListenqlError FORBIDDEN if the role may not read the table, SCHEMA_CHANGED if it is gone, DATABASE_FAILED
    */
   rightsOf(role: string, table: WatchedTable): Promise<TableRights>
   /** @returns undefined for a viewer without a role. @throws ListenqlError as `rightsOf`, and FORBIDDEN that names the first column */
   assert(claim: Claim): Promise<TableRights | undefined>
   /**
-   * Calls `lost` once if what `assert` has allowed is allowed no longer, or if from now on policies decide about its rows:
-   * whoever relies on it has to begin anew. @returns a function that ends it
+   * Calls `lost` once, maybe at once, if what `assert` has allowed is allowed no longer; or if policies decide about the rows
+   * now, and did not (`seesAll`): whoever relies on it has to begin anew.
+   * @returns a function that ends it
    */
-  hold(claim: Claim, lost: (error: ListenqlError) => void): () => void
+  hold(claim: Claim & { readonly seesAll: boolean }, lost: (error: ListenqlError) => void): () => void
   /** Idempotent. */
   close(): Promise<void>
 }
 
 interface Holder {
-  readonly claim: Claim
+  readonly claim: Claim & { readonly seesAll: boolean }
   readonly role: string
-  readonly hadRowSecurity: boolean | undefined
   readonly lost: (error: ListenqlError) => void
 }
 
@@ -78,6 +78,8 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
   const reading = new Map<string, Promise<TableRights | undefined>>()
   const holders = new Set<Holder>()
   let digest: string | undefined
+  /** How often something was read beside the looks. */
+  let changes = 0
   let running: Promise<void> | undefined
   let said: string | undefined
 
@@ -103,13 +105,19 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     const { rows } = await pool.query<{ digest: string }>(RIGHTS_DIGEST, [relids])
     const now = `${relids.join()} ${rows[0]?.digest}`
     if (now === digest) return
-    const roles = [...new Set(rights.map(({ role }) => role))]
-    const fresh = await read(relids, roles)
-    digest = now // of before: what changed in between is seen next time
-    known.clear()
-    for (const one of fresh) known.set(keyOf(one.role, one.relid), one)
-    for (const holder of [...holders]) check(holder)
+    const before = changes
+    const fresh = await read(relids, [...new Set(rights.map(({ role }) => role))])
+    digest = changes === before ? now : undefined // of before: what changed in between is seen next time
+    const byKey = new Map(fresh.map(one => [keyOf(one.role, one.relid), one]))
+    for (const { role, relid } of rights) note(keyOf(role, relid), byKey.get(keyOf(role, relid)))
     forget()
+  }
+
+  /** Takes what was read, and tells who relied on something else. */
+  function note(key: string, rights: TableRights | undefined): void {
+    if (rights) known.set(key, rights)
+    else known.delete(key)
+    for (const holder of [...holders]) if (keyOfHolder(holder) === key) check(holder)
   }
 
   async function read(relids: readonly string[], roles: readonly string[]): Promise<readonly TableRights[]> {
@@ -126,29 +134,35 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
 
   function forget(): void {
     if (known.size <= MAX_KNOWN) return
-    const held = new Set([...holders].map(({ role, claim }) => keyOf(role, claim.table.relid)))
+    const held = new Set([...holders].map(keyOfHolder))
     for (const key of [...known.keys()]) if (!held.has(key)) known.delete(key)
   }
 
   function check(holder: Holder): void {
-    const { claim, role, hadRowSecurity, lost } = holder
+    const { claim, role, lost } = holder
     const rights = known.get(keyOf(role, claim.table.relid))
     const problem =
       problemOf(claim, role, rights) ??
-      (hadRowSecurity === false && rights?.hasRowSecurity ? securedMeanwhile(claim.table) : undefined)
+      (claim.seesAll && rights?.hasRowSecurity ? securedMeanwhile(claim.table) : undefined)
     if (problem && holders.delete(holder)) lost(problem)
   }
 
-  async function find(role: string, { relid }: WatchedTable): Promise<TableRights | undefined> {
+  /** @param isStale what is known will not do */
+  async function find(
+    role: string,
+    { relid }: WatchedTable,
+    isStale = false,
+  ): Promise<TableRights | undefined> {
     const key = keyOf(role, relid)
     const found = known.get(key)
-    if (found) return found
+    if (found && !isStale) return found
     let asked = reading.get(key)
     if (!asked) {
       asked = read([relid], [role])
         .then(([rights]) => {
-          if (rights) known.set(key, rights)
+          changes++
           digest = undefined // a look may have passed by while it was read
+          note(key, rights)
           return rights
         })
         .finally(() => reading.delete(key))
@@ -164,30 +178,37 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     }
   }
 
+  async function allowed(claim: Pick<Claim, 'table' | 'columns'>, role: string): Promise<TableRights> {
+    const isOld = known.has(keyOf(role, claim.table.relid))
+    let rights = await find(role, claim.table)
+    if (isOld && problemOf(claim, role, rights)) {
+      rights = await find(role, claim.table, true) // it may have been granted since
+    }
+    const problem = problemOf(claim, role, rights)
+    if (problem) throw problem
+    return rights as TableRights
+  }
+
   return {
     start() {
       running ??= run()
     },
-    async rightsOf(role, table) {
-      const rights = await find(role, table)
-      const problem = problemOf({ table, columns: [] }, role, rights)
-      if (problem) throw problem
-      return rights as TableRights
-    },
+    rightsOf: (role, table) => allowed({ table, columns: [] }, role),
     async assert(claim) {
       const { role } = claim.viewer
-      if (role === undefined) return undefined
-      const rights = await find(role, claim.table)
-      const problem = problemOf(claim, role, rights)
-      if (problem) throw problem
-      return rights
+      return role === undefined ? undefined : allowed(claim, role)
     },
     hold(claim, lost) {
       const { role } = claim.viewer
       if (role === undefined) return () => undefined
-      const hadRowSecurity = known.get(keyOf(role, claim.table.relid))?.hasRowSecurity
-      const holder = { claim, role, hadRowSecurity, lost }
+      const holder = { claim, role, lost }
       holders.add(holder)
+      if (known.has(keyOf(role, claim.table.relid))) check(holder)
+      else
+        void find(role, claim.table).then(
+          () => check(holder),
+          () => undefined,
+        )
       return () => holders.delete(holder)
     },
     async close() {
@@ -196,6 +217,10 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
       await running
     },
   }
+}
+
+function keyOfHolder({ role, claim }: Holder): string {
+  return keyOf(role, claim.table.relid)
 }
 
 function keyOf(role: string, relid: string): string {

@@ -18,15 +18,17 @@ export type ClientErrors = (error: unknown) => GraphQLError
  * @param suggestNames false: what the schema has is not told to who guesses
  */
 export function createClientErrors(observe: Observe, { suggestNames = true } = {}): ClientErrors {
-  return function toClientError(thrown) {
-    const error = suggestNames ? thrown : withoutSuggestion(thrown)
+  return suggestNames ? toClientError : error => withoutSuggestion(toClientError(error))
+
+  function toClientError(error: unknown): GraphQLError {
     const original = error instanceof GraphQLError ? error.originalError : error
     if (error instanceof GraphQLError && !original) return withCode(error)
     const place =
       error instanceof GraphQLError ? { nodes: error.nodes ?? null, path: error.path ?? null } : {}
     if (original instanceof GraphQLError) {
-      const { message, extensions } = original
-      return new GraphQLError(message, { ...place, extensions })
+      // Of a variable that does not fit, only the outer one says which it is.
+      const { message } = error instanceof GraphQLError ? error : original
+      return withCode(new GraphQLError(message, { ...place, extensions: original.extensions }))
     }
     if (original instanceof LimitExceeded) {
       const { code, limit, max, hint } = original
@@ -50,9 +52,8 @@ export function createClientErrors(observe: Observe, { suggestNames = true } = {
   }
 }
 
-/** graphql-js says what was meant when a variable does not fit (https://spec.graphql.org/September2025/#sec-Introspection is off then). */
-function withoutSuggestion(error: unknown): unknown {
-  if (!(error instanceof GraphQLError) || error.originalError) return error
+/** graphql-js says what was probably meant, also where introspection is off. */
+function withoutSuggestion(error: GraphQLError): GraphQLError {
   const message = error.message.replace(/ Did you mean .*\?$/s, '')
   if (message === error.message) return error
   const { nodes, source, positions, path, extensions } = error

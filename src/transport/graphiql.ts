@@ -17,24 +17,32 @@ subscription {
 }
 `
 
-/** Everything is in the one document: scripts, styles, fonts as data: and workers as blob: URLs. */
-const POLICY = [
-  "default-src 'none'",
-  "script-src 'unsafe-inline' blob:",
-  'worker-src blob:',
-  "style-src 'unsafe-inline'",
-  "img-src 'self' data:",
-  'font-src data:',
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'self'",
-  "frame-ancestors 'none'",
-].join('; ')
+/**
+ * Everything is in the one document: scripts, styles, fonts as data: and workers as blob: URLs. Only the scripts that are in it
+ * may run, by their hashes (https://www.w3.org/TR/CSP3/#framework-directive-source-list).
+ */
+function policyOf(html: string): string {
+  const scripts = [...html.matchAll(/<script\b[^>]*>(.*?)<\/script\s*>/gis)].map(([, text = '']) => text)
+  const hashes = scripts.map(text => `'sha256-${createHash('sha256').update(text).digest('base64')}'`)
+  return [
+    "default-src 'none'",
+    `script-src ${hashes.join(' ')} blob:`,
+    'worker-src blob:',
+    "style-src 'unsafe-inline'",
+    "img-src 'self' data:",
+    'font-src data:',
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
+  ].join('; ')
+}
 
 interface Rendered {
   readonly html: Buffer
   readonly zipped: Buffer
   readonly etag: string
+  readonly policy: string
 }
 
 /** GraphiQL, from our own disk: no request leaves the machine. `?transport=ws` has it subscribe over WebSocket instead of SSE. */
@@ -48,15 +56,15 @@ export function createGraphiql({ basePath }: { readonly basePath: string }): Gra
   // Nine megabytes: rendered, hashed and compressed when first asked for, then kept.
   async function render(protocol: 'SSE' | 'WS'): Promise<Rendered> {
     const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
-    const html = Buffer.from(
-      renderGraphiQL({
-        title: 'listenql',
-        favicon: `${basePath}/assets/favicon.svg`,
-        subscriptionsProtocol: protocol,
-        defaultQuery: DEFAULT_QUERY,
-      }),
-    )
+    const text = renderGraphiQL({
+      title: 'listenql',
+      favicon: `${basePath}/assets/favicon.svg`,
+      subscriptionsProtocol: protocol,
+      defaultQuery: DEFAULT_QUERY,
+    })
+    const html = Buffer.from(text)
     return {
+      policy: policyOf(text),
       html,
       zipped: await compress(html, { level: 6 }),
       etag: `"${createHash('sha256').update(html).digest('base64url')}"`,
@@ -72,10 +80,10 @@ export function createGraphiql({ basePath }: { readonly basePath: string }): Gra
         page = render(protocol)
         pages.set(protocol, page)
       }
-      const { html, zipped, etag } = await page
+      const { html, zipped, etag, policy } = await page
       const headers = {
         'content-type': 'text/html; charset=utf-8',
-        'content-security-policy': POLICY,
+        'content-security-policy': policy,
         'x-content-type-options': 'nosniff',
         'referrer-policy': 'no-referrer',
         'cache-control': 'no-cache',

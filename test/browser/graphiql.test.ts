@@ -55,6 +55,19 @@ describeInBrowser('GraphiQL', open => {
     expect(violations()).toEqual([])
   }, 60_000)
 
+  it('runs no script that is put into it', async () => {
+    const { page, violations } = await open()
+    await page.goto(`${server.url}/graphql`)
+    await page.locator('.graphiql-query-editor .view-lines').waitFor()
+    await page.evaluate(`{
+      const script = document.createElement('script')
+      script.textContent = 'document.title = "inline"'
+      document.head.append(script)
+    }`)
+    await expect.poll(() => violations().length).toBe(1)
+    expect(await page.title()).not.toBe('inline')
+  }, 60_000)
+
   /** Types the subscription and runs it. */
   async function subscribe(page: Page): Promise<void> {
     await page.locator('.graphiql-query-editor .view-lines').click()
