@@ -95,11 +95,24 @@ const number = (text: string | undefined) => (text === undefined ? undefined : p
 if (values.profile) mkdirSync(values.profile, { recursive: true })
 const chosen = values.variants?.split(',').map(variantOf) ?? VARIANTS
 
-const database = await createBenchDatabase(values)
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  // Its Postgres would go on running; the other processes end with this one.
-  process.once(signal, () => void database.close().finally(() => process.exit(1)))
+const opening = createBenchDatabase(values)
+let closing: Promise<void> | undefined
+const close = () => {
+  closing ??= opening.then(opened => opened.close())
+  return closing
 }
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  // Its Postgres would go on running; the other processes end with this one. A terminal's Ctrl-C comes twice: npx passes it on, too.
+  process.on(signal, () => {
+    close()
+      .catch(() => undefined)
+      .finally(() => process.exit(1))
+  })
+}
+process.on('unhandledRejection', error => {
+  if (!closing) throw error // else it is what was under way
+})
+const database = await opening
 try {
   const bench: Bench = {
     database,
@@ -125,7 +138,7 @@ try {
       .join(' ')}`,
   )
 } finally {
-  await database.close()
+  await close()
 }
 
 function describeMachine({ rounds, seconds }: Bench): string {

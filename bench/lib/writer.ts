@@ -62,7 +62,11 @@ export async function paced(rate: number, seconds: number, write: () => Promise<
   const writes: Promise<unknown>[] = []
   for (let sent = 0; sent < total; ) {
     const due = Math.min(total, 1 + Math.floor(((now() - start) * rate) / 1e6))
-    for (; sent < due; sent++) writes.push(write())
+    for (; sent < due; sent++) {
+      const writing = write()
+      writing.catch(() => undefined) // seen below
+      writes.push(writing)
+    }
     if (sent < total) await pause(Math.max(0, (start + (sent * 1e6) / rate - now()) / 1000))
   }
   await Promise.all(writes)
