@@ -293,7 +293,7 @@ export const OPTIONS = {
     otherwise: 'no such tokens',
     example: 'https://auth.example.com/.well-known/jwks.json',
     help: 'Where the public keys of who signs tokens are published, and changed from time to time',
-    secret: true,
+    secret: 'all', // a query in it may be a password
   }),
   jwtIssuer: optional({
     group: 'Viewers',
