@@ -26,10 +26,12 @@ export function createRoles({ read, allowed, maxAge }: RolesOptions): Roles {
 
   async function ask(names: readonly string[]): Promise<void> {
     const facts = new Map((await read(names)).map(each => [each.role, each]))
-    const until = performance.now() + maxAge
     for (const name of names) {
+      const problem = problemOf(name, facts.get(name))
+      // Whoever is refused is likely to be granted it in a moment.
+      const until = performance.now() + (problem === undefined ? maxAge : maxAge / 5)
       known.delete(name)
-      known.set(name, { problem: problemOf(name, facts.get(name)), until })
+      known.set(name, { problem, until })
     }
     for (const oldest of known.keys()) {
       if (known.size <= MAX_KNOWN) break
@@ -43,7 +45,7 @@ export function createRoles({ read, allowed, maxAge }: RolesOptions): Roles {
     const isListed = allowed.includes(name)
     if (facts.isLogin)
       return isListed ? undefined : `role ${name} is the server's own login, and not in --roles`
-    if (!facts.isMember) return `the login of the server is not a member of role ${name}`
+    if (!facts.isMember) return `the login of the server is not a member of role ${name}: ${facts.grant}`
     if (facts.isExempt && !isListed)
       return `role ${name} is exempt from row-level security, and not in --roles`
     return undefined

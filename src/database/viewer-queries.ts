@@ -10,6 +10,8 @@ export interface RoleFacts {
   readonly isExempt: boolean
   /** The login may SET ROLE to it. */
   readonly isMember: boolean
+  /** SQL that makes the login a member. */
+  readonly grant: string
 }
 
 /** Tokens in which `claim` has `value` and that were issued before `at` (ms since 1970) are not good any more. */
@@ -41,7 +43,8 @@ const QUERY_TIMEOUT = 5000
 const ROLES = `
 select r.rolname::text as role, r.rolname = session_user as "isLogin", r.rolsuper or r.rolbypassrls as "isExempt",
   pg_catalog.pg_has_role(session_user, r.oid,
-    case when pg_catalog.current_setting('server_version_num')::int >= 160000 then 'SET' else 'MEMBER' end) as "isMember"
+    case when pg_catalog.current_setting('server_version_num')::int >= 160000 then 'SET' else 'MEMBER' end) as "isMember",
+  pg_catalog.format('grant %I to %I', r.rolname, session_user) as grant
 from pg_catalog.pg_roles r where r.rolname::text = any($1::text[])`
 
 const ACCESS = `
