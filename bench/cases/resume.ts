@@ -20,7 +20,7 @@ const RATE = 20
 interface Resumed {
   /** Until all that were not closed had all, in ms. */
   readonly last: number
-  /** How many had all, and how many the server closed. */
+  /** How many had all, and how many the server closed or did not accept in time. */
   readonly complete: number
   readonly closed: number
   readonly perSecond: number
@@ -73,7 +73,7 @@ export async function resume(bench: Bench): Promise<void> {
       'variant',
       'done after',
       'have all',
-      'were closed',
+      'closed or refused',
       'events/s',
       'µs CPU an event',
       'memory more, at most',
