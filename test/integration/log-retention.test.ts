@@ -207,7 +207,11 @@ describe('a log that came from elsewhere', () => {
     expect(await log.newest()).toEqual(start)
     await log.query(`insert into t values (2, 'y')`)
     expect(lines(await log.pull(start))).toEqual(['I {"id":2,"v":"y"}'])
-    expect(await status()).toMatchObject({ version: expect.any(Number), horizon: String(start.n), watched: 1 })
+    expect(await status()).toMatchObject({
+      version: expect.any(Number),
+      horizon: String(start.n),
+      watched: 1,
+    })
   })
 
   it.each([

@@ -126,7 +126,13 @@ async function run(steps: readonly Step[]): Promise<void> {
     await Promise.all(queries)
     server.refusal = undefined
     await server.following(() => living().length)
-    add('durable')
+    // One that has been left may still be among those: until all are there, more comes.
+    const settled = history.length
+    await waitUntil(() => {
+      add('durable')
+      server.deliver()
+      return living().every(({ numbers }) => numbers.some(number => number >= settled))
+    }, 'an event for each')
     const last = history.length - 1
     await waitUntil(() => {
       server.deliver()
