@@ -29,7 +29,7 @@ export function createOrigins({ allowed, loopback, hostNames }: OriginOptions): 
   const names = new Set([...LOOPBACK_NAMES, ...hostNames])
   const particular = createOriginCheck(
     allowed.filter(glob => !/^\**$/.test(glob) && glob !== 'null').map(compileGlob),
-    loopback,
+    false, // whatever else is served from this machine may use the server, but not with the cookies of our own page
   )
   return {
     isOriginTrusted: request =>

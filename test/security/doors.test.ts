@@ -266,6 +266,7 @@ describe('a cookie', () => {
     ['from the address bar', { 'sec-fetch-site': 'none' }, {}, [401, 401]],
     ['from a sister site', { 'sec-fetch-site': 'same-site' }, {}, [401, 401]],
     ['from another origin', { origin: 'https://evil.example' }, {}, [403, 403]],
+    ['from a page on another port of this machine', { origin: 'http://localhost:1' }, {}, [401, 401]],
     [
       'from any origin, where any may use the server',
       { origin: 'https://evil.example' },
