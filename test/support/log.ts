@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { readMigrations } from '../../src/database/migration-files.js'
 import { migrate } from '../../src/database/migrations.js'
 import { createTestDatabase, type Row, type TestDatabase } from './postgres.js'
 
@@ -54,7 +55,13 @@ export interface TestLog {
   close(): Promise<void>
 }
 
-export async function createLog(options: { migrated?: boolean } = {}): Promise<TestLog> {
+/**
+ * @param options.migrated false: without schema `listenql`
+ * @param options.version the schema as this version made it; default: the newest
+ */
+export async function createLog(
+  options: { readonly migrated?: boolean; readonly version?: number } = {},
+): Promise<TestLog> {
   const database = await createTestDatabase()
   await database.query(`alter database ${database.name} owner to ${database.name}`)
   const pool = new pg.Pool({ connectionString: database.url, max: 8 })
@@ -83,7 +90,8 @@ export async function createLog(options: { migrated?: boolean } = {}): Promise<T
     const [row] = await query('select * from listenql.newest()')
     return endOf({ n: Number(row?.n), token: Number(row?.token) })
   }
-  if (options.migrated !== false) await migrate(await connect())
+  if (options.migrated !== false)
+    await migrate(await connect(), { migrations: readMigrations().slice(0, options.version) })
   let position = options.migrated === false ? endOf({ n: 0, token: 0 }) : await newest()
   return {
     database,
