@@ -5,6 +5,7 @@ import { createLog, lines, refusal, type TestLog } from '../support/log.js'
 let log: TestLog
 let writer: string
 let server: string
+let hasMerge: boolean
 /** Runs SQL as another role, in a transaction. */
 async function as(role: string, sql: string): Promise<void> {
   const client = await log.connect({ connectionString: log.database.adminUrl })
@@ -17,6 +18,7 @@ async function as(role: string, sql: string): Promise<void> {
 
 beforeAll(async () => {
   log = await createLog()
+  hasMerge = Number((await log.query('show server_version_num'))[0]?.server_version_num) >= 150000
   writer = `${log.database.name}_writer`
   server = `${log.database.name}_server`
   await log.database.query(`create role ${writer}; create role ${server}`)
@@ -84,7 +86,7 @@ const DECOYS = `do $do$ declare d record; args text; begin
     end;
   end loop;
   for d in select o.oprname, o.oprleft::regtype::text as l, o.oprright::regtype::text as r, o.oprresult::regtype::text as result, o.oid
-    from pg_operator o where o.oprname in ('=', '<>', '<', '>', '+', '-', '||', '&', '~') and o.oprleft <> 0 loop
+    from pg_operator o where o.oprname in ('=', '<>', '<', '>', '+', '-', '||', '&', '|', '*', '>>', '~', '~*', '!~') and o.oprleft <> 0 loop
     begin
       execute format('create function decoy.op_%s(%s, %s) returns %s language plpgsql as %L', d.oid, d.l, d.r, d.result, 'begin raise exception ''decoy operator''; end');
       execute format('create operator decoy.%s (leftarg = %s, rightarg = %s, function = decoy.op_%s)', d.oprname, d.l, d.r, d.oid);
@@ -114,6 +116,14 @@ describe('the triggers, under a search_path full of decoys', () => {
       await log.query(`create table decoyed_${i} (${columns})`)
       await log.watch(`decoyed_${i}`)
     }
+    await log.query(`create table tangled (id int primary key, up int references tangled on delete cascade on update cascade, v int);
+      create function touch() returns trigger language plpgsql set search_path = public as $$
+        begin update tangled set v = v + 1 where id = new.id and v < 2; delete from tangled where id = new.id - 5; return new; end $$;
+      create trigger touch after insert on tangled for each row execute function touch();
+      create trigger first before insert on tangled for each row execute function touch();
+      create table parted (id int, part int, primary key (id, part)) partition by list (part);
+      create table parted_1 partition of parted for values in (1); create table parted_2 partition of parted for values in (2)`)
+    await log.watch('tangled', 'parted')
     await log.database.query(DECOYS)
     await log.query('select listenql.arm(600)')
   })
@@ -159,6 +169,28 @@ describe('the triggers, under a search_path full of decoys', () => {
       expect((await log.fresh()).map(event => event.operation)).toEqual(['I', 'U', 'D'])
       await log.query(`alter table ${table} drop column extra`)
       await log.refresh()
+    }
+  })
+
+  it('nested statements, cascades and MERGE', async () => {
+    const client = await log.connect({ connectionString: log.database.adminUrl })
+    await client.query('set search_path = decoy, pg_catalog, public')
+    await log.fresh()
+    for (const begin of ['begin', 'begin; select pg_catalog.pg_current_xact_id()']) {
+      await client.query(`${begin}; insert into public.tangled values (1, null, 0);
+        with d as (delete from public.tangled returning *) insert into public.tangled select 2, null, 0 from d;
+        insert into public.tangled values (3, 2, 5), (7, null, 5); savepoint s; update public.tangled set id = 4 where v operator(pg_catalog.=) 5 and up is null;
+        delete from public.tangled; truncate public.tangled; commit`)
+      expect((await log.fresh()).length).toBeGreaterThan(8)
+      await client.query(
+        `${begin}; insert into public.parted values (1, 1), (2, 1); delete from public.parted; commit`,
+      )
+      expect((await log.fresh()).map(event => event.operation)).toEqual([...'IIDD'])
+      if (!hasMerge) continue
+      await client.query(`${begin}; insert into public.parted values (1, 1);
+        merge into public.parted p using public.parted s on s.id operator(pg_catalog.=) p.id when matched then update set part = 2;
+        delete from public.parted; commit`)
+      expect((await log.fresh()).map(event => event.operation)).toEqual([...'IDID'])
     }
   })
 })
