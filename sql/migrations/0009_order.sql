@@ -46,9 +46,9 @@ begin
 end $$;
 
 -- Notes a statement that begins, in setting listenql.statement: the last number that was drawn, then the statements under
--- way, newest first: `4;UPDATE16384=4@1:0;INSERT16384=2m@1:7;`. After the number: m, the command has several operations on
+-- way with the table and the root that it is watched with, newest first: `4;UPDATE16384.16384=4@1:0;INSERT16390.16384=2m@1:7;`. After the number: m, the command has several operations on
 -- watched tables; f, a function that it called has written to watched tables at the same depth of triggers; p, an
--- UPDATE of a partitioned table that may be a MERGE. The setting is local to the transaction and goes back with a savepoint. A writer that sets it by hand disturbs the order of its own events
+-- UPDATE of a partitioned table that may be a MERGE; u, the command has operations that left no trace. The setting is local to the transaction and goes back with a savepoint. A writer that sets it by hand disturbs the order of its own events
 -- only. listenql.depth is the smallest depth of triggers at which this transaction has drawn a number.
 create function listenql.enter(op pg_catalog.text, member pg_catalog.text, root pg_catalog.text, context pg_catalog.text,
     merge pg_catalog.bool) returns int language plpgsql as $$
@@ -70,34 +70,36 @@ begin
   end if;
   n := last operator(pg_catalog.+) 1;
   if pg_catalog.strpos(stack, '=') operator(pg_catalog.>) 0 then
-    if op operator(pg_catalog.=) 'TRUNCATE' and pg_catalog.strpos(stack, pg_catalog.concat(';TRUNCATE', root, '=')) operator(pg_catalog.>) 0 then
+    if op operator(pg_catalog.=) 'TRUNCATE' and pg_catalog.strpos(stack, pg_catalog.concat(';TRUNCATE', root, '.')) operator(pg_catalog.>) 0 then
       n := 0; -- the root is being truncated, which says it all
     elsif pg_catalog.strpos(stack, pg_catalog.concat('@', place, ';')) operator(pg_catalog.>) 0 then
       n := pg_catalog.substring(stack, pg_catalog.concat('=(\d+)\w*@', place, ';'))::int;
       marks := pg_catalog.concat('m', marks);
-      stack := listenql.mark_several(stack, place);
+      stack := listenql.mark_several(stack, place, '');
     elsif pg_catalog.strpos(stack, pg_catalog.concat('@', depth, ':')) operator(pg_catalog.>) 0 then
-      stack := pg_catalog.regexp_replace(stack, pg_catalog.concat('=(\d+m?)f?(p?@', depth, ':)'), '=\1f\2', 'g');
+      stack := pg_catalog.regexp_replace(stack, pg_catalog.concat('=(\d+m?)f?(p?u?@', depth, ':)'), '=\1f\2', 'g');
     end if;
   end if;
-  stack := pg_catalog.set_config('listenql.statement', pg_catalog.concat(greatest(n, last), ';', op, member, '=', n, marks, '@', place, ';',
+  stack := pg_catalog.set_config('listenql.statement', pg_catalog.concat(greatest(n, last), ';', op, member, '.', root, '=', n, marks, '@', place, ';',
     pg_catalog.substr(stack, pg_catalog.strpos(stack, ';') operator(pg_catalog.+) 1)), true);
   return n;
 end $$;
 
-create function listenql.mark_several(stack pg_catalog.text, place pg_catalog.text) returns pg_catalog.text language plpgsql as $$
+create function listenql.mark_several(stack pg_catalog.text, place pg_catalog.text, untraced pg_catalog.text) returns pg_catalog.text
+  language plpgsql as $$
 begin
-  return pg_catalog.regexp_replace(stack, pg_catalog.concat('=(\d+)m?(f?p?@', place, ';)'), '=\1m\2', 'g');
+  return pg_catalog.regexp_replace(stack, pg_catalog.concat('=(\d+)m?(f?p?)(u?)@', place, ';'), pg_catalog.concat('=\1m\2',
+    case when untraced operator(pg_catalog.=) '' then '\3' else untraced end, '@', place, ';'), 'g');
 end $$;
 
 -- Notes that a statement ends, and leaves the number of its events in setting listenql.number, where the SQL that logs looks
 -- for it: with a variable in it that SQL would not be planned once and for all. Returns what may have disturbed its order:
 -- 1, numbers were drawn while it ran; 4, a function that it called has written; 8, its command has several operations; 16, it
--- left no trace when it began.
-create function listenql.leave(op pg_catalog.text, member pg_catalog.text, context pg_catalog.text) returns int language plpgsql as $$
+-- left no trace when it began; 32, other operations of its command on this table have not ended yet.
+create function listenql.leave(op pg_catalog.text, member pg_catalog.text, root pg_catalog.text, context pg_catalog.text) returns int language plpgsql as $$
 declare
   stack pg_catalog.text := pg_catalog.current_setting('listenql.statement', true);
-  at int := pg_catalog.strpos(stack, pg_catalog.concat(';', op, member, '='));
+  at int := pg_catalog.strpos(stack, pg_catalog.concat(';', op, member, '.'));
   entry pg_catalog.text;
   n int := 0;
   signs int := 0;
@@ -107,20 +109,24 @@ begin
     stack := pg_catalog.set_config('listenql.statement', pg_catalog.concat(pg_catalog.left(stack, at),
       pg_catalog.substr(stack, at operator(pg_catalog.+) pg_catalog.length(entry) operator(pg_catalog.+) 2)), true);
     entry := pg_catalog.split_part(pg_catalog.split_part(entry, '=', 2), '@', 1);
-    n := pg_catalog.rtrim(entry, 'mfp')::int;
+    n := pg_catalog.rtrim(entry, 'mfpu')::int;
     if n operator(pg_catalog.<>) pg_catalog.split_part(stack, ';', 1)::int then signs := 1; end if;
     if pg_catalog.strpos(entry, 'f') operator(pg_catalog.>) 0 then signs := signs operator(pg_catalog.|) 4; end if;
     if pg_catalog.strpos(entry, 'm') operator(pg_catalog.>) 0 then signs := signs operator(pg_catalog.|) 8; end if;
+    if pg_catalog.strpos(entry, 'u') operator(pg_catalog.>) 0 then signs := signs operator(pg_catalog.|) 17; end if;
   elsif stack operator(pg_catalog.<>) '' then
     signs := 17;
     entry := listenql.level(context);
     if pg_catalog.strpos(stack, pg_catalog.concat('@', entry, ';')) operator(pg_catalog.>) 0 then
       n := pg_catalog.substring(stack, pg_catalog.concat('=(\d+)\w*@', entry, ';'))::int;
       signs := 25;
-      stack := pg_catalog.set_config('listenql.statement', listenql.mark_several(stack, entry), true);
+      stack := pg_catalog.set_config('listenql.statement', listenql.mark_several(stack, entry, 'u'), true);
     elsif pg_catalog.current_setting('listenql.depth', true)::int operator(pg_catalog.<=) pg_catalog.pg_trigger_depth() then
       signs := 21;
     end if;
+  end if;
+  if signs operator(pg_catalog.&) 8 operator(pg_catalog.>) 0 and pg_catalog.strpos(stack, pg_catalog.concat('.', root, '=', n, 'm')) operator(pg_catalog.>) 0 then
+    signs := signs operator(pg_catalog.|) 32;
   end if;
   stack := pg_catalog.set_config('listenql.number', (n operator(pg_catalog.*) 4 operator(pg_catalog.+)
     case when op operator(pg_catalog.=) 'DELETE' then 1 when op operator(pg_catalog.=) 'UPDATE' then 2 when op operator(pg_catalog.=) 'INSERT' then 3 else 0 end)::pg_catalog.text, true);
@@ -134,8 +140,7 @@ end $$;
 -- Looks at rows that the events just logged are of (the `logged` newest ones of statement `own`), and at the events of the
 -- same command and of what ran inside of it. own is a multiple of 4: those of all operations of the command. signs: see
 -- leave(). cascading: see cascades().
--- True: an UPDATE was paired by key, and reached a key more than once. Its events are gone; it has to be logged by place.
-create function listenql.settle(root oid, own int, logged int, op text, signs int, cascading text) returns boolean language plpgsql
+create function listenql.settle(root oid, own int, logged int, op text, signs int, cascading text) returns void language plpgsql
   set search_path = pg_catalog, pg_temp as $$
 declare
   base int := case when signs & 16 > 0 then 0 else own & ~3 end;
@@ -147,20 +152,12 @@ begin
   if cardinality(keys) = 0 or not exists (select from listenql.event e where e.xid = pg_current_xact_id()
       and e.statement >= base and (e.statement <> own or own <> own_to) and e.kind = 't' and e.topic = root::text)
     -- Without a cascade an UPDATE is out of order only where it moved a row to another key.
-    or (op = 'UPDATE' and strpos(cascading, 'u') = 0 and signs & 16 = 0 and not exists (select from listenql.event e
+    or (op = 'UPDATE' and own = own_to and strpos(cascading, 'u') = 0 and signs & 16 = 0 and not exists (select from listenql.event e
       where e.xid = pg_current_xact_id() and e.statement = own and e.topic = root::text and e.operation <> 'U')) then
-    return false;
+    return;
   end if;
   first_id := min(l.id) from (select e.id from listenql.event e where e.xid = pg_current_xact_id() and e.statement between own and own_to
     and e.kind = 't' and e.topic = root::text order by e.id desc limit logged) l;
-  if op = 'UPDATE' and strpos(cascading, 'u') = 0 and exists (select from listenql.event e
-      where e.xid = pg_current_xact_id() and e.statement = own and e.id >= first_id
-      group by case when cardinality(keys) = 1 then coalesce(e.new, e.old)::json ->> keys[1]
-        else array(select coalesce(e.new, e.old)::json ->> k.name from unnest(keys) with ordinality k(name, i) order by k.i)::text end
-      having count(*) > 1) then
-    delete from listenql.event e where e.xid = pg_current_xact_id() and e.statement = own and e.id >= first_id;
-    return true;
-  end if;
   for r in
     with e as materialized (
       select e.statement, e.id, e.old, e.new, case when cardinality(keys) = 1 then coalesce(e.new, e.old)::json ->> keys[1]
@@ -197,7 +194,31 @@ begin
         where e.xid = pg_current_xact_id() and e.statement = r.statements[cardinality(r.ids)] and e.id = r.ids[cardinality(r.ids)];
     end if;
   end loop;
-  return false;
+end $$;
+
+-- Whether an UPDATE that was paired by key has reached a key more than once. If so its events (the `logged` newest ones of
+-- statement `own`) go: it has to be logged by place.
+create function listenql.repeats(root oid, own int, logged int) returns boolean language plpgsql
+  set search_path = pg_catalog, pg_temp as $$
+declare
+  keys text[] := listenql.key_columns(root);
+  first_id bigint;
+begin
+  if cardinality(keys) = 0 or not exists (select from listenql.event e
+      where e.xid = pg_current_xact_id() and e.statement = own and e.topic = root::text and e.operation <> 'U') then
+    return false;
+  end if;
+  first_id := min(l.id) from (select e.id from listenql.event e where e.xid = pg_current_xact_id() and e.statement = own
+    and e.kind = 't' and e.topic = root::text order by e.id desc limit logged) l;
+  if not exists (select from listenql.event e
+      where e.xid = pg_current_xact_id() and e.statement = own and e.id >= first_id
+      group by case when cardinality(keys) = 1 then coalesce(e.new, e.old)::json ->> keys[1]
+        else array(select coalesce(e.new, e.old)::json ->> k.name from unnest(keys) with ordinality k(name, i) order by k.i)::text end
+      having count(*) > 1) then
+    return false;
+  end if;
+  delete from listenql.event e where e.xid = pg_current_xact_id() and e.statement = own and e.id >= first_id;
+  return true;
 end $$;
 
 -- Whether triggers of others run on the table, or on those below it, before it is written to and after it was noted that a
@@ -322,14 +343,14 @@ declare
   place pg_catalog.text := pg_catalog.substring(stack, '@([^;]*);');
 begin
   perform pg_catalog.set_config('listenql.merging', coalesce(pg_catalog.substring(stack,
-    pg_catalog.concat('UPDATE\d+=(\d+)m?f?p@', place, ';')), ''), true);
+    pg_catalog.concat('UPDATE\d+\.\d+=(\d+)m?f?pu?@', place, ';')), ''), true);
 end $$;
 
 -- Logs what a row trigger has seen, with the number of the UPDATE of a partitioned table that is under way.
 create function listenql.log_merged(root oid, generation int, former text, now text) returns void language plpgsql
   set search_path = pg_catalog, pg_temp as $$
 declare
-  n int := substring(current_setting('listenql.statement', true), 'UPDATE\d+=(\d+)m?f?p@');
+  n int := substring(current_setting('listenql.statement', true), 'UPDATE\d+\.\d+=(\d+)m?f?pu?@');
   keys text[] := listenql.key_columns(root);
   same boolean := not exists (select from unnest(keys) k where (former::json ->> k) is distinct from (now::json ->> k));
 begin
@@ -450,7 +471,7 @@ end$body$,
     case when tree then E'\n  get diagnostics context = pg_context;' || case when branch then E'\n  merge := listenql.may_be_merge(context);' else '' end end,
     case when tree then $sql$ or pg_catalog.current_setting('listenql.merging', true) operator(pg_catalog.<>) '' or merge$sql$ end,
     case when not tree then E'get diagnostics context = pg_context;\n    ' end,
-    member || '=', member, root,
+    member || '.' || root || '=', member, root,
     case when tree then $sql$
     if merge or pg_catalog.current_setting('listenql.merging', true) operator(pg_catalog.<>) '' then
       perform listenql.set_merging();
@@ -480,10 +501,10 @@ end$body$,
     guard := case when not delicate then 'listenql.suits' || suited end;
     -- Cascades may have added rows to this operation, and the command has others on this table.
     tangled := case when (op = 'DELETE' and strpos(cascading, 'd') > 0) or (op = 'UPDATE' and strpos(cascading, 'u') > 0) then format($sql$
-    if found and pg_catalog.translate(pg_catalog.current_setting('listenql.operations', true), %L, '') operator(pg_catalog.~) %L then
-      get diagnostics number = row_count;
-      again := listenql.settle(%s, %s, number, tg_op, 8, %L);
-    end if;$sql$, left(op, 1), '[A-Z]' || member || ';', root, phase, cascading) end;
+    if pg_catalog.translate(pg_catalog.current_setting('listenql.operations', true), %L, '') operator(pg_catalog.~) %L then
+      signs := 8;
+      number := 0;
+    end if;$sql$, left(op, 1), '[A-Z]' || member || ';') end;
     first := concat(first, format($body$
   %s tg_op operator(pg_catalog.=) %L and tg_relid operator(pg_catalog.=) %s::pg_catalog.oid
       and (pg_catalog.current_setting('listenql.statement', true) operator(pg_catalog.=) '') is not false%s then
@@ -494,9 +515,8 @@ end$body$,
       $body$ || wrap, op, member, listenql.log_sql(op, root, member, generation::text, '(select ' || slot_sql || ')',
         $sql$(select pg_catalog.current_setting('listenql.number')::pg_catalog.int4)$sql$, guard, strpos(cascading, 'u') > 0)));
   end loop;
-  disturbed := concat($sql$signs operator(pg_catalog.&) 1 operator(pg_catalog.>) 0 and (tg_op operator(pg_catalog.<>) 'DELETE' or signs operator(pg_catalog.&) 8 operator(pg_catalog.>) 0)$sql$,
-    case when strpos(cascading, 'u') > 0 then $sql$ or signs operator(pg_catalog.>) 0 and tg_op operator(pg_catalog.=) 'UPDATE'$sql$ end,
-    case when strpos(cascading, 'd') > 0 then $sql$ or signs operator(pg_catalog.>) 0 and tg_op operator(pg_catalog.=) 'DELETE'$sql$ end);
+  disturbed := format($sql$(case when signs operator(pg_catalog.&) 8 operator(pg_catalog.>) 0 then signs operator(pg_catalog.&) 32 operator(pg_catalog.=) 0 and (signs operator(pg_catalog.&) 1 operator(pg_catalog.>) 0 or %s)
+      else logged operator(pg_catalog.>) 0 and (tg_op operator(pg_catalog.<>) 'DELETE' or %s) end)$sql$, (cascading <> '')::text, (strpos(cascading, 'd') > 0)::text);
 
   execute format('create or replace function listenql.%I() returns trigger language plpgsql security definer %s as %L',
     'capture_' || member, case when pinned then
@@ -524,7 +544,7 @@ begin%s
       signs := 0;
     else
       get diagnostics image = pg_context;
-      signs := listenql.leave(tg_op, %L, image);
+      signs := listenql.leave(tg_op, %L, %L, image);
     end if;%s
     if tg_op operator(pg_catalog.=) 'TRUNCATE' then
       number := pg_catalog.current_setting('listenql.number')::int;
@@ -532,46 +552,55 @@ begin%s
         %s;
       end if;%s
     end if;
-    get diagnostics number = row_count;%s
-    if found and (%s) and tg_op operator(pg_catalog.<>) 'TRUNCATE'%s then
-      again := listenql.settle(%s, pg_catalog.current_setting('listenql.number')::int, number, tg_op, signs, %L);
+    get diagnostics logged = row_count;%s
+    if signs operator(pg_catalog.>) 0 and tg_op operator(pg_catalog.<>) 'TRUNCATE' then
+      number := pg_catalog.current_setting('listenql.number');%s
     end if;
   end if;
   if not found or again or pg_catalog.pg_sequence_last_value('listenql.armed') operator(pg_catalog.>) pg_catalog.pg_sequence_last_value('listenql.cleared') then
-    if again then null;
-    elsif found then perform listenql.ring();
-    elsif tg_op operator(pg_catalog.=) 'DELETE' then again := exists (select from _lq_old);
-    elsif tg_op operator(pg_catalog.<>) 'TRUNCATE' then again := exists (select from _lq_new);
-    end if;
-  end if;
-  if again then
-    former := listenql.pin();
-    if pg_catalog.current_setting('transaction_isolation') operator(pg_catalog.<>) 'read committed' then
-      execute pg_catalog.format('select row_to_json(x)::text from (select n.* from (select 1) o left join (select * from _lq_%%s limit 0) n on true) x',
-        case when tg_op operator(pg_catalog.=) 'DELETE' then 'old' else 'new' end) into image;
-      if image operator(pg_catalog.<>) listenql.names(tg_relid) then
-        raise exception 'listenql: table %% was altered after the snapshot of this transaction', tg_relid::pg_catalog.regclass
-          using errcode = 'serialization_failure', hint = 'Try the transaction again.';
+    if not found then
+      if tg_op operator(pg_catalog.=) 'DELETE' then again := exists (select from _lq_old);
+      elsif tg_op operator(pg_catalog.<>) 'TRUNCATE' then again := exists (select from _lq_new);
       end if;
     end if;
-    number := case when signs is not null then pg_catalog.current_setting('listenql.number')::int
-      when tg_op operator(pg_catalog.=) 'DELETE' then 1 when tg_op operator(pg_catalog.=) 'UPDATE' then 2 else 3 end;
-    execute listenql.log_sql(tg_op, %s, tg_relid, '$3', '$1', '$2', null, true)
-      using %s, number, case when listenql.is_same%s then %s else %s end;
-    get diagnostics logged = row_count;
-    perform listenql.settle(%s, number, logged, tg_op, coalesce(signs, 8), pg_catalog.concat(listenql.cascades(tg_relid), 'u'));
-    perform listenql.unpin(former);
-    again := listenql.ring();
+    if again then
+      former := listenql.pin();
+      if pg_catalog.current_setting('transaction_isolation') operator(pg_catalog.<>) 'read committed' then
+        execute pg_catalog.format('select row_to_json(x)::text from (select n.* from (select 1) o left join (select * from _lq_%%s limit 0) n on true) x',
+          case when tg_op operator(pg_catalog.=) 'DELETE' then 'old' else 'new' end) into image;
+        if image operator(pg_catalog.<>) listenql.names(tg_relid) then
+          raise exception 'listenql: table %% was altered after the snapshot of this transaction', tg_relid::pg_catalog.regclass
+            using errcode = 'serialization_failure', hint = 'Try the transaction again.';
+        end if;
+      end if;
+      execute listenql.log_sql(tg_op, %s, tg_relid, '$3', '$1', '$2', null, true)
+        using %s, case when signs is not null and number operator(pg_catalog.<>) 0 then pg_catalog.current_setting('listenql.number')::int
+          when tg_op operator(pg_catalog.=) 'DELETE' then 1 when tg_op operator(pg_catalog.=) 'UPDATE' then 2 else 3 end,
+          case when listenql.is_same%s then %s else %s end;
+      get diagnostics logged = row_count;
+      perform listenql.unpin(former);
+    end if;
+    if found or again then again := listenql.ring(); end if;
+  end if;
+  if signs operator(pg_catalog.>) 0 then
+    if %s and tg_op operator(pg_catalog.<>) 'TRUNCATE'%s then
+      perform listenql.settle(%s, case when signs operator(pg_catalog.&) 8 operator(pg_catalog.>) 0 then number operator(pg_catalog.&) -4 else number end,
+        case when signs operator(pg_catalog.&) 8 operator(pg_catalog.>) 0 then 2147483647 else logged end, tg_op, signs, %L);
+    end if;
   end if;%s
   return null;
 end$body$,
-    first, member || '=', member, E'\n    if not (true' || usual || ') then ' || pin || ' end if;',
+    first, member || '.' || root || '=', member, root, E'\n    if not (true' || usual || ') then ' || pin || ' end if;',
     listenql.log_sql('TRUNCATE', root, member, (case when part then generation + 1 else generation end)::text, slot_sql, 'number', null, false),
-    second, E'\n    if former is not null then ' || unpin || ' end if;', disturbed,
+    second, E'\n    if former is not null then ' || unpin || ' end if;',
+    case when strpos(cascading, 'u') = 0 then format($sql$
+      if found and tg_op operator(pg_catalog.=) 'UPDATE' and signs operator(pg_catalog.&) 1 operator(pg_catalog.>) 0 then
+        again := listenql.repeats(%s, number, logged);
+      end if;$sql$, root) end,
+    root, slot_sql, same, generation, generation + 1, disturbed,
     case when branch then $sql$
-        and pg_catalog.strpos(pg_catalog.current_setting('listenql.merged', true), pg_catalog.concat(';', pg_catalog.current_setting('listenql.number')::int operator(pg_catalog.>>) 2, ';'))
-          operator(pg_catalog.>) 0 is not true$sql$ end, root, cascading,
-    root, slot_sql, same, generation, generation + 1, root,
+      and pg_catalog.strpos(pg_catalog.current_setting('listenql.merged', true), pg_catalog.concat(';', number operator(pg_catalog.>>) 2, ';'))
+        operator(pg_catalog.>) 0 is not true$sql$ end, root, cascading,
     case when tree then concat($sql$
   if pg_catalog.current_setting('listenql.merging', true) operator(pg_catalog.<>) ''
       or pg_catalog.strpos(pg_catalog.current_setting('listenql.statement', true), 'p@') operator(pg_catalog.>) 0 then
