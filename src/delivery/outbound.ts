@@ -115,6 +115,15 @@ export class Outbound {
     this.#account()
   }
 
+  /** Ends the connection with a code that tells the client to come back. Idempotent. */
+  cut(reason: CutReason, waiting = this.waiting): void {
+    const { sink, observe, transport, remote } = this.#options
+    if (this.#closed) return
+    this.close()
+    observe({ type: 'subscriber.cut', transport, remote, reason, waiting })
+    sink.cut(reason)
+  }
+
   /** Forgets everything; the connection is gone or going. */
   close(): void {
     if (this.#closed) return
@@ -171,7 +180,7 @@ export class Outbound {
       this.#watchStall()
     }
     const waiting = this.waiting
-    if (waiting > maxBuffer && !sink.writable) this.#cut('too much waits', waiting)
+    if (waiting > maxBuffer && !sink.writable) this.cut('too much waits', waiting)
     else pressure.report(this, waiting)
   }
 
@@ -179,16 +188,9 @@ export class Outbound {
     const { stallTimeout } = this.#options
     this.#stallTimer ??= setInterval(
       () => {
-        if (this.blockedFor >= stallTimeout) this.#cut('nothing moves', this.waiting)
+        if (this.blockedFor >= stallTimeout) this.cut('nothing moves')
       },
       Math.max(10, stallTimeout / 4),
     ).unref()
-  }
-
-  #cut(reason: CutReason, waiting: number): void {
-    const { sink, observe, transport, remote } = this.#options
-    this.close()
-    observe({ type: 'subscriber.cut', transport, remote, reason, waiting })
-    sink.cut(reason)
   }
 }

@@ -78,6 +78,8 @@ export function createLogObserver(logger: Logger): Observe {
           'An event was larger than --max-event; its subscribers got EVENT_TOO_LARGE.',
         )
       case 'subscriber.cut':
+        if (observation.reason === 'silent')
+          return logger.debug(details, 'A client that gave no sign of life was cut off.')
         return logger.warn(details, 'A subscriber that does not keep up was cut off.')
       case 'request.refused':
         return logger.warn(details, 'A request was refused.')

@@ -15,7 +15,7 @@ import type { Engine, Operation } from './engine.js'
 import { type ClientErrors, formatError, formatResult, isTooDeep, TOO_DEEP } from './errors.js'
 import { keepWebSocketAlive } from './keep-alive.js'
 import { Silence } from './silence.js'
-import { CUT_REASONS, closeWebSocket, type Envelope, overLimit, WebSocketSink } from './websocket-sink.js'
+import { CUTS, closeWebSocket, type Envelope, overLimit, WebSocketSink } from './websocket-sink.js'
 
 export interface GraphqlWsOptions {
   readonly admit: Admit
@@ -196,7 +196,7 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       socket,
       envelope: NEXT,
       onOther: ({ id }, { text }) => acceptedOf(subscriptions, id)?.silence.fail(errorOf(text)),
-      onCut: reason => closeWebSocket(webSocket, 1013, CUT_REASONS[reason]),
+      onCut: reason => closeWebSocket(webSocket, ...CUTS[reason]),
     })
     const connection = connections.open({
       transport: 'graphql-ws',
@@ -245,11 +245,11 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
     )
     keepWebSocketAlive({
       webSocket,
-      socket,
+      socket: request.socket,
       outbound: connection.outbound,
       interval: keepAlive,
       ping() {
-        if (subscriptions.size === 0) return webSocket.ping()
+        if (subscriptions.size === 0) return
         connection.outbound.control(positions(subscriptions.keys(), subscriptions))
       },
     })

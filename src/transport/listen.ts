@@ -10,7 +10,7 @@ import { LimitExceeded } from '../lib/limits.js'
 import type { Connections } from './connections.js'
 import { keepWebSocketAlive } from './keep-alive.js'
 import { refuseUpgrade } from './reply.js'
-import { CUT_REASONS, closeWebSocket, type Envelope, overLimit, WebSocketSink } from './websocket-sink.js'
+import { CUTS, closeWebSocket, type Envelope, overLimit, WebSocketSink } from './websocket-sink.js'
 
 // The protocol has no room for a gap or an error between payloads, so those end the connection in their place: the client
 // comes back. No payload looks like them, since text in Postgres has no NUL.
@@ -75,7 +75,7 @@ export function createListen(options: ListenOptions): Listen {
             const farewell = FAREWELLS.get(text)
             if (farewell) closeWebSocket(webSocket, ...farewell)
           },
-          onCut: reason => closeWebSocket(webSocket, 1013, CUT_REASONS[reason]),
+          onCut: reason => closeWebSocket(webSocket, ...CUTS[reason]),
         })
         const connection = connections.open({
           transport: 'listen',
@@ -88,11 +88,12 @@ export function createListen(options: ListenOptions): Listen {
         left.signal.addEventListener('abort', () => connection.close(), { once: true })
         try {
           connection.serve(viewer, reason => closeWebSocket(webSocket, 4403, reason.message))
-          keepWebSocketAlive({ webSocket, socket, outbound: connection.outbound, interval: keepAlive })
+          const { outbound } = connection
+          keepWebSocketAlive({ webSocket, socket: request.socket, outbound, interval: keepAlive })
           await connection.subscribe(payloads(source) as Request<unknown>, { id: '', signal: left.signal })
         } catch (error) {
-          if (!(error instanceof LimitExceeded)) throw error
           connection.close()
+          if (!(error instanceof LimitExceeded)) throw error
           closeWebSocket(webSocket, 1013, overLimit(error))
         }
       } finally {

@@ -17,6 +17,7 @@ import type { Listen } from './listen.js'
 import type { Origins } from './origins.js'
 import type { Page } from './page.js'
 import { refuseUpgrade, replyErrors, replyText } from './reply.js'
+import { closeWebSocket } from './websocket-sink.js'
 
 export interface RouterOptions {
   /** Path that all routes are under: empty, or with a leading and no trailing slash. */
@@ -85,6 +86,8 @@ export function createRouter(options: RouterOptions): Router {
   } as const
   const graphqlServer = new WebSocketServer({ ...shared, handleProtocols })
   const listenServer = new WebSocketServer(shared)
+  /** Those whose handshake is over. */
+  const opened = new WeakMap<Duplex, WebSocket>()
 
   function check(request: IncomingMessage): Refusal | undefined {
     if (!origins.isHostAllowed(request)) {
@@ -215,6 +218,7 @@ export function createRouter(options: RouterOptions): Router {
           socket.off('close', fail) // it would hold the request as long as the socket lives
           // Too large a message, bad UTF-8: ws closes with the right code, but an unheard `error` would end the process.
           webSocket.on('error', ignore)
+          opened.set(socket, webSocket)
           resolve(webSocket)
         })
       })
@@ -240,7 +244,9 @@ export function createRouter(options: RouterOptions): Router {
       routeUpgrade(request, socket, head).catch((error: unknown) => {
         if (socket.destroyed) return
         observe({ type: 'fault', id: 'websocket', message: `an upgrade failed: ${messageOf(error)}`, error })
-        socket.destroy()
+        const webSocket = opened.get(socket)
+        if (webSocket) closeWebSocket(webSocket, 1011, 'Internal server error')
+        else refuseUpgrade(socket, 500, 'Internal server error\n')
       })
     },
   }

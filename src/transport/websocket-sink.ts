@@ -149,8 +149,10 @@ export function overLimit({ code, limit, message }: LimitExceeded): string {
   return `${code} ${limit}: ${message}`
 }
 
-/** What a subscriber reads in the close frame when it was cut off. */
-export const CUT_REASONS: Readonly<Record<CutReason, string>> = {
-  'too much waits': 'Too slow: more than the limit is waiting for you. Connect again.',
-  'nothing moves': 'Too slow: you have not read anything for too long. Connect again.',
+/** What a client reads in the close frame when it was cut off. */
+export const CUTS: Readonly<Record<CutReason, readonly [code: number, reason: string]>> = {
+  'too much waits': [1013, 'Too slow: more than the limit is waiting for you. Connect again.'],
+  'nothing moves': [1013, 'Too slow: you have not read anything for too long. Connect again.'],
+  // The code that graphql-ws's client gives to a connection that froze, and after which it comes back.
+  silent: [4499, 'No sign of life: no pong, and nothing else, has come since the last ping. Connect again.'],
 }
