@@ -391,6 +391,12 @@ export const OPTIONS = {
     default: 60 * SECOND,
     help: 'Longest time that a client may take to send a whole request',
   }),
+  idleTimeout: option({
+    group: 'Limits',
+    type: duration,
+    default: 75 * SECOND,
+    help: 'How long an HTTP connection stays open after a request, for the next one: longer than a proxy or balancer keeps it',
+  }),
   connectionInitTimeout: option({
     group: 'Limits',
     type: duration,
