@@ -403,6 +403,19 @@ export const OPTIONS = {
     default: 3 * SECOND,
     help: 'Longest time from the opening of a WebSocket of graphql-ws to its connection_init',
   }),
+  maxConnections: option({
+    group: 'Limits',
+    type: count,
+    default: 10_000,
+    help: 'Most connections of all clients together; further ones are refused with 503',
+  }),
+  maxClientMemory: optional({
+    group: 'Limits',
+    type: bytes,
+    otherwise: 'half of the heap that Node may use',
+    example: 512 * MiB,
+    help: 'Most that all clients together may take: their requests, documents and variables, and the events that wait for them',
+  }),
   maxConnectionsPerAddress: option({
     group: 'Limits',
     type: count,

@@ -15,7 +15,7 @@ export class Group {
   #renderer: Renderer
   readonly #options: GroupOptions
   readonly #onEmpty: () => void
-  readonly #stream = new FrameStream()
+  readonly #stream: FrameStream
   readonly #subscribers = new Map<Subscriber, Outbound>()
   readonly #closing = new AbortController()
   /** Events that have come and are not rendered yet. */
@@ -37,6 +37,7 @@ export class Group {
     this.#request = request
     this.#renderer = createRenderer(request, options)
     this.#options = options
+    this.#stream = new FrameStream(options.memory.wait)
     this.#onEmpty = onEmpty
     this.#opened = this.#open(request)
   }
@@ -149,7 +150,7 @@ export class Group {
   async #resume({ id, outbound, after }: Member, signal: AbortSignal): Promise<Subscriber> {
     const position = after as NonNullable<typeof after>
     const first = await abortable(this.#replay().read(position, signal), signal)
-    const own = new FrameStream()
+    const own = new FrameStream(this.#options.memory.wait)
     const subscriber = this.#add(new Subscriber(id, own, position), outbound)
     const notify = () => outbound.notify(subscriber)
     const finish = (error: ListenqlError) => {

@@ -17,7 +17,7 @@ export class Subscriber {
   readonly id: string
   /** Bytes that its transport puts before each frame, kept by that transport. */
   label: Buffer | undefined
-  hasLeft = false
+  #hasLeft = false
   #place: Place
   /** Everything at or before it has been taken. */
   #taken: Position | undefined
@@ -30,7 +30,7 @@ export class Subscriber {
    */
   constructor(id: string, stream: FrameStream, after?: Position) {
     this.id = id
-    this.#place = { stream, at: stream.tail, seen: undefined, seam: undefined }
+    this.#place = { stream, at: stream.enter(), seen: undefined, seam: undefined }
     this.#taken = after
     this.#isLive = after === undefined
   }
@@ -45,6 +45,10 @@ export class Subscriber {
       (furthest, position) => (position && comparePositions(position, furthest) > 0 ? position : furthest),
       live,
     )
+  }
+
+  get hasLeft(): boolean {
+    return this.#hasLeft
   }
 
   /** Whether it has come to the stream of its group. */
@@ -65,6 +69,7 @@ export class Subscriber {
   }
 
   get hasNext(): boolean {
+    if (this.#hasLeft) return false
     if (this.#place.seam || this.#place.seen) this.#advance()
     return this.#place.at.next !== undefined
   }
@@ -82,7 +87,7 @@ export class Subscriber {
   take(): Frame | undefined {
     if (!this.hasNext) return undefined
     const link = this.#place.at.next as Link
-    this.#place.at = link
+    this.#place.at = this.#place.stream.advance(this.#place.at)
     const { frame } = link
     if (frame.position || frame.endsHistory) this.#taken = frame.position
     if (!link.next) this.#tell()
@@ -104,7 +109,14 @@ export class Subscriber {
   join(stream: FrameStream, seen: Position | undefined): void {
     let last = this.#place
     while (last.seam) last = last.seam
-    last.seam = { stream, at: stream.tail, seen, seam: undefined }
+    last.seam = { stream, at: stream.enter(), seen, seam: undefined }
+  }
+
+  /** It has left, and holds nothing any more. Idempotent. */
+  leave(): void {
+    if (this.#hasLeft) return
+    this.#hasLeft = true
+    for (let place: Place | undefined = this.#place; place; place = place.seam) place.stream.leave(place.at)
   }
 
   #tell(): void {
@@ -114,6 +126,7 @@ export class Subscriber {
 
   #advance(): void {
     while (!this.#place.at.next && this.#place.seam) {
+      this.#place.stream.leave(this.#place.at)
       this.#place = this.#place.seam
       this.#isLive = true
       this.#skip()
@@ -132,7 +145,7 @@ export class Subscriber {
       }
       if (!position) return // a plain NOTIFY stands nowhere in the log
       if (comparePositions(position, place.seen) > 0) place.seen = undefined
-      else place.at = place.at.next
+      else place.at = place.stream.advance(place.at)
     }
   }
 }

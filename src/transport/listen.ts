@@ -6,8 +6,10 @@ import type { Viewer } from '../auth/viewer.js'
 import type { Request } from '../delivery/groups.js'
 import type { ChannelEvent } from '../events/channel-event.js'
 import type { EventSource } from '../events/source.js'
+import type { ClientMemory } from '../lib/client-memory.js'
 import { LimitExceeded } from '../lib/limits.js'
 import type { Connections } from './connections.js'
+import { countInbound } from './inbound.js'
 import { keepWebSocketAlive } from './keep-alive.js'
 import { refuseUpgrade } from './reply.js'
 import { CUTS, closeWebSocket, type Envelope, overLimit, WebSocketSink } from './websocket-sink.js'
@@ -26,6 +28,7 @@ export interface ListenOptions {
   /** @throws ListenqlError CHANNEL_NAME_INVALID */
   readonly channelSource: (name: string) => EventSource<ChannelEvent>
   readonly connections: Connections
+  readonly memory: ClientMemory
   readonly keepAlive: number
 }
 
@@ -46,7 +49,7 @@ export interface Listen {
 }
 
 export function createListen(options: ListenOptions): Listen {
-  const { rules, channelSource, connections, keepAlive } = options
+  const { rules, channelSource, connections, memory, keepAlive } = options
   return {
     check(channel, viewer) {
       rules.for(viewer).assertListen(channel)
@@ -88,7 +91,11 @@ export function createListen(options: ListenOptions): Listen {
         left.signal.addEventListener('abort', () => connection.close(), { once: true })
         try {
           connection.serve(viewer, reason => closeWebSocket(webSocket, 4403, reason.message))
-          const { outbound } = connection
+          const { outbound, owner } = connection
+          countInbound({
+            ...{ webSocket, socket: request.socket, memory, owner },
+            onExcess: excess => closeWebSocket(webSocket, 1013, overLimit(excess)),
+          })
           keepWebSocketAlive({ webSocket, socket: request.socket, outbound, interval: keepAlive })
           await connection.subscribe(payloads(source) as Request<unknown>, { id: '', signal: left.signal })
         } catch (error) {
@@ -126,6 +133,7 @@ const PAYLOAD: Envelope = { before: () => '', after: '', isOther: ({ text }) => 
 function payloads(source: EventSource<ChannelEvent>): Request<ChannelEvent> {
   return {
     key: `listen ${source.topic.name}`,
+    bytes: 0,
     source,
     render: event => (event.gap ? GAP : (event.payload ?? '')),
     renderTooLarge: () => TOO_LARGE,

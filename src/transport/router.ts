@@ -16,7 +16,7 @@ import type { AcceptGraphqlWs } from './graphql-ws.js'
 import type { Listen } from './listen.js'
 import type { Origins } from './origins.js'
 import type { Page } from './page.js'
-import { refuseUpgrade, replyErrors, replyText } from './reply.js'
+import { RETRY, refuseUpgrade, replyErrors, replyText, statusOf } from './reply.js'
 import { closeWebSocket } from './websocket-sink.js'
 
 export interface RouterOptions {
@@ -139,10 +139,17 @@ export function createRouter(options: RouterOptions): Router {
   function checkLimits(request: IncomingMessage, carrier: Closing): Refusal | undefined {
     const { url = '' } = request
     const excess = addressLimits.check(request, carrier)
-    if (excess) return { status: 429, message: said(excess), headers: RETRY, excess }
+    if (excess) return { status: statusOf(excess), message: said(excess), headers: RETRY, excess }
     if (url.length <= maxUrl) return undefined
     const tooLong = new LimitExceeded('maxUrl', maxUrl, `The URL has more than ${maxUrl} bytes.`, 'use POST')
     return { status: 414, message: said(tooLong), excess: tooLong }
+  }
+
+  /** A server that has no room for more clients is not ill, and a balancer that thinks so would take those away that it has. */
+  function isHealthOfFullServer({ excess }: Refusal, request: IncomingMessage): boolean {
+    if (excess?.limit !== 'maxConnections' || !origins.isHostAllowed(request)) return false
+    const url = urlOf(request)
+    return health((url && pathOf(url)) ?? '') !== undefined
   }
 
   function noteRefusal(transport: string, request: IncomingMessage, { status, message }: Refusal): void {
@@ -158,7 +165,8 @@ export function createRouter(options: RouterOptions): Router {
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const refusal = checkLimits(request, response) ?? check(request)
-    if (refusal) {
+    if (refusal && isHealthOfFullServer(refusal, request)) response.setHeader('connection', 'close')
+    else if (refusal) {
       noteRefusal('http', request, refusal)
       if (refusal.excess) {
         const errors = [toClientError(refusal.excess)]
@@ -186,7 +194,7 @@ export function createRouter(options: RouterOptions): Router {
       if ('status' in viewer) return replyText(response, viewer.status, viewer.message, viewer.headers)
       return replyText(response, 426, 'this is a WebSocket: connect with ws://\n', {
         upgrade: 'websocket',
-        connection: 'upgrade',
+        connection: 'upgrade, close', // without the second word Node would keep it open, whatever the client asked for
       })
     }
     if (page.handle(request, response, path)) return
@@ -253,7 +261,6 @@ export function createRouter(options: RouterOptions): Router {
 }
 
 const ignore = () => undefined
-const RETRY = { 'retry-after': '1' }
 
 function said({ code, limit, message }: LimitExceeded): string {
   return `${code} ${limit}: ${message}\n`

@@ -324,6 +324,20 @@ describe('a request', () => {
     kept.socket.destroy()
   })
 
+  it.each([
+    '/',
+    '/healthz',
+    '/nowhere',
+    '/listen/people',
+    '/listen/%',
+    '/graphql',
+    '/graphql?query={channels}',
+  ])('that is the last one has its connection closed with the answer: %s', async path => {
+    const { url } = await start({})
+    const get = `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`
+    expect(await exchange(url, get)).toMatch(/^HTTP\/1.1 \d{3} .*\r\nconnection: (upgrade, )?close\r\n/is)
+  })
+
   it('is not waited for on an idle connection for ever', async () => {
     const { url } = await start({ idleTimeout: 1000 })
     const answer = await exchange(url, 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n')
