@@ -29,6 +29,7 @@ import { createClientAddresses } from './transport/client-address.js'
 import { createConnections } from './transport/connections.js'
 import { createEngine } from './transport/engine.js'
 import { createClientErrors } from './transport/errors.js'
+import { createFilterAccounts } from './transport/filter-accounts.js'
 import { createGraphiql } from './transport/graphiql.js'
 import { createGraphqlHttp } from './transport/graphql-http.js'
 import { createGraphqlWs } from './transport/graphql-ws.js'
@@ -133,6 +134,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     addresses,
     viewerLimits: createViewerLimits(settings),
     memory,
+    filterAccounts: createFilterAccounts(settings.filterRate),
     outbound: { maxBuffer: settings.maxBuffer, stallTimeout: settings.stallTimeout, turn, pressure },
     observe,
   })

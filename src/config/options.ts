@@ -494,6 +494,18 @@ export const OPTIONS = {
     default: 10_000,
     help: 'Longest text that a filter compares with, in characters',
   }),
+  maxFilterWork: option({
+    group: 'Limits',
+    type: count,
+    default: 2_000_000,
+    help: 'Most steps that the filter of a subscription may take for one event: a condition is one, and so are 8 characters that like looks through',
+  }),
+  filterRate: option({
+    group: 'Limits',
+    type: count,
+    default: 20_000_000,
+    help: 'Most steps that the filters of one viewer may take each second on average; twice as many at once',
+  }),
   maxRows: option({
     group: 'Limits',
     type: count,

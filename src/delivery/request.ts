@@ -1,5 +1,6 @@
 import type { Position } from '../events/cursor.js'
 import type { EventSource } from '../events/source.js'
+import type { Account } from '../lib/account.js'
 import type { ClientMemory } from '../lib/client-memory.js'
 import type { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
@@ -28,6 +29,8 @@ export interface Member {
   /** Id of the subscription within its connection; empty where a connection carries one. */
   readonly id: string
   readonly outbound: Outbound
+  /** Pays for the work of finding out which events it wants, while nobody does who came before it. Default: nobody counts. */
+  readonly account?: Account | undefined
   /** What it has seen. Default: it wants what comes from now on. */
   readonly after?: Position | undefined
 }

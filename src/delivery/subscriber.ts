@@ -1,4 +1,5 @@
 import { comparePositions, type Position } from '../events/cursor.js'
+import type { Account } from '../lib/account.js'
 import type { Frame, FrameStream, Link } from './frame-stream.js'
 
 /** A place in a stream: everything up to `at` has been taken. */
@@ -15,6 +16,8 @@ interface Place {
 export class Subscriber {
   /** Id of the subscription within its connection; empty where a connection carries one. */
   readonly id: string
+  /** Pays for the work that is done for it. */
+  readonly account: Account | undefined
   /** Bytes that its transport puts before each frame, kept by that transport. */
   label: Buffer | undefined
   #hasLeft = false
@@ -28,8 +31,9 @@ export class Subscriber {
    * @param stream where it starts: that of its group, or one of its own while it catches up
    * @param after what the client has seen, for one that catches up
    */
-  constructor(id: string, stream: FrameStream, after?: Position) {
+  constructor(id: string, stream: FrameStream, after?: Position, account?: Account) {
     this.id = id
+    this.account = account
     this.#place = { stream, at: stream.enter(), seen: undefined, seam: undefined }
     this.#taken = after
     this.#isLive = after === undefined

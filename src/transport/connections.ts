@@ -12,6 +12,7 @@ import { networkOf } from '../lib/networks.js'
 import type { Observe } from '../lib/observation.js'
 import { sizeOf, textSize } from '../lib/size-of.js'
 import type { ClientAddresses } from './client-address.js'
+import type { FilterAccounts, OpenAccount } from './filter-accounts.js'
 import { relieve } from './relief.js'
 import type { ViewerLimits } from './viewer-limits.js'
 
@@ -71,10 +72,11 @@ export function createConnections(options: {
   readonly addresses: ClientAddresses
   readonly viewerLimits: ViewerLimits
   readonly memory: ClientMemory
+  readonly filterAccounts: FilterAccounts
   readonly outbound: Pick<OutboundOptions, 'maxBuffer' | 'stallTimeout' | 'turn' | 'pressure'>
   readonly observe: Observe
 }): Connections {
-  const { groups, sessions, addresses, viewerLimits, memory, observe } = options
+  const { groups, sessions, addresses, viewerLimits, memory, filterAccounts, observe } = options
   const open = new Map<Connection, Pick<OpenOptions, 'end' | 'destroy'>>()
   const waiting = new Set<() => void>()
   let ending = false
@@ -105,6 +107,7 @@ export function createConnections(options: {
       let leaveSession: Stop = () => undefined
       let freeConnection: Stop = () => undefined
       let served: Viewer | undefined
+      let account: OpenAccount | undefined
       const connection: Connection = {
         outbound,
         owner,
@@ -118,6 +121,7 @@ export function createConnections(options: {
             held.release()
           }
           served = viewer
+          account = filterAccounts.open(viewer, owner)
           leaveSession = sessions.open(viewer, reason => {
             observe({ type: 'viewer.ended', transport, remote, reason: reason.message })
             connection.close()
@@ -140,7 +144,7 @@ export function createConnections(options: {
             throw error
           }
           const membership = await groups
-            .join(subscription, { id, outbound, after }, signal)
+            .join(subscription, { id, outbound, after, account }, signal)
             .catch((error: unknown) => {
               free()
               throw error
@@ -160,6 +164,7 @@ export function createConnections(options: {
           if (!open.delete(connection)) return
           leaveSession()
           freeConnection()
+          account?.close()
           outbound.close()
           for (const stop of stops) stop()
         },
