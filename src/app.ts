@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
+import { getHeapStatistics } from 'node:v8'
 import type pg from 'pg'
 import type { SchemaContext } from '../schema/context.js'
 import { createLiveSchema } from './app/live-schema.js'
@@ -15,6 +16,7 @@ import { createPool } from './database/pool.js'
 import { createGroups } from './delivery/groups.js'
 import { createPressure } from './delivery/pressure.js'
 import { createTurn } from './delivery/turn.js'
+import { createClientMemory } from './lib/client-memory.js'
 import { ListenqlError, messageOf } from './lib/errors.js'
 import type { Observe } from './lib/observation.js'
 import { createHealth } from './telemetry/health.js'
@@ -27,6 +29,7 @@ import { createClientAddresses } from './transport/client-address.js'
 import { createConnections } from './transport/connections.js'
 import { createEngine } from './transport/engine.js'
 import { createClientErrors } from './transport/errors.js'
+import { createFilterAccounts } from './transport/filter-accounts.js'
 import { createGraphiql } from './transport/graphiql.js'
 import { createGraphqlHttp } from './transport/graphql-http.js'
 import { createGraphqlWs } from './transport/graphql-ws.js'
@@ -103,7 +106,11 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     }),
   )
   const addresses = createClientAddresses(settings.trustProxy)
-  const addressLimits = createAddressLimits(addresses, settings.maxConnectionsPerAddress)
+  const addressLimits = createAddressLimits(
+    addresses,
+    settings.maxConnectionsPerAddress,
+    settings.maxConnections,
+  )
   const { graphiql = !auth.isConfigured, introspection = !auth.isConfigured } = settings
   const turn = createTurn(error =>
     observe({ type: 'fault', id: 'delivery', message: 'delivery failed', error }),
@@ -115,12 +122,19 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     onChange: paused => (paused ? sources.pause() : sources.resume()),
     observe,
   })
-  const groups = createGroups({ maxEvent: settings.maxEvent, turn, pressure, observe })
+  const relieve = () => connections.relieve()
+  const memory = createClientMemory(
+    settings.maxClientMemory ?? Math.floor(getHeapStatistics().heap_size_limit / 2),
+    () => turn.afterwards(relieve), // what came in this turn may have been taken at its end
+  )
+  const groups = createGroups({ maxEvent: settings.maxEvent, turn, pressure, memory, observe })
   const connections = createConnections({
     groups,
     sessions: auth.sessions,
     addresses,
     viewerLimits: createViewerLimits(settings),
+    memory,
+    filterAccounts: createFilterAccounts(settings.filterRate),
     outbound: { maxBuffer: settings.maxBuffer, stallTimeout: settings.stallTimeout, turn, pressure },
     observe,
   })
@@ -191,21 +205,28 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
       contextFor,
       engine,
       yoga,
-      streams: createStreamResponses({ connections, toClientError, keepAlive: settings.keepAlive }),
+      streams: createStreamResponses({ ...settings, connections, toClientError }),
       toClientError,
       graphiql: graphiql ? createGraphiql({ basePath: prefix }) : undefined,
+      addresses,
+      memory,
       maxMessage: settings.maxMessage,
+      stallTimeout: settings.stallTimeout,
     }),
     acceptGraphqlWs: createGraphqlWs({
       admit,
       engine,
       connections,
+      memory,
       toClientError,
       keepAlive: settings.keepAlive,
       limits: settings,
       observe,
     }),
-    listen: createListen({ ...settings, rules: auth.rules, channelSource: channels.source, connections }),
+    listen: createListen({
+      ...settings,
+      ...{ rules: auth.rules, channelSource: channels.source, connections, memory },
+    }),
     health: createHealth({ isListening: () => channels.ready, isStopping: () => stopping }),
     maxMessage: settings.maxMessage,
     maxUrl: settings.maxUrl,

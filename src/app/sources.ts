@@ -68,7 +68,12 @@ export function createSources(options: SourcesOptions): Sources {
     ? createRowAccess({ ...settings, config, keepsPrepared: !isPooled, observe })
     : undefined
   const tableAccess = hasRoles ? createTableAccess({ ...settings, config, observe }) : undefined
-  const tables = createTables({ log, ...(rowAccess && { look: rowAccess.sees }), observe })
+  const tables = createTables({
+    log,
+    ...(rowAccess && { look: rowAccess.sees }),
+    maxFilterWork: settings.maxFilterWork,
+    observe,
+  })
   const catalog = createCatalog({
     ...settings,
     config,

@@ -9,7 +9,7 @@ export interface ChannelRules {
   /** As globs, with the viewer's claims in them. */
   readonly listen: readonly string[]
   readonly publish: readonly string[]
-  /** @throws ListenqlError CHANNEL_NOT_ALLOWED */
+  /** @throws ListenqlError CHANNEL_NOT_ALLOWED, CHANNEL_NAME_INVALID */
   assertListen(channel: string): void
   /** @throws ListenqlError CHANNEL_NOT_ALLOWED, CHANNEL_NAME_INVALID */
   assertPublish(channel: string): void
@@ -55,6 +55,7 @@ export function createChannelRules(listen: readonly string[], publish: readonly 
     listen,
     publish,
     assertListen(channel) {
+      assertChannelName(channel) // first: it bounds what the patterns have to look at, and what the error repeats
       if (mayListen(channel)) return
       // pg_eventserv's own words, which its clients may look for.
       throw new ListenqlError('CHANNEL_NOT_ALLOWED', `requested channel '${channel}' is not allowed`, {
@@ -62,7 +63,8 @@ export function createChannelRules(listen: readonly string[], publish: readonly 
       })
     },
     assertPublish(channel) {
-      if (mayPublish(channel)) return assertChannelName(channel)
+      assertChannelName(channel)
+      if (mayPublish(channel)) return
       throw new ListenqlError('CHANNEL_NOT_ALLOWED', `publishing on channel '${channel}' is not allowed`, {
         hint: 'see Publish (--publish, --role-publish) in docs/configuration.md',
       })

@@ -54,7 +54,10 @@ function ofConnectionParams(params: Readonly<Record<string, unknown>>): unknown 
 /** https://www.rfc-editor.org/rfc/rfc6750#section-2.1. A header of another scheme is for somebody else, such as a proxy. */
 function bearer(value: unknown, isOurs: boolean): string | undefined {
   if (typeof value !== 'string') throw badToken('Authorization is not a text')
-  const [, scheme = '', token = ''] = /^\s*(\S+)\s*(.*?)\s*$/s.exec(value) ?? []
+  const text = value.trim()
+  const space = text.search(/\s/)
+  const scheme = space < 0 ? text : text.slice(0, space)
+  const token = space < 0 ? '' : text.slice(space).trim()
   if (scheme.toLowerCase() === 'bearer') {
     if (token === '') throw badToken('Authorization holds no token')
     return token

@@ -391,11 +391,30 @@ export const OPTIONS = {
     default: 60 * SECOND,
     help: 'Longest time that a client may take to send a whole request',
   }),
+  idleTimeout: option({
+    group: 'Limits',
+    type: duration,
+    default: 75 * SECOND,
+    help: 'How long an HTTP connection stays open after a request, for the next one: longer than a proxy or balancer keeps it',
+  }),
   connectionInitTimeout: option({
     group: 'Limits',
     type: duration,
     default: 3 * SECOND,
     help: 'Longest time from the opening of a WebSocket of graphql-ws to its connection_init',
+  }),
+  maxConnections: option({
+    group: 'Limits',
+    type: count,
+    default: 10_000,
+    help: 'Most connections of all clients together; further ones are refused with 503',
+  }),
+  maxClientMemory: optional({
+    group: 'Limits',
+    type: bytes,
+    otherwise: 'half of the heap that Node may use',
+    example: 512 * MiB,
+    help: 'Most that all clients together may take: their requests, documents and variables, and the events that wait for them',
   }),
   maxConnectionsPerAddress: option({
     group: 'Limits',
@@ -474,6 +493,18 @@ export const OPTIONS = {
     type: count,
     default: 10_000,
     help: 'Longest text that a filter compares with, in characters',
+  }),
+  maxFilterWork: option({
+    group: 'Limits',
+    type: count,
+    default: 2_000_000,
+    help: 'Most steps that the filter of a subscription may take for one event: a condition is one, and so are 8 characters that like looks through',
+  }),
+  filterRate: option({
+    group: 'Limits',
+    type: count,
+    default: 20_000_000,
+    help: 'Most steps that the filters of one viewer may take each second on average; twice as many at once',
   }),
   maxRows: option({
     group: 'Limits',

@@ -1,5 +1,6 @@
 import { comparePositions, type Position } from '../events/cursor.js'
 import type { Replay, ReplayPage } from '../events/source.js'
+import type { Account } from '../lib/account.js'
 import type { FrameStream } from './frame-stream.js'
 import type { Subscriber } from './subscriber.js'
 
@@ -17,6 +18,8 @@ export interface CatchUpOptions<Event> {
   readonly subscriber: Subscriber
   /** Adds an event to `own`, as it is sent. */
   readonly push: (event: Event) => void
+  /** Pays for finding out which events of the past are for it. */
+  readonly account?: Account | undefined
   /** New frames wait for the subscriber. */
   readonly notify: () => void
   readonly signal: AbortSignal
@@ -35,8 +38,8 @@ const SLICE = 256 * 1024
  * what it has been served.
  */
 export async function catchUp<Event>(options: CatchUpOptions<Event>): Promise<void> {
-  const { replay, own, group, subscriber, push, notify, signal } = options
-  let page = options.first ?? (await replay().read(options.after, signal))
+  const { replay, own, group, subscriber, push, notify, account, signal } = options
+  let page = options.first ?? (await replay().read(options.after, signal, account))
   while (!signal.aborted) {
     let begin = own.tail.end
     for (const event of page.events) {
@@ -57,6 +60,6 @@ export async function catchUp<Event>(options: CatchUpOptions<Event>): Promise<vo
     await subscriber.taken()
     if (signal.aborted) return
     subscriber.pass(position)
-    page = await replay().read(position, signal)
+    page = await replay().read(position, signal, account)
   }
 }

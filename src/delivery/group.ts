@@ -1,7 +1,9 @@
 import { noHistory, type Replay, type Stop } from '../events/source.js'
 import { abortable } from '../lib/abort.js'
+import type { Account } from '../lib/account.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { Fifo } from '../lib/fifo.js'
+import type { LimitExceeded } from '../lib/limits.js'
 import { catchUp } from './catch-up.js'
 import { createFrame, FrameStream } from './frame-stream.js'
 import type { Outbound } from './outbound.js'
@@ -15,7 +17,7 @@ export class Group {
   #renderer: Renderer
   readonly #options: GroupOptions
   readonly #onEmpty: () => void
-  readonly #stream = new FrameStream()
+  readonly #stream: FrameStream
   readonly #subscribers = new Map<Subscriber, Outbound>()
   readonly #closing = new AbortController()
   /** Events that have come and are not rendered yet. */
@@ -37,6 +39,7 @@ export class Group {
     this.#request = request
     this.#renderer = createRenderer(request, options)
     this.#options = options
+    this.#stream = new FrameStream(options.memory.wait)
     this.#onEmpty = onEmpty
     this.#opened = this.#open(request)
   }
@@ -81,7 +84,10 @@ export class Group {
       if (end) throw end
       subscriber = left
         ? await this.#resume(member, signal ? AbortSignal.any([left.signal, signal]) : left.signal)
-        : this.#add(new Subscriber(member.id, this.#home.#flushed()), member.outbound)
+        : this.#add(
+            new Subscriber(member.id, this.#home.#flushed(), undefined, member.account),
+            member.outbound,
+          )
     } catch (error) {
       leave()
       throw error
@@ -116,6 +122,36 @@ export class Group {
     this.#stop()
   }
 
+  /**
+   * What is done once for all is paid for by whoever came first. Who cannot pay any more has to go, and the next one pays: so
+   * nobody's subscriptions end because another, who asks the same, has spent too much elsewhere.
+   */
+  readonly #account: Account = {
+    refusal: () => {
+      let last: LimitExceeded | undefined
+      for (const [subscriber, outbound] of this.#home.#subscribers) {
+        const refusal = subscriber.account?.refusal()
+        if (!refusal) return undefined
+        this.#expel(subscriber, outbound, refusal)
+        last = refusal
+      }
+      return last
+    },
+    pay: steps => {
+      const [first] = this.#home.#subscribers.keys()
+      first?.account?.pay(steps)
+    },
+  }
+
+  /** It gets what came before, and the error. */
+  #expel(subscriber: Subscriber, outbound: Outbound, error: ListenqlError): void {
+    this.#home.#subscribers.delete(subscriber)
+    const own = new FrameStream(this.#options.memory.wait)
+    subscriber.join(own, undefined)
+    own.push(this.#finalFrame(error))
+    outbound.notify(subscriber)
+  }
+
   /** The group that its subscribers are in now. */
   get #home(): Group {
     let home: Group = this
@@ -146,11 +182,11 @@ export class Group {
   }
 
   /** Reads the first page before it accepts: a position that is refused is refused at once. */
-  async #resume({ id, outbound, after }: Member, signal: AbortSignal): Promise<Subscriber> {
+  async #resume({ id, outbound, after, account }: Member, signal: AbortSignal): Promise<Subscriber> {
     const position = after as NonNullable<typeof after>
-    const first = await abortable(this.#replay().read(position, signal), signal)
-    const own = new FrameStream()
-    const subscriber = this.#add(new Subscriber(id, own, position), outbound)
+    const first = await abortable(this.#replay().read(position, signal, account), signal)
+    const own = new FrameStream(this.#options.memory.wait)
+    const subscriber = this.#add(new Subscriber(id, own, position, account), outbound)
     const notify = () => outbound.notify(subscriber)
     const finish = (error: ListenqlError) => {
       own.push(this.#finalFrame(error))
@@ -165,6 +201,7 @@ export class Group {
       subscriber,
       push: event => own.push(this.#home.#renderer.shared(event)),
       notify,
+      account,
       signal,
     }).then(
       () => {
@@ -198,6 +235,7 @@ export class Group {
           pressure.took(source.sizeOf(event))
         },
         end: error => this.#finish(error),
+        account: this.#account,
       },
       this.#closing.signal,
     )

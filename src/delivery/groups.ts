@@ -5,7 +5,8 @@ import type { GroupOptions, Member, Membership, Request } from './request.js'
 export interface Groups {
   /**
    * Joins the group of this request, or founds it. Resolves once no later event can be missed, or, with a position to start
-   * after, once the log has been read from there. Rejects with what the source rejects with, or with the signal's reason.
+   * after, once the log has been read from there. Rejects with what the source rejects with, with the signal's reason, or
+   * with LimitExceeded if there is no memory for another group.
    */
   join<Event>(request: Request<Event>, member: Member, signal?: AbortSignal): Promise<Membership>
   /** The schema was built again: each group moves to it with its subscribers, or ends. Resolves once all have. */
@@ -20,7 +21,9 @@ export function createGroups(options: GroupOptions): Groups {
   const byKey = new Map<string, Group>()
 
   function found(request: Request<unknown>): Group {
+    const held = options.memory.hold(request.bytes)
     const group = new Group(request, options, () => {
+      held.release()
       all.delete(group)
       if (byKey.get(group.key) === group) byKey.delete(group.key)
     })

@@ -1,6 +1,7 @@
+import type { ClientMemory } from '../lib/client-memory.js'
 import { Fifo } from '../lib/fifo.js'
 import type { CutReason, Observe } from '../lib/observation.js'
-import type { Frame } from './frame-stream.js'
+import { costOf, type Frame } from './frame-stream.js'
 import type { Pressure } from './pressure.js'
 import type { Subscriber } from './subscriber.js'
 import type { Turn } from './turn.js'
@@ -16,6 +17,8 @@ const ENVELOPE = 8
 export interface Sink {
   /** False while it has enough to do; `Outbound.resume` is called when it takes more. */
   readonly writable: boolean
+  /** Bytes that it holds for this connection alone, in its own buffers and those of the socket. */
+  readonly held: number
   /** Takes a frame of a subscription. Called between `begin` and `end`, only while writable. */
   frame(subscriber: Subscriber, frame: Frame): void
   /** Takes a message of the protocol, such as an acknowledgement. */
@@ -38,7 +41,10 @@ export interface OutboundOptions {
   readonly stallTimeout: number
   readonly turn: Turn
   readonly pressure: Pressure
+  readonly memory: Pick<ClientMemory, 'wait'>
   readonly observe: Observe
+  /** Called when it has cut the connection off. */
+  readonly onCut?: () => void
 }
 
 /** What waits for one connection, and its way out: as much at a time as the socket takes, in one write per turn. */
@@ -53,6 +59,9 @@ export class Outbound {
   /** When the socket last took something while it was blocked (ms of performance.now), or 0 while nothing waits. */
   #blockedSince = 0
   #stallTimer: NodeJS.Timeout | undefined
+  /** Bytes of its own that it has told `memory` of. */
+  #counted = 0
+  readonly #borrowed: Frame[] = []
   readonly #flush = () => this.flush()
 
   constructor(options: OutboundOptions) {
@@ -75,9 +84,35 @@ export class Outbound {
     return bytes
   }
 
+  /** Bytes that are there for the sake of this connection: what waits, and what is on its way into the socket. */
+  get burden(): number {
+    let bytes = this.waiting + this.#counted
+    for (const frame of this.#borrowed) bytes += costOf(frame)
+    return bytes
+  }
+
+  /**
+   * The sink goes on sending a frame that has been taken from its stream: it is held, once for all connections that do, until
+   * this one has given it back.
+   */
+  borrow(frame: Frame): void {
+    if (this.#closed) return
+    this.#borrowed.push(frame)
+    frame.borrowers = (frame.borrowers ?? 0) + 1
+    if (frame.borrowers === 1) this.#options.memory.wait(costOf(frame))
+  }
+
+  /** All that was borrowed has been sent. */
+  giveBack(): void {
+    for (const frame of this.#borrowed.splice(0)) {
+      frame.borrowers = (frame.borrowers ?? 1) - 1
+      if (frame.borrowers === 0) this.#options.memory.wait(-costOf(frame))
+    }
+  }
+
   /** Nothing of it leaves any more. */
   remove(subscriber: Subscriber): void {
-    subscriber.hasLeft = true
+    subscriber.leave()
     this.#ready.delete(subscriber)
   }
 
@@ -115,6 +150,16 @@ export class Outbound {
     this.#account()
   }
 
+  /** Ends the connection with a code that tells the client to come back. Idempotent. */
+  cut(reason: CutReason, waiting = this.waiting): void {
+    const { sink, observe, transport, remote, onCut } = this.#options
+    if (this.#closed) return
+    this.close()
+    observe({ type: 'subscriber.cut', transport, remote, reason, waiting })
+    sink.cut(reason)
+    onCut?.()
+  }
+
   /** Forgets everything; the connection is gone or going. */
   close(): void {
     if (this.#closed) return
@@ -122,6 +167,8 @@ export class Outbound {
     this.#ready.clear()
     this.#controls.clear()
     this.#controlBytes = 0
+    this.#count(0)
+    this.giveBack()
     clearInterval(this.#stallTimer)
     this.#options.pressure.release(this)
   }
@@ -157,6 +204,8 @@ export class Outbound {
   #account(): void {
     const { sink, turn, pressure, maxBuffer } = this.#options
     if (this.#closed) return // by a frame that ended the connection
+    // A socket that takes more may hold a little: nothing would tell when that has left.
+    this.#count(2 * this.#controlBytes + (sink.writable ? 0 : sink.held))
     if (!this.#hasWork() && sink.writable) {
       this.#blockedSince = 0
       clearInterval(this.#stallTimer)
@@ -171,24 +220,22 @@ export class Outbound {
       this.#watchStall()
     }
     const waiting = this.waiting
-    if (waiting > maxBuffer && !sink.writable) this.#cut('too much waits', waiting)
+    if (waiting > maxBuffer && !sink.writable) this.cut('too much waits', waiting)
     else pressure.report(this, waiting)
+  }
+
+  #count(bytes: number): void {
+    if (bytes !== this.#counted) this.#options.memory.wait(bytes - this.#counted)
+    this.#counted = bytes
   }
 
   #watchStall(): void {
     const { stallTimeout } = this.#options
     this.#stallTimer ??= setInterval(
       () => {
-        if (this.blockedFor >= stallTimeout) this.#cut('nothing moves', this.waiting)
+        if (this.blockedFor >= stallTimeout) this.cut('nothing moves')
       },
       Math.max(10, stallTimeout / 4),
     ).unref()
-  }
-
-  #cut(reason: CutReason, waiting: number): void {
-    const { sink, observe, transport, remote } = this.#options
-    this.close()
-    observe({ type: 'subscriber.cut', transport, remote, reason, waiting })
-    sink.cut(reason)
   }
 }

@@ -1,5 +1,7 @@
 import type { Position } from '../events/cursor.js'
 import type { EventSource } from '../events/source.js'
+import type { Account } from '../lib/account.js'
+import type { ClientMemory } from '../lib/client-memory.js'
 import type { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import type { Outbound } from './outbound.js'
@@ -9,6 +11,8 @@ import type { Turn } from './turn.js'
 /** What a subscription asks for. Equal keys get equal frames: the first subscriber's `source` and `render` serve all of them. */
 export interface Request<Event> {
   readonly key: string
+  /** What it keeps in memory, about, in bytes: its document, variables and filter. */
+  readonly bytes: number
   readonly source: EventSource<Event>
   /** Turns an event into what is sent. Synchronous, and never throws. */
   readonly render: (event: Event) => string
@@ -25,6 +29,8 @@ export interface Member {
   /** Id of the subscription within its connection; empty where a connection carries one. */
   readonly id: string
   readonly outbound: Outbound
+  /** Pays for the work of finding out which events it wants, while nobody does who came before it. Default: nobody counts. */
+  readonly account?: Account | undefined
   /** What it has seen. Default: it wants what comes from now on. */
   readonly after?: Position | undefined
 }
@@ -41,5 +47,6 @@ export interface GroupOptions {
   readonly maxEvent: number
   readonly turn: Turn
   readonly pressure: Pressure
+  readonly memory: ClientMemory
   readonly observe: Observe
 }

@@ -1,4 +1,5 @@
 import { comparePositions, type Position } from '../events/cursor.js'
+import type { Account } from '../lib/account.js'
 import type { Frame, FrameStream, Link } from './frame-stream.js'
 
 /** A place in a stream: everything up to `at` has been taken. */
@@ -15,9 +16,11 @@ interface Place {
 export class Subscriber {
   /** Id of the subscription within its connection; empty where a connection carries one. */
   readonly id: string
+  /** Pays for the work that is done for it. */
+  readonly account: Account | undefined
   /** Bytes that its transport puts before each frame, kept by that transport. */
   label: Buffer | undefined
-  hasLeft = false
+  #hasLeft = false
   #place: Place
   /** Everything at or before it has been taken. */
   #taken: Position | undefined
@@ -28,9 +31,10 @@ export class Subscriber {
    * @param stream where it starts: that of its group, or one of its own while it catches up
    * @param after what the client has seen, for one that catches up
    */
-  constructor(id: string, stream: FrameStream, after?: Position) {
+  constructor(id: string, stream: FrameStream, after?: Position, account?: Account) {
     this.id = id
-    this.#place = { stream, at: stream.tail, seen: undefined, seam: undefined }
+    this.account = account
+    this.#place = { stream, at: stream.enter(), seen: undefined, seam: undefined }
     this.#taken = after
     this.#isLive = after === undefined
   }
@@ -45,6 +49,10 @@ export class Subscriber {
       (furthest, position) => (position && comparePositions(position, furthest) > 0 ? position : furthest),
       live,
     )
+  }
+
+  get hasLeft(): boolean {
+    return this.#hasLeft
   }
 
   /** Whether it has come to the stream of its group. */
@@ -65,6 +73,7 @@ export class Subscriber {
   }
 
   get hasNext(): boolean {
+    if (this.#hasLeft) return false
     if (this.#place.seam || this.#place.seen) this.#advance()
     return this.#place.at.next !== undefined
   }
@@ -82,7 +91,7 @@ export class Subscriber {
   take(): Frame | undefined {
     if (!this.hasNext) return undefined
     const link = this.#place.at.next as Link
-    this.#place.at = link
+    this.#place.at = this.#place.stream.advance(this.#place.at)
     const { frame } = link
     if (frame.position || frame.endsHistory) this.#taken = frame.position
     if (!link.next) this.#tell()
@@ -104,7 +113,14 @@ export class Subscriber {
   join(stream: FrameStream, seen: Position | undefined): void {
     let last = this.#place
     while (last.seam) last = last.seam
-    last.seam = { stream, at: stream.tail, seen, seam: undefined }
+    last.seam = { stream, at: stream.enter(), seen, seam: undefined }
+  }
+
+  /** It has left, and holds nothing any more. Idempotent. */
+  leave(): void {
+    if (this.#hasLeft) return
+    this.#hasLeft = true
+    for (let place: Place | undefined = this.#place; place; place = place.seam) place.stream.leave(place.at)
   }
 
   #tell(): void {
@@ -114,6 +130,7 @@ export class Subscriber {
 
   #advance(): void {
     while (!this.#place.at.next && this.#place.seam) {
+      this.#place.stream.leave(this.#place.at)
       this.#place = this.#place.seam
       this.#isLive = true
       this.#skip()
@@ -132,7 +149,7 @@ export class Subscriber {
       }
       if (!position) return // a plain NOTIFY stands nowhere in the log
       if (comparePositions(position, place.seen) > 0) place.seen = undefined
-      else place.at = place.at.next
+      else place.at = place.stream.advance(place.at)
     }
   }
 }

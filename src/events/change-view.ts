@@ -1,4 +1,5 @@
-import { type RowImage, toPredicate } from '../filters/index.js'
+import { indexKeys, type RowImage, toPredicate, type Work } from '../filters/index.js'
+import type { Account } from '../lib/account.js'
 import type { ChangesRequest } from './changes-request.js'
 import { encodeCursor } from './cursor.js'
 import type { LogEvent, LogOperation } from './log-event.js'
@@ -10,8 +11,26 @@ export interface Images {
   readonly old: RowImage | null
 }
 
-/** A change as one request sees it; undefined if it does not concern it. */
-export type ChangeView = (event: LogEvent, images: Images) => RowChange | undefined
+/** A change as one request sees it; undefined if it does not concern it. @throws LimitExceeded if its filter takes too much work */
+export type ChangeView = (event: LogEvent, images: Images, work: Work) => RowChange | undefined
+
+/** Looks at a change for those who pay for it. @throws LimitExceeded if it takes too much work, or nobody can pay */
+export function viewAt(
+  expense: Account | undefined,
+  view: ChangeView,
+  event: LogEvent,
+  images: Images,
+  work: Work,
+): RowChange | undefined {
+  const refusal = expense?.refusal()
+  if (refusal) throw refusal
+  work.begin()
+  try {
+    return view(event, images, work)
+  } finally {
+    expense?.pay(work.steps)
+  }
+}
 
 const OPERATIONS: Readonly<Record<LogOperation, RowOperation | undefined>> = {
   I: 'INSERT',
@@ -25,19 +44,25 @@ export function operationOf(event: LogEvent): RowOperation | undefined {
   return OPERATIONS[event.operation]
 }
 
-/** Whether a change concerns a request, as `createChangeView` says it, without making anything of it. */
+/**
+ * Whether a change may concern a request, before it is known which of its rows the viewer may see. By the operation and by
+ * equality conditions that must hold, and by nothing else: what a filter finds in rows that nobody may see, and what looking
+ * for it takes, could tell of them.
+ */
 export function createInterest({
   filter,
   operations,
 }: ChangesRequest): (event: LogEvent, images: Images) => boolean {
-  const matches = toPredicate(filter)
-  const isOpen = filter.kind === 'and' && filter.filters.length === 0
+  const required = indexKeys(filter)
+  const mayMatch = (image: RowImage) =>
+    required.every(({ column, keys }) => {
+      const key = image.key(column)
+      return key !== null && keys.has(key)
+    })
   return (event, { row, old }) => {
     const operation = operationOf(event)
     if (!operation || (operations && !operations.includes(operation))) return false
-    return (
-      isOpen || operation === 'TRUNCATE' || (row !== null && matches(row)) || (old !== null && matches(old))
-    )
+    return operation === 'TRUNCATE' || (row !== null && mayMatch(row)) || (old !== null && mayMatch(old))
   }
 }
 
@@ -53,13 +78,13 @@ function cursorOf(event: LogEvent): string {
 export function createChangeView({ filter, operations }: ChangesRequest): ChangeView {
   const matches = toPredicate(filter)
   const isOpen = filter.kind === 'and' && filter.filters.length === 0
-  return function view(event, { row, old }) {
+  return function view(event, { row, old }, work) {
     const operation = operationOf(event)
     if (!operation || (operations && !operations.includes(operation))) return undefined
     let now = row
     if (!isOpen && operation !== 'TRUNCATE') {
-      if (row && !matches(row)) now = null
-      if (!now && !(old && matches(old))) return undefined
+      if (row && !matches(row, work)) now = null
+      if (!now && !(old && matches(old, work))) return undefined
     }
     return {
       operation,

@@ -1,10 +1,12 @@
 import { setImmediate } from 'node:timers/promises'
 import { type Viewer, viewerKey } from '../auth/viewer.js'
 import type { WatchedTable } from '../database/watched-table.js'
+import { Work } from '../filters/index.js'
 import { createDeferred, type Deferred } from '../lib/deferred.js'
 import { ListenqlError } from '../lib/errors.js'
+import { LimitExceeded } from '../lib/limits.js'
 import type { Observe } from '../lib/observation.js'
-import { type ChangeView, createInterest, type Images } from './change-view.js'
+import { type ChangeView, createInterest, type Images, viewAt } from './change-view.js'
 import type { ChangesRequest } from './changes-request.js'
 import { comparePositions, type Position } from './cursor.js'
 import type { EventLog } from './event-log.js'
@@ -22,6 +24,8 @@ export interface RowStageOptions {
   /** Most events that wait in memory, and most characters of their images; beyond that they are read from the log again. */
   readonly maxWaiting?: number
   readonly maxWaitingSize?: number
+  /** Most steps that a filter may take for one event. */
+  readonly maxFilterWork: number
   readonly observe: Observe
 }
 
@@ -60,8 +64,9 @@ interface Interest extends ReadEvent {
 
 /** Events about which is asked at once. */
 const PAGE = 250
-/** After so many events in a row others get their turn. */
+/** After so many events in a row, or so many steps of filters, others get their turn. */
 const SLICE = 100
+const STEPS = 1_000_000
 
 /**
  * Where live events of tables with row-level security wait until it is known who sees what of them. Those who follow without
@@ -73,6 +78,7 @@ export class RowStage {
   readonly #options: RowStageOptions
   readonly #tables = new Map<string, StagedTable>()
   readonly #stop = new AbortController()
+  readonly #work: Work
   /** Those who want the event that is being looked at. */
   #interested: Place[] = []
   #queue: LogEvent[] = []
@@ -87,6 +93,7 @@ export class RowStage {
 
   constructor(options: RowStageOptions) {
     this.#options = options
+    this.#work = new Work(options.maxFilterWork)
   }
 
   /** From the next event of the log on. */
@@ -177,7 +184,7 @@ export class RowStage {
     this.#size = 0
   }
 
-  /** What a filter lets through of whole images is all that it could let through of what can be seen of them. */
+  /** What must hold of whole images must hold of what can be seen of them. */
   #collect(place: Place, event: LogEvent, images: Images): undefined {
     if (place.from && comparePositions(event.position, place.from) <= 0) return
     if (place.isConcerned(event, images)) this.#interested.push(place)
@@ -251,6 +258,7 @@ export class RowStage {
       }),
     )
     const counts = new Map<string, number>()
+    let steps = 0
     for (const [i, event] of events.entries()) {
       if (this.#paused) await this.#paused.promise
       if (histories !== this.#histories || this.#stop.signal.aborted) return
@@ -258,10 +266,12 @@ export class RowStage {
       const interest = tables.get(event.topic)?.events[at]
       if (interest?.event === event) {
         counts.set(event.topic, at + 1)
-        for (const place of interest.places) this.#show(place, event, at, views.get(event.topic))
+        for (const place of interest.places) steps += this.#show(place, event, at, views.get(event.topic))
       }
       this.#held = event.position
-      if (i % SLICE === SLICE - 1) await setImmediate()
+      if (i % SLICE < SLICE - 1 && steps < STEPS) continue
+      steps = 0
+      await setImmediate()
     }
   }
 
@@ -272,24 +282,29 @@ export class RowStage {
     return places.length > 0 ? { event, images, places } : undefined
   }
 
-  #show(place: Place, event: LogEvent, at: number, views: Views | undefined): void {
-    if (place.hasLeft) return
+  /** @returns the steps that its filter took, of what the viewer may see */
+  #show(place: Place, event: LogEvent, at: number, views: Views | undefined): number {
+    this.#work.begin()
+    if (place.hasLeft) return 0
     const seen = views?.get(place.key)
     try {
       if (seen === undefined) throw new TypeError('a viewer was forgotten')
       if (seen instanceof ListenqlError) {
         place.leave()
-        return place.follower.end(seen)
+        place.follower.end(seen)
+        return 0
       }
       const images = seen[at] as Images
-      if (!images.row && !images.old && event.operation !== 'T') return
-      const change = place.view(event, images)
+      if (!images.row && !images.old && event.operation !== 'T') return 0
+      const change = viewAt(place.follower.account, place.view, event, images, this.#work)
       if (change) place.follower.event(change)
     } catch (error) {
-      this.#fault(error)
+      const isTold = error instanceof LimitExceeded
+      if (!isTold) this.#fault(error)
       place.leave()
-      place.follower.end(unreadable())
+      place.follower.end(isTold ? error : unreadable())
     }
+    return this.#work.steps
   }
 
   #fault(error: unknown): void {

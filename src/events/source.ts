@@ -1,3 +1,4 @@
+import type { Account } from '../lib/account.js'
 import { ListenqlError } from '../lib/errors.js'
 import { createEventQueue } from '../lib/event-queue.js'
 import { comparePositions, decodeCursor, type Position } from './cursor.js'
@@ -15,6 +16,8 @@ export interface Follower<Event> {
   event(event: Event): void
   /** The source has ended for good; nothing comes after this. */
   end(error: ListenqlError): void
+  /** Pays for the work of finding out which events are for it. Default: nobody counts. */
+  readonly account?: Account | undefined
 }
 
 export interface ReplayPage<Event> {
@@ -31,9 +34,10 @@ export interface Replay<Event> {
   start(): Position
   /**
    * What comes after a position, a page at a time. The log is read for all topics: a page may hold nothing for this one.
-   * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED
+   * @param account pays for finding out which events are wanted. Default: nobody counts
+   * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED; LIMIT_EXCEEDED if that takes too much work
    */
-  read(after: Position, signal?: AbortSignal): Promise<ReplayPage<Event>>
+  read(after: Position, signal?: AbortSignal, account?: Account): Promise<ReplayPage<Event>>
   /** What is to be said between the past and the present. */
   seam(): readonly Event[]
 }

@@ -1,6 +1,7 @@
-import { createFilterIndex, type FilterIndex } from '../filters/index.js'
+import { createFilterIndex, type FilterIndex, Work } from '../filters/index.js'
 import { ListenqlError } from '../lib/errors.js'
-import { type ChangeView, type Images, operationOf } from './change-view.js'
+import { LimitExceeded } from '../lib/limits.js'
+import { type ChangeView, type Images, operationOf, viewAt } from './change-view.js'
 import type { ChangesRequest } from './changes-request.js'
 import type { LogEvent } from './log-event.js'
 import type { RowChange, RowOperation } from './row-change.js'
@@ -21,8 +22,11 @@ interface Entry {
   readonly leave: Stop
 }
 
-/** @param onFault takes what a view throws; only that follower's subscription ends with it */
-export function createTableTopic(onFault: (error: unknown) => void): TableTopic {
+/**
+ * @param onFault takes what a view throws; only that follower's subscription ends with it
+ * @param work what looking at an event for one follower may take
+ */
+export function createTableTopic(onFault: (error: unknown) => void, work = new Work()): TableTopic {
   const entries = new Set<Entry>()
   /** By operation, which counts as a condition, too; `undefined` are those who want all. */
   const indexes = new Map<RowOperation | undefined, FilterIndex<Entry>>()
@@ -52,11 +56,12 @@ export function createTableTopic(onFault: (error: unknown) => void): TableTopic 
       const operation = operationOf(event)
       const show = ({ view, follower, leave }: Entry) => {
         try {
-          const change = view(event, images)
+          const change = viewAt(follower.account, view, event, images, work)
           if (change) follower.event(change)
         } catch (error) {
-          onFault(error)
           leave()
+          if (error instanceof LimitExceeded) return follower.end(error)
+          onFault(error)
           // Without it, what follows would look whole.
           follower.end(new ListenqlError('DATABASE_FAILED', 'an event of the log could not be read'))
         }

@@ -1,10 +1,11 @@
 import type { Viewer } from '../auth/viewer.js'
 import type { WatchedTable } from '../database/watched-table.js'
-import { createImageReader, type ReadImage } from '../filters/index.js'
+import { createImageReader, type ReadImage, Work } from '../filters/index.js'
 import { abortable } from '../lib/abort.js'
+import type { Account } from '../lib/account.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
-import { type ChangeView, createChangeView, type Images } from './change-view.js'
+import { type ChangeView, createChangeView, createInterest, type Images, viewAt } from './change-view.js'
 import type { ChangesRequest } from './changes-request.js'
 import { comparePositions, endOfBatch, type Position } from './cursor.js'
 import type { EventLog } from './event-log.js'
@@ -19,6 +20,8 @@ export interface TablesOptions {
   readonly log: EventLog
   /** Says who may see what, for requests with a viewer. */
   readonly look?: Look
+  /** Most steps that a filter may take for one event. Default: any number. */
+  readonly maxFilterWork?: number
   readonly observe: Observe
 }
 
@@ -53,9 +56,21 @@ interface Adopted {
 }
 
 /** What a page of the log tells one who comes back. */
-type Past = (page: readonly LogEvent[], signal: AbortSignal | undefined) => Promise<RowChange[]>
+type Past = (
+  page: readonly LogEvent[],
+  signal: AbortSignal | undefined,
+  account: Account | undefined,
+) => Promise<RowChange[]>
 
-export function createTables({ log, look = nobodySees, observe }: TablesOptions): Tables {
+/** After so many steps of looking at the past others have their turn. */
+const PAST_STEPS = 1_000_000
+
+export function createTables({
+  log,
+  look = nobodySees,
+  maxFilterWork = Number.POSITIVE_INFINITY,
+  observe,
+}: TablesOptions): Tables {
   const adopted = new Map<string, Adopted>()
   const topics = new Map<string, { readonly topic: TableTopic; readonly stop: Stop }>()
   let isReached = true
@@ -68,6 +83,7 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
       const entry = adopted.get(event.topic)
       return entry && { table: entry.table, images: imagesOf(entry, event) }
     },
+    maxFilterWork,
     observe,
   })
 
@@ -92,8 +108,9 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
   ): Stop {
     let topic = topics.get(relid)
     if (!topic) {
-      const founded = createTableTopic(error =>
-        observe({ type: 'fault', id: 'event log', message: 'an event could not be handled', error }),
+      const founded = createTableTopic(
+        error => observe({ type: 'fault', id: 'event log', message: 'an event could not be handled', error }),
+        new Work(maxFilterWork),
       )
       const stop = log.follow('t', relid, {
         event(event) {
@@ -151,33 +168,58 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
     return events
   }
 
+  /** What a view makes of events. Others have their turn in between: a page may be long, and what a filter looks through, too. */
+  async function viewAll(
+    events: Iterable<ReadEvent>,
+    look: (each: ReadEvent, work: Work) => RowChange | undefined,
+  ): Promise<RowChange[]> {
+    const changes: RowChange[] = []
+    const work = new Work(maxFilterWork)
+    let steps = 0
+    for (const each of events) {
+      work.begin()
+      const change = look(each, work)
+      if (change) changes.push(change)
+      steps += work.steps
+      if (steps < PAST_STEPS) continue
+      steps = 0
+      await new Promise(resolve => setImmediate(resolve))
+    }
+    return changes
+  }
+
   /** The past as everybody sees it. */
   function createPast(relid: string, view: ChangeView): Past {
     /** Who comes back to the same page gets the same objects: what is made of them later is made once. */
     const changes = new WeakMap<LogEvent, { readonly change: RowChange | undefined }>()
-    return async page =>
-      readEvents(relid, page).flatMap(({ event, images }) => {
-        const seen = changes.get(event) ?? { change: view(event, images) }
-        changes.set(event, seen)
-        return seen.change ?? []
+    return (page, _signal, account) =>
+      viewAll(readEvents(relid, page), ({ event, images }, work) => {
+        let seen = changes.get(event)
+        if (!seen) {
+          seen = { change: viewAt(account, view, event, images, work) }
+          changes.set(event, seen)
+        }
+        return seen.change
       })
   }
 
   /** The past as far as a viewer may see it. */
-  function createPastFor(viewer: Viewer, relid: string, view: ChangeView): Past {
+  function createPastFor(viewer: Viewer, relid: string, request: ChangesRequest, view: ChangeView): Past {
     const asking = new WeakMap<readonly LogEvent[], Promise<RowChange[]>>()
-    async function ask(page: readonly LogEvent[]): Promise<RowChange[]> {
+    const mayConcern = createInterest(request)
+    async function ask(page: readonly LogEvent[], account: Account | undefined): Promise<RowChange[]> {
       const events = readEvents(relid, page)
       const table = adopted.get(relid)?.table
-      if (!table || !events.some(({ event, images }) => view(event, images))) return []
+      if (!table || !events.some(({ event, images }) => mayConcern(event, images))) return []
       const seen = await see(table, viewer, events)
-      return events.flatMap(({ event }, i) => {
+      const visible = events.flatMap(({ event }, i) => {
         const images = seen[i] as Images
-        return images.row || images.old || event.operation === 'T' ? (view(event, images) ?? []) : []
+        return images.row || images.old || event.operation === 'T' ? [{ event, images }] : []
       })
+      return viewAll(visible, ({ event, images }, work) => viewAt(account, view, event, images, work))
     }
-    return (page, signal) => {
-      const asked = asking.get(page) ?? ask(page).finally(() => asking.delete(page))
+    return (page, signal, account) => {
+      const asked = asking.get(page) ?? ask(page, account).finally(() => asking.delete(page))
       asking.set(page, asked)
       return abortable(asked, signal)
     }
@@ -194,14 +236,14 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
         // been handed on, its beginning would be ahead of what was told.
         return isReached && comparePositions(begins, at) > 0 ? begins : at
       },
-      async read(after, signal) {
+      async read(after, signal, account) {
         for (;;) {
           assertAfter(after, beginning(relid))
           const page = await log.read(after, signal)
           // Looked at again: the table may have been altered while the page was read.
           assertAfter(after, beginning(relid))
           const ahead = page.events.find(event => isAhead(event, relid))
-          if (!ahead) return { ...page, events: await past(page.events, signal) }
+          if (!ahead) return { ...page, events: await past(page.events, signal, account) }
           await log.reached(ahead.position, signal)
         }
       },
@@ -215,7 +257,7 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
       const { viewer, guard } = request
       const view = createChangeView(request)
       let staged: Followed | undefined
-      const past = viewer ? createPastFor(viewer, relid, view) : createPast(relid, view)
+      const past = viewer ? createPastFor(viewer, relid, request, view) : createPast(relid, view)
       const replay = createReplay(relid, past, () => (staged ? staged.position() : log.position))
       return new EventSource<RowChange>(
         { kind: 'table', name: table.schema === 'public' ? table.name : `${table.schema}.${table.name}` },

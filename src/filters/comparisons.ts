@@ -184,7 +184,7 @@ const opaque: Comparison = {
 
 const COMPARISON: Readonly<Record<Exclude<TypeCategory, 'enum'>, Comparison>> = {
   bool,
-  bpchar: text(value => value.replace(/ +$/, '')),
+  bpchar: text(withoutEndSpaces),
   bytea,
   citext: text(foldCase),
   composite: opaque,
@@ -215,6 +215,13 @@ const COMPARISON: Readonly<Record<Exclude<TypeCategory, 'enum'>, Comparison>> = 
 export function comparisonOf({ category, isArray, enumLabels }: Column): Comparison {
   if (isArray) return opaque
   return category === 'enum' ? enumeration(enumLabels ?? []) : COMPARISON[category]
+}
+
+/** In one pass: `/ +$/` looks at each run of spaces again from each of its places. */
+function withoutEndSpaces(text: string): string {
+  let end = text.length
+  while (text.charCodeAt(end - 1) === 0x20) end--
+  return text.slice(0, end)
 }
 
 /** Says what is wrong with a value that should be a text that Postgres can hold. */

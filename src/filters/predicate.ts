@@ -3,16 +3,24 @@ import type { Filter } from './filter.js'
 import { type Key, sameKey } from './keys.js'
 import { compileLike, foldCase } from './like.js'
 import type { RowImage } from './row-image.js'
+import { Work } from './work.js'
 
-export type Predicate = (row: RowImage) => boolean
+/**
+ * @param work what it takes is added to. Default: nobody counts
+ * @throws LimitExceeded if it is more work than it may be
+ */
+export type Predicate = (row: RowImage, work?: Work) => boolean
 
 /** As in SQL; null is unknown. */
-type Test = (row: RowImage) => boolean | null
+type Test = (row: RowImage, work: Work) => boolean | null
+
+/** Texts that are compared in order take a step for so many units. */
+const AT_ONCE = 4
 
 /** The filter as a function that looks at a row image. Only true matches, unknown does not. */
 export function toPredicate(filter: Filter): Predicate {
   const test = compile(filter)
-  return row => test(row) === true
+  return (row, work = new Work()) => test(row, work) === true
 }
 
 function compile(filter: Filter): Test {
@@ -23,14 +31,17 @@ function compile(filter: Filter): Test {
       return join(filter.filters.map(compile), false)
     case 'not': {
       const test = compile(filter.filter)
-      return row => {
-        const result = test(row)
+      return (row, work) => {
+        const result = test(row, work)
         return result === null ? null : !result
       }
     }
     case 'isNull': {
       const { isNull, column } = filter
-      return row => row.isNull(column.name) === isNull
+      return (row, work) => {
+        work.take(1)
+        return row.isNull(column.name) === isNull
+      }
     }
     case 'compare':
       return compileCompare(filter)
@@ -44,10 +55,10 @@ function compile(filter: Filter): Test {
 /** AND ends at the first false, OR at the first true; else unknown if any part is. */
 function join(tests: readonly Test[], neutral: boolean): Test {
   if (tests.length === 1 && tests[0]) return tests[0]
-  return row => {
+  return (row, work) => {
     let joined: boolean | null = neutral
     for (const test of tests) {
-      const result = test(row)
+      const result = test(row, work)
       if (result === !neutral) return result
       if (result === null) joined = null
     }
@@ -58,7 +69,7 @@ function join(tests: readonly Test[], neutral: boolean): Test {
 function compileCompare({ column, operator, operand }: Filter & { kind: 'compare' }): Test {
   const { compare } = comparisonOf(column)
   const right = operand.key
-  return onKey(column.name, comparison(operator))
+  return onKey(column.name, lengthOf(right), comparison(operator))
 
   function comparison(name: typeof operator): (key: Key) => boolean {
     switch (name) {
@@ -82,22 +93,29 @@ function compileIn({ column, operands, negated }: Filter & { kind: 'in' }): Test
   // As `= any ('{}')`: not even NULL makes it unknown.
   if (operands.length === 0) return () => negated
   const keys = new Set(operands.map(({ key }) => key))
-  return onKey(column.name, key => keys.has(key) !== negated)
+  const longest = operands.reduce((length, { key }) => Math.max(length, lengthOf(key)), 0)
+  return onKey(column.name, longest, key => keys.has(key) !== negated)
+}
+
+function lengthOf(key: Key): number {
+  return typeof key === 'string' ? key.length : 0
 }
 
 function compileLikeTest({ column, pattern, ignoreCase }: Filter & { kind: 'like' }): Test {
   const fold = ignoreCase || column.category === 'citext'
   const matches = compileLike(fold ? foldCase(pattern) : pattern)
-  return row => {
-    const value = row.get(column.name)
+  return (row, work) => {
+    const value = fold ? row.folded(column.name) : row.get(column.name)
     if (typeof value !== 'string') return null
-    return matches?.(fold ? foldCase(value) : value) ?? null
+    return matches?.(value, work) ?? null
   }
 }
 
-function onKey(name: string, test: (key: Key) => boolean): Test {
-  return row => {
+/** @param length of the longest text that it is compared with, since no more of a longer one is looked at */
+function onKey(name: string, length: number, test: (key: Key) => boolean): Test {
+  return (row, work) => {
     const key = row.key(name)
+    work.take(typeof key === 'string' ? 1 + Math.min(key.length, length) / AT_ONCE : 1)
     return key === null ? null : test(key)
   }
 }

@@ -2,6 +2,7 @@ import type { Column } from '../database/types.js'
 import { comparisonOf } from './comparisons.js'
 import { endOfString, endOfValue, skipSpace } from './json-scan.js'
 import type { Key } from './keys.js'
+import { foldCase } from './like.js'
 
 /** Reads the JSON text of one row, without losing a digit. @throws SyntaxError if it is not a JSON object. */
 export type ReadImage = (text: string) => RowImage
@@ -32,6 +33,7 @@ export class RowImage {
   readonly #raw: readonly (string | undefined)[]
   #values: unknown[] | undefined
   #keys: (Key | null)[] | undefined
+  #folded: (string | null)[] | undefined
 
   /** Use `createImageReader`. `raw` is the JSON text of each column. */
   constructor(layout: Layout, raw: readonly (string | undefined)[]) {
@@ -47,6 +49,19 @@ export class RowImage {
   get(name: string): unknown {
     const position = this.#layout.positions.get(name)
     return position === undefined ? null : this.#value(position)
+  }
+
+  /** A text in lower case, as ILIKE and citext compare it; null if it is NULL or no text. Folded once for all who ask. */
+  folded(name: string): string | null {
+    const position = this.#layout.positions.get(name)
+    if (position === undefined) return null
+    this.#folded ??= []
+    const known = this.#folded[position]
+    if (known !== undefined) return known
+    const value = this.#value(position)
+    const folded = typeof value === 'string' ? foldCase(value) : null
+    this.#folded[position] = folded
+    return folded
   }
 
   /** What the column's value is compared by; null if it is NULL. @throws TypeError for types that have no operator but isNull */

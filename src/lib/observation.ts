@@ -1,5 +1,5 @@
-/** Why a subscriber that does not keep up was cut off. */
-export type CutReason = 'too much waits' | 'nothing moves'
+/** Why a connection was cut off: it does not keep up with what is sent to it, or sends no sign of life. */
+export type CutReason = 'too much waits' | 'nothing moves' | 'too much memory' | 'silent'
 
 /**
  * What the core has to tell. The core only emits these; logger, metrics and tests choose what to show.

@@ -1,10 +1,12 @@
 import type { Observation, Observe } from '../lib/observation.js'
 import { sizeWords } from '../lib/words.js'
+import { createLogLimiter } from './log-limiter.js'
 import type { Logger } from './logger.js'
 
 /** Chooses what of the core's observations a log is to hold, at which level and in which words. */
 export function createLogObserver(logger: Logger): Observe {
   let wasAway = false
+  const limited = createLogLimiter()
   return observation => {
     const { type: _type, ...details } = observation
     switch (observation.type) {
@@ -73,16 +75,26 @@ export function createLogObserver(logger: Logger): Observe {
       case 'reading.resumed':
         return logger.debug(`Reading from Postgres goes on after ${Math.round(observation.pausedFor)} ms.`)
       case 'event.too-large':
-        return logger.warn(
-          details,
-          'An event was larger than --max-event; its subscribers got EVENT_TOO_LARGE.',
+        return limited('event.too-large', details, (each, repeated) =>
+          logger.warn(
+            each,
+            `An event was larger than --max-event; its subscribers got EVENT_TOO_LARGE.${repeated}`,
+          ),
         )
       case 'subscriber.cut':
-        return logger.warn(details, 'A subscriber that does not keep up was cut off.')
+        if (observation.reason === 'silent')
+          return logger.debug(details, 'A client that gave no sign of life was cut off.')
+        return limited(`subscriber.cut ${observation.reason}`, details, (each, repeated) =>
+          logger.warn(each, `A subscriber that does not keep up was cut off.${repeated}`),
+        )
       case 'request.refused':
-        return logger.warn(details, 'A request was refused.')
+        return limited(`request.refused ${observation.status}`, details, (each, repeated) =>
+          logger.warn(each, `A request was refused.${repeated}`),
+        )
       case 'viewer.refused':
-        return logger.info(details, 'A viewer was refused.')
+        return limited(`viewer.refused ${observation.code}`, details, (each, repeated) =>
+          logger.info(each, `A viewer was refused.${repeated}`),
+        )
       case 'viewer.ended':
         return logger.debug(details, 'What a viewer had open was ended.')
       case 'kicks.absent':

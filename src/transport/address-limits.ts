@@ -10,7 +10,7 @@ export interface Closing {
   once(event: 'close', listener: () => void): unknown
 }
 
-/** How many connections one address may have. */
+/** How many connections one address may have, and all together. */
 export interface AddressLimits {
   /** Counts the connections of a server. */
   watch(server: Server): void
@@ -24,12 +24,22 @@ export interface AddressLimits {
   isNews(request: IncomingMessage): boolean
 }
 
+/** Of connections beyond the limit for all, so many, as a part of it, get an answer that says so; the others are dropped. */
+const ANSWERED = 1 / 10
+
 /**
  * A connection counts for as long as it is open, whether something is asked over it or not; of a proxy's connections the requests
  * count, for whom they come from. Requests that do not wait for the answer to the one before (pipelining) count each, too.
  */
-export function createAddressLimits(addresses: ClientAddresses, max: number): AddressLimits {
+export function createAddressLimits(
+  addresses: ClientAddresses,
+  max: number,
+  maxConnections: number = Number.POSITIVE_INFINITY,
+): AddressLimits {
   const tally = createTally(max)
+  let open = 0
+  /** Connections beyond the limit for all, which wait for an answer. */
+  const overAll = new Set<string>()
   const excess = createTally(max)
   const counted = new WeakSet<Socket>()
   /** Peers whose connection there is no room for. By their names, since TLS has another object for the same connection. */
@@ -61,11 +71,29 @@ export function createAddressLimits(addresses: ClientAddresses, max: number): Ad
     return made
   }
 
+  /** @returns false: it was dropped */
+  function countOfAll(socket: Socket): boolean {
+    if (open >= maxConnections) {
+      if (overAll.size >= Math.ceil(maxConnections * ANSWERED)) {
+        socket.destroy()
+        return false
+      }
+      const peer = peerOf(socket)
+      overAll.add(peer)
+      socket.once('close', () => overAll.delete(peer))
+      return true
+    }
+    open++
+    socket.once('close', () => open--)
+    return true
+  }
+
   function onConnection(socket: Socket): void {
     const { remoteAddress = '' } = socket
     // An ignored offer to upgrade hands the same one over again.
-    if (counted.has(socket) || addresses.isProxy(remoteAddress)) return
+    if (counted.has(socket)) return
     counted.add(socket)
+    if (!countOfAll(socket) || addresses.isProxy(remoteAddress)) return
     const free = take(remoteAddress)
     if (free) return void socket.once('close', free)
     // It gets an answer to its first request, unless there are just as many that wait for one.
@@ -91,6 +119,14 @@ export function createAddressLimits(addresses: ClientAddresses, max: number): Ad
       }
       others.add(end)
       carrier.once('close', end)
+      if (overAll.has(peerOf(socket))) {
+        return new LimitExceeded(
+          'maxConnections',
+          maxConnections,
+          `More than ${maxConnections} connections are open to this server.`,
+          'try again later; --max-connections on the server sets the limit',
+        )
+      }
       if (free && !over.has(peerOf(socket))) return undefined
       return new LimitExceeded(
         'maxConnectionsPerAddress',

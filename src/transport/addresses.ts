@@ -28,6 +28,7 @@ export interface RequestLimits {
   readonly maxHeaders: number
   readonly headersTimeout: number
   readonly requestTimeout: number
+  readonly idleTimeout: number
 }
 
 /**
@@ -77,6 +78,8 @@ function create({ tls, limits }: ListenTarget, onRequest: RequestListener): Serv
     maxHeaderSize: limits.maxHeaders,
     headersTimeout,
     requestTimeout: limits.requestTimeout,
+    // A balancer that sends a request while we close the connection answers its client with 502: it has to close first.
+    keepAliveTimeout: limits.idleTimeout,
     connectionsCheckingInterval: Math.min(5000, Math.ceil(headersTimeout / 4)),
   }
   if (!tls) return createHttpServer(options, onRequest)

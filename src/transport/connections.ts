@@ -5,18 +5,25 @@ import type { Groups, Membership, Request } from '../delivery/groups.js'
 import { Outbound, type OutboundOptions, type Sink } from '../delivery/outbound.js'
 import type { Position } from '../events/cursor.js'
 import type { Stop } from '../events/source.js'
+import type { ClientMemory, Hold } from '../lib/client-memory.js'
 import type { ListenqlError } from '../lib/errors.js'
 import { FewSet } from '../lib/few-set.js'
+import { networkOf } from '../lib/networks.js'
 import type { Observe } from '../lib/observation.js'
+import { sizeOf, textSize } from '../lib/size-of.js'
 import type { ClientAddresses } from './client-address.js'
+import type { FilterAccounts, OpenAccount } from './filter-accounts.js'
+import { relieve } from './relief.js'
 import type { ViewerLimits } from './viewer-limits.js'
 
 /** One client connection that carries subscriptions, over whichever transport. */
 export interface Connection {
   readonly outbound: Outbound
+  /** Of whose share of the memory its requests are. */
+  readonly owner: string
   /**
    * It serves this viewer, and nobody after that: `end` is called when the viewer's time is over; the connection is closed by then.
-   * @throws LimitExceeded if the viewer has too many
+   * @throws LimitExceeded if the viewer has too many, or there is no memory for it
    */
   serve(viewer: Viewer, end: (reason: ListenqlError) => void): void
   /** Resolves once subscribed. Rejects with LimitExceeded, too. */
@@ -43,6 +50,8 @@ export interface Connections {
   endAll(): void
   /** Drops every connection. */
   destroyAll(): void
+  /** Too much waits for all together: cuts off those for which most waits. */
+  relieve(): void
 }
 
 export interface OpenOptions {
@@ -53,15 +62,21 @@ export interface OpenOptions {
   destroy(): void
 }
 
+/** What a connection and a subscription take, about, beside what is the client's own in them, in bytes. */
+const CONNECTION = 8192
+const SUBSCRIPTION = 4096
+
 export function createConnections(options: {
   readonly groups: Groups
   readonly sessions: Sessions
   readonly addresses: ClientAddresses
   readonly viewerLimits: ViewerLimits
+  readonly memory: ClientMemory
+  readonly filterAccounts: FilterAccounts
   readonly outbound: Pick<OutboundOptions, 'maxBuffer' | 'stallTimeout' | 'turn' | 'pressure'>
   readonly observe: Observe
 }): Connections {
-  const { groups, sessions, addresses, viewerLimits, observe } = options
+  const { groups, sessions, addresses, viewerLimits, memory, filterAccounts, observe } = options
   const open = new Map<Connection, Pick<OpenOptions, 'end' | 'destroy'>>()
   const waiting = new Set<() => void>()
   let ending = false
@@ -81,17 +96,32 @@ export function createConnections(options: {
     open({ transport, request, sink, end, destroy }) {
       const address = addresses.of(request)
       const remote = `${address}:${request.socket.remotePort}`
-      const outbound = new Outbound({ ...options.outbound, sink, transport, remote, observe })
+      const owner = networkOf(address)
+      const outbound = new Outbound({
+        ...options.outbound,
+        ...{ sink, transport, remote, memory, observe },
+        onCut: () => connection.close(),
+      })
+      const head = request.rawHeaders.reduce((size, text) => size + textSize(text), CONNECTION)
       const stops = new FewSet<Stop>()
       let leaveSession: Stop = () => undefined
       let freeConnection: Stop = () => undefined
       let served: Viewer | undefined
+      let account: OpenAccount | undefined
       const connection: Connection = {
         outbound,
+        owner,
         serve(viewer, end) {
           if (!open.has(connection)) return // the client left meanwhile
-          freeConnection = viewerLimits.connection(viewer, address)
+          const free = viewerLimits.connection(viewer, address)
+          freeConnection = free
+          const held = memory.hold(head + sizeOf(viewer.claims), owner)
+          freeConnection = () => {
+            free()
+            held.release()
+          }
           served = viewer
+          account = filterAccounts.open(viewer, owner)
           leaveSession = sessions.open(viewer, reason => {
             observe({ type: 'viewer.ended', transport, remote, reason: reason.message })
             connection.close()
@@ -100,9 +130,21 @@ export function createConnections(options: {
         },
         async subscribe(subscription, { id, after, signal }) {
           const topic = subscription.source.topic.name
-          const free = served ? viewerLimits.subscription(served, address) : () => undefined
+          const freePlace = served ? viewerLimits.subscription(served, address) : () => undefined
+          let held: Hold | undefined
+          const free = () => {
+            freePlace()
+            held?.release()
+          }
+          try {
+            // Its document is counted by its group, once for all members; here as a part of the owner's share.
+            held = memory.hold(SUBSCRIPTION + 2 * textSize(id), owner, subscription.bytes)
+          } catch (error) {
+            free()
+            throw error
+          }
           const membership = await groups
-            .join(subscription, { id, outbound, after }, signal)
+            .join(subscription, { id, outbound, after, account }, signal)
             .catch((error: unknown) => {
               free()
               throw error
@@ -122,6 +164,7 @@ export function createConnections(options: {
           if (!open.delete(connection)) return
           leaveSession()
           freeConnection()
+          account?.close()
           outbound.close()
           for (const stop of stops) stop()
         },
@@ -145,6 +188,11 @@ export function createConnections(options: {
         end()
       }
     },
+    relieve: () =>
+      relieve(
+        memory,
+        [...open.keys()].map(connection => connection.outbound),
+      ),
     destroyAll() {
       for (const [connection, { destroy }] of [...open]) {
         connection.close()

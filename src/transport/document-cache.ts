@@ -5,30 +5,35 @@ export interface DocumentCache<T> {
 }
 
 /**
- * Keeps what was made of the documents used last. Bounded by their text, not by their number: a client may send a new document
- * of a megabyte with every request, and each would stay.
- * @param limit most characters of all documents together
+ * Keeps what was made of the documents used last. Bounded by what they take, not by their number: a client may send a new
+ * document of a megabyte with every request, and each would stay.
+ * @param limit most of all documents together
+ * @param costOf what one takes. Default: the characters of its text
  */
-export function createDocumentCache<T>(limit: number): DocumentCache<T> {
-  const entries = new Map<string, T>()
+export function createDocumentCache<T>(
+  limit: number,
+  costOf: (document: string, value: T) => number = document => document.length,
+): DocumentCache<T> {
+  const entries = new Map<string, { readonly value: T; readonly cost: number }>()
   let size = 0
   return {
     get(document) {
-      const value = entries.get(document)
-      if (value !== undefined) {
+      const entry = entries.get(document)
+      if (entry !== undefined) {
         entries.delete(document) // a Map keeps the order of insertion: the oldest comes first
-        entries.set(document, value)
+        entries.set(document, entry)
       }
-      return value
+      return entry?.value
     },
     set(document, value) {
-      if (document.length > limit) return
-      if (!entries.has(document)) size += document.length
-      entries.set(document, value)
-      for (const oldest of entries.keys()) {
+      const cost = costOf(document, value)
+      if (cost > limit) return
+      size += cost - (entries.get(document)?.cost ?? 0)
+      entries.set(document, { value, cost })
+      for (const [oldest, entry] of entries) {
         if (size <= limit) break
         entries.delete(oldest)
-        size -= oldest.length
+        size -= entry.cost
       }
     },
   }

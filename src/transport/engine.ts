@@ -16,7 +16,9 @@ import { decodeCursor, encodeCursor, type Position } from '../events/cursor.js'
 import { EventSource } from '../events/source.js'
 import { abortable } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
+import { sizeOf, textSize } from '../lib/size-of.js'
 import { stableStringify } from '../lib/stable-stringify.js'
+import { documentSize } from './document-size.js'
 import { type ClientErrors, formatResult } from './errors.js'
 import { type Identity, identify } from './identity.js'
 import { isConditional } from './root-selection.js'
@@ -92,6 +94,9 @@ export interface EngineOptions {
   readonly schemaState: SchemaState
 }
 
+/** What a filter takes for each byte of its text: patterns are taken apart. */
+const FILTER = 4
+
 /** Longest that a query or a mutation waits for the tables to be known, in ms. */
 const PATIENCE = 30_000
 
@@ -164,10 +169,25 @@ export function createEngine(options: EngineOptions): Engine {
     }
   }
 
-  function toRequest(args: ExecutionArgs, params: Params, source: EventSource<unknown>): Request<unknown> {
+  function toRequest(given: ExecutionArgs, params: Params, source: EventSource<unknown>): Request<unknown> {
     const end = (error: unknown) => stringifyResult({ data: null, errors: [toClientError(error)] })
+    const identity = identityOf(given)
+    // It lives as long as the subscription: what the operation does not ask for is not kept for it.
+    const variables = declaredVariables(given)
+    const args = { ...given, variableValues: variables }
+    const asked = {
+      viewer: params.viewer,
+      query: params.query,
+      operationName: params.operationName,
+      variables,
+    }
+    const key = keyOf(identity, asked, source)
     return {
-      key: keyOf(args, params, source),
+      key,
+      bytes:
+        (1 + FILTER) * (textSize(params.query ?? '') + sizeOf(variables)) +
+        textSize(key) +
+        documentSize(args.document),
       source,
       render(event) {
         const position = source.positionOf(event)
@@ -182,7 +202,7 @@ export function createEngine(options: EngineOptions): Engine {
       renderTooLarge: (event, bytes) =>
         stringifyResult({ data: null, errors: [tooLarge(bytes)] }, source.positionOf(event)),
       renderEnd: end,
-      renew: () => (getEnveloped().schema === args.schema ? undefined : renew(params)),
+      renew: () => (getEnveloped().schema === args.schema ? undefined : renew(asked)),
     }
   }
 
@@ -199,17 +219,20 @@ export function createEngine(options: EngineOptions): Engine {
     )
   }
 
-  function keyOf(
-    { schema, document }: ExecutionArgs,
-    { operationName, variables = {}, viewer }: Params,
-    source: EventSource<unknown>,
-  ): string {
+  function identityOf({ schema, document }: ExecutionArgs): Identity {
     let identity = identities.get(document)
     if (!identity) {
       identity = identify(schema, document)
       identities.set(document, identity)
     }
-    const { text, uses } = identity
+    return identity
+  }
+
+  function keyOf(
+    { text, uses }: Identity,
+    { operationName, variables = {}, viewer }: Params,
+    source: EventSource<unknown>,
+  ): string {
     const used = Object.entries(variables).filter(([name]) => uses.has(name))
     const who = viewerKey(viewer, claimsMatter(source, viewer))
     return stableStringify([text, operationName ?? null, Object.fromEntries(used), who])
@@ -218,6 +241,16 @@ export function createEngine(options: EngineOptions): Engine {
   function mask(result: ExecutionResult): ExecutionResult {
     return result.errors ? { ...result, errors: result.errors.map(toClientError) } : result
   }
+}
+
+function declaredVariables({
+  document,
+  operationName,
+  variableValues,
+}: ExecutionArgs): Record<string, unknown> {
+  const { variableDefinitions = [] } = getOperationAST(document, operationName) ?? {}
+  const declared = new Set(variableDefinitions.map(({ variable }) => variable.name.value))
+  return Object.fromEntries(Object.entries(variableValues ?? {}).filter(([name]) => declared.has(name)))
 }
 
 function ofTables(source: EventSource<unknown>, { role }: Viewer): boolean {

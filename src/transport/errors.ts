@@ -54,8 +54,10 @@ export function createClientErrors(observe: Observe, { suggestNames = true } = {
 
 /** graphql-js says what was probably meant, also where introspection is off. */
 function withoutSuggestion(error: GraphQLError): GraphQLError {
-  const message = error.message.replace(/ Did you mean .*\?$/s, '')
-  if (message === error.message) return error
+  // The last one: what stands before may be a text of the client's, of any length.
+  const at = error.message.endsWith('?') ? error.message.lastIndexOf(' Did you mean ') : -1
+  if (at < 0) return error
+  const message = error.message.slice(0, at)
   const { nodes, source, positions, path, extensions } = error
   return new GraphQLError(message, {
     nodes: nodes ?? null,

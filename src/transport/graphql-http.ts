@@ -1,15 +1,21 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GraphQLError } from 'graphql'
 import type { Viewer } from '../auth/viewer.js'
+import type { ClientMemory, Hold } from '../lib/client-memory.js'
 import { LimitExceeded } from '../lib/limits.js'
+import { networkOf } from '../lib/networks.js'
+import { sizeOf, textSize } from '../lib/size-of.js'
 import { acceptedKinds } from './accept.js'
 import { type Admit, isRefused } from './admission.js'
 import { readBody } from './body.js'
+import type { ClientAddresses } from './client-address.js'
+import { onceClosed } from './closed.js'
 import { type Engine, type Params, stringifyResult } from './engine.js'
 import type { ClientErrors } from './errors.js'
 import type { Graphiql } from './graphiql.js'
 import { multipart } from './multipart.js'
-import { replyErrors, replyText } from './reply.js'
+import { replyPaced } from './paced-reply.js'
+import { RETRY, replyErrors, replyText, statusOf } from './reply.js'
 import { sse } from './sse.js'
 import type { StreamResponses } from './stream-response.js'
 import type { GraphqlYoga } from './yoga.js'
@@ -23,8 +29,12 @@ export interface GraphqlHttpOptions {
   readonly streams: StreamResponses
   readonly toClientError: ClientErrors
   readonly graphiql: Graphiql | undefined
+  readonly addresses: ClientAddresses
+  readonly memory: ClientMemory
   /** Largest body in bytes. */
   readonly maxMessage: number
+  /** Longest time in which nothing moves while an answer is sent, in ms. */
+  readonly stallTimeout: number
 }
 
 /** `/graphql` over HTTP: a page for people, a stream for subscriptions, JSON by Yoga for everything else. Yoga sees only what has been
@@ -41,7 +51,10 @@ export function createGraphqlHttp({
   streams,
   toClientError,
   graphiql,
+  addresses,
+  memory,
   maxMessage,
+  stallTimeout,
 }: GraphqlHttpOptions): GraphqlHttp {
   return {
     async handle(request, response, url) {
@@ -69,49 +82,70 @@ export function createGraphqlHttp({
       if (response.destroyed) return // the client has left: nobody would ever unsubscribe for it
       if (isRefused(viewer)) return replyErrors(response, viewer.status, [viewer.error], viewer.headers)
       url.searchParams.delete('access_token') // from here on nobody needs it
-      const body = method === 'POST' ? await readBody(request, maxMessage) : ''
-      if (body === null) {
-        const message = `The request is larger than this server takes (--max-message, ${maxMessage} bytes).`
-        const error = toClientError(new LimitExceeded('maxMessage', maxMessage, message))
-        return replyErrors(response, 413, [error], { connection: 'close' })
+      const held = memory.hold(0, networkOf(addresses.of(request)))
+      onceClosed(request, response, () => held.release())
+      try {
+        await answer(request, response, url, viewer, held)
+      } catch (error) {
+        if (!(error instanceof LimitExceeded) || response.headersSent) throw error
+        replyErrors(response, statusOf(error), [toClientError(error)], { ...RETRY, connection: 'close' })
+      } finally {
+        held.release()
       }
-      const asked = method === 'POST' ? paramsOfBody(body) : paramsOfQuery(url.searchParams)
-      if (typeof asked === 'string') return refuse(response, 400, asked)
-      const params = { ...asked, viewer, lastEventId: [headers['last-event-id']].flat()[0] }
-      const kinds = acceptedKinds(headers.accept)
-      const left = new AbortController()
-      response.once('close', () => left.abort())
-      const prepared = await engine.prepare(params, left.signal)
-      if (prepared.kind === 'invalid') {
-        if (prepared.isUnavailable && kinds.includes('json'))
-          return replyErrors(response, 503, prepared.errors)
-        // Where only streams are asked for there is no place for Yoga's answer.
-        if (!kinds.includes('json')) {
-          return kinds[0] === 'sse'
-            ? replyErrorsAsEvents(response, prepared.errors)
-            : replyErrors(response, 400, prepared.errors)
-        }
-      } else {
-        const format = kinds.includes('sse') || kinds.includes('multipart') ? pickStream(kinds) : undefined
-        if (prepared.kind === 'subscription') {
-          if (!format) {
-            return refuse(
-              response,
-              406,
-              'A subscription is a stream: accept "text/event-stream" or "multipart/mixed;subscriptionSpec=1.0".',
-            )
-          }
-          return streams.respond(request, response, prepared, format, viewer)
-        }
-        if (format && !kinds.includes('json')) {
-          if (method === 'GET' && prepared.kind === 'mutation') {
-            return refuse(response, 405, 'A mutation must be sent with POST.', { allow: 'POST' })
-          }
-          return streams.respond(request, response, prepared, format, viewer)
-        }
-      }
-      await answerByYoga(request, response, url, body, viewer)
     },
+  }
+
+  /** @throws LimitExceeded if there is no memory for it */
+  async function answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    url: URL,
+    viewer: Viewer,
+    held: Hold,
+  ): Promise<void> {
+    const { method, headers } = request
+    const body = method === 'POST' ? await readBody(request, maxMessage, bytes => held.resize(2 * bytes)) : ''
+    if (body === null) {
+      const message = `The request is larger than this server takes (--max-message, ${maxMessage} bytes).`
+      const error = toClientError(new LimitExceeded('maxMessage', maxMessage, message))
+      return replyErrors(response, 413, [error], { connection: 'close' })
+    }
+    const asked = method === 'POST' ? paramsOfBody(body) : paramsOfQuery(url.searchParams)
+    if (typeof asked === 'string') return refuse(response, 400, asked)
+    held.resize(textSize(body) + sizeOf(asked))
+    const params = { ...asked, viewer, lastEventId: [headers['last-event-id']].flat()[0] }
+    const kinds = acceptedKinds(headers.accept)
+    const left = new AbortController()
+    response.once('close', () => left.abort())
+    const prepared = await engine.prepare(params, left.signal)
+    if (prepared.kind === 'invalid') {
+      if (prepared.isUnavailable && kinds.includes('json')) return replyErrors(response, 503, prepared.errors)
+      // Where only streams are asked for there is no place for Yoga's answer.
+      if (!kinds.includes('json')) {
+        return kinds[0] === 'sse'
+          ? replyErrorsAsEvents(response, prepared.errors)
+          : replyErrors(response, 400, prepared.errors)
+      }
+    } else {
+      const format = kinds.includes('sse') || kinds.includes('multipart') ? pickStream(kinds) : undefined
+      if (prepared.kind === 'subscription') {
+        if (!format) {
+          return refuse(
+            response,
+            406,
+            'A subscription is a stream: accept "text/event-stream" or "multipart/mixed;subscriptionSpec=1.0".',
+          )
+        }
+        return streams.respond(request, response, prepared, format, viewer, held)
+      }
+      if (format && !kinds.includes('json')) {
+        if (method === 'GET' && prepared.kind === 'mutation') {
+          return refuse(response, 405, 'A mutation must be sent with POST.', { allow: 'POST' })
+        }
+        return streams.respond(request, response, prepared, format, viewer, held)
+      }
+    }
+    await answerByYoga(request, response, url, body, viewer, held)
   }
 
   async function answerByYoga(
@@ -120,6 +154,7 @@ export function createGraphqlHttp({
     url: URL,
     body: string,
     viewer: Viewer,
+    held: Hold,
   ): Promise<void> {
     const { method = 'GET', headers } = request
     const init = {
@@ -132,9 +167,11 @@ export function createGraphqlHttp({
     }
     const answer = await yoga.fetch(url.href, init, contextFor(viewer))
     // What one viewer may see is not for a cache that serves others.
-    const kept = viewer.role === undefined ? {} : { 'cache-control': 'no-store' }
-    response.writeHead(answer.status, { ...Object.fromEntries(answer.headers), ...kept })
-    response.end(await answer.text())
+    const kept: Record<string, string> = viewer.role === undefined ? {} : { 'cache-control': 'no-store' }
+    const text = await answer.text()
+    held.resize(textSize(text))
+    const answered = { ...Object.fromEntries(answer.headers), ...kept }
+    await replyPaced(response, answer.status, answered, Buffer.from(text), stallTimeout)
   }
 }
 

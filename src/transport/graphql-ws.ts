@@ -1,26 +1,37 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { type ExecutionArgs, type ExecutionResult, GraphQLError, type GraphQLFormattedError } from 'graphql'
-import { CloseCode, MessageType, makeServer, parseMessage } from 'graphql-ws'
+import {
+  type DocumentNode,
+  type ExecutionArgs,
+  type ExecutionResult,
+  GraphQLError,
+  type GraphQLFormattedError,
+  parse as parseDocument,
+} from 'graphql'
+import { CloseCode, MessageType, makeServer, parseMessage, type SubscribePayload } from 'graphql-ws'
 import type { WebSocket } from 'ws'
 import type { Viewer } from '../auth/viewer.js'
 import type { Membership } from '../delivery/groups.js'
 import { encodeCursor } from '../events/cursor.js'
+import type { ClientMemory, Hold } from '../lib/client-memory.js'
 import { LimitExceeded } from '../lib/limits.js'
 import type { Observe } from '../lib/observation.js'
+import { sizeOf, textSize } from '../lib/size-of.js'
 import { createTokenBucket, type TokenBucket } from '../lib/token-bucket.js'
 import { type Admit, isRefused } from './admission.js'
 import type { Connection, Connections } from './connections.js'
-import type { Engine, Operation } from './engine.js'
+import type { Engine, Operation, Params, Prepared } from './engine.js'
 import { type ClientErrors, formatError, formatResult, isTooDeep, TOO_DEEP } from './errors.js'
+import { countInbound } from './inbound.js'
 import { keepWebSocketAlive } from './keep-alive.js'
 import { Silence } from './silence.js'
-import { CUT_REASONS, closeWebSocket, type Envelope, overLimit, WebSocketSink } from './websocket-sink.js'
+import { CUTS, closeWebSocket, type Envelope, overLimit, WebSocketSink } from './websocket-sink.js'
 
 export interface GraphqlWsOptions {
   readonly admit: Admit
   readonly engine: Engine
   readonly connections: Connections
+  readonly memory: ClientMemory
   readonly toClientError: ClientErrors
   /** Interval of pings in ms. */
   readonly keepAlive: number
@@ -38,13 +49,18 @@ export interface WebSocketLimits {
 /** Takes over a WebSocket that speaks graphql-transport-ws. */
 export type AcceptGraphqlWs = (webSocket: WebSocket, request: IncomingMessage, socket: Duplex) => void
 
-/** What graphql-ws hands from `onSubscribe` to `execute` and `subscribe`. */
+/**
+ * What graphql-ws hands from `onSubscribe` to `execute` and `subscribe`. It holds them as long as the subscription lasts, with
+ * what it looks at: so the document is none but one that says which kind of operation it is.
+ */
 interface Args extends ExecutionArgs {
-  /** Undefined once it has been subscribed to: graphql-ws holds its arguments as long as the subscription lasts. */
+  /** Undefined once it has been subscribed to. */
   asked: Asked | undefined
 }
 
 interface Asked {
+  /** The request in memory. */
+  readonly held: Hold
   readonly extra: Extra
   readonly operation: Operation
   readonly id: string
@@ -78,7 +94,7 @@ interface Accepted {
  * text of each event to the socket.
  */
 export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
-  const { admit, engine, connections, toClientError, keepAlive, limits, observe } = options
+  const { admit, engine, connections, memory, toClientError, keepAlive, limits, observe } = options
   const { maxSubscriptionsPerConnection, subscribeRate } = limits
 
   const protocol = makeServer<Record<string, unknown>, Extra>({
@@ -88,44 +104,52 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       const { connection, close } = extra
       const request = extra.request as IncomingMessage
       extra.request = undefined
-      // A dictionary from the start: V8 would keep a shape for each object with a name of its own.
-      Object.assign(context, { subscriptions: Object.create(null) })
-      const viewer = await admit({ transport: 'graphql-ws', request, connectionParams })
-      if (isRefused(viewer)) {
-        close(viewer.close.code, viewer.close.reason)
-        return false
-      }
-      extra.viewer = viewer
+      // A dictionary from the start: V8 would keep a shape for each object with a name of its own. The parameters may be as
+      // large as a message, and nobody asks for them again.
+      Object.assign(context, { subscriptions: Object.create(null), connectionParams: undefined })
+      let held: Hold | undefined
       try {
+        held = memory.hold(sizeOf(connectionParams ?? {}), connection.owner)
+        const viewer = await admit({ transport: 'graphql-ws', request, connectionParams })
+        if (isRefused(viewer)) {
+          close(viewer.close.code, viewer.close.reason)
+          return false
+        }
+        extra.viewer = viewer
         connection.serve(viewer, reason => close(CloseCode.Forbidden, reason.message))
       } catch (error) {
         if (!(error instanceof LimitExceeded)) throw error
         close(1013, overLimit(error)) // 4429 is another matter, and clients would not come back
         return false
+      } finally {
+        held?.release()
       }
       return true
     },
     async onSubscribe({ extra }, id, payload) {
-      const excess = excessOf(extra)
-      if (excess) return [toClientError(excess)]
+      const held = begin(extra, id, payload)
+      // Returned, not thrown: a throw would close the whole socket.
+      if (held instanceof LimitExceeded) return [toClientError(held)]
       const left = new AbortController()
       extra.subscriptions.set(id, left)
-      const operation = await engine.prepare(
-        {
-          viewer: extra.viewer as Viewer,
-          query: payload.query,
-          operationName: payload.operationName ?? undefined,
-          variables: payload.variables ?? undefined,
-          extensions: payload.extensions ?? undefined,
-        },
-        left.signal,
-      )
-      // Returned, not thrown: a throw would close the whole socket.
+      let operation: Prepared
+      try {
+        operation = await engine.prepare({ viewer: extra.viewer as Viewer, ...takeOut(payload) }, left.signal)
+      } catch (error) {
+        held.release()
+        throw error
+      }
       if (operation.kind === 'invalid') {
+        held.release()
         if (!left.signal.aborted) extra.subscriptions.delete(id)
         return operation.errors
       }
-      const args: Args = { ...operation.args, asked: { extra, operation, id, left: left.signal } }
+      const args: Args = {
+        schema: operation.args.schema,
+        document: DOCUMENTS[operation.kind],
+        contextValue: undefined,
+        asked: { held, extra, operation, id, left: left.signal },
+      }
       return args
     },
     execute: args => run(args as Args),
@@ -135,7 +159,7 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
   })
 
   async function run(args: Args): Promise<ExecutionResult | AsyncIterableIterator<never>> {
-    const { operation, id, extra, left } = args.asked as Asked
+    const { held, operation, id, extra, left } = args.asked as Asked
     const { connection, subscriptions } = extra
     args.asked = undefined
     extra.running++
@@ -151,8 +175,6 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       })
       const accepted: Accepted = { membership, silence }
       subscriptions.set(id, accepted)
-      args.contextValue = undefined
-      args.variableValues = undefined
       // The protocol has no word for "accepted"; a ping may carry anything, and every client answers it.
       connection.outbound.control(positions([id], subscriptions))
       return silence
@@ -162,8 +184,21 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       refusal.fail(toClientError(error))
       return refusal
     } finally {
+      held.release()
       extra.running--
       if (!left.aborted && subscriptions.get(id) instanceof AbortController) subscriptions.delete(id)
+    }
+  }
+
+  /** Counts an operation. @returns what is too much */
+  function begin(extra: Extra, id: string, payload: SubscribePayload): Hold | LimitExceeded {
+    const excess = excessOf(extra)
+    if (excess) return excess
+    try {
+      return memory.hold(sizeOf(payload) + textSize(id), extra.connection.owner)
+    } catch (error) {
+      if (error instanceof LimitExceeded) return error
+      throw error
     }
   }
 
@@ -196,7 +231,7 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       socket,
       envelope: NEXT,
       onOther: ({ id }, { text }) => acceptedOf(subscriptions, id)?.silence.fail(errorOf(text)),
-      onCut: reason => closeWebSocket(webSocket, 1013, CUT_REASONS[reason]),
+      onCut: reason => closeWebSocket(webSocket, ...CUTS[reason]),
     })
     const connection = connections.open({
       transport: 'graphql-ws',
@@ -243,13 +278,17 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
         bucket: createTokenBucket(subscribeRate, Math.max(subscribeRate, maxSubscriptionsPerConnection)),
       },
     )
+    countInbound({
+      ...{ webSocket, socket: request.socket, memory, owner: connection.owner },
+      onExcess: excess => close(1013, overLimit(excess)),
+    })
     keepWebSocketAlive({
       webSocket,
-      socket,
+      socket: request.socket,
       outbound: connection.outbound,
       interval: keepAlive,
       ping() {
-        if (subscriptions.size === 0) return webSocket.ping()
+        if (subscriptions.size === 0) return
         connection.outbound.control(positions(subscriptions.keys(), subscriptions))
       },
     })
@@ -258,6 +297,24 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       connection.close()
       void closed(code, String(reason))
     })
+  }
+}
+
+const DOCUMENTS: Readonly<Record<Operation['kind'], DocumentNode>> = {
+  query: parseDocument('query { __typename }'),
+  mutation: parseDocument('mutation { __typename }'),
+  subscription: parseDocument('subscription { __typename }'),
+}
+
+/** What an operation asks for, out of a message that graphql-ws holds as long as the subscription lasts. */
+function takeOut(payload: SubscribePayload): Omit<Params, 'viewer'> {
+  const { query, operationName, variables, extensions } = payload
+  Object.assign(payload, { query: '', operationName: undefined, variables: undefined, extensions: undefined })
+  return {
+    query,
+    operationName: operationName ?? undefined,
+    variables: variables ?? undefined,
+    extensions: extensions ?? undefined,
   }
 }
 

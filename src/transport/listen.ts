@@ -6,11 +6,13 @@ import type { Viewer } from '../auth/viewer.js'
 import type { Request } from '../delivery/groups.js'
 import type { ChannelEvent } from '../events/channel-event.js'
 import type { EventSource } from '../events/source.js'
+import type { ClientMemory } from '../lib/client-memory.js'
 import { LimitExceeded } from '../lib/limits.js'
 import type { Connections } from './connections.js'
+import { countInbound } from './inbound.js'
 import { keepWebSocketAlive } from './keep-alive.js'
 import { refuseUpgrade } from './reply.js'
-import { CUT_REASONS, closeWebSocket, type Envelope, overLimit, WebSocketSink } from './websocket-sink.js'
+import { CUTS, closeWebSocket, type Envelope, overLimit, WebSocketSink } from './websocket-sink.js'
 
 // The protocol has no room for a gap or an error between payloads, so those end the connection in their place: the client
 // comes back. No payload looks like them, since text in Postgres has no NUL.
@@ -26,6 +28,7 @@ export interface ListenOptions {
   /** @throws ListenqlError CHANNEL_NAME_INVALID */
   readonly channelSource: (name: string) => EventSource<ChannelEvent>
   readonly connections: Connections
+  readonly memory: ClientMemory
   readonly keepAlive: number
 }
 
@@ -46,7 +49,7 @@ export interface Listen {
 }
 
 export function createListen(options: ListenOptions): Listen {
-  const { rules, channelSource, connections, keepAlive } = options
+  const { rules, channelSource, connections, memory, keepAlive } = options
   return {
     check(channel, viewer) {
       rules.for(viewer).assertListen(channel)
@@ -75,7 +78,7 @@ export function createListen(options: ListenOptions): Listen {
             const farewell = FAREWELLS.get(text)
             if (farewell) closeWebSocket(webSocket, ...farewell)
           },
-          onCut: reason => closeWebSocket(webSocket, 1013, CUT_REASONS[reason]),
+          onCut: reason => closeWebSocket(webSocket, ...CUTS[reason]),
         })
         const connection = connections.open({
           transport: 'listen',
@@ -88,11 +91,16 @@ export function createListen(options: ListenOptions): Listen {
         left.signal.addEventListener('abort', () => connection.close(), { once: true })
         try {
           connection.serve(viewer, reason => closeWebSocket(webSocket, 4403, reason.message))
-          keepWebSocketAlive({ webSocket, socket, outbound: connection.outbound, interval: keepAlive })
+          const { outbound, owner } = connection
+          countInbound({
+            ...{ webSocket, socket: request.socket, memory, owner },
+            onExcess: excess => closeWebSocket(webSocket, 1013, overLimit(excess)),
+          })
+          keepWebSocketAlive({ webSocket, socket: request.socket, outbound, interval: keepAlive })
           await connection.subscribe(payloads(source) as Request<unknown>, { id: '', signal: left.signal })
         } catch (error) {
-          if (!(error instanceof LimitExceeded)) throw error
           connection.close()
+          if (!(error instanceof LimitExceeded)) throw error
           closeWebSocket(webSocket, 1013, overLimit(error))
         }
       } finally {
@@ -125,6 +133,7 @@ const PAYLOAD: Envelope = { before: () => '', after: '', isOther: ({ text }) => 
 function payloads(source: EventSource<ChannelEvent>): Request<ChannelEvent> {
   return {
     key: `listen ${source.topic.name}`,
+    bytes: 0,
     source,
     render: event => (event.gap ? GAP : (event.payload ?? '')),
     renderTooLarge: () => TOO_LARGE,

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { compileGlob } from '../lib/glob.js'
+import { compileGlob, type Glob } from '../lib/glob.js'
 
 export interface OriginOptions {
   /** Origins that may use this server from a browser, as globs such as `https://*.example.com`; `*` is any. */
@@ -43,7 +43,7 @@ export function createOrigins({ allowed, loopback, hostNames }: OriginOptions): 
 }
 
 function createOriginCheck(
-  patterns: readonly RegExp[],
+  patterns: readonly Glob[],
   loopback: boolean,
 ): (request: IncomingMessage) => boolean {
   return ({ headers: { origin, host } }) => {
@@ -61,12 +61,16 @@ function createOriginCheck(
 
 /** As browsers send it: no path in it that a glob could run over, such as `https://evil.com/.example.com`. */
 function isOrigin(origin: string): boolean {
+  if (origin.length > MAX_ORIGIN) return false
   return (
     origin === 'null' ||
     origin === 'file://' ||
     (/^[^:/]+:\/\/[^/\\?#@\s]+$/.test(origin) && URL.canParse(origin))
   )
 }
+
+/** Characters: a host name has 253 at most, and scheme and port are short. */
+const MAX_ORIGIN = 512
 
 function parse(url: string): URL | undefined {
   return URL.canParse(url) ? new URL(url) : undefined

@@ -1,6 +1,7 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { GraphQLError } from 'graphql'
+import { LimitExceeded } from '../lib/limits.js'
 import { formatError } from './errors.js'
 
 export function replyText(
@@ -35,6 +36,16 @@ export function replyErrors(
 ): void {
   replyJson(response, status, { errors: errors.map(formatError) }, headers)
 }
+
+/** When it may be tried again, in seconds. */
+export const RETRY = { 'retry-after': '1' }
+
+/** What HTTP says to something that is too much: of this client, or for the server. */
+export function statusOf(error: unknown): 429 | 503 {
+  return error instanceof LimitExceeded && OF_THE_SERVER.has(error.limit) ? 503 : 429
+}
+
+const OF_THE_SERVER: ReadonlySet<string> = new Set(['maxConnections', 'maxClientMemory'])
 
 /** Refuses an upgrade: the socket is bare, no response object stands before it. */
 export function refuseUpgrade(

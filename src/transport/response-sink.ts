@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { Frame } from '../delivery/frame-stream.js'
 import type { Outbound, Sink } from '../delivery/outbound.js'
 import { encodeCursor } from '../events/cursor.js'
+import { Fifo } from '../lib/fifo.js'
 
 /** How a stream over HTTP is written. */
 export interface StreamFormat {
@@ -35,7 +36,12 @@ export class ResponseSink implements Sink {
   readonly #onFinal: () => void
   #isEnding = false
   #parts: Buffer[] = []
-  #rest: Buffer | undefined
+  /** What is being written. Large parts are those of frames, as they are shared with other responses. */
+  readonly #queue = new Fifo<{ readonly bytes: Buffer; readonly isShared: boolean }>()
+  /** Bytes of the first in the queue that have been written. */
+  #written = 0
+  /** Bytes in the queue that are this response's alone. */
+  #own = 0
   /** The socket, once it is this response's turn on it and the headers have left; then the chunks are ours. */
   #socket: Socket | undefined
   outbound: Outbound | undefined
@@ -57,7 +63,11 @@ export class ResponseSink implements Sink {
   }
 
   get writable(): boolean {
-    return this.#rest === undefined && !this.#needsDrain
+    return this.#queue.size === 0 && !this.#needsDrain
+  }
+
+  get held(): number {
+    return (this.#socket ?? this.#response).writableLength + this.#own
   }
 
   frame(_subscriber: unknown, frame: Frame): void {
@@ -76,6 +86,7 @@ export class ResponseSink implements Sink {
       bytes = isChunk ? toChunk(text) : Buffer.from(text)
       frame.encoded.set(name, bytes)
     }
+    if (bytes.length > PIECE) this.outbound?.borrow(frame)
     this.#parts.push(bytes)
   }
 
@@ -88,11 +99,24 @@ export class ResponseSink implements Sink {
   }
 
   end(): void {
-    const [only] = this.#parts
-    if (!only) return
-    this.#rest = this.#parts.length === 1 ? only : Buffer.concat(this.#parts)
+    let small: Buffer[] = []
+    const join = () => {
+      if (small.length === 0) return
+      const joined = small.length === 1 ? (small[0] as Buffer) : Buffer.concat(small)
+      this.#own += joined.length
+      this.#queue.push({ bytes: joined, isShared: false })
+      small = []
+    }
+    for (const part of this.#parts) {
+      if (part.length <= PIECE) small.push(part)
+      else {
+        join()
+        this.#queue.push({ bytes: part, isShared: true })
+      }
+    }
+    join()
     this.#parts = []
-    this.#writeRest()
+    this.#writeQueue()
   }
 
   cut(): void {
@@ -101,13 +125,12 @@ export class ResponseSink implements Sink {
 
   /** Ends the response after what is being written: a frame is never cut in two by a goodbye. */
   finish(text: string): void {
-    if (this.#rest) this.#write(this.#rest)
-    this.#rest = undefined
+    this.#writeQueue(() => true)
     this.#response.end(text)
   }
 
   readonly #onDrain = () => {
-    this.#writeRest()
+    this.#writeQueue()
     this.outbound?.resume()
   }
 
@@ -137,13 +160,21 @@ export class ResponseSink implements Sink {
     target.write(bytes)
   }
 
-  #writeRest(): void {
-    while (this.#rest && !this.#needsDrain && !this.#response.destroyed) {
-      const piece = this.#rest.subarray(0, PIECE)
-      this.#rest = piece.length < this.#rest.length ? this.#rest.subarray(PIECE) : undefined
+  #writeQueue(takesMore = () => !this.#needsDrain): void {
+    for (let first = this.#queue.peek(); first && takesMore() && !this.#response.destroyed; ) {
+      const piece = first.bytes.subarray(this.#written, this.#written + PIECE)
+      this.#written += piece.length
+      if (!first.isShared) this.#own -= piece.length
+      if (this.#written === first.bytes.length) {
+        this.#queue.shift()
+        this.#written = 0
+        first = this.#queue.peek()
+      }
       this.#write(piece)
     }
-    if (this.#isEnding && !this.#rest && !this.#response.writableEnded) this.#response.end()
+    if (this.#queue.size > 0) return
+    this.outbound?.giveBack()
+    if (this.#isEnding && !this.#response.writableEnded) this.#response.end()
   }
 }
 

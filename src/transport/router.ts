@@ -16,7 +16,8 @@ import type { AcceptGraphqlWs } from './graphql-ws.js'
 import type { Listen } from './listen.js'
 import type { Origins } from './origins.js'
 import type { Page } from './page.js'
-import { refuseUpgrade, replyErrors, replyText } from './reply.js'
+import { RETRY, refuseUpgrade, replyErrors, replyText, statusOf } from './reply.js'
+import { closeWebSocket } from './websocket-sink.js'
 
 export interface RouterOptions {
   /** Path that all routes are under: empty, or with a leading and no trailing slash. */
@@ -85,6 +86,8 @@ export function createRouter(options: RouterOptions): Router {
   } as const
   const graphqlServer = new WebSocketServer({ ...shared, handleProtocols })
   const listenServer = new WebSocketServer(shared)
+  /** Those whose handshake is over. */
+  const opened = new WeakMap<Duplex, WebSocket>()
 
   function check(request: IncomingMessage): Refusal | undefined {
     if (!origins.isHostAllowed(request)) {
@@ -136,10 +139,17 @@ export function createRouter(options: RouterOptions): Router {
   function checkLimits(request: IncomingMessage, carrier: Closing): Refusal | undefined {
     const { url = '' } = request
     const excess = addressLimits.check(request, carrier)
-    if (excess) return { status: 429, message: said(excess), headers: RETRY, excess }
+    if (excess) return { status: statusOf(excess), message: said(excess), headers: RETRY, excess }
     if (url.length <= maxUrl) return undefined
     const tooLong = new LimitExceeded('maxUrl', maxUrl, `The URL has more than ${maxUrl} bytes.`, 'use POST')
     return { status: 414, message: said(tooLong), excess: tooLong }
+  }
+
+  /** A server that has no room for more clients is not ill, and a balancer that thinks so would take those away that it has. */
+  function isHealthOfFullServer({ excess }: Refusal, request: IncomingMessage): boolean {
+    if (excess?.limit !== 'maxConnections' || !origins.isHostAllowed(request)) return false
+    const url = urlOf(request)
+    return health((url && pathOf(url)) ?? '') !== undefined
   }
 
   function noteRefusal(transport: string, request: IncomingMessage, { status, message }: Refusal): void {
@@ -155,7 +165,8 @@ export function createRouter(options: RouterOptions): Router {
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const refusal = checkLimits(request, response) ?? check(request)
-    if (refusal) {
+    if (refusal && isHealthOfFullServer(refusal, request)) response.setHeader('connection', 'close')
+    else if (refusal) {
       noteRefusal('http', request, refusal)
       if (refusal.excess) {
         const errors = [toClientError(refusal.excess)]
@@ -183,7 +194,7 @@ export function createRouter(options: RouterOptions): Router {
       if ('status' in viewer) return replyText(response, viewer.status, viewer.message, viewer.headers)
       return replyText(response, 426, 'this is a WebSocket: connect with ws://\n', {
         upgrade: 'websocket',
-        connection: 'upgrade',
+        connection: 'upgrade, close', // without the second word Node would keep it open, whatever the client asked for
       })
     }
     if (page.handle(request, response, path)) return
@@ -215,6 +226,7 @@ export function createRouter(options: RouterOptions): Router {
           socket.off('close', fail) // it would hold the request as long as the socket lives
           // Too large a message, bad UTF-8: ws closes with the right code, but an unheard `error` would end the process.
           webSocket.on('error', ignore)
+          opened.set(socket, webSocket)
           resolve(webSocket)
         })
       })
@@ -240,14 +252,15 @@ export function createRouter(options: RouterOptions): Router {
       routeUpgrade(request, socket, head).catch((error: unknown) => {
         if (socket.destroyed) return
         observe({ type: 'fault', id: 'websocket', message: `an upgrade failed: ${messageOf(error)}`, error })
-        socket.destroy()
+        const webSocket = opened.get(socket)
+        if (webSocket) closeWebSocket(webSocket, 1011, 'Internal server error')
+        else refuseUpgrade(socket, 500, 'Internal server error\n')
       })
     },
   }
 }
 
 const ignore = () => undefined
-const RETRY = { 'retry-after': '1' }
 
 function said({ code, limit, message }: LimitExceeded): string {
   return `${code} ${limit}: ${message}\n`

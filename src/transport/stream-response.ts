@@ -3,11 +3,15 @@ import type { ExecutionResult } from 'graphql'
 import type { Viewer } from '../auth/viewer.js'
 import type { Membership } from '../delivery/groups.js'
 import { encodeCursor } from '../events/cursor.js'
+import type { Hold } from '../lib/client-memory.js'
 import type { ListenqlError } from '../lib/errors.js'
+import { textSize } from '../lib/size-of.js'
+import { onceClosed } from './closed.js'
 import type { Connections } from './connections.js'
 import { type Operation, type Subscription, stringifyResult } from './engine.js'
 import type { ClientErrors } from './errors.js'
-import { replyErrors, replyText } from './reply.js'
+import { replyPaced } from './paced-reply.js'
+import { RETRY, replyErrors, replyText, statusOf } from './reply.js'
 import { forgets, ResponseSink, type StreamFormat } from './response-sink.js'
 
 export interface StreamResponses {
@@ -18,6 +22,7 @@ export interface StreamResponses {
     operation: Operation,
     format: StreamFormat,
     viewer: Viewer,
+    held: Hold,
   ): Promise<void>
 }
 
@@ -26,8 +31,10 @@ export function createStreamResponses(options: {
   readonly toClientError: ClientErrors
   /** Interval of keep-alives in ms. */
   readonly keepAlive: number
+  /** Longest time in which nothing moves while an answer is sent, in ms. */
+  readonly stallTimeout: number
 }): StreamResponses {
-  const { connections, toClientError, keepAlive } = options
+  const { connections, toClientError, keepAlive, stallTimeout } = options
 
   async function resultOf(operation: Operation): Promise<Subscription | ExecutionResult> {
     try {
@@ -38,24 +45,22 @@ export function createStreamResponses(options: {
   }
 
   return {
-    async respond(request, response, operation, format, viewer) {
+    async respond(request, response, operation, format, viewer, held) {
       const left = new AbortController()
-      // Bound at once: a client may leave while LISTEN is under way, and nobody would ever unsubscribe for it. Bound to the
-      // socket, too: a response behind another one on the same connection (pipelining) never hears that it is gone.
-      const leave = () => left.abort()
-      response.once('close', leave)
-      request.socket.once('close', leave)
-      left.signal.addEventListener('abort', () => request.socket.off('close', leave), { once: true })
+      // Bound at once: a client may leave while LISTEN is under way, and nobody would ever unsubscribe for it.
+      onceClosed(request, response, () => left.abort())
 
       const open = () => {
         request.socket.setNoDelay(true)
         response.writeHead(200, format.headers)
       }
       const answer = (result: ExecutionResult) => {
-        open()
         const json = stringifyResult(result)
+        held.resize(textSize(json))
+        request.socket.setNoDelay(true)
         const cursor = forgets(json) ? '' : undefined
-        response.end(format.opening + format.next(json, cursor) + format.completion)
+        const body = Buffer.from(format.opening + format.next(json, cursor) + format.completion)
+        return replyPaced(response, 200, format.headers, body, stallTimeout)
       }
       const subscription = await resultOf(operation)
       if (left.signal.aborted) return
@@ -90,7 +95,8 @@ export function createStreamResponses(options: {
       } catch (error) {
         connection.close()
         left.abort()
-        return replyErrors(response, 429, [toClientError(error)], { connection: 'close' })
+        const headers = { ...RETRY, connection: 'close' }
+        return replyErrors(response, statusOf(error), [toClientError(error)], headers)
       }
       left.signal.addEventListener('abort', () => connection.close(), { once: true })
       let membership: Membership
@@ -99,7 +105,7 @@ export function createStreamResponses(options: {
         membership = await connection.subscribe(asked, { id: '', after, signal: left.signal })
       } catch (error) {
         connection.close()
-        if (!left.signal.aborted) answer({ errors: [toClientError(error)] })
+        if (!left.signal.aborted) await answer({ errors: [toClientError(error)] })
         return
       }
       open()

@@ -51,7 +51,7 @@ const OF_THE_ISSUER: ReadonlySet<string> = new Set(['aud', 'iss', 'role'])
  * By the claim `sub` if there is one, since others may differ from token to token (that of the session, say); else by all of them.
  * Viewers without a name are told apart by their addresses.
  */
-function personOf({ role, claims }: Viewer, address: string): string {
+export function personOf({ role, claims }: Viewer, address: string): string {
   const { sub, iss } = claims
   if (typeof sub === 'string' || typeof sub === 'number') return stableStringify(['sub', iss ?? null, sub])
   const own = Object.entries(lastingClaims(claims)).filter(([name]) => !OF_THE_ISSUER.has(name))

@@ -14,6 +14,8 @@ const MAX_REASON = 123
 /** How long the peer may take to answer our close frame, in ms; one that does not read never will. */
 const CLOSE_PATIENCE = 1000
 
+const NOTHING = Buffer.alloc(0)
+
 /** How the frames of one protocol are written. */
 export interface Envelope {
   /** What stands before the text of a frame in a message; asked for once for each subscriber. */
@@ -40,7 +42,12 @@ export interface WebSocketSinkOptions {
 export class WebSocketSink implements Sink {
   readonly #options: WebSocketSinkOptions
   #parts: Buffer[] = []
+  /** What is left of a large message. */
   #rest: Buffer | undefined
+  /** What goes before it: its beginning, that is this connection's own. */
+  #lead: Buffer | undefined
+  /** Whether the rest is a frame's, which other connections send, too. */
+  #isShared = false
   outbound: Outbound | undefined
 
   constructor(options: WebSocketSinkOptions) {
@@ -49,6 +56,11 @@ export class WebSocketSink implements Sink {
       this.#writeRest()
       this.outbound?.resume()
     })
+  }
+
+  get held(): number {
+    const own = this.#isShared ? (this.#lead?.length ?? 0) : (this.#rest?.length ?? 0)
+    return this.#options.socket.writableLength + own
   }
 
   get writable(): boolean {
@@ -73,38 +85,49 @@ export class WebSocketSink implements Sink {
       this.end() // it may close the connection: what came before goes first
       return onOther(subscriber, frame)
     }
-    if (frame.bytes > FRAGMENT) return this.#sendLarge(this.#textOf(subscriber, frame))
+    if (frame.bytes > FRAGMENT) {
+      this.outbound?.borrow(frame)
+      this.#isShared = true
+      return this.#sendLarge(this.#labelOf(subscriber), this.#payloadOf(frame))
+    }
     this.#parts.push(this.#encode(subscriber, frame))
   }
 
   control(text: string): void {
-    if (text.length > FRAGMENT) this.#sendLarge(text)
-    else this.#parts.push(textFrame(text))
+    if (text.length <= FRAGMENT) return void this.#parts.push(textFrame(text))
+    this.#isShared = false
+    this.#sendLarge(NOTHING, Buffer.from(text))
   }
 
   cut(reason: CutReason): void {
     this.#options.onCut(reason)
   }
 
-  #textOf(subscriber: Subscriber, frame: Frame): string {
-    const { envelope } = this.#options
-    return envelope.before(subscriber) + frame.text + envelope.after
+  #labelOf(subscriber: Subscriber): Buffer {
+    subscriber.label ??= Buffer.from(this.#options.envelope.before(subscriber))
+    return subscriber.label
+  }
+
+  /** The text of a frame as all subscribers get it. */
+  #payloadOf(frame: Frame): Buffer {
+    return this.#sharedOf(frame, 'payload', text => Buffer.from(text))
+  }
+
+  #sharedOf(frame: Frame, name: string, encode: (text: string) => Buffer): Buffer {
+    frame.encoded ??= new Map()
+    let shared = frame.encoded.get(name)
+    if (!shared) {
+      shared = encode(frame.text + this.#options.envelope.after)
+      frame.encoded.set(name, shared)
+    }
+    return shared
   }
 
   /** The text is encoded once for all; what is the subscriber's own is put before a copy of that. */
   #encode(subscriber: Subscriber, frame: Frame): Buffer {
-    const { envelope } = this.#options
-    subscriber.label ??= Buffer.from(envelope.before(subscriber))
-    const { label } = subscriber
-    const name = label.length === 0 ? 'message' : 'payload'
-    frame.encoded ??= new Map()
-    let shared = frame.encoded.get(name)
-    if (!shared) {
-      shared =
-        label.length === 0 ? textFrame(frame.text + envelope.after) : Buffer.from(frame.text + envelope.after)
-      frame.encoded.set(name, shared)
-    }
-    if (label.length === 0) return shared
+    const label = this.#labelOf(subscriber)
+    if (label.length === 0) return this.#sharedOf(frame, 'message', textFrame)
+    const shared = this.#payloadOf(frame)
     const size = label.length + shared.length
     const message = Buffer.allocUnsafe(headerSize(size) + size)
     const start = writeHeader(message, 0, size)
@@ -113,20 +136,25 @@ export class WebSocketSink implements Sink {
     return message
   }
 
-  #sendLarge(text: string): void {
+  /** The body is not copied. */
+  #sendLarge(lead: Buffer, body: Buffer): void {
     this.end()
-    this.#rest = Buffer.from(text)
+    this.#lead = lead
+    this.#rest = body
     this.#writeRest()
   }
 
   #writeRest(): void {
     const { webSocket, socket } = this.#options
     while (this.#rest && !socket.writableNeedDrain && webSocket.readyState === webSocket.OPEN) {
-      const piece = this.#rest.subarray(0, FRAGMENT)
+      const lead = this.#lead ?? NOTHING
+      const piece = this.#rest.subarray(0, Math.max(0, FRAGMENT - lead.length))
       const fin = piece.length === this.#rest.length
-      this.#rest = fin ? undefined : this.#rest.subarray(FRAGMENT)
-      webSocket.send(piece, { binary: false, fin })
+      this.#rest = fin ? undefined : this.#rest.subarray(piece.length)
+      this.#lead = undefined
+      webSocket.send(lead.length > 0 ? Buffer.concat([lead, piece]) : piece, { binary: false, fin })
     }
+    if (!this.#rest) this.outbound?.giveBack()
   }
 }
 
@@ -149,8 +177,14 @@ export function overLimit({ code, limit, message }: LimitExceeded): string {
   return `${code} ${limit}: ${message}`
 }
 
-/** What a subscriber reads in the close frame when it was cut off. */
-export const CUT_REASONS: Readonly<Record<CutReason, string>> = {
-  'too much waits': 'Too slow: more than the limit is waiting for you. Connect again.',
-  'nothing moves': 'Too slow: you have not read anything for too long. Connect again.',
+/** What a client reads in the close frame when it was cut off. */
+export const CUTS: Readonly<Record<CutReason, readonly [code: number, reason: string]>> = {
+  'too much waits': [1013, 'Too slow: more than the limit is waiting for you. Connect again.'],
+  'nothing moves': [1013, 'Too slow: you have not read anything for too long. Connect again.'],
+  'too much memory': [
+    1013,
+    'Too slow: the server is short of memory, and most of it waits for you. Connect again.',
+  ],
+  // The code that graphql-ws's client gives to a connection that froze, and after which it comes back.
+  silent: [4499, 'No sign of life: no pong, and nothing else, has come since the last ping. Connect again.'],
 }

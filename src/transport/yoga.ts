@@ -1,12 +1,16 @@
 import { type DocumentNode, GraphQLError, type GraphQLSchema, NoSchemaIntrospectionCustomRule } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
+import { textSize } from '../lib/size-of.js'
 import { createDocumentCache } from './document-cache.js'
 import { checkDocument, checkDocumentSize, type DocumentLimits, tooManyTokens } from './document-limits.js'
+import { documentSize } from './document-size.js'
 import type { Enveloped } from './engine.js'
 import { type ClientErrors, isTooDeep, TOO_DEEP } from './errors.js'
 
-/** Most characters of documents whose parsed form is kept; that takes up to 200 times as much. */
-const MAX_CACHED = 512 * 1024
+/** Most that parsed documents take which are kept for the next who sends the same, about, in bytes. */
+const MAX_CACHED = 32 * 1024 * 1024
+/** Most that the texts of documents take which could not be parsed, in bytes. */
+const MAX_ERRORS = 4 * 1024 * 1024
 
 /**
  * Yoga answers queries and mutations over HTTP, and lends its parser and validator, with their caches, to the streams. A new
@@ -39,8 +43,11 @@ function createOne(options: YogaOptions, schema: GraphQLSchema) {
     context: ({ executeWith }) => executeWith,
     graphqlEndpoint: options.endpoint,
     parserAndValidationCache: {
-      documentCache: createDocumentCache<DocumentNode>(MAX_CACHED),
-      errorCache: createDocumentCache<unknown>(MAX_CACHED),
+      documentCache: createDocumentCache<DocumentNode>(
+        MAX_CACHED,
+        (text, document) => textSize(text) + documentSize(document),
+      ),
+      errorCache: createDocumentCache<unknown>(MAX_ERRORS, textSize),
     },
     maskedErrors: { maskError: options.toClientError },
     // Ours: origins are checked before, GraphiQL is served from a cache, and there is no landing page beside ours.

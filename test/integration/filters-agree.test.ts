@@ -171,4 +171,55 @@ describe('SQL and the server', () => {
       }
     }
   })
+
+  // Long texts take other ways through the matcher than short ones; made of what matches nearly everywhere.
+  it('agree about LIKE and ILIKE of long texts', { timeout: 120_000 }, async () => {
+    const unit = fc.constantFrom('a', 'ab', 'Aab', 'aa', 'a🐘', 'äa', '%a', '_', '\\')
+    const value = fc
+      .tuple(fc.array(unit, { maxLength: 4 }), fc.nat(60))
+      .map(([units, times]) => units.join('').repeat(times))
+    const piece = fc
+      .tuple(
+        fc.array(fc.constantFrom('a', 'a', 'b', 'A', '🐘', 'ä', '_', '_', '\\_', '\\%', '\\\\'), {
+          maxLength: 5,
+        }),
+        fc.nat(25),
+      )
+      .map(([parts, times]) => parts.join('').repeat(times))
+    const patterns = fc.array(piece, { minLength: 1, maxLength: 4 }).map(pieces => pieces.join('%'))
+    const found = { true: 0, false: 0 }
+    for (let round = 0; round < 20; round++) {
+      const [values = []] = fc.sample(fc.array(value, { minLength: 30, maxLength: 30 }), 1)
+      const columns = await createTable(
+        ['text'],
+        values.map(each => [pg.escapeLiteral(each)]),
+      )
+      const fields = new Map([['f0', columns[1] as Column]])
+      const { images } = await readImages(columns)
+      // Half of the patterns are made of a value, so that there is something to find.
+      const asked = fc.sample(patterns, 30).map((pattern, i) => {
+        if (i % 2 === 0) return pattern
+        const characters = [...(values[i] ?? '')].map((each, at) =>
+          at % 7 === 3 ? '_' : '%_\\'.includes(each) ? `\\${each}` : each,
+        )
+        return `%${characters.slice(at(i, characters), characters.length - (i % 4)).join('')}%`
+      })
+      const filters = asked.flatMap(pattern => [
+        parseFilter(fields, { f0: { like: pattern } }),
+        parseFilter(fields, { f0: { ilike: pattern } }),
+      ])
+      const bySql = await selectAll(filters)
+      for (const [i, filter] of filters.entries()) {
+        const matches = toPredicate(filter)
+        const here = images.flatMap((row, id) => (matches(row) ? [id] : []))
+        expect(here, JSON.stringify([asked[i >> 1], values])).toEqual(bySql[i])
+        found[here.length > 0 ? 'true' : 'false']++
+      }
+    }
+    expect(Math.min(found.true, found.false)).toBeGreaterThan(100)
+  })
 })
+
+function at(i: number, characters: readonly string[]): number {
+  return Math.min(i, Math.floor(characters.length / 2))
+}

@@ -311,6 +311,39 @@ describe('a request', () => {
     expect(await exchange(url, head + body)).toMatch(/^HTTP\/1.1 408 |^$/)
   })
 
+  it('may come over a connection that was idle for longer than a balancer keeps it', async () => {
+    const { url } = await start({ headersTimeout: 200 })
+    const kept = await openConnection(url)
+    const get = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'
+    kept.socket.write(get)
+    expect((await kept.until('"ok"')).toLowerCase()).toContain('\r\nkeep-alive: timeout=75\r\n')
+    // The time for a head runs from its first byte: another connection is refused meanwhile.
+    expect(await exchange(url, 'GET /healthz HTTP/1.1\r\n')).toMatch(/^HTTP\/1.1 408 /)
+    kept.socket.write(get.replace('healthz', 'readyz'))
+    await kept.until('"ready"')
+    kept.socket.destroy()
+  })
+
+  it.each([
+    '/',
+    '/healthz',
+    '/nowhere',
+    '/listen/people',
+    '/listen/%',
+    '/graphql',
+    '/graphql?query={channels}',
+  ])('that is the last one has its connection closed with the answer: %s', async path => {
+    const { url } = await start({})
+    const get = `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`
+    expect(await exchange(url, get)).toMatch(/^HTTP\/1.1 \d{3} .*\r\nconnection: (upgrade, )?close\r\n/is)
+  })
+
+  it('is not waited for on an idle connection for ever', async () => {
+    const { url } = await start({ idleTimeout: 1000 })
+    const answer = await exchange(url, 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    expect(answer.toLowerCase()).toContain('\r\nkeep-alive: timeout=1\r\n')
+  })
+
   it('has a body of so many bytes', async () => {
     const { url } = await start({ maxMessage: 300 })
     const answer = await post(url, { query: `{ channels } # ${'x'.repeat(300)}` })

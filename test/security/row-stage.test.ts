@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Viewer } from '../../src/auth/viewer.js'
 import type { WatchedTable } from '../../src/database/watched-table.js'
+import type { Position } from '../../src/events/cursor.js'
 import type { RowChange } from '../../src/events/row-change.js'
 import type { Look } from '../../src/events/sight.js'
 import { createDeferred, type Deferred } from '../../src/lib/deferred.js'
@@ -106,6 +107,46 @@ describe('events that wait', () => {
     for (const following of followings) await following.level()
     expect(asked.map(each => each.toSorted())).toEqual([['ann', 'cat']])
     expect(followings.map(({ changes }) => ids(changes))).toEqual([['I1'], ['I1'], [], []])
+  })
+
+  it('are asked about whatever else a filter finds in them: the answer alone tells what is there', async () => {
+    const { follow } = await start()
+    const column = (name: string) => table.columns.find(one => one.name === name) as (typeof table.columns)[0]
+    const like = (pattern: string) =>
+      ({ filter: { kind: 'like', column: column('owner'), pattern, ignoreCase: false } }) as const
+    const above = (k: number) =>
+      ({
+        filter: {
+          kind: 'compare',
+          operator: 'gt',
+          column: column('v'),
+          operand: { key: k, text: String(k) },
+        },
+      }) as const
+    const followings = [
+      await follow(table, me('ann'), like('bo%')),
+      await follow(table, me('cat'), like('x%')),
+      await follow(table, me('dan'), above(5)),
+      await follow(table, me('eve'), above(500)),
+    ]
+    await admin(`insert into items values (1, 'bob', 50)`)
+    for (const following of followings) await following.level()
+    expect(asked.map(each => each.toSorted())).toEqual([['ann', 'cat', 'dan', 'eve']])
+    asked = []
+    for (const [i, filter] of [like('bo%'), like('x%'), above(5), above(500)].entries()) {
+      const { replay } = await follow(table, me(`late ${i}`), filter)
+      await replay.read(followings[0]?.replay.start() as Position)
+    }
+    asked = []
+    const before = await followings[0]?.replay.start()
+    await admin(`insert into items values (2, 'bob', 50)`)
+    for (const following of followings) await following.level()
+    asked = []
+    for (const [i, filter] of [like('bo%'), like('x%'), above(5), above(500)].entries()) {
+      const { replay } = await follow(table, me(`late ${i}`), filter)
+      expect((await replay.read(before as Position)).events).toEqual([])
+    }
+    expect(asked).toEqual([['late 0'], ['late 1'], ['late 2'], ['late 3']])
   })
 
   it('are read from the log again once too many wait, without loss or doubles', async () => {

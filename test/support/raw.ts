@@ -185,8 +185,11 @@ export const channelQuery = (channel: string) =>
   `subscription { channel(name: ${JSON.stringify(channel)}) { payload } }`
 
 /** A connection that speaks graphql-transport-ws, acknowledged unless told otherwise. */
-export async function openGraphql(url: string, { init = true } = {}): Promise<RawGraphql> {
-  const socket = await openWebSocket(url, '/graphql', 'graphql-transport-ws')
+export async function openGraphql(
+  url: string,
+  { init = true, ...options }: { readonly init?: boolean } & ClientOptions = {},
+): Promise<RawGraphql> {
+  const socket = await openWebSocket(url, '/graphql', 'graphql-transport-ws', options)
   const next = async (what = 'a message') => JSON.parse(await socket.messages.next(what)) as Message
   const raw: RawGraphql = {
     ...socket,

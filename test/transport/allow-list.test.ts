@@ -90,11 +90,8 @@ describe('listening', () => {
       '/listen/room.%00',
       '/listen/room.%ff',
     ]) {
-      const status = path === '/listen/' ? 403 : 400
-      expect((await send(server.url, { path })).status).toBe(status)
-      expect(await exchange(server.url, handshake(server.url, path))).toMatch(
-        new RegExp(`^HTTP/1.1 ${status} `),
-      )
+      expect((await send(server.url, { path })).status).toBe(400)
+      expect(await exchange(server.url, handshake(server.url, path))).toMatch(/^HTTP\/1.1 400 /)
     }
   })
 

@@ -8,7 +8,15 @@ import {
   startPrivatePostgres,
   type TestDatabase,
 } from '../support/postgres.js'
-import { channelQuery, frame, handshake, openConnection, openGraphql, post } from '../support/raw.js'
+import {
+  channelQuery,
+  frame,
+  handshake,
+  openConnection,
+  openGraphql,
+  openWebSocket,
+  post,
+} from '../support/raw.js'
 import { waitUntil } from '../support/wait.js'
 import { startWitnessed, type WitnessedServer } from '../support/witness.js'
 
@@ -39,7 +47,7 @@ describe('signs of life', () => {
   it.each([
     ['/listen', '/listen/dead', {}],
     ['graphql-ws', '/graphql', { 'sec-websocket-protocol': 'graphql-transport-ws' }],
-  ])('a WebSocket that answers no ping is dropped: %s', async (_name, path, headers) => {
+  ])('a WebSocket that answers no ping is told so and dropped: %s', async (_name, path, headers) => {
     const server = await start({ keepAlive: 150 })
     const connection = await openConnection(server.url)
     connection.socket.write(handshake(server.url, path, headers as Record<string, string>))
@@ -50,7 +58,68 @@ describe('signs of life', () => {
       connection.socket.write(frame(1, JSON.stringify(subscribe)))
       await connection.until('cursors')
     }
-    await connection.closed
+    expect(await connection.closed).toMatch(/No sign of life: .* Connect again\.$/)
+    expect(server.ofType('subscriber.cut')).toMatchObject([{ reason: 'silent', waiting: 0 }])
+  })
+
+  it.each([
+    ['/listen', '/listen/mute', []],
+    ['graphql-ws', '/graphql', ['graphql-transport-ws']],
+  ])('the close frame has a code after which clients come back: %s', async (_name, path, protocols) => {
+    const server = await start({ keepAlive: 100 })
+    const socket = await openWebSocket(server.url, path, protocols, { autoPong: false })
+    expect(await socket.closed).toEqual({ code: 4499, reason: expect.stringContaining('Connect again') })
+  })
+
+  it('a client that answers ping frames need not answer the messages of graphql-ws', async () => {
+    const server = await start({ keepAlive: 100 })
+    const client = await openGraphql(server.url)
+    await client.listen('1', 'frames')
+    for (let pings = 0; pings < 5; pings++) expect((await client.next('a ping')).type).toBe('ping')
+    await database.query(`select pg_notify('frames', 'alive')`)
+    let message = await client.next()
+    while (message.type === 'ping') message = await client.next('the event')
+    expect(message).toMatchObject({ id: '1', payload: { data: { channel: { payload: 'alive' } } } })
+    client.webSocket.terminate()
+  })
+
+  it('a client that answers the messages of graphql-ws need not answer ping frames', async () => {
+    const server = await start({ keepAlive: 100 })
+    const client = await openGraphql(server.url, { autoPong: false })
+    let frames = 0
+    client.webSocket.on('ping', () => {
+      frames++
+    })
+    await client.listen('1', 'messages')
+    for (let pings = 0; pings < 5; pings++) {
+      expect((await client.next('a ping')).type).toBe('ping')
+      client.send({ type: 'pong' })
+    }
+    expect(frames).toBeGreaterThan(2)
+    expect(client.webSocket.readyState).toBe(client.webSocket.OPEN)
+    client.webSocket.terminate()
+  })
+
+  it('a client that is still sending a message is alive', async () => {
+    const server = await start({ keepAlive: 100 })
+    const connection = await openConnection(server.url)
+    const headers = { 'sec-websocket-protocol': 'graphql-transport-ws' }
+    connection.socket.write(handshake(server.url, '/graphql', headers))
+    await connection.until('\r\n\r\n')
+    connection.socket.write(frame(1, '{"type":"connection_init"}'))
+    await connection.until('connection_ack')
+    const message = frame(1, JSON.stringify({ type: 'ping', payload: { text: 'x'.repeat(100) } }))
+    let sent = 0
+    connection.socket.on('data', chunk => {
+      for (const byte of chunk) {
+        if (byte !== 0x89) continue // a ping of the server: a tenth of the message answers it
+        const next = sent + Math.ceil(message.length / 10)
+        connection.socket.write(message.subarray(sent, next))
+        sent = next
+      }
+    })
+    expect(await connection.until('"pong"')).toContain('x'.repeat(100))
+    connection.socket.destroy()
   })
 
   it('a WebSocket that says anything at all is not', async () => {

@@ -73,6 +73,24 @@ describe('a claim in a pattern', () => {
     )
   })
 
+  it('that is longer than any name matches none, and is not kept', () => {
+    const globs = createAccessRules(
+      { everybody: [`{news,room:\${claims.room}}`, `\${claims.room}*`], roles: {} },
+      { everybody: [], roles: {} },
+    )
+    for (const unit of ['a', '🐘', '*']) {
+      const viewer = globs.for({ role: undefined, claims: { room: unit.repeat(100_000) } })
+      viewer.assertListen('news')
+      for (const length of [10, 15, 57, 58, 63]) {
+        expect(() => viewer.assertListen('a'.repeat(length))).toThrow('not allowed')
+        expect(() => viewer.assertListen(`room:${'a'.repeat(length - 5)}`)).toThrow('not allowed')
+      }
+      expect(viewer.listen.join('').length).toBeLessThan(600)
+    }
+    const exact = globs.for({ role: undefined, claims: { room: 'a'.repeat(63) } })
+    exact.assertListen('a'.repeat(63))
+  })
+
   it('may stand deeper in the token, but never in what objects are born with', () => {
     const glob = (path: string, claims: Record<string, unknown>) =>
       parseClaimPattern(`\${claims.${path}}`).globFor(claims)

@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { createFrame, FrameStream, type Link } from '../../src/delivery/frame-stream.js'
+import { costOf, createFrame, FrameStream, type Link } from '../../src/delivery/frame-stream.js'
 import { Subscriber } from '../../src/delivery/subscriber.js'
 import { waitUntil } from '../support/wait.js'
 
@@ -44,6 +44,66 @@ it('gives every subscriber exactly the frames after its place, in order, and cou
         expect(rest).toEqual(expected)
         expect(subscriber.take()).toBe(undefined)
       }
+    }),
+  )
+})
+
+it('holds what the slowest reader has not taken, and nothing once all have left or taken everything', () => {
+  const move = fc.oneof(
+    fc.record({ type: fc.constant('push' as const), text }),
+    fc.record({ type: fc.constant('join' as const), seam: fc.boolean(), reader: fc.nat(5) }),
+    fc.record({ type: fc.constant('take' as const), reader: fc.nat(5), count: fc.nat(4) }),
+    fc.record({ type: fc.constant('leave' as const), reader: fc.nat(5) }),
+  )
+  fc.assert(
+    fc.property(fc.array(move, { maxLength: 80 }), moves => {
+      let held = 0
+      const wait = (bytes: number) => {
+        held += bytes
+      }
+      /** The frames of the two streams, and for each reader how many of the one in which it is it has not taken. */
+      const streams = [new FrameStream(wait), new FrameStream(wait)] as const
+      const frames: [number[], number[]] = [[], []]
+      const readers: { subscriber: Subscriber; at: [number, number | undefined] }[] = []
+      const leave = (index: number) => readers.splice(index, 1)[0]?.subscriber.leave()
+      for (const step of moves) {
+        const reader = 'reader' in step ? readers[step.reader] : undefined
+        if (step.type === 'push') {
+          for (const which of [0, 1] as const) {
+            const frame = createFrame(`${which}${step.text}`)
+            streams[which].push(frame)
+            frames[which].push(costOf(frame))
+          }
+        } else if (step.type === 'join' && step.seam) {
+          if (!reader || reader.at[1] !== undefined) continue
+          reader.subscriber.join(streams[1], undefined)
+          reader.at[1] = frames[1].length
+        } else if (step.type === 'join') {
+          readers.push({ subscriber: new Subscriber('', streams[0]), at: [frames[0].length, undefined] })
+        } else if (step.type === 'leave') leave(step.reader)
+        else {
+          for (let i = 0; reader && i < step.count && reader.subscriber.take(); i++) {
+            if (reader.at[0] < frames[0].length) reader.at[0]++
+            else if (reader.at[1] !== undefined) reader.at[1]++
+          }
+        }
+        const expected = ([0, 1] as const).map(which => {
+          const from = Math.min(...readers.map(({ at }) => at[which] ?? Number.POSITIVE_INFINITY))
+          return frames[which].slice(from).reduce((sum, cost) => sum + cost, 0)
+        })
+        expect(held).toBeGreaterThanOrEqual(0)
+        // One that has come to the next stream holds nothing of the first any more, wherever it was in there.
+        if (readers.every(({ at }) => at[1] === undefined)) expect(held).toBe(expected[0])
+        else expect(held).toBeLessThanOrEqual((expected[0] ?? 0) + (expected[1] ?? 0))
+      }
+      for (const { subscriber } of readers) {
+        while (subscriber.take());
+      }
+      expect(held).toBe(0)
+      streams[0].push(createFrame('more'))
+      streams[1].push(createFrame('more'))
+      while (readers.length > 0) leave(0)
+      expect(held).toBe(0)
     }),
   )
 })

@@ -5,6 +5,7 @@ import { createPressure } from '../../src/delivery/pressure.js'
 import { createTurn } from '../../src/delivery/turn.js'
 import type { Position } from '../../src/events/cursor.js'
 import { EventSource, type Follower } from '../../src/events/source.js'
+import { createClientMemory } from '../../src/lib/client-memory.js'
 import { createDeferred } from '../../src/lib/deferred.js'
 import { waitUntil } from '../support/wait.js'
 
@@ -13,7 +14,8 @@ const turn = createTurn(error => {
   throw error
 })
 const pressure = createPressure({ maxBuffer: 1e6, turn, onChange: observe, observe })
-const sink = { writable: true, frame() {}, control() {}, begin() {}, end() {}, cut() {} }
+const memory = createClientMemory(1e9)
+const sink = { writable: true, held: 0, frame() {}, control() {}, begin() {}, end() {}, cut() {} }
 const connection = {
   transport: 'test',
   remote: '',
@@ -21,6 +23,7 @@ const connection = {
   stallTimeout: 1e6,
   turn,
   pressure,
+  memory,
   observe,
 }
 const outbound = new Outbound({ ...connection, sink })
@@ -46,13 +49,14 @@ it('a group that all have left while the schema was built again follows nothing'
   let isOld = false
   const request = (renew: Request<unknown>['renew']): Request<unknown> => ({
     key: 'same',
+    bytes: 0,
     source: source(),
     render: String,
     renderTooLarge: String,
     renderEnd: String,
     renew,
   })
-  const groups = createGroups({ maxEvent: 1e6, turn, pressure, observe })
+  const groups = createGroups({ maxEvent: 1e6, turn, pressure, memory, observe })
   const { leave } = await groups.join(
     request(() => (isOld ? renewed.promise.then(() => request(() => undefined)) : undefined)),
     { id: '', outbound },
@@ -93,6 +97,7 @@ describe('groups that ask the same under the next schema', () => {
       const made = schema
       return {
         key: made === 1 ? key : 'same',
+        bytes: 0,
         source: new EventSource<number>(
           { kind: 'table', name: 'people' },
           {
@@ -111,7 +116,7 @@ describe('groups that ask the same under the next schema', () => {
         renew: () => (made === schema ? undefined : Promise.resolve(request(key))),
       }
     }
-    const groups = createGroups({ maxEvent: 1e6, turn, pressure, observe })
+    const groups = createGroups({ maxEvent: 1e6, turn, pressure, memory, observe })
     const client = (writable: () => boolean) => {
       const taken: string[] = []
       const own = new Outbound({

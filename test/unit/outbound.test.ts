@@ -37,6 +37,7 @@ function connect({ maxBuffer = 2 ** 30, stallTimeout = 1000, blockAfterWrite = f
     log.push({ id, text })
   }
   const sink: Sink = {
+    held: 0,
     get writable() {
       return socket.room > 0 && !blocked
     },
@@ -76,6 +77,7 @@ function connect({ maxBuffer = 2 ** 30, stallTimeout = 1000, blockAfterWrite = f
     stallTimeout,
     turn,
     pressure,
+    memory: { wait: () => undefined },
     observe,
   })
   return {

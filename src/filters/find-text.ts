@@ -1,0 +1,93 @@
+import type { Work } from './work.js'
+
+/** Finds the first place of something in a text, from a place on. @returns where it ends, -1 if it is nowhere */
+export type Find = (text: string, from: number, work: Work) => number
+
+/** Units that `indexOf` goes through in a step. */
+export const AT_ONCE = 8
+/** Up to so many units `indexOf` compares no more than a few at each place, however texts are made; beyond, V8 gives no bound. */
+const SHORT = 8
+/** What looking at a place takes at least, in steps. */
+const TRY = 4
+/** Steps that may go into places where it is not, beside as many as the text has units. */
+const PATIENCE = 64
+
+/**
+ * Places at which something may be are found by how it begins, which is fast in the texts of people; where there are too many,
+ * in one pass that takes longer. In either way steps are of the order of the text, whatever it holds.
+ * @param start how it begins
+ * @param size of all of it, in steps
+ * @param endAt where it ends if it is at a place, else -1
+ * @param inOnePass finds it from any place on
+ */
+export function findByStart(
+  start: string,
+  size: number,
+  endAt: (text: string, at: number) => number,
+  inOnePass: Find,
+): Find {
+  const wanted = start.slice(0, SHORT)
+  return (text, from, work) => {
+    let tried = 0
+    for (let next = from; ; ) {
+      const at = text.indexOf(wanted, next)
+      work.take(((at < 0 ? text.length : at) - next) / AT_ONCE + TRY + (at < 0 ? 0 : size))
+      if (at < 0) return -1
+      const end = endAt(text, at)
+      if (end >= 0) return end
+      tried += TRY + size
+      next = at + 1
+      if (tried > PATIENCE + next - from) return inOnePass(text, next, work)
+    }
+  }
+}
+
+export function findText(wanted: string): Find {
+  const { length } = wanted
+  if (length <= SHORT) {
+    return (text, from, work) => {
+      const at = text.indexOf(wanted, from)
+      const end = at < 0 ? -1 : at + length
+      work.take(((at < 0 ? text.length : end) - from) / AT_ONCE + 1)
+      return end
+    }
+  }
+  const endAt = (text: string, at: number) => (text.startsWith(wanted, at) ? at + length : -1)
+  return findByStart(wanted, length / AT_ONCE, endAt, findInOnePass(wanted))
+}
+
+/** https://en.wikipedia.org/wiki/Knuth%E2%80%93Morris%E2%80%93Pratt_algorithm */
+function findInOnePass(wanted: string): Find {
+  const { length } = wanted
+  let borders: Uint32Array | undefined // most never need them
+  return (text, from, work) => {
+    if (!borders) {
+      work.take(2 * length)
+      borders = bordersOf(wanted)
+    }
+    let matched = 0
+    for (let at = from; at < text.length; at++) {
+      const unit = text.charCodeAt(at)
+      while (matched > 0 && unit !== wanted.charCodeAt(matched)) matched = borders[matched - 1] as number
+      if (unit === wanted.charCodeAt(matched)) matched++
+      if (matched < length) continue
+      work.take(2 * (at + 1 - from))
+      return at + 1
+    }
+    work.take(2 * (text.length - from))
+    return -1
+  }
+}
+
+/** For each beginning of a text, the length of the longest shorter one that it also ends with. */
+function bordersOf(text: string): Uint32Array {
+  const borders = new Uint32Array(text.length)
+  let length = 0
+  for (let at = 1; at < text.length; at++) {
+    const unit = text.charCodeAt(at)
+    while (length > 0 && unit !== text.charCodeAt(length)) length = borders[length - 1] as number
+    if (unit === text.charCodeAt(length)) length++
+    borders[at] = length
+  }
+  return borders
+}

@@ -1,0 +1,105 @@
+import type { Find } from './find-text.js'
+
+/** Code points, and null for one that may be any. */
+export type Gapped = readonly (number | null)[]
+
+const WORD = 32
+/** Steps for each code point, beside those for its words. */
+const BASE = 2
+/** Steps after which they are counted. */
+const OFTEN = 4096
+
+/**
+ * Finds a text of which some code points may be any. All places at which it may have begun are looked at at once, as bits
+ * (https://en.wikipedia.org/wiki/Bitap_algorithm): a step for each code point and 32 of `wanted`, whatever they hold.
+ * @param length of `wanted`, in code points
+ */
+export function findWithGaps(length: number, wanted: () => Gapped): Find {
+  const words = Math.ceil(length / WORD)
+  const lastBit = 1 << ((length - 1) % WORD)
+  /** Bit i: the code points read last are the first i + 1 of `wanted`. Nobody else looks between two calls. */
+  let state: Uint32Array | undefined
+  let masks: Masks | undefined // most never need them
+  return (text, from, work) => {
+    masks ??= masksOf(wanted(), words)
+    state ??= new Uint32Array(words)
+    const { any, dense, sparse } = masks
+    state.fill(0)
+    let steps = length
+    /** Words after this one are zero. */
+    let top = 0
+    for (let at = from; at < text.length; ) {
+      const codePoint = text.codePointAt(at) as number
+      at += codePoint > 0xffff ? 2 : 1
+      const mask = dense.get(codePoint)
+      const places = mask ? NONE : (sparse.get(codePoint) ?? NONE)
+      const end = Math.min(top + 2, words)
+      let carry = 1
+      let highest = 0
+      let next = 0
+      for (let word = 0; word < end; word++) {
+        const before = state[word] as number
+        const shifted = (before << 1) | carry
+        carry = before >>> 31
+        let kept = shifted & ((mask ?? any)[word] as number)
+        for (; (places[next] ?? Number.POSITIVE_INFINITY) < (word + 1) * WORD; next++)
+          kept |= shifted & (1 << ((places[next] as number) % WORD))
+        state[word] = kept
+        if (kept !== 0) highest = word
+      }
+      top = highest
+      steps += BASE + end + next
+      if (((state[words - 1] as number) & lastBit) !== 0) {
+        work.take(steps)
+        return at
+      }
+      if (steps > OFTEN) {
+        work.take(steps)
+        steps = 0
+      }
+    }
+    work.take(steps)
+    return -1
+  }
+}
+
+const NONE: readonly number[] = []
+
+interface Masks {
+  readonly any: Uint32Array
+  readonly dense: ReadonlyMap<number, Uint32Array>
+  readonly sparse: ReadonlyMap<number, readonly number[]>
+}
+
+/**
+ * Where each code point may stand: as bits for those that stand in many places, as a list for the others. Bits for all of them
+ * would take the square of the length.
+ */
+function masksOf(wanted: Gapped, words: number): Masks {
+  const any = new Uint32Array(words)
+  const places = new Map<number, number[]>()
+  for (const [place, codePoint] of wanted.entries()) {
+    if (codePoint === null) set(any, place)
+    else {
+      const known = places.get(codePoint)
+      if (known) known.push(place)
+      else places.set(codePoint, [place])
+    }
+  }
+  const dense = new Map<number, Uint32Array>()
+  const sparse = new Map<number, readonly number[]>()
+  for (const [codePoint, all] of places) {
+    if (words > 1 && all.length < words) sparse.set(codePoint, all)
+    else {
+      const mask = any.slice()
+      for (const place of all) set(mask, place)
+      dense.set(codePoint, mask)
+    }
+  }
+  return { any, dense, sparse }
+}
+
+function set(bits: Uint32Array, place: number): void {
+  const word = Math.floor(place / WORD)
+  bits[word] = (bits[word] as number) | (1 << (place % WORD))
+}
