@@ -53,6 +53,8 @@ export interface ServerOptions extends Partial<Settings> {
   readonly observe?: Observe
   /** Takes the log instead of stderr. */
   readonly logger?: Logger
+  /** Ends a start that is under way; `createServer` rejects with its reason. A server that has started is ended by `close`. */
+  readonly signal?: AbortSignal
 }
 
 /** A server that accepts clients. Whether the database is there is another matter: see `/readyz`. */
@@ -75,7 +77,7 @@ export interface ListenqlServer {
  * @throws ListenqlError BAD_CONFIGURATION, PORT_IN_USE, EMBEDDED_POSTGRES_FAILED
  */
 export async function createServer(options: ServerOptions = {}): Promise<ListenqlServer> {
-  const { observe: observer, logger: givenLogger, authenticate, ...partial } = options
+  const { observe: observer, logger: givenLogger, authenticate, signal, ...partial } = options
   const settings = resolveSettings(partial)
   const logger = givenLogger ?? createLogger({ level: settings.logLevel, format: settings.logFormat })
   const logObserver = createLogObserver(logger)
@@ -83,7 +85,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     logObserver(observation)
     observer?.(observation)
   }
-  const database = await openDatabase(settings, logger)
+  const database = await openDatabase(settings, logger, signal)
   const { basePath } = settings
   const prefix = basePath === '/' ? '' : basePath
 
@@ -260,7 +262,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     auth.start()
     sources.start()
     // Who comes back first finds all tables, unless the database is away.
-    await Promise.race([liveSchema.known, delay(START_PATIENCE, undefined, { ref: false })])
+    await Promise.race([liveSchema.known, delay(START_PATIENCE, undefined, { ref: false, signal })])
     const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
     return {
       url: `${settings.urlBase?.replace(/\/+$/, '') ?? `http://${name}:${http.port}`}${prefix}`,
@@ -275,13 +277,14 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     }
   } catch (error) {
     await close()
-    throw error
+    throw signal?.aborted ? signal.reason : error
   }
 }
 
 async function openDatabase(
   settings: Settings,
   logger: Logger,
+  signal: AbortSignal | undefined,
 ): Promise<{ config: pg.ClientConfig; embedded: EmbeddedPostgres | undefined }> {
   const database = databaseOf(settings)
   if (database.kind === 'url') return { config: connectionOptions(database.url), embedded: undefined }
@@ -289,6 +292,7 @@ async function openDatabase(
   const embedded = await startEmbeddedPostgres({
     ...(database.directory === undefined ? {} : { directory: database.directory }),
     onProgress: message => logger.info(message),
+    ...(signal && { signal }),
   })
   if (embedded.takenOver) logger.info('Took over the Postgres that a killed server had left running.')
   return { config: connectionOptions(embedded.serverUrl), embedded }

@@ -2,6 +2,7 @@ import pg from 'pg'
 import { connectionOptions, describeConnection } from '../database/conninfo.js'
 import { findEmbeddedPostgres } from '../database/embedded/index.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
+import { cancellable } from './cancel-query.js'
 import type { DatabaseArguments } from './database-arguments.js'
 
 /** Where the database of a command is. */
@@ -37,7 +38,7 @@ export async function findDatabase({ databaseUrl, dataDirectory }: DatabaseArgum
 }
 
 /**
- * Runs a task on a connection of its own, and closes it.
+ * Runs a task on a connection of its own, and closes it. A signal that ends the process also ends what Postgres runs for it.
  * @param name of the command, which Postgres shows as application_name
  * @throws ListenqlError DATABASE_FAILED if there is no connection to be had; whatever the task throws
  */
@@ -62,7 +63,7 @@ export async function withClient<T>(
     )
   }
   try {
-    return await task(client)
+    return await cancellable(client, config, () => task(client))
   } finally {
     await client.end().catch(() => undefined)
   }

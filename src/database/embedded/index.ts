@@ -10,6 +10,7 @@ import { freePort } from './free-port.js'
 import { withLock } from './lock.js'
 import { findPostmaster, type Postmaster, startPostmaster, stopPostmaster } from './postmaster.js'
 import { loginUrl, setUp, superuserUrl } from './setup.js'
+import { stopAtExit } from './stop-at-exit.js'
 import { createUsers } from './users.js'
 
 export { defaultDirectory }
@@ -69,7 +70,8 @@ export async function startEmbeddedPostgres(
     try {
       await abortable(setUp(port, credentials), signal)
       await writeFile(portFile(layout), String(port))
-      const leave = await users.join()
+      const membership = await users.join()
+      const disarm = stopAtExit(layout, { pid, port }, membership)
       let closed: Promise<void> | undefined
       return {
         dataDirectory: layout.data,
@@ -78,7 +80,7 @@ export async function startEmbeddedPostgres(
         port,
         takenOver: found && !inUse,
         close: () => {
-          closed ??= leaveAndStop(layout, binaries, { pid, port }, leave)
+          closed ??= leaveAndStop(layout, binaries, { pid, port }, membership.leave).then(disarm)
           return closed
         },
       }
