@@ -3,6 +3,7 @@ import type { Server } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import type { SchemaContext } from '../schema/context.js'
+import { createFirstContact, isReasonToExit } from './app/first-contact.js'
 import { createLiveSchema } from './app/live-schema.js'
 import { createSources } from './app/sources.js'
 import type { Authenticate } from './auth/authenticate.js'
@@ -15,6 +16,7 @@ import { createPool } from './database/pool.js'
 import { createGroups } from './delivery/groups.js'
 import { createPressure } from './delivery/pressure.js'
 import { createTurn } from './delivery/turn.js'
+import { abortable } from './lib/abort.js'
 import { ListenqlError, messageOf } from './lib/errors.js'
 import type { Observe } from './lib/observation.js'
 import { createHealth } from './telemetry/health.js'
@@ -81,8 +83,11 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   const settings = resolveSettings(partial)
   const logger = givenLogger ?? createLogger({ level: settings.logLevel, format: settings.logFormat })
   const logObserver = createLogObserver(logger)
+  const contact = createFirstContact()
+  let hasStarted = false
   const observe: Observe = observation => {
-    logObserver(observation)
+    contact.observe(observation)
+    if (!settings.exitOnError || hasStarted || !isReasonToExit(observation)) logObserver(observation)
     observer?.(observation)
   }
   const database = await openDatabase(settings, logger, signal)
@@ -261,8 +266,17 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     }
     auth.start()
     sources.start()
+    if (settings.exitOnError) {
+      const reached = Promise.all([contact.made, liveSchema.known])
+      await abortable(Promise.race([contact.failed, reached]), signal)
+      contact.assertReached(describeConnection(database.config))
+      const problem = await abortable(auth.anonymousProblem, signal)
+      if (problem) throw new ListenqlError('DATABASE_FAILED', `--anonymous-role: ${problem.message}`, problem)
+    }
+    hasStarted = true
     // Who comes back first finds all tables, unless the database is away.
-    await Promise.race([liveSchema.known, delay(START_PATIENCE, undefined, { ref: false, signal })])
+    const patience = delay(START_PATIENCE, undefined, { ref: false, signal })
+    await Promise.race([liveSchema.known, contact.failed, patience])
     const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
     return {
       url: `${settings.urlBase?.replace(/\/+$/, '') ?? `http://${name}:${http.port}`}${prefix}`,

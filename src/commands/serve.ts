@@ -1,7 +1,9 @@
-import { createServer, type ListenqlServer } from '../app.js'
-import type { LoadedSettings, Settings } from '../config/index.js'
+import { createServer } from '../app.js'
+import type { LoadedSettings } from '../config/index.js'
 import { messageOf } from '../lib/errors.js'
-import { createLogger, type Logger } from '../telemetry/logger.js'
+import { type Failure, failureToConnect, type Observe } from '../lib/observation.js'
+import { createLogger } from '../telemetry/logger.js'
+import { announce } from './announce.js'
 import { listenForStop } from './stop-signals.js'
 
 /** Runs the server until a signal asks it to stop; a second signal does not wait. @returns the exit code */
@@ -21,9 +23,15 @@ export async function serveCommand({ settings, notices, warnings }: LoadedSettin
       process.exit(1)
     }, settings.shutdownTimeout).unref()
   })
+  let isReached = false
+  let trouble: Failure | undefined
+  const observe: Observe = observation => {
+    isReached ||= observation.type === 'database.connected'
+    trouble = isReached ? undefined : (trouble ?? failureToConnect(observation))
+  }
   try {
-    const server = await createServer({ ...settings, logger, signal })
-    announce(server, settings, logger)
+    const server = await createServer({ ...settings, logger, signal, observe })
+    announce({ server, trouble, settings, logger })
     await stopped
     await server.close()
   } catch (error) {
@@ -33,41 +41,4 @@ export async function serveCommand({ settings, notices, warnings }: LoadedSettin
   // Node aborts when it exits and cannot reset its terminal, which a SIGHUP says is gone.
   if (messageOf(signal.reason) === 'SIGHUP') stop.raise()
   return 0
-}
-
-/** Where to go: at length on a terminal, elsewhere (a file, a container, a process manager) as one entry of the log. */
-function announce(server: ListenqlServer, { logLevel }: Settings, logger: Logger): void {
-  const { url, httpsUrl } = server
-  if (process.stdout.isTTY && logLevel !== 'silent') process.stdout.write(welcome(server))
-  else logger.info({ url, httpsUrl, database: databaseWords(server) }, `Listening on ${url}`)
-}
-
-function databaseWords({ database, embedded }: ListenqlServer): string {
-  return embedded ? `embedded PostgreSQL, data in ${embedded.dataDirectory}` : database
-}
-
-function welcome(server: ListenqlServer): string {
-  const { url, httpsUrl, embedded } = server
-  const curl = `curl -N -G ${url}/graphql -H 'accept: text/event-stream' --data-urlencode 'query=subscription { channel(name:"people") { payload } }'`
-  const rows = embedded
-    ? `curl -N -G ${url}/graphql -H 'accept: text/event-stream' --data-urlencode 'query=subscription { peopleChanged { operation row { pk name age } } }'`
-    : 'npx listenql watch TABLE, and it is there as a live, typed subscription'
-  const event = embedded
-    ? `npx listenql sql "INSERT INTO people (name, age, height) VALUES ('Paul', 51, 1.9)"`
-    : `npx listenql sql "NOTIFY people, 'hello'"`
-  return `
-  listenql: your Postgres, live, over GraphQL
-
-  Database    ${databaseWords(server)}
-  Page        ${url}/
-  GraphiQL    ${url}/graphql${httpsUrl ? `\n  HTTPS       ${httpsUrl}/` : ''}
-
-  Listen:     ${curl}
-  Rows:       ${rows}
-  Make an event, in a second terminal:
-              ${event}
-
-  Ctrl-C stops it.
-
-`
 }

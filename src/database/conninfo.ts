@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { ConnectionOptions } from 'node:tls'
 import type pg from 'pg'
 import { ListenqlError, messageOf } from '../lib/errors.js'
-import { parseKeywordString, parseUrl } from './conninfo-syntax.js'
+import { parseKeywordString, parseUrl, STRAY_AT } from './conninfo-syntax.js'
 
 /** Keywords of libpq that change nothing for us (or that `pg` does in its own way), so they may stand there. */
 const WITHOUT_EFFECT = new Set([
@@ -74,8 +74,9 @@ export function connectionOptions(
 ): pg.ClientConfig {
   const text = conninfo?.trim() ?? ''
   const given = text === '' ? new Map<string, string>() : parse(text)
-  for (const keyword of given.keys()) {
+  for (const [keyword, text] of given) {
     if (keyword in ENVIRONMENT || OTHERS.includes(keyword) || WITHOUT_EFFECT.has(keyword)) continue
+    if (text.includes('@')) throw refusal(`the connection string cannot be read: ${STRAY_AT}`, SEE_FORMS)
     throw refusal(`'${keyword}' is not supported in a connection string`, SEE_FORMS)
   }
   const value = (keyword: string): string | undefined => {

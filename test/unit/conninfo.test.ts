@@ -2,8 +2,10 @@ import { writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { connectionOptions, describeConnection, hideSecrets } from '../../src/database/conninfo.js'
+import { STRAY_AT } from '../../src/database/conninfo-syntax.js'
 import { ListenqlError } from '../../src/lib/errors.js'
 
 const base = { host: 'h', port: 5432, user: 'u', database: 'd', ssl: false }
@@ -151,12 +153,46 @@ describe('what makes no sense', () => {
     ["host=h password='s3cret", 'password is not closed'],
     ['host=h password=two words', 'keyword=value'],
     ['service=x password=s3cret', "'service' is not supported"],
+    ['postgres://u:s3cret/x@h/d', '%2F'],
+    ['postgres://u:p@s3cret/x@h/d', '%2F'],
+    ['postgres://u:5/s3cret@h/d', '%2F'],
+    ['postgres://u:p/x?s3cret@h/d', '%3F'],
+    ['postgres://u:p/x?s3cret=1@h/d', '%3F'],
+    ['postgres://u:s3cret/x?user=1@h/d', '%3F'],
   ])('%s', (conninfo, part) => {
     const error = refused(conninfo)
     expect(error.code).toBe('BAD_CONFIGURATION')
     expect(error.message).toContain(part)
     expect(error.hint).toBeTruthy()
     expect(`${error.message} ${error.hint}`).not.toContain('s3cret')
+  })
+})
+
+it('takes a password that is not percent-encoded as it is, or refuses it without a piece of it', () => {
+  const character = fc.constantFrom(...'aXz19@:/?#&=[]+')
+  fc.assert(
+    fc.property(fc.string({ unit: character, minLength: 1, maxLength: 12 }), password => {
+      const url = `postgres://u:${password}@h/d`
+      let shown: string
+      try {
+        const options = connectionOptions(url, {})
+        expect(options).toMatchObject({ host: 'h', user: 'u', database: 'd', password })
+        shown = describeConnection(options)
+      } catch (error) {
+        if (!(error instanceof ListenqlError)) throw error
+        shown = error.message.replace(STRAY_AT, '')
+      }
+      for (let at = 0; at + 3 <= password.length; at++)
+        expect(shown).not.toContain(password.slice(at, at + 3))
+    }),
+    { numRuns: 3000 },
+  )
+})
+
+it('lets a parameter hold an @', () => {
+  expect(connectionOptions('postgres://h/d?application_name=a@b', {})).toMatchObject({
+    host: 'h',
+    application_name: 'a@b',
   })
 })
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { chmod, mkdir, realpath, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, realpath, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ListenqlError, messageOf } from '../../lib/errors.js'
 import { canReach, chooseRunAs, type RunAs } from './run-as.js'
@@ -26,15 +26,41 @@ export function defaultDirectory(): string {
  * Settles where the Postgres of `directory` lives. As root it runs as a user with fewer rights; if that user cannot enter
  * the directory (one under /root), the answer is a folder under /var/lib/listenql whose name follows from the path,
  * so that every command that is given the same directory finds the same Postgres.
+ * @throws ListenqlError BAD_CONFIGURATION if it is no directory, or one of another Postgres
  */
 export async function findLayout(directory: string): Promise<Layout> {
   const wanted = resolve(directory)
+  await refuseOther(wanted)
   let runAs = await chooseRunAs(join(wanted, 'data'))
   if (await canReach(runAs, wanted)) return layoutOf(await realpath(wanted).catch(() => wanted), runAs)
   const hash = createHash('sha256').update(wanted).digest('hex').slice(0, 10)
   const instead = join(FOR_ROOT, `${basename(dirname(wanted)) || 'root'}-${hash}`)
   runAs = await chooseRunAs(join(instead, 'data'))
   return layoutOf(instead, runAs)
+}
+
+/** What stands at that path, or on the way to it, and is no directory for us: Postgres would be made elsewhere, or within another. */
+async function refuseOther(wanted: string): Promise<void> {
+  for (let path = wanted; ; path = dirname(path)) {
+    const found = await stat(path).catch(() => undefined)
+    const isBroken = !found && (await lstat(path).catch(() => undefined))?.isSymbolicLink()
+    if (isBroken) throw refusal(`${path} is a symbolic link to what is not there`)
+    if (found && !found.isDirectory()) throw refusal(`${path} is a file and no directory`)
+    if (found || dirname(path) === path) break
+  }
+  if (await stat(join(wanted, 'PG_VERSION')).catch(() => undefined)) {
+    throw refusal(`${wanted} is the data directory of another Postgres`)
+  }
+}
+
+function refusal(problem: string): ListenqlError {
+  return new ListenqlError(
+    'BAD_CONFIGURATION',
+    `the Postgres of listenql's own cannot live here: ${problem}`,
+    {
+      hint: '--data-dir names a directory that listenql makes; for a Postgres that is there already, set DATABASE_URL',
+    },
+  )
 }
 
 /** Makes the directory. It never belongs into version control, so it says so itself. */
