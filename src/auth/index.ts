@@ -2,12 +2,8 @@ import type pg from 'pg'
 import { createViewerQueries } from '../database/viewer-queries.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
-import {
-  type Authenticate,
-  type Authenticator,
-  createAuthenticator,
-  LETS_ANYBODY_IN,
-} from './authenticate.js'
+import { type Authenticator, createAuthenticator, LETS_ANYBODY_IN } from './authenticate.js'
+import type { Authenticate } from './authenticated.js'
 import { type AccessRules, type ChannelPatterns, createAccessRules } from './channel-rules.js'
 import { type ConfiguredRoles, createConfiguredRoles } from './configured-roles.js'
 import type { CredentialsOptions } from './credentials.js'
