@@ -1,7 +1,8 @@
 import pg from 'pg'
+import { describeFailure } from '../database/connect-failure.js'
 import { connectionOptions, describeConnection } from '../database/conninfo.js'
 import { findEmbeddedPostgres } from '../database/embedded/index.js'
-import { ListenqlError, messageOf } from '../lib/errors.js'
+import { ListenqlError } from '../lib/errors.js'
 import { cancellable } from './cancel-query.js'
 import type { DatabaseArguments } from './database-arguments.js'
 
@@ -56,10 +57,11 @@ export async function withClient<T>(
   try {
     await client.connect()
   } catch (error) {
+    const { message, hint } = describeFailure(error, config)
     throw new ListenqlError(
       'DATABASE_FAILED',
-      `cannot connect as ${describeConnection(config)}: ${messageOf(error)}`,
-      { hint: 'is Postgres running there, and are login and password right?', cause: error },
+      `cannot connect as ${describeConnection(config)}: ${message}`,
+      { hint: hint ?? 'is Postgres running there, and are login and password right?', cause: error },
     )
   }
   try {

@@ -17,7 +17,8 @@ export function parseUrl(text: string): Map<string, string> {
     )?.groups
   if (!found) throw new Error('it begins like a URL but is none')
   const isPort = /^\d*$/.test(found.port ?? '')
-  if (found.dbname?.includes('@') || (!isPort && found.query?.includes('@'))) throw new Error(STRAY_AT)
+  const rest = isPort ? found.dbname : `${found.port}${found.dbname}${found.query}`
+  if (rest?.includes('@')) throw new Error(STRAY_AT)
   const values = new Map<string, string>()
   for (const keyword of ['user', 'password', 'host', 'port', 'dbname']) {
     const value = decode(found[keyword] ?? '', keyword)

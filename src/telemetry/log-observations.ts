@@ -68,7 +68,8 @@ export function createLogObserver(logger: Logger): Observe {
       case 'schema.built':
         return logger.debug(`The schema has ${count(observation.tables, 'watched table')}.`)
       case 'schema.renamed':
-        return logger.warn(observation.message)
+        // It is found at every start, and nothing is wrong: a warning would teach people to overlook warnings.
+        return logger.info(observation.message)
       case 'reading.paused':
         return logger.debug(details, 'Reading from Postgres pauses until subscribers have caught up.')
       case 'reading.resumed':

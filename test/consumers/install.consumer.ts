@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Consumer, createConsumer, type InstalledNode, installNode } from '../support/consumer.js'
@@ -117,6 +117,39 @@ describe.each([20, 22, 24])('on Node %i', version => {
     expect(subscriber.out()).toContain('{"peopleChanged":{"row":{"name":"Ada"}}}')
     server.child.kill('SIGTERM')
     expect(await server.end).toBe(0)
+  })
+})
+
+describe('a data directory that may not be written to', () => {
+  const commands = createCommands()
+  afterAll(() => commands.endAll())
+  /** As root, permissions would not count. */
+  const somebody = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
+
+  it.each(['', 'data', 'users', 'postgres.log'])('is told of in one line: /%s', async part => {
+    const folder = await mkdtemp(join(consumer.folder, 'read-only-'))
+    await chmod(folder, 0o777)
+    const place = join(folder, 'it')
+    const serve = () => {
+      const bin = join(consumer.folder, 'node_modules/listenql/dist/src/cli.js')
+      return commands.spawn(oldest.node, [bin, '--port', '0', '--data-dir', place], somebody)
+    }
+    const first = serve()
+    await waitUntil(() => listeningUrl(first.err()), `the server, ${first.err()}`, 60_000)
+    first.child.kill('SIGTERM')
+    expect(await first.end).toBe(0)
+
+    const path = join(place, part)
+    const before = (await stat(path)).mode
+    await chmod(path, before & 0o555)
+    const second = serve()
+    expect(await second.end).toBe(1)
+    await chmod(path, before)
+    expect(second.err()).toMatch(
+      /^listenql: (cannot write to|Postgres did not start: .*[Pp]ermission denied).*\n.+\n$/,
+    )
+    expect(second.err()).toContain(place)
+    expect(second.err()).not.toContain('--debug')
   })
 })
 

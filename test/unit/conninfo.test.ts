@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -106,13 +106,39 @@ describe('sslmode', () => {
     writeFileSync(ca, 'a certificate')
   })
   afterAll(() => rm(folder, { recursive: true }))
-  const ssl = (query: string) => connectionOptions(`postgres://u@h/d?${query}`, {}).ssl
+  const ssl = (query: string, home = folder) =>
+    connectionOptions(`postgres://u@h/d?${query}`, { HOME: home }).ssl
 
   it.each(['disable', 'allow', 'prefer'])('%s does not encrypt', mode =>
     expect(ssl(`sslmode=${mode}`)).toBe(false),
   )
   it('require encrypts and verifies nothing', () => {
     expect(ssl('sslmode=require')).toEqual({ rejectUnauthorized: false })
+  })
+  it.each(['', `&sslrootcert=/nowhere`])('no-verify, which users of pg write, verifies nothing%s', more => {
+    expect(ssl(`sslmode=no-verify${more}`)).toEqual({ rejectUnauthorized: false })
+  })
+  it('takes the files that libpq takes from the home directory', async () => {
+    const home = await mkdtemp(join(folder, 'home-'))
+    await mkdir(join(home, '.postgresql'))
+    const write = (name: string) => writeFileSync(join(home, '.postgresql', name), name)
+    write('postgresql.key')
+    expect(ssl('sslmode=require', home)).toEqual({ rejectUnauthorized: false })
+    write('postgresql.crt')
+    const own = { cert: 'postgresql.crt', key: 'postgresql.key' }
+    expect(ssl('sslmode=require', home)).toEqual({ ...own, rejectUnauthorized: false })
+    write('root.crt')
+    expect(ssl('sslmode=require', home)).toMatchObject({ ...own, ca: 'root.crt', rejectUnauthorized: true })
+    expect(ssl('sslmode=verify-full', home)).toEqual({ ...own, ca: 'root.crt', rejectUnauthorized: true })
+    expect(ssl('sslmode=no-verify', home)).toEqual({ ...own, rejectUnauthorized: false })
+    expect(ssl('sslmode=prefer', home)).toBe(false)
+  })
+  it('bounds the version of the protocol', () => {
+    expect(ssl('sslmode=require&ssl_min_protocol_version=tlsv1.3&ssl_max_protocol_version=TLSv1.3')).toEqual({
+      minVersion: 'TLSv1.3',
+      maxVersion: 'TLSv1.3',
+      rejectUnauthorized: false,
+    })
   })
   it('verify-full verifies certificate and name', () => {
     expect(ssl(`sslmode=verify-full&sslrootcert=${ca}`)).toEqual({
@@ -144,6 +170,7 @@ describe('what makes no sense', () => {
     ['postgres://u:s3cret@h/d?nonsense', 'name=value'],
     ['postgres://u:s3cret@h,i/d', 'several hosts'],
     ['postgres://u:s3cret@h/d?sslmode=always', "sslmode 'always'"],
+    ['postgres://u:s3cret@h/d?sslmode=require&ssl_min_protocol_version=3', "ssl_min_protocol_version '3'"],
     ['postgres://u:s3cret@h/d?sslmode=verify-full&sslrootcert=/nowhere/ca', '/nowhere/ca'],
     ['postgres://u:s3cret@h/d?sslmode=verify-ca&sslrootcert=system', 'verify-full'],
     ['postgres://u:s3cret@h/d?gssencmode=require', 'gssencmode=require is not supported'],

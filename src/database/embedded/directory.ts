@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { chmod, lstat, mkdir, realpath, stat, writeFile } from 'node:fs/promises'
+import { access, chmod, constants, lstat, mkdir, realpath, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ListenqlError, messageOf } from '../../lib/errors.js'
 import { canReach, chooseRunAs, type RunAs } from './run-as.js'
@@ -63,7 +63,10 @@ function refusal(problem: string): ListenqlError {
   )
 }
 
-/** Makes the directory. It never belongs into version control, so it says so itself. */
+/**
+ * Makes the directory. It never belongs into version control, so it says so itself.
+ * @throws ListenqlError EMBEDDED_POSTGRES_FAILED if it cannot be written to
+ */
 export async function prepareDirectory(layout: Layout): Promise<Layout> {
   try {
     await mkdir(layout.directory, { recursive: true, mode: 0o755 })
@@ -73,18 +76,20 @@ export async function prepareDirectory(layout: Layout): Promise<Layout> {
       await chmod(layout.directory, 0o755)
     }
     await writeFile(join(layout.directory, '.gitignore'), '*\n')
+    await access(layout.directory, constants.W_OK | constants.X_OK)
     // Paths are compared later with what Postgres says of itself, and it resolves symbolic links.
     return layoutOf(await realpath(layout.directory), layout.runAs)
   } catch (error) {
-    throw new ListenqlError(
-      'EMBEDDED_POSTGRES_FAILED',
-      `cannot write to ${layout.directory}: ${messageOf(error)}`,
-      {
-        hint: 'start listenql in a folder that you may write to, or set DATABASE_URL to a Postgres of your own',
-        cause: error,
-      },
-    )
+    throw notWritable(layout, error)
   }
+}
+
+/** A file of the directory could not be made or changed: no right, a read-only file system, a full disk. */
+export function notWritable({ directory }: Layout, error: unknown): ListenqlError {
+  return new ListenqlError('EMBEDDED_POSTGRES_FAILED', `cannot write to ${directory}: ${messageOf(error)}`, {
+    hint: 'start listenql in a folder that you may write to, as the user who started it first, or set DATABASE_URL to a Postgres of your own',
+    cause: error,
+  })
 }
 
 function layoutOf(directory: string, runAs: RunAs | undefined): Layout {
