@@ -25,13 +25,16 @@ export interface Commands {
   endAll(): Promise<void>
 }
 
-export function createCommands(): Commands {
-  const all: Running[] = []
+/** @param options.cwd Default: that of this process */
+export function createCommands({ cwd }: { readonly cwd?: string } = {}): Commands {
+  /** A shell that was started detached leads a group, and does not pass signals on to it. */
+  const all: (Running & { readonly isGroup: boolean })[] = []
 
   function start(program: string, args: readonly string[], options: SpawnOptions = {}): Running {
     const child = spawn(program, args, {
       env: cleanEnvironment(),
       stdio: ['ignore', 'pipe', 'pipe'],
+      ...(cwd !== undefined && { cwd }),
       ...options,
     })
     const printed = { out: '', err: '' }
@@ -41,7 +44,7 @@ export function createCommands(): Commands {
       child.once('close', (code, signal) => done(code ?? signal)),
     )
     const running = { child, out: () => printed.out, err: () => printed.err, end }
-    all.push(running)
+    all.push({ ...running, isGroup: options.detached === true })
     return running
   }
   const run = (...args: string[]) => start(process.execPath, [CLI, ...args])
@@ -62,8 +65,11 @@ export function createCommands(): Commands {
       return { ...server, url }
     },
     async endAll() {
-      for (const { child, end } of all.splice(0)) {
-        if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
+      for (const { child, end, isGroup } of all.splice(0)) {
+        if (child.exitCode === null && child.signalCode === null) {
+          if (isGroup) process.kill(-(child.pid as number), 'SIGTERM')
+          else child.kill('SIGTERM')
+        }
         await end
       }
     },
