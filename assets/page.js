@@ -1,3 +1,4 @@
+import { createAway } from './away.js'
 import { createCard } from './card.js'
 import { createChannel } from './channel.js'
 import { createCommands } from './commands.js'
@@ -76,4 +77,5 @@ addEventListener('hashchange', () => follow(channelsInHash()))
 
 follow(channelsInHash())
 if (open.size === 0) box.value = 'people'
+createAway(byId('away'))
 createTables()

@@ -42,7 +42,8 @@ export function createTables() {
       if (text !== known) show(watchedTables)
       known = text
     } catch (error) {
-      if (tables === undefined) status('waiting', error.code === AWAY ? 'Reconnecting…' : error.text)
+      if (tables === undefined)
+        status('waiting', error.code === AWAY ? 'Reconnecting…' : `${error.text} Trying again…`)
     }
     section.hidden = false
   }

@@ -86,14 +86,15 @@ function startServer(): Promise<string> {
   const cli = fileURLToPath(new URL('../dist/src/cli.js', import.meta.url))
   const child = spawn(process.execPath, [cli, '--port', '0'], {
     env: { ...process.env, DATABASE_URL: database.url },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'ignore', 'pipe'],
   })
   server.child = child
   return new Promise((resolve, reject) => {
     let out = ''
-    child.stdout.on('data', chunk => {
+    child.stderr.on('data', chunk => {
+      process.stderr.write(chunk)
       out += chunk
-      const url = /Page +(http:\S+?)\/\n/.exec(out)?.[1]
+      const url = /Listening on (http:[^\s"]+)/.exec(out)?.[1]
       if (url) resolve(url)
     })
     child.once('exit', code => reject(new Error(`the server ended with ${code}`)))

@@ -13,7 +13,7 @@ export type { ChangesRequest, SchemaContext } from './context.js'
 export type { SchemaLimits } from './table-schema.js'
 
 export interface SchemaOptions {
-  /** In any order. Default: none. */
+  /** In any order. Default: not known yet, as before the database has been reached. */
   readonly tables?: readonly WatchedTable[]
   /** Gets a line for each thing whose name GraphQL cannot have or that another has, with both names. */
   readonly onWarning?: (message: string) => void
@@ -25,8 +25,8 @@ export interface SchemaOptions {
  * execute it, given a SchemaContext. No name, comment or type of a table makes it fail; how names are found is told at
  * `nameEverything`.
  */
-export function buildSchema({ tables = [], limits = {}, onWarning }: SchemaOptions = {}): GraphQLSchema {
-  const names = nameEverything(tables, onWarning)
+export function buildSchema({ tables, limits = {}, onWarning }: SchemaOptions = {}): GraphQLSchema {
+  const names = nameEverything(tables ?? [], onWarning)
   const typed = typeTables(names)
   const builder = createBuilder()
   builder.queryType({})
@@ -34,7 +34,7 @@ export function buildSchema({ tables = [], limits = {}, onWarning }: SchemaOptio
   builder.subscriptionType({})
   addScalars(builder, ['DateTime', 'JSON', ...scalarsOf(typed)])
   addChannels(builder)
-  addWatchedTables(builder, typed)
+  addWatchedTables(builder, tables && typed)
   addTables(builder, typed, names.enums, limits)
   const schema = builder.toSchema({ sortSchema: false }) // columns and labels stay in their order
   passNewLabels(schema, names.enums)

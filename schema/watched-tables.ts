@@ -1,9 +1,13 @@
+import { ListenqlError } from '../src/lib/errors.js'
 import type { Builder } from './builder.js'
 import { typeText } from './column-type.js'
 import type { TypedColumn, TypedTable } from './table-schema.js'
 
-/** `watchedTables`: what a client has to know to write operations for tables that it has never heard of. */
-export function addWatchedTables(builder: Builder, tables: readonly TypedTable[]): void {
+/**
+ * `watchedTables`: what a client has to know to write operations for tables that it has never heard of.
+ * @param tables undefined: not known yet
+ */
+export function addWatchedTables(builder: Builder, tables: readonly TypedTable[] | undefined): void {
   const column = builder.objectRef<{ table: TypedTable; column: TypedColumn }>('WatchedColumn').implement({
     description: 'A column of a watched table.',
     fields: t => ({
@@ -68,9 +72,19 @@ export function addWatchedTables(builder: Builder, tables: readonly TypedTable[]
       type: [watchedTable],
       description: 'The tables whose changes you can subscribe to, by their names in GraphQL.',
       resolve: async (_root, _args, { readable }) => {
+        if (!tables) throw notKnown()
         const names = await Promise.all(tables.map(({ table }) => readable?.(table)))
         return tables.filter((_, i) => names[i] === undefined || names[i].length > 0)
       },
     }),
+  )
+}
+
+/** An empty list would say that none is watched. */
+function notKnown(): ListenqlError {
+  return new ListenqlError(
+    'DATABASE_FAILED',
+    'The database cannot be reached, so it is not known which tables are watched.',
+    { hint: 'try again later; the log of the server has the reason' },
   )
 }

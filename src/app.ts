@@ -4,9 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { getHeapStatistics } from 'node:v8'
 import type pg from 'pg'
 import type { SchemaContext } from '../schema/context.js'
+import { createFirstContact, isReasonToExit } from './app/first-contact.js'
 import { createLiveSchema } from './app/live-schema.js'
 import { createSources } from './app/sources.js'
-import type { Authenticate } from './auth/authenticate.js'
+import type { Authenticate } from './auth/authenticated.js'
 import { createAuth } from './auth/index.js'
 import type { Viewer } from './auth/viewer.js'
 import { databaseOf, resolveSettings, type Settings } from './config/index.js'
@@ -16,6 +17,7 @@ import { createPool } from './database/pool.js'
 import { createGroups } from './delivery/groups.js'
 import { createPressure } from './delivery/pressure.js'
 import { createTurn } from './delivery/turn.js'
+import { abortable } from './lib/abort.js'
 import { createClientMemory } from './lib/client-memory.js'
 import { ListenqlError, messageOf } from './lib/errors.js'
 import type { Observe } from './lib/observation.js'
@@ -56,6 +58,8 @@ export interface ServerOptions extends Partial<Settings> {
   readonly observe?: Observe
   /** Takes the log instead of stderr. */
   readonly logger?: Logger
+  /** Ends a start that is under way; `createServer` rejects with its reason. A server that has started is ended by `close`. */
+  readonly signal?: AbortSignal
 }
 
 /** A server that accepts clients. Whether the database is there is another matter: see `/readyz`. */
@@ -78,15 +82,18 @@ export interface ListenqlServer {
  * @throws ListenqlError BAD_CONFIGURATION, PORT_IN_USE, EMBEDDED_POSTGRES_FAILED
  */
 export async function createServer(options: ServerOptions = {}): Promise<ListenqlServer> {
-  const { observe: observer, logger: givenLogger, authenticate, ...partial } = options
+  const { observe: observer, logger: givenLogger, authenticate, signal, ...partial } = options
   const settings = resolveSettings(partial)
   const logger = givenLogger ?? createLogger({ level: settings.logLevel, format: settings.logFormat })
   const logObserver = createLogObserver(logger)
+  const contact = createFirstContact()
+  let hasStarted = false
   const observe: Observe = observation => {
-    logObserver(observation)
+    contact.observe(observation)
+    if (!settings.exitOnError || hasStarted || !isReasonToExit(observation)) logObserver(observation)
     observer?.(observation)
   }
-  const database = await openDatabase(settings, logger)
+  const database = await openDatabase(settings, logger, signal)
   const { basePath } = settings
   const prefix = basePath === '/' ? '' : basePath
 
@@ -280,8 +287,17 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     }
     auth.start()
     sources.start()
+    if (settings.exitOnError) {
+      const reached = Promise.all([contact.made, liveSchema.known])
+      await abortable(Promise.race([contact.failed, reached]), signal)
+      contact.assertReached(describeConnection(database.config))
+      const problem = await abortable(auth.anonymousProblem, signal)
+      if (problem) throw new ListenqlError('DATABASE_FAILED', `--anonymous-role: ${problem.message}`, problem)
+    }
+    hasStarted = true
     // Who comes back first finds all tables, unless the database is away.
-    await Promise.race([liveSchema.known, delay(START_PATIENCE, undefined, { ref: false })])
+    const patience = delay(START_PATIENCE, undefined, { ref: false, signal })
+    await Promise.race([liveSchema.known, contact.failed, patience])
     const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
     return {
       url: `${settings.urlBase?.replace(/\/+$/, '') ?? `http://${name}:${http.port}`}${prefix}`,
@@ -296,13 +312,14 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     }
   } catch (error) {
     await close()
-    throw error
+    throw signal?.aborted ? signal.reason : error
   }
 }
 
 async function openDatabase(
   settings: Settings,
   logger: Logger,
+  signal: AbortSignal | undefined,
 ): Promise<{ config: pg.ClientConfig; embedded: EmbeddedPostgres | undefined }> {
   const database = databaseOf(settings)
   if (database.kind === 'url') return { config: connectionOptions(database.url), embedded: undefined }
@@ -310,6 +327,7 @@ async function openDatabase(
   const embedded = await startEmbeddedPostgres({
     ...(database.directory === undefined ? {} : { directory: database.directory }),
     onProgress: message => logger.info(message),
+    ...(signal && { signal }),
   })
   if (embedded.takenOver) logger.info('Took over the Postgres that a killed server had left running.')
   return { config: connectionOptions(embedded.serverUrl), embedded }

@@ -1,5 +1,7 @@
+// Types of Node are part of these: a project that lists none (`types: []`, TypeScript 6 on) gets them from here.
+/// <reference types="node" preserve="true" />
 export { createServer, type ListenqlServer, type ServerOptions } from './app.js'
-export type { Authenticate, Authenticated } from './auth/authenticate.js'
+export type { Authenticate, Authenticated } from './auth/authenticated.js'
 export type { Handshake } from './auth/credentials.js'
 export type { Settings } from './config/index.js'
 export {

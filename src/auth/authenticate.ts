@@ -1,5 +1,6 @@
 import { type Claims, claimAt } from '../lib/claims.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
+import type { Authenticate, Authenticated } from './authenticated.js'
 import { type CredentialsOptions, type Handshake, tokenOf } from './credentials.js'
 import { badToken, forbiddenRole, noToken, unavailable } from './errors.js'
 import type { Kicks } from './kicks.js'
@@ -7,26 +8,6 @@ import type { Revocation } from './revocation.js'
 import type { Roles } from './roles.js'
 import type { Tokens } from './tokens.js'
 import { ANYBODY, type Viewer } from './viewer.js'
-
-/** Whom a function of one's own says a viewer is. */
-export interface Authenticated {
-  /** The Postgres role. Default: that of viewers without a token (`anonymousRole`). */
-  readonly role?: string | undefined
-  /** Default: none but `role`. */
-  readonly claims?: Claims | undefined
-  /** When the session began: kicks before that do not count for it. Default: before all of them. */
-  readonly issuedAt?: Date | undefined
-  /** When what the viewer has open ends. Default: never. */
-  readonly expiresAt?: Date | undefined
-}
-
-/**
- * Takes the place of tokens. Returns who asks, or nothing for a viewer without a name; rejects, with whatever error, for one
- * who is to be refused.
- */
-export type Authenticate = (
-  handshake: Handshake,
-) => Authenticated | null | undefined | Promise<Authenticated | null | undefined>
 
 export interface AuthenticatorOptions {
   readonly authenticate: Authenticate | undefined

@@ -2,13 +2,10 @@ import type pg from 'pg'
 import { createViewerQueries } from '../database/viewer-queries.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
-import {
-  type Authenticate,
-  type Authenticator,
-  createAuthenticator,
-  LETS_ANYBODY_IN,
-} from './authenticate.js'
+import { type Authenticator, createAuthenticator, LETS_ANYBODY_IN } from './authenticate.js'
+import type { Authenticate } from './authenticated.js'
 import { type AccessRules, type ChannelPatterns, createAccessRules } from './channel-rules.js'
+import { type ConfiguredRoles, createConfiguredRoles } from './configured-roles.js'
 import type { CredentialsOptions } from './credentials.js'
 import { createKicks } from './kicks.js'
 import { createRevocation } from './revocation.js'
@@ -59,10 +56,15 @@ export interface Auth extends Authenticator {
   readonly sessions: Sessions
   /** Somebody may have been kicked. */
   wake(): void
+  /** What keeps viewers without a token out, once the database has been asked; undefined: nothing. */
+  readonly anonymousProblem: ConfiguredRoles['anonymous']
   start(): void
   /** Idempotent. */
   close(): Promise<void>
 }
+
+/** Roles that the configuration names are looked at once in so many looks. */
+const ROLES_INTERVAL = 10
 
 /** Whether viewers have roles. */
 export function isAuthConfigured(
@@ -95,6 +97,7 @@ export function createAuth({ settings, authenticate, ...options }: AuthOptions):
       rules,
       sessions,
       wake: nothing,
+      anonymousProblem: Promise.resolve(undefined),
       start: nothing,
       close: async () => undefined,
     }
@@ -102,10 +105,21 @@ export function createAuth({ settings, authenticate, ...options }: AuthOptions):
   const { interval = 1000, observe } = options
   const queries = createViewerQueries(options.config, settings.connectTimeout)
   const roles = createRoles({ read: queries.roles, allowed: settings.roles, maxAge: 5 * interval })
+  const configuredRoles = createConfiguredRoles({
+    anonymousRole: settings.anonymousRole,
+    allowed: settings.roles,
+    withChannels: [...Object.keys(settings.roleChannels), ...Object.keys(settings.rolePublish)],
+    login: options.config.user,
+    roles,
+    interval: ROLES_INTERVAL * interval,
+    observe,
+  })
   const revocation = createRevocation({
+    config: options.config,
     queries,
     kicks,
     roles,
+    configuredRoles,
     sessions,
     interval,
     retention: settings.kickRetention,
@@ -128,6 +142,7 @@ export function createAuth({ settings, authenticate, ...options }: AuthOptions):
     rules,
     sessions,
     wake: revocation.wake,
+    anonymousProblem: configuredRoles.anonymous,
     start: revocation.start,
     close: revocation.close,
   }

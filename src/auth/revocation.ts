@@ -1,17 +1,21 @@
+import { describeFailure, type Place } from '../database/connect-failure.js'
 import type { KickAccess, ViewerQueries } from '../database/viewer-queries.js'
 import { abortable, delay } from '../lib/abort.js'
 import { createDeferred } from '../lib/deferred.js'
-import { messageOf } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
+import type { ConfiguredRoles } from './configured-roles.js'
 import { unavailable } from './errors.js'
 import type { Kicks } from './kicks.js'
 import type { Roles } from './roles.js'
 import type { Sessions } from './sessions.js'
 
 export interface RevocationOptions {
+  /** Where the database is, for messages. */
+  readonly config: Place
   readonly queries: ViewerQueries
   readonly kicks: Kicks
   readonly roles: Roles
+  readonly configuredRoles: Pick<ConfiguredRoles, 'look'>
   readonly sessions: Sessions
   /** Between two looks, in ms; a hint saves the wait. */
   readonly interval: number
@@ -39,7 +43,7 @@ const PATIENCE = 30_000
 const PRUNE_INTERVAL = 3_600_000
 
 export function createRevocation(options: RevocationOptions): Revocation {
-  const { queries, kicks, roles, sessions, interval, retention, observe } = options
+  const { config, queries, kicks, roles, configuredRoles, sessions, interval, retention, observe } = options
   const stop = new AbortController()
   let isKnown = false
   let answered = createDeferred()
@@ -57,6 +61,7 @@ export function createRevocation(options: RevocationOptions): Revocation {
     if (refused.size > 0) sessions.endWhere(({ role }) => role !== undefined && refused.has(role))
     answered.resolve()
     answered = createDeferred()
+    await configuredRoles.look()
   }
 
   async function readKicks(): Promise<void> {
@@ -88,7 +93,7 @@ export function createRevocation(options: RevocationOptions): Revocation {
         failing = false
       } catch (error) {
         if (stop.signal.aborted) return
-        if (!failing) observe({ type: 'viewers.unchecked', message: messageOf(error) })
+        if (!failing) observe({ type: 'viewers.unchecked', ...describeFailure(error, config) })
         failing = true
       }
       await delay(interval, AbortSignal.any([stop.signal, woken.signal]))

@@ -16,6 +16,8 @@ export interface Roles {
   assertMayTake(role: string): Promise<void>
   /** Asks again. Rejects if the database cannot say; then what it said before stays. @returns those that may not be taken */
   refuse(roles: Iterable<string>): Promise<ReadonlySet<string>>
+  /** Asks again, as `refuse`. @returns why they may not be taken, by role */
+  problems(roles: readonly string[]): Promise<ReadonlyMap<string, string>>
 }
 
 /** Most roles that are remembered. */
@@ -71,6 +73,15 @@ export function createRoles({ read, allowed, maxAge }: RolesOptions): Roles {
       if (names.length === 0) return new Set()
       await ask(names)
       return new Set(names.filter(name => known.get(name)?.problem !== undefined))
+    },
+    async problems(names) {
+      await ask(names)
+      return new Map(
+        names.flatMap(name => {
+          const problem = known.get(name)?.problem
+          return problem === undefined ? [] : [[name, problem]]
+        }),
+      )
     },
   }
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { createClosablePool } from '../database/closable-pool.js'
+import { describeFailure } from '../database/connect-failure.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import type { RowImage } from '../filters/index.js'
 import { abortable, delay } from '../lib/abort.js'
@@ -108,7 +109,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
         attempt = verdicts.size > before ? 1 : attempt + 1
         if (!(error instanceof LockedOut)) {
           const retryIn = backoffDelay(attempt, reconnectMax)
-          observe({ type: 'policies.lost', message: messageOf(error), retryIn })
+          observe({ type: 'policies.lost', ...describeFailure(error, config), retryIn })
           await delay(retryIn, signal)
         } else if (performance.now() - began < PATIENCE) await delay(LOCK_PAUSE, signal)
         else

@@ -1,9 +1,10 @@
 import type pg from 'pg'
 import { createClosablePool } from '../database/closable-pool.js'
+import { describeFailure } from '../database/connect-failure.js'
 import { RIGHTS_DIGEST, readRights, type TableRights } from '../database/privileges.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import { delay } from '../lib/abort.js'
-import { ListenqlError, messageOf } from '../lib/errors.js'
+import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import {
   altered,
@@ -90,9 +91,9 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
         said = undefined
       } catch (error) {
         if (stop.signal.aborted) return
-        const message = messageOf(error)
-        if (message !== said) observe({ type: 'rights.failed', message })
-        said = message
+        const failure = describeFailure(error, config)
+        if (failure.message !== said) observe({ type: 'rights.failed', ...failure })
+        said = failure.message
       }
       await delay(catalogInterval, stop.signal)
     }

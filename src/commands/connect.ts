@@ -1,7 +1,9 @@
 import pg from 'pg'
+import { describeFailure } from '../database/connect-failure.js'
 import { connectionOptions, describeConnection } from '../database/conninfo.js'
 import { findEmbeddedPostgres } from '../database/embedded/index.js'
-import { ListenqlError, messageOf } from '../lib/errors.js'
+import { ListenqlError } from '../lib/errors.js'
+import { cancellable } from './cancel-query.js'
 import type { DatabaseArguments } from './database-arguments.js'
 
 /** Where the database of a command is. */
@@ -37,7 +39,7 @@ export async function findDatabase({ databaseUrl, dataDirectory }: DatabaseArgum
 }
 
 /**
- * Runs a task on a connection of its own, and closes it.
+ * Runs a task on a connection of its own, and closes it. A signal that ends the process also ends what Postgres runs for it.
  * @param name of the command, which Postgres shows as application_name
  * @throws ListenqlError DATABASE_FAILED if there is no connection to be had; whatever the task throws
  */
@@ -55,14 +57,15 @@ export async function withClient<T>(
   try {
     await client.connect()
   } catch (error) {
+    const { message, hint } = describeFailure(error, config)
     throw new ListenqlError(
       'DATABASE_FAILED',
-      `cannot connect as ${describeConnection(config)}: ${messageOf(error)}`,
-      { hint: 'is Postgres running there, and are login and password right?', cause: error },
+      `cannot connect as ${describeConnection(config)}: ${message}`,
+      { hint: hint ?? 'is Postgres running there, and are login and password right?', cause: error },
     )
   }
   try {
-    return await task(client)
+    return await cancellable(client, config, () => task(client))
   } finally {
     await client.end().catch(() => undefined)
   }

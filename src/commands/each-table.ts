@@ -18,10 +18,17 @@ export async function eachTable(
     } catch (error) {
       code = 1
       const hint = error instanceof ListenqlError && error.hint ? `\n${error.hint}` : ''
-      stderr.write(`listenql: ${name}: ${messageOf(error)}${hint}\n`)
+      stderr.write(`listenql: ${withName(name, messageOf(error))}${hint}\n`)
     }
   }
   return code
+}
+
+/** The message with the table's name before it, unless it begins with that, as those of the database do: `public.v is no table`. */
+function withName(name: string, message: string): string {
+  const at = message.indexOf(`${name} `)
+  const isNamed = name !== '' && at >= 0 && /^(?:[^ ]+\.)?$/.test(message.slice(0, at))
+  return isNamed ? message : `${name === '' ? "''" : name}: ${message}`
 }
 
 /** That there is no such table, with the one that may be meant. */

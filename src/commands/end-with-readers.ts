@@ -1,19 +1,24 @@
 import type { Command } from './command.js'
 
+/** Nobody reads any more (`listenql config | head -1`), or the terminal was closed. */
+const UNREAD = new Set(['EPIPE', 'EIO', 'ECONNRESET', 'ERR_STREAM_DESTROYED'])
+
 /**
- * Ends the process quietly when nobody reads its output any more (`listenql config | head -1`), as Unix tools do. A
- * server does not end for that: it must still stop its Postgres, and its clients do not read its output.
+ * Ends the process quietly when nobody reads its output any more, as Unix tools do, and with a message when the output cannot
+ * be written (a full disk). A server does not end for either: its clients do not read its output, and it has its Postgres to
+ * stop.
  */
 export function endWithReaders({ outlivesStdout = false }: Command): void {
   process.stdout.on('error', error => {
-    if (!isBrokenPipe(error)) throw error
-    if (!outlivesStdout) process.exit()
+    if (outlivesStdout) return
+    if (isUnread(error)) process.exit()
+    process.stderr.write(`listenql: the output cannot be written: ${error.message}\n`)
+    process.exit(1)
   })
-  process.stderr.on('error', error => {
-    if (!isBrokenPipe(error)) throw error
-  })
+  // There is no place left where this could be told.
+  process.stderr.on('error', () => undefined)
 }
 
-function isBrokenPipe(error: Error): boolean {
-  return 'code' in error && error.code === 'EPIPE'
+function isUnread(error: Error): boolean {
+  return 'code' in error && UNREAD.has(String(error.code))
 }

@@ -1,8 +1,9 @@
-import { printInstallSql } from '../database/install.js'
+import { findSchema, printInstallSql } from '../database/install.js'
+import { readMigrations } from '../database/migration-files.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Streams } from './command.js'
 import { type Database, refuseStandby, withClient } from './connect.js'
-import { grantToServer, provideLog } from './provide-log.js'
+import { grantToServer, isKeptByOthers, provideLog } from './provide-log.js'
 
 /** Prints the SQL of the installation; needs no database. @throws ListenqlError BAD_CONFIGURATION */
 export function printInstallCommand(
@@ -10,9 +11,13 @@ export function printInstallCommand(
   { stdout }: Pick<Streams, 'stdout'>,
 ): number {
   if (from !== undefined && !/^\d{1,4}$/.test(from)) {
-    throw new ListenqlError('BAD_CONFIGURATION', `--from is '${from}' but must be a version, such as 7`, {
-      hint: 'listenql status shows the version that a database has',
-    })
+    throw new ListenqlError(
+      'BAD_CONFIGURATION',
+      `--from is '${from}' but must be a version, such as ${readMigrations().length}`,
+      {
+        hint: 'listenql status shows the version that a database has',
+      },
+    )
   }
   stdout.write(
     printInstallSql({
@@ -31,6 +36,14 @@ export async function installCommand(
 ): Promise<number> {
   return withClient(config, 'install', async client => {
     await refuseStandby(client)
+    const schema = await findSchema(client)
+    if (schema && (await isKeptByOthers(client))) {
+      throw new ListenqlError(
+        'DATABASE_FAILED',
+        `schema listenql is there and belongs to ${schema.owner}: login ${schema.login} may not even see its version`,
+        { hint: `run it as ${schema.owner} or as a superuser` },
+      )
+    }
     const done = await provideLog(client)
     stdout.write(`${done ?? 'schema listenql is up to date'}\n`)
     if (serverLogin !== undefined) await grantToServer(client, serverLogin)

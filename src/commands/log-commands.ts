@@ -1,4 +1,5 @@
-import { ListenqlError } from '../lib/errors.js'
+import { patience } from '../config/index.js'
+import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Command, Invocation } from './command.js'
 
 const NO_WORDS = { min: 0, max: 0, what: '' }
@@ -6,8 +7,8 @@ const TABLES = { min: 1, max: 1000, what: 'the name of a table' }
 
 const WAIT = {
   flag: 'wait',
-  placeholder: 'SECONDS',
-  help: 'How long to wait for transactions that use the table (default 60)',
+  placeholder: patience.placeholder,
+  help: 'How long to wait for transactions that use the table, such as 10s (default 60s)',
 } as const
 
 /** The commands of the event log and its tables. They talk to the database itself; no server need run. */
@@ -45,9 +46,9 @@ export const LOG_COMMANDS: readonly Command[] = [
     words: TABLES,
     run: async invocation => {
       const { plain, words: tables } = invocation
-      const patience = waitOf(plain)
+      const wait = waitOf(plain)
       const { watchCommand } = await import('./watch.js')
-      const argv = { tables, patience, always: plain.has('always'), grantTo: textOf(plain, 'grant-to') }
+      const argv = { tables, patience: wait, always: plain.has('always'), grantTo: textOf(plain, 'grant-to') }
       return watchCommand(await databaseFor(invocation), argv, invocation)
     },
   },
@@ -63,9 +64,9 @@ export const LOG_COMMANDS: readonly Command[] = [
     words: TABLES,
     run: async invocation => {
       const { words: tables, plain } = invocation
-      const patience = waitOf(plain)
+      const wait = waitOf(plain)
       const { unwatchCommand } = await import('./unwatch.js')
-      return unwatchCommand(await databaseFor(invocation), { tables, patience }, invocation)
+      return unwatchCommand(await databaseFor(invocation), { tables, patience: wait }, invocation)
     },
   },
   {
@@ -203,8 +204,10 @@ function textOf(plain: Invocation['plain'], flag: string): string | undefined {
 
 /** @returns ms */
 function waitOf(plain: Invocation['plain']): number {
-  const given = textOf(plain, WAIT.flag) ?? '60'
-  const seconds = Number(given)
-  if (seconds >= 0 && seconds <= 86_400) return seconds * 1000
-  throw new ListenqlError('BAD_CONFIGURATION', `--wait is '${given}' but must be seconds, such as 10`)
+  const given = textOf(plain, WAIT.flag) ?? '60s'
+  try {
+    return patience.parse(given)
+  } catch (error) {
+    throw new ListenqlError('BAD_CONFIGURATION', `--wait is '${given}' but ${messageOf(error)}`)
+  }
 }

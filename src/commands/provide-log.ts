@@ -45,7 +45,8 @@ export async function granting(role: string, work: () => Promise<unknown>): Prom
   }
 }
 
-async function isKeptByOthers(client: pg.Client): Promise<boolean> {
+/** Schema `listenql` is there, and our login may not see which version it has. */
+export async function isKeptByOthers(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query<{ closed: boolean }>(
     `select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
        where n.nspname = 'listenql' and c.relname = 'migration'

@@ -1,64 +1,44 @@
-import { createServer, type ListenqlServer } from '../app.js'
+import { createServer } from '../app.js'
 import type { LoadedSettings } from '../config/index.js'
+import { messageOf } from '../lib/errors.js'
+import { type Failure, failureToConnect, type Observe } from '../lib/observation.js'
 import { createLogger } from '../telemetry/logger.js'
+import { announce } from './announce.js'
+import { listenForStop } from './stop-signals.js'
 
-/** Runs the server until SIGINT or SIGTERM; a second signal does not wait. */
+/** Runs the server until a signal asks it to stop; a second signal does not wait. @returns the exit code */
 export async function serveCommand({ settings, notices, warnings }: LoadedSettings): Promise<number> {
   const logger = createLogger({ level: settings.logLevel, format: settings.logFormat })
   for (const notice of notices) logger.info(notice)
   for (const warning of warnings) logger.warn(warning)
 
-  // Heard from the start: Ctrl-C while Postgres starts must not leave it running.
-  const stopped = stopSignal(settings.shutdownTimeout, signal =>
-    logger.info(`${signal}: ending streams and stopping.`),
-  )
-  const server = await createServer({ ...settings, logger })
-  if (settings.logLevel !== 'silent') process.stdout.write(welcome(server))
-  await stopped
-  await server.close()
-  logger.info('Stopped.')
-  return 0
-}
-
-function stopSignal(deadline: number, onSignal: (signal: string) => void): Promise<void> {
-  return new Promise(resolve => {
-    let signals = 0
-    const handle = (signal: NodeJS.Signals) => {
-      signals++
-      if (signals > 1) process.exit(130)
-      onSignal(signal)
-      setTimeout(() => {
-        process.stderr.write(`listenql: not stopped after ${deadline} ms, giving up\n`)
-        process.exit(1)
-      }, deadline).unref()
-      resolve()
-    }
-    process.on('SIGINT', handle)
-    process.on('SIGTERM', handle)
+  // From the start: Ctrl-C while Postgres starts must not leave it running.
+  const stop = listenForStop({ watchesParent: true })
+  const { signal } = stop
+  const stopped = new Promise<void>(resolve => signal.addEventListener('abort', () => resolve()))
+  void stopped.then(() => {
+    logger.info(`${messageOf(signal.reason)}: ending streams and stopping.`)
+    setTimeout(() => {
+      process.stderr.write(`listenql: not stopped after ${settings.shutdownTimeout} ms, giving up\n`)
+      process.exit(1)
+    }, settings.shutdownTimeout).unref()
   })
-}
-
-function welcome({ url, httpsUrl, database, embedded }: ListenqlServer): string {
-  const curl = `curl -N -G ${url}/graphql -H 'accept: text/event-stream' --data-urlencode 'query=subscription { channel(name:"people") { payload } }'`
-  const rows = embedded
-    ? `curl -N -G ${url}/graphql -H 'accept: text/event-stream' --data-urlencode 'query=subscription { peopleChanged { operation row { pk name age } } }'`
-    : 'npx listenql watch TABLE, and it is there as a live, typed subscription'
-  const event = embedded
-    ? `npx listenql sql "INSERT INTO people (name, age, height) VALUES ('Paul', 51, 1.9)"`
-    : `npx listenql sql "NOTIFY people, 'hello'"`
-  return `
-  listenql: your Postgres, live, over GraphQL
-
-  Database    ${embedded ? `embedded PostgreSQL, data in ${embedded.dataDirectory}` : database}
-  Page        ${url}/
-  GraphiQL    ${url}/graphql${httpsUrl ? `\n  HTTPS       ${httpsUrl}/` : ''}
-
-  Listen:     ${curl}
-  Rows:       ${rows}
-  Make an event, in a second terminal:
-              ${event}
-
-  Ctrl-C stops it.
-
-`
+  let isReached = false
+  let trouble: Failure | undefined
+  const observe: Observe = observation => {
+    isReached ||= observation.type === 'database.connected'
+    trouble = isReached ? undefined : (trouble ?? failureToConnect(observation))
+  }
+  try {
+    const server = await createServer({ ...settings, logger, signal, observe })
+    announce({ server, trouble, settings, logger })
+    await stopped
+    await server.close()
+  } catch (error) {
+    if (error !== signal.reason) throw error
+  }
+  logger.info('Stopped.')
+  // Node aborts when it exits and cannot reset its terminal, which a SIGHUP says is gone.
+  if (messageOf(signal.reason) === 'SIGHUP') stop.raise()
+  return 0
 }

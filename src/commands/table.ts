@@ -73,10 +73,14 @@ export const COMMANDS: readonly Command[] = [
     ],
     words: { min: 1, max: 1000, what: 'the name of a channel' },
     run: async ({ load, words, plain, ...streams }) => {
-      const { tailArguments, untilInterrupted } = await import('./tail-arguments.js')
+      const { tailArguments } = await import('./tail-arguments.js')
       const argv = tailArguments(() => load().settings, words, plain)
+      const { listenForStop } = await import('./stop-signals.js')
+      const stop = listenForStop()
       const { tailCommand } = await import('./tail.js')
-      return tailCommand(argv, streams, untilInterrupted())
+      const code = await tailCommand(argv, streams, stop.signal)
+      if (stop.signal.aborted) stop.raise()
+      return code
     },
   },
   {

@@ -33,11 +33,3 @@ function checkUrl(url: string): string {
   if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url
   throw new ListenqlError('BAD_CONFIGURATION', '--url must be a URL such as http://localhost:7700')
 }
-
-/** Aborts at the first SIGINT or SIGTERM; the second one ends the process as usual. */
-export function untilInterrupted(): AbortSignal {
-  const controller = new AbortController()
-  process.once('SIGINT', () => controller.abort())
-  process.once('SIGTERM', () => controller.abort())
-  return controller.signal
-}

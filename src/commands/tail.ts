@@ -1,5 +1,5 @@
-import { createClient } from 'graphql-ws'
 import { WebSocket } from 'ws'
+import { createClient } from '../client/index.js'
 import { messageOf } from '../lib/errors.js'
 
 export interface TailArguments {
@@ -33,59 +33,75 @@ interface TailEvent {
   readonly gap: boolean
 }
 
-/** Prints what arrives on channels of a running server until it is interrupted; comes back by itself when the server does. */
+/**
+ * Prints what arrives on channels of a running server until the signal aborts. When the server goes away it connects again,
+ * for as long as that takes, and goes on after the last published event that it has printed.
+ * @returns the exit code: 1 if the server refuses one of the channels
+ */
 export async function tailCommand(
   argv: TailArguments,
   { stdout, stderr }: TailStreams,
-  signal?: AbortSignal,
+  signal: AbortSignal,
 ): Promise<number> {
   const several = argv.channels.length > 1
+  let said: string | undefined
+  /** Once, and again only after something else: a server may be away for hours. */
+  const say = (line: string) => {
+    if (line !== said) stderr.write(`-- ${line}\n`)
+    said = line
+  }
+  let cause: string | undefined
   const client = createClient({
     url: `${argv.url.replace(/^http/, 'ws').replace(/\/$/, '')}/graphql`,
     webSocketImpl: WebSocket,
-    lazy: true,
-    retryAttempts: Number.POSITIVE_INFINITY,
-    shouldRetry: () => true,
     on: {
+      error: event => {
+        cause = causeOf(event)
+      },
       closed: event => {
-        if (!signal?.aborted) stderr.write(`-- ${describeClose(event)} at ${argv.url}; trying again\n`)
+        if (!signal.aborted) say(`${describeClose(event, cause)}: ${argv.url}; trying again`)
+        cause = undefined
       },
       ping: (received, payload) => {
-        const cursors = received ? (payload?.cursors as Record<string, unknown> | undefined) : undefined
-        if (cursors) stderr.write(`-- listening to ${argv.channels.join(', ')} at ${argv.url}\n`)
+        if (received && payload?.cursors) say(`listening to ${argv.channels.join(', ')} at ${argv.url}`)
       },
     },
   })
-  signal?.addEventListener('abort', () => void client.dispose(), { once: true })
-  const codes = await Promise.all(
-    argv.channels.map(
-      name =>
-        new Promise<number>(resolve => {
-          client.subscribe<{ channel: TailEvent }>(
-            { query: TAIL, variables: { name } },
-            {
-              next: ({ data, errors }) => {
-                if (errors) {
-                  for (const { message } of errors) stderr.write(`listenql: ${message}\n`)
-                  resolve(1)
-                } else if (data) {
-                  print(data.channel)
-                }
-              },
-              error: error => {
-                stderr.write(
-                  `listenql: ${Array.isArray(error) ? error.map(messageOf).join('; ') : messageOf(error)}\n`,
-                )
-                resolve(1)
-              },
-              complete: () => resolve(0),
-            },
-          )
-        }),
-    ),
-  )
+  signal.addEventListener('abort', () => void client.dispose(), { once: true })
+  const codes = await Promise.all(argv.channels.map(follow))
   await client.dispose()
   return Math.max(...codes)
+
+  function follow(name: string): Promise<number> {
+    return new Promise(resolve => {
+      let isRefused = false
+      let isExpired = false
+      client.subscribe<{ channel: TailEvent }>(
+        { query: TAIL, variables: { name } },
+        {
+          next: ({ data, errors }) => {
+            if (data) return print(data.channel)
+            for (const { message, extensions } of errors ?? []) {
+              stderr.write(`listenql: ${name}: ${message}\n`)
+              isExpired ||= String(extensions?.code).startsWith('CURSOR_')
+              isRefused = true
+            }
+          },
+          error: error => {
+            const messages = Array.isArray(error) ? error.map(messageOf) : [describeClose(error, cause)]
+            for (const message of messages) stderr.write(`listenql: ${name}: ${message}\n`)
+            resolve(1)
+          },
+          complete: () => {
+            if (signal.aborted) resolve(0)
+            else if (isExpired)
+              resolve(follow(name)) // from now on; the message says that events were missed
+            else resolve(isRefused ? 1 : 0)
+          },
+        },
+      )
+    })
+  }
 
   function print(event: TailEvent): void {
     if (argv.json) stdout.write(`${JSON.stringify(event)}\n`)
@@ -95,7 +111,17 @@ export async function tailCommand(
   }
 }
 
-function describeClose(event: unknown): string {
+/** Why a connection failed: `ws` says it in the error before the close, such as `connect ECONNREFUSED 127.0.0.1:7700`. */
+function causeOf(event: unknown): string | undefined {
+  const { error } = event as { error?: unknown }
+  return error === undefined ? undefined : messageOf(error)
+}
+
+function describeClose(event: unknown, cause: string | undefined): string {
+  if (event instanceof Error) return messageOf(event)
   const { code, reason } = event as { code?: number; reason?: string }
-  return reason || (code === 1006 ? 'no server answers' : `the connection was closed (${code})`)
+  if (reason) return reason
+  return code === 1006
+    ? `no server answers${cause === undefined ? '' : ` (${cause})`}`
+    : `closed with ${code}`
 }

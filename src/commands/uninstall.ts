@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises'
 import type pg from 'pg'
 import { describeConnection } from '../database/conninfo.js'
-import { uninstall } from '../database/install.js'
+import { findSchema, uninstall } from '../database/install.js'
 import { ListenqlError } from '../lib/errors.js'
 import { countWords } from '../lib/words.js'
 import type { Streams } from './command.js'
@@ -34,13 +34,24 @@ export async function uninstallCommand(
   })
 }
 
-/** How many are watched; undefined: there is no schema. */
+/**
+ * How many are watched; undefined: there is no schema.
+ * @throws ListenqlError DATABASE_FAILED if this login cannot remove all of it: part of it must not go either
+ */
 async function installedTables(client: pg.Client): Promise<number | undefined> {
-  const { rows } = await client.query<{ present: boolean; tables: string | null }>(
-    `select to_regnamespace('listenql') is not null as present, to_regclass('listenql.watched')::text as tables`,
+  const schema = await findSchema(client)
+  if (!schema) return undefined
+  if (!schema.isOurs) {
+    throw new ListenqlError(
+      'DATABASE_FAILED',
+      `login ${schema.login} may not remove schema listenql: it belongs to ${schema.owner}`,
+      { hint: `run it as ${schema.owner} or as a superuser; nothing was removed` },
+    )
+  }
+  const { rows } = await client.query<{ tables: string | null }>(
+    `select to_regclass('listenql.watched')::text as tables`,
   )
-  if (!rows[0]?.present) return undefined
-  if (rows[0].tables === null) return 0
+  if (rows[0]?.tables == null) return 0
   const counted = await client.query<{ n: number }>('select count(*)::int as n from listenql.watched')
   return counted.rows[0]?.n ?? 0
 }

@@ -30,7 +30,7 @@ ${groups().map(optionTable).join('\n\n')}
 
 | | |
 |---|---|
-| duration | a number and a unit, \`ms\`, \`s\`, \`m\` or \`h\`: \`500ms\`, \`10s\`, \`1.5s\`, \`2m\`, \`1h\`; from 1ms to 24 days, that of \`--retention\` from 1s to 10 years |
+| duration | a number and a unit, \`ms\`, \`s\`, \`m\` or \`h\`: \`500ms\`, \`10s\`, \`1.5s\`, \`2m\`, \`1h\`; from 1ms to 24 days, those of \`--retention\` and \`--kick-retention\` from 1s to 10 years. A number without a unit is refused, since it does not say which |
 | bytes | a number, with a unit if you like, \`B\`, \`KiB\`, \`MiB\`, \`GiB\` (powers of 1024), \`kB\`, \`MB\`, \`GB\` (of 1000): \`1048576\`, \`16MiB\`, \`8MB\` |
 | true or false | \`--debug\`, \`--no-graphiql\`, \`--graphiql=false\`; in variables \`true\`, \`1\`, \`yes\`, \`on\` and \`false\`, \`0\`, \`no\`, \`off\` |
 | list | in flags and variables separated by commas; a flag may also be repeated. In the file an array: \`Channels = ["people", "orders.*"]\` |

@@ -89,6 +89,12 @@ export const OPTIONS = {
     eventserv: 'DbConnection',
     secret: true,
   }),
+  exitOnError: option({
+    group: 'Database',
+    type: boolean,
+    default: false,
+    help: 'End with an error if the database cannot be reached at the start, or the role of viewers without a token cannot be taken; otherwise the server waits for both',
+  }),
   dataDir: optional({
     group: 'Database',
     type: text('DIRECTORY'),

@@ -1,4 +1,6 @@
 import type { ClientBase } from 'pg'
+import type { Failure } from '../lib/observation.js'
+import { STANDBY } from './connect-failure.js'
 
 /** What stands in the way of looking at the catalogue: nothing, or what is said about it to people. */
 export interface Access {
@@ -7,7 +9,7 @@ export interface Access {
   readonly mayRefresh: boolean
   readonly mayRead: boolean
   /** What is lacking, and what to do about it. */
-  readonly lacking: { readonly message: string; readonly hint: string } | undefined
+  readonly lacking: Failure | undefined
 }
 
 const LOOK = `
@@ -37,10 +39,7 @@ export async function readAccess(client: ClientBase): Promise<Access> {
   const grant = `run as the owner of schema listenql: listenql install --grant-to ${row.login}`
   let lacking: Access['lacking']
   if (row.isStandby) {
-    lacking = {
-      message: 'this Postgres is a standby, which tables cannot be watched on',
-      hint: 'connect to the primary',
-    }
+    lacking = STANDBY
   } else if (!mayRead) {
     lacking = {
       message: `login ${row.login} may not see which tables are watched (SELECT on listenql.watched), so none is offered`,

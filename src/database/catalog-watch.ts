@@ -3,10 +3,11 @@ import pg from 'pg'
 import { abortable, delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
 import { messageOf } from '../lib/errors.js'
-import type { Observe } from '../lib/observation.js'
+import type { Failure, Observe } from '../lib/observation.js'
 import { readCatalog, readCatalogState } from './catalog.js'
 import { type Access, readAccess } from './catalog-access.js'
 import type { StateRow } from './catalog-query.js'
+import { describeFailure } from './connect-failure.js'
 import { refresh, type Seen } from './refresh.js'
 import { createRefreshReport } from './refresh-report.js'
 import { socketOf } from './socket.js'
@@ -108,7 +109,8 @@ export function createCatalog(options: CatalogOptions): Catalog {
         asked.unshift(...mine)
         if (stop.signal.aborted) break
         drop()
-        say(`connection ${messageOf(error)}`, messageOf(error))
+        const failure = describeFailure(error, config)
+        say(`connection ${failure.message}`, failure)
         await delay(backoffDelay(attempt, reconnectMax), stop.signal)
         continue
       }
@@ -216,8 +218,8 @@ export function createCatalog(options: CatalogOptions): Catalog {
         const code = sqlStateOf(error)
         if (code === undefined || ACCESS_LOST.has(code)) throw error
         isDone = false
-        if (!IN_THE_WAY.has(code)) say(`refresh ${messageOf(error)}`, messageOf(error))
-        else if (++blocked === PATIENCE) say('blocked', messageOf(error))
+        if (!IN_THE_WAY.has(code)) say(`refresh ${messageOf(error)}`, describeFailure(error, config))
+        else if (++blocked === PATIENCE) say('blocked', describeFailure(error, config))
       }
     }
     return isDone
@@ -245,17 +247,17 @@ export function createCatalog(options: CatalogOptions): Catalog {
   }
 
   function sayAccess({ isInstalled, lacking }: Access): void {
-    if (lacking) return say(`access ${lacking.message}`, lacking.message, lacking.hint)
+    if (lacking) return say(`access ${lacking.message}`, lacking)
     if (isInstalled || said === 'absent') return
     said = 'absent'
     observe({ type: 'catalog.absent' })
   }
 
   /** Once, and again only after something else. */
-  function say(key: string, message: string, hint?: string): void {
+  function say(key: string, failure: Failure): void {
     if (said === key) return
     said = key
-    observe({ type: 'catalog.failed', message, hint })
+    observe({ type: 'catalog.failed', ...failure })
   }
 
   function sayNothing(): void {

@@ -1,4 +1,11 @@
 /**
+ * An @ where none can be comes from a password with a / or ? in it, which ends the login early. What follows would be taken for
+ * port, host or database, and a piece of the password would stand in the log.
+ */
+export const STRAY_AT =
+  'there is an @ after the host: a / ? or @ in the password is written as %2F, %3F or %40 in a URL'
+
+/**
  * A connection URL of libpq as keywords and values (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS).
  * Read with a pattern and not with `URL`, which refuses `postgres:///db`, an empty host and several hosts.
  * @throws Error that says what is wrong without quoting anything of it
@@ -9,6 +16,9 @@ export function parseUrl(text: string): Map<string, string> {
       text,
     )?.groups
   if (!found) throw new Error('it begins like a URL but is none')
+  const isPort = /^\d*$/.test(found.port ?? '')
+  const rest = isPort ? found.dbname : `${found.port}${found.dbname}${found.query}`
+  if (rest?.includes('@')) throw new Error(STRAY_AT)
   const values = new Map<string, string>()
   for (const keyword of ['user', 'password', 'host', 'port', 'dbname']) {
     const value = decode(found[keyword] ?? '', keyword)
@@ -17,7 +27,8 @@ export function parseUrl(text: string): Map<string, string> {
   for (const pair of (found.query ?? '').split('&')) {
     if (pair === '') continue
     const equals = pair.indexOf('=')
-    if (equals < 1) throw new Error('a parameter after ? is not of the form name=value')
+    if (equals < 1)
+      throw new Error(pair.includes('@') ? STRAY_AT : 'a parameter after ? is not of the form name=value')
     const keyword = decode(pair.slice(0, equals), 'a parameter')
     const value = decode(pair.slice(equals + 1), keyword)
     // JDBC's spelling, which libpq takes too.

@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { homedir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import type { ConnectionOptions } from 'node:tls'
 import type pg from 'pg'
 import { ListenqlError, messageOf } from '../lib/errors.js'
-import { parseKeywordString, parseUrl } from './conninfo-syntax.js'
+import { parseKeywordString, parseUrl, STRAY_AT } from './conninfo-syntax.js'
 
 /** Keywords of libpq that change nothing for us (or that `pg` does in its own way), so they may stand there. */
 const WITHOUT_EFFECT = new Set([
@@ -20,8 +20,6 @@ const WITHOUT_EFFECT = new Set([
   'sslcertmode',
   'sslcompression',
   'sslsni',
-  'ssl_max_protocol_version',
-  'ssl_min_protocol_version',
   'target_session_attrs',
   'tcp_user_timeout',
   'uselibpqcompat',
@@ -52,6 +50,8 @@ const OTHERS = [
   'channel_binding',
   'sslpassword',
   'sslnegotiation',
+  'ssl_max_protocol_version',
+  'ssl_min_protocol_version',
 ]
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -63,8 +63,9 @@ type Environment = Readonly<Record<string, string | undefined>>
  * variables of `env` (default: process.env), then: host localhost, port 5432, user that of the system, database named as
  * the user. Undefined or blank: from there altogether.
  *
- * `sslmode` means what it means to libpq: `require` encrypts and verifies nothing (with `sslrootcert` it is `verify-ca`),
- * `verify-ca` and `verify-full` verify. `pg` can not try encryption and do without, so `allow` and `prefer` (libpq's
+ * `sslmode` means what it means to libpq: `require` encrypts and verifies nothing (with `sslrootcert`, or a file
+ * `~/.postgresql/root.crt`, it is `verify-ca`), `verify-ca` and `verify-full` verify. `no-verify`, as users of `pg` write it,
+ * encrypts and verifies nothing in any case. `pg` can not try encryption and do without, so `allow` and `prefer` (libpq's
  * default) are the same as `disable`.
  * @throws ListenqlError BAD_CONFIGURATION; it never quotes a password
  */
@@ -74,8 +75,12 @@ export function connectionOptions(
 ): pg.ClientConfig {
   const text = conninfo?.trim() ?? ''
   const given = text === '' ? new Map<string, string>() : parse(text)
+  const isTorn = [...given].some(
+    ([keyword, value]) => !/^(user|password)$/.test(keyword) && value.includes('@'),
+  )
   for (const keyword of given.keys()) {
     if (keyword in ENVIRONMENT || OTHERS.includes(keyword) || WITHOUT_EFFECT.has(keyword)) continue
+    if (isTorn) throw refusal(`the connection string cannot be read: ${STRAY_AT}`, SEE_FORMS)
     throw refusal(`'${keyword}' is not supported in a connection string`, SEE_FORMS)
   }
   const value = (keyword: string): string | undefined => {
@@ -93,7 +98,7 @@ export function connectionOptions(
   const timeout = seconds('connect_timeout', value('connect_timeout'))
   const idle = seconds('keepalives_idle', value('keepalives_idle'))
   const keepalives = value('keepalives')
-  const ssl = sslOptions(value, name)
+  const ssl = sslOptions(value, name, env.HOME || homedir())
   requireHarmless('gssencmode', value('gssencmode'), ['disable', 'allow', 'prefer'])
   requireHarmless('channel_binding', value('channel_binding'), ['disable', 'prefer'])
   return {
@@ -167,24 +172,42 @@ function requireHarmless(keyword: string, text: string | undefined, harmless: re
   throw refusal(`${keyword}=${text} is not supported`, `use ${keyword}=${harmless[0]}, or leave it out`)
 }
 
-function sslOptions(value: (keyword: string) => string | undefined, host: string): false | ConnectionOptions {
+/** `no-verify` is that of `pg`, which libpq does not know. */
+const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'no-verify', 'verify-ca', 'verify-full']
+
+/** https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION */
+function sslOptions(
+  value: (keyword: string) => string | undefined,
+  host: string,
+  home: string,
+): false | ConnectionOptions {
   const mode = value('sslmode') ?? 'prefer'
-  const rootCertificate = value('sslrootcert')
-  const certificate = value('sslcert')
-  const key = value('sslkey')
-  const passphrase = value('sslpassword')
-  const negotiation = value('sslnegotiation')
-  requireHarmless('sslnegotiation', negotiation, ['postgres'])
-  if (!['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'].includes(mode)) {
-    throw refusal(`sslmode '${mode}' does not exist`, 'use disable, require, verify-ca or verify-full')
+  requireHarmless('sslnegotiation', value('sslnegotiation'), ['postgres'])
+  if (!SSL_MODES.includes(mode)) {
+    throw refusal(
+      `sslmode '${mode}' does not exist`,
+      'use disable, require (or no-verify), verify-ca or verify-full',
+    )
   }
   if (mode === 'disable' || mode === 'allow' || mode === 'prefer' || host.startsWith('/')) return false
+  // Files of these names count if they are there, as they do for libpq.
+  const usual = (name: string) => {
+    const path = join(home, '.postgresql', name)
+    return existsSync(path) ? path : undefined
+  }
+  const certificate = value('sslcert') ?? usual('postgresql.crt')
+  const key = value('sslkey') ?? (certificate === undefined ? undefined : usual('postgresql.key'))
+  const passphrase = value('sslpassword')
   const own: ConnectionOptions = {
     ...(certificate !== undefined && { cert: readCertificate('sslcert', certificate) }),
     ...(key !== undefined && { key: readCertificate('sslkey', key) }),
     ...(passphrase !== undefined && { passphrase }),
+    ...protocolVersion('minVersion', 'ssl_min_protocol_version', value),
+    ...protocolVersion('maxVersion', 'ssl_max_protocol_version', value),
   }
-  if (mode === 'require' && rootCertificate === undefined) return { ...own, rejectUnauthorized: false }
+  const rootCertificate = value('sslrootcert') ?? usual('root.crt')
+  if (mode === 'no-verify' || (mode === 'require' && rootCertificate === undefined))
+    return { ...own, rejectUnauthorized: false }
   if (rootCertificate === 'system') {
     if (mode === 'verify-full') return { ...own, rejectUnauthorized: true }
     throw refusal(
@@ -192,9 +215,23 @@ function sslOptions(value: (keyword: string) => string | undefined, host: string
       'anybody can have a certificate for another name',
     )
   }
-  const path = rootCertificate ?? join(homedir(), '.postgresql', 'root.crt')
+  const path = rootCertificate ?? join(home, '.postgresql', 'root.crt')
   const verified = { ...own, ca: readCertificate('sslrootcert', path), rejectUnauthorized: true }
   return mode === 'verify-full' ? verified : { ...verified, checkServerIdentity: () => undefined }
+}
+
+const PROTOCOLS = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const
+
+function protocolVersion(
+  option: 'minVersion' | 'maxVersion',
+  keyword: string,
+  value: (keyword: string) => string | undefined,
+): ConnectionOptions {
+  const given = value(keyword)
+  if (given === undefined) return {}
+  const version = PROTOCOLS.find(one => one.toLowerCase() === given.toLowerCase())
+  if (version) return { [option]: version }
+  throw refusal(`${keyword} '${given}' does not exist`, `use ${PROTOCOLS.join(', ')}`)
 }
 
 function readCertificate(keyword: string, path: string): string {

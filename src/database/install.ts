@@ -57,6 +57,24 @@ export function printInstallSql(
   ].join('\n')
 }
 
+/** Whose schema `listenql` is. */
+export interface SchemaOwner {
+  readonly owner: string
+  readonly login: string
+  /** The login has all rights of the owner. */
+  readonly isOurs: boolean
+}
+
+/** Needs no rights. @returns undefined if there is no such schema */
+export async function findSchema(client: ClientBase): Promise<SchemaOwner | undefined> {
+  const { rows } = await client.query<SchemaOwner>(
+    `select pg_catalog.pg_get_userbyid(nspowner)::text as owner, current_user::text as login,
+       pg_catalog.pg_has_role(nspowner, 'usage') as "isOurs"
+     from pg_catalog.pg_namespace where nspname = 'listenql'`,
+  )
+  return rows[0]
+}
+
 /**
  * Removes everything: the triggers of each watched table in a transaction of its own, so that no two tables are locked at
  * once, then schema `listenql` with all that it holds. As the role that owns the schema.

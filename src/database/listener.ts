@@ -3,8 +3,9 @@ import pg from 'pg'
 import { abortable, delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
 import { createDeferred, type Deferred } from '../lib/deferred.js'
-import { messageOf } from '../lib/errors.js'
-import type { Observe } from '../lib/observation.js'
+import { ListenqlError } from '../lib/errors.js'
+import type { Failure, Observe } from '../lib/observation.js'
+import { describeFailure, STANDBY } from './connect-failure.js'
 import { type ListenConnection, openListenConnection } from './listen-connection.js'
 
 /** LISTEN statements in one round trip. They share a transaction, so that a thousand channels are back in milliseconds. */
@@ -106,7 +107,7 @@ export class Listener {
   async #run(): Promise<void> {
     const { observe, reconnectMax } = this.#options
     for (let attempt = 0; !this.#stop.signal.aborted; ) {
-      let reason = ''
+      let failure: Failure = { message: '' }
       try {
         attempt++
         await this.#session(() => {
@@ -114,16 +115,16 @@ export class Listener {
           attempt = 0 // only a connection that serves is a success: a pooler may accept and then refuse
         })
       } catch (error) {
-        reason = messageOf(error)
+        failure = describeFailure(error, this.#options.config)
       }
-      this.#connection?.destroy(reason)
+      this.#connection?.destroy(failure.message)
       this.#connection = undefined
       if (this.#stop.signal.aborted) break
       const wasReady = this.#ready
       this.#lost()
-      if (wasReady) observe({ type: 'database.lost', message: reason, channels: this.#wanted.size })
+      if (wasReady) observe({ type: 'database.lost', message: failure.message, channels: this.#wanted.size })
       const retryIn = attempt === 0 ? 0 : backoffDelay(attempt, reconnectMax)
-      if (!wasReady) observe({ type: 'database.unreachable', message: reason, attempt, retryIn })
+      if (!wasReady) observe({ type: 'database.unreachable', ...failure, attempt, retryIn })
       await delay(retryIn, this.#stop.signal)
     }
     this.#ready = false
@@ -158,8 +159,7 @@ export class Listener {
     if (this.#stop.signal.aborted) return connection.close()
     if (this.#paused) connection.pause()
     const { rows } = await connection.run('select pg_is_in_recovery() as standby')
-    if (rows[0]?.standby)
-      throw new Error('this is a standby, where LISTEN does not work: connect to the primary')
+    if (rows[0]?.standby) throw new ListenqlError('DATABASE_FAILED', STANDBY.message, STANDBY)
     while (!this.#stop.signal.aborted) {
       if (lost !== undefined) throw new Error(lost)
       if (this.#dirty.size > 0) {

@@ -53,16 +53,23 @@ export async function findTable(client: ClientBase, name: string): Promise<Found
   }
 }
 
-/** The watched table that a name stands for, also if the table has been dropped since. */
+/**
+ * The watched table that a name stands for, also if the table has been dropped since.
+ * @throws ListenqlError DATABASE_FAILED if our login may not see which are watched
+ */
 export async function findWatched(client: ClientBase, name: string): Promise<FoundTable | undefined> {
   const found = await findTable(client, name)
   if (found) return found
-  const { rows } = await client.query<FoundTable>(
-    `select relid::oid::text as relid, $1::text as shown, schema_name as schema, table_name as "table" from listenql.watched_table
-     where $1 in (format('%I.%I', schema_name, table_name), quote_ident(table_name))`,
-    [name],
-  )
-  return rows[0]
+  try {
+    const { rows } = await client.query<FoundTable>(
+      `select relid::oid::text as relid, $1::text as shown, schema_name as schema, table_name as "table" from listenql.watched_table
+       where $1 in (format('%I.%I', schema_name, table_name), quote_ident(table_name))`,
+      [name],
+    )
+    return rows[0]
+  } catch (error) {
+    throw await explain(client, error)
+  }
 }
 
 /** The tables that a login may look for, with the spellings under which people may do so. */
@@ -229,11 +236,13 @@ export function watcherGrants(role: string): string {
 
 async function rightsHint(client: ClientBase): Promise<string> {
   const { rows } = await client
-    .query<{ owner: string; me: string }>(
-      `select nspowner::regrole::text as owner, quote_ident(current_user) as me from pg_namespace where nspname = 'listenql'`,
+    .query<{ owner: string; me: string; isOwner: boolean }>(
+      `select nspowner::regrole::text as owner, quote_ident(current_user) as me,
+         pg_has_role(nspowner, 'usage') as "isOwner" from pg_namespace where nspname = 'listenql'`,
     )
     .catch(() => ({ rows: [] }))
   const [row] = rows
   if (!row) return 'it takes a role that may create schemas in this database'
+  if (row.isOwner) return `it takes the right TRIGGER on the table, which its owner may give to ${row.me}`
   return `it takes a role with the right TRIGGER on the table, and rights on schema listenql, which its owner (${row.owner}) may give:\n${watcherGrants(row.me)}`
 }

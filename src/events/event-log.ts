@@ -1,9 +1,10 @@
 import pg from 'pg'
+import { describeFailure } from '../database/connect-failure.js'
 import { socketOf } from '../database/socket.js'
 import { delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
 import { createDeferred, type Deferred } from '../lib/deferred.js'
-import { ListenqlError, messageOf } from '../lib/errors.js'
+import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import { comparePositions, type Position } from './cursor.js'
 import type { Doorbell } from './doorbell.js'
@@ -202,7 +203,7 @@ export class EventLog {
         if (this.#stop.signal.aborted) break
         if (isRefusal(error)) this.#unavailable()
         const retryIn = backoffDelay(Math.max(1, attempt), reconnectMax)
-        observe({ type: 'log.lost', message: messageOf(error), retryIn })
+        observe({ type: 'log.lost', ...describeFailure(error, this.#options.config), retryIn })
         await delay(retryIn, this.#stop.signal)
       } finally {
         if (this.#client) socketOf(this.#client).destroy()

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { createClosablePool } from '../database/closable-pool.js'
+import { describeFailure } from '../database/connect-failure.js'
 import { abortable, delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
@@ -85,7 +86,7 @@ export function createLogReplay(options: LogReplayOptions): LogReplay {
           if (error instanceof ListenqlError || signal.aborted || stop.signal.aborted) throw error
           if (isFinal(error)) throw refused(error)
           const retryIn = backoffDelay(attempt, reconnectMax)
-          observe({ type: 'log.lost', message: messageOf(error), retryIn })
+          observe({ type: 'log.lost', ...describeFailure(error, config), retryIn })
           await delay(retryIn, AbortSignal.any([signal, stop.signal]))
         }
       }

@@ -1,8 +1,8 @@
 import pg from 'pg'
+import { describeFailure } from '../database/connect-failure.js'
 import { canRotate, type RotateOptions, type Rotation, rotate } from '../database/rotate.js'
 import { socketOf } from '../database/socket.js'
 import { delay } from '../lib/abort.js'
-import { messageOf } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 
 export interface RetentionOptions extends RotateOptions {
@@ -54,7 +54,7 @@ export function createRetention(options: RetentionOptions): Retention {
         if (rotation?.busy !== undefined) pause = interval / 4
       } catch (error) {
         if (stop.signal.aborted) return
-        if (!failing) observe({ type: 'log.rotation-failed', message: messageOf(error) })
+        if (!failing) observe({ type: 'log.rotation-failed', ...describeFailure(error, config) })
         failing = true
       }
       await delay(pause, stop.signal)

@@ -56,6 +56,34 @@ function isNull({ category, isArray }: Column, column: string): string {
 }
 
 function compare(
+  column: Column,
+  name: string,
+  symbol: string,
+  operand: Operand | readonly Operand[],
+  parameters: unknown[],
+): string {
+  const operands = 'text' in operand ? [operand] : operand
+  const endless = ENDLESS[column.category] ? operands.filter(({ text }) => text in RANKS) : []
+  if (endless.length === 0) return compareValues(column, name, symbol, operand, parameters)
+  const finite = operands.filter(({ text }) => !(text in RANKS))
+  const ranks = endless.map(({ text }) => `${rankOf(name)} ${symbol} ${RANKS[text]}`)
+  const parts =
+    finite.length > 0 ? [compareValues(column, name, symbol, finite, parameters), ...ranks] : ranks
+  return `(${parts.join(symbol === '=' ? ' or ' : ' and ')})`
+}
+
+/** Types whose values are endless from some version of Postgres on only (numeric 14, interval 17): others refuse the operand. */
+const ENDLESS: Partial<Record<TypeCategory, true>> = { numeric: true, interval: true }
+
+/** Places of what is not finite, by the operand's text; everything finite is at 0, and above all there is NaN. */
+const RANKS: Readonly<Record<string, number>> = { Infinity: 1, infinity: 1, '-Infinity': -1, '-infinity': -1 }
+
+/** By its text, since a constant would have to be written in the type. NULL stays NULL. */
+function rankOf(name: string): string {
+  return `(case pg_catalog.lower(${name}::pg_catalog.text) when 'nan' then 2 when 'infinity' then 1 when '-infinity' then -1 else case when ${name} is not null then 0 end end)`
+}
+
+function compareValues(
   { category, enumType }: Column,
   column: string,
   symbol: string,

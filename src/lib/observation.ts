@@ -1,17 +1,27 @@
 /** Why a connection was cut off: it does not keep up with what is sent to it, or sends no sign of life. */
 export type CutReason = 'too much waits' | 'nothing moves' | 'too much memory' | 'silent'
 
+/** Why something that needs the database failed. */
+export interface Failure {
+  /** The cause, in one line. */
+  readonly message: string
+  /** What to do about it. */
+  readonly hint?: string | undefined
+  /** The database cannot be reached, or takes no connection of ours: not a matter of this one query. */
+  readonly isAway?: boolean | undefined
+}
+
 /**
  * What the core has to tell. The core only emits these; logger, metrics and tests choose what to show.
  * Durations are in milliseconds, sizes in bytes.
  */
 export type Observation =
   | { type: 'database.connected'; afterAttempts: number; channels: number }
-  | { type: 'database.unreachable'; message: string; attempt: number; retryIn: number }
+  | ({ type: 'database.unreachable'; attempt: number; retryIn: number } & Failure)
   | { type: 'database.lost'; message: string; channels: number }
   | { type: 'channel.listening'; channel: string }
   | { type: 'channel.released'; channel: string }
-  | { type: 'log.lost'; message: string; retryIn: number }
+  | ({ type: 'log.lost'; retryIn: number } & Failure)
   | { type: 'log.rotated'; dropped: number; droppedBytes: number; bytes: number }
   | {
       /** The log is larger than it may be: events that were younger than they may become went (`early`), or cannot go now. */
@@ -22,18 +32,18 @@ export type Observation =
       droppedBytes: number
       busy: string | undefined
     }
-  | { type: 'log.rotation-failed'; message: string }
+  | ({ type: 'log.rotation-failed' } & Failure)
   | { type: 'catalog.absent' }
-  | { type: 'catalog.failed'; message: string; hint: string | undefined }
+  | ({ type: 'catalog.failed' } & Failure)
   /** `detail`: the number of a new generation, or words. */
   | { type: 'table.changed'; table: string; change: 'again' | 'generation' | 'gone'; detail: string }
   | { type: 'table.lacking'; table: string; detail: string }
   /** The policies of tables cannot be asked: those under row-level security wait. */
-  | { type: 'policies.lost'; message: string; retryIn: number }
+  | ({ type: 'policies.lost'; retryIn: number } & Failure)
   /** They failed for one viewer, whose stream ends. */
   | { type: 'policy.failed'; table: string; role: string; message: string }
   /** What roles may read cannot be looked at; what was found before goes on. */
-  | { type: 'rights.failed'; message: string }
+  | ({ type: 'rights.failed' } & Failure)
   | { type: 'snapshot.failed'; table: string; message: string }
   | { type: 'schema.built'; tables: number }
   | { type: 'schema.renamed'; message: string }
@@ -48,10 +58,19 @@ export type Observation =
   | { type: 'viewer.refused'; transport: string; remote: string; code: string; reason: string }
   /** What viewers have open was ended: the token has expired, or they were kicked. */
   | { type: 'viewer.ended'; transport: string; remote: string; reason: string }
+  /** A role that the configuration names cannot be taken by viewers. `option` is the flag that names it. */
+  | { type: 'role.unusable'; role: string; option: string; message: string; hint: string }
+  | { type: 'role.usable'; role: string; option: string }
   /** Nobody can be kicked. */
   | { type: 'kicks.absent'; access: 'no schema' | 'no function' | 'no right' }
   /** The database does not say who was kicked and which roles may be taken. */
-  | { type: 'viewers.unchecked'; message: string }
+  | ({ type: 'viewers.unchecked' } & Failure)
   | { type: 'fault'; id: string; message: string; error: unknown }
 
 export type Observe = (observation: Observation) => void
+
+/** Of an observation that the database could not be reached, or takes no connection of ours: why. */
+export function failureToConnect(observation: Observation): Failure | undefined {
+  if (observation.type === 'database.unreachable') return observation
+  return 'isAway' in observation && observation.isAway ? observation : undefined
+}

@@ -1,33 +1,26 @@
-import type { Observation, Observe } from '../lib/observation.js'
+import type { Failure, Observation, Observe } from '../lib/observation.js'
 import { sizeWords } from '../lib/words.js'
+import { createDatabaseVoice, withHint } from './database-voice.js'
 import { createLogLimiter } from './log-limiter.js'
 import type { Logger } from './logger.js'
 
 /** Chooses what of the core's observations a log is to hold, at which level and in which words. */
 export function createLogObserver(logger: Logger): Observe {
-  let wasAway = false
   const limited = createLogLimiter()
+  const database = createDatabaseVoice(logger)
+  const partFailed = (part: string, line: string, failure: Failure) =>
+    database.partFailed({ ...failure, part, line })
   return observation => {
     const { type: _type, ...details } = observation
     switch (observation.type) {
       case 'database.connected':
-        if (!wasAway) return logger.debug('The database is there.')
-        wasAway = false
-        return logger.info(`The database is there; listening to ${count(observation.channels, 'channel')}.`)
+        return database.connected(observation.channels)
       case 'database.lost':
-        wasAway = true
-        return logger.warn(
-          `The database connection was lost: ${observation.message}. Subscribers stay and get a gap; connecting again.`,
-        )
+        return database.lost(observation.message)
       case 'database.unreachable':
-        wasAway = true
-        return logger.warn(
-          `The database cannot be reached: ${observation.message}. Next try in ${observation.retryIn} ms (attempt ${observation.attempt}).`,
-        )
+        return database.unreachable(observation)
       case 'log.lost':
-        return logger.warn(
-          `The event log cannot be read: ${observation.message}. Next try in ${observation.retryIn} ms.`,
-        )
+        return partFailed('log', `The event log cannot be read: ${observation.message}.`, observation)
       case 'log.rotated':
         return logger.debug(
           `Old events were cleared: ${sizeWords(observation.droppedBytes)}; the event log has ${sizeWords(observation.bytes)} now.`,
@@ -35,16 +28,20 @@ export function createLogObserver(logger: Logger): Observe {
       case 'log.cap-exceeded':
         return logger.warn(capWords(observation))
       case 'log.rotation-failed':
-        return logger.warn(
-          `Old events cannot be cleared, the event log grows: ${observation.message}. It is tried again and again.`,
+        return partFailed(
+          'rotation',
+          `Old events cannot be cleared, the event log grows: ${observation.message}.`,
+          observation,
         )
       case 'catalog.absent':
         return logger.info(
           'No table is watched: there is no schema listenql yet. `listenql watch TABLE` makes it.',
         )
       case 'catalog.failed':
-        return logger.warn(
-          `Watched tables cannot be looked at: ${observation.message}. ${observation.hint === undefined ? '' : `${capitalised(observation.hint)}. `}It is tried again and again.`,
+        return partFailed(
+          'catalog',
+          `Watched tables cannot be looked at: ${observation.message}.`,
+          observation,
         )
       case 'table.changed':
         return logger.info(changeWords(observation))
@@ -53,23 +50,28 @@ export function createLogObserver(logger: Logger): Observe {
           `Table ${observation.table} has no whole history, so nothing of it is delivered: ${observation.detail}. Once its triggers are there and enabled it goes on by itself; \`listenql watch ${observation.table}\`, as the owner of the table, repairs them.`,
         )
       case 'policies.lost':
-        return logger.warn(
-          `Row-level security cannot be asked about: ${observation.message}. Next try in ${observation.retryIn} ms.`,
+        return partFailed(
+          'policies',
+          `Row-level security cannot be asked about: ${observation.message}.`,
+          observation,
         )
       case 'policy.failed':
         return logger.warn(
           `The row-level security of table ${observation.table} failed for a viewer of role ${observation.role}: ${observation.message}.`,
         )
       case 'rights.failed':
-        return logger.warn(
-          `What roles may read cannot be looked at: ${observation.message}. It is tried again and again.`,
+        return partFailed(
+          'rights',
+          `What roles may read cannot be looked at: ${observation.message}.`,
+          observation,
         )
       case 'snapshot.failed':
         return logger.warn(`A snapshot of table ${observation.table} failed: ${observation.message}.`)
       case 'schema.built':
         return logger.debug(`The schema has ${count(observation.tables, 'watched table')}.`)
       case 'schema.renamed':
-        return logger.warn(observation.message)
+        // It is found at every start, and nothing is wrong: a warning would teach people to overlook warnings.
+        return logger.info(observation.message)
       case 'reading.paused':
         return logger.debug(details, 'Reading from Postgres pauses until subscribers have caught up.')
       case 'reading.resumed':
@@ -97,13 +99,31 @@ export function createLogObserver(logger: Logger): Observe {
         )
       case 'viewer.ended':
         return logger.debug(details, 'What a viewer had open was ended.')
+      case 'role.unusable':
+        return observation.option === '--anonymous-role'
+          ? logger.error(
+              withHint(
+                `Viewers without a token are refused: ${observation.message} (--anonymous-role)`,
+                observation.hint,
+              ),
+            )
+          : logger.warn(
+              withHint(
+                `Viewers cannot take a role of ${observation.option}: ${observation.message}`,
+                observation.hint,
+              ),
+            )
+      case 'role.usable':
+        return logger.info(`Viewers can take role ${observation.role} of ${observation.option} now.`)
       case 'kicks.absent':
         return observation.access === 'no schema'
           ? logger.info('Nobody can be kicked: there is no schema listenql yet. `listenql install` makes it.')
           : logger.warn(KICKS_ABSENT[observation.access])
       case 'viewers.unchecked':
-        return logger.warn(
-          `The database does not say who was kicked and which roles may be taken: ${observation.message}. It is tried again and again; what was known stays in force.`,
+        return partFailed(
+          'viewers',
+          `The database does not say who was kicked and which roles may be taken: ${observation.message}. What was known stays in force.`,
+          observation,
         )
       case 'fault':
         return logger.error({ id: observation.id, err: observation.error }, observation.message)
@@ -136,10 +156,6 @@ function changeWords({ table, change, detail }: Extract<Observation, { type: 'ta
     case 'gone':
       return `Table ${table} was dropped. Should it be made again, it is watched again; \`listenql unwatch ${table}\` ends that.`
   }
-}
-
-function capitalised(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1)
 }
 
 function capWords(cap: Extract<Observation, { type: 'log.cap-exceeded' }>): string {

@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream'
-import { type Logger, pino } from 'pino'
+import { pino } from 'pino'
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
@@ -11,7 +11,19 @@ export interface LoggerOptions {
   readonly stream?: NodeJS.WriteStream
 }
 
-export type { Logger }
+/** One level of a log: a message, with details before it if there are any. */
+export interface LogEntry {
+  (message: string): void
+  (details: object, message: string): void
+}
+
+/** What takes the log of a server: pino, or anything with these functions. */
+export interface Logger {
+  readonly debug: LogEntry
+  readonly info: LogEntry
+  readonly warn: LogEntry
+  readonly error: LogEntry
+}
 
 export function createLogger({ level, format, stream = process.stderr }: LoggerOptions): Logger {
   const asText = format === 'text' || (format === 'auto' && stream.isTTY)

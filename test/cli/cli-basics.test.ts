@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readMigrations } from '../../src/database/migration-files.js'
 
 const NAMES = 'serve watch unwatch status schema install uninstall rotate kick sql tail config help'.split(
   ' ',
@@ -89,20 +90,25 @@ describe('what cannot be understood', () => {
     ],
     [['help', 'tial'], `listenql: there is no command 'tial'; did you mean tail?\n${COMMANDS}\n`],
     [['watch'], 'listenql: listenql watch needs the name of a table\nsee listenql watch --help\n'],
-    [['watch', '--wait', 'soon', 't'], "listenql: --wait is 'soon' but must be seconds, such as 10\n"],
+    [
+      ['watch', '--wait', 'soon', 't'],
+      "listenql: --wait is 'soon' but must be a duration from 0s to 24h, such as 500ms, 10s, 2m or 1h\n",
+    ],
     [['install', '--from', '3'], 'listenql: --from goes with --print\n'],
     [
       ['install', '--print', '--from', 'x'],
-      "listenql: --from is 'x' but must be a version, such as 7\nlistenql status shows the version that a database has\n",
+      `listenql: --from is 'x' but must be a version, such as ${readMigrations().length}\nlistenql status shows the version that a database has\n`,
     ],
     [
       ['rotate', '--max-log-size', '100'],
-      "listenql: --max-log-size is '100' but must be a number of bytes from 1MiB on, such as 1048576, 512KiB, 16MiB or 8MB\n",
+      "listenql: --max-log-size is '100' but must be a number of bytes from 1MiB on, such as 1048576, 16MiB or 8MB\n",
     ],
     [
-      ['rotate', '--retention', '1'],
-      "listenql: --retention is '1' but must be a duration from 1s to 10 years (87600h), such as 500ms, 10s, 2m or 1h\n",
+      ['rotate', '--retention', '500ms'],
+      "listenql: --retention is '500ms' but must be a duration from 1s to 10 years (87600h), such as 10s, 2m or 1h\n",
     ],
+    [['uninstall', '--wait', '3'], "listenql: --wait is '3' but must have a unit: 3ms, 3s, 3m or 3h\n"],
+    [['rotate', '--retention', '1'], "listenql: --retention is '1' but must have a unit: 1s, 1m or 1h\n"],
     [['tail'], 'listenql: listenql tail needs the name of a channel\nsee listenql tail --help\n'],
     [
       ['tail', '--url', 'localhost:7700', 'a'],

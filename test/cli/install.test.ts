@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { uninstallCommand } from '../../src/commands/uninstall.js'
 import { connectionOptions } from '../../src/database/conninfo.js'
 import { readMigrations } from '../../src/database/migration-files.js'
+import { watcherGrants } from '../../src/database/watch.js'
 import { runCli } from '../support/cli.js'
 import { commandStreams } from '../support/command.js'
 import { createLog, type TestLog } from '../support/log.js'
@@ -138,12 +139,52 @@ describe('uninstall', () => {
     expect(await log.query(`select to_regnamespace('listenql') as schema`)).toEqual([{ schema: null }])
   })
 
+  it('by a login that may not remove all of it removes nothing, though it owns a watched table', async () => {
+    await listenql('watch', 't')
+    const role = `${log.database.name}_lesser`
+    await log.database.query(
+      `create role ${role} login password 'x'; grant create on schema public to ${role}`,
+    )
+    try {
+      await log.database.query(
+        `create table mine (id int primary key); alter table mine owner to ${role}; ${watcherGrants(role)}`,
+      )
+      const url = Object.assign(new URL(log.database.url), { username: role, password: 'x' }).href
+      const asRole = (...argv: string[]) => runCli(argv, { env: { DATABASE_URL: url } })
+      expect((await asRole('watch', 'mine')).code).toBe(0)
+      const before = await inventory()
+      const owner = log.database.name
+      const refusal = {
+        code: 1,
+        stdout: '',
+        stderr: `listenql: login ${role} may not remove schema listenql: it belongs to ${owner}\nrun it as ${owner} or as a superuser; nothing was removed\n`,
+      }
+      expect(await asRole('uninstall', '--yes')).toEqual(refusal)
+      expect(await asRole('uninstall')).toEqual(refusal) // before it asks
+      expect(await inventory()).toEqual(before)
+      await log.database.query(`revoke all on schema listenql from ${role}`)
+      expect(await asRole('uninstall', '--yes')).toEqual(refusal)
+      expect(await asRole('install')).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining(`schema listenql is there and belongs to ${owner}`),
+      })
+      expect(await asRole('unwatch', 'nowhere')).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining(`grant usage on schema listenql to ${role};`),
+      })
+      await log.database.query(`grant ${owner} to ${role}`) // a member of the owner may
+      expect(await asRole('uninstall', '--yes')).toMatchObject({ code: 0 })
+    } finally {
+      await log.database.query(`drop table if exists mine; drop owned by ${role}; drop role ${role}`)
+    }
+  })
+
   it('that meets a table in use can be run again', async () => {
     await log.query('create table u (id int primary key)')
     await listenql('watch', 't', 'u')
     const reader = await log.connect()
     await reader.query('begin; select * from u')
-    const stuck = await listenql('uninstall', '--yes', '--wait', '0.2')
+    const stuck = await listenql('uninstall', '--yes', '--wait', '200ms')
     expect(stuck).toMatchObject({ code: 1, stderr: expect.stringContaining('held by pid') })
     await reader.query('commit')
     expect((await listenql('uninstall', '--yes')).code).toBe(0)

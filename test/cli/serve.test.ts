@@ -1,6 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, inject, it } from 'vitest'
 import {
   identifyProcess,
@@ -9,65 +8,21 @@ import {
 } from '../../src/database/embedded/process-identity.js'
 import { payloadOf, TRANSPORTS } from '../support/clients.js'
 import { postmasterPid } from '../support/postgres.js'
+import { createCommands } from '../support/running.js'
 import { waitUntil } from '../support/wait.js'
 
-const CLI = resolve(import.meta.dirname, '../../dist/src/cli.js')
-
-/** A command under way, and what it has printed. */
-interface Running {
-  readonly child: ChildProcess
-  readonly out: () => string
-  readonly err: () => string
-  readonly exit: Promise<number | null>
-}
-
 let directory: string
-const running: Running[] = []
+const commands = createCommands()
+const { run } = commands
 
 beforeAll(async () => {
   directory = await mkdtemp(join(inject('postgresRoot'), 'serve-'))
   await chmod(directory, 0o755) // as root, Postgres runs as another user, who must get there
 })
-afterEach(async () => {
-  for (const { child, exit } of running.splice(0)) {
-    child.kill('SIGTERM')
-    await exit
-  }
-})
+afterEach(() => commands.endAll())
 afterAll(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
 
-function run(...args: string[]): Running {
-  const env = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/^(LISTENQL|ES|PG)|^(DATABASE_URL|PORT)$/.test(name)),
-  )
-  const child = spawn(process.execPath, [CLI, ...args], {
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let out = ''
-  let err = ''
-  child.stdout?.on('data', chunk => {
-    out += chunk
-  })
-  child.stderr?.on('data', chunk => {
-    err += chunk
-  })
-  const exit = new Promise<number | null>(done => child.once('exit', code => done(code)))
-  const command = { child, out: () => out, err: () => err, exit }
-  running.push(command)
-  return command
-}
-
-/** Starts the server, and resolves with its address once it has said where to go. */
-async function serve(): Promise<Running & { url: string }> {
-  const server = run('serve', '--port', '0', '--data-dir', directory)
-  const url = await waitUntil(
-    () => /Page +(http:\S+?)\/\n/.exec(server.out())?.[1],
-    `the welcome in ${server.err()}`,
-    60_000,
-  )
-  return { ...server, url }
-}
+const serve = () => commands.serve('--data-dir', directory)
 
 /** The Postgres that runs in the directory; its number alone may be a zombie's, or soon another's. */
 async function postgres(): Promise<ProcessIdentity> {
@@ -79,14 +34,21 @@ async function postgres(): Promise<ProcessIdentity> {
 
 async function sql(statement: string): Promise<string> {
   const command = run('sql', statement, '--data-dir', directory)
-  expect(await command.exit).toBe(0)
+  expect(await command.end).toBe(0)
   return command.out()
 }
 
 it('serves the demo: the table, an event made by sql, heard by tail and by every transport; SIGTERM leaves nothing running', async () => {
   const server = await serve()
-  expect(server.out()).toMatch(/curl -N -G http:/)
-  expect(server.out()).toContain(`${server.url}/graphql`)
+  expect(server.out()).toBe('') // no banner for a file or a process manager, and none in its JSON
+  const said = server
+    .err()
+    .split('\n')
+    .filter(line => line.includes('Listening on'))
+    .map(line => JSON.parse(line))
+  expect(said).toMatchObject([
+    { level: 'info', url: server.url, database: expect.stringContaining('embedded PostgreSQL') },
+  ])
   const tail = run('tail', 'people', '--url', server.url)
   await waitUntil(() => tail.err().includes('listening to people'), 'tail to listen')
   const subscriptions = await Promise.all(
@@ -105,7 +67,7 @@ it('serves the demo: the table, an event made by sql, heard by tail and by every
   const database = await postgres()
   expect(await isAlive(database)).toBe(true)
   server.child.kill('SIGTERM')
-  expect(await server.exit).toBe(0)
+  expect(await server.end).toBe(0)
   expect(await isAlive(database)).toBe(false)
   for (const subscription of subscriptions) await subscription.close()
 })
@@ -114,33 +76,21 @@ it('takes over what a killed server has left, with the data, and a client comes 
   const killed = await serve()
   const database = await postgres()
   killed.child.kill('SIGKILL')
-  await killed.exit
+  await killed.end
   expect(await isAlive(database)).toBe(true)
   const server = await serve()
   expect(await postgres()).toEqual(database)
   expect(server.err()).toContain('Took over the Postgres')
   expect(await sql('select name from people')).toContain('Paul')
   server.child.kill('SIGINT')
-  expect(await server.exit).toBe(0)
-  expect(await isAlive(database)).toBe(false)
-})
-
-it('ends at once on a second signal', async () => {
-  const server = await serve()
-  const database = await postgres()
-  server.child.kill('SIGTERM')
-  server.child.kill('SIGINT')
-  expect([0, 130]).toContain(await server.exit) // it may have been done before the second came
-  const next = await serve() // whatever was left is taken over, and stopped with it
-  next.child.kill('SIGTERM')
-  await next.exit
+  expect(await server.end).toBe(0)
   expect(await isAlive(database)).toBe(false)
 })
 
 it('says what is in the way when the port is taken', async () => {
   const server = await serve()
   const second = run('serve', '--port', new URL(server.url).port, '--data-dir', directory)
-  expect(await second.exit).toBe(1)
+  expect(await second.end).toBe(1)
   expect(second.err()).toMatch(/port \d+ on localhost is in use\n/)
   expect((await fetch(`${server.url}/readyz`)).status).toBe(200) // and leaves the first one's Postgres alone
 })

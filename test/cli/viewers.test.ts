@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { runCli } from '../support/cli.js'
+import { listeningUrl } from '../support/listening-url.js'
 import { createLog } from '../support/log.js'
 import { waitUntil } from '../support/wait.js'
 
@@ -24,7 +25,7 @@ it('shows no secret in the list of processes, in its output or in its help', asy
     })
   }
   try {
-    await waitUntil(() => /Page +http/.test(output), 'the server to start')
+    await waitUntil(() => listeningUrl(output), 'the server to start')
     const shown = await readFile(`/proc/${child.pid}/cmdline`, 'utf8')
     expect(shown).toMatch(/^listenql/)
     expect(shown).not.toContain('hunter2')

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { listeningUrl } from '../support/listening-url.js'
 import { createLog, type TestLog } from '../support/log.js'
 import { exchange, handshake, openWebSocket, post, send } from '../support/raw.js'
 import { createServerLogin, type ServerLogin } from '../support/server-login.js'
@@ -84,7 +85,7 @@ describe.each(['debug', 'trace'])('at log level %s', level => {
     let text = ''
     for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => (text += chunk))
     try {
-      const url = await waitUntil(() => /Page +(http:\S+?)\/\n/.exec(text)?.[1], 'the server to start')
+      const url = await waitUntil(() => listeningUrl(text), 'the server to start')
       const good = await sign({ role: roles.user, sub: 'SUBJECT' }, { secret: JWT })
       const wrong = await sign({ role: roles.user, sub: 'SUBJECT' }, { secret: `${JWT}x` })
       const issuer = await startIssuer()

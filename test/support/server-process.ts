@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { listeningUrl } from './listening-url.js'
 import { waitUntil } from './wait.js'
 
 const CLI = join(import.meta.dirname, '../../dist/src/cli.js')
@@ -22,14 +23,13 @@ export async function startServerProcess(databaseUrl: string): Promise<ServerPro
 
   async function run() {
     const options = ['--host', 'localhost', '--port', port, '--database-url', databaseUrl]
-    const child = spawn(process.execPath, [CLI, ...options], { env: {}, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, [CLI, ...options], { env: {}, stdio: ['ignore', 'ignore', 'pipe'] })
     const exit = once(child, 'exit')
-    const output = { out: '', err: '' }
-    child.stdout.on('data', chunk => (output.out += chunk))
+    const output = { err: '' }
     child.stderr.on('data', chunk => (output.err += chunk))
     const said = await waitUntil(() => {
       if (child.exitCode !== null) throw new Error(`the server ended: ${output.err}`)
-      return /Page +(http:\S+?)\/\n/.exec(output.out)?.[1]
+      return listeningUrl(output.err)
     }, 'the server to start')
     port = new URL(said).port
     return { child, exit, url: said }

@@ -127,7 +127,7 @@ describe('what stands in it', () => {
     ],
     [
       'KeepAlive = 12',
-      'listenql.toml:1: KeepAlive is 12 but must be a duration from 1ms to 24 days, such as 500ms, 10s, 2m or 1h, in quotes',
+      'listenql.toml:1: KeepAlive is 12 but must have a unit: 12ms, 12s, 12m or 12h, in quotes',
     ],
     [
       'LogLevel = "wran"',

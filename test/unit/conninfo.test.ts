@@ -1,9 +1,11 @@
 import { writeFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { connectionOptions, describeConnection, hideSecrets } from '../../src/database/conninfo.js'
+import { STRAY_AT } from '../../src/database/conninfo-syntax.js'
 import { ListenqlError } from '../../src/lib/errors.js'
 
 const base = { host: 'h', port: 5432, user: 'u', database: 'd', ssl: false }
@@ -104,13 +106,39 @@ describe('sslmode', () => {
     writeFileSync(ca, 'a certificate')
   })
   afterAll(() => rm(folder, { recursive: true }))
-  const ssl = (query: string) => connectionOptions(`postgres://u@h/d?${query}`, {}).ssl
+  const ssl = (query: string, home = folder) =>
+    connectionOptions(`postgres://u@h/d?${query}`, { HOME: home }).ssl
 
   it.each(['disable', 'allow', 'prefer'])('%s does not encrypt', mode =>
     expect(ssl(`sslmode=${mode}`)).toBe(false),
   )
   it('require encrypts and verifies nothing', () => {
     expect(ssl('sslmode=require')).toEqual({ rejectUnauthorized: false })
+  })
+  it.each(['', `&sslrootcert=/nowhere`])('no-verify, which users of pg write, verifies nothing%s', more => {
+    expect(ssl(`sslmode=no-verify${more}`)).toEqual({ rejectUnauthorized: false })
+  })
+  it('takes the files that libpq takes from the home directory', async () => {
+    const home = await mkdtemp(join(folder, 'home-'))
+    await mkdir(join(home, '.postgresql'))
+    const write = (name: string) => writeFileSync(join(home, '.postgresql', name), name)
+    write('postgresql.key')
+    expect(ssl('sslmode=require', home)).toEqual({ rejectUnauthorized: false })
+    write('postgresql.crt')
+    const own = { cert: 'postgresql.crt', key: 'postgresql.key' }
+    expect(ssl('sslmode=require', home)).toEqual({ ...own, rejectUnauthorized: false })
+    write('root.crt')
+    expect(ssl('sslmode=require', home)).toMatchObject({ ...own, ca: 'root.crt', rejectUnauthorized: true })
+    expect(ssl('sslmode=verify-full', home)).toEqual({ ...own, ca: 'root.crt', rejectUnauthorized: true })
+    expect(ssl('sslmode=no-verify', home)).toEqual({ ...own, rejectUnauthorized: false })
+    expect(ssl('sslmode=prefer', home)).toBe(false)
+  })
+  it('bounds the version of the protocol', () => {
+    expect(ssl('sslmode=require&ssl_min_protocol_version=tlsv1.3&ssl_max_protocol_version=TLSv1.3')).toEqual({
+      minVersion: 'TLSv1.3',
+      maxVersion: 'TLSv1.3',
+      rejectUnauthorized: false,
+    })
   })
   it('verify-full verifies certificate and name', () => {
     expect(ssl(`sslmode=verify-full&sslrootcert=${ca}`)).toEqual({
@@ -142,6 +170,7 @@ describe('what makes no sense', () => {
     ['postgres://u:s3cret@h/d?nonsense', 'name=value'],
     ['postgres://u:s3cret@h,i/d', 'several hosts'],
     ['postgres://u:s3cret@h/d?sslmode=always', "sslmode 'always'"],
+    ['postgres://u:s3cret@h/d?sslmode=require&ssl_min_protocol_version=3', "ssl_min_protocol_version '3'"],
     ['postgres://u:s3cret@h/d?sslmode=verify-full&sslrootcert=/nowhere/ca', '/nowhere/ca'],
     ['postgres://u:s3cret@h/d?sslmode=verify-ca&sslrootcert=system', 'verify-full'],
     ['postgres://u:s3cret@h/d?gssencmode=require', 'gssencmode=require is not supported'],
@@ -151,12 +180,46 @@ describe('what makes no sense', () => {
     ["host=h password='s3cret", 'password is not closed'],
     ['host=h password=two words', 'keyword=value'],
     ['service=x password=s3cret', "'service' is not supported"],
+    ['postgres://u:s3cret/x@h/d', '%2F'],
+    ['postgres://u:p@s3cret/x@h/d', '%2F'],
+    ['postgres://u:5/s3cret@h/d', '%2F'],
+    ['postgres://u:p/x?s3cret@h/d', '%3F'],
+    ['postgres://u:p/x?s3cret=1@h/d', '%3F'],
+    ['postgres://u:s3cret/x?user=1@h/d', '%3F'],
   ])('%s', (conninfo, part) => {
     const error = refused(conninfo)
     expect(error.code).toBe('BAD_CONFIGURATION')
     expect(error.message).toContain(part)
     expect(error.hint).toBeTruthy()
     expect(`${error.message} ${error.hint}`).not.toContain('s3cret')
+  })
+})
+
+it('takes a password that is not percent-encoded as it is, or refuses it without a piece of it', () => {
+  const character = fc.constantFrom(...'aXz19@:/?#&=[]+')
+  fc.assert(
+    fc.property(fc.string({ unit: character, minLength: 1, maxLength: 12 }), password => {
+      const url = `postgres://u:${password}@h/d`
+      let shown: string
+      try {
+        const options = connectionOptions(url, {})
+        expect(options).toMatchObject({ host: 'h', user: 'u', database: 'd', password })
+        shown = describeConnection(options)
+      } catch (error) {
+        if (!(error instanceof ListenqlError)) throw error
+        shown = error.message.replace(STRAY_AT, '')
+      }
+      for (let at = 0; at + 3 <= password.length; at++)
+        expect(shown).not.toContain(password.slice(at, at + 3))
+    }),
+    { numRuns: 3000 },
+  )
+})
+
+it('lets a parameter hold an @', () => {
+  expect(connectionOptions('postgres://h/d?application_name=a@b', {})).toMatchObject({
+    host: 'h',
+    application_name: 'a@b',
   })
 })
 

@@ -69,9 +69,10 @@ it('keeps the client fit for browsers', () => {
   const client = files.filter(file => file.startsWith(CLIENT))
   expect(client).toContain(join(CLIENT, 'index.ts'))
   expect(client.flatMap(importsOf).filter(target => !target.startsWith(CLIENT))).toEqual([])
+  // Of ours only a command that is a client itself may use it.
   expect(
     files.filter(file => !file.startsWith(CLIENT) && importsOf(file).some(to => to.startsWith(CLIENT))),
-  ).toEqual([])
+  ).toEqual(['src/commands/tail.ts'])
   const text = client.map(file => readFileSync(join(root, file), 'utf8')).join('\n')
   const packages = [...text.matchAll(/(?:from|import\()\s*'([^.'][^']*)'/g)].map(([, name]) => name)
   expect(new Set(packages)).toEqual(new Set(['graphql-ws/client']))

@@ -62,6 +62,7 @@ function runInitdb(
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       ...postgresProcess(layout.directory, layout.runAs),
+      detached: true, // Ctrl-C in the terminal is ours to answer
       stdio: ['ignore', 'pipe', 'pipe'],
       ...(signal && { signal }),
     })

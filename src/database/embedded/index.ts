@@ -5,11 +5,12 @@ import { ListenqlError } from '../../lib/errors.js'
 import { type Binaries, findBinaries } from './binaries.js'
 import { createCluster, hasCluster } from './cluster.js'
 import { type Credentials, createCredentials, readCredentials } from './credentials.js'
-import { defaultDirectory, findLayout, type Layout, prepareDirectory } from './directory.js'
+import { defaultDirectory, findLayout, type Layout, notWritable, prepareDirectory } from './directory.js'
 import { freePort } from './free-port.js'
 import { withLock } from './lock.js'
 import { findPostmaster, type Postmaster, startPostmaster, stopPostmaster } from './postmaster.js'
 import { loginUrl, setUp, superuserUrl } from './setup.js'
+import { stopAtExit } from './stop-at-exit.js'
 import { createUsers } from './users.js'
 
 export { defaultDirectory }
@@ -48,12 +49,24 @@ export interface StartEmbeddedPostgresOptions {
 export async function startEmbeddedPostgres(
   options: StartEmbeddedPostgresOptions = {},
 ): Promise<EmbeddedPostgres> {
-  const { signal, onProgress } = options
   const wanted = options.directory ?? defaultDirectory()
   const layout = await prepareDirectory(await findLayout(wanted))
   const binaries = await findBinaries(layout.directory, layout.runAs)
-  const users = createUsers(layout.users)
+  try {
+    return await startIn(layout, binaries, options)
+  } catch (error) {
+    throw isFileError(error) ? notWritable(layout, error) : error
+  }
+}
 
+/** Starts or joins the Postgres of a directory that is prepared. */
+function startIn(
+  layout: Layout,
+  binaries: Binaries,
+  options: StartEmbeddedPostgresOptions,
+): Promise<EmbeddedPostgres> {
+  const { signal, onProgress } = options
+  const users = createUsers(layout.users)
   return withLock(layout.lock, signal, async () => {
     const credentials = await provideCredentials(layout)
     const inUse = (await users.count()) > 0
@@ -69,7 +82,8 @@ export async function startEmbeddedPostgres(
     try {
       await abortable(setUp(port, credentials), signal)
       await writeFile(portFile(layout), String(port))
-      const leave = await users.join()
+      const membership = await users.join()
+      const disarm = stopAtExit(layout, { pid, port }, membership)
       let closed: Promise<void> | undefined
       return {
         dataDirectory: layout.data,
@@ -78,7 +92,7 @@ export async function startEmbeddedPostgres(
         port,
         takenOver: found && !inUse,
         close: () => {
-          closed ??= leaveAndStop(layout, binaries, { pid, port }, leave)
+          closed ??= leaveAndStop(layout, binaries, { pid, port }, membership.leave).then(disarm)
           return closed
         },
       }
@@ -152,6 +166,12 @@ async function leaveAndStop(
     const running = await findPostmaster(layout)
     if (running) await stopPostmaster(layout, binaries, running)
   })
+}
+
+function isFileError(error: unknown): boolean {
+  const code =
+    error instanceof Error && 'syscall' in error && 'path' in error && 'code' in error && error.code
+  return typeof code === 'string' && ['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT'].includes(code)
 }
 
 function portFile(layout: Layout): string {

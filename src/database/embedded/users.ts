@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { readdirSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseIdentity } from './lock.js'
@@ -9,19 +10,30 @@ import { identifyProcess, isAlive } from './process-identity.js'
  * Files of processes that died are removed. To be called under the lock only.
  */
 export interface Users {
-  /** Adds this process; the result takes it away again. */
-  join(): Promise<() => Promise<void>>
+  /** Adds this process. */
+  join(): Promise<Membership>
   /** How many are alive. */
   count(): Promise<number>
+}
+
+export interface Membership {
+  /** Takes this process away again. */
+  leave(): Promise<void>
+  /** No other process uses it, at a glance: for a process that exits, and cannot wait for the lock. */
+  isAlone(): boolean
 }
 
 export function createUsers(folder: string): Users {
   return {
     async join() {
       await mkdir(folder, { recursive: true })
-      const file = join(folder, `${process.pid}-${randomBytes(4).toString('hex')}.json`)
+      const name = `${process.pid}-${randomBytes(4).toString('hex')}.json`
+      const file = join(folder, name)
       await writeFile(file, JSON.stringify(await identifyProcess(process.pid)))
-      return () => rm(file, { force: true })
+      return {
+        leave: () => rm(file, { force: true }),
+        isAlone: () => readdirSync(folder).every(other => other === name),
+      }
     },
     async count() {
       let alive = 0

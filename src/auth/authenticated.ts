@@ -1,0 +1,22 @@
+import type { Claims } from '../lib/claims.js'
+import type { Handshake } from './credentials.js'
+
+/** Whom a function of one's own says a viewer is. */
+export interface Authenticated {
+  /** The Postgres role. Default: that of viewers without a token (`anonymousRole`). */
+  readonly role?: string | undefined
+  /** Default: none but `role`. */
+  readonly claims?: Claims | undefined
+  /** When the session began: kicks before that do not count for it. Default: before all of them. */
+  readonly issuedAt?: Date | undefined
+  /** When what the viewer has open ends. Default: never. */
+  readonly expiresAt?: Date | undefined
+}
+
+/**
+ * Takes the place of tokens. Returns who asks, or nothing for a viewer without a name; rejects, with whatever error, for one
+ * who is to be refused.
+ */
+export type Authenticate = (
+  handshake: Handshake,
+) => Authenticated | null | undefined | Promise<Authenticated | null | undefined>

@@ -1,0 +1,73 @@
+import { constants } from 'node:os'
+
+/** Ctrl-C; a process manager; a terminal that is closed; Ctrl-\. */
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const
+
+/**
+ * Signals within this time of the first are the same request, in ms: npm passes on the SIGINT that the terminal sends to the
+ * whole process group, and a shell passes on the SIGHUP of a terminal that is closed.
+ */
+const SAME_REQUEST = 1000
+
+/** Between two looks at the parent process, in ms. */
+const PARENT_INTERVAL = 500
+
+/** A request to stop, once it comes. */
+export interface StopRequest {
+  /** Aborts at the first signal. Its reason is an Error whose message is the name of the signal, or says what happened. */
+  readonly signal: AbortSignal
+  /** Gives the signals their usual effect again. Idempotent. */
+  release(): void
+  /**
+   * Ends this process by the signal that came, as shells expect it of a command that was interrupted: they stop their loops.
+   * Returns only if it was no signal that came.
+   */
+  raise(): void
+}
+
+/**
+ * Listens to the signals that ask a process to end. The first aborts `signal`; one that comes a second or more later ends the
+ * process at once.
+ * @param watchesParent takes it as a request, too, when npm, npx, pnpm or yarn started this process and has gone
+ */
+export function listenForStop({ watchesParent = false } = {}): StopRequest {
+  const controller = new AbortController()
+  let first: number | undefined
+  let came: NodeJS.Signals | undefined
+  const stop = (reason: string) => {
+    first ??= performance.now()
+    controller.abort(new Error(reason))
+  }
+  const handle = (name: NodeJS.Signals) => {
+    // Shells show a process that a signal has ended as 128 and the number of the signal.
+    if (first !== undefined && performance.now() - first >= SAME_REQUEST)
+      process.exit(128 + constants.signals[name])
+    came ??= name
+    stop(name)
+  }
+  for (const name of STOP_SIGNALS) process.on(name, handle)
+  const parent = watchesParent && process.env.npm_lifecycle_event ? watchParent(stop) : undefined
+  const release = () => {
+    for (const name of STOP_SIGNALS) process.off(name, handle)
+    clearInterval(parent)
+  }
+  return {
+    signal: controller.signal,
+    release,
+    raise() {
+      release()
+      if (came !== undefined) process.kill(process.pid, came)
+    },
+  }
+}
+
+/**
+ * npm runs a command in a shell. SIGTERM to npm ends that shell and not the command, which goes on without a parent
+ * (https://github.com/npm/cli/issues/5776).
+ */
+function watchParent(stop: (reason: string) => void): NodeJS.Timeout {
+  const before = process.ppid
+  return setInterval(() => {
+    if (process.ppid !== before) stop('the parent process has ended')
+  }, PARENT_INTERVAL).unref()
+}

@@ -1,0 +1,119 @@
+import pg from 'pg'
+import { ListenqlError, messageOf } from '../lib/errors.js'
+import type { Failure } from '../lib/observation.js'
+
+/** What a standby cannot do, in the same words wherever it is noticed. */
+export const STANDBY: Failure = {
+  message: 'this Postgres is a standby: LISTEN does not work there, and it takes no writes',
+  hint: 'connect to the primary',
+  isAway: true,
+}
+
+/** Where the database is, for messages. */
+export type Place = Pick<pg.ClientConfig, 'host' | 'port' | 'user' | 'database'>
+
+/**
+ * What a query or an attempt to connect failed for, in one line, and what to do about it. The same cause has the same words,
+ * whichever part of the server meets it. Of the connection string it quotes host, port, user and database.
+ */
+export function describeFailure(error: unknown, place: Place): Failure {
+  if (error instanceof ListenqlError) {
+    return { message: error.message, hint: error.hint, isAway: error.message === STANDBY.message }
+  }
+  const code = codeOf(error)
+  const message = messageOf(error)
+  const isAnswer = error instanceof pg.DatabaseError
+  const known = isAnswer ? refusal(code, message, place) : obstacle(code, message, place)
+  if (known !== undefined) return { ...known, isAway: true }
+  return { message, hint: undefined, isAway: !isAnswer }
+}
+
+interface Explained {
+  readonly message: string
+  readonly hint: string | undefined
+}
+
+const PERCENT = 'in a URL, the characters @ : / ? # % of a password are written as %40 %3A %2F %3F %23 %25'
+
+/** Errors of Postgres with which it refuses a connection (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+function refusal(code: string, message: string, { user, database }: Place): Explained | undefined {
+  const because = (hint: string | undefined) => ({ message, hint })
+  switch (code) {
+    case '28P01':
+      return because(`correct the password of ${user}; ${PERCENT}`)
+    case '28000':
+      if (message.includes('no encryption'))
+        return because('add sslmode=require to the connection string, or an entry to pg_hba.conf')
+      if (message.includes('pg_hba.conf')) return because('let an administrator add an entry to pg_hba.conf')
+      return because(`correct the login in the connection string, or: create role "${user}" login`)
+    case '3D000':
+      return because(`correct its name in the connection string, or: create database "${database}"`)
+    case '42501':
+      return /^permission denied for database/.test(message)
+        ? because(`grant connect on database "${database}" to "${user}"`)
+        : undefined
+    case '53300':
+      return because('end other connections, or raise max_connections or the limit of the role or database')
+    case '25006':
+      return STANDBY as Explained
+    case '08P01':
+      return message.includes('startup parameter')
+        ? because('this is a pooler: connect to Postgres itself, or see "Poolers" in docs/operations.md')
+        : because(undefined)
+  }
+  // A connection that is ended, or not taken yet: Postgres says all there is to say, and it passes.
+  return /^(08|57P)/.test(code) ? because(undefined) : undefined
+}
+
+/** Errors of Node and of `pg` on the way there. */
+function obstacle(code: string, message: string, { host, port }: Place): Explained | undefined {
+  const where = host?.startsWith('/') ? `${host}/.s.PGSQL.${port}` : `${host}:${port}`
+  const because = (text: string, hint: string) => ({ message: text, hint })
+  const look = 'is Postgres running there, and are host and port right?'
+  switch (code) {
+    case 'ECONNREFUSED':
+      return because(`nothing listens on ${where} (ECONNREFUSED)`, look)
+    case 'ENOENT':
+      return because(`there is no socket ${where} (ENOENT)`, look)
+    case 'EACCES':
+    case 'EPERM':
+      return because(`the socket ${where} may not be used (${code})`, 'connect as a user who may')
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return because(`the host ${host} is not known (${code})`, `correct the connection string; ${PERCENT}`)
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'ETIMEDOUT':
+      return because(`${where} cannot be reached (${code})`, 'look at the network and its firewalls')
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return because('the connection was closed', look)
+  }
+  if (/timeout expired|due to connection timeout/.test(message))
+    return because(
+      `${where} does not answer`,
+      'look at the network and its firewalls, or raise --connect-timeout',
+    )
+  if (/^Connection terminated|closed the connection/.test(message))
+    return because('the connection was closed', look)
+  if (message.includes('client password must be a string'))
+    return because(
+      'Postgres asks for a password, and there is none',
+      'put it into the connection string, or set PGPASSWORD',
+    )
+  if (message.includes('does not support SSL'))
+    return because(`${where} does not take encrypted connections`, 'use sslmode=disable to connect without')
+  if (/^(ERR_TLS|CERT|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)/.test(code))
+    return because(
+      `the certificate of ${where} is not accepted: ${message}`,
+      'name the certificate of its issuer with sslrootcert=FILE; sslmode=require encrypts without looking at it',
+    )
+  return undefined
+}
+
+/** The SQLSTATE or the code of Node; of several attempts (one for each address of a name) that of the first. */
+function codeOf(error: unknown): string {
+  if (error instanceof AggregateError) return codeOf(error.errors[0])
+  const code: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'code') : undefined
+  return typeof code === 'string' ? code : ''
+}

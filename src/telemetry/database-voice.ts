@@ -1,0 +1,86 @@
+import type { Failure } from '../lib/observation.js'
+import type { Logger } from './logger.js'
+
+/** A failure of one part of the server: the event log, the catalogue, … */
+export interface PartFailure extends Partial<Failure> {
+  readonly message: string
+  /** Which part; of one part the same failure is told of once. */
+  readonly part: string
+  /** The line for the log, without what to do about it. */
+  readonly line: string
+}
+
+/**
+ * Says in the log what has become of the database: one line whenever that changes, however many connections of the server
+ * notice it, and however often each tries again.
+ */
+export interface DatabaseVoice {
+  /** The LISTEN connection, by which the state of the database is judged, is there. */
+  connected(channels: number): void
+  lost(message: string): void
+  unreachable(failure: { readonly message: string; readonly hint?: string | undefined }): void
+  /** Said at once, unless the database is away; what the LISTEN connection may notice, too, only after a moment. */
+  partFailed(failure: PartFailure): void
+}
+
+/** How long the LISTEN connection may take to notice what another connection has noticed, in ms. */
+const SAME_LOSS = 1000
+
+/** After so many ms a part that fails still for the same reason says so again. */
+const AGAIN = 600_000
+
+export function createDatabaseVoice(logger: Logger): DatabaseVoice {
+  let state: 'unknown' | 'there' | 'away' = 'unknown'
+  let cause: string | undefined
+  const parts = new Map<string, { readonly message: string; readonly at: number }>()
+
+  function unreachable({ message, hint }: { readonly message: string; readonly hint?: string | undefined }) {
+    const isKnown = state === 'away' && message === cause
+    state = 'away'
+    cause = message
+    if (isKnown) logger.debug(`The database still cannot be reached: ${message}.`)
+    else logger.warn(`The database cannot be reached: ${withHint(message, hint)} The server keeps trying.`)
+  }
+
+  function say({ part, message, line, hint }: PartFailure): void {
+    const before = parts.get(part)
+    if (before?.message === message && performance.now() - before.at < AGAIN) return logger.debug(line)
+    parts.set(part, { message, at: performance.now() })
+    logger.warn(withHint(line.replace(/\.$/, ''), hint))
+  }
+
+  return {
+    connected(channels) {
+      const wasAway = state === 'away'
+      state = 'there'
+      cause = undefined
+      parts.clear()
+      if (!wasAway) return logger.debug('The database is there.')
+      logger.info(
+        `The database is there; listening to ${channels} ${channels === 1 ? 'channel' : 'channels'}.`,
+      )
+    },
+    lost(message) {
+      state = 'away'
+      cause = undefined
+      logger.warn(
+        `The database connection was lost: ${message}. Subscribers stay and get a gap; connecting again.`,
+      )
+    },
+    unreachable,
+    partFailed(failure) {
+      if (!failure.isAway) return say(failure)
+      if (state === 'unknown') return unreachable(failure)
+      if (state === 'away') return logger.debug(failure.line)
+      setTimeout(() => {
+        if (state === 'there') say(failure)
+      }, SAME_LOSS).unref()
+    },
+  }
+}
+
+/** `what. What to do.` */
+export function withHint(text: string, hint: string | undefined): string {
+  if (hint === undefined) return `${text}.`
+  return `${text}. ${hint.charAt(0).toUpperCase()}${hint.slice(1)}${/[.?;]$/.test(hint) ? '' : '.'}`
+}

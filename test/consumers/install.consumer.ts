@@ -1,0 +1,203 @@
+import { chmod, mkdtemp, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Consumer, createConsumer, type InstalledNode, installNode } from '../support/consumer.js'
+import { listeningUrl } from '../support/listening-url.js'
+import { createTestDatabase, type TestDatabase } from '../support/postgres.js'
+import { createCommands } from '../support/running.js'
+import { waitUntil } from '../support/wait.js'
+
+let consumer: Consumer
+let oldest: InstalledNode
+let database: TestDatabase
+beforeAll(async () => {
+  // The oldest Node that is supported has most to complain about.
+  oldest = await installNode(20)
+  consumer = await createConsumer({ packages: ['esbuild@0.28', 'vite@8.3'], node: oldest.node })
+  database = await createTestDatabase()
+})
+afterAll(async () => {
+  await consumer.close()
+  await oldest.close()
+  await database.close()
+})
+
+describe('npm install', () => {
+  it('warns of nothing that users could be worried about', () => {
+    expect(consumer.printed).not.toMatch(/EBADENGINE|deprecated|ERESOLVE/)
+  })
+
+  it('leaves a tree without faults, with one copy of graphql', async () => {
+    const { code, stdout } = await consumer.run('npm', ['ls', '--all', '--json'])
+    expect(code).toBe(0)
+    const versions = new Set([...stdout.matchAll(/"graphql": \{\s*"version": "([^"]+)"/g)].map(([, v]) => v))
+    expect(versions.size).toBe(1)
+  })
+})
+
+const ESM = `
+import * as listenql from 'listenql'
+import * as client from 'listenql/client'
+const server = await listenql.createServer({ databaseUrl: process.env.DATABASE_URL, port: 0, logLevel: 'silent' })
+const response = await fetch(server.url + '/graphql', {
+  method: 'POST',
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify({ query: '{ channels }' }),
+})
+console.log(JSON.stringify([Object.keys(listenql).sort(), Object.keys(client).sort(), await response.json()]))
+await server.close()
+`
+const CJS = ESM.replace(/import \* as (\w+) from '([^']+)'/g, `const $1 = require('$2')`).replace(
+  /(const server.*)/s,
+  ';(async () => {$1})()',
+)
+const EXPORTED = [
+  ['ListenqlError', 'createBoundedPubSub', 'createPostgresEventTarget', 'createServer'],
+  ['applyChange', 'createClient'],
+  { data: { channels: ['*'] } },
+]
+
+/** Subscribes with the client of the package, and prints the first change. */
+const SUBSCRIBE = `
+import { createClient } from 'listenql/client'
+globalThis.WebSocket ??= (await import('ws')).WebSocket
+const client = createClient({ url: process.env.LISTEN_TO })
+client.on('ping', (received, payload) => received && payload?.cursors && console.log('subscribed'))
+for await (const { data } of client.iterate({ query: 'subscription { peopleChanged { row { name } } }' })) {
+  console.log(JSON.stringify(data))
+  break
+}
+await client.dispose()
+`
+
+describe.each([20, 22, 24])('on Node %i', version => {
+  let installed: InstalledNode
+  const commands = createCommands()
+  beforeAll(async () => {
+    installed = await installNode(version)
+  })
+  afterAll(async () => {
+    await commands.endAll()
+    await installed.close()
+  })
+
+  it('is that version', async () => {
+    const { stdout } = await consumer.run(installed.node, ['--version'])
+    expect(stdout).toMatch(new RegExp(`^v${version}\\.`))
+  })
+
+  it.each([
+    ['import', 'esm.mjs', ESM],
+    ['require', 'cjs.cjs', CJS],
+  ])('%s', async (_how, name, source) => {
+    await consumer.write(name, source)
+    const { code, stdout, stderr } = await consumer.run(installed.node, [name], {
+      DATABASE_URL: database.url,
+    })
+    expect(stderr).toBe('')
+    expect(JSON.parse(stdout)).toEqual(EXPORTED)
+    expect(code).toBe(0)
+  })
+
+  it('serves the demo, from the first start to a change that a client sees', async () => {
+    const bin = join(consumer.folder, 'node_modules/listenql/dist/src/cli.js')
+    const options = { cwd: consumer.folder }
+    const place = ['--data-dir', join(consumer.folder, `demo-${version}`)]
+    const server = commands.spawn(installed.node, [bin, '--port', '0', ...place], options)
+    const url = await waitUntil(() => listeningUrl(server.err()), `the server, ${server.err()}`, 60_000)
+    expect(server.err()).not.toMatch(/warn|error/i)
+    await consumer.write('subscribe.mjs', SUBSCRIBE)
+    const env = { ...process.env, LISTEN_TO: `${url.replace('http', 'ws')}/graphql` }
+    const subscriber = commands.spawn(installed.node, ['subscribe.mjs'], { ...options, env })
+    await waitUntil(() => subscriber.out().includes('subscribed'), `the subscription, ${subscriber.err()}`)
+    const statement = `INSERT INTO people (name, age) VALUES ('Ada', 36)`
+    const sql = commands.spawn(installed.node, [bin, 'sql', statement, ...place], options)
+    expect(await sql.end).toBe(0)
+    expect(await subscriber.end).toBe(0)
+    expect(subscriber.out()).toContain('{"peopleChanged":{"row":{"name":"Ada"}}}')
+    server.child.kill('SIGTERM')
+    expect(await server.end).toBe(0)
+  })
+})
+
+describe('a data directory that may not be written to', () => {
+  const commands = createCommands()
+  afterAll(() => commands.endAll())
+  /** As root, permissions would not count. */
+  const somebody = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
+
+  it.each(['', 'data', 'users', 'postgres.log'])('is told of in one line: /%s', async part => {
+    const folder = await mkdtemp(join(consumer.folder, 'read-only-'))
+    await chmod(folder, 0o777)
+    const place = join(folder, 'it')
+    const serve = () => {
+      const bin = join(consumer.folder, 'node_modules/listenql/dist/src/cli.js')
+      return commands.spawn(oldest.node, [bin, '--port', '0', '--data-dir', place], somebody)
+    }
+    const first = serve()
+    await waitUntil(() => listeningUrl(first.err()), `the server, ${first.err()}`, 60_000)
+    first.child.kill('SIGTERM')
+    expect(await first.end).toBe(0)
+
+    const path = join(place, part)
+    const before = (await stat(path)).mode
+    await chmod(path, before & 0o555)
+    const second = serve()
+    expect(await second.end).toBe(1)
+    await chmod(path, before)
+    expect(second.err()).toMatch(
+      /^listenql: (cannot write to|Postgres did not start: .*[Pp]ermission denied).*\n.+\n$/,
+    )
+    expect(second.err()).toContain(place)
+    expect(second.err()).not.toContain('--debug')
+  })
+})
+
+describe('listenql/client in a bundle', () => {
+  const commands = createCommands()
+  afterAll(() => commands.endAll())
+  const APP = `
+    import { applyChange, createClient } from 'listenql/client'
+    const client = createClient({ url: globalThis.LISTEN_TO, retryAttempts: 0 })
+    const seen = client.iterate({ query: '{ channels }' })
+    console.log(JSON.stringify((await seen.next()).value), typeof applyChange)
+    await client.dispose()
+  `
+  const BUNDLERS = {
+    esbuild: [
+      'node_modules/.bin/esbuild',
+      'app.js',
+      '--bundle',
+      '--minify',
+      '--format=esm',
+      '--log-level=error',
+      '--outfile=esbuild/app.js',
+    ],
+    vite: ['node_modules/.bin/vite', 'build', '--config', 'vite.config.js', '--logLevel', 'error'],
+  }
+
+  it.each(Object.entries(BUNDLERS))(
+    '%s: small, nothing of the server, and it works',
+    async (name, [program = '', ...args]) => {
+      await consumer.write('app.js', APP)
+      await consumer.write(
+        'vite.config.js',
+        `export default { build: { target: 'es2022', outDir: 'vite', emptyOutDir: false, lib: { entry: 'app.js', formats: ['es'], fileName: () => 'app.js' }, minify: true } }`,
+      )
+      expect(await consumer.run(program, args)).toEqual({ code: 0, stdout: '', stderr: '' })
+      const bundle = await readFile(join(consumer.folder, name, 'app.js'), 'utf8')
+      expect(bundle.length).toBeLessThan(18_000)
+      expect(bundle).not.toMatch(/node:|EMBEDDED_POSTGRES|pg_notify/)
+      const server = await commands.serve('--database-url', database.url)
+      await consumer.write(
+        `${name}/run.mjs`,
+        `import { WebSocket } from 'ws'
+      globalThis.WebSocket ??= WebSocket
+      globalThis.LISTEN_TO = ${JSON.stringify(`${server.url.replace('http', 'ws')}/graphql`)}
+      await import('./app.js')`,
+      )
+      const { stdout, stderr } = await consumer.run(process.execPath, [`${name}/run.mjs`])
+      expect([stdout, stderr]).toEqual(['{"data":{"channels":["*"]}} function\n', ''])
+    },
+  )
+})

@@ -1,0 +1,324 @@
+import { execFile } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect } from 'vitest'
+import { freePort } from '../../src/database/embedded/free-port.js'
+import { overSse } from '../support/clients.js'
+import { CLI } from '../support/running.js'
+import { type Snippet, snippetsOf } from '../support/snippets.js'
+import { waitUntil } from '../support/wait.js'
+import { checkTypes, runModule, runShell } from './run.js'
+import { missingLines } from './shape.js'
+import type { World } from './world.js'
+
+/** What is done with a snippet for which the runner of its language will not do. */
+export interface Plan {
+  readonly file: string
+  /** A part of its text that no other snippet of the file has. */
+  readonly has: string
+  /** Runs or checks it; throws if it does not work. */
+  readonly run?: (snippet: Snippet, world: World) => Promise<unknown>
+  /** Instead: why it is not run here, and what runs it or looks after it. */
+  readonly why?: string
+}
+
+const demo = { DATABASE_URL: '' }
+
+export const PLANS: readonly Plan[] = [
+  {
+    file: 'README.md',
+    has: 'npm ci && npm start',
+    why: 'every test run begins so; the banner below is compared',
+  },
+  { file: 'README.md', has: 'npm ci && npm test', why: 'that is this test run' },
+  { file: 'README.md', has: 'Ctrl-C stops it.', run: compareBanner },
+  { file: 'README.md', has: 'UPDATE people SET age', run: ({ text }, world) => runShell(text, world, demo) },
+  { file: 'README.md', has: 'event: next', run: compareEvent },
+
+  { file: 'docs/clients.md', has: 'npm install listenql', why: 'npm run consumers' },
+  {
+    file: 'docs/clients.md',
+    has: "import { WebSocket } from 'ws'",
+    // It is meant to stand before another one.
+    run: ({ text }, world) =>
+      runModule(
+        `${text}\nconsole.log(new WebSocket('ws://localhost:7700/listen/people').url, 'Event'); process.exit()`,
+        world,
+      ),
+  },
+  {
+    file: 'docs/clients.md',
+    has: "'last-event-id: ",
+    run: async ({ text }, world) => {
+      const position = await currentPosition(world)
+      return runShell(text.replace(/last-event-id: [\w-]+/, `last-event-id: ${position}`), world, demo)
+    },
+  },
+  {
+    file: 'docs/clients.md',
+    has: 'touch last',
+    run: async ({ text }, world) => {
+      await runShell(text, world, demo)
+      expect(await readFile(join(world.folder, 'last'), 'utf8')).toMatch(/^[\w-]{8,}\n$/)
+    },
+  },
+
+  { file: 'docs/library.md', has: 'npm install listenql', why: 'npm run consumers' },
+  {
+    file: 'docs/library.md',
+    has: "channels: ['people', 'chat.*']",
+    run: ({ text }, world) =>
+      runModule(text.replace('port: 7700', 'port: 0'), world, { expected: 'http://localhost:' }),
+  },
+  {
+    file: 'docs/library.md',
+    has: 'async authenticate(',
+    run: ({ text }, world) =>
+      runModule(
+        `${text.replace('roleChannels', "port: 0, logLevel: 'silent', roleChannels")}
+        console.log(server.url)`,
+        world,
+        {
+          before: `const findSession = async () => ({ userId: '1', startedAt: new Date(), endsAt: new Date(Date.now() + 60_000) })
+          const readCookie = () => 'x'\n`,
+          expected: 'http://localhost:',
+        },
+      ),
+  },
+  { file: 'docs/library.md', has: 'createServer(createYoga({ schema })).listen(4000)', run: runYoga },
+  {
+    file: 'docs/library.md',
+    has: 'createPubSub<{ said:',
+    run: ({ text }, world) =>
+      checkTypes(
+        text,
+        world,
+        `import { createPubSub } from 'graphql-yoga'\nimport { createPostgresEventTarget } from 'listenql'\n`,
+      ),
+  },
+  {
+    file: 'docs/library.md',
+    has: "publish('said', 'kitchen', 'tea is ready')",
+    run: ({ text }, world) => runModule(text, world, { expected: 'tea is ready' }),
+  },
+
+  {
+    file: 'docs/operations.md',
+    has: 'curl -i localhost:7700/readyz',
+    run: async ({ text }, world) => expect(await runShell(text, world)).toContain('HTTP/1.1 200'),
+  },
+  { file: 'docs/operations.md', has: 'ExecStart=', why: 'lines of other programs: systemd and docker' },
+  {
+    file: 'docs/operations.md',
+    has: '--tls-cert server.crt',
+    run: async ({ text }, world) => {
+      await makeCertificate(world)
+      return runShell(text, world)
+    },
+  },
+  {
+    file: 'docs/operations.md',
+    has: 'schema listenql is installed',
+    run: ({ text }, world) => compareOutput(text, world, 'npx listenql watch people chat.messages'),
+  },
+  { file: 'docs/operations.md', has: '-- t: waiting for pid', run: compareWaiting },
+  {
+    file: 'docs/operations.md',
+    has: 'listenql.sql      # needs no database',
+    run: ({ text }, world) => {
+      const { hostname, port, username, password } = new URL(world.ownUrl)
+      const env = { PGHOST: hostname, PGPORT: port, PGUSER: username, PGPASSWORD: password }
+      return runShell(text, world, env)
+    },
+  },
+  { file: 'docs/operations.md', has: '8.1 MB were cleared', run: compareRotation },
+  {
+    file: 'docs/operations.md',
+    has: 'rotate --retention 6h',
+    run: ({ text }, world) => runShell(`npx listenql install\n${text}`, world),
+  },
+  {
+    file: 'docs/operations.md',
+    has: 'Doorbell  armed',
+    run: ({ text }, world) => compareOutput(text.replace("'listenql' @", "'mydb' @"), world, STATUS),
+  },
+
+  {
+    file: 'examples/yoga/README.md',
+    has: 'node examples/yoga/server.js &',
+    run: (_snippet, world) => runYogaExample(world),
+  },
+  {
+    file: 'examples/yoga/README.md',
+    has: 'curl -N -G localhost:4000',
+    why: 'run with the first one of the file',
+  },
+  { file: 'examples/yoga/README.md', has: 'curl localhost:4001', why: 'run with the first one of the file' },
+]
+
+/** A server that has seen an event, and a moment in which it sleeps. */
+const STATUS = `npx listenql watch people chat.messages > out
+  npx listenql --port 0 2> log & server=$!
+  until grep -q Listening log; do sleep 0.1; done
+  npx listenql sql "insert into people (name) values ('Ada')" > out
+  n=0
+  until npx listenql status > out && grep -q 'Doorbell  armed' out && grep -q 'oldest event' out || [ $n -gt 50 ]; do n=$((n + 1)); sleep 0.1; done
+  cat out
+  kill $server; wait $server`
+
+async function compareOutput(text: string, world: World, script: string): Promise<void> {
+  const printed = await runShell(script, world)
+  expect(missingLines(text, printed), `not printed by ${script}:\n${printed}`).toEqual([])
+}
+
+async function compareBanner({ text }: Snippet, world: World): Promise<void> {
+  const place = `--data-dir ${join(world.folder, '.listenql')}`
+  const terminal = world.spawn('script', [
+    '--quiet',
+    '--command',
+    `exec ${process.execPath} ${CLI} --port 0 ${place}`,
+    '/dev/null',
+  ])
+  const printed = await waitUntil(
+    () => (terminal.out().includes('Ctrl-C stops it') ? terminal.out().replaceAll('\r', '') : undefined),
+    'the banner',
+    60_000,
+  )
+  await world.endAll()
+  // The one difference: `npm start` uses the folder that is the default.
+  expect(missingLines(text, printed.replace(/ --data-dir '.*'/, '')), printed).toEqual([])
+}
+
+/** What `curl` shows of the INSERT that README makes, with the line for it that the banner has. */
+async function compareEvent({ text }: Snippet, world: World): Promise<void> {
+  const [banner] = snippetsOf('README.md').filter(one => one.text.includes('Ctrl-C stops it'))
+  const line = /^ +Rows: +(curl .*)$/m.exec(banner?.text ?? '')?.[1] as string
+  const curl = world.spawn('/bin/sh', ['-c', `exec ${world.here(line)}`])
+  await world.makeEvents(() => curl.out().includes('event: next'))
+  await world.sql(`INSERT INTO people (name, age, height) VALUES ('Paul', 51, 1.9)`)
+  await waitUntil(() => curl.out().includes('Paul'), 'the event')
+  expect(missingLines(text, curl.out()), curl.out()).toEqual([])
+}
+
+async function compareWaiting({ text }: Snippet, world: World): Promise<void> {
+  await world.renewOwn()
+  await world.sql('create table t (id int); create role app login; grant all on t to app', 'own')
+  const url = Object.assign(new URL(world.ownUrl), { username: 'app', password: '' }).href
+  await world.sql(`alter role app password 'app'`)
+  const holder = world.spawn('/bin/sh', [
+    '-c',
+    `{ echo 'begin; insert into t values (1);'; sleep 60; } | psql -q '${url.replace('app@', 'app:app@')}'`,
+  ])
+  await waitUntil(
+    async () =>
+      (
+        await world.sql(
+          `select 1 from pg_stat_activity where usename = 'app' and state = 'idle in transaction'`,
+        )
+      ).length > 0,
+    `the transaction of psql, ${holder.err()}`,
+  )
+  const watch = world.spawn('npx', ['listenql', 'watch', 't'], world.env({ DATABASE_URL: world.ownUrl }))
+  await waitUntil(() => watch.err().includes('waiting for'), 'watch to wait')
+  expect(missingLines(text, watch.err()), watch.err()).toEqual([])
+  await world.endAll()
+  await world.sql('drop owned by app; drop role app', 'own')
+}
+
+async function compareRotation({ text }: Snippet, world: World): Promise<void> {
+  const script = `npx listenql watch people
+    npx listenql sql "insert into people (name) select repeat('x', 500) from generate_series(1, 5000)"
+    npx listenql rotate --max-log-size 1MiB
+    npx listenql sql "insert into people (name) select repeat('x', 500) from generate_series(1, 5000)"
+    npx listenql rotate --max-log-size 1MiB`
+  await compareOutput(text, world, script)
+}
+
+async function currentPosition(world: World): Promise<string> {
+  const subscription = await overSse('POST')(world.url, 'subscription { peopleChanged { operation } }')
+  const position = await waitUntil(() => subscription.position?.(), 'a position')
+  await subscription.close()
+  return position
+}
+
+async function makeCertificate(world: World): Promise<void> {
+  const files = ['-keyout', 'server.key', '-out', 'server.crt']
+  const args = [
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-subj',
+    '/CN=localhost',
+    '-days',
+    '2',
+    ...files,
+  ]
+  await promisify(execFile)('openssl', args, { cwd: world.folder })
+}
+
+async function runYoga({ text }: Snippet, world: World): Promise<void> {
+  await world.renewOwn()
+  const port = await freePort()
+  await writeFile(join(world.folder, 'yoga.mjs'), text.replace('4000', String(port)))
+  const yoga = world.spawn(process.execPath, ['yoga.mjs'], world.env({ DATABASE_URL: world.ownUrl }))
+  await sayAndHear(world, `http://localhost:${port}`, `http://localhost:${port}`)
+  expect(yoga.err()).toBe('')
+}
+
+/** The four snippets of the example, as they follow on each other. */
+async function runYogaExample(world: World): Promise<void> {
+  await world.renewOwn()
+  const [first, second] = [await freePort(), await freePort()]
+  const here = (text: string) =>
+    world.here(text).replaceAll('4000', String(first)).replaceAll('4001', String(second))
+  const [start, listen, say, sql] = snippetsOf('examples/yoga/README.md').map(({ text }) => here(text)) as [
+    string,
+    string,
+    string,
+    string,
+  ]
+  const servers = world.spawn('/bin/sh', ['-c', `cd ${process.cwd()}; ${start} wait`], world.env())
+  await waitUntil(() => servers.out().split('/graphql').length === 3, `both servers, ${servers.err()}`)
+  const listener = world.spawn('/bin/sh', ['-c', listen], world.env())
+  await heard(world)
+  const speaker = world.spawn('/bin/sh', ['-c', say], world.env())
+  expect(await speaker.end, speaker.err()).toBe(0)
+  await waitUntil(() => listener.out().split('tea is ready').length === 2, 'the tea')
+  await world.sql(sql, 'own')
+  await waitUntil(() => listener.out().split('tea is ready').length === 3, 'the tea, from SQL')
+}
+
+async function sayAndHear(world: World, listening: string, speaking: string): Promise<void> {
+  await waitUntil(
+    () =>
+      fetch(`${listening}/graphql?query={hello}`).then(
+        () => true,
+        () => false,
+      ),
+    'the server',
+  )
+  const subscription = await overSse('POST')(listening, 'subscription { said(room: "kitchen") }')
+  await heard(world)
+  await fetch(`${speaking}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query: 'mutation { say(room: "kitchen", text: "tea is ready") }' }),
+  })
+  expect(await subscription.results.next()).toEqual({ data: { said: 'tea is ready' } })
+  await subscription.close()
+}
+
+/** Until the event target listens for the kitchen. */
+const heard = (world: World) =>
+  waitUntil(
+    async () =>
+      (
+        await world.sql(
+          `select 1 from pg_stat_activity where datname = 'mydb' and query = 'listen "said:kitchen"'`,
+        )
+      ).length > 0,
+    'LISTEN',
+  )

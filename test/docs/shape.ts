@@ -1,0 +1,22 @@
+/**
+ * What remains of a line of output when everything is left out that differs from run to run: numbers, times, sizes, positions,
+ * paths and addresses. Lines of the docs and of a program are compared by it.
+ */
+export function shapeOf(line: string): string {
+  return line
+    .replace(/(https?:\/\/)?(localhost|127\.0\.0\.1|\[?::1\]?)(:\d+)?/g, 'HOST')
+    .replace(/\/[\w./-]+\/\.listenql\b/g, 'DIRECTORY')
+    .replace(/\d{4}-\d\d-\d\d[ T][\d:.]+(Z|[+-]\d\d(:\d\d)?)?/g, 'TIME')
+    .replace(/\bA[\w-]{10,}\b/g, 'POSITION')
+    .replace(/version (N|\d+)/g, 'VERSION')
+    .replace(/\d+(\.\d+)?( ?(kB|MB|GB|ms|s|min|h))?\b/g, '0')
+    .replace(/-{2,}/g, '--')
+    .replace(/\s+/g, ' ')
+    .trim()
+}
+
+/** The lines of `documented` that have no line of their shape in `printed`. */
+export function missingLines(documented: string, printed: string): string[] {
+  const shapes = new Set(printed.split('\n').map(shapeOf))
+  return documented.split('\n').filter(line => line.trim() !== '' && !shapes.has(shapeOf(line)))
+}

@@ -1,0 +1,96 @@
+import { execFile, spawn } from 'node:child_process'
+import { chmod, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { cleanEnvironment } from './running.js'
+
+/** A project of somebody else that has installed the packed package from the registry. */
+export interface Consumer {
+  readonly folder: string
+  /** What `npm install` printed. */
+  readonly printed: string
+  write(name: string, text: string): Promise<void>
+  /** Runs a program in the project. Never rejects. */
+  run(program: string, args: readonly string[], env?: NodeJS.ProcessEnv): Promise<Outcome>
+  close(): Promise<void>
+}
+
+export interface Outcome {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Packs what has been built. @returns the path of the tarball */
+export async function pack(folder: string): Promise<string> {
+  const { stdout } = await new Promise<{ stdout: string }>((resolve, reject) =>
+    execFile('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], (error, stdout) =>
+      error ? reject(error) : resolve({ stdout }),
+    ),
+  )
+  const [packed] = JSON.parse(stdout) as [{ filename: string }]
+  return join(folder, packed.filename)
+}
+
+/**
+ * @param options.packages beside the package itself, as npm takes them
+ * @param options.node runs npm. Default: that of this process
+ */
+export async function createConsumer(
+  options: { readonly packages?: readonly string[]; readonly node?: string } = {},
+): Promise<Consumer> {
+  const { packages = [], node = process.execPath } = options
+  const folder = await realpath(await mkdtemp(join(tmpdir(), 'listenql-consumer-')))
+  await chmod(folder, 0o755) // as root, Postgres runs from here as another user
+  const tarball = await pack(folder)
+  await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', type: 'module' }))
+  const run: Consumer['run'] = (program, args, env = {}) =>
+    new Promise(resolve => {
+      const child = spawn(program, args, {
+        cwd: folder,
+        env: { ...cleanEnvironment(), PATH: `${dirname(node)}:${process.env.PATH}`, ...env },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      let stdout = ''
+      let stderr = ''
+      child.stdout.on('data', chunk => (stdout += chunk))
+      child.stderr.on('data', chunk => (stderr += chunk))
+      child.once('close', code => resolve({ code, stdout, stderr }))
+    })
+  const installed = await run('npm', ['install', '--no-fund', '--no-audit', tarball, ...packages])
+  if (installed.code !== 0) throw new Error(`npm install failed: ${installed.stderr}`)
+  return {
+    folder,
+    printed: installed.stdout + installed.stderr,
+    run,
+    async write(name, text) {
+      const path = join(folder, name)
+      await mkdir(join(path, '..'), { recursive: true })
+      await writeFile(path, text)
+    },
+    close: () => rm(folder, { recursive: true, force: true, maxRetries: 5 }),
+  }
+}
+
+export interface InstalledNode {
+  /** The program. */
+  readonly node: string
+  close(): Promise<void>
+}
+
+/** A version of Node, from npm. */
+export async function installNode(version: number): Promise<InstalledNode> {
+  const folder = await mkdtemp(join(tmpdir(), `listenql-node-${version}-`))
+  await chmod(folder, 0o755)
+  await writeFile(join(folder, 'package.json'), '{}')
+  await new Promise<void>((resolve, reject) =>
+    execFile(
+      'npm',
+      ['install', '--no-fund', '--no-audit', `node@${version}`],
+      { cwd: folder, env: cleanEnvironment() },
+      error => (error ? reject(error) : resolve()),
+    ),
+  )
+  const node = join(folder, 'node_modules/node/bin/node')
+  return { node, close: () => rm(folder, { recursive: true, force: true }) }
+}

@@ -1,0 +1,71 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import type { Observation } from '../../src/lib/observation.js'
+import { createLogObserver } from '../../src/telemetry/log-observations.js'
+import type { Logger } from '../../src/telemetry/logger.js'
+
+const AWAY = { message: 'nothing listens', hint: 'is it running?', isAway: true }
+const DENIED = { message: 'permission denied for function pull', isAway: false }
+
+let said: string[]
+let observe: (observation: Observation) => void
+
+beforeEach(() => {
+  vi.useFakeTimers()
+  said = []
+  const note = (level: string) => (text: unknown) => void said.push(`${level} ${text}`)
+  const logger = { debug: () => undefined, info: note('info'), warn: note('warn'), error: note('error') }
+  observe = createLogObserver(logger as unknown as Logger)
+})
+afterEach(() => vi.useRealTimers())
+
+const unreachable = (attempt: number) =>
+  observe({ type: 'database.unreachable', ...AWAY, attempt, retryIn: 1 })
+const connected = () => observe({ type: 'database.connected', afterAttempts: 1, channels: 1 })
+const lostLog = (failure: typeof AWAY | typeof DENIED) =>
+  observe({ type: 'log.lost', ...failure, retryIn: 1 })
+
+it('says once that the database cannot be reached, whichever part notices it first', () => {
+  lostLog(AWAY)
+  observe({ type: 'catalog.failed', ...AWAY })
+  for (let attempt = 1; attempt < 5; attempt++) unreachable(attempt)
+  expect(said).toEqual([
+    'warn The database cannot be reached: nothing listens. Is it running? The server keeps trying.',
+  ])
+})
+
+it('says what another part has noticed only if the LISTEN connection does not', () => {
+  connected()
+  lostLog(AWAY)
+  observe({ type: 'database.lost', message: 'closed', channels: 1 })
+  vi.advanceTimersByTime(5000)
+  connected()
+  lostLog(AWAY)
+  vi.advanceTimersByTime(5000)
+  expect(said).toEqual([
+    'warn The database connection was lost: closed. Subscribers stay and get a gap; connecting again.',
+    'info The database is there; listening to 1 channel.',
+    'warn The event log cannot be read: nothing listens. Is it running?',
+  ])
+})
+
+it('says at once, and once, what is wrong with one part, and again after a while or after something else', () => {
+  const denied = 'warn The event log cannot be read: permission denied for function pull.'
+  connected()
+  for (let attempt = 0; attempt < 5; attempt++) lostLog(DENIED)
+  expect(said).toEqual([denied])
+  vi.advanceTimersByTime(601_000)
+  lostLog(DENIED)
+  expect(said).toEqual([denied, denied])
+  unreachable(1)
+  connected()
+  lostLog(DENIED)
+  expect(said.filter(line => line === denied)).toHaveLength(3)
+})
+
+it('keeps the parts apart', () => {
+  connected()
+  lostLog(DENIED)
+  observe({ type: 'rights.failed', ...DENIED })
+  lostLog(DENIED)
+  expect(said).toHaveLength(2)
+})
