@@ -38,20 +38,22 @@ export interface TableGate {
   readable(viewer: Viewer, table: WatchedTable): Promise<readonly string[] | undefined>
 }
 
-/** Most tables, roles and their policies that are remembered to work. */
+/** Most (table, role) whose policies are remembered to work, and for how long, in ms. */
 const MAX_PROBED = 1000
+const PROBE_AGE = 1000
 
 export function createTableGate({ tables, snapshots, tableAccess, rowAccess }: TableGateOptions): TableGate {
-  const probed = new Set<string>()
+  /** By table and role: until when. */
+  const probed = new Map<string, number>()
 
   /** That the policies work on images, before anything is followed. The same for all viewers of a role. */
-  async function probe(viewer: Viewer, table: WatchedTable, rights: TableRights): Promise<void> {
-    const key = JSON.stringify(rights)
-    if (probed.has(key)) return
+  async function probe(viewer: Viewer, table: WatchedTable): Promise<void> {
+    const key = `${table.relid} ${table.generation} ${viewer.role}`
+    if ((probed.get(key) ?? 0) > performance.now()) return
     const verdict = (await rowAccess?.sees(table, [viewer], []))?.get(viewerKey(viewer, true))
     if (verdict instanceof ListenqlError) throw verdict
     if (probed.size >= MAX_PROBED) probed.clear()
-    probed.add(key)
+    probed.set(key, performance.now() + PROBE_AGE)
   }
 
   return {
@@ -59,7 +61,7 @@ export function createTableGate({ tables, snapshots, tableAccess, rowAccess }: T
       const claim = { viewer, table, columns: used }
       const rights = await tableAccess?.assert(claim)
       if (!rights) return tables.changes(table, request)
-      if (rights.hasRowSecurity) await probe(viewer, table, rights)
+      if (rights.hasRowSecurity) await probe(viewer, table)
       return tables.changes(table, {
         ...request,
         viewer: rights.hasRowSecurity ? viewer : undefined,

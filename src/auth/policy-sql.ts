@@ -1,5 +1,5 @@
 import type { Policy, PolicyColumn } from '../database/policies.js'
-import type { TableRights } from '../database/privileges.js'
+import type { RowRights } from '../database/privileges.js'
 import type { TableColumn, WatchedTable } from '../database/watched-table.js'
 import { ListenqlError } from '../lib/errors.js'
 import { altered, cannotBeAsked, mayNotBeTaken, mayNotRead, noRole } from './access-errors.js'
@@ -36,14 +36,14 @@ export function createJudge(): Judge {
     if (rights === undefined) return refused(altered(table))
     const judgements = known.get(table) ?? new Map<string, Judgement>()
     known.set(table, judgements)
-    const judgement = judgements.get(rights) ?? judge(table, JSON.parse(rights) as TableRights)
+    const judgement = judgements.get(rights) ?? judge(table, JSON.parse(rights) as RowRights)
     judgements.set(rights, judgement)
     return judgement
   }
 }
 
 /** What the policies say about a role, as SQL about images of rows. */
-export function judge(table: WatchedTable, rights: TableRights): Judgement {
+export function judge(table: WatchedTable, rights: RowRights): Judgement {
   const { policies } = rights
   if (!rights.exists) return refused(noRole(rights.role))
   if (!rights.mayBeTaken) return refused(mayNotBeTaken(rights.role))

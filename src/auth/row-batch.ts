@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { PIN_SETTINGS } from '../database/pinned-settings.js'
-import { RIGHTS, type TableRights } from '../database/privileges.js'
+import { RIGHTS, type RowRights } from '../database/privileges.js'
 import { runSeveral, sqlStateOf, textArray } from '../database/several.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import type { RowImage } from '../filters/index.js'
@@ -104,7 +104,7 @@ export async function runBatch(
   }
   await client.query(begin(batch.budget))
   const texts = await readRights(client, literals, prepared)
-  const fresh = new Map(texts.map(text => [(JSON.parse(text) as TableRights).role, text]))
+  const fresh = new Map(texts.map(text => [(JSON.parse(text) as RowRights).role, text]))
   for (const [role, text] of fresh) rights.set(role, text)
   await client.query(`set local statement_timeout = ${batch.budget * 4}; savepoint listenql`)
   const plan = planOf(batch, { ...memory, rights: fresh }) // `rights` is others' as well

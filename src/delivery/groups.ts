@@ -20,10 +20,15 @@ export function createGroups(options: GroupOptions): Groups {
   const byKey = new Map<string, Group>()
 
   function found(request: Request<unknown>): Group {
-    const group = new Group(request, options, () => {
+    let isFounded = false
+    const group: Group = new Group(request, options, () => {
+      if (!isFounded) return
       all.delete(group)
       if (byKey.get(group.key) === group) byKey.delete(group.key)
     })
+    isFounded = true
+    // A source may end while it is opened, as when the right to it has just been lost: then nobody else joins.
+    if (group.isOver) return group
     all.add(group)
     byKey.set(request.key, group)
     return group
