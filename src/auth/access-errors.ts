@@ -63,6 +63,15 @@ export function cannotBeAsked(table: Named, policy: string, reason: string, caus
   )
 }
 
+/** A policy names something in a schema that nobody may use whose role the server could take. */
+export function outOfReach(table: Named, policy: string, reason: string, cause: unknown): ListenqlError {
+  return new ListenqlError(
+    'FORBIDDEN',
+    `the changes of ${tableWords(table)} cannot be followed under its row-level security: policy ${policy}: ${reason}`,
+    { hint: "grant USAGE on that schema to the server's login: it reads policies as SQL", cause },
+  )
+}
+
 /** Policies that failed for one viewer. What Postgres said may hold values: it is for the log. */
 export function policiesFailed(table: Named, cause: unknown): ListenqlError {
   return new ListenqlError(

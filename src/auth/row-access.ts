@@ -7,9 +7,11 @@ import { backoffDelay } from '../lib/backoff.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import { claimsText } from './become.js'
-import { LockedOut } from './policy-prepare.js'
+import type { Readers } from './policy-prepare.js'
+import { LockedOut, StatementsLost } from './policy-session.js'
 import { createJudge } from './policy-sql.js'
 import { createPrepared } from './prepared.js'
+import type { UsableSettings } from './role-rights.js'
 import { type Asker, runBatch, type Verdict } from './row-batch.js'
 import { type Viewer, viewerKey } from './viewer.js'
 
@@ -58,6 +60,9 @@ const PATIENCE = 30_000
 
 const LOCK_PAUSE = 100
 
+/** Most questions and settings of roles that are remembered to work. */
+const MOST_REMEMBERED = 2000
+
 export function createRowAccess(options: RowAccessOptions): RowAccess {
   const {
     config,
@@ -76,13 +81,17 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
   const stop = new AbortController()
   const judge = createJudge()
   const prepared = createPrepared(options.keepsPrepared ?? false)
+  const readers: Readers = new Map()
+  const usable: UsableSettings = new Map()
   /** By table, then by role. */
   const rights = new Map<string, Map<string, string>>()
 
   function memoryOf({ relid }: WatchedTable) {
     const known = rights.get(relid) ?? new Map<string, string>()
     rights.set(relid, known)
-    return { rights: known, judge, prepared }
+    if (readers.size > MOST_REMEMBERED) readers.clear()
+    if (usable.size > MOST_REMEMBERED) usable.clear()
+    return { rights: known, judge, prepared, readers, usable }
   }
 
   /** Until all have a verdict. */
@@ -106,6 +115,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
       } catch (error) {
         signal.throwIfAborted()
         attempt = verdicts.size > before ? 1 : attempt + 1
+        if (error instanceof StatementsLost && attempt === 1) continue
         if (!(error instanceof LockedOut)) {
           const retryIn = backoffDelay(attempt, reconnectMax)
           observe({ type: 'policies.lost', message: messageOf(error), retryIn })
@@ -124,7 +134,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
       await work(client)
       isFit = !prepared.isFull(client)
     } catch (error) {
-      isFit = error instanceof LockedOut
+      isFit = error instanceof LockedOut || error instanceof StatementsLost
       throw error
     } finally {
       client.release(!isFit)

@@ -1,4 +1,4 @@
-import type { Claims } from '../lib/claims.js'
+import { type Claims, isOfTheToken } from '../lib/claims.js'
 import { stableStringify } from '../lib/stable-stringify.js'
 
 /** Who asks, on every transport. */
@@ -16,12 +16,9 @@ export interface Viewer {
 /** Everybody, where authorisation is not configured. */
 export const ANYBODY: Viewer = { role: undefined, claims: {}, issuedAt: undefined, expiresAt: undefined }
 
-/** Claims of a token, not of the person: they change with every refresh (https://www.rfc-editor.org/rfc/rfc7519#section-4.1). */
-const OF_THE_TOKEN: ReadonlySet<string> = new Set(['exp', 'iat', 'jti', 'nbf'])
-
 /** What of the claims says who the viewer is: those that stay when a token is renewed. */
 export function lastingClaims(claims: Claims): Claims {
-  return Object.fromEntries(Object.entries(claims).filter(([name]) => !OF_THE_TOKEN.has(name)))
+  return Object.fromEntries(Object.entries(claims).filter(([name]) => !isOfTheToken(name)))
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
-import { PIN_SETTINGS } from './pinned-settings.js'
 import { type Policy, policiesSql } from './policies.js'
+import { roleSettingsSql } from './role-settings.js'
 
 /** What the catalogue says that a role may read of a table, as far as grants decide. */
 export interface TableRights {
@@ -18,10 +18,14 @@ export interface TableRights {
   readonly hasRowSecurity: boolean
 }
 
-/** The same, with the policies that decide about rows. */
+/** The same, and all else that decides which rows the role sees. */
 export interface RowRights extends TableRights {
   /** None if they do not decide, or let nobody see anything. */
   readonly policies: readonly Policy[]
+  /** As `effectiveSettings` reads them. */
+  readonly settings: readonly string[]
+  /** The schemas in which the role finds names: those of its search_path that are there and that it may use. */
+  readonly schemas: readonly string[]
 }
 
 /** The condition under which check_enable_rls (src/backend/utils/misc/rls.c) lets policies decide. `c`: pg_class, `r`: pg_roles. */
@@ -48,11 +52,23 @@ order by w.i, c.oid`
 const ACCESS = rightsSql(ACCESS_FIELDS)
 
 /**
- * RowRights, likewise; the text is the same as long as they are. To be run under PIN_SETTINGS: policies are written as they
- * are to be read again, under locks of the tables that they name.
+ * RowRights of one role ($2, text[], of one) on one table ($1, oid[], of one), likewise; the text is the same as long as they
+ * are. To be run as that role and under its search_path: policies are written for being read under both again, with values as
+ * PRINT_SETTINGS has them, and under locks of the tables that they name.
  */
 export const RIGHTS = rightsSql(`${ACCESS_FIELDS},
-  'policies', case when ${HAS_ROW_SECURITY} then ${policiesSql('c.oid', 'r.oid')} else '[]' end`)
+  'policies', case when ${HAS_ROW_SECURITY} then ${policiesSql('c.oid', 'r.oid')} else '[]' end,
+  'settings', ${roleSettingsSql('r.oid')}, 'schemas', pg_catalog.current_schemas(false)`)
+
+/** Settings under which constants are written so that every session reads them as the same. */
+export const PRINT_SETTINGS = `set local timezone = 'UTC'; set local datestyle = 'ISO, YMD'; set local intervalstyle = 'iso_8601';
+  set local extra_float_digits = 1; set local bytea_output = 'hex'; set local quote_all_identifiers = off`
+
+/** What has to be known before a role is taken ($1, text[], by name): one row for each that there is. */
+export const ROLES_TO_TAKE = `
+select r.rolname::pg_catalog.text as "role", pg_catalog.pg_has_role(session_user, r.oid, 'member') as "mayBeTaken",
+  ${roleSettingsSql('r.oid')} as "settings"
+from pg_catalog.pg_roles r where r.rolname::pg_catalog.text = any ($1::pg_catalog.text[])`
 
 /** Rows of the catalogue as one text; every version of a row has another xmin. */
 function sum(row: string, from: string): string {
@@ -124,28 +140,6 @@ export async function readAccess(
     const { rows } = await client.query<{ rights: string }>(ACCESS, [relids, roles])
     await client.query('commit')
     return { rights: rows.map(({ rights }) => JSON.parse(rights) as TableRights), digests }
-  } catch (error) {
-    await client.query('rollback').catch(() => undefined)
-    throw error
-  }
-}
-
-/**
- * Reads the rights of each of these roles on each of these tables, with policies. Needs a connection that is in no transaction.
- * @throws DatabaseError 55P03 while a table that a policy names is locked
- */
-export async function readRights(
-  client: ClientBase,
-  relids: readonly string[],
-  roles: readonly string[],
-): Promise<readonly RowRights[]> {
-  await client.query(
-    `begin isolation level repeatable read read only; ${PIN_SETTINGS}; set local lock_timeout = 1000`,
-  )
-  try {
-    const { rows } = await client.query<{ rights: string }>(RIGHTS, [relids, roles])
-    await client.query('commit')
-    return rows.map(({ rights }) => JSON.parse(rights) as RowRights)
   } catch (error) {
     await client.query('rollback').catch(() => undefined)
     throw error

@@ -1,6 +1,13 @@
 /** What a token says. */
 export type Claims = Readonly<Record<string, unknown>>
 
+/** Claims of a token, not of the person: they change with every refresh (https://www.rfc-editor.org/rfc/rfc7519#section-4.1). */
+const OF_THE_TOKEN: ReadonlySet<string> = new Set(['exp', 'iat', 'jti', 'nbf'])
+
+export function isOfTheToken(name: string): boolean {
+  return OF_THE_TOKEN.has(name)
+}
+
 /**
  * A claim by its name, or, where there is none of that name, by a path of names with dots: `app_metadata.role`. Only what the
  * token itself says: nothing that objects have by birth.
