@@ -63,12 +63,21 @@ export function cannotBeAsked(table: Named, policy: string, reason: string, caus
   )
 }
 
-/** A policy names something in a schema that nobody may use whose role the server could take. */
-export function outOfReach(table: Named, policy: string, reason: string, cause: unknown): ListenqlError {
+/**
+ * A policy names something in a schema that may not be used where the policy is read as SQL.
+ * @param reader the role or login that would need USAGE, for people
+ */
+export function outOfReach(
+  table: Named,
+  policy: string,
+  reason: string,
+  reader: string,
+  cause: unknown,
+): ListenqlError {
   return new ListenqlError(
     'FORBIDDEN',
     `the changes of ${tableWords(table)} cannot be followed under its row-level security: policy ${policy}: ${reason}`,
-    { hint: "grant USAGE on that schema to the server's login: it reads policies as SQL", cause },
+    { hint: `grant USAGE on that schema to ${reader}: policies are read as SQL`, cause },
   )
 }
 

@@ -58,7 +58,7 @@ export async function provideQuestion(
 
 function refusalOf(table: WatchedTable, policy: string, error: unknown): ListenqlError {
   return sqlStateOf(error) === '42501'
-    ? outOfReach(table, policy, messageOf(error), error)
+    ? outOfReach(table, policy, messageOf(error), "the server's login", error)
     : cannotBeAsked(table, policy, messageOf(error), error)
 }
 

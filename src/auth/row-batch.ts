@@ -1,12 +1,11 @@
 import pg from 'pg'
-import type { RowRights } from '../database/privileges.js'
-import { RIGHTS } from '../database/privileges.js'
+import { RIGHTS, type RowRights } from '../database/privileges.js'
 import type { RoleSetting } from '../database/role-settings.js'
 import { runSeveral, sqlStateOf } from '../database/several.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import type { RowImage } from '../filters/index.js'
-import type { ListenqlError } from '../lib/errors.js'
-import { policiesFailed, policiesTooSlow } from './access-errors.js'
+import { type ListenqlError, messageOf } from '../lib/errors.js'
+import { outOfReach, policiesFailed, policiesTooSlow } from './access-errors.js'
 import { takeClaimsSql, takeRoleSql, takeSettingsSql } from './become.js'
 import { decodeVerdicts, type EncodedImages, encodeImages, IMAGES, WHOLE_IMAGES } from './policy-images.js'
 import { provideQuestion, type Readers, readerKey, takeReaderSql } from './policy-prepare.js'
@@ -147,7 +146,7 @@ async function askAtOnce(
   const plan = planOf(batch, known, memory)
   const isReady = ({ question, asker: { role } }: Asked) =>
     readers.has(readerKey(role, question)) &&
-    (!question.isShareable || prepared.has(client, question.text, role))
+    (!isShared(role, question, memory) || prepared.has(client, question.text, role))
   if (!plan.asked.every(isReady)) return false
   const head = `${begin(batch.budget)}; savepoint listenql; ${reads.join('; ')}; ${handOver(plan)}`
   const expected = [...known.values()].map(one => ('text' in one ? one.text : undefined))
@@ -215,6 +214,11 @@ async function prepareAll(
   return refused
 }
 
+/** Whether the question stays prepared. If another role had to read it, it could not be read again when something has changed. */
+function isShared(role: string, question: Question, { readers }: BatchMemory): boolean {
+  return question.isShareable && readers.get(readerKey(role, question)) === undefined
+}
+
 /** What the role's statements run under; where another role reads them, with names to be found by both alike. */
 function settingsOf(
   role: string,
@@ -230,17 +234,13 @@ function enterSql(role: string, question: Question, memory: BatchMemory): string
   const settings = settingsOf(role, question, memory)
   const set = settings.length > 0 ? `; ${takeSettingsSql(settings)}` : ''
   // What functions plan is theirs; ours has one plan or none.
-  const plans = question.isShareable ? '' : '; set local plan_cache_mode = auto'
+  const plans = isShared(role, question, memory) ? '' : '; set local plan_cache_mode = auto'
   return `${CLEAN}; ${takeRoleSql(role)}${set}${plans}; savepoint listenql_role`
 }
 
-function askSql(
-  { asker: { role }, question }: Asked,
-  number: number,
-  { prepared, readers }: BatchMemory,
-): string {
-  if (question.isShareable) return prepared.execute(question.text, [String(number)], role)
-  const reader = readers.get(readerKey(role, question))
+function askSql({ asker: { role }, question }: Asked, number: number, memory: BatchMemory): string {
+  if (isShared(role, question, memory)) return memory.prepared.execute(question.text, [String(number)], role)
+  const reader = memory.readers.get(readerKey(role, question))
   if (reader === undefined) return question.literal(number)
   return `${takeReaderSql(reader)}; prepare "${ONCE}" ${QUESTION_PARAMETERS} as ${question.text}; ${takeRoleSql(role)};
     execute "${ONCE}"(${number}); deallocate "${ONCE}"`
@@ -260,14 +260,16 @@ async function askAll(
 ): Promise<boolean> {
   const { prepared } = memory
   const read: string[] = []
-  const unlock = asked.some(({ question }) => !question.isShareable) ? `; ${UNLOCK}` : ''
+  const unlock = asked.some(({ asker, question }) => !isShared(asker.role, question, memory))
+    ? `; ${UNLOCK}`
+    : ''
   let head = begin
   for (let at = 0; ; at++) {
     const statements = asked.slice(at).map((one, i, all) => {
       const { asker, question } = one
       const enter =
         asker.role === all[i - 1]?.asker.role ? CLEAN_CLAIMS : enterSql(asker.role, question, memory)
-      const discard = question.isShareable ? '' : 'discard plans; '
+      const discard = isShared(asker.role, question, memory) ? '' : 'discard plans; '
       return `; ${enter}; ${discard}${takeClaimsSql(asker.claims)}; ${askSql(one, at + i, memory)}`
     })
     const answers: (readonly [number, string])[] = []
@@ -305,7 +307,7 @@ async function askAll(
       throw new StatementsLost('prepared statements were dropped', { cause: failure })
     }
     if (sqlStateOf(failure) === LOCKED) await recover(client, failure, prepared)
-    verdicts.set(failed.asker.key, explain(batch, failure))
+    verdicts.set(failed.asker.key, explain(batch, failed, failure, memory))
     head = `${CLEAN}${dropOnce(client, failed, memory)}`
   }
 }
@@ -326,11 +328,27 @@ function dropOnce(
   { asker, question }: Asked,
   { prepared, readers }: BatchMemory,
 ): string {
-  if (question.isShareable || readers.get(readerKey(asker.role, question)) === undefined) return ''
+  if (readers.get(readerKey(asker.role, question)) === undefined) return ''
   prepared.forget(client)
   return '; deallocate all'
 }
 
-function explain({ table, budget }: Batch, error: unknown): ListenqlError {
-  return sqlStateOf(error) === '57014' ? policiesTooSlow(table, budget, error) : policiesFailed(table, error)
+function explain(
+  { table, budget }: Batch,
+  { asker: { role }, question }: Asked,
+  error: unknown,
+  { readers }: BatchMemory,
+): ListenqlError {
+  const state = sqlStateOf(error)
+  if (state === '57014') return policiesTooSlow(table, budget, error)
+  // Below the policies of another table a statement is read again by the role that executes it.
+  if (state === '42501' && readers.get(readerKey(role, question)) !== undefined)
+    return outOfReach(
+      table,
+      question.policies.map(({ name }) => name).join(', '),
+      messageOf(error),
+      `role ${role}`,
+      error,
+    )
+  return policiesFailed(table, error)
 }
