@@ -153,7 +153,7 @@ async function askEach(
     for (let viewer = queue.pop(); viewer; viewer = queue.pop()) {
       const seen: boolean[] = []
       for (const image of images) {
-        const sql = `begin read only; ${takeRoleSql(viewer.role as string)}; ${takeClaimsSql(claimsText(viewer.claims))};
+        const sql = `begin read only; ${takeRoleSql(viewer.role as string)}; ${takeClaimsSql(claimsText(viewer))};
           select from public.notes where id = ${Number(image.get('id'))}; commit`
         const answers = (await pool.query(sql)) as unknown as pg.QueryResult[]
         seen.push(answers.some(({ command, rowCount }) => command === 'SELECT' && rowCount === 1))

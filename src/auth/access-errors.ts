@@ -54,6 +54,15 @@ export function securedMeanwhile(table: Named): ListenqlError {
   )
 }
 
+/** The viewer is one of several tokens, which the policies tell apart now. */
+export function tokensMatterMeanwhile(table: Named): ListenqlError {
+  return new ListenqlError(
+    'SCHEMA_CHANGED',
+    `the policies of ${tableWords(table)} may look at all claims of the token from now on`,
+    { hint: 'subscribe again' },
+  )
+}
+
 /** Something that an image does not tell, or SQL that does not work on one. */
 export function cannotBeAsked(table: Named, policy: string, reason: string, cause?: unknown): ListenqlError {
   return new ListenqlError(

@@ -1,4 +1,4 @@
-import { type Claims, claimAt } from '../lib/claims.js'
+import { type Claims, claimAt, numberOf } from '../lib/claims.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { type CredentialsOptions, type Handshake, tokenOf } from './credentials.js'
 import { badToken, forbiddenRole, noToken, unavailable } from './errors.js'
@@ -12,7 +12,7 @@ import { ANYBODY, type Viewer } from './viewer.js'
 export interface Authenticated {
   /** The Postgres role. Default: that of viewers without a token (`anonymousRole`). */
   readonly role?: string | undefined
-  /** Default: none but `role`. */
+  /** A number beyond 2^53 can be given as a bigint. Default: none but `role`. */
   readonly claims?: Claims | undefined
   /** When the session began: kicks before that do not count for it. Default: before all of them. */
   readonly issuedAt?: Date | undefined
@@ -72,7 +72,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   }
 
   function ofClaims(claims: Claims): Viewer {
-    const { iat, exp } = claims
+    const [iat, exp] = [numberOf(claims.iat), numberOf(claims.exp)]
     const named = claimAt(claims, roleClaim)
     if (named !== undefined && (typeof named !== 'string' || named === ''))
       throw forbiddenRole(`the claim ${roleClaim} is not a text`)
@@ -81,9 +81,9 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     return {
       role,
       claims,
-      issuedAt: typeof iat === 'number' ? iat * 1000 : undefined,
+      issuedAt: iat === undefined ? undefined : iat * 1000,
       // Not before the token itself is refused, or the client would come back with the same one at once.
-      expiresAt: typeof exp === 'number' ? exp * 1000 + clockTolerance : undefined,
+      expiresAt: exp === undefined ? undefined : exp * 1000 + clockTolerance,
     }
   }
 

@@ -1,11 +1,12 @@
 import pg from 'pg'
 import { UNPIN_SETTINGS } from '../database/pinned-settings.js'
 import type { RoleSetting } from '../database/role-settings.js'
-import { lastingClaims, type Viewer } from './viewer.js'
+import { stringifyExactJson } from '../lib/exact-json.js'
+import { claimsOf, type Viewer } from './viewer.js'
 
-/** The claims as Postgres shows them: those that stay when a token is renewed, as JSON. */
-export function claimsText(claims: Viewer['claims']): string {
-  return JSON.stringify(lastingClaims(claims))
+/** The claims that count for a viewer as Postgres shows them: as JSON, with all digits of their numbers. */
+export function claimsText(viewer: Pick<Viewer, 'claims' | 'seesToken'>): string {
+  return stringifyExactJson(claimsOf(viewer))
 }
 
 /** SQL that takes a role, until the transaction ends or goes back to a savepoint. */

@@ -4,6 +4,7 @@ import type { WatchedTable } from '../database/watched-table.js'
 import type { RowImage } from '../filters/index.js'
 import { abortable, delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
+import { isOfTheToken } from '../lib/claims.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import { claimsText } from './become.js'
@@ -43,6 +44,12 @@ export interface RowAccess {
     images: readonly RowImage[],
     signal?: AbortSignal,
   ): Promise<ReadonlyMap<string, Verdict>>
+  /**
+   * Makes sure that the policies work on images, before anything is followed; the same for all viewers of a role.
+   * @returns whether they may look at the claims that change with every token
+   * @throws ListenqlError as `sees` gives it for this viewer
+   */
+  probe(table: WatchedTable, viewer: Viewer): Promise<boolean>
   /** Idempotent. */
   close(): Promise<void>
 }
@@ -187,11 +194,20 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     return verdicts
   }
 
+  const sees: RowAccess['sees'] = (table, viewers, images, signal) => {
+    const ends = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
+    if (ends.aborted) return Promise.reject(ends.reason)
+    return abortable(askSlices(table, askersOf(viewers), images, ends), ends)
+  }
+
   return {
-    sees(table, viewers, images, signal) {
-      const ends = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
-      if (ends.aborted) return Promise.reject(ends.reason)
-      return abortable(askSlices(table, askersOf(viewers), images, ends), ends)
+    sees,
+    async probe(table, viewer) {
+      const whole: Viewer = { ...viewer, seesToken: true }
+      const verdict = (await sees(table, [whole], [])).get(viewerKey(whole, true))
+      if (verdict instanceof ListenqlError) throw verdict
+      const judgement = judge(table, memoryOf(table).rights.get(viewer.role as string))
+      return judgement.kind === 'asked' && judgement.mayReadToken
     },
     async close() {
       stop.abort(new ListenqlError('DATABASE_FAILED', 'the server is stopping', { hint: 'try again' }))
@@ -207,7 +223,12 @@ function askersOf(viewers: readonly Viewer[]): Asker[] {
     if (viewer.role === undefined) throw new TypeError('a viewer without a role sees everything')
     const key = viewerKey(viewer, true)
     if (askers.has(key)) continue
-    askers.set(key, { key, role: viewer.role, claims: claimsText(viewer.claims) })
+    askers.set(key, {
+      key,
+      role: viewer.role,
+      claims: claimsText(viewer),
+      isShortened: viewer.seesToken !== true && Object.keys(viewer.claims).some(isOfTheToken),
+    })
   }
   return [...askers.values()].sort((a, b) => (a.role < b.role ? -1 : a.role > b.role ? 1 : 0))
 }

@@ -5,7 +5,7 @@ import { runSeveral, sqlStateOf } from '../database/several.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import type { RowImage } from '../filters/index.js'
 import { type ListenqlError, messageOf } from '../lib/errors.js'
-import { outOfReach, policiesFailed, policiesTooSlow } from './access-errors.js'
+import { outOfReach, policiesFailed, policiesTooSlow, tokensMatterMeanwhile } from './access-errors.js'
 import { takeClaimsSql, takeRoleSql, takeSettingsSql } from './become.js'
 import { decodeVerdicts, type EncodedImages, encodeImages, IMAGES, WHOLE_IMAGES } from './policy-images.js'
 import { provideQuestion, type Readers, readerKey, takeReaderSql } from './policy-prepare.js'
@@ -30,6 +30,8 @@ export interface Asker {
   readonly role: string
   /** JSON. */
   readonly claims: string
+  /** Claims of the token were left out, since policies did not look at them. */
+  readonly isShortened: boolean
 }
 
 export interface Batch {
@@ -169,6 +171,8 @@ function planOf(batch: Batch, rights: ReadonlyMap<string, FoundRights>, { judge 
     const judgement =
       'error' in found ? ({ kind: 'refused', error: found.error } as const) : judge(batch.table, found.text)
     if (judgement.kind === 'refused') settled.set(asker.key, judgement.error)
+    else if (judgement.kind === 'asked' && judgement.mayReadToken && asker.isShortened)
+      settled.set(asker.key, tokensMatterMeanwhile(batch.table))
     else if (judgement.kind === 'asked') asked.push({ asker, question: judgement })
     else
       settled.set(

@@ -76,7 +76,11 @@ export function rowsQuery(
   const reader =
     viewer?.role === undefined
       ? undefined
-      : { role: viewer.role, claims: isSecured ? claimsText(viewer.claims) : '{}', isSecured }
+      : {
+          role: viewer.role,
+          claims: isSecured ? claimsText({ ...viewer, seesToken: true }) : '{}',
+          isSecured,
+        }
   const images = (kinds: ReadonlyMap<number, ImageKind>, from: string, beside = '') =>
     `select pg_catalog.row_to_json(${alias})::pg_catalog.text from (select ${imageColumns(columns, kinds, alias)} from ${from} ${alias} ${beside}) ${alias}`
   const filtered = columnsOf(filter)
