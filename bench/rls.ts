@@ -10,7 +10,7 @@
 import { cpus, release } from 'node:os'
 import { parseArgs } from 'node:util'
 import pg from 'pg'
-import { becomeSql, claimsText } from '../src/auth/become.js'
+import { claimsText, takeClaimsSql, takeRoleSql } from '../src/auth/become.js'
 import { createRowAccess } from '../src/auth/row-access.js'
 import { type Viewer, viewerKey } from '../src/auth/viewer.js'
 import { readCatalog } from '../src/database/catalog.js'
@@ -153,7 +153,7 @@ async function askEach(
     for (let viewer = queue.pop(); viewer; viewer = queue.pop()) {
       const seen: boolean[] = []
       for (const image of images) {
-        const sql = `begin read only; ${becomeSql(viewer.role as string, claimsText(viewer.claims))};
+        const sql = `begin read only; ${takeRoleSql(viewer.role as string)}; ${takeClaimsSql(claimsText(viewer))};
           select from public.notes where id = ${Number(image.get('id'))}; commit`
         const answers = (await pool.query(sql)) as unknown as pg.QueryResult[]
         seen.push(answers.some(({ command, rowCount }) => command === 'SELECT' && rowCount === 1))

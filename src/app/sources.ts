@@ -67,7 +67,9 @@ export function createSources(options: SourcesOptions): Sources {
   const rowAccess = hasRoles
     ? createRowAccess({ ...settings, config, keepsPrepared: !isPooled, observe })
     : undefined
-  const tableAccess = hasRoles ? createTableAccess({ ...settings, config, observe }) : undefined
+  const tableAccess = hasRoles
+    ? createTableAccess({ ...settings, config, keepsPrepared: !isPooled, observe })
+    : undefined
   const tables = createTables({
     log,
     ...(rowAccess && { look: rowAccess.sees }),

@@ -1,6 +1,6 @@
 import type { RowAccess } from '../auth/row-access.js'
 import type { TableAccess } from '../auth/table-access.js'
-import { type Viewer, viewerKey } from '../auth/viewer.js'
+import type { Viewer } from '../auth/viewer.js'
 import type { TableRights } from '../database/privileges.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import type { ChangesRequest } from '../events/changes-request.js'
@@ -38,20 +38,24 @@ export interface TableGate {
   readable(viewer: Viewer, table: WatchedTable): Promise<readonly string[] | undefined>
 }
 
-/** Most tables, roles and their policies that are remembered to work. */
+/** Most (table, role) whose policies are remembered to work, and for how long, in ms. */
 const MAX_PROBED = 1000
+const PROBE_AGE = 1000
 
 export function createTableGate({ tables, snapshots, tableAccess, rowAccess }: TableGateOptions): TableGate {
-  const probed = new Set<string>()
+  const probed = new Map<string, { readonly seesToken: boolean; readonly until: number }>()
 
-  /** That the policies work on images, before anything is followed. The same for all viewers of a role. */
-  async function probe(viewer: Viewer, table: WatchedTable, rights: TableRights): Promise<void> {
-    const key = JSON.stringify(rights)
-    if (probed.has(key)) return
-    const verdict = (await rowAccess?.sees(table, [viewer], []))?.get(viewerKey(viewer, true))
-    if (verdict instanceof ListenqlError) throw verdict
-    if (probed.size >= MAX_PROBED) probed.clear()
-    probed.add(key)
+  /** That the policies work on images, and the viewer as they may see it: without what they do not look at, so that more is shared. */
+  async function probe(viewer: Viewer, table: WatchedTable): Promise<Viewer> {
+    const key = `${table.relid} ${table.generation} ${viewer.role}`
+    let known = probed.get(key)
+    if (!known || known.until < performance.now()) {
+      const seesToken = (await rowAccess?.probe(table, viewer)) ?? true
+      known = { seesToken, until: performance.now() + PROBE_AGE }
+      if (probed.size >= MAX_PROBED) probed.clear()
+      probed.set(key, known)
+    }
+    return { ...viewer, seesToken: known.seesToken }
   }
 
   return {
@@ -59,10 +63,9 @@ export function createTableGate({ tables, snapshots, tableAccess, rowAccess }: T
       const claim = { viewer, table, columns: used }
       const rights = await tableAccess?.assert(claim)
       if (!rights) return tables.changes(table, request)
-      if (rights.hasRowSecurity) await probe(viewer, table, rights)
       return tables.changes(table, {
         ...request,
-        viewer: rights.hasRowSecurity ? viewer : undefined,
+        viewer: rights.hasRowSecurity ? await probe(viewer, table) : undefined,
         guard: lost => (tableAccess as TableAccess).hold({ ...claim, seesAll: !rights.hasRowSecurity }, lost),
       })
     },
@@ -71,8 +74,8 @@ export function createTableGate({ tables, snapshots, tableAccess, rowAccess }: T
       if (!rights) return snapshots.snapshot(table, request)
       return snapshots.snapshot(table, {
         ...request,
-        // What does not matter for it does not keep equal reads apart.
-        viewer: rights.hasRowSecurity ? viewer : { ...viewer, claims: {} },
+        viewer,
+        isSecured: rights.hasRowSecurity,
         columns: [...columns, ...table.key.filter(name => mayRead(rights, name))],
       })
     },

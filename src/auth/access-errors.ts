@@ -54,12 +54,39 @@ export function securedMeanwhile(table: Named): ListenqlError {
   )
 }
 
+/** The viewer is one of several tokens, which the policies tell apart now. */
+export function tokensMatterMeanwhile(table: Named): ListenqlError {
+  return new ListenqlError(
+    'SCHEMA_CHANGED',
+    `the policies of ${tableWords(table)} may look at all claims of the token from now on`,
+    { hint: 'subscribe again' },
+  )
+}
+
 /** Something that an image does not tell, or SQL that does not work on one. */
 export function cannotBeAsked(table: Named, policy: string, reason: string, cause?: unknown): ListenqlError {
   return new ListenqlError(
     'FORBIDDEN',
     `the changes of ${tableWords(table)} cannot be followed under its row-level security: policy ${policy}: ${reason}`,
     { hint: 'see Row-level security in docs/security.md', cause },
+  )
+}
+
+/**
+ * A policy names something in a schema that may not be used where the policy is read as SQL.
+ * @param reader the role or login that would need USAGE, for people
+ */
+export function outOfReach(
+  table: Named,
+  policy: string,
+  reason: string,
+  reader: string,
+  cause: unknown,
+): ListenqlError {
+  return new ListenqlError(
+    'FORBIDDEN',
+    `the changes of ${tableWords(table)} cannot be followed under its row-level security: policy ${policy}: ${reason}`,
+    { hint: `grant USAGE on that schema to ${reader}: policies are read as SQL`, cause },
   )
 }
 

@@ -1,4 +1,4 @@
-import { type Claims, claimAt } from '../lib/claims.js'
+import { type Claims, claimAt, numberOf } from '../lib/claims.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Authenticate, Authenticated } from './authenticated.js'
 import { type CredentialsOptions, type Handshake, tokenOf } from './credentials.js'
@@ -53,7 +53,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   }
 
   function ofClaims(claims: Claims): Viewer {
-    const { iat, exp } = claims
+    const [iat, exp] = [numberOf(claims.iat), numberOf(claims.exp)]
     const named = claimAt(claims, roleClaim)
     if (named !== undefined && (typeof named !== 'string' || named === ''))
       throw forbiddenRole(`the claim ${roleClaim} is not a text`)
@@ -62,9 +62,9 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     return {
       role,
       claims,
-      issuedAt: typeof iat === 'number' ? iat * 1000 : undefined,
+      issuedAt: iat === undefined ? undefined : iat * 1000,
       // Not before the token itself is refused, or the client would come back with the same one at once.
-      expiresAt: typeof exp === 'number' ? exp * 1000 + clockTolerance : undefined,
+      expiresAt: exp === undefined ? undefined : exp * 1000 + clockTolerance,
     }
   }
 

@@ -5,7 +5,7 @@ import type { Handshake } from './credentials.js'
 export interface Authenticated {
   /** The Postgres role. Default: that of viewers without a token (`anonymousRole`). */
   readonly role?: string | undefined
-  /** Default: none but `role`. */
+  /** A number beyond 2^53 can be given as a bigint. Default: none but `role`. */
   readonly claims?: Claims | undefined
   /** When the session began: kicks before that do not count for it. Default: before all of them. */
   readonly issuedAt?: Date | undefined

@@ -1,20 +1,37 @@
-import pg from 'pg'
+import type pg from 'pg'
+import type { RoleSetting } from '../database/role-settings.js'
 import { sqlStateOf } from '../database/several.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import { type ListenqlError, messageOf } from '../lib/errors.js'
-import { cannotBeAsked } from './access-errors.js'
+import { cannotBeAsked, outOfReach } from './access-errors.js'
+import { takeRoleSql, takeSettingsSql } from './become.js'
+import { CLEAN, LockedOut, rollBack } from './policy-session.js'
 import { QUESTION_PARAMETERS, type Question, questionOf } from './policy-sql.js'
 import type { Prepared } from './prepared.js'
-
-/** A lock is in the way of a policy: nobody's fault, so that it is worth another try. */
-export class LockedOut extends Error {
-  override readonly name = 'LockedOut'
-}
+import { schemasSetting } from './role-rights.js'
 
 /**
- * Prepares a question in a transaction with the savepoint `listenql`. As the role itself, since a statement is looked at
- * again under the role that executes it when something that it rests on has changed; if that may not use a schema that the
- * policy names, as our login: Postgres wants no USAGE for what a policy calls.
+ * Under which role questions are read (that of the viewers executes them), by role and text. Postgres wants no USAGE of the
+ * schemas that a policy names from a role that selects; whoever reads the policy as SQL needs it. Undefined: the role itself.
+ */
+export type Readers = Map<string, string | undefined>
+
+export function readerKey(role: string, { text }: Pick<Question, 'text'>): string {
+  return `${role}\n${text}`
+}
+
+/** Other roles of our login, of which one may have USAGE where the role and the login have none. */
+const OTHERS = `
+select r.rolname::pg_catalog.text as "role" from pg_catalog.pg_roles r
+where r.rolname <> session_user and pg_catalog.pg_has_role(session_user, r.oid,
+  case when pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 160000 then 'SET' else 'MEMBER' end)
+order by r.rolsuper, r.oid limit 20`
+
+/**
+ * Prepares a question in a transaction with the savepoint `listenql`: as the role itself, since a statement is read again
+ * under the role that executes it when something that it rests on has changed; if that may not use a schema that a policy
+ * names, as our login or another of its roles.
+ * @param settings of the role, as the question is executed under
  * @returns why it cannot be: which policy does not work on images
  */
 export async function provideQuestion(
@@ -22,51 +39,73 @@ export async function provideQuestion(
   table: WatchedTable,
   role: string,
   question: Question,
-  prepared: Prepared,
+  settings: readonly RoleSetting[],
+  { prepared, readers }: { readonly prepared: Prepared; readonly readers: Readers },
 ): Promise<ListenqlError | undefined> {
-  const refusal = await tryAs(client, role, question, prepared)
-  if (refusal === undefined) return undefined
-  for (const policy of question.policies) {
-    const alone = questionOf(table, [{ ...policy, isPermissive: true }])
-    const own = await tryAs(client, role, alone, prepared)
-    if (own !== undefined) return cannotBeAsked(table, policy.name, messageOf(own), own)
+  const attempt = (asked: Question) => tryAs(client, role, asked, settings, prepared)
+  const { refusal, reader } = await attempt(question)
+  if (refusal === undefined) {
+    readers.set(readerKey(role, question), reader)
+    return undefined
   }
-  return cannotBeAsked(
-    table,
-    question.policies.map(({ name }) => name).join(', '),
-    messageOf(refusal),
-    refusal,
-  )
+  for (const policy of question.policies) {
+    const alone = questionOf(table, [{ ...policy, isPermissive: true }], question)
+    const own = (await attempt(alone)).refusal
+    if (own !== undefined) return refusalOf(table, policy.name, own)
+  }
+  return refusalOf(table, question.policies.map(({ name }) => name).join(', '), refusal)
+}
+
+function refusalOf(table: WatchedTable, policy: string, error: unknown): ListenqlError {
+  return sqlStateOf(error) === '42501'
+    ? outOfReach(table, policy, messageOf(error), "the server's login", error)
+    : cannotBeAsked(table, policy, messageOf(error), error)
 }
 
 async function tryAs(
   client: pg.PoolClient,
   role: string,
   question: Question,
+  settings: readonly RoleSetting[],
   prepared: Prepared,
-): Promise<unknown> {
-  let refusal: unknown
-  for (const one of [role, undefined]) {
-    try {
-      await client.query('rollback to savepoint listenql')
-      if (one !== undefined) await client.query(`set local role ${pg.escapeIdentifier(one)}`)
-      await prepared.provide(client, question.text, QUESTION_PARAMETERS, role)
-      return undefined
-    } catch (error) {
-      const state = sqlStateOf(error)
-      if (state === undefined) throw error
-      refusal ??= error
-      if (state === '55P03' || state === '57014') {
-        await rollBack(client, prepared)
-        throw new LockedOut('a lock is in the way', { cause: error })
-      }
-      if (state !== '42501') return refusal
-    }
+): Promise<{ readonly refusal?: unknown; readonly reader?: string | undefined }> {
+  const refusal = await tryOne(client, role, question, settings, role, prepared)
+  if (refusal === undefined || sqlStateOf(refusal) !== '42501') return { refusal }
+  const { rows } = await client.query<{ role: string }>(OTHERS)
+  const path = [schemasSetting(question.schemas)]
+  for (const reader of ['none', ...rows.map(row => row.role)]) {
+    const other = await tryOne(client, reader, question, path, role, prepared)
+    if (other === undefined) return { reader }
   }
-  return refusal
+  return { refusal }
 }
 
-export async function rollBack(client: pg.PoolClient, prepared: Prepared): Promise<void> {
-  await client.query(prepared.end(client, 'rollback'))
-  prepared.ended(client)
+async function tryOne(
+  client: pg.PoolClient,
+  reader: string,
+  question: Question,
+  settings: readonly RoleSetting[],
+  role: string,
+  prepared: Prepared,
+): Promise<unknown> {
+  try {
+    await client.query(`${CLEAN}; ${takeReaderSql(reader)}`)
+    if (settings.length > 0) await client.query(takeSettingsSql(settings))
+    await prepared.provide(client, question.text, QUESTION_PARAMETERS, role)
+    return undefined
+  } catch (error) {
+    const state = sqlStateOf(error)
+    if (state === undefined) throw error
+    if (state === '55P03' || state === '57014') {
+      await rollBack(client, prepared)
+      throw new LockedOut('a lock is in the way', { cause: error })
+    }
+    await client.query(CLEAN)
+    return error
+  }
+}
+
+/** SQL that takes the role of a reader; `none`: our login. */
+export function takeReaderSql(reader: string): string {
+  return reader === 'none' ? 'set local role none' : takeRoleSql(reader)
 }

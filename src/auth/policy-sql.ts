@@ -1,9 +1,10 @@
 import type { Policy, PolicyColumn } from '../database/policies.js'
-import type { TableRights } from '../database/privileges.js'
+import type { RowRights } from '../database/privileges.js'
 import type { TableColumn, WatchedTable } from '../database/watched-table.js'
 import { ListenqlError } from '../lib/errors.js'
 import { altered, cannotBeAsked, mayNotBeTaken, mayNotRead, noRole } from './access-errors.js'
 import { imagesSql, refusalOf, refusalOfWhole, wholeImagesSql } from './policy-images.js'
+import { isTransparent, mayReadToken } from './policy-reach.js'
 
 /** How it is found out which rows a role sees. */
 export type Judgement =
@@ -17,12 +18,21 @@ export interface Question {
   readonly kind: 'asked'
   /**
    * SELECT that gives $1 (int4), and a text with a 1 or a 0 for each row of the images. As far as it is not ours, it comes out
-   * of the catalogue. To be prepared and run under PIN_SETTINGS.
+   * of the catalogue. To be read as the role, under its search_path.
    */
   readonly text: string
+  /** The same with a number in the place of $1. */
+  literal(number: number): string
   /** The columns that it reads of each image; undefined: whole rows. */
   readonly columns: readonly TableColumn[] | undefined
   readonly policies: readonly Policy[]
+  /** Its plan may serve all viewers of the role: nothing in it is anybody's answer. */
+  readonly isShareable: boolean
+  /** It may look at the claims that change with every token. */
+  readonly mayReadToken: boolean
+  /** What the role has set, as the catalogue has it. */
+  readonly settings: readonly string[]
+  readonly schemas: readonly string[]
 }
 
 export const QUESTION_PARAMETERS = '(pg_catalog.int4)'
@@ -36,14 +46,14 @@ export function createJudge(): Judge {
     if (rights === undefined) return refused(altered(table))
     const judgements = known.get(table) ?? new Map<string, Judgement>()
     known.set(table, judgements)
-    const judgement = judgements.get(rights) ?? judge(table, JSON.parse(rights) as TableRights)
+    const judgement = judgements.get(rights) ?? judge(table, JSON.parse(rights) as RowRights)
     judgements.set(rights, judgement)
     return judgement
   }
 }
 
 /** What the policies say about a role, as SQL about images of rows. */
-export function judge(table: WatchedTable, rights: TableRights): Judgement {
+export function judge(table: WatchedTable, rights: RowRights): Judgement {
   const { policies } = rights
   if (!rights.exists) return refused(noRole(rights.role))
   if (!rights.mayBeTaken) return refused(mayNotBeTaken(rights.role))
@@ -51,7 +61,7 @@ export function judge(table: WatchedTable, rights: TableRights): Judgement {
   if (!rights.hasRowSecurity) return { kind: 'all' }
   if (!policies.some(({ isPermissive }) => isPermissive)) return { kind: 'none' }
   try {
-    return questionOf(table, policies)
+    return questionOf(table, policies, rights)
   } catch (error) {
     if (error instanceof ListenqlError) return refused(error)
     throw error
@@ -59,7 +69,11 @@ export function judge(table: WatchedTable, rights: TableRights): Judgement {
 }
 
 /** @throws ListenqlError FORBIDDEN for what an image does not tell, SCHEMA_CHANGED */
-export function questionOf(table: WatchedTable, policies: readonly Policy[]): Question {
+export function questionOf(
+  table: WatchedTable,
+  policies: readonly Policy[],
+  { settings, schemas }: Pick<RowRights, 'settings' | 'schemas'>,
+): Question {
   const isWhole = policies.some(usesWholeRow)
   const columns = new Map<string, PolicyColumn & { readonly column: TableColumn }>()
   for (const policy of policies) {
@@ -77,11 +91,19 @@ export function questionOf(table: WatchedTable, policies: readonly Policy[]): Qu
   }
   const used = [...columns.values()]
   const source = isWhole ? wholeImagesSql(table) : imagesSql(table, used)
+  const read = isWhole ? table.columns : used.map(({ column }) => column)
+  const isAllInText = isTransparent(policies, read)
+  const answer = `(select pg_catalog.string_agg(_lq_v.seen, '') from (select case when ${conditionOf(policies)} then '1' else '0' end as seen from ${source}) _lq_v)`
   return {
     kind: 'asked',
-    text: `select $1, (select pg_catalog.string_agg(_lq_v.seen, '') from (select case when ${conditionOf(policies)} then '1' else '0' end as seen from ${source}) _lq_v)`,
-    columns: isWhole ? undefined : used.map(({ column }) => column),
+    text: `select $1, ${answer}`,
+    literal: number => `select ${number}, ${answer}`,
+    columns: isWhole ? undefined : read,
     policies,
+    isShareable: isAllInText,
+    mayReadToken: mayReadToken(policies, isAllInText),
+    settings,
+    schemas,
   }
 }
 

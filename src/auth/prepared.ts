@@ -8,6 +8,8 @@ export interface Prepared {
   provide(client: pg.PoolClient, text: string, parameters: string, role?: string): Promise<void>
   /** EXECUTE with these literals. */
   execute(text: string, literals: readonly string[], role?: string): string
+  /** The session has lost all of them. */
+  forget(client: pg.PoolClient): void
   /** Whether the session has more of them than it should, being old. */
   isFull(client: pg.PoolClient): boolean
   /** SQL that ends a transaction with the savepoint `listenql`: drops them where the next transaction is another session's. */
@@ -49,6 +51,7 @@ export function createPrepared(keeps: boolean): Prepared {
     },
     execute: (text, literals, role) =>
       `execute ${pg.escapeIdentifier(nameOf(text, role))}(${literals.join(', ')})`,
+    forget: client => void sessions.delete(client),
     isFull: client => namesOf(client).size > MOST,
     end(client, how) {
       if (keeps) return how

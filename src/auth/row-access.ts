@@ -5,12 +5,15 @@ import type { WatchedTable } from '../database/watched-table.js'
 import type { RowImage } from '../filters/index.js'
 import { abortable, delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
+import { isOfTheToken } from '../lib/claims.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import { claimsText } from './become.js'
-import { LockedOut } from './policy-prepare.js'
+import type { Readers } from './policy-prepare.js'
+import { LockedOut, StatementsLost } from './policy-session.js'
 import { createJudge } from './policy-sql.js'
 import { createPrepared } from './prepared.js'
+import type { UsableSettings } from './role-rights.js'
 import { type Asker, runBatch, type Verdict } from './row-batch.js'
 import { type Viewer, viewerKey } from './viewer.js'
 
@@ -42,6 +45,12 @@ export interface RowAccess {
     images: readonly RowImage[],
     signal?: AbortSignal,
   ): Promise<ReadonlyMap<string, Verdict>>
+  /**
+   * Makes sure that the policies work on images, before anything is followed; the same for all viewers of a role.
+   * @returns whether they may look at the claims that change with every token
+   * @throws ListenqlError as `sees` gives it for this viewer
+   */
+  probe(table: WatchedTable, viewer: Viewer): Promise<boolean>
   /** Idempotent. */
   close(): Promise<void>
 }
@@ -58,6 +67,9 @@ const MOST_ASKERS = 250
 const PATIENCE = 30_000
 
 const LOCK_PAUSE = 100
+
+/** Most questions and settings of roles that are remembered to work. */
+const MOST_REMEMBERED = 2000
 
 export function createRowAccess(options: RowAccessOptions): RowAccess {
   const {
@@ -77,13 +89,17 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
   const stop = new AbortController()
   const judge = createJudge()
   const prepared = createPrepared(options.keepsPrepared ?? false)
+  const readers: Readers = new Map()
+  const usable: UsableSettings = new Map()
   /** By table, then by role. */
   const rights = new Map<string, Map<string, string>>()
 
   function memoryOf({ relid }: WatchedTable) {
     const known = rights.get(relid) ?? new Map<string, string>()
     rights.set(relid, known)
-    return { rights: known, judge, prepared }
+    if (readers.size > MOST_REMEMBERED) readers.clear()
+    if (usable.size > MOST_REMEMBERED) usable.clear()
+    return { rights: known, judge, prepared, readers, usable }
   }
 
   /** Until all have a verdict. */
@@ -107,6 +123,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
       } catch (error) {
         signal.throwIfAborted()
         attempt = verdicts.size > before ? 1 : attempt + 1
+        if (error instanceof StatementsLost && attempt === 1) continue
         if (!(error instanceof LockedOut)) {
           const retryIn = backoffDelay(attempt, reconnectMax)
           observe({ type: 'policies.lost', ...describeFailure(error, config), retryIn })
@@ -125,7 +142,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
       await work(client)
       isFit = !prepared.isFull(client)
     } catch (error) {
-      isFit = error instanceof LockedOut
+      isFit = error instanceof LockedOut || error instanceof StatementsLost
       throw error
     } finally {
       client.release(!isFit)
@@ -178,11 +195,20 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     return verdicts
   }
 
+  const sees: RowAccess['sees'] = (table, viewers, images, signal) => {
+    const ends = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
+    if (ends.aborted) return Promise.reject(ends.reason)
+    return abortable(askSlices(table, askersOf(viewers), images, ends), ends)
+  }
+
   return {
-    sees(table, viewers, images, signal) {
-      const ends = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
-      if (ends.aborted) return Promise.reject(ends.reason)
-      return abortable(askSlices(table, askersOf(viewers), images, ends), ends)
+    sees,
+    async probe(table, viewer) {
+      const whole: Viewer = { ...viewer, seesToken: true }
+      const verdict = (await sees(table, [whole], [])).get(viewerKey(whole, true))
+      if (verdict instanceof ListenqlError) throw verdict
+      const judgement = judge(table, memoryOf(table).rights.get(viewer.role as string))
+      return judgement.kind === 'asked' && judgement.mayReadToken
     },
     async close() {
       stop.abort(new ListenqlError('DATABASE_FAILED', 'the server is stopping', { hint: 'try again' }))
@@ -198,7 +224,12 @@ function askersOf(viewers: readonly Viewer[]): Asker[] {
     if (viewer.role === undefined) throw new TypeError('a viewer without a role sees everything')
     const key = viewerKey(viewer, true)
     if (askers.has(key)) continue
-    askers.set(key, { key, role: viewer.role, claims: claimsText(viewer.claims) })
+    askers.set(key, {
+      key,
+      role: viewer.role,
+      claims: claimsText(viewer),
+      isShortened: viewer.seesToken !== true && Object.keys(viewer.claims).some(isOfTheToken),
+    })
   }
   return [...askers.values()].sort((a, b) => (a.role < b.role ? -1 : a.role > b.role ? 1 : 0))
 }

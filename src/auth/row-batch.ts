@@ -1,16 +1,25 @@
 import pg from 'pg'
-import { PIN_SETTINGS } from '../database/pinned-settings.js'
-import { RIGHTS, type TableRights } from '../database/privileges.js'
-import { runSeveral, sqlStateOf, textArray } from '../database/several.js'
+import { RIGHTS, type RowRights } from '../database/privileges.js'
+import type { RoleSetting } from '../database/role-settings.js'
+import { runSeveral, sqlStateOf } from '../database/several.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import type { RowImage } from '../filters/index.js'
-import type { ListenqlError } from '../lib/errors.js'
-import { policiesFailed, policiesTooSlow } from './access-errors.js'
-import { takeClaimsSql, takeRoleSql } from './become.js'
+import { type ListenqlError, messageOf } from '../lib/errors.js'
+import { outOfReach, policiesFailed, policiesTooSlow, tokensMatterMeanwhile } from './access-errors.js'
+import { takeClaimsSql, takeRoleSql, takeSettingsSql } from './become.js'
 import { decodeVerdicts, type EncodedImages, encodeImages, IMAGES, WHOLE_IMAGES } from './policy-images.js'
-import { LockedOut, provideQuestion, rollBack } from './policy-prepare.js'
-import type { Judge, Question } from './policy-sql.js'
+import { provideQuestion, type Readers, readerKey, takeReaderSql } from './policy-prepare.js'
+import { CLEAN, CLEAN_CLAIMS, LockedOut, rollBack, StatementsLost } from './policy-session.js'
+import { type Judge, QUESTION_PARAMETERS, type Question } from './policy-sql.js'
 import type { Prepared } from './prepared.js'
+import {
+  type FoundRights,
+  readRights,
+  readRightsSql,
+  schemasSetting,
+  type UsableSettings,
+  usableOf,
+} from './role-rights.js'
 
 /** For each image whether it may be seen, or why that is not to be had. */
 export type Verdict = readonly boolean[] | ListenqlError
@@ -21,6 +30,8 @@ export interface Asker {
   readonly role: string
   /** JSON. */
   readonly claims: string
+  /** Claims of the token were left out, since policies did not look at them. */
+  readonly isShortened: boolean
 }
 
 export interface Batch {
@@ -38,6 +49,8 @@ export interface BatchMemory {
   readonly rights: Map<string, string>
   readonly judge: Judge
   readonly prepared: Prepared
+  readonly readers: Readers
+  readonly usable: UsableSettings
 }
 
 interface Asked {
@@ -57,32 +70,36 @@ interface Plan {
 /** How long after its time is up a silent connection is given up, in ms. */
 const GRACE = 5000
 
-function begin(budget: number): string {
-  return `begin isolation level repeatable read read only; ${PIN_SETTINGS}; set local row_security = on;
-    set local plan_cache_mode = force_generic_plan; set local lock_timeout = ${Math.ceil(budget / 2)}; set local statement_timeout = ${OURS}`
-}
-
 /** Longest that a statement of ours may take, in ms. */
 const OURS = 30_000
 
-/** invalid_sql_statement_name: somebody has reset the session. */
+function begin(budget: number): string {
+  return `begin isolation level repeatable read read only; set local row_security = on; set local jit = off;
+    set local lc_monetary = 'C'; set local xmloption = content; set local plan_cache_mode = force_generic_plan;
+    set local lock_timeout = ${Math.ceil(budget / 2)}; set local statement_timeout = ${OURS}`
+}
+
+/** invalid_sql_statement_name: a function that a policy calls, or somebody else, has dropped it. */
 const GONE = '26000'
 /** lock_not_available. */
 const LOCKED = '55P03'
 
-/** Takes back what a viewer's statements leave behind: the role, the claims, what functions have set; and an error. */
-const CLEAN = 'rollback to savepoint listenql'
-/** The same, but for the role. */
-const CLEAN_CLAIMS = 'rollback to savepoint listenql_role'
+/** Statement that is read by another role than the one that executes it, each time anew. */
+const ONCE = 'listenql once'
 
 /**
  * Asks the policies of one table about images for many viewers, in one transaction and, once all is prepared, one round trip:
- * for each viewer role and claims are set and a prepared statement is executed, under a statement_timeout of its own (from
- * PostgreSQL 13 on it holds for each statement of a message). A viewer for whom that fails is passed over.
+ * for each viewer role, its settings and claims are set, then the question is asked in a statement of its own, under a
+ * statement_timeout of its own (from PostgreSQL 13 on it holds for each statement of a message). A viewer for whom that fails
+ * is passed over.
  *
- * The rights and policies in force are read in the same snapshot, and compared with those that the statements were made of.
+ * Where the text of the policies tells all that they do, the question stays prepared, with one plan for all. Otherwise
+ * nothing that was planned for one viewer serves another: what is IMMUTABLE is computed when a statement is planned, and
+ * what functions have planned stays in the session, until DISCARD PLANS.
+ *
+ * The rights and policies in force are read in the same snapshot, and compared with those that the questions were made of.
  * @param verdicts takes them as they come, so that they survive a lost connection
- * @throws LockedOut, or whatever ended the connection
+ * @throws LockedOut, StatementsLost, or whatever ended the connection
  */
 export async function runBatch(
   client: pg.PoolClient,
@@ -90,25 +107,18 @@ export async function runBatch(
   memory: BatchMemory,
   verdicts: Map<string, Verdict>,
 ): Promise<void> {
-  const { rights, prepared } = memory
-  const roles = [...new Set(batch.askers.map(({ role }) => role))]
-  const literals = [textArray([batch.table.relid]), textArray(roles)]
-  const known = roles.map(role => rights.get(role))
-  if (known.every(text => text !== undefined) && prepared.has(client, RIGHTS)) {
-    const plan = planOf(batch, memory)
-    if (plan.asked.every(({ question, asker }) => prepared.has(client, question.text, asker.role))) {
-      const head = `${begin(batch.budget)}; ${prepared.execute(RIGHTS, literals)}; ${handOver(plan)}`
-      const isCurrent = (read: readonly string[]) => read.join('\n') === known.join('\n')
-      if (await askAll(client, plan, memory, head, verdicts, isCurrent)) return
-    }
+  if (await askAtOnce(client, batch, memory, verdicts)) return
+  const { rights, prepared, usable } = memory
+  await client.query(`${begin(batch.budget)}; savepoint listenql`)
+  const roles = rolesOf(batch)
+  const found = await readRights(client, batch.table, roles, usable, prepared)
+  for (const [role, one] of found) {
+    if ('text' in one && one.text !== undefined) rights.set(role, one.text)
+    else rights.delete(role)
   }
-  await client.query(begin(batch.budget))
-  const texts = await readRights(client, literals, prepared)
-  const fresh = new Map(texts.map(text => [(JSON.parse(text) as TableRights).role, text]))
-  for (const [role, text] of fresh) rights.set(role, text)
+  const plan = planOf(batch, found, memory)
   await client.query(`set local statement_timeout = ${batch.budget * 4}; savepoint listenql`)
-  const plan = planOf(batch, { ...memory, rights: fresh }) // `rights` is others' as well
-  const refused = await prepareAll(client, plan, prepared)
+  const refused = await prepareAll(client, plan, memory)
   await client.query(CLEAN)
   const able: Plan = {
     ...plan,
@@ -118,30 +128,51 @@ export async function runBatch(
   await askAll(client, able, memory, handOver(able), verdicts)
 }
 
-/** Postgres writes a policy as SQL under locks of the tables that it names. */
-async function readRights(
+/** In one round trip, if all is known that it takes. False: it is not, or the rights are others by now; nothing was asked. */
+async function askAtOnce(
   client: pg.PoolClient,
-  literals: readonly string[],
-  prepared: Prepared,
-): Promise<string[]> {
-  await prepared.provide(client, RIGHTS, '(pg_catalog.oid[], pg_catalog.text[])')
-  try {
-    return (await client.query<{ rights: string }>(prepared.execute(RIGHTS, literals))).rows.map(
-      row => row.rights,
-    )
-  } catch (error) {
-    if (sqlStateOf(error) !== LOCKED) throw error
-    await client.query('rollback')
-    throw new LockedOut('a lock is in the way', { cause: error })
+  batch: Batch,
+  memory: BatchMemory,
+  verdicts: Map<string, Verdict>,
+): Promise<boolean> {
+  const { rights, prepared, readers } = memory
+  const known = new Map<string, FoundRights>()
+  const reads: string[] = []
+  for (const role of rolesOf(batch)) {
+    const text = rights.get(role)
+    const settings = text && usableOf(memory.usable, role, (JSON.parse(text) as RowRights).settings)
+    if (text === undefined || !settings || !prepared.has(client, RIGHTS, role)) return false
+    known.set(role, { text })
+    reads.push(readRightsSql(batch.table, role, settings, prepared))
   }
+  const plan = planOf(batch, known, memory)
+  const isReady = ({ question, asker: { role } }: Asked) =>
+    readers.has(readerKey(role, question)) &&
+    (!isShared(role, question, memory) || prepared.has(client, question.text, role))
+  if (!plan.asked.every(isReady)) return false
+  const head = `${begin(batch.budget)}; savepoint listenql; ${reads.join('; ')}; ${handOver(plan)}`
+  const expected = [...known.values()].map(one => ('text' in one ? one.text : undefined))
+  return askAll(client, plan, memory, head, verdicts, read => isSame(read, expected))
 }
 
-function planOf(batch: Batch, { rights, judge }: BatchMemory): Plan {
+function rolesOf({ askers }: Batch): string[] {
+  return [...new Set(askers.map(({ role }) => role))]
+}
+
+function isSame(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((item, i) => item === b[i])
+}
+
+function planOf(batch: Batch, rights: ReadonlyMap<string, FoundRights>, { judge }: BatchMemory): Plan {
   const settled = new Map<string, Verdict>()
   const asked: Asked[] = []
   for (const asker of batch.askers) {
-    const judgement = judge(batch.table, rights.get(asker.role))
+    const found = rights.get(asker.role) as FoundRights
+    const judgement =
+      'error' in found ? ({ kind: 'refused', error: found.error } as const) : judge(batch.table, found.text)
     if (judgement.kind === 'refused') settled.set(asker.key, judgement.error)
+    else if (judgement.kind === 'asked' && judgement.mayReadToken && asker.isShortened)
+      settled.set(asker.key, tokensMatterMeanwhile(batch.table))
     else if (judgement.kind === 'asked') asked.push({ asker, question: judgement })
     else
       settled.set(
@@ -171,14 +202,15 @@ function handOver({ batch, some, whole }: Plan): string {
 async function prepareAll(
   client: pg.PoolClient,
   plan: Plan,
-  prepared: Prepared,
+  memory: BatchMemory,
 ): Promise<Map<string, ListenqlError>> {
   const refused = new Map<string, ListenqlError>()
   const seen = new Map<string, ListenqlError | undefined>()
   for (const { asker, question } of plan.asked) {
     const { key, role } = asker
     if (!seen.has(role)) {
-      seen.set(role, await provideQuestion(client, plan.batch.table, role, question, prepared))
+      const settings = settingsOf(role, question, memory)
+      seen.set(role, await provideQuestion(client, plan.batch.table, role, question, settings, memory))
     }
     const error = seen.get(role)
     if (error) refused.set(key, error)
@@ -186,43 +218,79 @@ async function prepareAll(
   return refused
 }
 
-/** False: the rights are others by now; nothing of what was asked counts. */
+/** Whether the question stays prepared. If another role had to read it, it could not be read again when something has changed. */
+function isShared(role: string, question: Question, { readers }: BatchMemory): boolean {
+  return question.isShareable && readers.get(readerKey(role, question)) === undefined
+}
+
+/** What the role's statements run under; where another role reads them, with names to be found by both alike. */
+function settingsOf(
+  role: string,
+  question: Question,
+  { usable, readers }: BatchMemory,
+): readonly RoleSetting[] {
+  const settings = usableOf(usable, role, question.settings) ?? []
+  if (readers.get(readerKey(role, question)) === undefined) return settings
+  return [...settings, schemasSetting(question.schemas)]
+}
+
+function enterSql(role: string, question: Question, memory: BatchMemory): string {
+  const settings = settingsOf(role, question, memory)
+  const set = settings.length > 0 ? `; ${takeSettingsSql(settings)}` : ''
+  // What functions plan is theirs; ours has one plan or none.
+  const plans = isShared(role, question, memory) ? '' : '; set local plan_cache_mode = auto'
+  return `${CLEAN}; ${takeRoleSql(role)}${set}${plans}; savepoint listenql_role`
+}
+
+function askSql({ asker: { role }, question }: Asked, number: number, memory: BatchMemory): string {
+  if (isShared(role, question, memory)) return memory.prepared.execute(question.text, [String(number)], role)
+  const reader = memory.readers.get(readerKey(role, question))
+  if (reader === undefined) return question.literal(number)
+  return `${takeReaderSql(reader)}; prepare "${ONCE}" ${QUESTION_PARAMETERS} as ${question.text}; ${takeRoleSql(role)};
+    execute "${ONCE}"(${number}); deallocate "${ONCE}"`
+}
+
+/** Locks that a function has taken for the session would outlive the transaction. */
+const UNLOCK = 'select null, null, pg_catalog.pg_advisory_unlock_all()'
+
+/** @returns false: the rights are others by now, or could not be read; nothing of what was asked counts */
 async function askAll(
   client: pg.PoolClient,
   { batch, settled, asked, some, whole }: Plan,
-  { prepared }: BatchMemory,
+  memory: BatchMemory,
   begin: string,
   verdicts: Map<string, Verdict>,
   isCurrent?: (rights: readonly string[]) => boolean,
 ): Promise<boolean> {
+  const { prepared } = memory
   const read: string[] = []
+  const unlock = asked.some(({ asker, question }) => !isShared(asker.role, question, memory))
+    ? `; ${UNLOCK}`
+    : ''
   let head = begin
   for (let at = 0; ; at++) {
-    const statements = asked.slice(at).map(({ asker, question }, i, all) => {
-      const { role, claims } = asker
-      const isSameRole = role === all[i - 1]?.asker.role
-      const clean = isSameRole ? CLEAN_CLAIMS : `${CLEAN}; ${takeRoleSql(role)}; savepoint listenql_role`
-      return `; ${clean}; ${takeClaimsSql(claims)}; ${prepared.execute(question.text, [String(at + i)], role)}`
+    const statements = asked.slice(at).map((one, i, all) => {
+      const { asker, question } = one
+      const enter =
+        asker.role === all[i - 1]?.asker.role ? CLEAN_CLAIMS : enterSql(asker.role, question, memory)
+      const discard = isShared(asker.role, question, memory) ? '' : 'discard plans; '
+      return `; ${enter}; ${discard}${takeClaimsSql(asker.claims)}; ${askSql(one, at + i, memory)}`
     })
     const answers: (readonly [number, string])[] = []
     let failure: unknown
     try {
-      const text = `${head}${statements.join('')}; ${CLEAN}; ${prepared.end(client, 'commit')}`
+      const text = `${head}${statements.join('')}; ${CLEAN}${unlock}; ${prepared.end(client, 'commit')}`
       await runSeveral(client, text, OURS + GRACE, row => {
         if (row.length === 1) read.push(String(row[0]))
-        else answers.push([Number(row[0]), row[1] === null ? '' : String(row[1])])
+        else if (row.length === 2) answers.push([Number(row[0]), row[1] === null ? '' : String(row[1])])
       })
     } catch (error) {
       if (sqlStateOf(error) === undefined) throw error
       failure = error
     }
-    if (at === 0 && failure !== undefined && isCurrent !== undefined && read.length === 0) {
-      if (sqlStateOf(failure) !== LOCKED) throw failure
-      await client.query('rollback')
-      throw new LockedOut('a lock is in the way', { cause: failure })
-    }
     if (at === 0 && isCurrent?.(read) === false) {
-      if (failure !== undefined) await rollBack(client, prepared)
+      if (failure === undefined) return false
+      await recover(client, failure, prepared)
       return false
     }
     if (at === 0) for (const [key, verdict] of settled) verdicts.set(key, verdict)
@@ -237,16 +305,54 @@ async function askAll(
     }
     at += answers.length
     const failed = asked[at]
-    if (!failed || sqlStateOf(failure) === GONE) throw failure
-    if (sqlStateOf(failure) === LOCKED) {
-      await rollBack(client, prepared)
-      throw new LockedOut('a lock is in the way', { cause: failure })
+    if (!failed) throw failure
+    if (sqlStateOf(failure) === GONE) {
+      await recover(client, failure, prepared)
+      throw new StatementsLost('prepared statements were dropped', { cause: failure })
     }
-    verdicts.set(failed.asker.key, explain(batch, failure))
-    head = CLEAN
+    if (sqlStateOf(failure) === LOCKED) await recover(client, failure, prepared)
+    verdicts.set(failed.asker.key, explain(batch, failed, failure, memory))
+    head = `${CLEAN}${dropOnce(client, failed, memory)}`
   }
 }
 
-function explain({ table, budget }: Batch, error: unknown): ListenqlError {
-  return sqlStateOf(error) === '57014' ? policiesTooSlow(table, budget, error) : policiesFailed(table, error)
+/**
+ * Ends a transaction after an error.
+ * @throws LockedOut if a lock was in the way
+ */
+async function recover(client: pg.PoolClient, failure: unknown, prepared: Prepared): Promise<void> {
+  if (sqlStateOf(failure) === GONE) prepared.forget(client)
+  await rollBack(client, prepared)
+  if (sqlStateOf(failure) === LOCKED) throw new LockedOut('a lock is in the way', { cause: failure })
+}
+
+/** A statement that stayed behind an error is not to be dropped by name, since it may not be there. */
+function dropOnce(
+  client: pg.PoolClient,
+  { asker, question }: Asked,
+  { prepared, readers }: BatchMemory,
+): string {
+  if (readers.get(readerKey(asker.role, question)) === undefined) return ''
+  prepared.forget(client)
+  return '; deallocate all'
+}
+
+function explain(
+  { table, budget }: Batch,
+  { asker: { role }, question }: Asked,
+  error: unknown,
+  { readers }: BatchMemory,
+): ListenqlError {
+  const state = sqlStateOf(error)
+  if (state === '57014') return policiesTooSlow(table, budget, error)
+  // Below the policies of another table a statement is read again by the role that executes it.
+  if (state === '42501' && readers.get(readerKey(role, question)) !== undefined)
+    return outOfReach(
+      table,
+      question.policies.map(({ name }) => name).join(', '),
+      messageOf(error),
+      `role ${role}`,
+      error,
+    )
+  return policiesFailed(table, error)
 }

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { createClosablePool } from '../database/closable-pool.js'
 import { describeFailure } from '../database/connect-failure.js'
-import { RIGHTS_DIGEST, readRights, type TableRights } from '../database/privileges.js'
+import { readAccess, readDigests, type TableRights } from '../database/privileges.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import { delay } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
@@ -22,6 +22,8 @@ export interface TableAccessOptions {
   readonly connectTimeout: number
   /** Between two looks at what has become of rights that somebody relies on, in ms. */
   readonly catalogInterval: number
+  /** Whether statements may stay prepared, which a pooler in transaction mode does not allow. Default: false. */
+  readonly keepsPrepared?: boolean
   readonly observe: Observe
 }
 
@@ -59,6 +61,20 @@ interface Holder {
   readonly lost: (error: ListenqlError) => void
 }
 
+/** What is known of a role's rights on a table. */
+interface Known {
+  readonly rights: TableRights
+  /** What the rights rested on, or rest on by now: it was read before them. */
+  readonly digest: string
+  /**
+   * Whether the rights were read once more after the digest was known. A commit shows in snapshots a moment before other
+   * sessions are told to forget what they have cached of the catalogue: rights that are read just then may be older than their digest.
+   */
+  readonly isSure: boolean
+  /** Which of the reads it comes from: of two that overlap, the one that began later counts. */
+  readonly read: number
+}
+
 /** Longest that a look may take, in ms; a dead peer shows in no other way. */
 const QUERY_TIMEOUT = 10_000
 
@@ -75,12 +91,10 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     max: 2,
   })
   const stop = new AbortController()
-  const known = new Map<string, TableRights>()
+  const known = new Map<string, Known>()
   const reading = new Map<string, Promise<TableRights | undefined>>()
   const holders = new Set<Holder>()
-  let digest: string | undefined
-  /** How often something was read beside the looks. */
-  let changes = 0
+  let reads = 0
   let running: Promise<void> | undefined
   let said: string | undefined
 
@@ -99,35 +113,58 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     }
   }
 
+  /** Reads the rights again that may have changed, or were not read twice. */
   async function look(): Promise<void> {
-    if (known.size === 0) return
-    const rights = [...known.values()]
-    const relids = [...new Set(rights.map(({ relid }) => relid))].sort()
-    const { rows } = await pool.query<{ digest: string }>(RIGHTS_DIGEST, [relids])
-    const now = `${relids.join()} ${rows[0]?.digest}`
-    if (now === digest) return
-    const before = changes
-    const fresh = await read(relids, [...new Set(rights.map(({ role }) => role))])
-    digest = changes === before ? now : undefined // of before: what changed in between is seen next time
-    const byKey = new Map(fresh.map(one => [keyOf(one.role, one.relid), one]))
-    for (const { role, relid } of rights) note(keyOf(role, relid), byKey.get(keyOf(role, relid)))
+    const looked = [...known.values()]
+    if (looked.length === 0) return
+    const digests = await readDigests(
+      pool,
+      distinct(looked, ({ rights }) => rights.relid),
+      distinct(looked, ({ rights }) => rights.role),
+      options.keepsPrepared ? 'listenql digests' : undefined,
+    )
+    const stale = looked.filter(
+      ({ rights: { relid, role }, digest, isSure }) => !isSure || digests.of(relid, role) !== digest,
+    )
+    if (stale.length > 0) {
+      await read(
+        distinct(stale, ({ rights }) => rights.relid),
+        distinct(stale, ({ rights }) => rights.role),
+      )
+    }
     forget()
   }
 
   /** Takes what was read, and tells who relied on something else. */
-  function note(key: string, rights: TableRights | undefined): void {
-    if (rights) known.set(key, rights)
+  function note(key: string, found: Known | undefined, read: number): void {
+    const before = known.get(key)
+    if (before && before.read > read) {
+      known.set(key, { ...before, isSure: false }) // which of the two is newer is not known
+      return
+    }
+    if (found) known.set(key, { ...found, isSure: before?.digest === found.digest })
     else known.delete(key)
     for (const holder of [...holders]) if (keyOfHolder(holder) === key) check(holder)
   }
 
-  async function read(relids: readonly string[], roles: readonly string[]): Promise<readonly TableRights[]> {
+  /** What is known already of these roles and tables, and what is asked for, is known anew. */
+  async function read(relids: readonly string[], roles: readonly string[], asked?: string): Promise<void> {
+    const number = ++reads
     const client = await pool.connect()
     let isFit = false
     try {
-      const rights = await readRights(client, relids, roles)
+      const { rights, digests } = await readAccess(client, relids, roles)
       isFit = true
-      return rights
+      const byKey = new Map(rights.map(one => [keyOf(one.role, one.relid), one]))
+      for (const role of roles) {
+        for (const relid of relids) {
+          const key = keyOf(role, relid)
+          const found = byKey.get(key)
+          const digest = digests.of(relid, role)
+          if (key === asked || known.has(key))
+            note(key, found && { rights: found, digest, isSure: false, read: number }, number)
+        }
+      }
     } finally {
       client.release(!isFit)
     }
@@ -141,7 +178,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
 
   function check(holder: Holder): void {
     const { claim, role, lost } = holder
-    const rights = known.get(keyOf(role, claim.table.relid))
+    const rights = known.get(keyOf(role, claim.table.relid))?.rights
     const problem =
       problemOf(claim, role, rights) ??
       (claim.seesAll && rights?.hasRowSecurity ? securedMeanwhile(claim.table) : undefined)
@@ -156,16 +193,11 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
   ): Promise<TableRights | undefined> {
     const key = keyOf(role, relid)
     const found = known.get(key)
-    if (found && !isStale) return found
+    if (found && !isStale) return found.rights
     let asked = reading.get(key)
     if (!asked) {
-      asked = read([relid], [role])
-        .then(([rights]) => {
-          changes++
-          digest = undefined // a look may have passed by while it was read
-          note(key, rights)
-          return rights
-        })
+      asked = read([relid], [role], key)
+        .then(() => known.get(key)?.rights)
         .finally(() => reading.delete(key))
       reading.set(key, asked)
     }
@@ -218,6 +250,10 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
       await running
     },
   }
+}
+
+function distinct<T>(items: readonly T[], of: (item: T) => string): string[] {
+  return [...new Set(items.map(of))].sort()
 }
 
 function keyOfHolder({ role, claim }: Holder): string {

@@ -1,4 +1,4 @@
-import type { Claims } from '../lib/claims.js'
+import { type Claims, isOfTheToken } from '../lib/claims.js'
 import { stableStringify } from '../lib/stable-stringify.js'
 
 /** Who asks, on every transport. */
@@ -11,23 +11,31 @@ export interface Viewer {
   readonly issuedAt: number | undefined
   /** When everything that was opened with the token ends (`exp`, with the clock tolerance), in ms since 1970. */
   readonly expiresAt: number | undefined
+  /**
+   * Whether what decides for the viewer may look at the claims that change with every token. Then those of another token are
+   * another viewer's. Default: no.
+   */
+  readonly seesToken?: boolean
 }
 
 /** Everybody, where authorisation is not configured. */
 export const ANYBODY: Viewer = { role: undefined, claims: {}, issuedAt: undefined, expiresAt: undefined }
 
-/** Claims of a token, not of the person: they change with every refresh (https://www.rfc-editor.org/rfc/rfc7519#section-4.1). */
-const OF_THE_TOKEN: ReadonlySet<string> = new Set(['exp', 'iat', 'jti', 'nbf'])
-
 /** What of the claims says who the viewer is: those that stay when a token is renewed. */
 export function lastingClaims(claims: Claims): Claims {
-  return Object.fromEntries(Object.entries(claims).filter(([name]) => !OF_THE_TOKEN.has(name)))
+  return Object.fromEntries(Object.entries(claims).filter(([name]) => !isOfTheToken(name)))
+}
+
+/** The claims that count for a viewer. */
+export function claimsOf({ claims, seesToken }: Pick<Viewer, 'claims' | 'seesToken'>): Claims {
+  return seesToken ? claims : lastingClaims(claims)
 }
 
 /**
  * Viewers with equal keys may see the same.
  * @param withClaims false where the role alone decides
  */
-export function viewerKey({ role, claims }: Viewer, withClaims: boolean): string {
-  return stableStringify(withClaims ? [role ?? null, lastingClaims(claims)] : [role ?? null])
+export function viewerKey(viewer: Viewer, withClaims: boolean): string {
+  const role = viewer.role ?? null
+  return stableStringify(withClaims ? [role, claimsOf(viewer), viewer.seesToken ?? false] : [role])
 }

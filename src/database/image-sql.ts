@@ -35,11 +35,11 @@ export async function readImageKinds(
   return new Map(rows.map(({ oid, kind }) => [oid, kind]))
 }
 
-/** A name for a row that no column has: `row_to_json(x)` means the column x if there is one. */
+/** A name for a row that no column has, nor with i or n at its end: `row_to_json(x)` means the column x if there is one. */
 export function aliasBeside(columns: readonly Column[]): string {
   const names = new Set(columns.map(({ name }) => name))
   let alias = '_lq_r'
-  while (names.has(alias) || names.has(`${alias}i`)) alias += '_'
+  while ([alias, `${alias}i`, `${alias}n`].some(name => names.has(name))) alias += '_'
   return alias
 }
 
@@ -57,16 +57,17 @@ export function imageColumns(
     .join(', ')
 }
 
-/** As listenql.value_sql. */
+/** As listenql.value_sql. Read under any search_path. */
 function valueSql(column: string, kind: ImageKind, index: string): string {
   switch (kind) {
     case 'plain':
       return column
     case 'text':
-      return `case when num_nulls(${column}) = 0 then format('%s', ${column}) end`
+      return `case when pg_catalog.num_nulls(${column}) = 0 then pg_catalog.format('%s', ${column}) end`
     case 'texts':
-      return `case when num_nulls(${column}) = 1 then null when array_ndims(${column}) > 1 then to_json(format('%s', ${column}))
-        else to_json(array(select case when num_nulls((${column})[${index}]) = 0 then format('%s', (${column})[${index}]) end
-          from generate_subscripts(${column}, 1) ${index})) end`
+      return `case when pg_catalog.num_nulls(${column}) = 1 then null
+        when pg_catalog.array_ndims(${column}) > 1 then pg_catalog.to_json(pg_catalog.format('%s', ${column}))
+        else pg_catalog.to_json(array(select case when pg_catalog.num_nulls((${column})[${index}]) = 0 then pg_catalog.format('%s', (${column})[${index}]) end
+          from pg_catalog.generate_subscripts(${column}, 1) ${index})) end`
   }
 }

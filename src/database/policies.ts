@@ -3,10 +3,15 @@ export interface Policy {
   readonly name: string
   /** Permissive policies are OR-ed, restrictive ones AND-ed. */
   readonly isPermissive: boolean
-  /** Its USING expression as SQL, made by pg_get_expr under the search_path of PIN_SETTINGS, and good under that only. */
+  /** Its USING expression as SQL, made by pg_get_expr under some search_path, and good under that only. */
   readonly using: string
   /** Columns of the table that it names, system columns (`ctid`) too; not those of a whole row (`people.*`). */
   readonly columns: readonly PolicyColumn[]
+  /**
+   * Nothing but functions and operators that come with Postgres, and plain tables without row-level security: the text of the
+   * policy tells all that it does. Not so of functions of others, whatever they are declared as, views, and other policies.
+   */
+  readonly isTransparent: boolean
 }
 
 export interface PolicyColumn {
@@ -24,7 +29,8 @@ export interface PolicyColumn {
  */
 export function policiesSql(table: string, role: string): string {
   return `coalesce((select pg_catalog.json_agg(pg_catalog.json_build_object('name', p.polname, 'isPermissive', p.polpermissive,
-    'using', pg_catalog.pg_get_expr(p.polqual, p.polrelid), 'columns', ${columnsSql('p')}) order by p.polname)
+    'using', pg_catalog.pg_get_expr(p.polqual, p.polrelid), 'columns', ${columnsSql('p')},
+    'isTransparent', ${transparentSql('p')}) order by p.polname)
   from pg_catalog.pg_policy p
   where p.polrelid = ${table} and p.polcmd in ('*', 'r') and p.polqual is not null
     and exists (select from pg_catalog.unnest(p.polroles) m(oid) where m.oid = 0 or pg_catalog.pg_has_role(${role}, m.oid, 'usage'))), '[]')`
@@ -39,4 +45,14 @@ function columnsSql(policy: string): string {
     where a.attrelid = ${policy}.polrelid and exists (select from pg_catalog.pg_depend d
       where d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and d.objid = ${policy}.oid
         and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = a.attrelid and d.refobjsubid = a.attnum)), '[]')`
+}
+
+/** Objects with an oid from 16384 on are not Postgres's own (FirstNormalObjectId). Of those, it notes what a policy depends on. */
+function transparentSql(policy: string): string {
+  return `not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and d.objid = ${policy}.oid
+      and d.refobjid >= 16384 and (d.refclassid in ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
+        or d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid <> ${policy}.polrelid and exists (select from pg_catalog.pg_class o
+          where o.oid = d.refobjid and (o.relrowsecurity or o.relkind not in ('r', 'p', 'm', 'S')))
+        or d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass and exists (select from pg_catalog.pg_type y
+          where y.oid = d.refobjid and y.typtype not in ('e', 'p'))))`
 }

@@ -22,11 +22,16 @@ export function createGroups(options: GroupOptions): Groups {
 
   function found(request: Request<unknown>): Group {
     const held = options.memory.hold(request.bytes)
-    const group = new Group(request, options, () => {
+    let isFounded = false
+    const group: Group = new Group(request, options, () => {
       held.release()
+      if (!isFounded) return
       all.delete(group)
       if (byKey.get(group.key) === group) byKey.delete(group.key)
     })
+    isFounded = true
+    // A source may end while it is opened, as when the right to it has just been lost: then nobody else joins.
+    if (group.isOver) return group
     all.add(group)
     byKey.set(request.key, group)
     return group

@@ -1,7 +1,10 @@
 import pg from 'pg'
-import { mayNotRead, policiesFailed } from '../auth/access-errors.js'
+import { mayNotRead, policiesFailed, securedMeanwhile } from '../auth/access-errors.js'
+import { becomeSql, takeRoleSql } from '../auth/become.js'
+import { readSettings, type UsableSettings } from '../auth/role-rights.js'
 import { type ImageKind, readImageKinds } from '../database/image-sql.js'
 import { grantReadSql } from '../database/install.js'
+import { PIN_SETTINGS } from '../database/pinned-settings.js'
 import { socketOf } from '../database/socket.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import { createImageReader, type ReadImage, type RowImage } from '../filters/index.js'
@@ -44,6 +47,7 @@ export interface SnapshotReader {
 export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions): SnapshotReader {
   const kinds = new WeakMap<WatchedTable, ReadonlyMap<number, ImageKind>>()
   const readers = new WeakMap<WatchedTable, ReadImage>()
+  const usable: UsableSettings = new Map()
 
   async function kindsOf(client: pg.Client, table: WatchedTable): Promise<ReadonlyMap<number, ImageKind>> {
     const known = kinds.get(table)
@@ -64,9 +68,15 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
 
   async function attempt(client: pg.Client, table: WatchedTable, query: RowsQuery): Promise<Outcome> {
     const text = query.text(await kindsOf(client, table))
-    if (query.become !== undefined) await client.query(query.become)
+    const { viewer } = query
+    if (viewer?.isSecured) {
+      const settings = await readSettings(client, viewer.role, usable)
+      await client.query(becomeSql(viewer.role, settings, viewer.claims))
+    } else if (viewer) await client.query(`set local row_security = on; ${takeRoleSql(viewer.role)}`)
     const images = await readImages(client, { text, values: [...query.values], rowMode: 'array' }, maxBytes)
-    if (query.become !== undefined) await client.query('set local role none') // only our login may see what is watched
+    if (viewer && !viewer.isSecured && (await isSecured(client, table)))
+      return { kind: 'failed', error: securedMeanwhile(table) }
+    if (viewer) await client.query(`set local role none; ${PIN_SETTINGS}`) // only our login may see what is watched
     const now = await tableNow(client, table)
     if (!isAsKnown(table, now)) return { kind: 'failed', error: schemaChanged(table) }
     if (now.isRewritten) return { kind: 'again', reason: 'the table was rewritten meanwhile' }
@@ -77,10 +87,11 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
   async function explain(
     client: pg.Client,
     table: WatchedTable,
-    { role }: RowsQuery,
+    { viewer }: RowsQuery,
     error: unknown,
   ): Promise<Outcome> {
     const code = answerOf(error) ?? ''
+    const role = viewer?.role
     if (ALTERED.has(code)) {
       // Postgres reads SQL with the newest catalogue; that of the snapshot may be older, then it is too early to say.
       const now = await tableNow(client, table)
@@ -140,6 +151,15 @@ async function recoverable(
   }
   await client.query(`rollback to savepoint ${SAVEPOINT}`)
   return outcome ?? (await otherwise(refusal))
+}
+
+/** Whether policies decide what the role of the moment sees; the lock of a read keeps that from changing. */
+async function isSecured(client: pg.Client, { relid }: WatchedTable): Promise<boolean> {
+  const { rows } = await client.query<{ active: boolean }>({
+    text: 'select pg_catalog.row_security_active($1::pg_catalog.oid) as active',
+    values: [relid],
+  })
+  return rows[0]?.active !== false
 }
 
 async function tableNow(client: pg.Client, { relid }: WatchedTable): Promise<TableNow> {

@@ -18,6 +18,8 @@ export interface SnapshotRequest {
   readonly offset: number
   /** Under whose role and claims it is read. Undefined: that of our login. */
   readonly viewer?: Viewer | undefined
+  /** Whether policies decide which rows the viewer sees; if not, the claims do not matter. Default: they do. */
+  readonly isSecured?: boolean
   /** Only these columns (names in the table) and those that the request names are read; the others are null. Undefined: all. */
   readonly columns?: readonly string[] | undefined
 }

@@ -1,9 +1,10 @@
 import pg from 'pg'
-import { becomeSql, claimsText } from '../auth/become.js'
-import { viewerKey } from '../auth/viewer.js'
+import { claimsText } from '../auth/become.js'
 import { aliasBeside, type ImageKind, imageColumns } from '../database/image-sql.js'
+import { PIN_COLUMNS } from '../database/pinned-settings.js'
+import type { Column } from '../database/types.js'
 import type { WatchedTable } from '../database/watched-table.js'
-import { sortKey, toSql } from '../filters/index.js'
+import { columnsOf, sortKey, toSql } from '../filters/index.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { SnapshotRequest, SortDirection } from './snapshot-request.js'
 
@@ -16,16 +17,26 @@ const ORDER: Readonly<Record<SortDirection, string>> = {
   DESC_NULLS_LAST: 'desc nulls last',
 }
 
+/** A viewer as a read needs it. */
+export interface Reader {
+  readonly role: string
+  /** As `claimsText` gives them. */
+  readonly claims: string
+  /** Whether policies decide, and the claims matter. */
+  readonly isSecured: boolean
+}
+
 /** The rows that a request asks for, as SQL. */
 export interface RowsQuery {
   /** Equal for requests that ask for the same of one table. */
   readonly key: string
-  /** SQL that takes the viewer's role and claims in a transaction; undefined: it is read under our login. */
-  readonly become: string | undefined
-  /** The role it is read under. */
-  readonly role: string | undefined
+  /** Whom it is read under; undefined: our login. */
+  readonly viewer: Reader | undefined
   readonly values: readonly unknown[]
-  /** Gives one column, the image of a row as the event log would hold it. To be run under PIN_SETTINGS. */
+  /**
+   * Gives one column, the image of a row as the event log would hold it. To be run under PIN_SETTINGS; where policies decide,
+   * under the settings of the role, and it leaves the others behind.
+   */
   text(kinds: ReadonlyMap<number, ImageKind>): string
 }
 
@@ -37,7 +48,7 @@ export interface RowsQuery {
  */
 export function rowsQuery(
   { schema, name, columns: all, key: wholeKey }: WatchedTable,
-  { filter, orderBy, limit, offset, viewer, columns: wanted }: SnapshotRequest,
+  { filter, orderBy, limit, offset, viewer, isSecured = true, columns: wanted }: SnapshotRequest,
 ): RowsQuery {
   const columns = wanted ? all.filter(column => wanted.includes(column.name)) : all
   const key = wanted ? wholeKey.filter(part => wanted.includes(part)) : wholeKey
@@ -45,25 +56,55 @@ export function rowsQuery(
   const values: unknown[] = []
   const column = (of: string) => `${alias}.${pg.escapeIdentifier(of)}`
   const where = toSql(filter, values, alias)
-  const order = orderBy.map(({ column: by, direction }) => {
+  const sorts = orderBy.map(({ column: by, direction }) => {
     const found = all.find(one => one.name === by)
     if (!found) throw new ListenqlError('ARGUMENT_INVALID', `orderBy: there is no column ${by}`)
-    return `${sortKey(found, column(by))} ${ORDER[direction]}`
+    return { found, sql: `${sortKey(found, column(by))} ${ORDER[direction]}` }
   })
+  const order = sorts.map(({ sql }) => sql)
   const sorted = new Set(orderBy.map(item => item.column))
   for (const part of key) if (!sorted.has(part)) order.push(column(part))
   values.push(String(limit), String(offset))
-  const rows = `select ${columns.map(({ name: one }) => column(one)).join(', ')}
-    from ${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(name)} ${alias} where ${where}
-    ${order.length > 0 ? `order by ${order.join(', ')}` : ''}
-    limit $${values.length - 1}::int8 offset $${values.length}::int8`
+  const table = `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(name)}`
+  const chosen = (
+    some: readonly Column[],
+    from: string,
+  ) => `select ${some.map(one => column(one.name)).join(', ')}
+    from ${from} ${alias} where ${where} ${order.length > 0 ? `order by ${order.join(', ')}` : ''}
+    limit $${values.length - 1}::pg_catalog.int8 offset $${values.length}::pg_catalog.int8`
+  const rows = chosen(columns, table)
+  const reader =
+    viewer?.role === undefined
+      ? undefined
+      : {
+          role: viewer.role,
+          claims: isSecured ? claimsText({ ...viewer, seesToken: true }) : '{}',
+          isSecured,
+        }
+  const images = (kinds: ReadonlyMap<number, ImageKind>, from: string, beside = '') =>
+    `select pg_catalog.row_to_json(${alias})::pg_catalog.text from (select ${imageColumns(columns, kinds, alias)} from ${from} ${alias} ${beside}) ${alias}`
+  const filtered = columnsOf(filter)
+  const used = [...all.filter(one => filtered.includes(one.name)), ...sorts.map(({ found }) => found)]
   return {
-    key: JSON.stringify([rows, values, viewer ? viewerKey(viewer, true) : null]),
-    become: viewer?.role === undefined ? undefined : becomeSql(viewer.role, claimsText(viewer.claims)),
-    role: viewer?.role,
+    key: JSON.stringify([rows, values, reader ?? null]),
+    viewer: reader,
     values,
-    text: kinds =>
-      `select row_to_json(${alias})::text from (select ${imageColumns(columns, kinds, alias)} from (${rows}) ${alias}) ${alias}`,
+    text(kinds) {
+      if (!reader?.isSecured) return images(kinds, `(${rows})`)
+      const ordinal = `${alias}n`
+      // Values that are compared as the text of the image are compared once that can be had.
+      const isLate = used.some(({ category }) => category === 'other')
+      const needed = [...new Set([...columns, ...used, ...all.filter(one => key.includes(one.name))])]
+      const seen = isLate
+        ? `select ${needed.map(one => column(one.name)).join(', ')}, 0 as ${ordinal} from ${table} ${alias}`
+        : `select ${alias}.*, pg_catalog.row_number() over () as ${ordinal} from (${rows}) ${alias}`
+      const pinned = `with _lq_seen as materialized (${seen}),
+        _lq_all as materialized (select pg_catalog.count(*) from _lq_seen),
+        _lq_pins as materialized (select ${PIN_COLUMNS} from _lq_all),
+        _lq_rows as materialized (select _lq_seen.* from _lq_pins cross join _lq_seen)`
+      if (isLate) return `${pinned} ${images(kinds, `(${chosen(columns, '_lq_rows')})`)}`
+      return `${pinned} ${images(kinds, '_lq_rows', `order by ${alias}.${ordinal}`)}`
+    },
   }
 }
 

@@ -53,6 +53,8 @@ export interface SourceOptions<Event> {
   sizeOf?(event: Event): number
   /** The past, if events are kept; asked for once the source is open. */
   replay?(): Replay<Event> | undefined
+  /** Whom it is for, if that is decided for each: of two with other keys one may show what the other does not. */
+  readonly audience?: string | undefined
   /** The cursor to start after, as the client wrote it. */
   readonly after?: string | undefined
 }
@@ -68,6 +70,10 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
   constructor(topic: Topic, options: SourceOptions<Event>) {
     this.topic = topic
     this.#options = options
+  }
+
+  get audience(): string | undefined {
+    return this.#options.audience
   }
 
   get after(): string | undefined {

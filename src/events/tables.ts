@@ -1,4 +1,4 @@
-import type { Viewer } from '../auth/viewer.js'
+import { type Viewer, viewerKey } from '../auth/viewer.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import { createImageReader, type ReadImage, Work } from '../filters/index.js'
 import { abortable } from '../lib/abort.js'
@@ -263,6 +263,7 @@ export function createTables({
         { kind: 'table', name: table.schema === 'public' ? table.name : `${table.schema}.${table.name}` },
         {
           after: request.after,
+          audience: viewer && viewerKey(viewer, true),
           async open(follower) {
             let leave: Stop
             if (viewer) {

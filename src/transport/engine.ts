@@ -202,16 +202,23 @@ export function createEngine(options: EngineOptions): Engine {
       renderTooLarge: (event, bytes) =>
         stringifyResult({ data: null, errors: [tooLarge(bytes)] }, source.positionOf(event)),
       renderEnd: end,
-      renew: () => (getEnveloped().schema === args.schema ? undefined : renew(asked)),
+      renew: () => (getEnveloped().schema === args.schema ? undefined : renew(asked, source.audience)),
     }
   }
 
   /** The request once more, now that the schema is another one. */
-  async function renew(params: Params): Promise<Request<unknown>> {
-    const prepared = prepare(params)
+  async function renew(asked: Params, audience: string | undefined): Promise<Request<unknown>> {
+    const prepared = prepare(asked)
     const result =
       prepared.kind === 'subscription' ? await prepared.subscribe() : { errors: invalidErrors(prepared) }
-    if ('request' in result) return result.request
+    if ('request' in result) {
+      // A group is one of subscribers for whom the same is decided. What is decided for each from now on may tell them apart.
+      const { source } = result.request
+      if (source.audience === undefined || source.audience === audience) return result.request
+      throw new ListenqlError('SCHEMA_CHANGED', 'other rights decide about the rows from now on', {
+        hint: 'subscribe again',
+      })
+    }
     throw new ListenqlError(
       'SCHEMA_CHANGED',
       `the schema has changed, and this subscription does not fit it any more: ${result.errors?.[0]?.message}`,
@@ -234,7 +241,7 @@ export function createEngine(options: EngineOptions): Engine {
     source: EventSource<unknown>,
   ): string {
     const used = Object.entries(variables).filter(([name]) => uses.has(name))
-    const who = viewerKey(viewer, claimsMatter(source, viewer))
+    const who = source.audience ?? viewerKey(viewer, claimsMatter(source, viewer))
     return stableStringify([text, operationName ?? null, Object.fromEntries(used), who])
   }
 

@@ -1,4 +1,5 @@
 import { lastingClaims, type Viewer } from '../auth/viewer.js'
+import { scalarText } from '../lib/claims.js'
 import { LimitExceeded } from '../lib/limits.js'
 import { stableStringify } from '../lib/stable-stringify.js'
 import { createTally } from '../lib/tally.js'
@@ -53,7 +54,8 @@ const OF_THE_ISSUER: ReadonlySet<string> = new Set(['aud', 'iss', 'role'])
  */
 export function personOf({ role, claims }: Viewer, address: string): string {
   const { sub, iss } = claims
-  if (typeof sub === 'string' || typeof sub === 'number') return stableStringify(['sub', iss ?? null, sub])
+  if (scalarText(sub) !== undefined && typeof sub !== 'boolean')
+    return stableStringify(['sub', iss ?? null, sub])
   const own = Object.entries(lastingClaims(claims)).filter(([name]) => !OF_THE_ISSUER.has(name))
   return stableStringify([role ?? null, own.length > 0 ? Object.fromEntries(own) : address])
 }

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import { createServer as createHttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose'
@@ -12,6 +13,13 @@ export function sign(claims: JWTPayload, { secret = SECRET, alg = 'HS256' } = {}
   return new SignJWT({ iat: inSeconds(0), ...claims })
     .setProtectedHeader({ alg })
     .sign(new TextEncoder().encode(secret))
+}
+
+/** Signed by a secret; the payload is this text, byte for byte. */
+export function signText(payload: string): string {
+  const [header, body] = ['{"alg":"HS256"}', payload].map(part => Buffer.from(part).toString('base64url'))
+  const signature = createHmac('sha256', SECRET).update(`${header}.${body}`).digest('base64url')
+  return `${header}.${body}.${signature}`
 }
 
 /** An issuer that publishes its keys. */

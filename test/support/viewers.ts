@@ -1,6 +1,5 @@
 import pg from 'pg'
 import type { Viewer } from '../../src/auth/viewer.js'
-import { PIN_SETTINGS } from '../../src/database/pinned-settings.js'
 import type { Row } from './postgres.js'
 import type { WatchedLog } from './watched-log.js'
 
@@ -25,7 +24,7 @@ export function createViewerRoles({ log, client, server }: WatchedLog): ViewerRo
       return role
     },
     async asViewer({ role, claims }, sql) {
-      await client.query(`begin; ${PIN_SETTINGS}`)
+      await client.query('begin; discard plans')
       try {
         await client.query(`set local role ${pg.escapeIdentifier(role ?? 'none')}`)
         await client.query(`select set_config('request.jwt.claims', $1, true)`, [JSON.stringify(claims)])

@@ -7,6 +7,7 @@ import type { Position } from '../../src/events/cursor.js'
 import { EventSource, type Follower } from '../../src/events/source.js'
 import { createClientMemory } from '../../src/lib/client-memory.js'
 import { createDeferred } from '../../src/lib/deferred.js'
+import { ListenqlError } from '../../src/lib/errors.js'
 import { waitUntil } from '../support/wait.js'
 
 const observe = () => undefined
@@ -69,6 +70,31 @@ it('a group that all have left while the schema was built again follows nothing'
   await Promise.resolve()
   expect(groups.size).toEqual({ groups: 0, subscribers: 0 })
   expect(open).toBe(0)
+})
+
+it('a source that ends while it is opened is refused with its reason, and leaves nothing behind', async () => {
+  const groups = createGroups({ maxEvent: 1e6, turn, pressure, memory, observe })
+  const lost = new ListenqlError('FORBIDDEN', 'the right was lost')
+  const request: Request<unknown> = {
+    key: 'same',
+    bytes: 0,
+    source: new EventSource(
+      { kind: 'table', name: 'people' },
+      {
+        async open(follower) {
+          follower.end(lost)
+          return () => undefined
+        },
+        live: () => Promise.resolve(),
+      },
+    ),
+    render: String,
+    renderTooLarge: String,
+    renderEnd: String,
+    renew: () => undefined,
+  }
+  await expect(groups.join(request, { id: '', outbound })).rejects.toBe(lost)
+  expect(groups.size).toEqual({ groups: 0, subscribers: 0 })
 })
 
 describe('groups that ask the same under the next schema', () => {

@@ -1,0 +1,178 @@
+/**
+ * JSON whose numbers keep their digits. JavaScript's own keep 15 to 17 of them, and make `null` of 1e400: two ids beyond 2^53
+ * may become one.
+ */
+
+/** A number of a JSON text that JavaScript would write in another way. */
+export class ExactNumber {
+  readonly #text: string
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  /** As it was written: `9007199254740993`, `1.0`, `1e400`. */
+  get text(): string {
+    return this.#text
+  }
+
+  /** The nearest number that there is in JavaScript, which may be Infinity. */
+  get nearest(): number {
+    return Number(this.#text)
+  }
+
+  /** One text for each value: as JavaScript writes it, if that is the same value (`1` for 1.0), else with all its digits. */
+  get canonical(): string {
+    const exact = decimalOf(this.#text)
+    const shown = String(this.nearest + 0) // -0 is 0
+    if (Number.isFinite(this.nearest) && isSame(decimalOf(shown), exact)) return shown
+    return plain(exact)
+  }
+
+  /** What JSON.stringify would otherwise make of it has lost what it is for. */
+  toJSON(): string {
+    return this.#text
+  }
+}
+
+interface Decimal {
+  readonly sign: string
+  /** Without zeros at either end; empty for 0. */
+  readonly digits: string
+  /** Of ten, that the digits are multiplied with. */
+  readonly exponent: number
+}
+
+function decimalOf(text: string): Decimal {
+  const [, sign = '', whole = '', fraction = '', power = '0'] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text) ?? []
+  const all = whole + fraction
+  const head = all.replace(/^0+/, '')
+  const digits = head.replace(/0+$/, '')
+  if (digits === '') return { sign: '', digits, exponent: 0 }
+  return { sign, digits, exponent: Number(power) - fraction.length + (head.length - digits.length) }
+}
+
+function isSame(a: Decimal, b: Decimal): boolean {
+  return a.sign === b.sign && a.digits === b.digits && a.exponent === b.exponent
+}
+
+/** Most zeros that are written out at the end of a number. */
+const MOST_ZEROS = 40
+
+/** As JavaScript would write it if it had the digits: plainly, unless that takes many zeros. */
+function plain({ sign, digits, exponent }: Decimal): string {
+  if (digits === '') return '0'
+  const point = digits.length + exponent
+  if (exponent >= 0 && exponent <= MOST_ZEROS) return sign + digits + '0'.repeat(exponent)
+  if (exponent < 0 && point > 0) return `${sign}${digits.slice(0, point)}.${digits.slice(point)}`
+  if (exponent < 0 && point > -6) return `${sign}0.${'0'.repeat(-point)}${digits}`
+  const rest = digits.length > 1 ? `.${digits.slice(1)}` : ''
+  return `${sign}${digits[0]}${rest}e${point > 0 ? '+' : ''}${point - 1}`
+}
+
+const SPACE = /[ \t\n\r]*/y
+const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
+const STRING = /"(?:[^"\\]|\\.)*"/y // JSON.parse looks at what is in it
+const WORDS: readonly (readonly [string, unknown])[] = [
+  ['true', true],
+  ['false', false],
+  ['null', null],
+]
+
+/** Deepest nesting; beyond, a text is refused before the stack is used up. */
+const DEEPEST = 1000
+
+/**
+ * As JSON.parse, but a number that JavaScript would write in another way is an ExactNumber. Of members with one name the last
+ * counts.
+ * @throws SyntaxError
+ */
+export function parseExactJson(text: string): unknown {
+  let at = 0
+
+  function fail(): never {
+    throw new SyntaxError(`JSON is malformed at character ${at}`)
+  }
+  function take(pattern: RegExp): string | undefined {
+    pattern.lastIndex = at
+    const [found] = pattern.exec(text) ?? []
+    if (found !== undefined) at += found.length
+    return found
+  }
+  function isNext(character: string): boolean {
+    take(SPACE)
+    if (text[at] !== character) return false
+    at++
+    return true
+  }
+  function members(depth: number): Record<string, unknown> {
+    const entries = new Map<string, unknown>()
+    if (isNext('}')) return {}
+    do {
+      take(SPACE)
+      const name = take(STRING) ?? fail()
+      if (!isNext(':')) fail()
+      entries.set(JSON.parse(name) as string, value(depth))
+    } while (isNext(','))
+    return isNext('}') ? Object.fromEntries(entries) : fail()
+  }
+  function items(depth: number): unknown[] {
+    const all: unknown[] = []
+    if (isNext(']')) return all
+    do all.push(value(depth))
+    while (isNext(','))
+    return isNext(']') ? all : fail()
+  }
+  function value(depth: number): unknown {
+    if (depth > DEEPEST) fail()
+    if (isNext('{')) return members(depth + 1)
+    if (isNext('[')) return items(depth + 1)
+    const string = take(STRING)
+    if (string !== undefined) return JSON.parse(string)
+    const number = take(NUMBER)
+    if (number !== undefined)
+      return String(Number(number)) === number ? Number(number) : new ExactNumber(number)
+    for (const [word, means] of WORDS) {
+      if (!text.startsWith(word, at)) continue
+      at += word.length
+      return means
+    }
+    return fail()
+  }
+
+  const all = value(0)
+  take(SPACE)
+  return at === text.length ? all : fail()
+}
+
+/**
+ * As JSON.stringify, with the digits of an ExactNumber and of a bigint.
+ * @param isSorted gives equal values equal texts, whatever the order of an object's keys
+ */
+export function stringifyExactJson(value: unknown, isSorted = false): string {
+  return write(value) ?? 'null'
+
+  function write(one: unknown): string | undefined {
+    if (one instanceof ExactNumber) return one.text
+    switch (typeof one) {
+      case 'bigint':
+        return String(one)
+      case 'object':
+        if (one === null) return 'null'
+        if ('toJSON' in one && typeof one.toJSON === 'function') return write(one.toJSON())
+        if (Array.isArray(one)) return `[${one.map(item => write(item) ?? 'null').join(',')}]`
+        return `{${keys(one).join(',')}}`
+      default:
+        return JSON.stringify(one) // undefined for what JSON does not have
+    }
+  }
+  function keys(one: object): string[] {
+    const entries = Object.entries(one)
+    if (isSorted) entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+    return entries.flatMap(([name, item]) => {
+      const text = write(item)
+      return text === undefined ? [] : `${JSON.stringify(name)}:${text}`
+    })
+  }
+}

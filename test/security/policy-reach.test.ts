@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { RowAccess } from '../../src/auth/row-access.js'
+import type { WatchedTable } from '../../src/database/watched-table.js'
+import type { RowImage } from '../../src/filters/index.js'
+import { createSecured, type Secured, seenBy } from '../support/secured.js'
+import { viewerOf } from '../support/viewers.js'
+
+let secured: Secured
+let role: string
+let server: string
+let helper: string
+let table: WatchedTable
+let images: RowImage[]
+let access: RowAccess
+
+const admin = (sql: string) => secured.admin(sql)
+const CLAIM = `current_setting('request.jwt.claims', true)::json ->> 'sub'`
+
+beforeAll(async () => {
+  secured = await createSecured()
+  role = await secured.roles.add('viewer')
+  helper = await secured.roles.add('helper')
+  server = secured.watched.server.name
+  table = await secured.table('notes', 'id int primary key, owner text', [role])
+  await admin(`create schema private; create table private.members (who text); insert into private.members values ('a'), ('b');
+    create table private.secured (who text); insert into private.secured select who from private.members;
+    alter table private.secured enable row level security; create policy p on private.secured using (who = ${CLAIM});
+    create type private.mood as enum ('ok');
+    grant select on private.members, private.secured to ${role};
+    create function private.uid() returns text language sql stable as $$ select ${CLAIM} $$;
+    create function private.is_member(who text) returns boolean language plpgsql stable security definer as $$
+      begin return exists (select from private.members m where m.who = is_member.who); end $$`)
+  images = await secured.written(table, `insert into notes values (1, 'a'), (2, 'b'), (3, 'c')`)
+  access = secured.start({ connections: 1 })
+})
+afterAll(() => secured.close())
+
+const viewers = () => ['a', 'b', 'c'].map(sub => viewerOf(role, { sub }))
+
+async function shown(): Promise<unknown[]> {
+  const all = []
+  for (const viewer of viewers()) {
+    const rows = await secured.roles.asViewer(viewer, 'select id from public.notes order by id')
+    all.push(rows.map(({ id }) => id))
+  }
+  return all
+}
+
+const POLICIES = [
+  'owner = private.uid()',
+  'private.is_member(owner) and owner = private.uid()',
+  `owner = ${CLAIM} and exists (select from private.members m where m.who = owner)`,
+  `owner = ${CLAIM} and 'ok'::private.mood is not null`,
+]
+
+describe('names in a schema that the role may not use', () => {
+  it.each(POLICIES)('hide nothing that select shows, if the login may use it: %s', async using => {
+    await admin(
+      `grant usage on schema private to ${server}; drop policy if exists p on notes; create policy p on notes using (${using})`,
+    )
+    for (let round = 0; round < 3; round++) {
+      expect(await seenBy(access, table, viewers(), images)).toEqual(await shown())
+      // What was planned is planned anew, and read again where it was kept.
+      await admin('alter table private.members alter who set statistics 10; analyze private.members')
+    }
+    expect((await shown()).flat()).not.toEqual([])
+  })
+
+  it.each(POLICIES)(
+    'hide nothing that select shows, if another role of the login may use it: %s',
+    async using => {
+      await admin(`revoke usage on schema private from ${server}; grant usage on schema private to ${helper};
+      drop policy if exists p on notes; create policy p on notes using (${using} and true)`)
+      const fresh = secured.start({ connections: 1 })
+      for (let round = 0; round < 3; round++) {
+        expect(await seenBy(fresh, table, viewers(), images)).toEqual(await shown())
+        await admin('alter table private.members alter who set statistics 20; analyze private.members')
+      }
+      await admin(`revoke usage on schema private from ${helper}`)
+    },
+  )
+
+  it('are refused with the remedy, if nobody may use it whose role the login could take', async () => {
+    for (const using of POLICIES) {
+      await admin(`drop policy if exists p on notes; create policy p on notes using (${using} or false)`)
+      const fresh = secured.start()
+      const verdict = (await fresh.sees(table, viewers().slice(0, 1), [])).values().next().value
+      expect(verdict).toMatchObject({
+        code: 'FORBIDDEN',
+        message:
+          'the changes of table notes cannot be followed under its row-level security: policy p: permission denied for schema private',
+        hint: "grant USAGE on that schema to the server's login: policies are read as SQL",
+      })
+    }
+  })
+
+  it("below the policies of another table are the role's own to use", async () => {
+    await admin(`drop policy if exists p on notes; create policy p on notes using (owner in (select who from private.secured));
+      grant usage on schema private to ${server}`)
+    const fresh = secured.start()
+    const verdict = (await fresh.sees(table, viewers().slice(0, 1), [])).values().next().value
+    expect(verdict).toMatchObject({
+      code: 'FORBIDDEN',
+      hint: `grant USAGE on that schema to role ${role}: policies are read as SQL`,
+    })
+    await admin(`grant usage on schema private to ${role}`)
+    const verdicts = secured.start()
+    expect(await seenBy(verdicts, table, viewers(), images)).toEqual(await shown())
+    expect((await shown()).flat()).not.toEqual([])
+  })
+})

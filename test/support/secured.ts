@@ -1,0 +1,82 @@
+import { createRowAccess, type RowAccess, type RowAccessOptions } from '../../src/auth/row-access.js'
+import { type Viewer, viewerKey } from '../../src/auth/viewer.js'
+import type { WatchedTable } from '../../src/database/watched-table.js'
+import { createImageReader, type RowImage } from '../../src/filters/index.js'
+import { ListenqlError } from '../../src/lib/errors.js'
+import { createViewerRoles, type ViewerRoles } from './viewers.js'
+import { createWatchedLog, type WatchedLog } from './watched-log.js'
+
+/** Watched tables with row-level security, and the questions that a server asks about their rows. */
+export interface Secured {
+  readonly watched: WatchedLog
+  readonly roles: ViewerRoles
+  /** SQL as a superuser. */
+  admin(sql: string): Promise<Record<string, unknown>[]>
+  /** A server's access to rows, closed with the rest. */
+  start(more?: Partial<RowAccessOptions>): RowAccess
+  /** A watched table of schema public with row-level security, which these roles may select from. */
+  table(name: string, definition: string, to: readonly string[]): Promise<WatchedTable>
+  /** The images of what is written, as the log has them. */
+  written(table: WatchedTable, sql: string): Promise<RowImage[]>
+  close(): Promise<void>
+}
+
+export async function createSecured(): Promise<Secured> {
+  const watched = await createWatchedLog()
+  const roles = createViewerRoles(watched)
+  const started: RowAccess[] = []
+  const admin = (sql: string) => watched.log.database.query(sql)
+  return {
+    watched,
+    roles,
+    admin,
+    start(more = {}) {
+      const access = createRowAccess({
+        config: watched.server.config,
+        connectTimeout: 5000,
+        reconnectMax: 100,
+        policyTimeout: 5000,
+        keepsPrepared: true,
+        observe: () => undefined,
+        ...more,
+      })
+      started.push(access)
+      return access
+    },
+    async table(name, definition, to) {
+      await watched.table(definition, name)
+      await admin(
+        `alter table "${name}" enable row level security; grant select on "${name}" to ${to.map(role => `"${role}"`).join(', ')}`,
+      )
+      return watched.find(name)
+    },
+    async written(table, sql) {
+      await watched.log.fresh()
+      await admin(sql)
+      const read = createImageReader(table.columns)
+      return (await watched.log.fresh())
+        .filter(({ new: image }) => image !== null)
+        .map(event => read(event.new as string))
+    },
+    async close() {
+      await Promise.all(started.map(access => access.close()))
+      await roles.close()
+      await watched.close()
+    },
+  }
+}
+
+/** For each viewer which images (by their id) may be seen, or the error's code and message. */
+export async function seenBy(
+  access: RowAccess,
+  table: WatchedTable,
+  viewers: readonly Viewer[],
+  images: readonly RowImage[],
+): Promise<unknown[]> {
+  const verdicts = await access.sees(table, viewers, images)
+  return viewers.map(viewer => {
+    const verdict = verdicts.get(viewerKey(viewer, true))
+    if (verdict instanceof ListenqlError) return `${verdict.code}: ${verdict.message}`
+    return images.filter((_, i) => verdict?.[i]).map(image => image.get('id'))
+  })
+}
