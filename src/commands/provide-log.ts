@@ -12,11 +12,17 @@ import { ListenqlError } from '../lib/errors.js'
  */
 export async function provideLog(client: pg.Client): Promise<string | undefined> {
   if (await isKeptByOthers(client)) return undefined
-  const { from, to } = await migrate(client)
-  if (from === to) return undefined
-  return from === 0
-    ? `schema listenql is installed (version ${to})`
-    : `schema listenql is updated, from version ${from} to ${to}`
+  const { from, to, wasRestored } = await migrate(client)
+  if (from === 0) return `schema listenql is installed (version ${to})`
+  const done = [
+    ...(from === to ? [] : [`schema listenql is updated, from version ${from} to ${to}`]),
+    ...(wasRestored
+      ? [
+          'the event log was restored from a dump or copied: a new history begins, and old cursors are refused',
+        ]
+      : []),
+  ]
+  return done.length > 0 ? done.join('\n') : undefined
 }
 
 /** @throws ListenqlError DATABASE_FAILED if there is no such role, or it is not ours to give */

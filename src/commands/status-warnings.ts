@@ -17,6 +17,11 @@ export function statusWarnings(
   } else if (version > knows) {
     warnings.push(`Schema listenql has version ${version}, this program knows ${knows}: update listenql`)
   }
+  if (!log.position) {
+    warnings.push(
+      'The event log was restored from a dump without its rows, so nothing is logged: start a server, or run listenql install',
+    )
+  }
   for (const { name, lacking, since, readable } of tables) {
     if (lacking.length > 0) {
       warnings.push(

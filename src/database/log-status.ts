@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg'
 import { ListenqlError } from '../lib/errors.js'
 import { sqlState } from './lock-retry.js'
+import { installedVersion, refuseIncomplete } from './migrations.js'
 
 /** Times are those of the database; sizes in bytes. */
 export interface LogStatus {
@@ -15,8 +16,11 @@ export interface LogStatus {
     /** When the oldest event that is kept was logged. */
     readonly oldest: Date | null
     readonly batches: number
-    /** The newest batch: its end is where a new subscriber begins. */
-    readonly position: { readonly n: number; readonly token: number; readonly at: Date }
+    /**
+     * The newest batch: its end is where a new subscriber begins. Null: the log was restored from a dump without its rows, and
+     * the next server, `watch` or `install` begins a new history.
+     */
+    readonly position: { readonly n: number; readonly token: number; readonly at: Date } | null
     /** Events that no server has taken into a batch yet, counted up to 10001. */
     readonly pending: number
     readonly pendingSince: Date | null
@@ -69,6 +73,7 @@ export async function readLogStatus(
     `select exists (select from pg_namespace where nspname = 'listenql') as present`,
   )
   if (!found[0]?.present) return undefined
+  await refuseIncomplete(client)
   const row = await statusRow(client)
   const tables = await client.query<TableStatus>(TABLES, [serverLogin ?? null])
   const connections = await client.query<Connection & { name: string }>(
@@ -81,7 +86,7 @@ export async function readLogStatus(
       .filter(connection => connection.name === name)
       .map(({ pid, since, address }) => ({ pid, since, address }))
   return {
-    version: row.version,
+    version: row.version ?? (await installedVersion(client)),
     postgres: row.postgres,
     database: row.database,
     now: row.now,
@@ -90,7 +95,10 @@ export async function readLogStatus(
       bytes: Number(row.bytes),
       oldest: row.oldest,
       batches: Number(row.batches),
-      position: { n: Number(row.position_n), token: Number(row.position_token), at: row.position_at },
+      position:
+        row.position_at === null
+          ? null
+          : { n: Number(row.position_n), token: Number(row.position_token), at: row.position_at },
       pending: Number(row.pending),
       pendingSince: row.pending_since,
     },
@@ -121,16 +129,18 @@ async function statusRow(client: ClientBase): Promise<StatusRow> {
 }
 
 interface StatusRow {
-  readonly version: number
+  /** Null in schemas before version 10 whose rows were left out of a dump. */
+  readonly version: number | null
   readonly postgres: string
   readonly database: string
   readonly now: Date
   readonly bytes: string
   readonly oldest: Date | null
-  readonly batches: string
-  readonly position_n: string
-  readonly position_token: string
-  readonly position_at: Date
+  readonly batches: string | null
+  /** These three are null where the log has no state. */
+  readonly position_n: string | null
+  readonly position_token: string | null
+  readonly position_at: Date | null
   readonly pending: string
   readonly pending_since: Date | null
   readonly bell_armed: boolean

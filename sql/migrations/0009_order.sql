@@ -1,0 +1,1 @@
+-- Placeholder: the order of changes within a command.
