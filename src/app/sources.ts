@@ -72,8 +72,8 @@ export function createSources(options: SourcesOptions): Sources {
   const catalog = createCatalog({
     ...settings,
     config,
-    onChange(list) {
-      adoption.offer(list)
+    onChange(list, paused) {
+      adoption.offer(list, paused)
       log.wake()
     },
     observe,

@@ -142,10 +142,10 @@ async function recoverable(
   return outcome ?? (await otherwise(refusal))
 }
 
-async function tableNow(client: pg.Client, { relid }: WatchedTable): Promise<TableNow> {
+async function tableNow(client: pg.Client, { relid, schema, name }: WatchedTable): Promise<TableNow> {
   const { rows } = await client.query<TableNow>({
     text: TABLE_NOW,
-    values: [relid],
+    values: [relid, schema, name],
   })
   return rows[0] as TableNow
 }

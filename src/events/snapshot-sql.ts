@@ -77,10 +77,12 @@ export interface TableNow {
   readonly columns: readonly string[] | null
   /** The table, or one below it, was truncated or rewritten after the snapshot: nothing shows in it what was there before. */
   readonly isRewritten: boolean
+  /** It still has the name under which it was read. */
+  readonly isNamed: boolean
 }
 
 /**
- * What has become of table $1 in the snapshot of the transaction. To be asked after the rows were read: their lock keeps
+ * What has become of table $1, which was read as table $3 of schema $2, in the snapshot of the transaction. To be asked after the rows were read: their lock keeps
  * others from altering it until then. pg_relation_filenode tells of now, the row of pg_class of the snapshot: neither
  * TRUNCATE nor a rewrite is MVCC-safe (https://www.postgresql.org/docs/current/mvcc-caveats.html).
  */
@@ -91,7 +93,10 @@ select w.generation as "generation", w.since_n as "since",
   (select array_agg(concat(a.atttypid, ' ', a.attname) order by a.attnum) from pg_attribute a
     where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped) as "columns",
   exists (select from tree t join pg_class c on c.oid = t.relid
-    where c.relkind = 'r' and c.relfilenode <> coalesce(pg_relation_filenode(c.oid), 0)) as "isRewritten"
+    where c.relkind = 'r' and c.relfilenode <> coalesce(pg_relation_filenode(c.oid), 0)) as "isRewritten",
+  -- As SQL finds it now: a snapshot may show names of before.
+  coalesce((select case when has_schema_privilege(n.oid, 'usage') then to_regclass(format('%I.%I', n.nspname, $3::text)) end
+    from pg_namespace n where n.nspname = $2)::oid = $1::oid, false) as "isNamed"
 from (select 1) one left join listenql.watched w on w.relid = $1::oid`
 
 /** Whether what the snapshot shows is the table as it is known. */
@@ -101,6 +106,7 @@ export function isAsKnown({ generation, columns }: WatchedTable, now: TableNow):
   return (
     now.generation === generation &&
     now.since !== null &&
+    now.isNamed &&
     known.length === found.length &&
     known.every((one, i) => one === found[i])
   )

@@ -28,8 +28,9 @@ export interface Tables {
   /**
    * What is watched from here on in the log, in the generations of here.
    * @param isReached see `reached`
+   * @param paused oids of tables that are watched and have no whole history at the moment. Default: none
    */
-  adopt(tables: readonly WatchedTable[], isReached: boolean): void
+  adopt(tables: readonly WatchedTable[], isReached: boolean, paused?: readonly string[]): void
   /** The log has been handed on up to where the histories of all tables begin. */
   reached(): void
   /** The generation that is known of a table; undefined if it is not watched. */
@@ -57,6 +58,9 @@ type Past = (page: readonly LogEvent[], signal: AbortSignal | undefined) => Prom
 
 export function createTables({ log, look = nobodySees, observe }: TablesOptions): Tables {
   const adopted = new Map<string, Adopted>()
+  /** Names of tables that were watched once, by oid. */
+  const former = new Map<string, string>()
+  let paused = new Set<string>()
   const topics = new Map<string, { readonly topic: TableTopic; readonly stop: Stop }>()
   let isReached = true
   const stop = new AbortController()
@@ -130,10 +134,34 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
     )
   }
 
+  /** Why a table has no history any more: another one goes by its name, its own will begin anew, or it is not watched. */
+  function goneOf(relid: string): ListenqlError {
+    const name = former.get(relid)
+    const isReplaced = name !== undefined && [...adopted.values()].some(({ table }) => nameOf(table) === name)
+    return isReplaced || paused.has(relid) ? begunAnew() : notWatched()
+  }
+
+  /** Ends what is live and shows or asks for a column whose values mean something else since a generation. */
+  function endChanged(relid: string, { columnFrom = {} }: WatchedTable, since: number): void {
+    const changed = new Set(Object.keys(columnFrom).filter(name => (columnFrom[name] as number) > since))
+    if (changed.size === 0) return
+    const known = topics.get(relid)
+    known?.topic.endWhere(
+      ({ used, usesKey = true }) =>
+        !used || used.some(name => changed.has(name)) || (usesKey && changed.has('')),
+      begunAnew(),
+    )
+    if (known?.topic.size === 0) {
+      topics.delete(relid)
+      known.stop()
+    }
+    stage.end(relid, begunAnew()) // what policies look at is not known
+  }
+
   /** Where the history of a table begins. */
   function beginning(relid: string): Position {
     const entry = adopted.get(relid)
-    if (!entry) throw notWatched()
+    if (!entry) throw goneOf(relid)
     return endOfBatch(entry.table.since)
   }
 
@@ -243,9 +271,10 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
         },
       )
     },
-    adopt(tables, areReached) {
+    adopt(tables, areReached, areWithout = []) {
       isReached = areReached
-      const former = new Map(adopted)
+      paused = new Set(areWithout)
+      const before = new Map(adopted)
       adopted.clear()
       for (const table of tables) {
         adopted.set(table.relid, {
@@ -255,11 +284,13 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
           pages: new WeakMap(),
         })
       }
-      for (const [relid, { table: known }] of former) {
+      for (const [relid, { table: known }] of before) {
+        former.set(relid, nameOf(known))
         const now = adopted.get(relid)?.table
-        if (now && now.wholeFrom <= known.generation) continue // whoever follows it has missed nothing
-        const isBack = tables.some(({ schema, name }) => schema === known.schema && name === known.name)
-        log.end('t', relid, isBack ? begunAnew() : notWatched())
+        // A table under another name is another history, even if nothing of it was missed.
+        if (now && now.wholeFrom <= known.generation && nameOf(now) === nameOf(known))
+          endChanged(relid, now, known.generation)
+        else log.end('t', relid, goneOf(relid))
       }
     },
     reached() {
@@ -274,6 +305,10 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
       await stage.close()
     },
   }
+}
+
+function nameOf({ schema, name }: WatchedTable): string {
+  return JSON.stringify([schema, name])
 }
 
 function assertAfter(after: Position, begins: Position): void {
