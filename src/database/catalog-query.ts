@@ -47,8 +47,9 @@ export interface ColumnRow {
 }
 
 /**
- * The columns of these tables ($1, oid[]) in their order. A column is not null if the table says so, or a domain that its
- * type is made of. Not if a table below it allows null, as children made with ALTER … NO INHERIT do, nor if rows from before
+ * The columns of these tables ($1, oid[]) in their order. A column is not null if the table says so. A domain's NOT NULL is not
+ * enough: ALTER DOMAIN drops it without a word to the table, and a subquery gets a null past it
+ * (https://www.postgresql.org/docs/current/sql-createdomain.html, Notes). Not if a table below it allows null, as children made with ALTER … NO INHERIT do, nor if rows from before
  * have not been looked at (NOT VALID, from PostgreSQL 18 on).
  */
 export const COLUMNS = `
@@ -59,20 +60,14 @@ with recursive tree(root, relid) as (
 ), nullable(root, attname) as (
   select distinct t.root, a.attname from tree t join pg_catalog.pg_attribute a on a.attrelid = t.relid
   where t.relid <> t.root and a.attnum > 0 and not a.attisdropped and not a.attnotnull
-), domain(oid, top, basetype, is_not_null) as (
-  select t.oid, t.oid, t.typbasetype, t.typnotnull from pg_catalog.pg_type t where t.typtype = 'd'
-  union all
-  select t.oid, d.top, t.typbasetype, t.typnotnull from domain d join pg_catalog.pg_type t on t.oid = d.basetype
-  where t.typtype = 'd'
 )
 select a.attrelid::pg_catalog.text as "relid", a.attname::pg_catalog.text as "name",
   a.atttypid::pg_catalog.int8::pg_catalog.float8 as "typeOid",
   pg_catalog.format_type(a.atttypid, a.atttypmod) as "typeName",
-  (a.attnotnull
+  a.attnotnull
     and not exists (select from nullable n where n.root = a.attrelid and n.attname = a.attname)
     and not exists (select from pg_catalog.pg_constraint k
-      where k.conrelid = a.attrelid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum]))
-  or exists (select from domain d where d.top = a.atttypid and d.is_not_null) as "notNull",
+      where k.conrelid = a.attrelid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum]) as "notNull",
   d.description as "comment"
 from pg_catalog.pg_attribute a
 left join pg_catalog.pg_description d

@@ -17,6 +17,7 @@ import { EventSource } from '../events/source.js'
 import { abortable } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
 import { stableStringify } from '../lib/stable-stringify.js'
+import { withoutFalseRemoval } from './bubbled-errors.js'
 import { type ClientErrors, formatResult } from './errors.js'
 import { type Identity, identify } from './identity.js'
 import { isConditional } from './root-selection.js'
@@ -174,7 +175,7 @@ export function createEngine(options: EngineOptions): Engine {
         try {
           const result = execute({ ...args, rootValue: event })
           if ('then' in result) throw new Error('a field of a subscription did not resolve synchronously')
-          return stringifyResult(mask(result), position)
+          return stringifyResult(mask(withoutFalseRemoval(result)), position)
         } catch (error) {
           return stringifyResult({ data: null, errors: [toClientError(error)] }, position)
         }
