@@ -201,7 +201,7 @@ end $$;
 -- The state that a look at the catalogue leaves behind, to compare the next one with.
 alter table listenql.watched_table
   add columns jsonb,                                       -- null: not looked at yet, see columns_now()
-  add files text,                                          -- see files_now()
+  add files text,                                          -- see look_at()
   add column_from jsonb not null default '{}';             -- by column: the generation since which its values mean what they do
 
 -- It holds a row until a crash, which empties unlogged tables. After that, one of the watched tables that was rewritten since
@@ -232,16 +232,23 @@ create function listenql.roots(target oid) returns setof oid language sql volati
 
 -- Why a watched table cannot have a whole history, whatever its triggers do; null: nothing is in the way. The triggers of a
 -- table can log for one watched table only: of several that it belongs to, the one that was watched first.
-create function listenql.obstacle(root oid) returns text language sql volatile set search_path = pg_catalog, pg_temp as $$
-  select coalesce(
-    (select format('it is a part of %s now, and what is written through that is not logged; watch %1$s, and unwatch this one',
-      string_agg(r::regclass::text, ' and ' order by r)) from listenql.roots(root) r having count(*) > 0),
-    (select format('%s is unlogged: a crash would empty it, and nothing would tell; alter table %1$s set logged', c.oid::regclass)
-      from listenql.members(root) m join pg_class c on c.oid = m where c.relpersistence <> 'p' and c.relkind = 'r' limit 1),
-    (select format('%s belongs to %s as well, which was watched before; unwatch one of the two', m::regclass, o.relid)
+create function listenql.obstacle(root oid, parts oid[]) returns text language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare found text;
+begin
+  if exists (select from pg_inherits i where i.inhrelid = root) then
+    select format('it is a part of %s now, and what is written through that is not logged; watch %1$s, and unwatch this one',
+      string_agg(r::regclass::text, ' and ' order by r)) into found from listenql.roots(root) r having count(*) > 0;
+    if found is not null then return found; end if;
+  end if;
+  select format('%s is unlogged: a crash would empty it, and nothing would tell; alter table %1$s set logged', c.oid::regclass) into found
+    from pg_class c where c.oid = any (parts) and c.relpersistence <> 'p' and c.relkind = 'r' order by c.oid limit 1;
+  if found is null and exists (select from pg_inherits i where i.inhrelid = any (parts) and i.inhseqno > 1) then
+    select format('%s belongs to %s as well, which was watched before; unwatch one of the two', m::regclass, o.relid) into found
       from listenql.watched_table w join listenql.watched_table o on (o.watched_at, o.relid::oid) < (w.watched_at, w.relid::oid)
-      join listenql.members(root) m on m in (select listenql.members(o.relid))
-      where w.relid = root and exists (select from pg_inherits where inhseqno > 1) limit 1)) $$;
+      join listenql.members(o.relid) m on m = any (parts) where w.relid = root limit 1;
+  end if;
+  return found;
+end $$;
 
 -- A type and all types that its values are made of: the base of a domain, items, fields.
 create function listenql.parts_of(type oid) returns setof oid language sql volatile set search_path = pg_catalog, pg_temp as $$
@@ -262,10 +269,11 @@ create function listenql.parts_of(type oid) returns setof oid language sql volat
 create function listenql.columns_now(root oid) returns jsonb language sql volatile set search_path = pg_catalog, pg_temp as $$
   select coalesce(jsonb_object_agg(a.attname, jsonb_build_object('at', a.xmin::text,
     'is', md5(concat_ws(' ', a.attnum, a.atttypid, a.atttypmod, a.attcollation, a.attgenerated,
-      (select concat_ws(' ', d.adbin::text,
-          (select string_agg(p.oid || ' ' || p.xmin, ',' order by p.oid) from pg_depend e join pg_proc p on p.oid = e.refobjid
-            where e.classid = 'pg_attrdef'::regclass and e.objid = d.oid and e.refclassid = 'pg_proc'::regclass and a.attgenerated::text = 'v'))
-        from pg_attrdef d where d.adrelid = a.attrelid and d.adnum = a.attnum and a.attgenerated <> ''),
+      case when a.attgenerated <> '' then (
+        select concat_ws(' ', d.adbin::text, (select string_agg(p.oid || ' ' || p.xmin, ',' order by p.oid)
+          from pg_depend e join pg_proc p on p.oid = e.refobjid
+          where e.classid = 'pg_attrdef'::regclass and e.objid = d.oid and e.refclassid = 'pg_proc'::regclass and a.attgenerated::text = 'v'))
+        from pg_attrdef d where d.adrelid = a.attrelid and d.adnum = a.attnum) end,
       case when a.atttypid >= 16384 then (
         select string_agg(concat_ws(' ', t.oid, t.typbasetype, t.typtypmod, t.typcollation, t.typelem,
             (select string_agg(concat_ws(' ', f.attnum, f.attname, f.atttypid, f.atttypmod), ',' order by f.attnum) from pg_attribute f
@@ -275,10 +283,6 @@ create function listenql.columns_now(root oid) returns jsonb language sql volati
       where e.enumtypid in (select listenql.parts_of(a.atttypid))) end)), '{}')
   from pg_attribute a where a.attrelid = root and a.attnum > 0 and not a.attisdropped $$;
 
--- Changes when a table, or one below it, is rewritten.
-create function listenql.files_now(root oid) returns text language sql volatile set search_path = pg_catalog, pg_temp as $$
-  select md5(string_agg(pg_relation_filenode(m)::text, ' ' order by m)) from listenql.members(root) m $$;
-
 -- The columns whose values mean something else than before; not those that are new or gone.
 create function listenql.changed_columns(before jsonb, now jsonb, rewritten boolean) returns text[] language sql volatile
   set search_path = pg_catalog, pg_temp as $$
@@ -286,37 +290,43 @@ create function listenql.changed_columns(before jsonb, now jsonb, rewritten bool
   where n.value ->> 'is' <> b.value ->> 'is' or (rewritten and n.value ->> 'at' <> b.value ->> 'at')
     or exists (select from jsonb_each_text(nullif(b.value -> 'labels', 'null')) l where n.value -> 'labels' ->> l.key is distinct from l.value) $$;
 
--- One number that changes with the columns of a table and with the tables directly below it. Where it is not the number that a
+-- One number that changes with the columns of a table and with the tables below it. Where it is not the number that a
 -- table's functions were written for, events carry the next generation: also those of rows that a partition brings which is
 -- attached and taken away again before anything looks.
 create or replace function listenql.shape(target oid) returns numeric language sql volatile set search_path = pg_catalog, pg_temp as $$
   select (select coalesce(sum(hashtextextended(a.attname::text, (a.attnum::bigint << 48) # (a.atttypid::bigint << 16)
       # (a.atttypmod::bigint * 2 + a.attnotnull::int))), 0) from pg_attribute a
       where a.attrelid = target and a.attnum > 0 and not a.attisdropped)
-    + (select coalesce(sum(hashint8extended(i.inhrelid::bigint, 7)), 0) from pg_inherits i where i.inhparent = target) $$;
+    + case when exists (select from pg_inherits i where i.inhparent = target) then
+      (select sum(hashint8extended(m::bigint, 7)) from listenql.members(target) m) else 0 end $$;
 
--- The part of a fingerprint that changes when changes may have been missed: tables that came or went (xmin: or went and came
--- back), what is in the way of a history, and triggers.
-create or replace function listenql.guard_print(root oid) returns text language sql volatile set search_path = pg_catalog, pg_temp as $$
-  select md5(concat(listenql.obstacle(root), string_agg(m.relid || ':'
-    || coalesce((select string_agg(i.inhparent || ' ' || i.xmin, ',' order by i.inhparent) from pg_inherits i where i.inhrelid = m.relid), '')
-    || coalesce((select string_agg(t.tgname || t.tgenabled::text || t.xmin::text, ',' order by t.tgname)
-      from pg_trigger t join pg_proc p on p.oid = t.tgfoid and p.pronamespace = 'listenql'::regnamespace where t.tgrelid = m.relid), '-'),
-    ';' order by m.relid)))
-  from listenql.members(root) m(relid) $$;
+-- What a look at the catalogue finds of a watched table.
+-- guard: changes when changes may have been missed: tables that came or went (xmin: or went and came back), what is in the way of
+--   a history, and triggers.
+-- print: changes with all that makes a new generation: columns, what their values mean, key, and the above.
+-- files: changes when the table, or one below it, is rewritten.
+create function listenql.look_at(root oid, out print text, out guard text, out columns jsonb, out files text, out names text[])
+  language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare parts oid[] := array(select listenql.members(root));
+begin
+  select md5(concat(listenql.obstacle(root, parts), string_agg(concat(m.relid, ':',
+      (select string_agg(i.inhparent || ' ' || i.xmin, ',' order by i.inhparent) from pg_inherits i where i.inhrelid = m.relid), ':',
+      (select string_agg(t.tgname || t.tgenabled::text || t.xmin::text, ',' order by t.tgname) from pg_trigger t
+        join pg_proc p on p.oid = t.tgfoid and p.pronamespace = 'listenql'::regnamespace where t.tgrelid = m.relid)), ';' order by m.relid)))
+    into guard from unnest(parts) m(relid);
+  columns := listenql.columns_now(root);
+  select md5(concat(guard, listenql.key_index(root), string_agg(concat_ws(' ', a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull),
+      ',' order by a.attrelid, a.attnum), (select string_agg(concat(c.key, '=', c.value ->> 'is'), ';' order by c.key) from jsonb_each(columns) c)))
+    into print from pg_attribute a where a.attrelid = any (parts) and a.attnum > 0 and not a.attisdropped;
+  select md5(string_agg(pg_relation_filenode(m)::text, ' ' order by m)) into files from unnest(parts) m;
+  select array[n.nspname::text, c.relname::text] into names from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = root;
+end $$;
 
--- Whether a table has the name, the columns and the files that the last look found.
-create function listenql.is_as_seen(root oid, schema_name text, table_name text, columns jsonb, files text) returns boolean language sql volatile
-  set search_path = pg_catalog, pg_temp as $$
-  select columns = listenql.columns_now(root) and files is not distinct from listenql.files_now(root) and exists (
-    select from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.oid = root and n.nspname = is_as_seen.schema_name and c.relname = is_as_seen.table_name) $$;
-
--- One text that changes with all that makes a new generation: columns, what their values mean, key, and the above.
-create or replace function listenql.fingerprint(root oid) returns text language sql volatile set search_path = pg_catalog, pg_temp as $$
-  select md5(concat(listenql.guard_print(root), listenql.key_index(root),
-    (select string_agg(concat(m.relid, ':', listenql.shape(m.relid)), ';' order by m.relid) from listenql.members(root) m(relid)),
-    (select string_agg(concat(c.key, '=', c.value ->> 'is'), ';' order by c.key) from jsonb_each(listenql.columns_now(root)) c))) $$;
+-- What they were, for whom they are still of use.
+create or replace function listenql.guard_print(root oid) returns text language sql volatile set search_path = pg_catalog, pg_temp as
+  'select l.guard from listenql.look_at(root) l';
+create or replace function listenql.fingerprint(root oid) returns text language sql volatile set search_path = pg_catalog, pg_temp as
+  'select l.print from listenql.look_at(root) l';
 
 -- As before, but a function that another table's own triggers call stays, where our rights are enough to drop the triggers alone:
 -- a restored table may come with triggers for an oid that another table has here.
@@ -410,7 +420,7 @@ create or replace function listenql.refresh(seen_relid oid default null, seen_ge
   set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
 #variable_conflict use_column
 declare
-  w record; m oid; fresh oid; now_print text; guard text; now_columns jsonb; now_files text; names text[]; changed text[]; obstacle text;
+  w record; l record; m oid; fresh oid; guard text; changed text[]; obstacle text;
   hole boolean; bump boolean; seen boolean; moved boolean; wiped boolean; whole boolean; why text; g int;
   crashed boolean; due boolean := false; skipped boolean := false;
 begin
@@ -443,9 +453,9 @@ begin
       return query select fresh, w.schema_name, w.table_name, 'again'::text, 'the table was made again'::text;
       select t.* into w from listenql.watched_table t where t.relid = fresh;
     end if;
-    continue when w.since_n is not null and w.fingerprint = listenql.fingerprint(w.relid)
-      and listenql.is_as_seen(w.relid, w.schema_name, w.table_name, w.columns, w.files)
-      and not coalesce(w.relid = seen_relid and w.generation < seen_generation, false);
+    select * into l from listenql.look_at(w.relid);
+    continue when w.since_n is not null and w.fingerprint = l.print and w.columns = l.columns and w.files is not distinct from l.files
+      and l.names = array[w.schema_name, w.table_name] and not coalesce(w.relid = seen_relid and w.generation < seen_generation, false);
     perform from listenql.watched_table t where t.relid = w.relid for update skip locked;
     if not found then                                      -- another server is at it
       skipped := true;
@@ -454,26 +464,23 @@ begin
     select t.* into w from listenql.watched_table t where t.relid = w.relid;
     bump := false;
     loop -- until the catalogue is the same after the work as before it: ALTER TABLE may come in between
-      now_print := listenql.fingerprint(w.relid);
-      now_columns := listenql.columns_now(w.relid);
-      now_files := listenql.files_now(w.relid);
-      names := (select array[n.nspname::text, c.relname::text] from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = w.relid);
+      select * into l from listenql.look_at(w.relid);
       seen := coalesce(w.relid = seen_relid and w.generation < seen_generation, false);
-      moved := names <> array[w.schema_name, w.table_name];
-      wiped := crashed and coalesce(w.files <> now_files, false);
+      moved := l.names <> array[w.schema_name, w.table_name];
+      wiped := crashed and coalesce(w.files <> l.files, false);
       changed := '{}';
       if w.columns is not null then
-        changed := listenql.changed_columns(w.columns, now_columns, w.files is distinct from now_files);
+        changed := listenql.changed_columns(w.columns, l.columns, w.files is distinct from l.files);
         if listenql.key_columns(w.relid) <> w.key_columns then changed := changed || ''::text; end if;
       end if;
-      bump := bump or seen or moved or wiped or cardinality(changed) > 0 or coalesce(w.fingerprint <> now_print, false);
+      bump := bump or seen or moved or wiped or cardinality(changed) > 0 or coalesce(w.fingerprint <> l.print, false);
       exit when not bump and w.since_n is not null;        -- at most a rewrite that changed nothing
       g := case when bump then greatest(w.generation + 1, case when w.relid = seen_relid then seen_generation end) else w.generation end;
       -- Columns alone change without a gap. A generation that an event carried, with nothing to see here, is TRUNCATE of a partition,
       -- or a partition that came and went.
-      hole := bump and (w.guard_print is distinct from listenql.guard_print(w.relid) or moved or wiped
-        or (seen and cardinality(changed) = 0 and w.fingerprint is not distinct from now_print));
-      obstacle := listenql.obstacle(w.relid);
+      hole := bump and (w.guard_print is distinct from l.guard or moved or wiped
+        or (seen and cardinality(changed) = 0 and w.fingerprint is not distinct from l.print));
+      obstacle := listenql.obstacle(w.relid, array(select listenql.members(w.relid)));
       whole := obstacle is null;
       why := obstacle;
       for m in select t from listenql.members(w.relid) t where obstacle is null loop
@@ -494,10 +501,10 @@ begin
         end if;
       end loop;
       guard := listenql.guard_print(w.relid);
-      exit when listenql.fingerprint(w.relid) = now_print;
+      exit when listenql.fingerprint(w.relid) = l.print;
     end loop;
     if not bump and w.since_n is not null then
-      update listenql.watched_table t set columns = now_columns, files = now_files where t.relid = w.relid;
+      update listenql.watched_table t set columns = l.columns, files = l.files where t.relid = w.relid;
       continue;
     end if;
     -- A table that left the tree still has our triggers, which would log it as part of the whole.
@@ -510,8 +517,8 @@ begin
       end;
     end loop;
     if bump or w.since_n is not null
-        or (w.fingerprint, w.guard_print, w.columns, w.files) is distinct from (now_print, guard, now_columns, now_files) then
-      update listenql.watched_table t set generation = g, fingerprint = now_print, guard_print = guard, columns = now_columns, files = now_files,
+        or (w.fingerprint, w.guard_print, w.columns, w.files) is distinct from (l.print, guard, l.columns, l.files) then
+      update listenql.watched_table t set generation = g, fingerprint = l.print, guard_print = guard, columns = l.columns, files = l.files,
         whole_from = case when hole or w.since_n is null then g else w.whole_from end,
         column_from = case when hole or w.since_n is null then '{}'
           else w.column_from || coalesce((select jsonb_object_agg(k, g) from unnest(changed) k), '{}') end,
@@ -521,10 +528,10 @@ begin
         where t.relid = w.relid;
     end if;
     if bump or (whole and w.since_n is null) then
-      return query select w.relid::oid, names[1], names[2], 'generation'::text, g::text;
+      return query select w.relid::oid, l.names[1], l.names[2], 'generation'::text, g::text;
     end if;
     if whole then due := true; else
-      return query select w.relid::oid, names[1], names[2], 'lacking'::text, why;
+      return query select w.relid::oid, l.names[1], l.names[2], 'lacking'::text, why;
     end if;
   end loop;
   -- The new histories begin at the end of a batch whose snapshot is taken only now: it holds all that was logged before,
@@ -539,31 +546,31 @@ begin
     update listenql.watched_table t set (since_n, since_token) = (select b.n, b.token from listenql.batch b order by b.n desc limit 1),
       since = clock_timestamp()
       where t.since_n is null and t.fingerprint is not null and exists (select from pg_class c where c.oid = t.relid)
-        and (select bool_and(listenql.is_armed(k, t.always)) from listenql.members(t.relid) k) and listenql.obstacle(t.relid) is null;
+        and (select bool_and(listenql.is_armed(k, t.always)) from listenql.members(t.relid) k) and listenql.obstacle(t.relid, array(select listenql.members(t.relid))) is null;
   end if;
   if crashed and not skipped then insert into listenql.uptime default values; end if;
 end $$;
 
 -- The installed functions of tables with parts are made for another number than shape() gives now. Those of tables that have
--- changed since the last look are left to the next one, which begins a new generation.
+-- changed since the last look, or that cannot have a history, are left to the next one, which begins a new generation.
 do $$
-declare w record; m oid; print text;
+declare w record; l record; m oid;
 begin
-  for w in select * from listenql.upgrade loop
-    print := listenql.fingerprint(w.relid);
+  for w in select * from listenql.upgrade u where listenql.obstacle(u.relid, array(select listenql.members(u.relid))) is null loop
+    select * into l from listenql.look_at(w.relid);
     for m in select listenql.members(w.relid) loop
       if to_regprocedure(format('listenql.capture_%s()', m)) is not null then
         perform listenql.write_functions(w.relid, m, w.generation);
       end if;
     end loop;
-    update listenql.watched_table t set fingerprint = print, guard_print = listenql.guard_print(w.relid),
-      columns = listenql.columns_now(w.relid), files = listenql.files_now(w.relid) where t.relid = w.relid;
+    update listenql.watched_table t set fingerprint = l.print, guard_print = l.guard, columns = l.columns, files = l.files
+      where t.relid = w.relid;
   end loop;
 end $$;
 drop table listenql.upgrade;
 
 revoke all on table listenql.uptime from public;
 revoke all on function listenql.schema_version(), listenql.note_load(), listenql.provide_parts(), listenql.is_whole(), listenql.provide_history(), listenql.adopt(),
-  listenql.roots(oid), listenql.obstacle(oid), listenql.parts_of(oid), listenql.columns_now(oid), listenql.files_now(oid),
-  listenql.changed_columns(jsonb, jsonb, boolean), listenql.is_as_seen(oid, text, text, jsonb, text) from public;
+  listenql.roots(oid), listenql.obstacle(oid, oid[]), listenql.parts_of(oid), listenql.columns_now(oid),
+  listenql.changed_columns(jsonb, jsonb, boolean), listenql.look_at(oid) from public;
 select listenql.provide_parts();

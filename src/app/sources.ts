@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { createRowAccess } from '../auth/row-access.js'
 import { createTableAccess } from '../auth/table-access.js'
 import type { Settings } from '../config/index.js'
-import { createCatalog } from '../database/catalog-watch.js'
+import { type Catalog, createCatalog } from '../database/catalog-watch.js'
 import { withSessionDefaults } from '../database/session-defaults.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import { createAdoption } from '../events/adoption.js'
@@ -68,8 +68,16 @@ export function createSources(options: SourcesOptions): Sources {
     ? createRowAccess({ ...settings, config, keepsPrepared: !isPooled, observe })
     : undefined
   const tableAccess = hasRoles ? createTableAccess({ ...settings, config, observe }) : undefined
-  const tables = createTables({ log, ...(rowAccess && { look: rowAccess.sees }), observe })
-  const catalog = createCatalog({
+  const tables = createTables({
+    log,
+    ...(rowAccess && { look: rowAccess.sees }),
+    async refresh(relid, generation) {
+      await catalog.refreshNow(relid, generation)
+      return catalog.tables?.find(table => table.relid === relid)?.generation
+    },
+    observe,
+  })
+  const catalog: Catalog = createCatalog({
     ...settings,
     config,
     onChange(list, paused) {

@@ -22,8 +22,17 @@ export function statusWarnings(
       'The event log was restored from a dump without its rows, so nothing is logged: start a server, or run listenql install',
     )
   }
-  for (const { name, lacking, since, readable } of tables) {
-    if (lacking.length > 0) {
+  for (const { name, lacking, partOf, unlogged, since, readable } of tables) {
+    if (partOf.length > 0) {
+      const roots = partOf.join(' and ')
+      warnings.push(
+        `${name} has no history: it is a part of ${roots}, and what is written through that is not logged; run listenql unwatch ${name}, listenql watch ${partOf.join(' ')}`,
+      )
+    } else if (unlogged.length > 0) {
+      warnings.push(
+        `${name} has no history: ${unlogged.join(', ')} ${unlogged.length === 1 ? 'is' : 'are'} unlogged, so that a crash would empty it and nothing would tell; alter table ${unlogged[0]} set logged`,
+      )
+    } else if (lacking.length > 0) {
       warnings.push(
         `${name} has no whole history: triggers are missing or disabled on ${lacking.join(', ')}; enable them (alter table … enable trigger all), or run listenql watch ${name}`,
       )

@@ -99,12 +99,20 @@ function tableOf({ tables }: LogStatus): string {
   const columns = ['table', 'history since', 'generation', 'key', 'triggers', 'snapshots']
   return formatTable(
     columns.map(name => ({ name, align: name === 'generation' ? 'right' : 'left' })),
-    tables.map(({ name, since, generation, key, lacking, always, readable }) => [
+    tables.map(({ name, since, generation, key, lacking, partOf, unlogged, always, readable }) => [
       name,
       since ? moment(since) : 'none',
       String(generation),
       key.join(', ') || 'none',
-      lacking.length > 0 ? `lacking on ${lacking.join(', ')}` : always ? 'always' : 'ok',
+      partOf.length > 0
+        ? `part of ${partOf.join(', ')}`
+        : unlogged.length > 0
+          ? 'unlogged'
+          : lacking.length > 0
+            ? `lacking on ${lacking.join(', ')}`
+            : always
+              ? 'always'
+              : 'ok',
       readable ? 'yes' : 'no SELECT',
     ]),
   )

@@ -53,6 +53,10 @@ export interface TableStatus {
   readonly always: boolean
   /** Tables (it and those below it) whose triggers are not all there and enabled. */
   readonly lacking: readonly string[]
+  /** The tables of which it is a partition or a child: what is written through them is not logged. */
+  readonly partOf: readonly string[]
+  /** Tables (it and those below it) that a crash would empty. */
+  readonly unlogged: readonly string[]
   /** Whether the server's login may SELECT from it: there are snapshots. */
   readonly readable: boolean
 }
@@ -159,6 +163,17 @@ select w.relid::regclass::text as name, w.generation, w.since, w.key_columns as 
         and p.proname in ('number_' || t.relid, 'capture_' || t.relid)
         and g.tgenabled::text in (case when w.always then 'A' else 'O' end, 'A'))
     order by 1) as lacking,
+  array(
+    with recursive up(relid) as (
+      select i.inhparent from pg_inherits i where i.inhrelid = w.relid
+      union select i.inhparent from pg_inherits i join up u on i.inhrelid = u.relid)
+    select u.relid::regclass::text from up u where not exists (select from pg_inherits i where i.inhrelid = u.relid)
+    order by 1) as "partOf",
+  array(
+    with recursive tree(relid) as (
+      select w.relid union select i.inhrelid from pg_inherits i join tree t on t.relid = i.inhparent)
+    select t.relid::regclass::text from tree t join pg_class k on k.oid = t.relid
+    where k.relkind = 'r' and k.relpersistence <> 'p' order by 1) as unlogged,
   has_schema_privilege(coalesce($1, current_user), c.relnamespace, 'usage')
     and has_any_column_privilege(coalesce($1, current_user), w.relid, 'select') as readable
 from listenql.watched w join pg_class c on c.oid = w.relid order by 1`

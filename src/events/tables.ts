@@ -2,6 +2,7 @@ import type { Viewer } from '../auth/viewer.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import { createImageReader, type ReadImage } from '../filters/index.js'
 import { abortable } from '../lib/abort.js'
+import { createDeferred } from '../lib/deferred.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import { type ChangeView, createChangeView, type Images } from './change-view.js'
@@ -19,6 +20,11 @@ export interface TablesOptions {
   readonly log: EventLog
   /** Says who may see what, for requests with a viewer. */
   readonly look?: Look
+  /**
+   * Looks at the catalogue because an event of the log carries this generation of a table, and resolves with the generation that
+   * is known then; undefined: it has no history. Default: nothing more is to be known.
+   */
+  readonly refresh?: (relid: string, generation: number) => Promise<number | undefined>
   readonly observe: Observe
 }
 
@@ -56,11 +62,15 @@ interface Adopted {
 /** What a page of the log tells one who comes back. */
 type Past = (page: readonly LogEvent[], signal: AbortSignal | undefined) => Promise<RowChange[]>
 
-export function createTables({ log, look = nobodySees, observe }: TablesOptions): Tables {
+export function createTables({ log, look = nobodySees, refresh, observe }: TablesOptions): Tables {
   const adopted = new Map<string, Adopted>()
   /** Names of tables that were watched once, by oid. */
   const former = new Map<string, string>()
   let paused = new Set<string>()
+  /** The newest generation of each table that the catalogue was asked for in vain. */
+  const unknown = new Map<string, number>()
+  /** Resolves when something else is adopted. */
+  let adoption = createDeferred()
   const topics = new Map<string, { readonly topic: TableTopic; readonly stop: Stop }>()
   let isReached = true
   const stop = new AbortController()
@@ -158,6 +168,30 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
     stage.end(relid, begunAnew()) // what policies look at is not known
   }
 
+  /**
+   * Whether the past has an event of a generation that nobody has noticed yet, as of a partition that came and went while no server
+   * ran: then the history has ended there.
+   */
+  async function isUnnoticed(
+    { generation }: LogEvent,
+    relid: string,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    const known = adopted.get(relid)?.table.generation
+    if (!refresh || known === undefined || generation <= Math.max(known, unknown.get(relid) ?? 0))
+      return false
+    const now = await refresh(relid, generation)
+    if (now === undefined) return true
+    if (now >= generation) {
+      // A client that is told begins anew at once, and must find the new history then.
+      while (!stop.signal.aborted && (adopted.get(relid)?.table.generation ?? now) < generation)
+        await abortable(adoption.promise, signal)
+      return true
+    }
+    unknown.set(relid, generation) // it may not be refreshed: the former columns must do
+    return false
+  }
+
   /** Where the history of a table begins. */
   function beginning(relid: string): Position {
     const entry = adopted.get(relid)
@@ -228,9 +262,16 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
           const page = await log.read(after, signal)
           // Looked at again: the table may have been altered while the page was read.
           assertAfter(after, beginning(relid))
-          const ahead = page.events.find(event => isAhead(event, relid))
-          if (!ahead) return { ...page, events: await past(page.events, signal) }
-          await log.reached(ahead.position, signal)
+          const newest = page.events.reduce<LogEvent | undefined>(
+            (found, event) =>
+              event.kind === 't' && event.topic === relid && event.generation > (found?.generation ?? 0)
+                ? event
+                : found,
+            undefined,
+          )
+          if (newest && isAhead(newest, relid)) await log.reached(newest.position, signal)
+          else if (newest && (await isUnnoticed(newest, relid, signal))) throw begunAnew()
+          else return { ...page, events: await past(page.events, signal) }
         }
       },
       seam: () => [],
@@ -292,6 +333,8 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
           endChanged(relid, now, known.generation)
         else log.end('t', relid, goneOf(relid))
       }
+      adoption.resolve()
+      adoption = createDeferred()
     },
     reached() {
       isReached = true
@@ -302,6 +345,7 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
     resume: () => stage.resume(),
     async close() {
       stop.abort()
+      adoption.resolve()
       await stage.close()
     },
   }

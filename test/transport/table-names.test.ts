@@ -22,7 +22,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await live.close()
   await log.query(`select listenql.unwatch(relid) from listenql.watched`)
-  await log.query(`drop schema if exists other cascade; drop schema if exists former cascade; drop schema if exists temporary cascade;
+  await log.database.query(`drop schema if exists other cascade; drop schema if exists former cascade; drop schema if exists temporary cascade;
     drop table if exists people, people_new, people_old cascade`)
 })
 
