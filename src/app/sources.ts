@@ -3,7 +3,7 @@ import { createRowAccess } from '../auth/row-access.js'
 import { createTableAccess } from '../auth/table-access.js'
 import type { Settings } from '../config/index.js'
 import { type Catalog, createCatalog } from '../database/catalog-watch.js'
-import { withSessionDefaults } from '../database/session-defaults.js'
+import { pinSession } from '../database/pinned-settings.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import { createAdoption } from '../events/adoption.js'
 import { KICK_CHANNEL } from '../events/channel-name.js'
@@ -47,9 +47,11 @@ export function createSources(options: SourcesOptions): Sources {
   const { settings, config, onTables, onKick, hasRoles, breathe, observe } = options
   const doorbell = settings.doorbell === 'poll' ? createPollDoorbell(settings) : createBell(settings)
   const isPooled = settings.doorbell === 'poll' // polling works through any pooler
+  const own = isPooled ? config : pinSession(config, { runs: 'ours' })
+  const forPolicies = isPooled ? config : pinSession(config, { runs: 'policies' })
   const log: EventLog = new EventLog({
     ...settings,
-    config: isPooled ? config : withSessionDefaults(config),
+    config: own,
     doorbell,
     keepsPrepared: !isPooled,
     checkpoint: {
@@ -65,9 +67,9 @@ export function createSources(options: SourcesOptions): Sources {
   })
   const channels = createChannels({ ...settings, config, log, observe })
   const rowAccess = hasRoles
-    ? createRowAccess({ ...settings, config, keepsPrepared: !isPooled, observe })
+    ? createRowAccess({ ...settings, config: forPolicies, keepsPrepared: !isPooled, observe })
     : undefined
-  const tableAccess = hasRoles ? createTableAccess({ ...settings, config, observe }) : undefined
+  const tableAccess = hasRoles ? createTableAccess({ ...settings, config: own, observe }) : undefined
   const tables = createTables({
     log,
     ...(rowAccess && { look: rowAccess.sees }),
@@ -79,7 +81,7 @@ export function createSources(options: SourcesOptions): Sources {
   })
   const catalog: Catalog = createCatalog({
     ...settings,
-    config,
+    config: own,
     onChange(list, paused) {
       adoption.offer(list, paused)
       log.wake()
@@ -87,8 +89,13 @@ export function createSources(options: SourcesOptions): Sources {
     observe,
   })
   const adoption = createAdoption({ tables, refresh: catalog.refreshNow, onAdopted: onTables })
-  const snapshots = createSnapshots({ ...settings, maxBytes: settings.maxSnapshot, config, observe })
-  const retention = createRetention({ ...settings, config, observe })
+  const snapshots = createSnapshots({
+    ...settings,
+    maxBytes: settings.maxSnapshot,
+    config: forPolicies,
+    observe,
+  })
+  const retention = createRetention({ ...settings, config: own, observe })
   const parts = [channels, log, catalog, retention, ...(tableAccess ? [tableAccess] : [])]
 
   return {

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { grantSql } from '../database/install.js'
-import { inTransaction, sqlState } from '../database/lock-retry.js'
+import { ask, inTransaction, sqlState } from '../database/lock-retry.js'
 import { migrate } from '../database/migrations.js'
 import { ListenqlError } from '../lib/errors.js'
 
@@ -52,7 +52,8 @@ export async function granting(role: string, work: () => Promise<unknown>): Prom
 }
 
 async function isKeptByOthers(client: pg.Client): Promise<boolean> {
-  const { rows } = await client.query<{ closed: boolean }>(
+  const rows = await ask<{ closed: boolean }>(
+    client,
     `select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
        where n.nspname = 'listenql' and c.relname = 'migration'
          and not (has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select'))) as closed`,

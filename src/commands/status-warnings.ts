@@ -4,7 +4,17 @@ import { countWords, sizeWords, timeWords } from '../lib/words.js'
 
 /** What is wrong, or soon will be, and what to do about it; a line each. */
 export function statusWarnings(
-  { version, tables, log, now, listening, reading, notificationQueue, longTransactions }: LogStatus,
+  {
+    version,
+    tables,
+    log,
+    now,
+    listening,
+    reading,
+    notificationQueue,
+    longTransactions,
+    silentLogins,
+  }: LogStatus,
   settings: Pick<Settings, 'retention' | 'maxLogSize'> & { readonly knows: number },
 ): string[] {
   const { retention, maxLogSize, knows } = settings
@@ -61,6 +71,13 @@ export function statusWarnings(
   }
   if (reading.length > 0 && listening.length === 0) {
     warnings.push('Nobody listens, so notifications of plain channels and the doorbell are missed')
+  }
+  const silent = tables.filter(({ always }) => !always).map(({ name }) => name)
+  if (silentLogins.length > 0 && silent.length > 0) {
+    const logins = silentLogins.includes('all') ? 'all logins' : silentLogins.join(', ')
+    warnings.push(
+      `What ${logins} write is not logged: their sessions have session_replication_role = replica, so that triggers do not fire; listenql watch --always ${silent.join(' ')}`,
+    )
   }
   for (const { words, since } of longTransactions) {
     warnings.push(

@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline/promises'
 import type pg from 'pg'
 import { describeConnection } from '../database/conninfo.js'
 import { uninstall } from '../database/install.js'
+import { ask } from '../database/lock-retry.js'
 import { ListenqlError } from '../lib/errors.js'
 import { countWords } from '../lib/words.js'
 import type { Streams } from './command.js'
@@ -36,13 +37,14 @@ export async function uninstallCommand(
 
 /** How many are watched; undefined: there is no schema. */
 async function installedTables(client: pg.Client): Promise<number | undefined> {
-  const { rows } = await client.query<{ present: boolean; tables: string | null }>(
+  const rows = await ask<{ present: boolean; tables: string | null }>(
+    client,
     `select to_regnamespace('listenql') is not null as present, to_regclass('listenql.watched')::text as tables`,
   )
   if (!rows[0]?.present) return undefined
   if (rows[0].tables === null) return 0
-  const counted = await client.query<{ n: number }>('select count(*)::int as n from listenql.watched')
-  return counted.rows[0]?.n ?? 0
+  const counted = await ask<{ n: number }>(client, 'select count(*)::int as n from listenql.watched')
+  return counted[0]?.n ?? 0
 }
 
 async function confirm(what: string, { stdin, stdout }: Streams): Promise<boolean> {

@@ -1,7 +1,8 @@
 import pg, { type ClientBase } from 'pg'
-import { inTransaction, type Patience, withLocks } from './lock-retry.js'
+import { ask, inTransaction, type Patience, withLocks } from './lock-retry.js'
 import { type Migration, readMigrations } from './migration-files.js'
 import { noteSql } from './migrations.js'
+import { PIN_TRANSACTION } from './pinned-settings.js'
 
 /** The functions that a server calls: all that its login needs of schema `listenql`, beside the view `watched`. */
 export const SERVER_FUNCTIONS = [
@@ -49,6 +50,7 @@ export function printInstallSql(
   const migrations = (options.migrations ?? readMigrations()).filter(({ version }) => version > from)
   return [
     'begin;\n',
+    ...(migrations.length > 0 ? [`${PIN_TRANSACTION.replaceAll('; ', ';\n')};\n`] : []),
     ...migrations.map(migration => `${migration.sql}\n${noteSql(migration)}`),
     ...(options.grantTo === undefined ? [] : [grantSql(options.grantTo)]),
     'commit;\n',
@@ -69,22 +71,25 @@ export async function uninstall(client: ClientBase, patience?: Patience): Promis
     }
     return patience ? withLocks(client, work, patience) : inTransaction(client, work)
   }
-  const { rows: found } = await client.query<{ present: boolean }>(
+  const found = await ask<{ present: boolean }>(
+    client,
     `select to_regclass('listenql.watched_table') is not null as present`,
   )
   if (found[0]?.present) {
     if (await hasFunction(client, 'unwatch')) {
-      const watched = await client.query<{ relid: string }>(
+      const watched = await ask<{ relid: string }>(
+        client,
         'select relid::oid::text as relid from listenql.watched',
       )
-      for (const { relid } of watched.rows) await run('select listenql.unwatch($1::oid::regclass)', [relid])
+      for (const { relid } of watched) await run('select listenql.unwatch($1::oid::regclass)', [relid])
     }
     // Of tables that were silenced.
-    const left = await client.query<{ oid: string }>(
+    const left = await ask<{ oid: string }>(
+      client,
       `select distinct substring(proname from '_(\\d+)$') as oid from pg_proc
        where pronamespace = 'listenql'::regnamespace and proname ~ '^(number|capture)_\\d+$'`,
     )
-    for (const { oid } of left.rows) {
+    for (const { oid } of left) {
       await run(
         `drop function if exists listenql.number_${oid}() cascade; drop function if exists listenql.capture_${oid}() cascade`,
       )
@@ -95,7 +100,8 @@ export async function uninstall(client: ClientBase, patience?: Patience): Promis
 
 /** False in what is left of the schema in a dump of some objects only. */
 async function hasFunction(client: ClientBase, name: string): Promise<boolean> {
-  const { rows } = await client.query<{ found: boolean }>(
+  const rows = await ask<{ found: boolean }>(
+    client,
     `select exists (select from pg_proc where pronamespace = 'listenql'::regnamespace and proname = $1)
        and to_regclass('listenql.watched') is not null as found`,
     [name],

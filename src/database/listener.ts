@@ -157,7 +157,7 @@ export class Listener {
     this.#connection = connection
     if (this.#stop.signal.aborted) return connection.close()
     if (this.#paused) connection.pause()
-    const { rows } = await connection.run('select pg_is_in_recovery() as standby')
+    const { rows } = await connection.run('select pg_catalog.pg_is_in_recovery() as standby')
     if (rows[0]?.standby)
       throw new Error('this is a standby, where LISTEN does not work: connect to the primary')
     while (!this.#stop.signal.aborted) {
@@ -208,7 +208,9 @@ export class Listener {
 
   /** Asks what is really listened to, which finds a dead peer and a pooler that hands each query to another session. */
   async #heartbeat(connection: ListenConnection): Promise<void> {
-    const { rows } = await connection.run('select count(*)::int as count from pg_listening_channels()')
+    const { rows } = await connection.run(
+      'select pg_catalog.count(*)::pg_catalog.int4 as count from pg_catalog.pg_listening_channels()',
+    )
     if (rows[0]?.count !== this.#active.size) {
       throw new Error(
         `Postgres listens to ${rows[0]?.count} channels for this session instead of ${this.#active.size}; ` +

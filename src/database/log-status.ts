@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg'
 import { ListenqlError } from '../lib/errors.js'
-import { sqlState } from './lock-retry.js'
-import { installedVersion, refuseIncomplete } from './migrations.js'
+import { inReading, sqlState } from './lock-retry.js'
+import { refuseIncomplete, versionNow } from './migrations.js'
 
 /** Times are those of the database; sizes in bytes. */
 export interface LogStatus {
@@ -32,6 +32,8 @@ export interface LogStatus {
   readonly reading: readonly Connection[]
   /** How full the queue of notifications is, from 0 to 1. */
   readonly notificationQueue: number
+  /** Logins whose sessions begin with session_replication_role = replica, in which triggers do not fire; `all` is everybody. */
+  readonly silentLogins: readonly string[]
   /** Transactions that may have written, open for long: what they may have logged cannot be cleared yet. */
   readonly longTransactions: readonly { readonly words: string; readonly since: Date }[]
 }
@@ -68,10 +70,18 @@ export interface TableStatus {
  * @returns undefined: there is no schema `listenql`
  * @throws ListenqlError DATABASE_FAILED if our login may not look
  */
-export async function readLogStatus(
+export function readLogStatus(
   client: ClientBase,
   serverLogin?: string,
   { longMinutes = 5 }: { readonly longMinutes?: number } = {},
+): Promise<LogStatus | undefined> {
+  return inReading(client, () => read(client, serverLogin, longMinutes))
+}
+
+async function read(
+  client: ClientBase,
+  serverLogin: string | undefined,
+  longMinutes: number,
 ): Promise<LogStatus | undefined> {
   const { rows: found } = await client.query<{ present: boolean }>(
     `select exists (select from pg_namespace where nspname = 'listenql') as present`,
@@ -85,12 +95,13 @@ export async function readLogStatus(
      where datname = current_database() and application_name in ('listenql listen', 'listenql log') order by backend_start, pid`,
   )
   const long = await client.query<{ words: string; since: Date }>(LONG_TRANSACTIONS, [longMinutes])
+  const silent = await client.query<{ login: string }>(SILENT_LOGINS)
   const named = (name: string) =>
     connections.rows
       .filter(connection => connection.name === name)
       .map(({ pid, since, address }) => ({ pid, since, address }))
   return {
-    version: row.version ?? (await installedVersion(client)),
+    version: row.version ?? (await versionNow(client)),
     postgres: row.postgres,
     database: row.database,
     now: row.now,
@@ -111,6 +122,7 @@ export async function readLogStatus(
     reading: named('listenql log'),
     notificationQueue: row.queue,
     longTransactions: long.rows,
+    silentLogins: silent.rows.map(({ login }) => login),
   }
 }
 
@@ -177,6 +189,12 @@ select w.relid::regclass::text as name, w.generation, w.since, w.key_columns as 
   has_schema_privilege(coalesce($1, current_user), c.relnamespace, 'usage')
     and has_any_column_privilege(coalesce($1, current_user), w.relid, 'select') as readable
 from listenql.watched w join pg_class c on c.oid = w.relid order by 1`
+
+/** Settings of logins and of the database, https://www.postgresql.org/docs/current/catalog-pg-db-role-setting.html */
+const SILENT_LOGINS = `
+select distinct coalesce(quote_ident(r.rolname), 'all') as login
+from pg_db_role_setting s left join pg_roles r on r.oid = s.setrole join pg_database d on d.datname = current_database()
+where s.setdatabase in (0, d.oid) and 'session_replication_role=replica' = any (s.setconfig) order by 1`
 
 const LONG_TRANSACTIONS = `
 select concat('pid ', pid, coalesce(' (' || nullif(application_name, '') || ')', ''), ' of user ', usename,

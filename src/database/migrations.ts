@@ -1,7 +1,7 @@
 import pg, { type ClientBase } from 'pg'
 import { delay } from '../lib/abort.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
-import { BEGIN, inTransaction } from './lock-retry.js'
+import { ask, BEGIN, inReading, inTransaction } from './lock-retry.js'
 import { type Migration, readMigrations } from './migration-files.js'
 import { missingParts, partsOf, readParts, versionOf } from './schema-parts.js'
 
@@ -47,9 +47,12 @@ const HEALS_ITSELF = 10
 export async function migrate(client: ClientBase, options: MigrateOptions = {}): Promise<Migrated> {
   const migrations = options.migrations ?? readMigrations()
   await removeShell(client, migrations)
-  const from = await installedVersion(client, migrations)
-  refuseNewer(from, migrations)
-  await refuseIncomplete(client, migrations)
+  const from = await inReading(client, async () => {
+    const version = await versionNow(client, migrations)
+    refuseNewer(version, migrations)
+    await refuseIncomplete(client, migrations)
+    return version
+  })
   for (const migration of migrations) {
     if (migration.version > from) await apply(client, migration, migrations)
   }
@@ -62,7 +65,15 @@ export async function migrate(client: ClientBase, options: MigrateOptions = {}):
  * The version of schema `listenql`; 0 if there is none. Where the rows of `listenql.migration` were left out of a dump, or may
  * not be read, the functions tell.
  */
-export async function installedVersion(
+export function installedVersion(
+  client: ClientBase,
+  migrations: readonly Migration[] = readMigrations(),
+): Promise<number> {
+  return inReading(client, () => versionNow(client, migrations))
+}
+
+/** The same, in a transaction that has begun. */
+export async function versionNow(
   client: ClientBase,
   migrations: readonly Migration[] = readMigrations(),
 ): Promise<number> {
@@ -103,14 +114,14 @@ function refuseNewer(version: number, migrations: readonly Migration[]): void {
 }
 
 /**
- * What is left of the schema in a dump of some objects only is of no use.
+ * What is left of the schema in a dump of some objects only is of no use. In a transaction that has begun.
  * @throws ListenqlError DATABASE_FAILED
  */
 export async function refuseIncomplete(
   client: ClientBase,
   migrations: readonly Migration[] = readMigrations(),
 ): Promise<void> {
-  const installed = migrations.slice(0, await installedVersion(client, migrations))
+  const installed = migrations.slice(0, await versionNow(client, migrations))
   const missing = missingParts(partsOf(installed), await readParts(client))
   // Partitions are made again.
   const first = missing.find(({ name }) => !/^event_\d$/.test(name))
@@ -124,7 +135,7 @@ export async function refuseIncomplete(
 
 /** `pg_dump --table` takes tables along, and no function: of such a schema nothing can be used, and nothing in it is of use. */
 async function removeShell(client: ClientBase, migrations: readonly Migration[]): Promise<void> {
-  const found = await readParts(client)
+  const found = await inReading(client, () => readParts(client))
   const own = partsOf(migrations).filter(part => missingParts([part], found).length === 0)
   if (own.length === 0 || found.some(({ kind }) => kind === 'function')) return
   const names = (kind: string) =>
@@ -151,7 +162,7 @@ async function apply(
       await client.query(BEGIN)
       await client.query('select pg_advisory_xact_lock($1)', [LOCK])
       await client.query(`set local lock_timeout = ${LOCK_TIMEOUT}`)
-      if ((await installedVersion(client, migrations)) < migration.version) {
+      if ((await versionNow(client, migrations)) < migration.version) {
         await client.query(migration.sql)
         await client.query(noteSql(migration))
       }
@@ -173,7 +184,7 @@ async function apply(
 
 /** @returns whether something was missing */
 async function makeWhole(client: ClientBase): Promise<boolean> {
-  const { rows } = await client.query<{ whole: boolean }>('select listenql.is_whole() as whole')
+  const rows = await ask<{ whole: boolean }>(client, 'select listenql.is_whole() as whole')
   if (rows[0]?.whole) return false
   await inTransaction(client, () => client.query('select listenql.newest()'))
   return true

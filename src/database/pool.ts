@@ -33,7 +33,7 @@ export function createPool(config: pg.ClientConfig, connectTimeout: number, max 
       if (payload.includes('\0'))
         throw new ListenqlError('PAYLOAD_INVALID', 'a payload may not hold a NUL character')
       try {
-        await pool.query('select pg_notify($1, $2)', [channel, payload])
+        await pool.query('select pg_catalog.pg_notify($1, $2)', [channel, payload])
       } catch (error) {
         throw new ListenqlError('DATABASE_FAILED', 'the database did not take the notification', {
           hint: 'try again; the log of the server has the reason',

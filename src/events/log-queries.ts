@@ -27,7 +27,8 @@ const TYPES: pg.CustomTypesConfig = {
       : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 }
 
-const columns = 'n, token, ord, statement, id, xid, at, kind, topic, generation, operation, old, new'
+/** Not the moment itself: its text depends on DateStyle. */
+const columns = `n, token, ord, statement, id, xid, pg_catalog.date_part('epoch', at) as at, kind, topic, generation, operation, old, new`
 
 /**
  * Takes what has newly become visible into the ledger, and reads the page after `after`. It counts once this has resolved: the
