@@ -1,4 +1,4 @@
-import type pg from 'pg'
+import pg from 'pg'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { createClosablePool } from './closable-pool.js'
 
@@ -35,6 +35,13 @@ export function createPool(config: pg.ClientConfig, connectTimeout: number, max 
       try {
         await pool.query('select pg_catalog.pg_notify($1, $2)', [channel, payload])
       } catch (error) {
+        if (error instanceof pg.DatabaseError && error.code === '22P05') {
+          throw new ListenqlError(
+            'PAYLOAD_INVALID',
+            'the encoding of the database lacks a character of this channel or payload',
+            { cause: error },
+          )
+        }
         throw new ListenqlError('DATABASE_FAILED', 'the database did not take the notification', {
           hint: 'try again; the log of the server has the reason',
           cause: messageOf(error),

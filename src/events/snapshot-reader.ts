@@ -9,6 +9,7 @@ import { ListenqlError, messageOf } from '../lib/errors.js'
 import { sizeWords, timeWords } from '../lib/words.js'
 import { answerOf, SAVEPOINT } from './snapshot-cut.js'
 import { isAsKnown, type RowsQuery, TABLE_NOW, type TableNow } from './snapshot-sql.js'
+import { createSnapshotTexts } from './snapshot-texts.js'
 
 export interface ReaderOptions {
   /** Longest that a statement may take, in ms. */
@@ -44,6 +45,7 @@ export interface SnapshotReader {
 export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions): SnapshotReader {
   const kinds = new WeakMap<WatchedTable, ReadonlyMap<number, ImageKind>>()
   const readers = new WeakMap<WatchedTable, ReadImage>()
+  const texts = createSnapshotTexts()
 
   async function kindsOf(client: pg.Client, table: WatchedTable): Promise<ReadonlyMap<number, ImageKind>> {
     const known = kinds.get(table)
@@ -63,9 +65,10 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
   }
 
   async function attempt(client: pg.Client, table: WatchedTable, query: RowsQuery): Promise<Outcome> {
-    const text = query.text(await kindsOf(client, table))
+    const database = await texts.of(client, query.texts)
+    const sql = query.sql(await kindsOf(client, table), database)
     if (query.become !== undefined) await client.query(query.become)
-    const images = await readImages(client, { text, values: [...query.values], rowMode: 'array' }, maxBytes)
+    const images = await readImages(client, { ...sql, rowMode: 'array' }, maxBytes)
     if (query.become !== undefined) await client.query('set local role none') // only our login may see what is watched
     const now = await tableNow(client, table)
     if (!isAsKnown(table, now)) return { kind: 'failed', error: schemaChanged(table) }

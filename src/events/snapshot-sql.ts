@@ -3,7 +3,7 @@ import { becomeSql, claimsText } from '../auth/become.js'
 import { viewerKey } from '../auth/viewer.js'
 import { aliasBeside, type ImageKind, imageColumns } from '../database/image-sql.js'
 import type { WatchedTable } from '../database/watched-table.js'
-import { sortKey, toSql } from '../filters/index.js'
+import { type DatabaseText, sortKey, textsOf, toSql } from '../filters/index.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { SnapshotRequest, SortDirection } from './snapshot-request.js'
 
@@ -24,9 +24,13 @@ export interface RowsQuery {
   readonly become: string | undefined
   /** The role it is read under. */
   readonly role: string | undefined
-  readonly values: readonly unknown[]
+  /** Texts of its filter that the encoding of the database may lack. */
+  readonly texts: readonly string[]
   /** Gives one column, the image of a row as the event log would hold it. To be run under PIN_SETTINGS. */
-  text(kinds: ReadonlyMap<number, ImageKind>): string
+  sql(
+    kinds: ReadonlyMap<number, ImageKind>,
+    text: DatabaseText,
+  ): { readonly text: string; readonly values: unknown[] }
 }
 
 /**
@@ -42,28 +46,42 @@ export function rowsQuery(
   const columns = wanted ? all.filter(column => wanted.includes(column.name)) : all
   const key = wanted ? wholeKey.filter(part => wanted.includes(part)) : wholeKey
   const alias = aliasBeside(all)
-  const values: unknown[] = []
   const column = (of: string) => `${alias}.${pg.escapeIdentifier(of)}`
-  const where = toSql(filter, values, alias)
-  const order = orderBy.map(({ column: by, direction }) => {
+  const sorted = orderBy.map(({ column: by, direction }) => {
     const found = all.find(one => one.name === by)
     if (!found) throw new ListenqlError('ARGUMENT_INVALID', `orderBy: there is no column ${by}`)
-    return `${sortKey(found, column(by))} ${ORDER[direction]}`
+    return { found, direction }
   })
-  const sorted = new Set(orderBy.map(item => item.column))
-  for (const part of key) if (!sorted.has(part)) order.push(column(part))
-  values.push(String(limit), String(offset))
-  const rows = `select ${columns.map(({ name: one }) => column(one)).join(', ')}
+  const isSorted = new Set(orderBy.map(item => item.column))
+
+  function rows(text?: DatabaseText) {
+    const values: unknown[] = []
+    const where = toSql(filter, values, alias, text)
+    const order = [
+      ...sorted.map(
+        ({ found, direction }) => `${sortKey(found, column(found.name), text)} ${ORDER[direction]}`,
+      ),
+      ...key.filter(part => !isSorted.has(part)).map(column),
+    ]
+    values.push(String(limit), String(offset))
+    const sql = `select ${columns.map(({ name: one }) => column(one)).join(', ')}
     from ${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(name)} ${alias} where ${where}
     ${order.length > 0 ? `order by ${order.join(', ')}` : ''}
     limit $${values.length - 1}::int8 offset $${values.length}::int8`
+    return { sql, values }
+  }
   return {
-    key: JSON.stringify([rows, values, viewer ? viewerKey(viewer, true) : null]),
+    key: JSON.stringify([rows(), viewer ? viewerKey(viewer, true) : null]),
     become: viewer?.role === undefined ? undefined : becomeSql(viewer.role, claimsText(viewer.claims)),
     role: viewer?.role,
-    values,
-    text: kinds =>
-      `select row_to_json(${alias})::text from (select ${imageColumns(columns, kinds, alias)} from (${rows}) ${alias}) ${alias}`,
+    texts: textsOf(filter),
+    sql(kinds, database) {
+      const { sql, values } = rows(database)
+      return {
+        text: `select row_to_json(${alias})::text from (select ${imageColumns(columns, kinds, alias)} from (${sql}) ${alias}) ${alias}`,
+        values,
+      }
+    },
   }
 }
 

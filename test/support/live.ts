@@ -1,8 +1,8 @@
-import { expect } from 'vitest'
 import { createServer, type ListenqlServer, type ServerOptions } from '../../src/index.js'
 import { overGraphqlWs, type Start, type TestSubscription } from './clients.js'
 import { codeOf, dataOf, query } from './graphql-request.js'
 import type { TestLog } from './log.js'
+import { waitUntil } from './wait.js'
 
 /** A server on a test's database that looks at the catalogue often, and words for what tests of watched tables ask it. */
 export interface Live {
@@ -34,8 +34,7 @@ export async function createLive(log: TestLog, options: ServerOptions = {}): Pro
     subscribe: (document, { variables, ...start } = {}) =>
       overGraphqlWs(server.url, document, variables ?? {}, start),
     async ready(text) {
-      await expect.poll(() => query(server.url, text).then(() => 'ready', String)).toBe('ready')
-      return query(server.url, text)
+      return waitUntil(() => query(server.url, text).catch(() => undefined), `${text} to be answered`)
     },
     async cursor(field) {
       return ((await query(server.url, `{ ${field}(limit: 1) { cursor } }`))[field] as { cursor: string })

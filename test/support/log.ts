@@ -54,8 +54,10 @@ export interface TestLog {
   close(): Promise<void>
 }
 
-export async function createLog(options: { migrated?: boolean } = {}): Promise<TestLog> {
-  const database = await createTestDatabase()
+export async function createLog(options: { migrated?: boolean; encoding?: string } = {}): Promise<TestLog> {
+  const database = await createTestDatabase(
+    options.encoding === undefined ? {} : { encoding: options.encoding },
+  )
   await database.query(`alter database ${database.name} owner to ${database.name}`)
   const pool = new pg.Pool({ connectionString: database.url, max: 8 })
   pool.on('error', () => undefined)
