@@ -90,6 +90,7 @@ export function addChanges(building: Building, named: TypedTable, parts: ChangeP
   const change = addChangeType(building, named, parts)
   const readFilter = createFilterReader(named, building.limits.filter)
   const selectedColumns = createColumnFinder(named, ['key', 'row', 'old'])
+  const keyColumns = createColumnFinder(named, ['key'])
   building.builder.subscriptionField(subscriptionField, t =>
     t.field({
       type: change,
@@ -120,6 +121,7 @@ export function addChanges(building: Building, named: TypedTable, parts: ChangeP
           operations: operations ?? undefined,
           after: after ?? undefined,
           used: usedColumns(selectedColumns(info), filter),
+          usesKey: keyColumns(info).length > 0,
         })
         return context.opensSources ? source : source.iterate()
       },

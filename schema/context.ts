@@ -17,6 +17,8 @@ export interface ChangesRequest {
   readonly after: string | undefined
   /** The columns that it selects or filters by, by their names in the table. */
   readonly used: readonly string[]
+  /** Whether it selects the key. */
+  readonly usesKey: boolean
 }
 
 /** Which rows a query wants. */

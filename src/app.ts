@@ -13,6 +13,7 @@ import type { Viewer } from './auth/viewer.js'
 import { databaseOf, resolveSettings, type Settings } from './config/index.js'
 import { connectionOptions, describeConnection } from './database/conninfo.js'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './database/embedded/index.js'
+import { pinSession } from './database/pinned-settings.js'
 import { createPool } from './database/pool.js'
 import { createGroups } from './delivery/groups.js'
 import { createPressure } from './delivery/pressure.js'
@@ -106,7 +107,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     createAuth({
       settings,
       authenticate,
-      config: database.config,
+      // A pooler does not pass on what is pinned.
+      config: settings.doorbell === 'poll' ? database.config : pinSession(database.config, { runs: 'ours' }),
       isDemo: database.embedded !== undefined,
       trustsCookiesOf: origins.isOriginTrusted,
       observe,

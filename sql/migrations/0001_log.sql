@@ -3,7 +3,7 @@
 -- Any role that may create a schema can install this, and then owns it; no superuser is needed. Better that it is none:
 -- the trigger functions run with the owner's rights. They run no code of others (values go through output functions, never
 -- through casts that somebody defined), but a role with nothing else to lose is the second line of defence. A superuser can
--- hand everything over afterwards: alter schema listenql owner to r; reassign owned by … to r.
+-- hand everything over afterwards: alter schema listenql owner to r; reassign owned by ... to r.
 create schema if not exists listenql;
 
 create table listenql.migration (

@@ -38,7 +38,7 @@ end $$;
 -- Draws a ticket and extends the lease. Lowering `cleared` is always safe; it heals sequences restored from a dump, which
 -- reads them at different moments. The caller must COMMIT this and only then draw its fence.
 -- False: there is no bell here, go on polling. So it is where transactions can be prepared, since NOTIFY would make
--- PREPARE TRANSACTION fail; `alter database … set listenql.bell = 'on'` says that nobody here does.
+-- PREPARE TRANSACTION fail; `alter database ... set listenql.bell = 'on'` says that nobody here does.
 create function listenql.arm(lease_seconds int) returns boolean language plpgsql security definer
   set search_path = pg_catalog, pg_temp as $$
 declare ticket bigint;

@@ -2,8 +2,8 @@ import type pg from 'pg'
 import { createRowAccess } from '../auth/row-access.js'
 import { createTableAccess } from '../auth/table-access.js'
 import type { Settings } from '../config/index.js'
-import { createCatalog } from '../database/catalog-watch.js'
-import { withSessionDefaults } from '../database/session-defaults.js'
+import { type Catalog, createCatalog } from '../database/catalog-watch.js'
+import { pinSession } from '../database/pinned-settings.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import { createAdoption } from '../events/adoption.js'
 import { KICK_CHANNEL } from '../events/channel-name.js'
@@ -47,9 +47,11 @@ export function createSources(options: SourcesOptions): Sources {
   const { settings, config, onTables, onKick, hasRoles, breathe, observe } = options
   const doorbell = settings.doorbell === 'poll' ? createPollDoorbell(settings) : createBell(settings)
   const isPooled = settings.doorbell === 'poll' // polling works through any pooler
+  const own = isPooled ? config : pinSession(config, { runs: 'ours' })
+  const forPolicies = isPooled ? config : pinSession(config, { runs: 'policies' })
   const log: EventLog = new EventLog({
     ...settings,
-    config: isPooled ? config : withSessionDefaults(config),
+    config: own,
     doorbell,
     keepsPrepared: !isPooled,
     checkpoint: {
@@ -65,29 +67,38 @@ export function createSources(options: SourcesOptions): Sources {
   })
   const channels = createChannels({ ...settings, config, log, observe })
   const rowAccess = hasRoles
-    ? createRowAccess({ ...settings, config, keepsPrepared: !isPooled, observe })
+    ? createRowAccess({ ...settings, config: forPolicies, keepsPrepared: !isPooled, observe })
     : undefined
   const tableAccess = hasRoles
-    ? createTableAccess({ ...settings, config, keepsPrepared: !isPooled, observe })
+    ? createTableAccess({ ...settings, config: own, keepsPrepared: !isPooled, observe })
     : undefined
   const tables = createTables({
     log,
     ...(rowAccess && { look: rowAccess.sees }),
     maxFilterWork: settings.maxFilterWork,
+    async refresh(relid, generation) {
+      await catalog.refreshNow(relid, generation)
+      return catalog.tables?.find(table => table.relid === relid)?.generation
+    },
     observe,
   })
-  const catalog = createCatalog({
+  const catalog: Catalog = createCatalog({
     ...settings,
-    config,
-    onChange(list) {
-      adoption.offer(list)
+    config: own,
+    onChange(list, paused) {
+      adoption.offer(list, paused)
       log.wake()
     },
     observe,
   })
   const adoption = createAdoption({ tables, refresh: catalog.refreshNow, onAdopted: onTables })
-  const snapshots = createSnapshots({ ...settings, maxBytes: settings.maxSnapshot, config, observe })
-  const retention = createRetention({ ...settings, config, observe })
+  const snapshots = createSnapshots({
+    ...settings,
+    maxBytes: settings.maxSnapshot,
+    config: forPolicies,
+    observe,
+  })
+  const retention = createRetention({ ...settings, config: own, observe })
   const parts = [channels, log, catalog, retention, ...(tableAccess ? [tableAccess] : [])]
 
   return {

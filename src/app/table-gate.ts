@@ -59,8 +59,8 @@ export function createTableGate({ tables, snapshots, tableAccess, rowAccess }: T
   }
 
   return {
-    async changes(viewer, table, { used, ...request }) {
-      const claim = { viewer, table, columns: used }
+    async changes(viewer, table, request) {
+      const claim = { viewer, table, columns: request.used }
       const rights = await tableAccess?.assert(claim)
       if (!rights) return tables.changes(table, request)
       return tables.changes(table, {

@@ -2,6 +2,7 @@ import pg from 'pg'
 import { describeFailure } from '../database/connect-failure.js'
 import { connectionOptions, describeConnection } from '../database/conninfo.js'
 import { findEmbeddedPostgres } from '../database/embedded/index.js'
+import { ask } from '../database/lock-retry.js'
 import { ListenqlError } from '../lib/errors.js'
 import { cancellable } from './cancel-query.js'
 import type { DatabaseArguments } from './database-arguments.js'
@@ -73,7 +74,7 @@ export async function withClient<T>(
 
 /** @throws ListenqlError DATABASE_FAILED on a standby, where nothing can be watched */
 export async function refuseStandby(client: pg.Client): Promise<void> {
-  const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby')
+  const rows = await ask<{ standby: boolean }>(client, 'select pg_is_in_recovery() as standby')
   if (!rows[0]?.standby) return
   throw new ListenqlError('DATABASE_FAILED', 'this Postgres is a standby: it cannot be written to', {
     hint: 'connect to the primary',

@@ -1,4 +1,4 @@
-import { sqlState } from '../database/lock-retry.js'
+import { inTransaction, sqlState } from '../database/lock-retry.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Streams } from './command.js'
 import { type Database, refuseStandby, withClient } from './connect.js'
@@ -29,7 +29,7 @@ export async function kickCommand(
   return withClient(config, 'kick', async client => {
     await refuseStandby(client)
     try {
-      await client.query('select listenql.kick($1, $2)', [claim, value])
+      await inTransaction(client, () => client.query('select listenql.kick($1, $2)', [claim, value]))
     } catch (error) {
       throw explain(error)
     }

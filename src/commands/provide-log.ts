@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { grantSql } from '../database/install.js'
-import { inTransaction, sqlState } from '../database/lock-retry.js'
+import { ask, inTransaction, sqlState } from '../database/lock-retry.js'
 import { migrate } from '../database/migrations.js'
 import { ListenqlError } from '../lib/errors.js'
 
@@ -12,11 +12,17 @@ import { ListenqlError } from '../lib/errors.js'
  */
 export async function provideLog(client: pg.Client): Promise<string | undefined> {
   if (await isKeptByOthers(client)) return undefined
-  const { from, to } = await migrate(client)
-  if (from === to) return undefined
-  return from === 0
-    ? `schema listenql is installed (version ${to})`
-    : `schema listenql is updated, from version ${from} to ${to}`
+  const { from, to, wasRestored } = await migrate(client)
+  if (from === 0) return `schema listenql is installed (version ${to})`
+  const done = [
+    ...(from === to ? [] : [`schema listenql is updated, from version ${from} to ${to}`]),
+    ...(wasRestored
+      ? [
+          'the event log was restored from a dump or copied: a new history begins, and old cursors are refused',
+        ]
+      : []),
+  ]
+  return done.length > 0 ? done.join('\n') : undefined
 }
 
 /** @throws ListenqlError DATABASE_FAILED if there is no such role, or it is not ours to give */
@@ -47,7 +53,8 @@ export async function granting(role: string, work: () => Promise<unknown>): Prom
 
 /** Schema `listenql` is there, and our login may not see which version it has. */
 export async function isKeptByOthers(client: pg.Client): Promise<boolean> {
-  const { rows } = await client.query<{ closed: boolean }>(
+  const rows = await ask<{ closed: boolean }>(
+    client,
     `select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
        where n.nspname = 'listenql' and c.relname = 'migration'
          and not (has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select'))) as closed`,

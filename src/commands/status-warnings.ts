@@ -4,7 +4,17 @@ import { countWords, sizeWords, timeWords } from '../lib/words.js'
 
 /** What is wrong, or soon will be, and what to do about it; a line each. */
 export function statusWarnings(
-  { version, tables, log, now, listening, reading, notificationQueue, longTransactions }: LogStatus,
+  {
+    version,
+    tables,
+    log,
+    now,
+    listening,
+    reading,
+    notificationQueue,
+    longTransactions,
+    silentLogins,
+  }: LogStatus,
   settings: Pick<Settings, 'retention' | 'maxLogSize'> & { readonly knows: number },
 ): string[] {
   const { retention, maxLogSize, knows } = settings
@@ -17,8 +27,22 @@ export function statusWarnings(
   } else if (version > knows) {
     warnings.push(`Schema listenql has version ${version}, this program knows ${knows}: update listenql`)
   }
-  for (const { name, lacking, since, readable } of tables) {
-    if (lacking.length > 0) {
+  if (!log.position) {
+    warnings.push(
+      'The event log was restored from a dump without its rows, so nothing is logged: start a server, or run listenql install',
+    )
+  }
+  for (const { name, lacking, partOf, unlogged, since, readable } of tables) {
+    if (partOf.length > 0) {
+      const roots = partOf.join(' and ')
+      warnings.push(
+        `${name} has no history: it is a part of ${roots}, and what is written through that is not logged; run listenql unwatch ${name}, listenql watch ${partOf.join(' ')}`,
+      )
+    } else if (unlogged.length > 0) {
+      warnings.push(
+        `${name} has no history: ${unlogged.join(', ')} ${unlogged.length === 1 ? 'is' : 'are'} unlogged, so that a crash would empty it and nothing would tell; alter table ${unlogged[0]} set logged`,
+      )
+    } else if (lacking.length > 0) {
       warnings.push(
         `${name} has no whole history: triggers are missing or disabled on ${lacking.join(', ')}; enable them (alter table … enable trigger all), or run listenql watch ${name}`,
       )
@@ -47,6 +71,13 @@ export function statusWarnings(
   }
   if (reading.length > 0 && listening.length === 0) {
     warnings.push('Nobody listens, so notifications of plain channels and the doorbell are missed')
+  }
+  const silent = tables.filter(({ always }) => !always).map(({ name }) => name)
+  if (silentLogins.length > 0 && silent.length > 0) {
+    const logins = silentLogins.includes('all') ? 'all logins' : silentLogins.join(', ')
+    warnings.push(
+      `What ${logins} write is not logged: their sessions have session_replication_role = replica, so that triggers do not fire; listenql watch --always ${silent.join(' ')}`,
+    )
   }
   for (const { words, since } of longTransactions) {
     warnings.push(

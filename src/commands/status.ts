@@ -34,8 +34,8 @@ export async function statusCommand(
   return 0
 }
 
-function cursorOf({ log: { position } }: LogStatus): string {
-  return encodeCursor(endOfBatch(position))
+function cursorOf({ log: { position } }: LogStatus): string | null {
+  return position && encodeCursor(endOfBatch(position))
 }
 
 function describe(status: LogStatus, connection: string, warnings: readonly string[]): string {
@@ -51,7 +51,12 @@ function describe(status: LogStatus, connection: string, warnings: readonly stri
         ? `${sizeWords(log.bytes)}, oldest event ${moment(log.oldest)} (${ago(log.oldest)})`
         : `${sizeWords(log.bytes)}, no events`,
     ],
-    ['Position', `${cursorOf(status)} (batch ${log.position.n}, ${ago(log.position.at)})`],
+    [
+      'Position',
+      log.position
+        ? `${cursorOf(status)} (batch ${log.position.n}, ${ago(log.position.at)})`
+        : 'none: the log was restored without its rows',
+    ],
     ['Lag', lag(status)],
     ['Doorbell', doorbell(status)],
   ]
@@ -77,7 +82,8 @@ function servers({ listening, reading }: LogStatus): string {
   ].join('; ')
 }
 
-function lag({ log: { pending, pendingSince }, now }: LogStatus): string {
+function lag({ log: { position, pending, pendingSince }, now }: LogStatus): string {
+  if (!position) return 'unknown: there is no history'
   if (pending === 0 || !pendingSince) return 'none: every event has its place'
   const many = pending > 10_000 ? 'more than 10000 events' : countWords(pending, 'event')
   const verb = pending === 1 ? 'waits' : 'wait'
@@ -93,12 +99,20 @@ function tableOf({ tables }: LogStatus): string {
   const columns = ['table', 'history since', 'generation', 'key', 'triggers', 'snapshots']
   return formatTable(
     columns.map(name => ({ name, align: name === 'generation' ? 'right' : 'left' })),
-    tables.map(({ name, since, generation, key, lacking, always, readable }) => [
+    tables.map(({ name, since, generation, key, lacking, partOf, unlogged, always, readable }) => [
       name,
       since ? moment(since) : 'none',
       String(generation),
       key.join(', ') || 'none',
-      lacking.length > 0 ? `lacking on ${lacking.join(', ')}` : always ? 'always' : 'ok',
+      partOf.length > 0
+        ? `part of ${partOf.join(', ')}`
+        : unlogged.length > 0
+          ? 'unlogged'
+          : lacking.length > 0
+            ? `lacking on ${lacking.join(', ')}`
+            : always
+              ? 'always'
+              : 'ok',
       readable ? 'yes' : 'no SELECT',
     ]),
   )

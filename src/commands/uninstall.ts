@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline/promises'
 import type pg from 'pg'
 import { describeConnection } from '../database/conninfo.js'
 import { findSchema, uninstall } from '../database/install.js'
+import { ask } from '../database/lock-retry.js'
 import { ListenqlError } from '../lib/errors.js'
 import { countWords } from '../lib/words.js'
 import type { Streams } from './command.js'
@@ -48,12 +49,13 @@ async function installedTables(client: pg.Client): Promise<number | undefined> {
       { hint: `run it as ${schema.owner} or as a superuser; nothing was removed` },
     )
   }
-  const { rows } = await client.query<{ tables: string | null }>(
+  const [row] = await ask<{ tables: string | null }>(
+    client,
     `select to_regclass('listenql.watched')::text as tables`,
   )
-  if (rows[0]?.tables == null) return 0
-  const counted = await client.query<{ n: number }>('select count(*)::int as n from listenql.watched')
-  return counted.rows[0]?.n ?? 0
+  if (row?.tables == null) return 0
+  const counted = await ask<{ n: number }>(client, 'select count(*)::int as n from listenql.watched')
+  return counted[0]?.n ?? 0
 }
 
 async function confirm(what: string, { stdin, stdout }: Streams): Promise<boolean> {

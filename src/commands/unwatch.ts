@@ -1,3 +1,4 @@
+import { ask } from '../database/lock-retry.js'
 import { findWatched, tableNames, unwatchTable, watchedNames } from '../database/watch.js'
 import type { Streams } from './command.js'
 import { type Database, refuseStandby, withClient } from './connect.js'
@@ -17,7 +18,8 @@ export async function unwatchCommand(
 ): Promise<number> {
   return withClient(config, 'unwatch', async client => {
     await refuseStandby(client)
-    const { rows } = await client.query<{ present: boolean }>(
+    const rows = await ask<{ present: boolean }>(
+      client,
       `select exists (select from pg_namespace where nspname = 'listenql') as present`,
     )
     if (!rows[0]?.present) {

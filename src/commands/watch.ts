@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { grantReadSql } from '../database/install.js'
+import { ask, inTransaction } from '../database/lock-retry.js'
 import { findTable, tableNames, type WatchOutcome, watchTable } from '../database/watch.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Streams } from './command.js'
@@ -37,7 +38,8 @@ export async function watchCommand(
       const onWait = tellWhoIsInTheWay(word, io)
       const outcome = await watchTable(client, table.relid, { always, patience, config, onWait })
       for (const role of new Set([serverLogin, grantTo])) {
-        if (role !== undefined) await granting(role, () => client.query(grantReadSql(role, table)))
+        if (role !== undefined)
+          await granting(role, () => inTransaction(client, () => client.query(grantReadSql(role, table))))
       }
       const fields = await graphqlFields(client, table.relid)
       io.stdout.write(
@@ -67,7 +69,8 @@ function happened({ before, now }: WatchOutcome, always: boolean): string {
 }
 
 async function notesOn(client: pg.Client, relid: string, { now }: WatchOutcome): Promise<string[]> {
-  const { rows } = await client.query<{ children: string[]; keyed: boolean; replicated: boolean }>(
+  const rows = await ask<{ children: string[]; keyed: boolean; replicated: boolean }>(
+    client,
     `select array(select i.inhrelid::regclass::text from pg_inherits i where i.inhparent = c.oid and c.relkind = 'r' order by 1)
        as children, exists (select from pg_index where indrelid = c.oid and indisprimary) as keyed,
        exists (select from pg_subscription_rel where srrelid = c.oid) as replicated

@@ -19,6 +19,9 @@ select n.oid is not null as "isInstalled",
     where p.pronamespace = n.oid and p.proname = 'refresh'), false) as "mayRefresh",
   coalesce((select pg_catalog.has_table_privilege(c.oid, 'select') from pg_catalog.pg_class c
     where c.relnamespace = n.oid and c.relname = 'watched'), false) as "mayRead",
+  (select pg_catalog.count(distinct p.proname) from pg_catalog.pg_proc p where p.pronamespace = n.oid
+    and p.proname in ('newest', 'pull', 'read', 'cut', 'refresh', 'rotate')) = 6
+    and exists (select from pg_catalog.pg_class c where c.relnamespace = n.oid and c.relname = 'watched') as "isComplete",
   pg_catalog.pg_is_in_recovery() as "isStandby", current_user::pg_catalog.text as "login"
 from (select 1) one left join pg_catalog.pg_namespace n on n.nspname = 'listenql'`
 
@@ -29,6 +32,7 @@ export async function readAccess(client: ClientBase): Promise<Access> {
     mayEnter: boolean
     mayRefresh: boolean
     mayRead: boolean
+    isComplete: boolean
     isStandby: boolean
     login: string
   }>(LOOK)
@@ -40,6 +44,11 @@ export async function readAccess(client: ClientBase): Promise<Access> {
   let lacking: Access['lacking']
   if (row.isStandby) {
     lacking = STANDBY
+  } else if (!row.isComplete) {
+    lacking = {
+      message: 'schema listenql is incomplete, as of a dump of some objects only',
+      hint: 'run as the owner of the schema: listenql uninstall, then listenql watch TABLE',
+    }
   } else if (!mayRead) {
     lacking = {
       message: `login ${row.login} may not see which tables are watched (SELECT on listenql.watched), so none is offered`,

@@ -12,6 +12,7 @@ export interface TableRow {
   readonly key: string[]
   readonly generation: number
   readonly wholeFrom: number
+  readonly columnFrom: Readonly<Record<string, number>> | null
   readonly sinceN: string
   readonly sinceToken: string
   readonly readable: boolean
@@ -21,6 +22,7 @@ export interface TableRow {
 export const TABLES = `
 select w.relid::pg_catalog.text as "relid", w.schema_name as "schema", w.table_name as "name",
   d.description as "comment", w.key_columns as "key", w.generation as "generation", w.whole_from as "wholeFrom",
+  pg_catalog.to_jsonb(w) -> 'column_from' as "columnFrom",
   w.since_n as "sinceN", w.since_token as "sinceToken",
   coalesce(pg_catalog.has_schema_privilege(c.relnamespace, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select'), false)
     as "readable"
@@ -29,6 +31,10 @@ left join pg_catalog.pg_description d
   on d.objoid = c.oid and d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objsubid = 0
 where w.since_n is not null
 order by w.schema_name collate "C", w.table_name collate "C"`
+
+/** Watched tables that have no whole history at the moment. */
+export const PAUSED = `
+select w.relid::pg_catalog.text as "relid" from listenql.watched w where w.since_n is null order by w.relid`
 
 /** A row of COLUMNS. */
 export interface ColumnRow {
@@ -41,8 +47,9 @@ export interface ColumnRow {
 }
 
 /**
- * The columns of these tables ($1, oid[]) in their order. A column is not null if the table says so, or a domain that its
- * type is made of. Not if a table below it allows null, as children made with ALTER … NO INHERIT do, nor if rows from before
+ * The columns of these tables ($1, oid[]) in their order. A column is not null if the table says so. A domain's NOT NULL is not
+ * enough: ALTER DOMAIN drops it without a word to the table, and a subquery gets a null past it
+ * (https://www.postgresql.org/docs/current/sql-createdomain.html, Notes). Not if a table below it allows null, as children made with ALTER … NO INHERIT do, nor if rows from before
  * have not been looked at (NOT VALID, from PostgreSQL 18 on).
  */
 export const COLUMNS = `
@@ -53,20 +60,14 @@ with recursive tree(root, relid) as (
 ), nullable(root, attname) as (
   select distinct t.root, a.attname from tree t join pg_catalog.pg_attribute a on a.attrelid = t.relid
   where t.relid <> t.root and a.attnum > 0 and not a.attisdropped and not a.attnotnull
-), domain(oid, top, basetype, is_not_null) as (
-  select t.oid, t.oid, t.typbasetype, t.typnotnull from pg_catalog.pg_type t where t.typtype = 'd'
-  union all
-  select t.oid, d.top, t.typbasetype, t.typnotnull from domain d join pg_catalog.pg_type t on t.oid = d.basetype
-  where t.typtype = 'd'
 )
 select a.attrelid::pg_catalog.text as "relid", a.attname::pg_catalog.text as "name",
   a.atttypid::pg_catalog.int8::pg_catalog.float8 as "typeOid",
   pg_catalog.format_type(a.atttypid, a.atttypmod) as "typeName",
-  (a.attnotnull
+  a.attnotnull
     and not exists (select from nullable n where n.root = a.attrelid and n.attname = a.attname)
     and not exists (select from pg_catalog.pg_constraint k
-      where k.conrelid = a.attrelid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum]))
-  or exists (select from domain d where d.top = a.atttypid and d.is_not_null) as "notNull",
+      where k.conrelid = a.attrelid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum]) as "notNull",
   d.description as "comment"
 from pg_catalog.pg_attribute a
 left join pg_catalog.pg_description d
@@ -92,7 +93,7 @@ function sum(row: string, from: string): string {
 /**
  * Whether anything has changed: one row, for a look every second. It costs a hundredth of listenql.refresh(), which goes
  * through the tables one by one. Anybody may read what it reads, but the view. In the pulse there are all tables of the
- * database by name, since one that was dropped may be made again.
+ * database by name, since one that was dropped may be made again, and all types that values can be made of.
  */
 export const STATE = `
 with recursive w as materialized (select * from listenql.watched),
@@ -119,7 +120,14 @@ pg_catalog.concat_ws(' ',
   ${sum('g.oid, g.xmin', 'tree t join pg_catalog.pg_trigger g on g.tgrelid = t.relid')},
   ${sum('x.indexrelid, x.xmin', 'tree t join pg_catalog.pg_index x on x.indrelid = t.relid where x.indisprimary')},
   ${sum('d.oid, d.xmin', 'tree t join pg_catalog.pg_attrdef d on d.adrelid = t.relid')},
-  ${sum('c.oid, c.relnamespace, c.relname', `pg_catalog.pg_class c where c.relkind in ('r', 'p') and c.relpersistence <> 't' and c.oid >= 16384`)},
+  ${sum(
+    'c.oid, n.nspname, c.relname, c.relpersistence',
+    `pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      where c.relkind in ('r', 'p') and c.relpersistence <> 't' and c.oid >= 16384`,
+  )},
+  ${sum('i.inhrelid, i.inhparent, i.xmin', 'pg_catalog.pg_inherits i')},
+  ${sum('e.oid, e.xmin', 'pg_catalog.pg_enum e')},
+  ${sum('a.attrelid, a.attnum, a.xmin', `pg_catalog.pg_class c join pg_catalog.pg_attribute a on a.attrelid = c.oid where c.relkind = 'c'`)},
   (select pg_catalog.count(*) from w where w.always)
 ) as "pulse",
 not exists (select from w where w.since_n is null) as "isWhole"`

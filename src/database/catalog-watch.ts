@@ -4,7 +4,7 @@ import { abortable, delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
 import { messageOf } from '../lib/errors.js'
 import type { Failure, Observe } from '../lib/observation.js'
-import { readCatalog, readCatalogState } from './catalog.js'
+import { readCatalog, readCatalogState, readPaused } from './catalog.js'
 import { type Access, readAccess } from './catalog-access.js'
 import type { StateRow } from './catalog-query.js'
 import { describeFailure } from './connect-failure.js'
@@ -22,8 +22,11 @@ export interface CatalogOptions {
   /** Longest pause between two attempts to connect, in ms. */
   readonly reconnectMax: number
   readonly observe: Observe
-  /** What is watched now: once when it is known for the first time (maybe nothing), then whenever it has changed. */
-  readonly onChange: (tables: readonly WatchedTable[]) => void
+  /**
+   * What is watched now: once when it is known for the first time (maybe nothing), then whenever it has changed.
+   * @param paused oids of tables that are watched and have no whole history at the moment
+   */
+  readonly onChange: (tables: readonly WatchedTable[], paused: readonly string[]) => void
 }
 
 /** Keeps an eye on the watched tables. */
@@ -164,7 +167,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
         refreshAt = performance.now() + (isDone ? Math.max(REFRESH_ANYWAY, took * REFRESH_SHARE) : took * 4)
       }
       if (state) await read(connection, state)
-      else if (!access.isInstalled || !tables) handOn([])
+      else if (!access.isInstalled || !tables) handOn([], [])
     } catch (error) {
       const code = sqlStateOf(error)
       if (code === undefined || !ACCESS_LOST.has(code)) throw error
@@ -228,19 +231,20 @@ export function createCatalog(options: CatalogOptions): Catalog {
   async function read(connection: pg.Client, state: StateRow): Promise<void> {
     if (state.digest === digest && performance.now() - readAt < READ_ANYWAY) return
     const list = await readCatalog(connection)
+    const paused = await readPaused(connection)
     digest = state.digest // of before: what changed in between is seen next time
     readAt = performance.now()
-    handOn(list)
+    handOn(list, paused)
   }
 
-  function handOn(list: readonly WatchedTable[]): void {
+  function handOn(list: readonly WatchedTable[], paused: readonly string[]): void {
     report.whole(list)
     const now = JSON.stringify(list)
     if (now === text) return
     text = now
     tables = list
     try {
-      options.onChange(list)
+      options.onChange(list, paused)
     } catch (error) {
       observe({ type: 'fault', id: 'catalog', message: 'watched tables could not be taken over', error })
     }

@@ -1,5 +1,13 @@
 import type { ClientBase, QueryResult } from 'pg'
-import { COLUMNS, type ColumnRow, STATE, type StateRow, TABLES, type TableRow } from './catalog-query.js'
+import {
+  COLUMNS,
+  type ColumnRow,
+  PAUSED,
+  STATE,
+  type StateRow,
+  TABLES,
+  type TableRow,
+} from './catalog-query.js'
 import { classifyType, type PgType, typesQuery } from './types.js'
 import type { TableColumn, WatchedTable } from './watched-table.js'
 
@@ -21,8 +29,9 @@ export async function readCatalog(client: ClientBase): Promise<readonly WatchedT
       tables.rows.map(({ relid }) => relid),
     )
     await client.query('commit')
-    return tables.rows.map(({ sinceN, sinceToken, ...table }) => ({
+    return tables.rows.map(({ sinceN, sinceToken, columnFrom, ...table }) => ({
       ...table,
+      ...(columnFrom && Object.keys(columnFrom).length > 0 && { columnFrom }),
       columns: columns.get(table.relid) ?? [],
       since: { n: Number(sinceN), token: Number(sinceToken) },
     }))
@@ -30,6 +39,12 @@ export async function readCatalog(client: ClientBase): Promise<readonly WatchedT
     await client.query('rollback').catch(() => undefined)
     throw error
   }
+}
+
+/** The oids of watched tables that have no whole history at the moment. Needs what `readCatalog` needs. */
+export async function readPaused(client: ClientBase): Promise<readonly string[]> {
+  const { rows } = await client.query<{ relid: string }>(PAUSED)
+  return rows.map(({ relid }) => relid)
 }
 
 /**

@@ -1,6 +1,8 @@
 import pg, { type ClientBase } from 'pg'
-import { inTransaction, type Patience, withLocks } from './lock-retry.js'
+import { ask, inTransaction, type Patience, withLocks } from './lock-retry.js'
 import { type Migration, readMigrations } from './migration-files.js'
+import { noteSql } from './migrations.js'
+import { PIN_TRANSACTION } from './pinned-settings.js'
 
 /** The functions that a server calls: all that its login needs of schema `listenql`, beside the view `watched`. */
 export const SERVER_FUNCTIONS = [
@@ -48,10 +50,8 @@ export function printInstallSql(
   const migrations = (options.migrations ?? readMigrations()).filter(({ version }) => version > from)
   return [
     'begin;\n',
-    ...migrations.map(
-      ({ version, name, sql }) =>
-        `${sql}\ninsert into listenql.migration (version, name) values (${version}, ${pg.escapeLiteral(name)});\n`,
-    ),
+    ...(migrations.length > 0 ? [`${PIN_TRANSACTION.replaceAll('; ', ';\n')};\n`] : []),
+    ...migrations.map(migration => `${migration.sql}\n${noteSql(migration)}`),
     ...(options.grantTo === undefined ? [] : [grantSql(options.grantTo)]),
     'commit;\n',
   ].join('\n')
@@ -82,27 +82,47 @@ export async function findSchema(client: ClientBase): Promise<SchemaOwner | unde
  * @throws ListenqlError DATABASE_FAILED if others hold a table for too long: what was removed by then stays removed, call it again
  */
 export async function uninstall(client: ClientBase, patience?: Patience): Promise<void> {
-  const run = (sql: string, values: readonly unknown[] = []) => {
+  const run = (sql: string, values?: readonly unknown[]) => {
     const work = async () => {
       await client.query('set local client_min_messages = warning')
-      await client.query(sql, [...values])
+      await (values ? client.query(sql, [...values]) : client.query(sql))
     }
     return patience ? withLocks(client, work, patience) : inTransaction(client, work)
   }
-  const { rows: found } = await client.query<{ present: boolean }>(
+  const found = await ask<{ present: boolean }>(
+    client,
     `select to_regclass('listenql.watched_table') is not null as present`,
   )
   if (found[0]?.present) {
-    const watched = await client.query<{ relid: string }>(
-      'select relid::oid::text as relid from listenql.watched',
-    )
-    for (const { relid } of watched.rows) await run('select listenql.unwatch($1::oid::regclass)', [relid])
+    if (await hasFunction(client, 'unwatch')) {
+      const watched = await ask<{ relid: string }>(
+        client,
+        'select relid::oid::text as relid from listenql.watched',
+      )
+      for (const { relid } of watched) await run('select listenql.unwatch($1::oid::regclass)', [relid])
+    }
     // Of tables that were silenced.
-    const left = await client.query<{ oid: string }>(
+    const left = await ask<{ oid: string }>(
+      client,
       `select distinct substring(proname from '_(\\d+)$') as oid from pg_proc
        where pronamespace = 'listenql'::regnamespace and proname ~ '^(number|capture)_\\d+$'`,
     )
-    for (const { oid } of left.rows) await run('select listenql.drop_functions($1::oid)', [oid])
+    for (const { oid } of left) {
+      await run(
+        `drop function if exists listenql.number_${oid}() cascade; drop function if exists listenql.capture_${oid}() cascade`,
+      )
+    }
   }
   await run('drop schema if exists listenql cascade')
+}
+
+/** False in what is left of the schema in a dump of some objects only. */
+async function hasFunction(client: ClientBase, name: string): Promise<boolean> {
+  const rows = await ask<{ found: boolean }>(
+    client,
+    `select exists (select from pg_proc where pronamespace = 'listenql'::regnamespace and proname = $1)
+       and to_regclass('listenql.watched') is not null as found`,
+    [name],
+  )
+  return rows[0]?.found === true
 }

@@ -35,6 +35,8 @@ export class Listener {
   readonly #options: ListenerOptions
   readonly #wanted = new Map<string, Deferred>()
   readonly #active = new Set<string>()
+  /** Channels that are wanted and cannot be: the encoding of the database lacks a character of their names. */
+  readonly #refused = new Map<string, ListenqlError>()
   /** Channels whose wanted and active state may differ; ten thousand subscribers must not cost a scan of all channels each. */
   readonly #dirty = new Set<string>()
   readonly #stop = new AbortController()
@@ -68,17 +70,25 @@ export class Listener {
       if (this.#active.has(channel)) entry.resolve() // an UNLISTEN was due, but had not been sent yet
       this.#touch(channel)
     }
-    return abortable(entry.promise, signal)
+    return this.#granted(channel, entry, signal)
   }
 
   /** For a channel that is wanted: resolves while it is listened to, or when it is again after an outage. */
   async whenListening(channel: string, signal?: AbortSignal): Promise<void> {
     const entry = this.#wanted.get(channel)
-    if (entry) await abortable(entry.promise, signal)
+    if (entry) await this.#granted(channel, entry, signal)
+  }
+
+  async #granted(channel: string, entry: Deferred, signal: AbortSignal | undefined): Promise<void> {
+    await abortable(entry.promise, signal)
+    const refusal = this.#refused.get(channel)
+    if (refusal) throw refusal
   }
 
   unlisten(channel: string): void {
-    if (this.#wanted.delete(channel)) this.#touch(channel)
+    if (!this.#wanted.delete(channel)) return
+    this.#refused.delete(channel)
+    this.#touch(channel)
   }
 
   #touch(channel: string): void {
@@ -158,7 +168,7 @@ export class Listener {
     this.#connection = connection
     if (this.#stop.signal.aborted) return connection.close()
     if (this.#paused) connection.pause()
-    const { rows } = await connection.run('select pg_is_in_recovery() as standby')
+    const { rows } = await connection.run('select pg_catalog.pg_is_in_recovery() as standby')
     if (rows[0]?.standby) throw new ListenqlError('DATABASE_FAILED', STANDBY.message, STANDBY)
     while (!this.#stop.signal.aborted) {
       if (lost !== undefined) throw new Error(lost)
@@ -186,29 +196,56 @@ export class Listener {
     const added: string[] = []
     for (const channel of this.#dirty) {
       this.#dirty.delete(channel)
-      if (this.#wanted.has(channel) === this.#active.has(channel)) continue
+      if (this.#wanted.has(channel) === this.#active.has(channel) || this.#refused.has(channel)) continue
       if (this.#active.delete(channel)) dropped.push(channel)
       else added.push(channel)
       if (dropped.length + added.length >= BATCH) break
     }
     if (dropped.length + added.length === 0) return
-    const statements = [
-      ...dropped.map(channel => `unlisten ${pg.escapeIdentifier(channel)}`),
-      ...added.map(channel => `listen ${pg.escapeIdentifier(channel)}`),
-    ]
-    await connection.run(statements.join(';'))
+    const refused = await this.#apply(connection, dropped, added)
     for (const channel of dropped) this.#options.observe({ type: 'channel.released', channel })
-    for (const channel of added) {
+    const listening = added.filter(channel => !refused.has(channel))
+    for (const channel of listening) {
       this.#active.add(channel)
       this.#options.observe({ type: 'channel.listening', channel })
     }
-    this.#options.onListening(added)
+    this.#options.onListening(listening)
     for (const channel of added) this.#wanted.get(channel)?.resolve()
+  }
+
+  /** All in one message; where that fails for a name that cannot be, one by one. @returns the channels that cannot be listened to */
+  async #apply(
+    connection: ListenConnection,
+    dropped: readonly string[],
+    added: readonly string[],
+  ): Promise<ReadonlySet<string>> {
+    const drop = dropped.map(channel => `unlisten ${pg.escapeIdentifier(channel)}`)
+    const listen = (channel: string) => `listen ${pg.escapeIdentifier(channel)}`
+    const refused = new Set<string>()
+    try {
+      await connection.run([...drop, ...added.map(listen)].join(';'))
+      return refused
+    } catch (error) {
+      if (!isLacking(error)) throw error
+    }
+    if (drop.length > 0) await connection.run(drop.join(';'))
+    for (const channel of added) {
+      try {
+        await connection.run(listen(channel))
+      } catch (error) {
+        if (!isLacking(error)) throw error
+        refused.add(channel)
+        if (this.#wanted.has(channel)) this.#refused.set(channel, cannotBe(channel, error))
+      }
+    }
+    return refused
   }
 
   /** Asks what is really listened to, which finds a dead peer and a pooler that hands each query to another session. */
   async #heartbeat(connection: ListenConnection): Promise<void> {
-    const { rows } = await connection.run('select count(*)::int as count from pg_listening_channels()')
+    const { rows } = await connection.run(
+      'select pg_catalog.count(*)::pg_catalog.int4 as count from pg_catalog.pg_listening_channels()',
+    )
     if (rows[0]?.count !== this.#active.size) {
       throw new Error(
         `Postgres listens to ${rows[0]?.count} channels for this session instead of ${this.#active.size}; ` +
@@ -216,4 +253,17 @@ export class Listener {
       )
     }
   }
+}
+
+/** untranslatable_character: the encoding of the database lacks a character. */
+function isLacking(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '22P05'
+}
+
+function cannotBe(channel: string, cause: unknown): ListenqlError {
+  return new ListenqlError(
+    'CHANNEL_NAME_INVALID',
+    `no channel can be called '${channel}': the encoding of the database lacks a character of it`,
+    { cause },
+  )
 }

@@ -1,6 +1,7 @@
 import pg, { type ClientBase } from 'pg'
 import { delay } from '../lib/abort.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
+import { PIN_TRANSACTION } from './pinned-settings.js'
 
 /** A transaction that holds what another one waits for. */
 export interface Blocker {
@@ -36,11 +37,32 @@ export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined
 }
 
-export const BEGIN = 'begin isolation level read committed read write; set local statement_timeout = 0'
+/** Begins a transaction that may write and take its time, whatever the defaults of login and database are. */
+export const BEGIN = `begin isolation level read committed read write; ${PIN_TRANSACTION}`
+
+const BEGIN_READING = `begin isolation level read committed read only; ${PIN_TRANSACTION}`
 
 /** Runs `work` in a READ COMMITTED transaction that may write and take its time, whatever the defaults of login and database are. */
-export async function inTransaction<T>(client: ClientBase, work: () => Promise<T>): Promise<T> {
-  await client.query(BEGIN)
+export function inTransaction<T>(client: ClientBase, work: () => Promise<T>): Promise<T> {
+  return between(client, BEGIN, work)
+}
+
+/** The same for work that only reads, also on a standby. */
+export function inReading<T>(client: ClientBase, work: () => Promise<T>): Promise<T> {
+  return between(client, BEGIN_READING, work)
+}
+
+/** A query of ours about the catalogue or schema `listenql`, in a transaction of its own that only reads. */
+export function ask<Row extends pg.QueryResultRow>(
+  client: ClientBase,
+  text: string,
+  values: readonly unknown[] = [],
+): Promise<Row[]> {
+  return inReading(client, async () => (await client.query<Row>(text, [...values])).rows)
+}
+
+async function between<T>(client: ClientBase, begin: string, work: () => Promise<T>): Promise<T> {
+  await client.query(begin)
   try {
     const result = await work()
     await client.query('commit')

@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg'
 import { ListenqlError } from '../lib/errors.js'
-import { sqlState } from './lock-retry.js'
+import { inReading, sqlState } from './lock-retry.js'
+import { refuseIncomplete, versionNow } from './migrations.js'
 
 /** Times are those of the database; sizes in bytes. */
 export interface LogStatus {
@@ -15,8 +16,11 @@ export interface LogStatus {
     /** When the oldest event that is kept was logged. */
     readonly oldest: Date | null
     readonly batches: number
-    /** The newest batch: its end is where a new subscriber begins. */
-    readonly position: { readonly n: number; readonly token: number; readonly at: Date }
+    /**
+     * The newest batch: its end is where a new subscriber begins. Null: the log was restored from a dump without its rows, and
+     * the next server, `watch` or `install` begins a new history.
+     */
+    readonly position: { readonly n: number; readonly token: number; readonly at: Date } | null
     /** Events that no server has taken into a batch yet, counted up to 10001. */
     readonly pending: number
     readonly pendingSince: Date | null
@@ -28,6 +32,8 @@ export interface LogStatus {
   readonly reading: readonly Connection[]
   /** How full the queue of notifications is, from 0 to 1. */
   readonly notificationQueue: number
+  /** Logins whose sessions begin with session_replication_role = replica, in which triggers do not fire; `all` is everybody. */
+  readonly silentLogins: readonly string[]
   /** Transactions that may have written, open for long: what they may have logged cannot be cleared yet. */
   readonly longTransactions: readonly { readonly words: string; readonly since: Date }[]
 }
@@ -49,6 +55,10 @@ export interface TableStatus {
   readonly always: boolean
   /** Tables (it and those below it) whose triggers are not all there and enabled. */
   readonly lacking: readonly string[]
+  /** The tables of which it is a partition or a child: what is written through them is not logged. */
+  readonly partOf: readonly string[]
+  /** Tables (it and those below it) that a crash would empty. */
+  readonly unlogged: readonly string[]
   /** Whether the server's login may SELECT from it: there are snapshots. */
   readonly readable: boolean
 }
@@ -60,15 +70,24 @@ export interface TableStatus {
  * @returns undefined: there is no schema `listenql`
  * @throws ListenqlError DATABASE_FAILED if our login may not look
  */
-export async function readLogStatus(
+export function readLogStatus(
   client: ClientBase,
   serverLogin?: string,
   { longMinutes = 5 }: { readonly longMinutes?: number } = {},
+): Promise<LogStatus | undefined> {
+  return inReading(client, () => read(client, serverLogin, longMinutes))
+}
+
+async function read(
+  client: ClientBase,
+  serverLogin: string | undefined,
+  longMinutes: number,
 ): Promise<LogStatus | undefined> {
   const { rows: found } = await client.query<{ present: boolean }>(
     `select exists (select from pg_namespace where nspname = 'listenql') as present`,
   )
   if (!found[0]?.present) return undefined
+  await refuseIncomplete(client)
   const row = await statusRow(client)
   const tables = await client.query<TableStatus>(TABLES, [serverLogin ?? null])
   const connections = await client.query<Connection & { name: string }>(
@@ -76,12 +95,13 @@ export async function readLogStatus(
      where datname = current_database() and application_name in ('listenql listen', 'listenql log') order by backend_start, pid`,
   )
   const long = await client.query<{ words: string; since: Date }>(LONG_TRANSACTIONS, [longMinutes])
+  const silent = await client.query<{ login: string }>(SILENT_LOGINS)
   const named = (name: string) =>
     connections.rows
       .filter(connection => connection.name === name)
       .map(({ pid, since, address }) => ({ pid, since, address }))
   return {
-    version: row.version,
+    version: row.version ?? (await versionNow(client)),
     postgres: row.postgres,
     database: row.database,
     now: row.now,
@@ -90,7 +110,10 @@ export async function readLogStatus(
       bytes: Number(row.bytes),
       oldest: row.oldest,
       batches: Number(row.batches),
-      position: { n: Number(row.position_n), token: Number(row.position_token), at: row.position_at },
+      position:
+        row.position_at === null
+          ? null
+          : { n: Number(row.position_n), token: Number(row.position_token), at: row.position_at },
       pending: Number(row.pending),
       pendingSince: row.pending_since,
     },
@@ -99,6 +122,7 @@ export async function readLogStatus(
     reading: named('listenql log'),
     notificationQueue: row.queue,
     longTransactions: long.rows,
+    silentLogins: silent.rows.map(({ login }) => login),
   }
 }
 
@@ -121,16 +145,18 @@ async function statusRow(client: ClientBase): Promise<StatusRow> {
 }
 
 interface StatusRow {
-  readonly version: number
+  /** Null in schemas before version 10 whose rows were left out of a dump. */
+  readonly version: number | null
   readonly postgres: string
   readonly database: string
   readonly now: Date
   readonly bytes: string
   readonly oldest: Date | null
-  readonly batches: string
-  readonly position_n: string
-  readonly position_token: string
-  readonly position_at: Date
+  readonly batches: string | null
+  /** These three are null where the log has no state. */
+  readonly position_n: string | null
+  readonly position_token: string | null
+  readonly position_at: Date | null
   readonly pending: string
   readonly pending_since: Date | null
   readonly bell_armed: boolean
@@ -149,9 +175,26 @@ select w.relid::regclass::text as name, w.generation, w.since, w.key_columns as 
         and p.proname in ('number_' || t.relid, 'capture_' || t.relid)
         and g.tgenabled::text in (case when w.always then 'A' else 'O' end, 'A'))
     order by 1) as lacking,
+  array(
+    with recursive up(relid) as (
+      select i.inhparent from pg_inherits i where i.inhrelid = w.relid
+      union select i.inhparent from pg_inherits i join up u on i.inhrelid = u.relid)
+    select u.relid::regclass::text from up u where not exists (select from pg_inherits i where i.inhrelid = u.relid)
+    order by 1) as "partOf",
+  array(
+    with recursive tree(relid) as (
+      select w.relid union select i.inhrelid from pg_inherits i join tree t on t.relid = i.inhparent)
+    select t.relid::regclass::text from tree t join pg_class k on k.oid = t.relid
+    where k.relkind = 'r' and k.relpersistence <> 'p' order by 1) as unlogged,
   has_schema_privilege(coalesce($1, current_user), c.relnamespace, 'usage')
     and has_any_column_privilege(coalesce($1, current_user), w.relid, 'select') as readable
 from listenql.watched w join pg_class c on c.oid = w.relid order by 1`
+
+/** Settings of logins and of the database, https://www.postgresql.org/docs/current/catalog-pg-db-role-setting.html */
+const SILENT_LOGINS = `
+select distinct coalesce(quote_ident(r.rolname), 'all') as login
+from pg_db_role_setting s left join pg_roles r on r.oid = s.setrole join pg_database d on d.datname = current_database()
+where s.setdatabase in (0, d.oid) and 'session_replication_role=replica' = any (s.setconfig) order by 1`
 
 const LONG_TRANSACTIONS = `
 select concat('pid ', pid, coalesce(' (' || nullif(application_name, '') || ')', ''), ' of user ', usename,

@@ -1,4 +1,4 @@
-import type pg from 'pg'
+import pg from 'pg'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { createClosablePool } from './closable-pool.js'
 
@@ -33,8 +33,15 @@ export function createPool(config: pg.ClientConfig, connectTimeout: number, max 
       if (payload.includes('\0'))
         throw new ListenqlError('PAYLOAD_INVALID', 'a payload may not hold a NUL character')
       try {
-        await pool.query('select pg_notify($1, $2)', [channel, payload])
+        await pool.query('select pg_catalog.pg_notify($1, $2)', [channel, payload])
       } catch (error) {
+        if (error instanceof pg.DatabaseError && error.code === '22P05') {
+          throw new ListenqlError(
+            'PAYLOAD_INVALID',
+            'the encoding of the database lacks a character of this channel or payload',
+            { cause: error },
+          )
+        }
         throw new ListenqlError('DATABASE_FAILED', 'the database did not take the notification', {
           hint: 'try again; the log of the server has the reason',
           cause: messageOf(error),

@@ -19,10 +19,12 @@ export function createRefreshReport(observe: Observe): RefreshReport {
   return {
     rows(rows) {
       const now = new Set<string>()
+      const lacking = new Set(rows.filter(({ change }) => change === 'lacking').map(({ relid }) => relid))
       for (const { relid, table, change, detail } of rows) {
         if (change !== 'lacking') {
           told.delete(relid)
-          observe({ type: 'table.changed', table, change, detail })
+          // A generation whose history does not begin is no news: what is lacking is.
+          if (!lacking.has(relid)) observe({ type: 'table.changed', table, change, detail })
           continue
         }
         const key = `${relid} ${detail}`

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { inTransaction } from './lock-retry.js'
+import { ask, inTransaction } from './lock-retry.js'
 
 export interface RotateOptions {
   /** Events that are younger stay, in ms. */
@@ -31,7 +31,8 @@ interface Row {
 
 /** Whether there is a log here that our login may rotate. Not on a standby. */
 export async function canRotate(client: ClientBase): Promise<boolean> {
-  const { rows } = await client.query<{ able: boolean }>(
+  const rows = await ask<{ able: boolean }>(
+    client,
     `select not pg_is_in_recovery() and exists (
        select from pg_proc p join pg_namespace n on n.oid = p.pronamespace
        where n.nspname = 'listenql' and p.proname = 'rotate' and has_schema_privilege(n.oid, 'usage')

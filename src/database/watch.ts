@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg'
 import { delay } from '../lib/abort.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
-import { inTransaction, type Patience, sqlState, withLocks } from './lock-retry.js'
+import { ask, inTransaction, type Patience, sqlState, withLocks } from './lock-retry.js'
 
 /** A watched table as the log knows it. */
 export interface WatchState {
@@ -39,10 +39,12 @@ const REFRESH_PATIENCE = 10_000
  */
 export async function findTable(client: ClientBase, name: string): Promise<FoundTable | undefined> {
   try {
+    // Under the search_path of the person who gave the name.
     const { rows } = await client.query<FoundTable>(
-      `select c.oid::text as relid, c.oid::regclass::text as shown, n.nspname::text as schema,
-         c.relname::text as table
-       from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass($1)`,
+      `select c.oid::pg_catalog.text as relid, c.oid::pg_catalog.regclass::pg_catalog.text as shown,
+         n.nspname::pg_catalog.text as schema, c.relname::pg_catalog.text as table
+       from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+       where c.oid = pg_catalog.to_regclass($1)`,
       [name],
     )
     return rows[0]
@@ -61,7 +63,8 @@ export async function findWatched(client: ClientBase, name: string): Promise<Fou
   const found = await findTable(client, name)
   if (found) return found
   try {
-    const { rows } = await client.query<FoundTable>(
+    const rows = await ask<FoundTable>(
+      client,
       `select relid::oid::text as relid, $1::text as shown, schema_name as schema, table_name as "table" from listenql.watched_table
        where $1 in (format('%I.%I', schema_name, table_name), quote_ident(table_name))`,
       [name],
@@ -74,7 +77,8 @@ export async function findWatched(client: ClientBase, name: string): Promise<Fou
 
 /** The tables that a login may look for, with the spellings under which people may do so. */
 export async function tableNames(client: ClientBase): Promise<{ name: string; also: string[] }[]> {
-  const { rows } = await client.query<{ name: string; also: string[] }>(
+  return ask<{ name: string; also: string[] }>(
+    client,
     `select c.oid::regclass::text as name,
        array[c.relname::text, format('%s.%s', n.nspname, c.relname), format('%I.%I', n.nspname, c.relname)] as also
      from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -82,16 +86,15 @@ export async function tableNames(client: ClientBase): Promise<{ name: string; al
        and n.nspname not in ('information_schema', 'listenql')
      order by 1 limit 10000`,
   )
-  return rows
 }
 
 /** The watched tables, as `tableNames`. */
 export async function watchedNames(client: ClientBase): Promise<{ name: string; also: string[] }[]> {
-  const { rows } = await client.query<{ name: string; also: string[] }>(
+  return ask<{ name: string; also: string[] }>(
+    client,
     `select relid::regclass::text as name, array[table_name, format('%s.%s', schema_name, table_name)] as also
      from listenql.watched order by 1`,
   )
-  return rows
 }
 
 /**
@@ -169,7 +172,8 @@ async function silence(client: ClientBase, relid: string): Promise<readonly stri
 }
 
 async function stateOf(client: ClientBase, relid: string): Promise<WatchState | undefined> {
-  const { rows } = await client.query<WatchState>(
+  const rows = await ask<WatchState>(
+    client,
     'select generation, always, since, key_columns as key from listenql.watched where relid = $1::oid',
     [relid],
   )
@@ -235,12 +239,11 @@ export function watcherGrants(role: string): string {
 }
 
 async function rightsHint(client: ClientBase): Promise<string> {
-  const { rows } = await client
-    .query<{ owner: string; me: string; isOwner: boolean }>(
-      `select nspowner::regrole::text as owner, quote_ident(current_user) as me,
-         pg_has_role(nspowner, 'usage') as "isOwner" from pg_namespace where nspname = 'listenql'`,
-    )
-    .catch(() => ({ rows: [] }))
+  const rows = await ask<{ owner: string; me: string; isOwner: boolean }>(
+    client,
+    `select nspowner::regrole::text as owner, quote_ident(current_user) as me,
+       pg_has_role(nspowner, 'usage') as "isOwner" from pg_namespace where nspname = 'listenql'`,
+  ).catch(() => [])
   const [row] = rows
   if (!row) return 'it takes a role that may create schemas in this database'
   if (row.isOwner) return `it takes the right TRIGGER on the table, which its owner may give to ${row.me}`

@@ -19,6 +19,11 @@ export interface WatchedTable {
   readonly generation: number
   /** The generation since which nothing was missed: later ones only changed its columns. */
   readonly wholeFrom: number
+  /**
+   * By column, the generation since which its values mean what they do; '' is the key. Not those for which that is true since
+   * `wholeFrom`. Default: none.
+   */
+  readonly columnFrom?: Readonly<Record<string, number>>
   /** Its history is whole from the end of this batch on: positions before it have expired for this table. */
   readonly since: { readonly n: number; readonly token: number }
   /** Whether our login may SELECT from it: changes come without, snapshots do not. */

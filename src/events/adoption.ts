@@ -13,8 +13,11 @@ export interface AdoptionOptions {
 
 /** Takes what the catalogue says about watched tables into force, each change at its place in the log. */
 export interface Adoption extends Checkpoint {
-  /** What the catalogue says now. */
-  offer(tables: readonly WatchedTable[]): void
+  /**
+   * What the catalogue says now.
+   * @param paused oids of tables that are watched and have no whole history at the moment. Default: none
+   */
+  offer(tables: readonly WatchedTable[], paused?: readonly string[]): void
 }
 
 /**
@@ -24,6 +27,7 @@ export interface Adoption extends Checkpoint {
  */
 export function createAdoption({ tables, refresh, onAdopted }: AdoptionOptions): Adoption {
   let offered: readonly WatchedTable[] | undefined
+  let paused: readonly string[] = []
   /** Whether `offered` was there when the ledger was looked at last: then all before it has been handed on. */
   let isSeen = false
   /** The newest generation of each table that the catalogue was asked for. */
@@ -34,7 +38,7 @@ export function createAdoption({ tables, refresh, onAdopted }: AdoptionOptions):
     offered = undefined
     const settling = tables.settled() // what waits to be handed on has to meet the former columns
     if (settling) await settling
-    tables.adopt(list, isReached)
+    tables.adopt(list, isReached, paused)
     await onAdopted(list)
   }
 
@@ -54,8 +58,9 @@ export function createAdoption({ tables, refresh, onAdopted }: AdoptionOptions):
   }
 
   return {
-    offer(list) {
+    offer(list, without = []) {
       offered = list
+      paused = without
       isSeen = false
     },
     pulling() {

@@ -10,6 +10,10 @@ export interface ChangesRequest {
   readonly operations: readonly RowOperation[] | undefined
   /** A cursor as the client wrote it. */
   readonly after: string | undefined
+  /** The columns that it selects or filters by, by their names in the table. Default: all. */
+  readonly used?: readonly string[] | undefined
+  /** Whether it selects the key. Default: true. */
+  readonly usesKey?: boolean | undefined
   /** Whose row-level security decides which rows are there. Undefined: all are. */
   readonly viewer?: Viewer | undefined
   /** Called when it is opened; calls back once the right to it is lost. @returns what ends that */

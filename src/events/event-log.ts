@@ -69,7 +69,8 @@ const turnOver = () => new Promise<void>(resolve => void setImmediate(resolve))
 
 async function isReadable(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query<{ readable: boolean }>(
-    `select coalesce(bool_and(has_function_privilege(p.oid, 'execute') and has_schema_privilege(n.oid, 'usage')), false) as readable
+    `select count(distinct p.proname) = 3
+         and coalesce(bool_and(has_function_privilege(p.oid, 'execute') and has_schema_privilege(n.oid, 'usage')), false) as readable
        from pg_namespace n join pg_proc p on p.pronamespace = n.oid
       where n.nspname = 'listenql' and p.proname in ('pull', 'read', 'newest')`,
   )

@@ -28,7 +28,8 @@ export interface DeliveryRow {
   readonly statement: number
   readonly id: number
   readonly xid: string
-  readonly at: Date
+  /** In s since 1970. */
+  readonly at: number
   readonly kind: 't' | 'c'
   readonly topic: string
   readonly generation: number
@@ -38,6 +39,11 @@ export interface DeliveryRow {
 }
 
 export function toLogEvent(row: DeliveryRow): LogEvent {
-  const { n, token, ord, statement, id, xid, ...rest } = row
-  return { ...rest, position: { n, token, ord, statement, id }, transaction: xid }
+  const { n, token, ord, statement, id, xid, at, ...rest } = row
+  return { ...rest, at: toDate(at), position: { n, token, ord, statement, id }, transaction: xid }
+}
+
+/** To the millisecond, as the moment begins with; half a microsecond is what a number cannot tell. */
+function toDate(seconds: number): Date {
+  return new Date(Math.floor(seconds * 1000 + 0.0005))
 }

@@ -27,7 +27,8 @@ const TYPES: pg.CustomTypesConfig = {
       : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 }
 
-const columns = 'n, token, ord, statement, id, xid, at, kind, topic, generation, operation, old, new'
+/** Not the moment itself: its text depends on DateStyle. */
+const columns = `n, token, ord, statement, id, xid, pg_catalog.date_part('epoch', at) as at, kind, topic, generation, operation, old, new`
 
 /**
  * Takes what has newly become visible into the ledger, and reads the page after `after`. It counts once this has resolved: the
@@ -45,7 +46,11 @@ export function read(client: Queryable, after: Position): Promise<Page> {
 
 /** The end of what is in the ledger now. */
 export async function newest(client: Queryable): Promise<Position> {
-  const { rows } = await client.query({ text: 'select n, token from listenql.newest()', types: TYPES })
+  const { rows } = await client
+    .query({ text: 'select n, token from listenql.newest()', types: TYPES })
+    .catch((error: unknown) => {
+      throw explainMissing(error)
+    })
   return endOfBatch(rows[0])
 }
 
@@ -70,6 +75,15 @@ async function readPage(
   } catch (error) {
     throw explain(error)
   }
+}
+
+/** not_null_violation: schemas before version 10 cannot make themselves whole. */
+function explainMissing(error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code !== '23502') return error
+  const message =
+    'the event log was restored from a dump without its rows, and its schema is of an older version; run as its owner: listenql install'
+  return Object.assign(new Error(message, { cause: error }), { code })
 }
 
 function explain(error: unknown): unknown {

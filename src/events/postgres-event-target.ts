@@ -97,9 +97,9 @@ export function createPostgresEventTarget<Event extends CustomEvent = CustomEven
       const added: Topic = { listeners: new Map(), released: new AbortController(), state: 'new' }
       topics.set(name, added)
       // If an UNLISTEN was due and not sent yet, there is no LISTEN for onListening to tell of.
-      void listener.listen(name).then(() => {
+      listener.listen(name).then(() => {
         if (added.state === 'new') added.state = 'listening'
-      })
+      }, report)
       topic = added
     }
     return topic

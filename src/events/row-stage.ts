@@ -128,6 +128,14 @@ export class RowStage {
     }
   }
 
+  /** Tells all who follow a table that it ends. */
+  end(relid: string, error: ListenqlError): void {
+    const table = this.#tables.get(relid)
+    if (!table) return
+    table.stop()
+    this.#lose(relid, table.topic, error)
+  }
+
   /** Resolves once all has been handed on that the log has; undefined if it has been. */
   drained(): Promise<void> | undefined {
     return this.#running

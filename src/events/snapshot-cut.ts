@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { PIN_SETTINGS } from '../database/pinned-settings.js'
+import { PIN_PATIENCE, PIN_SETTINGS } from '../database/pinned-settings.js'
 import { endOfBatch, type Position } from './cursor.js'
 
 /** What a reading transaction goes back to after each read, which lets go of the locks and of an error. */
@@ -24,7 +24,7 @@ export async function beginCut(client: pg.ClientBase, options: CutOptions): Prom
   const { queryTimeout, signal, onTaking } = options
   for (;;) {
     await client.query(
-      `begin isolation level repeatable read read write; ${PIN_SETTINGS}; set local statement_timeout = ${queryTimeout}`,
+      `begin isolation level repeatable read read write; ${PIN_SETTINGS}; ${PIN_PATIENCE}; set local statement_timeout = ${queryTimeout}`,
     )
     try {
       onTaking()
@@ -49,7 +49,7 @@ export async function exportSnapshot(client: pg.ClientBase): Promise<string> {
 export async function importSnapshot(client: pg.ClientBase, id: string, queryTimeout: number): Promise<void> {
   await client.query(
     `begin isolation level repeatable read read only; set transaction snapshot ${pg.escapeLiteral(id)};
-     ${PIN_SETTINGS}; set local statement_timeout = ${queryTimeout}; savepoint ${SAVEPOINT}`,
+     ${PIN_SETTINGS}; ${PIN_PATIENCE}; set local statement_timeout = ${queryTimeout}; savepoint ${SAVEPOINT}`,
   )
 }
 

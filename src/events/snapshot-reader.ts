@@ -12,6 +12,7 @@ import { ListenqlError, messageOf } from '../lib/errors.js'
 import { sizeWords, timeWords } from '../lib/words.js'
 import { answerOf, SAVEPOINT } from './snapshot-cut.js'
 import { isAsKnown, type RowsQuery, TABLE_NOW, type TableNow } from './snapshot-sql.js'
+import { createSnapshotTexts } from './snapshot-texts.js'
 
 export interface ReaderOptions {
   /** Longest that a statement may take, in ms. */
@@ -47,6 +48,7 @@ export interface SnapshotReader {
 export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions): SnapshotReader {
   const kinds = new WeakMap<WatchedTable, ReadonlyMap<number, ImageKind>>()
   const readers = new WeakMap<WatchedTable, ReadImage>()
+  const texts = createSnapshotTexts()
   const usable: UsableSettings = new Map()
 
   async function kindsOf(client: pg.Client, table: WatchedTable): Promise<ReadonlyMap<number, ImageKind>> {
@@ -67,13 +69,14 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
   }
 
   async function attempt(client: pg.Client, table: WatchedTable, query: RowsQuery): Promise<Outcome> {
-    const text = query.text(await kindsOf(client, table))
+    const database = await texts.of(client, query.texts)
+    const sql = query.sql(await kindsOf(client, table), database)
     const { viewer } = query
     if (viewer?.isSecured) {
       const settings = await readSettings(client, viewer.role, usable)
       await client.query(becomeSql(viewer.role, settings, viewer.claims))
     } else if (viewer) await client.query(`set local row_security = on; ${takeRoleSql(viewer.role)}`)
-    const images = await readImages(client, { text, values: [...query.values], rowMode: 'array' }, maxBytes)
+    const images = await readImages(client, { ...sql, rowMode: 'array' }, maxBytes)
     if (viewer && !viewer.isSecured && (await isSecured(client, table)))
       return { kind: 'failed', error: securedMeanwhile(table) }
     if (viewer) await client.query(`set local role none; ${PIN_SETTINGS}`) // only our login may see what is watched
@@ -162,10 +165,10 @@ async function isSecured(client: pg.Client, { relid }: WatchedTable): Promise<bo
   return rows[0]?.active !== false
 }
 
-async function tableNow(client: pg.Client, { relid }: WatchedTable): Promise<TableNow> {
+async function tableNow(client: pg.Client, { relid, schema, name }: WatchedTable): Promise<TableNow> {
   const { rows } = await client.query<TableNow>({
     text: TABLE_NOW,
-    values: [relid],
+    values: [relid, schema, name],
   })
   return rows[0] as TableNow
 }

@@ -13,10 +13,13 @@ export interface TableTopic {
   event(event: LogEvent, images: Images): void
   /** Tells all of them that it ends. */
   end(error: ListenqlError): void
+  /** Tells those that it ends whose request is like this. */
+  endWhere(isConcerned: (request: ChangesRequest) => boolean, error: ListenqlError): void
   readonly size: number
 }
 
 interface Entry {
+  readonly request: ChangesRequest
   readonly view: ChangeView
   readonly follower: Follower<RowChange>
   readonly leave: Stop
@@ -41,12 +44,13 @@ export function createTableTopic(onFault: (error: unknown) => void, work = new W
   }
 
   return {
-    add({ filter, operations }, view, follower) {
+    add(request, view, follower) {
+      const { filter, operations } = request
       const leave = () => {
         if (!entries.delete(entry)) return
         for (const takeOut of places) takeOut()
       }
-      const entry: Entry = { view, follower, leave }
+      const entry: Entry = { request, view, follower, leave }
       entries.add(entry)
       const wanted = operations ? [...new Set(operations)] : [undefined]
       const places = wanted.map(operation => indexOf(operation).add(filter, entry))
@@ -77,6 +81,13 @@ export function createTableTopic(onFault: (error: unknown) => void, work = new W
       entries.clear()
       indexes.clear()
       for (const { follower } of all) follower.end(error)
+    },
+    endWhere(isConcerned, error) {
+      for (const { request, follower, leave } of [...entries]) {
+        if (!isConcerned(request)) continue
+        leave()
+        follower.end(error)
+      }
     },
     get size() {
       return entries.size

@@ -3,6 +3,7 @@ import type { WatchedTable } from '../database/watched-table.js'
 import { createImageReader, type ReadImage, Work } from '../filters/index.js'
 import { abortable } from '../lib/abort.js'
 import type { Account } from '../lib/account.js'
+import { createDeferred } from '../lib/deferred.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import { type ChangeView, createChangeView, createInterest, type Images, viewAt } from './change-view.js'
@@ -22,6 +23,11 @@ export interface TablesOptions {
   readonly look?: Look
   /** Most steps that a filter may take for one event. Default: any number. */
   readonly maxFilterWork?: number
+  /**
+   * Looks at the catalogue because an event of the log carries this generation of a table, and resolves with the generation that
+   * is known then; undefined: it has no history. Default: nothing more is to be known.
+   */
+  readonly refresh?: (relid: string, generation: number) => Promise<number | undefined>
   readonly observe: Observe
 }
 
@@ -31,8 +37,9 @@ export interface Tables {
   /**
    * What is watched from here on in the log, in the generations of here.
    * @param isReached see `reached`
+   * @param paused oids of tables that are watched and have no whole history at the moment. Default: none
    */
-  adopt(tables: readonly WatchedTable[], isReached: boolean): void
+  adopt(tables: readonly WatchedTable[], isReached: boolean, paused?: readonly string[]): void
   /** The log has been handed on up to where the histories of all tables begin. */
   reached(): void
   /** The generation that is known of a table; undefined if it is not watched. */
@@ -69,9 +76,17 @@ export function createTables({
   log,
   look = nobodySees,
   maxFilterWork = Number.POSITIVE_INFINITY,
+  refresh,
   observe,
 }: TablesOptions): Tables {
   const adopted = new Map<string, Adopted>()
+  /** Names of tables that were watched once, by oid. */
+  const former = new Map<string, string>()
+  let paused = new Set<string>()
+  /** The newest generation of each table that the catalogue was asked for in vain. */
+  const unknown = new Map<string, number>()
+  /** Resolves when something else is adopted. */
+  let adoption = createDeferred()
   const topics = new Map<string, { readonly topic: TableTopic; readonly stop: Stop }>()
   let isReached = true
   const stop = new AbortController()
@@ -147,10 +162,58 @@ export function createTables({
     )
   }
 
+  /** Why a table has no history any more: another one goes by its name, its own will begin anew, or it is not watched. */
+  function goneOf(relid: string): ListenqlError {
+    const name = former.get(relid)
+    const isReplaced = name !== undefined && [...adopted.values()].some(({ table }) => nameOf(table) === name)
+    return isReplaced || paused.has(relid) ? begunAnew() : notWatched()
+  }
+
+  /** Ends what is live and shows or asks for a column whose values mean something else since a generation. */
+  function endChanged(relid: string, { columnFrom = {} }: WatchedTable, since: number): void {
+    const changed = new Set(Object.keys(columnFrom).filter(name => (columnFrom[name] as number) > since))
+    if (changed.size === 0) return
+    const known = topics.get(relid)
+    known?.topic.endWhere(
+      ({ used, usesKey = true }) =>
+        !used || used.some(name => changed.has(name)) || (usesKey && changed.has('')),
+      begunAnew(),
+    )
+    if (known?.topic.size === 0) {
+      topics.delete(relid)
+      known.stop()
+    }
+    stage.end(relid, begunAnew()) // what policies look at is not known
+  }
+
+  /**
+   * Whether the past has an event of a generation that nobody has noticed yet, as of a partition that came and went while no server
+   * ran: then the history has ended there.
+   */
+  async function isUnnoticed(
+    { generation }: LogEvent,
+    relid: string,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    const known = adopted.get(relid)?.table.generation
+    if (!refresh || known === undefined || generation <= Math.max(known, unknown.get(relid) ?? 0))
+      return false
+    const now = await refresh(relid, generation)
+    if (now === undefined) return true
+    if (now >= generation) {
+      // A client that is told begins anew at once, and must find the new history then.
+      while (!stop.signal.aborted && (adopted.get(relid)?.table.generation ?? now) < generation)
+        await abortable(adoption.promise, signal)
+      return true
+    }
+    unknown.set(relid, generation) // it may not be refreshed: the former columns must do
+    return false
+  }
+
   /** Where the history of a table begins. */
   function beginning(relid: string): Position {
     const entry = adopted.get(relid)
-    if (!entry) throw notWatched()
+    if (!entry) throw goneOf(relid)
     return endOfBatch(entry.table.since)
   }
 
@@ -242,9 +305,16 @@ export function createTables({
           const page = await log.read(after, signal)
           // Looked at again: the table may have been altered while the page was read.
           assertAfter(after, beginning(relid))
-          const ahead = page.events.find(event => isAhead(event, relid))
-          if (!ahead) return { ...page, events: await past(page.events, signal, account) }
-          await log.reached(ahead.position, signal)
+          const newest = page.events.reduce<LogEvent | undefined>(
+            (found, event) =>
+              event.kind === 't' && event.topic === relid && event.generation > (found?.generation ?? 0)
+                ? event
+                : found,
+            undefined,
+          )
+          if (newest && isAhead(newest, relid)) await log.reached(newest.position, signal)
+          else if (newest && (await isUnnoticed(newest, relid, signal))) throw begunAnew()
+          else return { ...page, events: await past(page.events, signal, account) }
         }
       },
       seam: () => [],
@@ -286,9 +356,10 @@ export function createTables({
         },
       )
     },
-    adopt(tables, areReached) {
+    adopt(tables, areReached, areWithout = []) {
       isReached = areReached
-      const former = new Map(adopted)
+      paused = new Set(areWithout)
+      const before = new Map(adopted)
       adopted.clear()
       for (const table of tables) {
         adopted.set(table.relid, {
@@ -298,12 +369,16 @@ export function createTables({
           pages: new WeakMap(),
         })
       }
-      for (const [relid, { table: known }] of former) {
+      for (const [relid, { table: known }] of before) {
+        former.set(relid, nameOf(known))
         const now = adopted.get(relid)?.table
-        if (now && now.wholeFrom <= known.generation) continue // whoever follows it has missed nothing
-        const isBack = tables.some(({ schema, name }) => schema === known.schema && name === known.name)
-        log.end('t', relid, isBack ? begunAnew() : notWatched())
+        // A table under another name is another history, even if nothing of it was missed.
+        if (now && now.wholeFrom <= known.generation && nameOf(now) === nameOf(known))
+          endChanged(relid, now, known.generation)
+        else log.end('t', relid, goneOf(relid))
       }
+      adoption.resolve()
+      adoption = createDeferred()
     },
     reached() {
       isReached = true
@@ -314,9 +389,14 @@ export function createTables({
     resume: () => stage.resume(),
     async close() {
       stop.abort()
+      adoption.resolve()
       await stage.close()
     },
   }
+}
+
+function nameOf({ schema, name }: WatchedTable): string {
+  return JSON.stringify([schema, name])
 }
 
 function assertAfter(after: Position, begins: Position): void {

@@ -1,4 +1,5 @@
 export { columnsOf } from './columns-of.js'
+export { type DatabaseText, databaseText, textsOf } from './database-text.js'
 export { EVERYTHING, type Filter, type Operand, type Operator } from './filter.js'
 export { createFilterIndex, type FilterIndex } from './filter-index.js'
 export { type IndexKeys, indexKeys } from './index-keys.js'

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import type { Column, TypeCategory } from '../database/types.js'
+import { type DatabaseText, likeOfBytes, UTF8_TEXT } from './database-text.js'
 import type { ComparisonOperator, Filter, Operand } from './filter.js'
 
 const SYMBOLS: Readonly<Record<ComparisonOperator, string>> = {
@@ -19,8 +20,14 @@ const PARAMETER_TYPES: Partial<Record<TypeCategory, string>> = { citext: 'text',
  * of theirs in it. To be run with search_path pg_catalog, and for columns of types that are compared as text (category
  * `other`) with the settings of row images.
  * @param table name or alias of the table, as SQL (already quoted), if columns need it.
+ * @param text how the database keeps texts. Default: as UTF8
  */
-export function toSql(filter: Filter, parameters: unknown[], table?: string): string {
+export function toSql(
+  filter: Filter,
+  parameters: unknown[],
+  table?: string,
+  text: DatabaseText = UTF8_TEXT,
+): string {
   const prefix = table === undefined ? '' : `${table}.`
   function name(column: Column): string {
     return prefix + pg.escapeIdentifier(column.name)
@@ -36,11 +43,18 @@ export function toSql(filter: Filter, parameters: unknown[], table?: string): st
       case 'isNull':
         return `(${part.isNull ? '' : 'not '}${isNull(part.column, name(part.column))})`
       case 'like':
-        return like(part, name(part.column), parameters)
+        return like(part, name(part.column), parameters, text)
       case 'compare':
-        return compare(part.column, name(part.column), SYMBOLS[part.operator], part.operand, parameters)
+        return compare(part.column, name(part.column), SYMBOLS[part.operator], part.operand, parameters, text)
       case 'in':
-        return compare(part.column, name(part.column), part.negated ? '<>' : '=', part.operands, parameters)
+        return compare(
+          part.column,
+          name(part.column),
+          part.negated ? '<>' : '=',
+          part.operands,
+          parameters,
+          text,
+        )
     }
   }
   return write(filter)
@@ -61,14 +75,15 @@ function compare(
   symbol: string,
   operand: Operand | readonly Operand[],
   parameters: unknown[],
+  text: DatabaseText,
 ): string {
   const operands = 'text' in operand ? [operand] : operand
-  const endless = ENDLESS[column.category] ? operands.filter(({ text }) => text in RANKS) : []
-  if (endless.length === 0) return compareValues(column, name, symbol, operand, parameters)
-  const finite = operands.filter(({ text }) => !(text in RANKS))
-  const ranks = endless.map(({ text }) => `${rankOf(name)} ${symbol} ${RANKS[text]}`)
+  const endless = ENDLESS[column.category] ? operands.filter(one => one.text in RANKS) : []
+  if (endless.length === 0) return compareValues(column, name, symbol, operand, parameters, text)
+  const finite = operands.filter(one => !(one.text in RANKS))
+  const ranks = endless.map(one => `${rankOf(name)} ${symbol} ${RANKS[one.text]}`)
   const parts =
-    finite.length > 0 ? [compareValues(column, name, symbol, finite, parameters), ...ranks] : ranks
+    finite.length > 0 ? [compareValues(column, name, symbol, finite, parameters, text), ...ranks] : ranks
   return `(${parts.join(symbol === '=' ? ' or ' : ' and ')})`
 }
 
@@ -89,7 +104,11 @@ function compareValues(
   symbol: string,
   operand: Operand | readonly Operand[],
   parameters: unknown[],
+  text: DatabaseText,
 ): string {
+  const texts = 'text' in operand ? [operand.text] : operand.map(one => one.text)
+  if (isText(category) && (!text.sortsByCodePoint || texts.some(text.lacks)))
+    return compareBytes(category, column, symbol, operand, parameters, text)
   const list = 'text' in operand ? undefined : operand.map(({ text }) => text)
   parameters.push('text' in operand ? operand.text : list)
   // An enum's own type is found by Postgres, from the column.
@@ -104,9 +123,53 @@ function compareValues(
   return `(${exact})`
 }
 
-/** What ORDER BY sorts a column by, so that rows stand as its values compare. `name` is the column as SQL. */
-export function sortKey({ category, enumType, isArray }: Column, name: string): string {
-  return isArray ? name : comparable(category, name, enumType)
+/** As UTF-8, whose bytes sort by code point and hold every text: where the database's own do not. */
+function compareBytes(
+  category: TypeCategory,
+  column: string,
+  symbol: string,
+  operand: Operand | readonly Operand[],
+  parameters: unknown[],
+  text: DatabaseText,
+): string {
+  const isList = !('text' in operand)
+  const texts = isList ? operand.map(one => one.text) : [operand.text]
+  const asBytes = (one: string) => `\\x${Buffer.from(one).toString('hex')}`
+  const right = (values: unknown, type: string) => {
+    parameters.push(values)
+    const parameter = `$${parameters.length}::pg_catalog.${type}${isList ? '[]' : ''}`
+    return isList ? `${symbol === '=' ? 'any' : 'all'} (${parameter})` : parameter
+  }
+  const bytes = texts.map(asBytes)
+  const exact = `${utf8(category, column)} ${symbol} ${right(isList ? bytes : bytes[0], 'bytea')}`
+  const known = texts.filter(one => !text.lacks(one))
+  // For the sake of an index, as above.
+  if (symbol !== '=' || known.length === 0 || (category !== 'text' && category !== 'bpchar'))
+    return `(${exact})`
+  return `(${column} = ${right(isList ? known : known[0], category)} and ${exact})`
+}
+
+function isText(category: TypeCategory): boolean {
+  return category === 'text' || category === 'bpchar' || category === 'citext' || category === 'other'
+}
+
+function utf8(category: TypeCategory, column: string): string {
+  return `pg_catalog.convert_to(${comparable(category, category === 'bpchar' ? `${column}::pg_catalog.text` : column, undefined)}, 'UTF8')`
+}
+
+/**
+ * What ORDER BY sorts a column by, so that rows stand as its values compare. `name` is the column as SQL.
+ * @param text how the database keeps texts. Default: as UTF8
+ */
+export function sortKey(
+  { category, enumType, isArray }: Column,
+  name: string,
+  text: DatabaseText = UTF8_TEXT,
+): string {
+  if (isArray) return name
+  return isText(category) && !text.sortsByCodePoint
+    ? utf8(category, name)
+    : comparable(category, name, enumType)
 }
 
 /** The column as it is compared. */
@@ -132,11 +195,20 @@ function like(
   { column: { category }, pattern, ignoreCase }: Filter & { kind: 'like' },
   column: string,
   parameters: unknown[],
+  database: DatabaseText,
 ): string {
   const fold = ignoreCase || category === 'citext'
-  parameters.push(pattern)
-  const parameter = `$${parameters.length}::pg_catalog.text`
   // A cast to text would cut the spaces of char(n), which LIKE sees.
   const text = category === 'bpchar' ? column : `${column}::pg_catalog.text`
+  // No row holds what the encoding lacks.
+  if (database.lacks(pattern)) return `(case when ${column} is distinct from null then false end)`
+  const bytes = database.isBytes ? likeOfBytes(pattern) : undefined
+  if (bytes !== undefined) {
+    parameters.push(bytes)
+    const parameter = `$${parameters.length}::pg_catalog.text`
+    return `(${text} collate "C" ${fold ? '~*' : '~'} ${parameter})`
+  }
+  parameters.push(pattern)
+  const parameter = `$${parameters.length}::pg_catalog.text`
   return `(${text} collate "C" ${fold ? 'ilike' : 'like'} ${parameter})`
 }

@@ -47,7 +47,7 @@ export function createLogObserver(logger: Logger): Observe {
         return logger.info(changeWords(observation))
       case 'table.lacking':
         return logger.warn(
-          `Table ${observation.table} has no whole history, so nothing of it is delivered: ${observation.detail}. Once its triggers are there and enabled it goes on by itself; \`listenql watch ${observation.table}\`, as the owner of the table, repairs them.`,
+          `Table ${observation.table} has no whole history, so nothing of it is delivered, and streams of it have ended: ${observation.detail}. Its history begins anew by itself once that is mended; if it is for triggers, \`listenql watch ${observation.table}\`, as the owner of the table, repairs them.`,
         )
       case 'policies.lost':
         return partFailed(

@@ -18,6 +18,7 @@ import { abortable } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
 import { sizeOf, textSize } from '../lib/size-of.js'
 import { stableStringify } from '../lib/stable-stringify.js'
+import { withoutFalseRemoval } from './bubbled-errors.js'
 import { documentSize } from './document-size.js'
 import { type ClientErrors, formatResult } from './errors.js'
 import { type Identity, identify } from './identity.js'
@@ -194,7 +195,7 @@ export function createEngine(options: EngineOptions): Engine {
         try {
           const result = execute({ ...args, rootValue: event })
           if ('then' in result) throw new Error('a field of a subscription did not resolve synchronously')
-          return stringifyResult(mask(result), position)
+          return stringifyResult(mask(withoutFalseRemoval(result)), position)
         } catch (error) {
           return stringifyResult({ data: null, errors: [toClientError(error)] }, position)
         }

@@ -70,10 +70,10 @@ describe('the catalogue of watched tables', () => {
       'd: date is date', 'ti: time without time zone is time', 'tiz: time with time zone is timetz', 'iv: interval is interval',
       'j: json is json', 'jb: jsonb is json', 'by: bytea is bytea', 'm: public.mood is enum (sad so so ok happy)',
       'ms: public.mood[] is enum[] not null (sad so so ok happy)', 'fe: public.feeling is enum (sad so so ok happy) public."mood"',
-      'sf: public.strong_feeling is enum not null (sad so so ok happy) public."mood"',
+      'sf: public.strong_feeling is enum (sad so so ok happy) public."mood"',
       'fes: public.feeling[] is enum[] (sad so so ok happy) public."mood"', 'a: public.age is int4',
-      'sa: public.sure_age is int4 not null', 'sas: public.sure_age[] is int4[]', 'tg: public.tags is text[]',
-      'co: public.code is bpchar not null', 'sp: public.spot is composite', 'sps: public.spot[] is composite[]',
+      'sa: public.sure_age is int4', 'sas: public.sure_age[] is int4[]', 'tg: public.tags is text[]',
+      'co: public.code is bpchar', 'sp: public.spot is composite', 'sps: public.spot[] is composite[]',
       'sn: public.span is other', 'ip: inet is other', 'ipa: inet[] is other[]', 'ch: "char" is other', 'mm: integer[] is int4[]',
     ]) // biome-ignore format: a list
     const [since] = await log.query(`select since_n, since_token from listenql.watched where table_name = 'types'`)

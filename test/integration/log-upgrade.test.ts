@@ -1,124 +1,151 @@
-import type pg from 'pg'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { SERVER_FUNCTIONS } from '../../src/database/install.js'
 import { readMigrations } from '../../src/database/migration-files.js'
-import { migrate } from '../../src/database/migrations.js'
-import { createLog, lines, type TestLog } from '../support/log.js'
-
-/** Databases that version 8 made, brought up to date while they are in use. */
+import { installedVersion, migrate } from '../../src/database/migrations.js'
+import { createFormerLog } from '../support/former-log.js'
+import { lines, type TestLog } from '../support/log.js'
+import { waitUntil } from '../support/wait.js'
 
 let log: TestLog
-let writer: pg.Client
+const newest = readMigrations().length
 beforeEach(async () => {
-  log = await createLog({ version: 8 })
-  writer = await log.connect()
+  log = await createFormerLog(8)
+  await log.query(`create domain short as varchar(5); create type mood as enum ('sad', 'happy');
+    create table plain (id int primary key, v short, m mood, x numeric(10, 2));
+    create table parent (id int, v text); create table kid (extra int) inherits (parent);
+    create table parted (r int, id int, primary key (r, id)) partition by list (r);
+    create table parted_1 partition of parted for values in (1);
+    create table parted_2 partition of parted for values in (2, 3) partition by list (r);
+    create table parted_3 partition of parted_2 for values in (3)`)
+  await log.watch('plain', 'parent', 'parted')
 })
 afterEach(() => log.close())
 
-const upgrade = async () => migrate(await log.connect())
+const write = () =>
+  log.query(`insert into plain values (1, 'a', 'sad', 1.5); insert into kid values (1, 'k', 2); insert into parted values (1, 1), (3, 3);
+    update parted set r = 3 where r = 1; delete from plain; delete from parent; truncate parted`)
+const histories = () =>
+  log.query('select relid, generation, whole_from, since_n, since_token from listenql.watched order by 1')
+const functions = () =>
+  log.query(
+    `select p.oid::regprocedure::text as name, pg_get_function_result(p.oid) as result, p.proretset, p.prosecdef
+     from unnest($1::text[]) f join pg_proc p on p.oid = ('listenql.' || f)::regprocedure order by 1`,
+    [SERVER_FUNCTIONS],
+  )
 
-describe('a table that version 8 watched', () => {
-  beforeEach(async () => {
-    await log.query('create table t (id int primary key, v int)')
-    await log.watch('t')
+describe('a database that version 8 has made', () => {
+  it('is brought up to date, and no history ends', async () => {
+    await write()
+    const before = lines(await log.fresh())
+    const position = await log.newest()
+    const former = await histories()
+    await write()
+    expect(await migrate(await log.connect())).toEqual({ from: 8, to: newest })
+    expect(await histories()).toEqual(former)
+    expect(await log.refresh()).toEqual([])
+    await write()
+    expect(await log.refresh()).toEqual([])
+    const events = await log.pull(position)
+    expect(lines(events)).toEqual([...before, ...before])
+    expect(new Set(events.map(({ generation }) => generation)).size).toBe(1)
   })
 
-  it('goes on in its history: cursors from before are good', async () => {
-    const before = await log.newest()
-    await log.query('insert into t values (1, 1)')
-    expect(await upgrade()).toEqual({ from: 8, to: readMigrations().length })
-    await log.query('update t set v = 2')
-    await log.refresh()
-    const [row] = await log.query(
-      `select generation, whole_from, since_n is not null as whole from listenql.watched`,
-    )
-    expect(row).toEqual({ generation: 1, whole_from: 1, whole: true })
-    expect(lines(await log.pull(before))).toEqual(['I {"id":1,"v":1}', 'U {"id":1,"v":1} -> {"id":1,"v":2}'])
+  it('has what a server of version 8 calls, with the same results', async () => {
+    const former = await functions()
+    const columns = () =>
+      log.query(
+        `select attname, atttypid::regtype::text as type from pg_attribute where attrelid = 'listenql.watched'::regclass and attnum <= 11 order by attnum`,
+      )
+    const view = await columns()
+    await migrate(await log.connect())
+    expect(await functions()).toEqual(former)
+    expect(await columns()).toEqual(view)
   })
 
-  it('keeps the order within a transaction that is open meanwhile', async () => {
-    for (const sql of [
-      'begin',
-      'insert into t values (1, 1)',
-      'update t set v = 2',
-      'savepoint a',
-      'update t set v = 3',
-    ])
-      await writer.query(sql)
-    await upgrade()
-    for (const sql of [
-      'update t set v = 4',
-      'rollback to a',
-      'update t set v = 5',
-      'with g as (delete from t returning id) insert into t select id, 6 from g',
-      'commit',
-    ])
-      await writer.query(sql)
-    expect(lines(await log.fresh())).toEqual([
-      'I {"id":1,"v":1}',
-      'U {"id":1,"v":1} -> {"id":1,"v":2}',
-      'U {"id":1,"v":2} -> {"id":1,"v":5}',
-      'D {"id":1,"v":5}',
-      'I {"id":1,"v":6}',
-    ])
-  })
-
-  it('keeps the order within a statement that runs meanwhile', async () => {
-    await log.query('create table gate (id int)')
-    const gate = await log.connect()
-    await gate.query('begin; lock table gate')
-    await writer.query('begin; insert into t values (1, 1)')
-    // Its BEFORE STATEMENT trigger fires under version 8, the trigger that logs under the new one.
-    const running = writer.query('update t set v = 2 where (select count(*) from gate) = 0')
-    await log.database.query(
-      `do $$ begin while not exists (select from pg_locks where not granted and relation = 'gate'::regclass) loop perform pg_sleep(0.01); end loop; end $$`,
-    )
-    await upgrade()
-    await gate.query('commit')
-    await running
-    await writer.query('update t set v = 3')
-    await writer.query('commit')
-    expect(lines(await log.fresh())).toEqual([
-      'I {"id":1,"v":1}',
-      'U {"id":1,"v":1} -> {"id":1,"v":2}',
-      'U {"id":1,"v":2} -> {"id":1,"v":3}',
-    ])
-  })
-
-  it('altered just before: what is logged carries a new generation, and refresh() writes the new functions', async () => {
-    await log.query('alter table t add column w int')
-    await upgrade()
-    await log.query('insert into t values (1, 1, 1)')
-    expect((await log.fresh()).map(({ generation, new: image }) => [generation, image])).toEqual([
-      [2, '{"id":1,"v":1,"w":1}'],
-    ])
-    await log.refresh()
+  it('notices at the next look what was altered before the upgrade', async () => {
     await log.query(
-      `begin; select pg_current_xact_id(); with g as (delete from t returning id) insert into t select id, 6, 6 from g; commit`,
+      'alter table plain add column w int; create table parted_4 partition of parted for values in (4)',
     )
-    expect(lines(await log.fresh())).toEqual(['D {"id":1,"v":1,"w":1}', 'I {"id":1,"v":6,"w":6}'])
+    await migrate(await log.connect())
+    expect((await log.refresh()).map(({ table_name, change }) => `${table_name} ${change}`)).toEqual([
+      'plain generation',
+      'parted generation',
+    ])
+    await log.query(`insert into plain values (7, 'b', null, null, 1); insert into parted_4 values (4, 4)`)
+    expect(lines(await log.fresh())).toEqual([
+      'I {"id":7,"v":"b","m":null,"x":null,"w":1}',
+      'I {"r":4,"id":4}',
+    ])
+  })
+
+  it('waits for a transaction that writes, in short turns: others are not held up', async () => {
+    const writer = await log.connect()
+    await writer.query(`begin; insert into plain values (10)`)
+    const migrating = migrate(await log.connect())
+    await waitUntil(async () => {
+      const [row] = await log.database.query(
+        `select count(*)::int as n from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'`,
+        [log.database.name],
+      )
+      return row?.n === 1
+    }, 'the upgrade to wait')
+    await log.query('insert into plain values (11)')
+    await writer.query('commit')
+    expect(await migrating).toEqual({ from: 8, to: newest })
+  })
+
+  it('tells its version also without the rows that say so', async () => {
+    const client = await log.connect()
+    await log.query('truncate listenql.migration')
+    expect(await installedVersion(client)).toBe(8)
+    await migrate(client)
+    await log.query('truncate listenql.migration')
+    expect(await installedVersion(client)).toBe(newest)
+    expect(await migrate(client)).toEqual({ from: newest, to: newest, wasRestored: true })
+    expect(await log.query('select version from listenql.migration order by 1')).toEqual(
+      readMigrations().map(({ version }) => ({ version })),
+    )
   })
 })
 
-it('a partitioned table: its history begins anew with the trigger that catches what MERGE moves', async context => {
-  const [row] = await log.query('show server_version_num')
-  if (Number(row?.server_version_num) < 150000) return context.skip(true, 'Postgres has no MERGE before 15')
-  await log.query(`create table p (id int, part int, primary key (id, part)) partition by list (part);
-    create table p1 partition of p for values in (1); create table p2 partition of p for values in (2)`)
-  await log.watch('p')
-  await log.query('insert into p values (1, 1)')
-  const before = await log.query('select since_n from listenql.watched')
-  await upgrade()
-  await log.query('update p set id = 2')
-  expect(lines(await log.fresh()).sort()).toEqual([
-    'D {"id":1,"part":1}',
-    'I {"id":1,"part":1}',
-    'I {"id":2,"part":1}',
-  ])
-  await log.refresh()
-  const after = await log.query('select since_n, whole_from from listenql.watched')
-  expect(Number(after[0]?.since_n)).toBeGreaterThan(Number(before[0]?.since_n))
-  await log.query(
-    'merge into p using (values (2)) s(id) on p.id = s.id when matched then update set part = 2',
-  )
-  expect(lines(await log.fresh())).toEqual(['D {"id":2,"part":1}', 'I {"id":2,"part":2}'])
+describe('a log without its state, as of a dump without rows', () => {
+  beforeEach(async () => {
+    await migrate(await log.connect())
+    await write()
+    await log.fresh()
+    await log.query(`truncate listenql.migration, listenql.history, listenql.batch, listenql.watched_table, listenql.event, listenql.uptime;
+      select setval(s, case s when 'listenql.event_id' then 1 else 0 end, false)
+      from unnest('{listenql.event_id,listenql.head,listenql.armed,listenql.cleared,listenql.lease}'::text[]) s`)
+  })
+
+  it('lets writes pass, and logs nothing', async () => {
+    await write()
+    await log.query(`select listenql.publish('c', 'payload')`)
+    expect(await log.query('select from listenql.event')).toEqual([])
+  })
+
+  it('is made whole by a look at the catalogue, and watches what has triggers', async () => {
+    expect((await log.refresh()).map(({ table_name, change }) => `${table_name} ${change}`)).toEqual([
+      'plain generation',
+      'parent generation',
+      'parted generation',
+    ])
+    expect(await log.refresh()).toEqual([])
+    const start = await log.newest()
+    await write()
+    expect(lines(await log.pull(start)).length).toBeGreaterThan(7)
+  })
+
+  it('by eight at once', async () => {
+    const clients = await Promise.all(Array.from({ length: 8 }, () => log.connect()))
+    const found = await Promise.all(clients.map(client => client.query('select * from listenql.newest()')))
+    expect(new Set(found.map(({ rows }) => JSON.stringify(rows))).size).toBe(1)
+    expect(await log.query('select count(*)::int as n from listenql.batch')).toEqual([{ n: 1 }])
+  })
+
+  it('refuses to number what nobody could follow', async () => {
+    await expect(log.pull({ n: 0, token: 0, ord: 0, statement: 0, id: 0 })).rejects.toMatchObject({
+      code: 'LQ001',
+    })
+  })
 })

@@ -9,7 +9,7 @@ import type { Snapshot, SnapshotRequest, SortDirection } from '../../src/events/
 import { rowsQuery } from '../../src/events/snapshot-sql.js'
 import { createSnapshots, type Snapshots } from '../../src/events/snapshots.js'
 import { comparisonOf } from '../../src/filters/comparisons.js'
-import { EVERYTHING, operatorsOf, parseFilter, toPredicate } from '../../src/filters/index.js'
+import { databaseText, EVERYTHING, operatorsOf, parseFilter, toPredicate } from '../../src/filters/index.js'
 import { filterOf, KINDS, valueSql } from '../support/filter-values.js'
 import type { TestLog } from '../support/log.js'
 import { createWatchedLog, type WatchedLog } from '../support/watched-log.js'
@@ -57,8 +57,8 @@ const column = (snapshot: Snapshot, name: string) => snapshot.rows.map(row => ro
 async function imageTexts(of: WatchedTable): Promise<string[]> {
   const query = rowsQuery(of, ALL)
   await client.query(`begin; ${PIN_SETTINGS}`)
-  const text = query.text(await readImageKinds(client, of.columns))
-  const { rows } = await client.query({ text, values: [...query.values], rowMode: 'array' })
+  const sql = query.sql(await readImageKinds(client, of.columns), databaseText('UTF8', new Set()))
+  const { rows } = await client.query({ ...sql, rowMode: 'array' })
   await client.query('rollback')
   return rows.map(([image]) => image as string)
 }

@@ -225,6 +225,24 @@ describe('a stream ends', () => {
     expect(ids(again.changes)).toEqual(['I1'])
   })
 
+  it('when values of any column mean something else: policies may look at it', async () => {
+    const { follow, tables } = await start()
+    const everybody = await follow(table, undefined, { used: ['id'], usesKey: false })
+    const concerned = await follow(table, undefined, { used: ['owner'], usesKey: false })
+    const ann = await follow(table, me('ann'), { used: ['id'] })
+    const next = { ...table, generation: table.generation + 1 }
+    tables.adopt([{ ...next, columnFrom: { owner: next.generation } }], true)
+    expect([everybody, concerned, ann].map(({ ended }) => ended?.code)).toEqual([
+      undefined,
+      'CURSOR_EXPIRED',
+      'CURSOR_EXPIRED',
+    ])
+    await admin(`insert into items values (1, 'ann')`)
+    await everybody.level()
+    expect(ids(everybody.changes)).toEqual(['I1'])
+    tables.adopt([table], true)
+  })
+
   it('when the right to it is lost', async () => {
     const { follow } = await start()
     let lose: (error: never) => void = () => undefined

@@ -1,5 +1,4 @@
 import pg from 'pg'
-import { readMigrations } from '../../src/database/migration-files.js'
 import { migrate } from '../../src/database/migrations.js'
 import { createTestDatabase, type Row, type TestDatabase } from './postgres.js'
 
@@ -57,12 +56,14 @@ export interface TestLog {
 
 /**
  * @param options.migrated false: without schema `listenql`
- * @param options.version the schema as this version made it; default: the newest
+ * @param options.encoding of the database; default: UTF8
  */
 export async function createLog(
-  options: { readonly migrated?: boolean; readonly version?: number } = {},
+  options: { readonly migrated?: boolean; readonly encoding?: string } = {},
 ): Promise<TestLog> {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase(
+    options.encoding === undefined ? {} : { encoding: options.encoding },
+  )
   await database.query(`alter database ${database.name} owner to ${database.name}`)
   const pool = new pg.Pool({ connectionString: database.url, max: 8 })
   pool.on('error', () => undefined)
@@ -90,8 +91,7 @@ export async function createLog(
     const [row] = await query('select * from listenql.newest()')
     return endOf({ n: Number(row?.n), token: Number(row?.token) })
   }
-  if (options.migrated !== false)
-    await migrate(await connect(), { migrations: readMigrations().slice(0, options.version) })
+  if (options.migrated !== false) await migrate(await connect())
   let position = options.migrated === false ? endOf({ n: 0, token: 0 }) : await newest()
   return {
     database,

@@ -10,7 +10,7 @@ import { waitUntil } from './wait.js'
 
 export type Row = Record<string, unknown>
 
-/** A fresh, empty database (UTF8, locale C) in the shared Postgres. */
+/** A fresh, empty database (UTF8 unless another encoding is asked for, locale C) in the shared Postgres. */
 export interface TestDatabase {
   /** A login of its own without superuser, which owns nothing. */
   readonly url: string
@@ -23,13 +23,13 @@ export interface TestDatabase {
   close(): Promise<void>
 }
 
-export async function createTestDatabase(): Promise<TestDatabase> {
+export async function createTestDatabase({ encoding = 'UTF8' } = {}): Promise<TestDatabase> {
   const server = inject('postgresAdminUrl')
   const name = `test_${randomBytes(6).toString('hex')}`
   const password = randomBytes(12).toString('hex')
   await once(server, [
     `create role ${name} login nosuperuser nocreatedb nocreaterole password '${password}'`,
-    `create database ${name} template template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C'`,
+    `create database ${name} template template0 encoding '${encoding}' lc_collate 'C' lc_ctype 'C'`,
   ])
   const adminUrl = withDatabase(server, name)
   const url = new URL(adminUrl)

@@ -68,6 +68,7 @@ async function createDemo(client: pg.Client): Promise<void> {
   if (rows[0]?.exists || comment === WITH_DEMO || comment === WITH_WATCHED_DEMO) return
   const demo = await readFile(await demoPath(), 'utf8')
   await inTransaction(client, async () => {
+    await client.query('set local search_path = public')
     await client.query(demo)
     await writeComment(client, WITH_DEMO)
   })

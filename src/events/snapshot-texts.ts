@@ -1,0 +1,63 @@
+import type pg from 'pg'
+import { type DatabaseText, databaseText } from '../filters/index.js'
+import { answerOf, SAVEPOINT } from './snapshot-cut.js'
+
+/** Knows how the databases of connections keep texts. */
+export interface SnapshotTexts {
+  /**
+   * In a transaction with SAVEPOINT, to which it may go back.
+   * @param texts those that matter, beyond ASCII
+   */
+  of(client: pg.ClientBase, texts: readonly string[]): Promise<DatabaseText>
+}
+
+/** Most texts that are remembered as lacking, or not. */
+const MAX_KNOWN = 10_000
+
+/** untranslatable_character, character_not_in_repertoire. */
+const LACKING = new Set(['22P05', '22021'])
+
+export function createSnapshotTexts(): SnapshotTexts {
+  const encodings = new WeakMap<pg.ClientBase, string>()
+  const known = new Map<string, boolean>()
+
+  async function encodingOf(client: pg.ClientBase): Promise<string> {
+    let encoding = encodings.get(client)
+    if (encoding === undefined) {
+      const { rows } = await client.query<{ encoding: string }>(
+        `select current_setting('server_encoding') as encoding`,
+      )
+      encoding = rows[0]?.encoding ?? 'UTF8'
+      encodings.set(client, encoding)
+    }
+    return encoding
+  }
+
+  /** Only Postgres knows what it can convert. */
+  async function isLacking(client: pg.ClientBase, text: string): Promise<boolean> {
+    const before = known.get(text)
+    if (before !== undefined) return before
+    let lacks = false
+    try {
+      await client.query('select $1::text', [text])
+    } catch (error) {
+      if (!LACKING.has(answerOf(error) ?? '')) throw error
+      lacks = true
+      await client.query(`rollback to savepoint ${SAVEPOINT}`)
+    }
+    if (known.size >= MAX_KNOWN) known.clear()
+    known.set(text, lacks)
+    return lacks
+  }
+
+  return {
+    async of(client, texts) {
+      const encoding = await encodingOf(client)
+      const lacking = new Set<string>()
+      if (encoding !== 'UTF8') {
+        for (const text of new Set(texts)) if (await isLacking(client, text)) lacking.add(text)
+      }
+      return databaseText(encoding, lacking)
+    },
+  }
+}

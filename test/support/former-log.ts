@@ -1,0 +1,25 @@
+import { readMigrations } from '../../src/database/migration-files.js'
+import { createLog, type Delivery, type TestLog } from './log.js'
+
+/** A database whose schema `listenql` is of an earlier version, as that version made it: without what later programs add. */
+export async function createFormerLog(version: number): Promise<TestLog> {
+  const log = await createLog({ migrated: false })
+  for (const { sql, version: number, name } of readMigrations().slice(0, version)) {
+    await log.query(sql)
+    await log.query('insert into listenql.migration (version, name) values ($1, $2)', [number, name])
+  }
+  let position = await log.newest()
+  return {
+    ...log,
+    async fresh() {
+      const all: Delivery[] = []
+      for (;;) {
+        const page = await log.pull(position)
+        const last = page.at(-1)
+        if (!last) return all
+        all.push(...page)
+        position = last
+      }
+    },
+  }
+}
