@@ -355,12 +355,13 @@ declare
   same boolean := not exists (select from unnest(keys) k where (former::json ->> k) is distinct from (now::json ->> k));
 begin
   insert into listenql.event (slot, statement, kind, topic, generation, operation, old, new)
-    select coalesce(pg_sequence_last_value('listenql.head') & 3, 0), n * 4 + e.phase, 'm', root::text, generation, e.operation, e.old, e.new
+    select pg_sequence_last_value('listenql.head') & 3, n * 4 + e.phase, 'm', root::text, generation, e.operation, e.old, e.new
     from (select 1 as phase, 'D'::"char" as operation, former as old, null as new where now is null
       union all select 3, 'I', null, now where former is null
       union all select 2, 'U', former, now where former is not null and now is not null and same
       union all select 2, 'D', former, null where former is not null and now is not null and not same
-      union all select 2, 'I', null, now where former is not null and now is not null and not same) e;
+      union all select 2, 'I', null, now where former is not null and now is not null and not same) e
+    where pg_sequence_last_value('listenql.head') is not null;
   if strpos(current_setting('listenql.merged', true), concat(';', n, ';')) > 0 is not true then
     perform set_config('listenql.merged', concat(current_setting('listenql.merged', true), ';', n, ';'), true);
   end if;
@@ -427,7 +428,8 @@ create function listenql.merge_triggers(member oid) returns int language sql vol
 --
 -- capture_OID, AFTER STATEMENT, logs. Its SQL is written once, for the columns as they are, and planned once in a session.
 -- Where they are different (ALTER TABLE a moment ago) the SQL is made afresh, and the events carry the next generation.
--- A database restored without its data has no head of the log: events go into partition 0 then, and belong to no history.
+-- A database restored without its data has no head of the log, and triggers of a restored dump may call the functions of another
+-- table: nothing is logged then, and writes pass.
 --
 -- A writer pays for each expression in here with every transaction, and for a SET of the function several times over. So the
 -- ordinary case comes first: the first command of a transaction, under settings that make no difference to the columns' types.
@@ -444,7 +446,7 @@ declare
   ways text[] := (select array_agg(distinct w) from pg_attribute a, unnest(listenql.sways(a.atttypid)) w
     where a.attrelid = member and a.attnum > 0 and not a.attisdropped);
   pinned boolean := delicate or coalesce('all' = any (ways), false); -- by the function itself
-  slot_sql text := $sql$coalesce(pg_catalog.pg_sequence_last_value('listenql.head') operator(pg_catalog.&) 3, 0)::pg_catalog.int2$sql$;
+  slot_sql text := $sql$(pg_catalog.pg_sequence_last_value('listenql.head') operator(pg_catalog.&) 3)::pg_catalog.int2$sql$;
   usual text; pin text; unpin text; wrap text; guard text; first text; second text; op text; phase int; disturbed text; tangled text;
 begin
   execute format('create or replace function listenql.%I() returns trigger language plpgsql security definer as %L', 'number_' || member,
@@ -455,7 +457,8 @@ declare
   n int;
   merge pg_catalog.bool := false;
 begin%s
-  if pg_catalog.pg_current_xact_id_if_assigned() is not null or tg_op operator(pg_catalog.=) 'TRUNCATE'%s then
+  if (pg_catalog.pg_current_xact_id_if_assigned() is not null or tg_op operator(pg_catalog.=) 'TRUNCATE'%s)
+      and tg_relid operator(pg_catalog.=) %s::pg_catalog.oid then
     %sstack := pg_catalog.current_setting('listenql.statement', true);
     if stack operator(pg_catalog.<>) '' and pg_catalog.strpos(stack, '=') operator(pg_catalog.=) 0
         and pg_catalog.strpos(context, E'\n') operator(pg_catalog.=) 0 and not merge
@@ -470,6 +473,7 @@ begin%s
 end$body$,
     case when tree then E'\n  get diagnostics context = pg_context;' || case when branch then E'\n  merge := listenql.may_be_merge(context);' else '' end end,
     case when tree then $sql$ or pg_catalog.current_setting('listenql.merging', true) operator(pg_catalog.<>) '' or merge$sql$ end,
+    member,
     case when not tree then E'get diagnostics context = pg_context;\n    ' end,
     member || '.' || root || '=', member, root,
     case when tree then $sql$
@@ -532,7 +536,8 @@ declare
   former pg_catalog.text[];
   image pg_catalog.text;
   again boolean;
-begin%s
+begin
+  if pg_catalog.pg_sequence_last_value('listenql.head') is null or tg_relid operator(pg_catalog.<>) %s::pg_catalog.oid then return null; end if;%s
   else
     image := pg_catalog.current_setting('listenql.statement', true);
     number := pg_catalog.concat('0', pg_catalog.split_part(image, ';', 1));
@@ -590,7 +595,7 @@ begin%s
   end if;%s
   return null;
 end$body$,
-    first, member || '.' || root || '=', member, root, E'\n    if not (true' || usual || ') then ' || pin || ' end if;',
+    member, first, member || '.' || root || '=', member, root, E'\n    if not (true' || usual || ') then ' || pin || ' end if;',
     listenql.log_sql('TRUNCATE', root, member, (case when part then generation + 1 else generation end)::text, slot_sql, 'number', null, false),
     second, E'\n    if former is not null then ' || unpin || ' end if;',
     case when strpos(cascading, 'u') = 0 then format($sql$
@@ -683,7 +688,7 @@ end $$;
 create or replace function listenql.publish(channel text, payload text) returns void language plpgsql security definer
   set search_path = pg_catalog, pg_temp as $$
 declare
-  slot smallint := coalesce(pg_sequence_last_value('listenql.head') & 3, 0);
+  slot smallint := pg_sequence_last_value('listenql.head') & 3;
   stack text := current_setting('listenql.statement', true);
   n int := coalesce(nullif(split_part(stack, ';', 1), '')::int, num_nonnulls(pg_current_xact_id_if_assigned())) + 1;
   rung boolean;
@@ -694,6 +699,7 @@ begin
   elsif channel = 'listenql' then
     raise exception 'listenql: this channel is the doorbell' using errcode = 'invalid_parameter_value';
   end if;
+  if slot is null then return; end if; -- the log has no state: see write_functions()
   if stack <> '' is not true then perform set_config('listenql.depth', '99', true); end if;
   perform set_config('listenql.statement', concat(n, ';', substr(stack, strpos(stack, ';') + 1)), true);
   insert into listenql.event (slot, statement, kind, topic, generation, operation, new)
@@ -711,7 +717,7 @@ begin
     for m in select listenql.members(w.relid) loop
       perform listenql.write_functions(w.relid, m, w.generation);
     end loop;
-    update listenql.watched_table t set fingerprint = null where t.relid = w.relid
+    update listenql.watched_table t set fingerprint = null, guard_print = null where t.relid = w.relid
       and exists (select from listenql.members(w.relid) k where listenql.merge_triggers(k) > 0);
   end loop;
 end $$;

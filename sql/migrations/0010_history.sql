@@ -503,7 +503,8 @@ begin
         changed := listenql.changed_columns(w.columns, l.columns, w.files is distinct from l.files);
         if listenql.key_columns(w.relid) <> w.key_columns then changed := changed || ''::text; end if;
       end if;
-      bump := bump or seen or moved or wiped or cardinality(changed) > 0 or coalesce(w.fingerprint <> l.print, false);
+      bump := bump or seen or moved or wiped or cardinality(changed) > 0
+        or coalesce(w.fingerprint <> l.print, w.since_n is not null); -- null: an upgrade found that its history has holes
       exit when not bump and w.since_n is not null;        -- at most a rewrite that changed nothing
       g := case when bump then greatest(w.generation + 1, case when w.relid = seen_relid then seen_generation end) else w.generation end;
       -- Columns alone change without a gap. A generation that an event carried, with nothing to see here, is TRUNCATE of a partition,

@@ -24,8 +24,10 @@ afterEach(() => log.close())
 const write = () =>
   log.query(`insert into plain values (1, 'a', 'sad', 1.5); insert into kid values (1, 'k', 2); insert into parted values (1, 1), (3, 3);
     update parted set r = 3 where r = 1; delete from plain; delete from parent; truncate parted`)
+/** Those that go on: MERGE, from 15 on, may have left holes in that of a partitioned table. */
 const histories = () =>
-  log.query('select relid, generation, whole_from, since_n, since_token from listenql.watched order by 1')
+  log.query(`select relid, generation, whole_from, since_n, since_token from listenql.watched
+    where table_name <> 'parted' or current_setting('server_version_num')::int < 150000 order by 1`)
 const functions = () =>
   log.query(
     `select p.oid::regprocedure::text as name, pg_get_function_result(p.oid) as result, p.proretset, p.prosecdef
@@ -42,12 +44,16 @@ describe('a database that version 8 has made', () => {
     await write()
     expect(await migrate(await log.connect())).toEqual({ from: 8, to: newest })
     expect(await histories()).toEqual(former)
-    expect(await log.refresh()).toEqual([])
+    expect((await log.refresh()).filter(({ table_name }) => table_name !== 'parted')).toEqual([])
     await write()
     expect(await log.refresh()).toEqual([])
+    expect(await histories()).toEqual(former)
     const events = await log.pull(position)
     expect(lines(events)).toEqual([...before, ...before])
-    expect(new Set(events.map(({ generation }) => generation)).size).toBe(1)
+    for (const { relid, generation } of former)
+      expect(
+        new Set(events.filter(({ topic }) => topic === String(relid)).map(one => one.generation)),
+      ).toEqual(new Set([generation]))
   })
 
   it('has what a server of version 8 calls, with the same results', async () => {
