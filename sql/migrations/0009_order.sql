@@ -1,0 +1,1 @@
+-- Placeholder: replaced by the order of a transaction's events.
