@@ -42,6 +42,9 @@ import { createGraphqlYoga } from './transport/yoga.js'
 /** Longest that a server which starts waits for the database before it accepts clients, in ms. */
 const START_PATIENCE = 2000
 
+/** Longest time of a timer in Node, in ms. */
+const MAX_TIMER = 2 ** 31 - 1
+
 /** Every option of docs/configuration.md under its camelCase name (durations in ms, sizes in bytes), and what only code can give. */
 export interface ServerOptions extends Partial<Settings> {
   /**
@@ -108,7 +111,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   const turn = createTurn(error =>
     observe({ type: 'fault', id: 'delivery', message: 'delivery failed', error }),
   )
-  const pool = createPool(database.config, settings.connectTimeout)
+  const pool = createPool(database.config, settings.connectTimeout, {
+    idleTimeout: Math.min(Math.max(2 * settings.heartbeat, 30_000), MAX_TIMER),
+  })
   const pressure = createPressure({
     maxBuffer: settings.maxBuffer,
     turn,
@@ -143,6 +148,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   const sources = createSources({
     settings,
     config: database.config,
+    lend: pool.lend,
     onTables: liveSchema.follow,
     hasRoles: auth.isConfigured,
     onKick: auth.isConfigured ? auth.wake : undefined,
@@ -206,7 +212,12 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
       observe,
     }),
     listen: createListen({ ...settings, rules: auth.rules, channelSource: channels.source, connections }),
-    health: createHealth({ isListening: () => channels.ready, isStopping: () => stopping }),
+    health: createHealth({
+      notifications: () => (channels.ready ? 'yes' : channels.isDeaf ? 'deaf' : 'no'),
+      needsNotifications: settings.doorbell === 'bell' || auth.rules.opensChannels,
+      log: () => sources.log.state,
+      isStopping: () => stopping,
+    }),
     maxMessage: settings.maxMessage,
     maxUrl: settings.maxUrl,
     addresses,

@@ -44,6 +44,9 @@ export interface Checkpoint {
   drained(isHandedOn: boolean): Promise<void> | undefined
 }
 
+/** `away`: no connection reads it. `absent`: the database has no log, or the login may not read it. */
+export type LogState = 'away' | 'absent' | 'followed'
+
 /** What a topic's subscriber is told. */
 export interface LogListener {
   event(event: LogEvent): void
@@ -93,6 +96,7 @@ export class EventLog {
   #resumed: Deferred | undefined
   #nap: AbortController | undefined
   #running: Promise<void> | undefined
+  #state: LogState = 'away'
   #client: pg.Client | undefined
 
   constructor(options: EventLogOptions) {
@@ -107,6 +111,10 @@ export class EventLog {
   /** How far it has handed events on; undefined until it has found the end of the log. */
   get position(): Position | undefined {
     return this.#position
+  }
+
+  get state(): LogState {
+    return this.#state
   }
 
   start(): void {
@@ -205,6 +213,7 @@ export class EventLog {
         observe({ type: 'log.lost', message: messageOf(error), retryIn })
         await delay(retryIn, this.#stop.signal)
       } finally {
+        this.#state = 'away'
         if (this.#client) socketOf(this.#client).destroy()
         this.#client = undefined
       }
@@ -231,6 +240,7 @@ export class EventLog {
     doorbell.reset()
     while (!(await isReadable(client))) {
       onReady()
+      this.#state = 'absent'
       this.#nap = new AbortController() // from here on `wake` is heard
       this.#unavailable()
       this.#options.checkpoint?.pulling()
@@ -248,6 +258,7 @@ export class EventLog {
     while (!this.#stop.signal.aborted) {
       checkpoint?.pulling()
       const page = await this.#pull(client, position)
+      this.#state = 'followed'
       let began = performance.now()
       for (const [i, event] of page.events.entries()) {
         const first = checkpoint?.before(event)

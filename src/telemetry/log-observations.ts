@@ -5,10 +5,13 @@ import type { Logger } from './logger.js'
 /** Chooses what of the core's observations a log is to hold, at which level and in which words. */
 export function createLogObserver(logger: Logger): Observe {
   let wasAway = false
+  let isDeafTold = false
+  let isUnprovenTold = false
   return observation => {
     const { type: _type, ...details } = observation
     switch (observation.type) {
       case 'database.connected':
+        isDeafTold = false
         if (!wasAway) return logger.debug('The database is there.')
         wasAway = false
         return logger.info(`The database is there; listening to ${count(observation.channels, 'channel')}.`)
@@ -22,6 +25,19 @@ export function createLogObserver(logger: Logger): Observe {
         return logger.warn(
           `The database cannot be reached: ${observation.message}. Next try in ${observation.retryIn} ms (attempt ${observation.attempt}).`,
         )
+      case 'database.deaf':
+        wasAway = true
+        if (isDeafTold) return // one line, however often it connects again
+        isDeafTold = true
+        return logger.warn(deafWords(observation))
+      case 'database.unproven':
+        if (isUnprovenTold) return
+        isUnprovenTold = true
+        return logger.warn(
+          `Whether notifications arrive is unproven: the server could not send one to itself (${observation.message}). It tries again with each heartbeat.`,
+        )
+      case 'database.heartbeat':
+        return
       case 'log.lost':
         return logger.warn(
           `The event log cannot be read: ${observation.message}. Next try in ${observation.retryIn} ms.`,
@@ -113,6 +129,13 @@ const KICKS_ABSENT = {
 
 function words(observation: Observation): string {
   return observation.type.replace('.', ' ')
+}
+
+function deafWords({ message, isPooled }: Extract<Observation, { type: 'database.deaf' }>): string {
+  const cause = isPooled
+    ? 'a connection pooler in transaction mode (PgBouncer or the like) is in between, which cannot carry LISTEN'
+    : 'a connection pooler in transaction mode, or another proxy, may be in between'
+  return `Notifications are not delivered: ${message}; ${cause}. Subscribers of channels wait. Connect to Postgres directly, with --database-url (DATABASE_URL); if only watched tables are to be served, use --doorbell poll and --channels ''. The server tries again and again.`
 }
 
 function changeWords({ table, change, detail }: Extract<Observation, { type: 'table.changed' }>): string {
