@@ -160,6 +160,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     channelSource: channels.source,
     notify: pool.notify,
     opensSources: true,
+    keepsJsonText: true,
   }
   const { tables } = sources
   const contextFor = (viewer: Viewer): SchemaContext => ({
