@@ -1,33 +1,60 @@
 import type { Column } from '../src/database/types.js'
-import type { RowImage } from '../src/filters/index.js'
+import { JsonText, type RowImage } from '../src/filters/index.js'
 import { ListenqlError } from '../src/lib/errors.js'
+import type { SchemaContext } from './context.js'
+
+/** What decides how a JSON value is handed on. */
+export type Writing = Pick<SchemaContext, 'keepsJsonText'>
 
 /**
  * Reads a column for GraphQL. What GraphQL cannot show becomes null with the error VALUE_NOT_SHOWN: NaN and Infinity in a
- * Float, and an array of several dimensions, which is shown as a list of one null, since the column may be NOT NULL.
+ * Float, a JSON value that whoever writes the result would change, and an array of several dimensions, which is shown as a
+ * list of one null, since the column may be NOT NULL.
  */
-export function cellReader({ name, category, isArray }: Column): (image: RowImage) => unknown {
-  const isFloat = category === 'float4' || category === 'float8'
-  if (isArray) return image => list(image.get(name), isFloat, category === 'json')
-  if (!isFloat) return image => image.get(name)
-  return image => {
-    const value = float(image.get(name))
+export function cellReader({
+  name,
+  category,
+  isArray,
+}: Column): (image: RowImage, writing: Writing) => unknown {
+  const show = showing(category)
+  if (isArray) return (image, writing) => list(image.get(name), writing, show)
+  if (!show) return image => image.get(name)
+  return (image, writing) => {
+    const value = show(image.get(name), writing)
     if (value instanceof Error) throw value
     return value
   }
 }
 
+type Show = (value: unknown, writing: Writing) => unknown
+
+/** What is to be done with each value of a type; undefined: nothing. */
+function showing(category: Column['category']): Show | undefined {
+  if (category === 'float4' || category === 'float8') return float
+  return category === 'json' ? json : undefined
+}
+
 /** An Error among the items is, to graphql-js, the error of that item alone. */
-function list(value: unknown, isFloat: boolean, isJson: boolean): unknown {
+function list(value: unknown, writing: Writing, show: Show | undefined): unknown {
   if (value === null) return null
   // As the log writes it: nested lists for built-in types, '{{…},{…}}' as a text for others.
-  if (!Array.isArray(value) || (!isJson && value.some(Array.isArray)))
-    return [notShown('an array of several dimensions')]
-  return isFloat ? value.map(float) : value
+  if (!Array.isArray(value) || value.some(Array.isArray)) return [notShown('an array of several dimensions')]
+  return show ? value.map(item => show(item, writing)) : value
 }
 
 function float(value: unknown): unknown {
   return typeof value === 'number' && !Number.isFinite(value) ? notShown(String(value)) : value
+}
+
+/** A JSON value, or an Error if it cannot be handed on as it is. */
+export function json(value: unknown, { keepsJsonText }: Writing): unknown {
+  if (keepsJsonText || !(value instanceof JsonText)) return value
+  try {
+    return value.exactValue()
+  } catch (error) {
+    if (error instanceof ListenqlError) return error
+    throw error
+  }
 }
 
 function notShown(what: string): ListenqlError {

@@ -1,4 +1,5 @@
 import type { Builder } from './builder.js'
+import { json } from './cell.js'
 
 /** `channel`, `channels` and `notify`: every NOTIFY channel of the database, without any set-up in it. */
 export function addChannels(builder: Builder): void {
@@ -14,7 +15,11 @@ export function addChannels(builder: Builder): void {
         type: 'JSON',
         nullable: true,
         description: 'The payload parsed; null if it is not JSON.',
-        resolve: event => event.json,
+        resolve(event, _args, context) {
+          const value = json(event.json, context)
+          if (value instanceof Error) throw value
+          return value
+        },
       }),
       cursor: t.exposeString('cursor', {
         nullable: true,

@@ -56,4 +56,9 @@ export interface SchemaContext {
    * open, as any GraphQL server expects.
    */
   readonly opensSources?: boolean
+  /**
+   * True: results are written with `stringifyJson`, so that JSON values keep the text that is stored. Otherwise a JSON value
+   * is what JSON.parse gives, or the error VALUE_NOT_SHOWN where that would change a number.
+   */
+  readonly keepsJsonText?: boolean
 }

@@ -1,5 +1,5 @@
 import type { RowImage } from '../src/filters/index.js'
-import { cellReader } from './cell.js'
+import { cellReader, type Writing } from './cell.js'
 import { describeColumn, tableName, text } from './describe.js'
 import { type Building, type TypedColumn, type TypedTable, typeParam } from './table-schema.js'
 
@@ -35,7 +35,7 @@ function addImageType(
         const shared = {
           description: describeColumn(column),
           // The reader gives what the column's type holds, which TypeScript cannot see: the types come from the catalogue.
-          resolve: (image: RowImage) => read(image) as never,
+          resolve: (image: RowImage, _args: object, context: Writing) => read(image, context) as never,
         }
         const made = type.isList
           ? t.field({ ...shared, type: [item], nullable: { list: type.nullable, items: true } })

@@ -99,7 +99,8 @@ function show(name: ScalarName, value: unknown): string {
 
 function addJson(builder: Builder): void {
   builder.scalarType('JSON', {
-    description: 'Any JSON value. Its numbers are JSON numbers.',
+    description:
+      'Any JSON value, as it is stored: numbers have all their digits in the text of the response, though many parsers keep no more than 15.',
     serialize: value => value,
     parseValue: value => value,
     parseLiteral: (node: ValueNode) => valueFromASTUntyped(node),

@@ -48,6 +48,9 @@ import { createGraphqlYoga } from './transport/yoga.js'
 /** Longest that a server which starts waits for the database before it accepts clients, in ms. */
 const START_PATIENCE = 2000
 
+/** Longest time of a timer in Node, in ms. */
+const MAX_TIMER = 2 ** 31 - 1
+
 /** Every option of docs/configuration.md under its camelCase name (durations in ms, sizes in bytes), and what only code can give. */
 export interface ServerOptions extends Partial<Settings> {
   /**
@@ -124,7 +127,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   const turn = createTurn(error =>
     observe({ type: 'fault', id: 'delivery', message: 'delivery failed', error }),
   )
-  const pool = createPool(database.config, settings.connectTimeout)
+  const pool = createPool(database.config, settings.connectTimeout, {
+    idleTimeout: Math.min(Math.max(2 * settings.heartbeat, 30_000), MAX_TIMER),
+  })
   const pressure = createPressure({
     maxBuffer: settings.maxBuffer,
     turn,
@@ -166,6 +171,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   const sources = createSources({
     settings,
     config: database.config,
+    lend: pool.lend,
     onTables: liveSchema.follow,
     hasRoles: auth.isConfigured,
     onKick: auth.isConfigured ? auth.wake : undefined,
@@ -177,6 +183,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     channelSource: channels.source,
     notify: pool.notify,
     opensSources: true,
+    keepsJsonText: true,
   }
   const { tables } = sources
   const contextFor = (viewer: Viewer): SchemaContext => ({
@@ -236,7 +243,12 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
       ...settings,
       ...{ rules: auth.rules, channelSource: channels.source, connections, memory },
     }),
-    health: createHealth({ isListening: () => channels.ready, isStopping: () => stopping }),
+    health: createHealth({
+      notifications: () => (channels.ready ? 'yes' : channels.isDeaf ? 'deaf' : 'no'),
+      needsNotifications: settings.doorbell === 'bell' || auth.rules.opensChannels,
+      log: () => sources.log.state,
+      isStopping: () => stopping,
+    }),
     maxMessage: settings.maxMessage,
     maxUrl: settings.maxUrl,
     addresses,

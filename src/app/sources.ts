@@ -3,6 +3,7 @@ import { createRowAccess } from '../auth/row-access.js'
 import { createTableAccess } from '../auth/table-access.js'
 import type { Settings } from '../config/index.js'
 import { type Catalog, createCatalog } from '../database/catalog-watch.js'
+import type { ProofSender } from '../database/delivery-proof.js'
 import { pinSession } from '../database/pinned-settings.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import { createAdoption } from '../events/adoption.js'
@@ -19,6 +20,8 @@ import { createTableGate, type TableGate } from './table-gate.js'
 export interface SourcesOptions {
   readonly settings: Settings
   readonly config: pg.ClientConfig
+  /** See Listener. */
+  readonly lend: () => Promise<ProofSender>
   /** The watched tables, first and whenever they change: at that place in the log, which waits until it resolves. */
   readonly onTables: (tables: readonly WatchedTable[]) => Promise<void>
   /** Whether viewers have roles, so that the database decides what they may read. */
@@ -33,6 +36,7 @@ export interface SourcesOptions {
 /** Everything that comes out of the database. */
 export interface Sources {
   readonly channels: Channels
+  readonly log: Pick<EventLog, 'state'>
   readonly tables: TableGate
   start(): void
   /** Stops and continues handing on events. */
@@ -44,7 +48,7 @@ export interface Sources {
 
 /** One LISTEN connection, one that reads the log, one that looks at the catalogue, and what is made of them. */
 export function createSources(options: SourcesOptions): Sources {
-  const { settings, config, onTables, onKick, hasRoles, breathe, observe } = options
+  const { settings, config, lend, onTables, onKick, hasRoles, breathe, observe } = options
   const doorbell = settings.doorbell === 'poll' ? createPollDoorbell(settings) : createBell(settings)
   const isPooled = settings.doorbell === 'poll' // polling works through any pooler
   const own = isPooled ? config : pinSession(config, { runs: 'ours' })
@@ -65,7 +69,7 @@ export function createSources(options: SourcesOptions): Sources {
     breathe,
     observe,
   })
-  const channels = createChannels({ ...settings, config, log, observe })
+  const channels = createChannels({ ...settings, config, lend, log, observe })
   const rowAccess = hasRoles
     ? createRowAccess({ ...settings, config: forPolicies, keepsPrepared: !isPooled, observe })
     : undefined
@@ -103,6 +107,7 @@ export function createSources(options: SourcesOptions): Sources {
 
   return {
     channels,
+    log,
     tables: createTableGate({ tables, snapshots, tableAccess, rowAccess }),
     start() {
       for (const part of parts) part.start()

@@ -23,6 +23,8 @@ export interface ChannelPatterns {
 
 /** What each viewer may do with channels. */
 export interface AccessRules {
+  /** Whether any viewer may listen to any channel. */
+  readonly opensChannels: boolean
   for(viewer: Pick<Viewer, 'role' | 'claims'>): ChannelRules
 }
 
@@ -32,6 +34,7 @@ export function createAccessRules(listen: ChannelPatterns, publish: ChannelPatte
   const publishGlobs = createGlobs(publish)
   const known = new WeakMap<object, ChannelRules>()
   return {
+    opensChannels: [listen.everybody, ...Object.values(listen.roles)].some(patterns => patterns.length > 0),
     for(viewer) {
       let rules = known.get(viewer)
       if (!rules) {

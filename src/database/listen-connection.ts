@@ -8,7 +8,8 @@ export interface ListenConnectionOptions {
   readonly connectTimeout: number
   /** Longest silence while an answer is owed, in ms. Counted from the last byte received, not from the question. */
   readonly deadline: number
-  readonly onNotification: (channel: string, payload: string) => void
+  /** `isUnasked`: no statement of `run` was under way. */
+  readonly onNotification: (channel: string, payload: string, isUnasked: boolean) => void
   /** Ends an attempt to connect that is under way. */
   readonly signal: AbortSignal
   /** Called once, when the connection is gone for whatever reason. */
@@ -16,6 +17,8 @@ export interface ListenConnectionOptions {
 }
 
 export interface ListenConnection {
+  /** The process id that the server named when it accepted the connection; a pooler names one of its own making. */
+  readonly namedPid: number | undefined
   /** Runs statements of LISTEN, UNLISTEN or the heartbeat; one at a time. Rejects if the connection is lost or silent. */
   run(sql: string): Promise<pg.QueryResult>
   /** Stops reading from the socket; what Postgres sends then waits in the kernel and in the server. */
@@ -49,7 +52,9 @@ export async function openListenConnection(options: ListenConnectionOptions): Pr
   // A killed backend fires `error` twice, then `end`; without a listener the first would end the process.
   client.on('error', error => lose(messageOf(error)))
   client.on('end', () => lose('the server closed the connection'))
-  client.on('notification', message => options.onNotification(message.channel, message.payload ?? ''))
+  client.on('notification', ({ channel, payload = '' }) =>
+    options.onNotification(channel, payload, rejectRunning === undefined),
+  )
   const giveUp = () => socketOf(client).destroy()
   options.signal.addEventListener('abort', giveUp, { once: true })
   try {
@@ -75,6 +80,8 @@ export async function openListenConnection(options: ListenConnectionOptions): Pr
   }
 
   return {
+    // pg keeps it for cancel requests, and its types do not show it.
+    namedPid: (client as unknown as { processID?: number }).processID,
     async run(sql) {
       if (lostReason !== undefined) throw new Error(lostReason)
       const stopWatching = watchSilence()

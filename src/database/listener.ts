@@ -3,18 +3,24 @@ import pg from 'pg'
 import { abortable, delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
 import { createDeferred, type Deferred } from '../lib/deferred.js'
-import { ListenqlError } from '../lib/errors.js'
+import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Failure, Observe } from '../lib/observation.js'
 import { describeFailure, STANDBY } from './connect-failure.js'
+import { createDeliveryProof, type DeliveryProof, PROOF_CHANNEL, type ProofSender } from './delivery-proof.js'
 import { type ListenConnection, openListenConnection } from './listen-connection.js'
 
 /** LISTEN statements in one round trip. They share a transaction, so that a thousand channels are back in milliseconds. */
 const BATCH = 500
 
+/** Shortest time that a notification to ourselves may take, in ms: Postgres may be busy, whatever the heartbeat is. */
+const PROOF_PATIENCE = 2000
+
 export interface ListenerOptions {
   readonly config: pg.ClientConfig
-  /** Interval of the heartbeat query, and longest silence before the connection counts as dead, in ms. */
+  /** Interval of the heartbeat, and longest silence before the connection counts as dead, in ms. */
   readonly heartbeat: number
+  /** A connection from which the LISTEN connection is sent a notification, to prove that it delivers. */
+  readonly lend: () => Promise<ProofSender>
   /** Longest wait for a connection, in ms. */
   readonly connectTimeout: number
   /** Longest pause between two attempts to connect, in ms. */
@@ -25,6 +31,16 @@ export interface ListenerOptions {
   readonly onListening: (channels: readonly string[]) => void
   /** The connection is gone; notifications are missed from now until `onListening`. */
   readonly onLost: () => void
+}
+
+/** The connection answers, and notifications do not arrive on it. */
+class DeafError extends Error {
+  readonly isPooled: boolean
+
+  constructor(isPooled: boolean, message: string) {
+    super(message)
+    this.isPooled = isPooled
+  }
 }
 
 /**
@@ -43,6 +59,7 @@ export class Listener {
   readonly #wake = new EventEmitter()
   #connection: ListenConnection | undefined
   #ready = false
+  #isDeaf = false
   #paused = false
   #running: Promise<void> | undefined
 
@@ -54,6 +71,11 @@ export class Listener {
   /** True while connected with every wanted channel listened to (a channel that was wanted just now may still be under way). */
   get ready(): boolean {
     return this.#ready
+  }
+
+  /** True from when it was found that no notification arrives, although the connection answers, until one has arrived. */
+  get isDeaf(): boolean {
+    return this.#isDeaf
   }
 
   /** Connects, and reconnects for ever, until `close`. */
@@ -118,6 +140,7 @@ export class Listener {
     const { observe, reconnectMax } = this.#options
     for (let attempt = 0; !this.#stop.signal.aborted; ) {
       let failure: Failure = { message: '' }
+      let deaf: DeafError | undefined
       try {
         attempt++
         await this.#session(() => {
@@ -126,15 +149,20 @@ export class Listener {
         })
       } catch (error) {
         failure = describeFailure(error, this.#options.config)
+        if (error instanceof DeafError) deaf = error
       }
       this.#connection?.destroy(failure.message)
       this.#connection = undefined
       if (this.#stop.signal.aborted) break
       const wasReady = this.#ready
+      this.#isDeaf = deaf !== undefined
       this.#lost()
-      if (wasReady) observe({ type: 'database.lost', message: failure.message, channels: this.#wanted.size })
+      const channels = this.#wanted.size
+      if (wasReady && !deaf) observe({ type: 'database.lost', message: failure.message, channels })
       const retryIn = attempt === 0 ? 0 : backoffDelay(attempt, reconnectMax)
-      if (!wasReady) observe({ type: 'database.unreachable', ...failure, attempt, retryIn })
+      if (deaf)
+        observe({ type: 'database.deaf', message: deaf.message, isPooled: deaf.isPooled, channels, retryIn })
+      else if (!wasReady) observe({ type: 'database.unreachable', ...failure, attempt, retryIn })
       await delay(retryIn, this.#stop.signal)
     }
     this.#ready = false
@@ -153,42 +181,117 @@ export class Listener {
   }
 
   async #session(onReady: () => void): Promise<void> {
+    const { heartbeat, observe, onNotification } = this.#options
     let lost: string | undefined
+    const over = new AbortController()
+    const ended = AbortSignal.any([over.signal, this.#stop.signal])
+    const proof = createDeliveryProof({
+      patience: Math.max(heartbeat, PROOF_PATIENCE),
+      isPaused: () => this.#paused,
+      signal: ended,
+    })
     const connection = await openListenConnection({
       config: this.#options.config,
       connectTimeout: this.#options.connectTimeout,
-      deadline: this.#options.heartbeat,
+      deadline: heartbeat,
       signal: this.#stop.signal,
-      onNotification: this.#options.onNotification,
+      onNotification(channel, payload, isUnasked) {
+        proof.heard(isUnasked)
+        if (channel !== PROOF_CHANNEL) onNotification(channel, payload)
+      },
       onLost: reason => {
         lost = reason
+        over.abort()
         this.#wake.emit('wake')
       },
     })
     this.#connection = connection
     if (this.#stop.signal.aborted) return connection.close()
     if (this.#paused) connection.pause()
-    const { rows } = await connection.run('select pg_catalog.pg_is_in_recovery() as standby')
+    const { rows } = await connection.run(
+      'select pg_catalog.pg_is_in_recovery() as standby, pg_catalog.pg_backend_pid() as pid',
+    )
     if (rows[0]?.standby) throw new ListenqlError('DATABASE_FAILED', STANDBY.message, STANDBY)
+    const isPooled = connection.namedPid !== rows[0]?.pid
+    await connection.run(`listen ${PROOF_CHANNEL}`)
+    // Before any channel is listened to: nobody is accepted on a connection that delivers nothing.
+    const first = await this.#borrow(ended)
+    if (first) await this.#prove(connection, proof, first, isPooled)
+
+    let due = performance.now() + heartbeat
+    let sender: ProofSender | undefined
+    let isBorrowing = false
     while (!this.#stop.signal.aborted) {
       if (lost !== undefined) throw new Error(lost)
-      if (this.#dirty.size > 0) {
+      if (performance.now() >= due) {
+        due = performance.now() + heartbeat
+        await this.#heartbeat(connection, isPooled)
+        observe({ type: 'database.heartbeat' })
+        if (proof.renew() || isBorrowing || sender) continue
+        isBorrowing = true // LISTEN does not wait for a connection that may be long in coming
+        void this.#borrow(ended).then(borrowed => {
+          isBorrowing = false
+          if (ended.aborted) borrowed?.release()
+          else sender = borrowed
+          this.#wake.emit('wake')
+        })
+      } else if (sender) {
+        const borrowed = sender
+        sender = undefined
+        await this.#prove(connection, proof, borrowed, isPooled)
+      } else if (this.#dirty.size > 0) {
         await this.#reconcile(connection)
       } else if (!this.#ready) {
         this.#ready = true
         onReady()
-      } else if (await this.#isIdle()) {
-        await this.#heartbeat(connection)
+      } else {
+        await this.#idle(due - performance.now())
       }
     }
   }
 
-  /** Waits for something to do; true if nothing came up until the heartbeat was due. */
-  #isIdle(): Promise<boolean> {
-    return once(this.#wake, 'wake', { signal: AbortSignal.timeout(this.#options.heartbeat) }).then(
-      () => false,
-      () => true,
+  /** Waits until something is to be done, for `ms` milliseconds at most. */
+  #idle(ms: number): Promise<void> {
+    return once(this.#wake, 'wake', { signal: AbortSignal.timeout(Math.max(0, Math.ceil(ms))) }).then(
+      () => undefined,
+      () => undefined,
     )
+  }
+
+  /** Undefined where there is no second connection: then nothing is proven, and what LISTEN answers must do. */
+  async #borrow(signal: AbortSignal): Promise<ProofSender | undefined> {
+    const lending = this.#options.lend()
+    try {
+      return await abortable(lending, signal)
+    } catch (error) {
+      lending.then(
+        late => late.release(),
+        () => undefined,
+      )
+      if (!signal.aborted) this.#options.observe({ type: 'database.unproven', message: messageOf(error) })
+      return undefined
+    }
+  }
+
+  /** @throws DeafError if a notification to ourselves does not come back */
+  async #prove(
+    connection: ListenConnection,
+    proof: DeliveryProof,
+    sender: ProofSender,
+    isPooled: boolean,
+  ): Promise<void> {
+    try {
+      if (await proof.attempt(sender)) {
+        proof.renew()
+        return
+      }
+    } catch (error) {
+      return this.#options.observe({ type: 'database.unproven', message: messageOf(error) })
+    } finally {
+      sender.release()
+    }
+    await this.#heartbeat(connection, isPooled) // tells a peer that is dead from one that is deaf
+    throw new DeafError(isPooled, 'LISTEN is answered, but notifications do not arrive')
   }
 
   async #reconcile(connection: ListenConnection): Promise<void> {
@@ -241,17 +344,17 @@ export class Listener {
     return refused
   }
 
-  /** Asks what is really listened to, which finds a dead peer and a pooler that hands each query to another session. */
-  async #heartbeat(connection: ListenConnection): Promise<void> {
+  /** Asks what is really listened to, which finds a dead peer, and a pooler that hands the query to another session. */
+  async #heartbeat(connection: ListenConnection, isPooled: boolean): Promise<void> {
     const { rows } = await connection.run(
       'select pg_catalog.count(*)::pg_catalog.int4 as count from pg_catalog.pg_listening_channels()',
     )
-    if (rows[0]?.count !== this.#active.size) {
-      throw new Error(
-        `Postgres listens to ${rows[0]?.count} channels for this session instead of ${this.#active.size}; ` +
-          'a connection pooler in transaction mode cannot carry LISTEN: connect to Postgres itself',
-      )
-    }
+    const wanted = this.#active.size + 1 // with that of the proof
+    if (rows[0]?.count === wanted) return
+    throw new DeafError(
+      isPooled,
+      `Postgres listens to ${rows[0]?.count} channels for this session instead of ${wanted}`,
+    )
   }
 }
 

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { createClosablePool } from './closable-pool.js'
+import type { ProofSender } from './delivery-proof.js'
 
 /** Payloads of NOTIFY must be shorter than 8000 bytes (https://www.postgresql.org/docs/current/sql-notify.html). */
 const MAX_PAYLOAD_BYTES = 7999
@@ -9,16 +10,30 @@ const MAX_PAYLOAD_BYTES = 7999
 export interface Pool {
   /** @throws ListenqlError PAYLOAD_TOO_LARGE, DATABASE_FAILED */
   notify(channel: string, payload: string): Promise<void>
+  /** A connection with which the LISTEN connection is proven to deliver. */
+  lend(): Promise<ProofSender>
   /** Waits a moment for queries that are under way. Idempotent. */
   close(): Promise<void>
 }
 
-/** @param max most connections; with one, notifications leave in the order of the calls */
-export function createPool(config: pg.ClientConfig, connectTimeout: number, max = 4): Pool {
+export interface PoolOptions {
+  /** Most connections; with one, notifications leave in the order of the calls. Default: 4. */
+  readonly max?: number
+  /** For how long a connection without work stays open, in ms: longer than a heartbeat, which borrows one. Default: 30 s. */
+  readonly idleTimeout?: number
+}
+
+/** @param connectTimeout longest wait for a connection, in ms */
+export function createPool(
+  config: pg.ClientConfig,
+  connectTimeout: number,
+  { max = 4, idleTimeout = 30_000 }: PoolOptions = {},
+): Pool {
   const { pool, close } = createClosablePool({
     ...config,
     application_name: 'listenql',
     connectionTimeoutMillis: connectTimeout,
+    idleTimeoutMillis: idleTimeout,
     max,
   })
   return {
@@ -46,6 +61,25 @@ export function createPool(config: pg.ClientConfig, connectTimeout: number, max 
           hint: 'try again; the log of the server has the reason',
           cause: messageOf(error),
         })
+      }
+    },
+    async lend() {
+      const client = await pool.connect()
+      let answered: Promise<unknown> = Promise.resolve()
+      return {
+        async notify(channel, payload) {
+          // pg knows the timeout of a single query; its types do not.
+          const query = { text: `notify ${channel}, '${payload}'`, query_timeout: connectTimeout }
+          answered = client.query(query)
+          await answered
+        },
+        release() {
+          // The notification may arrive before the answer to the statement.
+          answered.then(
+            () => client.release(),
+            () => client.release(true),
+          )
+        },
       }
     },
     close,

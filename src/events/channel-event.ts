@@ -1,3 +1,4 @@
+import { JsonText } from '../filters/index.js'
 import { encodeCursor, type Position } from './cursor.js'
 import type { LogEvent } from './log-event.js'
 
@@ -22,7 +23,7 @@ export class ChannelEvent {
   readonly position: Position | undefined
   /** When this process received it; when it was published, by the database's clock, if it is in the log. */
   readonly at: Date
-  #json: unknown
+  #json: JsonText | null | undefined
 
   constructor(channel: string, payload: string | null, options: ChannelEventOptions = {}) {
     this.channel = channel
@@ -38,16 +39,16 @@ export class ChannelEvent {
     return new ChannelEvent(topic, payload, { position, at })
   }
 
-  /** The payload parsed, once for all who ask; null if it is not JSON. */
-  get json(): unknown {
+  /** The payload as a JSON value, made once for all subscribers; null if it is not JSON, or the JSON value null. */
+  get json(): JsonText | null {
     if (this.#json === undefined) this.#json = this.payload === null ? null : parse(this.payload)
     return this.#json
   }
 }
 
-function parse(text: string): unknown {
+function parse(text: string): JsonText | null {
   try {
-    return JSON.parse(text)
+    return JSON.parse(text) === null ? null : new JsonText(text)
   } catch {
     return null
   }

@@ -1,11 +1,12 @@
+import { PROOF_CHANNEL } from '../database/delivery-proof.js'
 import { ListenqlError } from '../lib/errors.js'
 
 /** On which servers are told to look for kicks. */
 export const KICK_CHANNEL = 'listenql_kick'
 
-/** The channels that listenql itself rings on (see doorbell.ts); nobody else may listen to them or publish on them. */
+/** The channels that listenql itself uses (see doorbell.ts, delivery-proof.ts); no client may listen to them or publish on them. */
 export function isInternalChannel(name: string): boolean {
-  return name === 'listenql' || name === KICK_CHANNEL
+  return name === 'listenql' || name === KICK_CHANNEL || name === PROOF_CHANNEL
 }
 
 /** Longest channel name in bytes of UTF-8: NAMEDATALEN - 1. LISTEN would silently truncate a longer one, and hear nothing. */

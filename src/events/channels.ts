@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { ProofSender } from '../database/delivery-proof.js'
 import { Listener } from '../database/listener.js'
 import { abortable } from '../lib/abort.js'
 import type { Observe } from '../lib/observation.js'
@@ -11,6 +12,8 @@ import { EventSource, type Follower, type Replay, type Stop } from './source.js'
 
 export interface ChannelsOptions {
   readonly config: pg.ClientConfig
+  /** See Listener. */
+  readonly lend: () => Promise<ProofSender>
   /** See Listener: all in ms. */
   readonly heartbeat: number
   readonly connectTimeout: number
@@ -44,6 +47,8 @@ interface Channel {
  */
 export interface Channels {
   readonly ready: boolean
+  /** The connection answers, and notifications do not arrive. */
+  readonly isDeaf: boolean
   /** @throws ListenqlError CHANNEL_NAME_INVALID */
   source(name: string, after?: string): EventSource<ChannelEvent>
   /** Listens to a channel for good. */
@@ -146,6 +151,9 @@ export function createChannels(options: ChannelsOptions): Channels {
   return {
     get ready() {
       return listener.ready
+    },
+    get isDeaf() {
+      return listener.isDeaf
     },
     source(name, after) {
       assertChannelName(name)

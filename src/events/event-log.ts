@@ -45,6 +45,9 @@ export interface Checkpoint {
   drained(isHandedOn: boolean): Promise<void> | undefined
 }
 
+/** `away`: no connection reads it. `absent`: the database has no log, or the login may not read it. */
+export type LogState = 'away' | 'absent' | 'followed'
+
 /** What a topic's subscriber is told. */
 export interface LogListener {
   event(event: LogEvent): void
@@ -95,6 +98,7 @@ export class EventLog {
   #resumed: Deferred | undefined
   #nap: AbortController | undefined
   #running: Promise<void> | undefined
+  #state: LogState = 'away'
   #client: pg.Client | undefined
 
   constructor(options: EventLogOptions) {
@@ -109,6 +113,10 @@ export class EventLog {
   /** How far it has handed events on; undefined until it has found the end of the log. */
   get position(): Position | undefined {
     return this.#position
+  }
+
+  get state(): LogState {
+    return this.#state
   }
 
   start(): void {
@@ -207,6 +215,7 @@ export class EventLog {
         observe({ type: 'log.lost', ...describeFailure(error, this.#options.config), retryIn })
         await delay(retryIn, this.#stop.signal)
       } finally {
+        this.#state = 'away'
         if (this.#client) socketOf(this.#client).destroy()
         this.#client = undefined
       }
@@ -233,6 +242,7 @@ export class EventLog {
     doorbell.reset()
     while (!(await isReadable(client))) {
       onReady()
+      this.#state = 'absent'
       this.#nap = new AbortController() // from here on `wake` is heard
       this.#unavailable()
       this.#options.checkpoint?.pulling()
@@ -250,6 +260,7 @@ export class EventLog {
     while (!this.#stop.signal.aborted) {
       checkpoint?.pulling()
       const page = await this.#pull(client, position)
+      this.#state = 'followed'
       let began = performance.now()
       for (const [i, event] of page.events.entries()) {
         const first = checkpoint?.before(event)

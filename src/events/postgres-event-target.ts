@@ -52,9 +52,11 @@ export function createPostgresEventTarget<Event extends CustomEvent = CustomEven
   const closing = new AbortController()
   let closed: Promise<void> | undefined
 
-  const sender = createOrderedSender(createPool({ ...config, query_timeout: TIMEOUT }, TIMEOUT, 1))
+  const pool = createPool({ ...config, query_timeout: TIMEOUT }, TIMEOUT, { max: 1 })
+  const sender = createOrderedSender(pool)
   const listener = new Listener({
     config,
+    lend: pool.lend,
     heartbeat: TIMEOUT,
     connectTimeout: TIMEOUT,
     reconnectMax: TIMEOUT,

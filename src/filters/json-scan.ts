@@ -29,6 +29,21 @@ export function endOfValue(text: string, from: number): number {
   return at
 }
 
+/** The texts of the elements of the array that `text` is. */
+export function elementsOf(text: string): string[] {
+  const elements: string[] = []
+  let at = skipSpace(text, skipSpace(text, 0) + 1)
+  if (text.charCodeAt(at) === 0x5d) return elements
+  for (;;) {
+    const end = endOfValue(text, at)
+    elements.push(text.slice(at, end))
+    at = skipSpace(text, end)
+    if (text.charCodeAt(at) === 0x5d) return elements
+    if (text.charCodeAt(at) !== 0x2c) throw new SyntaxError('a comma is missing in an array')
+    at = skipSpace(text, at + 1)
+  }
+}
+
 /** The first place from `at` on that is no white space. */
 export function skipSpace(text: string, at: number): number {
   let next = at

@@ -1,6 +1,7 @@
 import type { Column } from '../database/types.js'
 import { comparisonOf } from './comparisons.js'
-import { endOfString, endOfValue, skipSpace } from './json-scan.js'
+import { elementsOf, endOfString, endOfValue, skipSpace } from './json-scan.js'
+import { JsonText } from './json-text.js'
 import type { Key } from './keys.js'
 import { foldCase } from './like.js'
 
@@ -43,8 +44,8 @@ export class RowImage {
 
   /**
    * The value of a column; null if it is NULL or not in the image. int2, int4, float4, float8: number (NaN and Infinity
-   * too). int8, numeric: string with the digits that Postgres wrote. bool: boolean. json: as JSON.parse gives it. Arrays: nested
-   * arrays of these. All else: string, as Postgres writes it (bytea: `\x` and hex).
+   * too). int8, numeric: string with the digits that Postgres wrote. bool: boolean. json: JsonText. Arrays: nested
+   * arrays of these, of json of one dimension. All else: string, as Postgres writes it (bytea: `\x` and hex).
    */
   get(name: string): unknown {
     const position = this.#layout.positions.get(name)
@@ -104,7 +105,7 @@ function readValue(raw: string, { category, isArray }: Column): unknown {
   if (isArray) return readArray(raw, category)
   switch (category) {
     case 'json':
-      return JSON.parse(raw)
+      return new JsonText(raw)
     case 'bool':
       return raw === 'true'
     case 'int2':
@@ -123,6 +124,8 @@ function readString(raw: string): string {
 
 function readArray(raw: string, category: Column['category']): unknown {
   switch (category) {
+    case 'json':
+      return elementsOf(raw).map(element => (element === 'null' ? null : new JsonText(element)))
     case 'int8':
     case 'numeric':
       // Of strings there are only "NaN", "Infinity" and "-Infinity".

@@ -19,6 +19,15 @@ export type Observation =
   | { type: 'database.connected'; afterAttempts: number; channels: number }
   | ({ type: 'database.unreachable'; attempt: number; retryIn: number } & Failure)
   | { type: 'database.lost'; message: string; channels: number }
+  /**
+   * The LISTEN connection answers, and no notification arrives on it. `isPooled`: another process than the one that accepted
+   * the connection answers, so that a pooler is in between.
+   */
+  | { type: 'database.deaf'; message: string; isPooled: boolean; channels: number; retryIn: number }
+  /** The LISTEN connection could not be sent a notification, so that it is unknown whether it delivers. */
+  | { type: 'database.unproven'; message: string }
+  /** The LISTEN connection has answered. */
+  | { type: 'database.heartbeat' }
   | { type: 'channel.listening'; channel: string }
   | { type: 'channel.released'; channel: string }
   | ({ type: 'log.lost'; retryIn: number } & Failure)

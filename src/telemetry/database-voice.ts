@@ -19,6 +19,10 @@ export interface DatabaseVoice {
   connected(channels: number): void
   lost(message: string): void
   unreachable(failure: { readonly message: string; readonly hint?: string | undefined }): void
+  /** It answers, but does not deliver notifications. */
+  deaf(state: { readonly message: string; readonly isPooled: boolean }): void
+  /** Whether it delivers notifications cannot be tried. */
+  unproven(message: string): void
   /** Said at once, unless the database is away; what the LISTEN connection may notice, too, only after a moment. */
   partFailed(failure: PartFailure): void
 }
@@ -30,8 +34,9 @@ const SAME_LOSS = 1000
 const AGAIN = 600_000
 
 export function createDatabaseVoice(logger: Logger): DatabaseVoice {
-  let state: 'unknown' | 'there' | 'away' = 'unknown'
+  let state: 'unknown' | 'there' | 'deaf' | 'away' = 'unknown'
   let cause: string | undefined
+  let isUnprovenTold = false
   const parts = new Map<string, { readonly message: string; readonly at: number }>()
 
   function unreachable({ message, hint }: { readonly message: string; readonly hint?: string | undefined }) {
@@ -51,7 +56,7 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
 
   return {
     connected(channels) {
-      const wasAway = state === 'away'
+      const wasAway = state === 'away' || state === 'deaf'
       state = 'there'
       cause = undefined
       parts.clear()
@@ -68,12 +73,26 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
       )
     },
     unreachable,
+    deaf(found) {
+      const isKnown = state === 'deaf'
+      state = 'deaf'
+      cause = undefined
+      if (isKnown) logger.debug(`Notifications still are not delivered: ${found.message}.`)
+      else logger.warn(deafWords(found))
+    },
+    unproven(message) {
+      if (isUnprovenTold) return
+      isUnprovenTold = true
+      logger.warn(
+        `Whether notifications arrive is unproven: the server could not send one to itself (${message}). It tries again with each heartbeat.`,
+      )
+    },
     partFailed(failure) {
       if (!failure.isAway) return say(failure)
       if (state === 'unknown') return unreachable(failure)
       if (state === 'away') return logger.debug(failure.line)
       setTimeout(() => {
-        if (state === 'there') say(failure)
+        if (state !== 'away') say(failure)
       }, SAME_LOSS).unref()
     },
   }
@@ -83,4 +102,11 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
 export function withHint(text: string, hint: string | undefined): string {
   if (hint === undefined) return `${text}.`
   return `${text}. ${hint.charAt(0).toUpperCase()}${hint.slice(1)}${/[.?;]$/.test(hint) ? '' : '.'}`
+}
+
+function deafWords({ message, isPooled }: { readonly message: string; readonly isPooled: boolean }): string {
+  const cause = isPooled
+    ? 'a connection pooler in transaction mode (PgBouncer or the like) is in between, which cannot carry LISTEN'
+    : 'a connection pooler in transaction mode, or another proxy, may be in between'
+  return `Notifications are not delivered: ${message}; ${cause}. Subscribers of channels wait. Connect to Postgres directly, with --database-url (DATABASE_URL); if only watched tables are to be served, use --doorbell poll and --channels ''. The server tries again and again.`
 }

@@ -1,17 +1,34 @@
-/**
- * `/healthz` is 200 while the process answers. `/readyz` is 200 while it can also do its work, and 503 while the database
- * is away or the server stops: a load balancer then sends new clients elsewhere, and those connected stay.
- */
-export function createHealth(state: {
-  readonly isListening: () => boolean
+export interface HealthOptions {
+  /** Whether notifications arrive: `no`, the database is away; `deaf`, it is there, and they do not. */
+  readonly notifications: () => 'yes' | 'no' | 'deaf'
+  /** False: nothing that this server does needs notifications, so that reading the event log is enough. */
+  readonly needsNotifications: boolean
+  readonly log: () => 'away' | 'absent' | 'followed'
   readonly isStopping: () => boolean
-}): (path: string) => { status: number; body: unknown } | undefined {
+}
+
+/**
+ * `/healthz` is 200 while the process answers. `/readyz` is 200 while it can also do its work, and 503 while it cannot, or the
+ * server stops: a load balancer then sends new clients elsewhere, and those connected stay.
+ */
+export function createHealth(
+  options: HealthOptions,
+): (path: string) => { status: number; body: unknown } | undefined {
   return path => {
     if (path === '/healthz') return { status: 200, body: { status: 'ok' } }
     if (path !== '/readyz') return undefined
-    const database = state.isListening() ? 'connected' : 'unreachable'
-    const ready = database === 'connected' && !state.isStopping()
-    const status = state.isStopping() ? 'stopping' : ready ? 'ready' : 'not ready'
-    return { status: ready ? 200 : 503, body: { status, database } }
+    const notifications = options.notifications()
+    const isConnected = options.needsNotifications ? notifications !== 'no' : options.log() !== 'away'
+    const isDeaf = options.needsNotifications && notifications === 'deaf'
+    const isStopping = options.isStopping()
+    const isReady = isConnected && !isDeaf && !isStopping
+    return {
+      status: isReady ? 200 : 503,
+      body: {
+        status: isStopping ? 'stopping' : isReady ? 'ready' : 'not ready',
+        database: isConnected ? 'connected' : 'unreachable',
+        ...(isDeaf && { notifications: 'not delivered' }),
+      },
+    }
   }
 }

@@ -19,6 +19,12 @@ export function createLogObserver(logger: Logger): Observe {
         return database.lost(observation.message)
       case 'database.unreachable':
         return database.unreachable(observation)
+      case 'database.deaf':
+        return database.deaf(observation)
+      case 'database.unproven':
+        return database.unproven(observation.message)
+      case 'database.heartbeat':
+        return
       case 'log.lost':
         return partFailed('log', `The event log cannot be read: ${observation.message}.`, observation)
       case 'log.rotated':

@@ -14,6 +14,7 @@ import { type Viewer, viewerKey } from '../auth/viewer.js'
 import type { Request } from '../delivery/groups.js'
 import { decodeCursor, encodeCursor, type Position } from '../events/cursor.js'
 import { EventSource } from '../events/source.js'
+import { stringifyJson } from '../filters/index.js'
 import { abortable } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
 import { sizeOf, textSize } from '../lib/size-of.js'
@@ -268,9 +269,9 @@ function ofTables(source: EventSource<unknown>, { role }: Viewer): boolean {
 /** The JSON text of a result, as every transport carries it. */
 export function stringifyResult(result: ExecutionResult, position?: Position): string {
   const formatted = formatResult(result)
-  if (!position) return JSON.stringify(formatted)
+  if (!position) return stringifyJson(formatted)
   const extensions = { ...formatted.extensions, cursor: encodeCursor(position) }
-  return JSON.stringify({ ...formatted, extensions })
+  return stringifyJson({ ...formatted, extensions })
 }
 
 /** Precedence: Last-Event-ID, `extensions.after`, the argument. @throws ListenqlError CURSOR_INVALID */

@@ -20,7 +20,7 @@ import { sizeOf, textSize } from '../lib/size-of.js'
 import { createTokenBucket, type TokenBucket } from '../lib/token-bucket.js'
 import { type Admit, isRefused } from './admission.js'
 import type { Connection, Connections } from './connections.js'
-import type { Engine, Operation, Params, Prepared } from './engine.js'
+import { type Engine, type Operation, type Params, type Prepared, stringifyResult } from './engine.js'
 import { type ClientErrors, formatError, formatResult, isTooDeep, TOO_DEEP } from './errors.js'
 import { countInbound } from './inbound.js'
 import { keepWebSocketAlive } from './keep-alive.js'
@@ -164,7 +164,13 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
     args.asked = undefined
     extra.running++
     try {
-      if (operation.kind !== 'subscription') return await operation.run()
+      if (operation.kind !== 'subscription') {
+        const result = await operation.run()
+        if (left.aborted) return {}
+        // graphql-ws would write the result with JSON.stringify, which changes numbers in JSON values. It completes.
+        connection.outbound.control(nextMessage(id, result))
+        return NOTHING
+      }
       const subscription = await operation.subscribe()
       if (!('request' in subscription)) return subscription
       const { request, after } = subscription
@@ -318,9 +324,23 @@ function takeOut(payload: SubscribePayload): Omit<Params, 'viewer'> {
   }
 }
 
+function nextMessage(id: string, result: ExecutionResult): string {
+  return `${beforeNext(id)}${stringifyResult(result)}${NEXT.after}`
+}
+
+function beforeNext(id: string): string {
+  return `{"id":${JSON.stringify(id)},"type":"next","payload":`
+}
+
+/** An iterable that ends at once. */
+const NOTHING: AsyncIterableIterator<never> = {
+  next: async () => ({ done: true, value: undefined }),
+  [Symbol.asyncIterator]: () => NOTHING,
+}
+
 /** https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md#next */
 const NEXT: Envelope = {
-  before: ({ id }) => `{"id":${JSON.stringify(id)},"type":"next","payload":`,
+  before: ({ id }) => beforeNext(id),
   after: '}',
   isOther: frame => frame.isFinal,
 }

@@ -1,5 +1,6 @@
 import { type DocumentNode, GraphQLError, type GraphQLSchema, NoSchemaIntrospectionCustomRule } from 'graphql'
-import { createYoga, type Plugin } from 'graphql-yoga'
+import { createYoga, isAsyncIterable, type Plugin } from 'graphql-yoga'
+import { stringifyJson } from '../filters/index.js'
 import { textSize } from '../lib/size-of.js'
 import { createDocumentCache } from './document-cache.js'
 import { checkDocument, checkDocumentSize, type DocumentLimits, tooManyTokens } from './document-limits.js'
@@ -60,6 +61,7 @@ function createOne(options: YogaOptions, schema: GraphQLSchema) {
       limit(options.limits, options.toClientError),
       ...(options.introspection ? [] : [keepSchemaSecret]),
       codeSyntaxErrors,
+      keepJsonText,
     ],
   })
 }
@@ -71,6 +73,15 @@ const codeSyntaxErrors: Plugin = {
       if (result instanceof GraphQLError) result.extensions.code ??= 'GRAPHQL_PARSE_FAILED'
     }
   },
+}
+
+/** Yoga writes a result with the function `stringify` that it brings. */
+const keepJsonText: Plugin = {
+  onExecute: () => ({
+    onExecuteDone({ result, setResult }) {
+      if (!isAsyncIterable(result)) setResult(Object.assign(result, { stringify: stringifyJson }))
+    },
+  }),
 }
 
 /** In parsing, since what was parsed is kept: each document is measured once. What goes too far is kept, too. */

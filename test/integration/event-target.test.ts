@@ -9,6 +9,7 @@ import {
   type PostgresEventTargetOptions,
 } from '../../src/index.js'
 import { Inbox } from '../support/inbox.js'
+import { createObserved } from '../support/observed.js'
 import { createTestDatabase, type TestDatabase } from '../support/postgres.js'
 import { waitUntil } from '../support/wait.js'
 
@@ -360,7 +361,8 @@ describe('an outage', () => {
   })
 
   it('of the database makes publishing fail at onError, and work again', async () => {
-    const { eventTarget, pubSub, errors } = open()
+    const observed = createObserved()
+    const { eventTarget, pubSub, errors } = open({ observe: observed.observe })
     const details = new Inbox<unknown>()
     eventTarget.addEventListener('people', event => details.push(event.detail))
     await eventTarget.ready()
@@ -370,6 +372,7 @@ describe('an outage', () => {
     )
     pubSub.publish('people', 1)
     expect(await codeOf(errors)).toBe('DATABASE_FAILED')
+    await observed.until('database.lost') // the sender's connection and that of LISTEN end one after the other
     let isReady = false
     const ready = eventTarget.ready().then(() => {
       isReady = true

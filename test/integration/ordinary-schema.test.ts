@@ -27,14 +27,15 @@ async function createContext() {
   cleanUps.push(() => database.close())
   const config = connectionOptions(database.url)
   const observed = createObserved()
+  const pool = createPool(config, 10_000)
   const channels: Channels = createChannels({
     config,
+    lend: pool.lend,
     heartbeat: 10_000,
     connectTimeout: 10_000,
     reconnectMax: 100,
     observe: observed.observe,
   })
-  const pool = createPool(config, 10_000)
   cleanUps.push(
     () => channels.close(),
     () => pool.close(),

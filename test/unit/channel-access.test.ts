@@ -46,7 +46,7 @@ describe('channels of a role', () => {
   })
 
   it('never include the internal ones', () => {
-    for (const channel of ['listenql', 'listenql_kick']) {
+    for (const channel of ['listenql', 'listenql_kick', 'listenql_proof']) {
       expect(() => rules.for({ role: 'admin', claims: {} }).assertPublish(channel)).toThrow('not allowed')
     }
   })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Column, TypeCategory } from '../../src/database/types.js'
-import { createImageReader } from '../../src/filters/index.js'
+import { createImageReader, JsonText } from '../../src/filters/index.js'
 
 function column(name: string, category: TypeCategory, isArray = false): Column {
   return { name, category, isArray, baseType: category, typeName: category, typeOid: 0, notNull: false }
@@ -10,6 +10,9 @@ function column(name: string, category: TypeCategory, isArray = false): Column {
 function readOne(category: TypeCategory, json: string, isArray = false): unknown {
   return createImageReader([column('x', category, isArray)])(`{"x":${json}}`).get('x')
 }
+
+/** As JSON.parse would give it. */
+const plain = (value: unknown) => (value instanceof JsonText ? value.value : value)
 
 const name = fc.string({ unit: 'binary', maxLength: 8 })
 const entries = fc.uniqueArray(fc.tuple(name, fc.jsonValue()), { selector: ([key]) => key })
@@ -26,7 +29,7 @@ describe('a row image', () => {
         const expected = new Map(Object.entries(JSON.parse(text) as object))
         const row = createImageReader(all.slice(0, known).map(([key]) => column(key, 'json')))(text)
         for (const [i, [key]] of all.entries()) {
-          expect(row.get(key)).toEqual(i < known ? expected.get(key) : null)
+          expect(plain(row.get(key))).toEqual(i < known ? expected.get(key) : null)
           expect(row.isNull(key)).toBe(i >= known || expected.get(key) === null)
         }
       }),
@@ -74,8 +77,13 @@ describe('a row image', () => {
     expect(readOne('bool', 'false')).toBe(false)
     expect(readOne('text', '"a\\n\\u0001\\"é"')).toBe('a\n\u0001"é')
     expect(readOne('text', '["null",null]', true)).toEqual(['null', null])
-    expect(readOne('json', '"1.50"')).toBe('1.50')
-    expect(readOne('json', '{"a":1.50}')).toEqual({ a: 1.5 })
+    expect(readOne('json', '"1.50"')).toEqual(new JsonText('"1.50"'))
+    expect(readOne('json', '{"a":1.50}')).toEqual(new JsonText('{"a":1.50}'))
+    expect(readOne('json', ' [1e400 , null, {"a" : [2]}] ', true)).toEqual([
+      new JsonText('1e400'),
+      null,
+      new JsonText('{"a" : [2]}'),
+    ])
     expect(readOne('composite', '{"a":1}')).toBe('{"a":1}')
     expect(readOne('text', 'null')).toBeNull()
   })

@@ -17,6 +17,7 @@ import { ChannelEvent } from '../../src/events/channel-event.js'
 import { encodeCursor } from '../../src/events/cursor.js'
 import type { RowChange } from '../../src/events/row-change.js'
 import { EventSource } from '../../src/events/source.js'
+import { stringifyJson } from '../../src/filters/index.js'
 import { createEngine } from '../../src/transport/engine.js'
 import { createClientErrors, formatResult } from '../../src/transport/errors.js'
 import { change, column, createFakeContext, image, table } from '../support/watched-tables.js'
@@ -143,13 +144,17 @@ const toClientError = createClientErrors(observation => {
 })
 const format = (result: ExecutionResult) =>
   JSON.parse(
-    JSON.stringify(
+    stringifyJson(
       formatResult(result.errors ? { ...result, errors: result.errors.map(toClientError) } : result),
     ),
   )
 
 async function theOrdinaryWay(document: string, contextValue: object, count: number) {
-  const results = await subscribe({ schema, document: parse(document), contextValue })
+  const results = await subscribe({
+    schema,
+    document: parse(document),
+    contextValue: { ...contextValue, keepsJsonText: true },
+  })
   if (!(Symbol.asyncIterator in results)) throw new Error(JSON.stringify(results))
   const all: unknown[] = []
   while (all.length < count) {
@@ -164,7 +169,7 @@ async function theOrdinaryWay(document: string, contextValue: object, count: num
 async function ourWay(document: string, contextValue: object) {
   const engine = createEngine({
     getEnveloped: () => ({ schema, parse: source => parse(source), validate }),
-    contextFor: () => ({ ...contextValue, opensSources: true }),
+    contextFor: () => ({ ...contextValue, opensSources: true, keepsJsonText: true }),
     toClientError,
     schemaState: { isKnown: true, known: Promise.resolve() },
   })

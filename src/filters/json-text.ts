@@ -1,0 +1,125 @@
+import { randomBytes } from 'node:crypto'
+import { ListenqlError } from '../lib/errors.js'
+import { endOfString } from './json-scan.js'
+
+/**
+ * A JSON value as the text that is stored. Its numbers keep all their digits, and its depth costs no stack, where it is
+ * written by `stringifyJson`; any other writer gets what JSON.parse makes of it.
+ */
+export class JsonText {
+  /** On one line: JSON has line breaks only between its tokens, and an event stream ends a line of data with each. */
+  readonly text: string
+  #parsed: { readonly value: unknown } | undefined
+
+  /** @param text JSON, which is not checked */
+  constructor(text: string) {
+    this.text = /[\r\n]/.test(text) ? text.replace(/[\r\n]/g, ' ') : text
+  }
+
+  /** As JSON.parse gives it: numbers of more than 53 bits are rounded. */
+  get value(): unknown {
+    this.#parsed ??= { value: JSON.parse(this.text) }
+    return this.#parsed.value
+  }
+
+  /** The same, if no number of it is changed by that. @throws ListenqlError VALUE_NOT_SHOWN */
+  exactValue(): unknown {
+    const number = roundedNumber(this.text)
+    if (number === undefined) return this.value
+    throw new ListenqlError(
+      'VALUE_NOT_SHOWN',
+      `the JSON value holds the number ${shorten(number)}, which JavaScript would change`,
+    )
+  }
+
+  toJSON(): unknown {
+    if (!written) return this.value
+    written.push(this.text)
+    return MARK
+  }
+}
+
+/** Stands for a JsonText until the text that holds it is complete. Drawn at random, so that no value can be equal to it. */
+const MARK = randomBytes(16).toString('hex')
+
+/** While `stringifyJson` runs: the texts of the marks, in their order. */
+let written: string[] | undefined
+
+/** JSON.stringify, which writes each JsonText as the text that it is. */
+export function stringifyJson(value: unknown): string {
+  const outer = written
+  const texts: string[] = []
+  written = texts
+  try {
+    const text = JSON.stringify(value)
+    return texts.length === 0 ? text : fill(text, texts)
+  } finally {
+    written = outer
+  }
+}
+
+function fill(text: string, texts: readonly string[]): string {
+  const pieces = text.split(`"${MARK}"`)
+  if (pieces.length !== texts.length + 1) throw new Error('a JSON text has lost its place')
+  return pieces.flatMap((piece, i) => (i === 0 ? [piece] : [texts[i - 1], piece])).join('')
+}
+
+/** The first number in a JSON text that JavaScript cannot hold as it is. */
+export function roundedNumber(text: string): string | undefined {
+  for (let at = 0; at < text.length; ) {
+    const code = text.charCodeAt(at)
+    if (code === 0x22) {
+      at = endOfString(text, at)
+    } else if (code === 0x2d || (code >= 0x30 && code <= 0x39)) {
+      const end = endOfNumber(text, at)
+      if (!isExact(text.slice(at, end))) return text.slice(at, end)
+      at = end
+    } else at++
+  }
+  return undefined
+}
+
+function endOfNumber(text: string, from: number): number {
+  let at = from + 1
+  while (isOfNumber(text.charCodeAt(at))) at++
+  return at
+}
+
+/** 0 to 9, `+`, `-`, `.`, `E`, `e`. */
+function isOfNumber(code: number): boolean {
+  return (
+    (code >= 0x30 && code <= 0x39) ||
+    code === 0x2b ||
+    code === 0x2d ||
+    code === 0x2e ||
+    code === 0x45 ||
+    code === 0x65
+  )
+}
+
+/** 15 digits survive in any double (IEEE 754); more, or an exponent, are compared. */
+function isExact(number: string): boolean {
+  if (number.length <= 15 && !/[eE]/.test(number)) return true
+  return canonical(number) === canonical(String(Number(number)))
+}
+
+/** One text for all ways to write one number. */
+function canonical(number: string): string {
+  const [, sign, whole = '', fraction = '', exponent = '0'] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(number) ?? []
+  const digits = (whole + fraction).replace(/^0+/, '')
+  const significant = trimZeros(digits)
+  if (significant === '') return whole === '' ? number : '0'
+  const power = BigInt(exponent) - BigInt(fraction.length) + BigInt(digits.length - significant.length)
+  return `${sign}${significant}e${power}`
+}
+
+function trimZeros(digits: string): string {
+  let end = digits.length
+  while (end > 0 && digits.charCodeAt(end - 1) === 0x30) end--
+  return digits.slice(0, end)
+}
+
+function shorten(number: string): string {
+  return number.length > 40 ? `${number.slice(0, 40)}… (${number.length} characters)` : number
+}
