@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { createClient as createWsClient } from 'graphql-ws'
 import pino from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -187,12 +188,17 @@ describe('over graphql-ws', () => {
   it('who asks before being let in is 4401', async () => {
     const { url } = await start()
     const socket = await openWebSocket(url, '/graphql', 'graphql-transport-ws')
-    socket.send({ type: 'connection_init', payload: { Authorization: await user() } })
+    const Authorization = await user()
+    // In one piece: apart, the viewer could be let in between the two.
+    const { _socket: connection } = socket.webSocket as unknown as { _socket: Socket }
+    connection.cork()
+    socket.send({ type: 'connection_init', payload: { Authorization } })
     socket.send({
       type: 'subscribe',
       id: '1',
       payload: { query: 'subscription { channel(name: "people") { payload } }' },
     })
+    connection.uncork()
     expect(await socket.closed).toMatchObject({ code: 4401 })
   })
 
