@@ -151,7 +151,9 @@ describe('errors', () => {
       databaseUrl: 'postgres://me:s3cret@127.0.0.1:1/x',
     })
     expect(code).toBe(1)
-    expect(err).toContain("cannot connect as 'me' to 'x' @ '127.0.0.1:1': nothing listens on 127.0.0.1:1 (ECONNREFUSED)")
+    expect(err).toContain(
+      "cannot connect as 'me' to 'x' @ '127.0.0.1:1': nothing listens on 127.0.0.1:1 (ECONNREFUSED)",
+    )
     expect(err).not.toMatch(/s3cret|\n {4}at /)
   })
   it('ends with 2 for a connection string that makes no sense', async () => {
