@@ -16,7 +16,7 @@ export interface ConfiguredRolesOptions {
   readonly observe: Observe
 }
 
-/** Looks whether the roles that the configuration names can be taken: a wrong one refuses viewers, and nobody would know why. */
+/** Looks whether the roles that the configuration names can be taken: a wrong one refuses viewers, and only a line per viewer at level info would tell. */
 export interface ConfiguredRoles {
   /** Asks the database, if the last look is long enough ago. Rejects if it cannot say. */
   look(): Promise<void>

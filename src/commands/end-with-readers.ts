@@ -1,10 +1,10 @@
 import type { Command } from './command.js'
 
-/** Nobody reads any more (`listenql config | head -1`), or the terminal was closed. */
+/** The reader has gone (`listenql config | head -1`), or the terminal was closed. */
 const UNREAD = new Set(['EPIPE', 'EIO', 'ECONNRESET', 'ERR_STREAM_DESTROYED'])
 
 /**
- * Ends the process quietly when nobody reads its output any more, as Unix tools do, and with a message when the output cannot
+ * Ends the process quietly when the reader of its output has gone, as Unix tools do, and with a message when the output cannot
  * be written (a full disk). A server does not end for either: its clients do not read its output, and it has its Postgres to
  * stop.
  */

@@ -7,20 +7,8 @@ import {
   cookieName,
   httpUrl,
 } from './checks.js'
-import {
-  boolean,
-  bytes,
-  choice,
-  count,
-  diskBytes,
-  duration,
-  list,
-  period,
-  port,
-  table,
-  text,
-  type ValueType,
-} from './value-type.js'
+import { bytes, diskBytes, duration, period } from './quantity-types.js'
+import { boolean, choice, count, list, port, table, text, type ValueType } from './value-type.js'
 
 export type OptionGroup =
   | 'Database'

@@ -1,9 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs'
 import { homedir, userInfo } from 'node:os'
-import { join } from 'node:path'
-import type { ConnectionOptions } from 'node:tls'
 import type pg from 'pg'
-import { ListenqlError, messageOf } from '../lib/errors.js'
+import { messageOf } from '../lib/errors.js'
+import { refusal, requireHarmless } from './conninfo-refusal.js'
+import { sslOptions } from './conninfo-ssl.js'
 import { parseKeywordString, parseUrl, STRAY_AT } from './conninfo-syntax.js'
 
 /** Keywords of libpq that change nothing for us (or that `pg` does in its own way), so they may stand there. */
@@ -143,10 +142,6 @@ function parse(text: string): Map<string, string> {
   }
 }
 
-function refusal(message: string, hint: string): ListenqlError {
-  return new ListenqlError('BAD_CONFIGURATION', message, { hint })
-}
-
 function systemUser(): string {
   try {
     return userInfo().username
@@ -165,79 +160,4 @@ function seconds(keyword: string, text: string | undefined): number | undefined 
   if (text === undefined) return undefined
   if (/^-?\d{1,9}$/.test(text)) return Number(text)
   throw refusal(`${keyword} must be a whole number of seconds, not '${text}'`, SEE_FORMS)
-}
-
-function requireHarmless(keyword: string, text: string | undefined, harmless: readonly string[]): void {
-  if (text === undefined || harmless.includes(text)) return
-  throw refusal(`${keyword}=${text} is not supported`, `use ${keyword}=${harmless[0]}, or leave it out`)
-}
-
-/** `no-verify` is that of `pg`, which libpq does not know. */
-const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'no-verify', 'verify-ca', 'verify-full']
-
-/** https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION */
-function sslOptions(
-  value: (keyword: string) => string | undefined,
-  host: string,
-  home: string,
-): false | ConnectionOptions {
-  const mode = value('sslmode') ?? 'prefer'
-  requireHarmless('sslnegotiation', value('sslnegotiation'), ['postgres'])
-  if (!SSL_MODES.includes(mode)) {
-    throw refusal(
-      `sslmode '${mode}' does not exist`,
-      'use disable, require (or no-verify), verify-ca or verify-full',
-    )
-  }
-  if (mode === 'disable' || mode === 'allow' || mode === 'prefer' || host.startsWith('/')) return false
-  // Files of these names count if they are there, as they do for libpq.
-  const usual = (name: string) => {
-    const path = join(home, '.postgresql', name)
-    return existsSync(path) ? path : undefined
-  }
-  const certificate = value('sslcert') ?? usual('postgresql.crt')
-  const key = value('sslkey') ?? (certificate === undefined ? undefined : usual('postgresql.key'))
-  const passphrase = value('sslpassword')
-  const own: ConnectionOptions = {
-    ...(certificate !== undefined && { cert: readCertificate('sslcert', certificate) }),
-    ...(key !== undefined && { key: readCertificate('sslkey', key) }),
-    ...(passphrase !== undefined && { passphrase }),
-    ...protocolVersion('minVersion', 'ssl_min_protocol_version', value),
-    ...protocolVersion('maxVersion', 'ssl_max_protocol_version', value),
-  }
-  const rootCertificate = value('sslrootcert') ?? usual('root.crt')
-  if (mode === 'no-verify' || (mode === 'require' && rootCertificate === undefined))
-    return { ...own, rejectUnauthorized: false }
-  if (rootCertificate === 'system') {
-    if (mode === 'verify-full') return { ...own, rejectUnauthorized: true }
-    throw refusal(
-      'sslrootcert=system needs sslmode=verify-full',
-      'anybody can have a certificate for another name',
-    )
-  }
-  const path = rootCertificate ?? join(home, '.postgresql', 'root.crt')
-  const verified = { ...own, ca: readCertificate('sslrootcert', path), rejectUnauthorized: true }
-  return mode === 'verify-full' ? verified : { ...verified, checkServerIdentity: () => undefined }
-}
-
-const PROTOCOLS = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const
-
-function protocolVersion(
-  option: 'minVersion' | 'maxVersion',
-  keyword: string,
-  value: (keyword: string) => string | undefined,
-): ConnectionOptions {
-  const given = value(keyword)
-  if (given === undefined) return {}
-  const version = PROTOCOLS.find(one => one.toLowerCase() === given.toLowerCase())
-  if (version) return { [option]: version }
-  throw refusal(`${keyword} '${given}' does not exist`, `use ${PROTOCOLS.join(', ')}`)
-}
-
-function readCertificate(keyword: string, path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    throw refusal(`cannot read ${keyword} ${path}: ${messageOf(error)}`, `set ${keyword} to a PEM file`)
-  }
 }

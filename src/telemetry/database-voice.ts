@@ -30,21 +30,27 @@ export interface DatabaseVoice {
 /** How long the LISTEN connection may take to notice what another connection has noticed, in ms. */
 const SAME_LOSS = 1000
 
-/** After so many ms a part that fails still for the same reason says so again. */
+/** After so many ms a reason may be given again, if a part still fails for it, or the database is away for it once more. */
 const AGAIN = 600_000
 
 export function createDatabaseVoice(logger: Logger): DatabaseVoice {
   let state: 'unknown' | 'there' | 'deaf' | 'away' = 'unknown'
   let cause: string | undefined
   let isUnprovenTold = false
+  /** Why the database has been away since it was last there, and when each reason was given. */
+  const given = new Map<string, number>()
   const parts = new Map<string, { readonly message: string; readonly at: number }>()
 
   function unreachable({ message, hint }: { readonly message: string; readonly hint?: string | undefined }) {
-    const isKnown = state === 'away' && message === cause
+    const now = performance.now()
+    for (const [reason, at] of given) if (now - at >= AGAIN) given.delete(reason)
+    // Attempts that fail for two reasons by turns (a pooler, a host of two addresses) give each once.
+    const isKnown = message === cause || given.has(message)
     state = 'away'
     cause = message
-    if (isKnown) logger.debug(`The database still cannot be reached: ${message}.`)
-    else logger.warn(`The database cannot be reached: ${withHint(message, hint)} The server keeps trying.`)
+    if (isKnown) return logger.debug(`The database still cannot be reached: ${message}.`)
+    given.set(message, now)
+    logger.warn(`The database cannot be reached: ${withHint(message, hint)} The server keeps trying.`)
   }
 
   function say({ part, message, line, hint }: PartFailure): void {
@@ -59,6 +65,7 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
       const wasAway = state === 'away' || state === 'deaf'
       state = 'there'
       cause = undefined
+      given.clear()
       parts.clear()
       if (!wasAway) return logger.debug('The database is there.')
       logger.info(

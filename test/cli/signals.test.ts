@@ -212,7 +212,7 @@ describe('tail', () => {
     expect(tail.err().match(/trying again/g)).toHaveLength(1)
   })
 
-  it('ends quietly when nobody reads what it prints', async () => {
+  it('ends quietly when the reader of its output has gone', async () => {
     const server = await commands.serve('--database-url', database.url)
     const tail = commands.run('tail', 'people', '--url', server.url)
     await waitUntil(() => tail.err().includes('listening to people'), 'tail to listen')

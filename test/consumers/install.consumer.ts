@@ -124,7 +124,7 @@ describe('a data directory that may not be written to', () => {
   const commands = createCommands()
   afterAll(() => commands.endAll())
   /** As root, permissions would not count. */
-  const somebody = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
+  const unprivileged = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
 
   it.each(['', 'data', 'users', 'postgres.log'])('is told of in one line: /%s', async part => {
     const folder = await mkdtemp(join(consumer.folder, 'read-only-'))
@@ -132,7 +132,7 @@ describe('a data directory that may not be written to', () => {
     const place = join(folder, 'it')
     const serve = () => {
       const bin = join(consumer.folder, 'node_modules/listenql/dist/src/cli.js')
-      return commands.spawn(oldest.node, [bin, '--port', '0', '--data-dir', place], somebody)
+      return commands.spawn(oldest.node, [bin, '--port', '0', '--data-dir', place], unprivileged)
     }
     const first = serve()
     await waitUntil(() => listeningUrl(first.err()), `the server, ${first.err()}`, 60_000)

@@ -62,7 +62,7 @@ function runAsItStands({ language, text }: Snippet, world: World): Promise<unkno
   return run(text, world)
 }
 
-/** What somebody who has written a snippet is told. */
+/** What the author of a snippet is told. */
 function advice({ file, line, text }: Snippet, problem: string): string {
   return `${file}:${line}: ${problem}.
 

@@ -10,6 +10,7 @@ import {
   type ListenqlServer,
   type ServerOptions,
 } from '../../src/index.js'
+import { createDeferred } from '../../src/lib/deferred.js'
 import {
   GRAPHQL_TRANSPORTS,
   overGraphqlWs,
@@ -185,15 +186,21 @@ describe('over graphql-ws', () => {
   })
 
   it('who asks before being let in is 4401', async () => {
-    const { url } = await start()
+    const door = createDeferred()
+    const authenticate: Authenticate = async () => {
+      await door.promise
+      return { role: roles.user, claims: { sub: '42' } }
+    }
+    const { url } = await start({ jwtSecret: undefined, authenticate })
     const socket = await openWebSocket(url, '/graphql', 'graphql-transport-ws')
-    socket.send({ type: 'connection_init', payload: { Authorization: await user() } })
+    socket.send({ type: 'connection_init' })
     socket.send({
       type: 'subscribe',
       id: '1',
       payload: { query: 'subscription { channel(name: "people") { payload } }' },
     })
     expect(await socket.closed).toMatchObject({ code: 4401 })
+    door.resolve()
   })
 
   it('the client of graphql-ws comes back with a new token when the old one expires', async () => {

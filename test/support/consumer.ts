@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { cleanEnvironment } from './running.js'
 
-/** A project of somebody else that has installed the packed package from the registry. */
+/** A project that has installed the packed package from the registry. */
 export interface Consumer {
   readonly folder: string
   /** What `npm install` printed. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { OPTION_LIST } from '../../src/config/index.js'
-import { patience } from '../../src/config/value-type.js'
+import { patience } from '../../src/config/quantity-types.js'
 
 /** What a message names as right: the words after "such as" or "must have a unit:". */
 function suggested(message: string): string[] {

@@ -18,8 +18,8 @@ beforeEach(() => {
 })
 afterEach(() => vi.useRealTimers())
 
-const unreachable = (attempt: number) =>
-  observe({ type: 'database.unreachable', ...AWAY, attempt, retryIn: 1 })
+const unreachable = (attempt: number, failure = AWAY) =>
+  observe({ type: 'database.unreachable', ...failure, attempt, retryIn: 1 })
 const connected = () => observe({ type: 'database.connected', afterAttempts: 1, channels: 1 })
 const lostLog = (failure: typeof AWAY | typeof DENIED) =>
   observe({ type: 'log.lost', ...failure, retryIn: 1 })
@@ -31,6 +31,22 @@ it('says once that the database cannot be reached, whichever part notices it fir
   expect(said).toEqual([
     'warn The database cannot be reached: nothing listens. Is it running? The server keeps trying.',
   ])
+})
+
+it('says each of two causes once while attempts meet them by turns, and again after a while', () => {
+  const starting = { message: 'it is starting up', hint: 'wait a moment', isAway: true }
+  const both = [
+    'warn The database cannot be reached: nothing listens. Is it running? The server keeps trying.',
+    'warn The database cannot be reached: it is starting up. Wait a moment. The server keeps trying.',
+  ]
+  for (let attempt = 1; attempt < 9; attempt++) unreachable(attempt, attempt % 2 === 0 ? starting : AWAY)
+  expect(said).toEqual(both)
+  vi.advanceTimersByTime(601_000)
+  for (let attempt = 9; attempt < 13; attempt++) unreachable(attempt, attempt % 2 === 0 ? starting : AWAY)
+  expect(said).toEqual([...both, ...both])
+  connected()
+  unreachable(1)
+  expect(said.slice(4)).toEqual(['info The database is there; listening to 1 channel.', both[0]])
 })
 
 it('says what another part has noticed only if the LISTEN connection does not', () => {
