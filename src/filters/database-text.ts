@@ -65,5 +65,5 @@ export function textsOf(filter: Filter): string[] {
 }
 
 function beyondAscii(texts: readonly string[]): string[] {
-  return texts.filter(text => /[^\x00-\x7f]/.test(text))
+  return texts.filter(text => /\P{ASCII}/u.test(text))
 }
