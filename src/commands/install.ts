@@ -1,13 +1,22 @@
+import { noteOnDumps } from '../database/dump-grants.js'
 import { findSchema, printInstallSql } from '../database/install.js'
 import { readMigrations } from '../database/migration-files.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Streams } from './command.js'
 import { type Database, refuseStandby, withClient } from './connect.js'
-import { grantToServer, isKeptByOthers, provideLog } from './provide-log.js'
+import { grantDump, grantToServer, isKeptByOthers, provideLog } from './provide-log.js'
 
 /** Prints the SQL of the installation; needs no database. @throws ListenqlError BAD_CONFIGURATION */
 export function printInstallCommand(
-  { grantTo, from }: { readonly grantTo: string | undefined; readonly from: string | undefined },
+  {
+    grantTo,
+    grantDumpTo,
+    from,
+  }: {
+    readonly grantTo: string | undefined
+    readonly grantDumpTo?: string | undefined
+    readonly from: string | undefined
+  },
   { stdout }: Pick<Streams, 'stdout'>,
 ): number {
   if (from !== undefined && !/^\d{1,4}$/.test(from)) {
@@ -22,6 +31,7 @@ export function printInstallCommand(
   stdout.write(
     printInstallSql({
       ...(grantTo !== undefined && { grantTo }),
+      ...(grantDumpTo !== undefined && { grantDumpTo }),
       ...(from !== undefined && { from: Number(from) }),
     }),
   )
@@ -31,8 +41,11 @@ export function printInstallCommand(
 /** Makes schema `listenql`, or brings it up to date, and grants what a server's login needs. */
 export async function installCommand(
   { config, serverLogin }: Pick<Database, 'config' | 'serverLogin'>,
-  { grantTo }: { readonly grantTo: string | undefined },
-  { stdout }: Pick<Streams, 'stdout'>,
+  {
+    grantTo,
+    grantDumpTo,
+  }: { readonly grantTo: string | undefined; readonly grantDumpTo?: string | undefined },
+  { stdout, stderr }: Pick<Streams, 'stdout' | 'stderr'>,
 ): Promise<number> {
   return withClient(config, 'install', async client => {
     await refuseStandby(client)
@@ -53,6 +66,9 @@ export async function installCommand(
         `${grantTo} may do there what a server does; SELECT on tables comes with: listenql watch --grant-to ${grantTo} TABLE\n`,
       )
     }
+    if (grantDumpTo !== undefined) await grantDump(client, grantDumpTo)
+    const note = await noteOnDumps(client)
+    if (note !== undefined) stderr.write(`-- ${note}\n`)
     stdout.write('Next: listenql watch TABLE\n')
     return 0
   })

@@ -5,6 +5,12 @@ import type { Command, Invocation } from './command.js'
 const NO_WORDS = { min: 0, max: 0, what: '' }
 const TABLES = { min: 1, max: 1000, what: 'the name of a table' }
 
+const GRANT_DUMP = {
+  flag: 'grant-dump-to',
+  placeholder: 'ROLE',
+  help: 'Role that dumps the database: may read schema listenql, with all that is logged',
+} as const
+
 const WAIT = {
   flag: 'wait',
   placeholder: patience.placeholder,
@@ -41,6 +47,7 @@ export const LOG_COMMANDS: readonly Command[] = [
         placeholder: 'ROLE',
         help: 'Login of the server: gets SELECT on the tables, for snapshots',
       },
+      GRANT_DUMP,
       WAIT,
     ],
     words: TABLES,
@@ -48,7 +55,13 @@ export const LOG_COMMANDS: readonly Command[] = [
       const { plain, words: tables } = invocation
       const wait = waitOf(plain)
       const { watchCommand } = await import('./watch.js')
-      const argv = { tables, patience: wait, always: plain.has('always'), grantTo: textOf(plain, 'grant-to') }
+      const argv = {
+        tables,
+        patience: wait,
+        always: plain.has('always'),
+        grantTo: textOf(plain, 'grant-to'),
+        grantDumpTo: textOf(plain, GRANT_DUMP.flag),
+      }
       return watchCommand(await databaseFor(invocation), argv, invocation)
     },
   },
@@ -122,6 +135,7 @@ export const LOG_COMMANDS: readonly Command[] = [
         placeholder: 'ROLE',
         help: 'Login of the server: gets what a server needs of the schema',
       },
+      GRANT_DUMP,
       {
         flag: 'from',
         placeholder: 'VERSION',
@@ -133,9 +147,12 @@ export const LOG_COMMANDS: readonly Command[] = [
       const { installCommand, printInstallCommand } = await import('./install.js')
       const { plain } = invocation
       const grantTo = textOf(plain, 'grant-to')
-      if (plain.has('print')) return printInstallCommand({ grantTo, from: textOf(plain, 'from') }, invocation)
+      const grantDumpTo = textOf(plain, GRANT_DUMP.flag)
+      if (plain.has('print')) {
+        return printInstallCommand({ grantTo, grantDumpTo, from: textOf(plain, 'from') }, invocation)
+      }
       if (plain.has('from')) throw new ListenqlError('BAD_CONFIGURATION', '--from goes with --print')
-      return installCommand(await databaseFor(invocation), { grantTo }, invocation)
+      return installCommand(await databaseFor(invocation), { grantTo, grantDumpTo }, invocation)
     },
   },
   {

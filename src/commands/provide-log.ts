@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { dumpGrantSql } from '../database/dump-grants.js'
 import { grantSql } from '../database/install.js'
 import { ask, inTransaction, sqlState } from '../database/lock-retry.js'
 import { migrate } from '../database/migrations.js'
@@ -28,6 +29,11 @@ export async function provideLog(client: pg.Client): Promise<string | undefined>
 /** @throws ListenqlError DATABASE_FAILED if there is no such role, or it is not ours to give */
 export async function grantToServer(client: pg.Client, role: string): Promise<void> {
   await granting(role, () => inTransaction(client, () => client.query(grantSql(role))))
+}
+
+/** @throws ListenqlError DATABASE_FAILED as `grantToServer` */
+export async function grantDump(client: pg.Client, role: string): Promise<void> {
+  await granting(role, () => inTransaction(client, () => client.query(dumpGrantSql(role))))
 }
 
 /** Runs grants, and says in plain words what keeps them from being given. */

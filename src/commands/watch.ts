@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { noteOnDumps } from '../database/dump-grants.js'
 import { grantReadSql } from '../database/install.js'
 import { ask, inTransaction } from '../database/lock-retry.js'
 import { findTable, tableNames, type WatchOutcome, watchTable } from '../database/watch.js'
@@ -7,7 +8,7 @@ import type { Streams } from './command.js'
 import { type Database, refuseStandby, withClient } from './connect.js'
 import { eachTable, noSuchTable, tellWhoIsInTheWay } from './each-table.js'
 import { graphqlFields } from './graphql-fields.js'
-import { granting, grantToServer, provideLog } from './provide-log.js'
+import { grantDump, granting, grantToServer, provideLog } from './provide-log.js'
 
 export interface WatchArguments {
   readonly tables: readonly string[]
@@ -15,6 +16,8 @@ export interface WatchArguments {
   readonly always: boolean
   /** Gets SELECT on the tables, beside the server's login of the embedded Postgres. */
   readonly grantTo: string | undefined
+  /** May dump schema listenql with the rest of the database. */
+  readonly grantDumpTo?: string | undefined
   /** Longest wait for others that use a table, in ms. */
   readonly patience: number
 }
@@ -22,7 +25,7 @@ export interface WatchArguments {
 /** Watches tables, and prints what came of each. @returns the exit code: 1 if one of them cannot be watched. */
 export async function watchCommand(
   { config, serverLogin }: Pick<Database, 'config' | 'serverLogin'>,
-  { tables, always, grantTo, patience }: WatchArguments,
+  { tables, always, grantTo, grantDumpTo, patience }: WatchArguments,
   io: Pick<Streams, 'stdout' | 'stderr'>,
 ): Promise<number> {
   return withClient(config, 'watch', async client => {
@@ -32,6 +35,8 @@ export async function watchCommand(
       io.stdout.write(`${installed}\n`)
       if (serverLogin !== undefined) await grantToServer(client, serverLogin)
     }
+    if (grantDumpTo !== undefined) await grantDump(client, grantDumpTo)
+    const told = new Set<string>()
     return eachTable(tables, io, async word => {
       const table = await findTable(client, word)
       if (!table) throw noSuchTable(word, await tableNames(client))
@@ -47,6 +52,9 @@ export async function watchCommand(
       )
       for (const note of await notesOn(client, table.relid, outcome))
         io.stderr.write(`-- ${table.shown} ${note}\n`)
+      const note = await noteOnDumps(client, table.relid)
+      if (note !== undefined && !told.has(note)) io.stderr.write(`-- ${note}\n`)
+      if (note !== undefined) told.add(note)
       if (outcome.lacking !== undefined) {
         throw new ListenqlError('DATABASE_FAILED', `its history is not whole: ${outcome.lacking}`, {
           hint: `if a trigger is disabled: alter table ${table.shown} enable trigger all; then watch it again`,

@@ -1,4 +1,5 @@
 import pg, { type ClientBase } from 'pg'
+import { dumpGrantSql } from './dump-grants.js'
 import { ask, inTransaction, type Patience, withLocks } from './lock-retry.js'
 import { type Migration, readMigrations } from './migration-files.js'
 import { noteSql } from './migrations.js'
@@ -41,10 +42,11 @@ export function grantReadSql(role: string, { schema, table }: { schema: string; 
  * The whole installation as one script for a DBA: run it with `psql -v ON_ERROR_STOP=1` on a database without schema
  * `listenql`, as the role that is to own it.
  * @param options.grantTo the login of the server, if it is another role
+ * @param options.grantDumpTo a role that dumps the whole database
  * @param options.from version that the database has; only what is newer is printed
  */
 export function printInstallSql(
-  options: { grantTo?: string; from?: number; migrations?: readonly Migration[] } = {},
+  options: { grantTo?: string; grantDumpTo?: string; from?: number; migrations?: readonly Migration[] } = {},
 ): string {
   const { from = 0 } = options
   const migrations = (options.migrations ?? readMigrations()).filter(({ version }) => version > from)
@@ -53,6 +55,7 @@ export function printInstallSql(
     ...(migrations.length > 0 ? [`${PIN_TRANSACTION.replaceAll('; ', ';\n')};\n`] : []),
     ...migrations.map(migration => `${migration.sql}\n${noteSql(migration)}`),
     ...(options.grantTo === undefined ? [] : [grantSql(options.grantTo)]),
+    ...(options.grantDumpTo === undefined ? [] : [dumpGrantSql(options.grantDumpTo)]),
     'commit;\n',
   ].join('\n')
 }
