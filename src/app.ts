@@ -168,7 +168,6 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   const yoga = createGraphqlYoga({
     schema: liveSchema.initial,
     toClientError,
-    endpoint: `${prefix}/graphql`,
     limits: settings,
     introspection,
   })
@@ -188,9 +187,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     page: createPage({ basePath: prefix }),
     graphqlHttp: createGraphqlHttp({
       admit,
-      contextFor,
       engine,
-      yoga,
       streams: createStreamResponses({ connections, toClientError, keepAlive: settings.keepAlive }),
       toClientError,
       graphiql: graphiql ? createGraphiql({ basePath: prefix }) : undefined,

@@ -111,7 +111,7 @@ export function createEngine(options: EngineOptions): Engine {
       await abortable(schemaState.known, ended).catch(() => undefined)
       return schemaState.isKnown
         ? prepare(params)
-        : { kind: 'invalid', errors: [toClientError(notReached())] }
+        : { kind: 'invalid', errors: [toClientError(notReached())], isUnavailable: true }
     },
   }
 

@@ -1,25 +1,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { GraphQLError } from 'graphql'
+import { type ExecutionResult, GraphQLError } from 'graphql'
 import type { Viewer } from '../auth/viewer.js'
 import { LimitExceeded } from '../lib/limits.js'
-import { acceptedKinds } from './accept.js'
+import { acceptsPage, type JsonType, negotiate } from './accept.js'
 import { type Admit, isRefused } from './admission.js'
 import { readBody } from './body.js'
-import { type Engine, type Params, stringifyResult } from './engine.js'
+import { type Engine, stringifyResult } from './engine.js'
 import type { ClientErrors } from './errors.js'
 import type { Graphiql } from './graphiql.js'
+import { parseMediaTypes } from './media-type.js'
 import { multipart } from './multipart.js'
 import { replyErrors, replyText } from './reply.js'
+import { paramsOfBody, paramsOfQuery } from './request-params.js'
 import { sse } from './sse.js'
 import type { StreamResponses } from './stream-response.js'
-import type { GraphqlYoga } from './yoga.js'
 
 export interface GraphqlHttpOptions {
   readonly admit: Admit
-  /** For Yoga's executions. */
-  readonly contextFor: (viewer: Viewer) => object
   readonly engine: Engine
-  readonly yoga: GraphqlYoga
   readonly streams: StreamResponses
   readonly toClientError: ClientErrors
   readonly graphiql: Graphiql | undefined
@@ -27,17 +25,14 @@ export interface GraphqlHttpOptions {
   readonly maxMessage: number
 }
 
-/** `/graphql` over HTTP: a page for people, a stream for subscriptions, JSON by Yoga for everything else. Yoga sees only what has been
- * prepared: a subscription that slipped through to it would go on when its client is gone. */
+/** `/graphql` over HTTP: a page for people, a stream for subscriptions, JSON for everything else. */
 export interface GraphqlHttp {
   handle(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void>
 }
 
 export function createGraphqlHttp({
   admit,
-  contextFor,
   engine,
-  yoga,
   streams,
   toClientError,
   graphiql,
@@ -49,26 +44,17 @@ export function createGraphqlHttp({
       if (method !== 'GET' && method !== 'POST') {
         return replyText(response, 405, 'Use GET or POST.\n', { allow: 'GET, POST, OPTIONS' })
       }
-      if (
-        method === 'GET' &&
-        graphiql &&
-        !url.searchParams.has('query') &&
-        headers.accept?.includes('text/html')
-      ) {
+      if (method === 'GET' && graphiql && !url.searchParams.has('query') && acceptsPage(headers.accept)) {
         return graphiql.serve(request, response)
       }
-      if (method === 'POST' && !/^application\/json\b/i.test(headers['content-type'] ?? '')) {
+      if (method === 'POST' && !isJson(headers['content-type'])) {
         // Other types can be sent by any page's form, without asking first.
-        return refuse(
-          response,
-          415,
-          'Send the request as JSON, with the header "content-type: application/json".',
-        )
+        const message = 'Send the request as JSON in UTF-8, with the header "content-type: application/json".'
+        return refuse(response, 415, message)
       }
       const viewer = await admit({ transport: 'http', request })
       if (response.destroyed) return // the client has left: nobody would ever unsubscribe for it
       if (isRefused(viewer)) return replyErrors(response, viewer.status, [viewer.error], viewer.headers)
-      url.searchParams.delete('access_token') // from here on nobody needs it
       const body = method === 'POST' ? await readBody(request, maxMessage) : ''
       if (body === null) {
         const message = `The request is larger than this server takes (--max-message, ${maxMessage} bytes).`
@@ -78,68 +64,42 @@ export function createGraphqlHttp({
       const asked = method === 'POST' ? paramsOfBody(body) : paramsOfQuery(url.searchParams)
       if (typeof asked === 'string') return refuse(response, 400, asked)
       const params = { ...asked, viewer, lastEventId: [headers['last-event-id']].flat()[0] }
-      const kinds = acceptedKinds(headers.accept)
+      const { json, stream, prefersStream } = negotiate(headers.accept)
       const left = new AbortController()
       response.once('close', () => left.abort())
       const prepared = await engine.prepare(params, left.signal)
+      if (response.destroyed) return
       if (prepared.kind === 'invalid') {
-        if (prepared.isUnavailable && kinds.includes('json'))
-          return replyErrors(response, 503, prepared.errors)
-        // Where only streams are asked for there is no place for Yoga's answer.
-        if (!kinds.includes('json')) {
-          return kinds[0] === 'sse'
-            ? replyErrorsAsEvents(response, prepared.errors)
-            : replyErrors(response, 400, prepared.errors)
-        }
-      } else {
-        const format = kinds.includes('sse') || kinds.includes('multipart') ? pickStream(kinds) : undefined
-        if (prepared.kind === 'subscription') {
-          if (!format) {
-            return refuse(
-              response,
-              406,
-              'A subscription is a stream: accept "text/event-stream" or "multipart/mixed;subscriptionSpec=1.0".',
-            )
-          }
-          return streams.respond(request, response, prepared, format, viewer)
-        }
-        if (format && !kinds.includes('json')) {
-          if (method === 'GET' && prepared.kind === 'mutation') {
-            return refuse(response, 405, 'A mutation must be sent with POST.', { allow: 'POST' })
-          }
-          return streams.respond(request, response, prepared, format, viewer)
-        }
+        if (!json && stream === 'sse') return replyErrorsAsEvents(response, prepared.errors)
+        if (prepared.isUnavailable) return replyErrors(response, 503, prepared.errors, { 'retry-after': '1' })
+        return replyResult(response, { errors: prepared.errors }, json)
       }
-      await answerByYoga(request, response, url, body, viewer)
+      if (prepared.kind === 'subscription') {
+        if (!stream) return refuse(response, 406, NO_STREAM)
+        return streams.respond(request, response, prepared, STREAMS[stream], viewer)
+      }
+      if (!json && !stream) return refuse(response, 406, NO_TYPE)
+      if (prepared.kind === 'mutation' && method === 'GET') {
+        return refuse(response, 405, 'A mutation must be sent with POST.', { allow: 'POST' })
+      }
+      if (stream && (!json || prefersStream)) {
+        return streams.respond(request, response, prepared, STREAMS[stream], viewer)
+      }
+      replyResult(response, await prepared.run(), json, viewer)
     },
-  }
-
-  async function answerByYoga(
-    request: IncomingMessage,
-    response: ServerResponse,
-    url: URL,
-    body: string,
-    viewer: Viewer,
-  ): Promise<void> {
-    const { method = 'GET', headers } = request
-    const init = {
-      method,
-      headers: {
-        accept: headers.accept ?? '*/*',
-        ...(method === 'POST' ? { 'content-type': 'application/json' } : {}),
-      },
-      ...(method === 'POST' ? { body } : {}),
-    }
-    const answer = await yoga.fetch(url.href, init, contextFor(viewer))
-    // What one viewer may see is not for a cache that serves others.
-    const kept = viewer.role === undefined ? {} : { 'cache-control': 'no-store' }
-    response.writeHead(answer.status, { ...Object.fromEntries(answer.headers), ...kept })
-    response.end(await answer.text())
   }
 }
 
-function pickStream(kinds: ReturnType<typeof acceptedKinds>) {
-  return kinds.find(kind => kind !== 'json') === 'multipart' ? multipart : sse
+const STREAMS = { sse, multipart }
+const NO_TYPE =
+  'Nothing that you accept can be made of the result: accept "application/graphql-response+json" or "application/json".'
+const NO_STREAM =
+  'A subscription is a stream: accept "text/event-stream" or "multipart/mixed;subscriptionSpec=1.0".'
+
+function isJson(header: string | undefined): boolean {
+  const [media] = parseMediaTypes(header ?? '')
+  const charset = media?.parameters.get('charset') ?? 'utf-8'
+  return media?.type === 'application/json' && /^utf-?8$/i.test(charset)
 }
 
 function refuse(
@@ -152,55 +112,30 @@ function refuse(
 }
 
 /**
+ * A result that is whole. Who accepts `application/json` cannot tell our status from that of a proxy, so that a request that is well
+ * formed gets 200 (https://graphql.github.io/graphql-over-http/draft/#sec-application-json); else one without data gets 400.
+ */
+function replyResult(
+  response: ServerResponse,
+  result: ExecutionResult,
+  type: JsonType | undefined,
+  viewer?: Viewer,
+): void {
+  const isRequestError = result.data === undefined && type !== 'application/json'
+  // What one viewer may see is not for a cache that serves others.
+  const kept = viewer?.role === undefined ? {} : { 'cache-control': 'no-store' }
+  response.writeHead(isRequestError ? 400 : 200, {
+    'content-type': `${type ?? 'application/json'}; charset=utf-8`,
+    ...kept,
+  })
+  response.end(stringifyResult(result))
+}
+
+/**
  * An EventSource, and graphql-sse's client, show nothing of an answer other than 200, so that errors of validation must come as
  * an event (https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md#distinct-connections-mode).
  */
 function replyErrorsAsEvents(response: ServerResponse, errors: readonly GraphQLError[]): void {
   response.writeHead(200, sse.headers)
   response.end(sse.opening + sse.next(stringifyResult({ errors })) + sse.completion)
-}
-
-type Asked = Omit<Params, 'viewer'>
-
-/** What a body asks for, or a sentence that says why it is no request. */
-function paramsOfBody(body: string): Asked | string {
-  try {
-    return asParams(JSON.parse(body))
-  } catch {
-    return 'The body is not JSON. Send {"query": "…"}.'
-  }
-}
-
-function paramsOfQuery(query: URLSearchParams): Asked | string {
-  const params: Record<string, unknown> = Object.fromEntries(query)
-  for (const name of ['variables', 'extensions']) {
-    const text = query.get(name)
-    try {
-      params[name] = text ? JSON.parse(text) : undefined
-    } catch {
-      return `The parameter "${name}" is not JSON.`
-    }
-  }
-  return asParams(params)
-}
-
-function asParams(value: unknown): Asked | string {
-  if (Array.isArray(value)) return 'Send one operation for each request: there is no batching.'
-  if (!isRecord(value)) return 'The body is not an object. Send {"query": "…"}.'
-  const { query, operationName, variables, extensions } = value
-  if (typeof query !== 'string')
-    return 'The request has no "query", or it is not a text. Send {"query": "…"}.'
-  if (operationName != null && typeof operationName !== 'string') return '"operationName" is not a text.'
-  if (variables != null && !isRecord(variables)) return '"variables" is not an object.'
-  if (extensions != null && !isRecord(extensions)) return '"extensions" is not an object.'
-  return {
-    query,
-    operationName: operationName ?? undefined,
-    variables: variables ?? undefined,
-    extensions: extensions ?? undefined,
-  }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

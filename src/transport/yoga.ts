@@ -9,8 +9,8 @@ import { type ClientErrors, isTooDeep, TOO_DEEP } from './errors.js'
 const MAX_CACHED = 512 * 1024
 
 /**
- * Yoga answers queries and mutations over HTTP, and lends its parser and validator, with their caches, to the streams. A new
- * schema gets a new Yoga, with caches of its own.
+ * Yoga lends its parser and validator, with their caches and plugins, to all transports. A new schema gets a new Yoga, with caches of
+ * its own.
  */
 export function createGraphqlYoga(options: YogaOptions) {
   let yoga = createOne(options, options.schema)
@@ -18,8 +18,6 @@ export function createGraphqlYoga(options: YogaOptions) {
     use(schema: GraphQLSchema): void {
       yoga = createOne(options, schema)
     },
-    fetch: (url: string, init: RequestInit, context: object) =>
-      yoga.fetch(url, init, { executeWith: context }),
     getEnveloped: (): Enveloped => yoga.getEnveloped({}) as unknown as Enveloped,
   }
 }
@@ -27,27 +25,19 @@ export function createGraphqlYoga(options: YogaOptions) {
 interface YogaOptions {
   readonly schema: GraphQLSchema
   readonly toClientError: ClientErrors
-  readonly endpoint: string
   readonly limits: DocumentLimits
   /** False: the schema is not told, and errors suggest no names. */
   readonly introspection: boolean
 }
 
 function createOne(options: YogaOptions, schema: GraphQLSchema) {
-  return createYoga<{ executeWith: object }>({
+  return createYoga({
     schema,
-    context: ({ executeWith }) => executeWith,
-    graphqlEndpoint: options.endpoint,
     parserAndValidationCache: {
       documentCache: createDocumentCache<DocumentNode>(MAX_CACHED),
       errorCache: createDocumentCache<unknown>(MAX_CACHED),
     },
     maskedErrors: { maskError: options.toClientError },
-    // Ours: origins are checked before, GraphiQL is served from a cache, and there is no landing page beside ours.
-    cors: false,
-    graphiql: false,
-    landingPage: false,
-    multipart: false,
     logging: false,
     plugins: [
       limit(options.limits, options.toClientError),
@@ -109,5 +99,3 @@ function guardDepth<T>(run: () => T): T {
     throw error
   }
 }
-
-export type GraphqlYoga = ReturnType<typeof createGraphqlYoga>
