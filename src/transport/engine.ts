@@ -19,6 +19,7 @@ import { ListenqlError } from '../lib/errors.js'
 import { stableStringify } from '../lib/stable-stringify.js'
 import { type ClientErrors, formatResult } from './errors.js'
 import { type Identity, identify } from './identity.js'
+import { missingOperation } from './missing-operation.js'
 import { isConditional } from './root-selection.js'
 
 /** A GraphQL request as any transport brings it. */
@@ -100,7 +101,9 @@ export function createEngine(options: EngineOptions): Engine {
   const identities = new WeakMap<DocumentNode, Identity>()
 
   return {
-    async prepare(params, signal) {
+    async prepare(asked, signal) {
+      // A form, or a URL made by a program, has an empty name where there is none.
+      const params = { ...asked, operationName: asked.operationName || undefined }
       const { schemaState } = options
       const prepared = prepare(params)
       if (prepared.kind !== 'invalid' || !prepared.mayFit || schemaState.isKnown) return prepared
@@ -134,13 +137,7 @@ export function createEngine(options: EngineOptions): Engine {
     } catch (error) {
       return { kind: 'invalid', errors: [toClientError(error)] }
     }
-    if (!operation) {
-      return invalid(
-        params.operationName
-          ? `The document has no operation named "${params.operationName}".`
-          : 'The document has several operations; say which with "operationName".',
-      )
-    }
+    if (!operation) return { kind: 'invalid', errors: [missingOperation(document, params.operationName)] }
     const args: ExecutionArgs = {
       schema,
       document,
