@@ -183,7 +183,6 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     basePath: prefix,
     origins,
     admit,
-    usesCookies: settings.tokenCookie !== undefined,
     page: createPage({ basePath: prefix }),
     graphqlHttp: createGraphqlHttp({
       admit,

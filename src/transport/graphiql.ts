@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
+import { varyBy } from './cors.js'
 
 const compress = promisify(gzip)
 
@@ -87,9 +88,9 @@ export function createGraphiql({ basePath }: { readonly basePath: string }): Gra
         'x-content-type-options': 'nosniff',
         'referrer-policy': 'no-referrer',
         'cache-control': 'no-cache',
-        vary: 'accept, accept-encoding',
         etag,
       }
+      varyBy(response, 'accept-encoding')
       if (request.headers['if-none-match'] === etag) {
         response.writeHead(304, headers).end()
       } else if (/\bgzip\b/.test(request.headers['accept-encoding'] ?? '')) {

@@ -4,7 +4,8 @@ import type { Viewer } from '../auth/viewer.js'
 import { LimitExceeded } from '../lib/limits.js'
 import { acceptsPage, type JsonType, negotiate } from './accept.js'
 import { type Admit, isRefused } from './admission.js'
-import { readBody } from './body.js'
+import { type Body, ENCODINGS, readBody } from './body.js'
+import { varyBy } from './cors.js'
 import { type Engine, stringifyResult } from './engine.js'
 import type { ClientErrors } from './errors.js'
 import type { Graphiql } from './graphiql.js'
@@ -41,6 +42,7 @@ export function createGraphqlHttp({
   return {
     async handle(request, response, url) {
       const { method, headers } = request
+      varyBy(response, 'accept')
       if (method !== 'GET' && method !== 'POST') {
         return replyText(response, 405, 'Use GET or POST.\n', { allow: 'GET, POST, OPTIONS' })
       }
@@ -55,13 +57,9 @@ export function createGraphqlHttp({
       const viewer = await admit({ transport: 'http', request })
       if (response.destroyed) return // the client has left: nobody would ever unsubscribe for it
       if (isRefused(viewer)) return replyErrors(response, viewer.status, [viewer.error], viewer.headers)
-      const body = method === 'POST' ? await readBody(request, maxMessage) : ''
-      if (body === null) {
-        const message = `The request is larger than this server takes (--max-message, ${maxMessage} bytes).`
-        const error = toClientError(new LimitExceeded('maxMessage', maxMessage, message))
-        return replyErrors(response, 413, [error], { connection: 'close' })
-      }
-      const asked = method === 'POST' ? paramsOfBody(body) : paramsOfQuery(url.searchParams)
+      const body = method === 'POST' ? await readBody(request, maxMessage) : undefined
+      if (body && body.kind !== 'text') return refuseBody(response, body.kind)
+      const asked = body ? paramsOfBody(body.text) : paramsOfQuery(url.searchParams)
       if (typeof asked === 'string') return refuse(response, 400, asked)
       const params = { ...asked, viewer, lastEventId: [headers['last-event-id']].flat()[0] }
       const { json, stream, prefersStream } = negotiate(headers.accept)
@@ -88,7 +86,25 @@ export function createGraphqlHttp({
       replyResult(response, await prepared.run(), json, viewer)
     },
   }
+
+  function refuseBody(response: ServerResponse, kind: Exclude<Body['kind'], 'text'>): void {
+    switch (kind) {
+      case 'unknown-encoding': {
+        const message = `Send the body as it is, or with one content-encoding of: ${ENCODINGS}.`
+        return refuse(response, 415, message, { 'accept-encoding': ENCODINGS })
+      }
+      case 'corrupt':
+        return refuse(response, 400, 'The body is not what the header "content-encoding" says.', CLOSE)
+      case 'too-large': {
+        const message = `The request is larger than this server takes (--max-message, ${maxMessage} bytes).`
+        const error = toClientError(new LimitExceeded('maxMessage', maxMessage, message))
+        return replyErrors(response, 413, [error], CLOSE)
+      }
+    }
+  }
 }
+
+const CLOSE = { connection: 'close' }
 
 const STREAMS = { sse, multipart }
 const NO_TYPE =

@@ -9,7 +9,7 @@ import type { Observe } from '../lib/observation.js'
 import type { AddressLimits, Closing } from './address-limits.js'
 import { type Admit, isRefused } from './admission.js'
 import type { ClientAddresses } from './client-address.js'
-import { allowOrigin, answerPreflight } from './cors.js'
+import { allowOrigin, answerPreflight, varyBy } from './cors.js'
 import type { ClientErrors } from './errors.js'
 import type { GraphqlHttp } from './graphql-http.js'
 import type { AcceptGraphqlWs } from './graphql-ws.js'
@@ -23,8 +23,6 @@ export interface RouterOptions {
   readonly basePath: string
   readonly origins: Origins
   readonly admit: Admit
-  /** Whether a cookie may hold the token. */
-  readonly usesCookies: boolean
   readonly page: Page
   readonly graphqlHttp: GraphqlHttp
   readonly acceptGraphqlWs: AcceptGraphqlWs
@@ -61,7 +59,6 @@ export function createRouter(options: RouterOptions): Router {
     basePath,
     origins,
     admit,
-    usesCookies,
     page,
     graphqlHttp,
     acceptGraphqlWs,
@@ -154,7 +151,16 @@ export function createRouter(options: RouterOptions): Router {
   }
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const refusal = checkLimits(request, response) ?? check(request)
+    // Before anything is refused: an allowed page is to read why.
+    varyBy(response, 'origin')
+    const isAllowed = origins.isOriginAllowed(request)
+    if (isAllowed) allowOrigin(request, response, origins.isOriginTrusted(request))
+    const excess = checkLimits(request, response)
+    // A browser shows the answer to a request only if this question before it was answered.
+    if (request.method === 'OPTIONS' && isAllowed && origins.isHostAllowed(request)) {
+      return answerPreflight(request, response, excess && { connection: 'close' })
+    }
+    const refusal = excess ?? check(request)
     if (refusal) {
       noteRefusal('http', request, refusal)
       if (refusal.excess) {
@@ -173,8 +179,6 @@ export function createRouter(options: RouterOptions): Router {
       }
       return void response.writeHead(state.status, HEALTH_HEADERS).end(`${JSON.stringify(state.body)}\n`)
     }
-    allowOrigin(request, response, usesCookies && origins.isOriginTrusted(request))
-    if (request.method === 'OPTIONS') return answerPreflight(request, response)
     if (path === '/graphql') return graphqlHttp.handle(request, response, url)
     const channel = channelOf(path)
     if (typeof channel === 'object') return replyText(response, channel.status, channel.message)
