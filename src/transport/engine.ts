@@ -20,6 +20,7 @@ import { stableStringify } from '../lib/stable-stringify.js'
 import { type ClientErrors, formatResult } from './errors.js'
 import { type Identity, identify } from './identity.js'
 import { missingOperation } from './missing-operation.js'
+import { isHashed, persistedQueryNotSupported } from './persisted-query.js'
 import { isConditional } from './root-selection.js'
 
 /** A GraphQL request as any transport brings it. */
@@ -120,6 +121,8 @@ export function createEngine(options: EngineOptions): Engine {
 
   function prepare(params: Params): Prepared {
     const { schema, parse, validate } = getEnveloped()
+    if (isHashed(params.query, params.extensions))
+      return { kind: 'invalid', errors: [persistedQueryNotSupported()] }
     if (typeof params.query !== 'string') return invalid('The request has no "query"; send {"query": "…"}.')
     let document: DocumentNode
     let operation: OperationDefinitionNode | null | undefined

@@ -138,8 +138,9 @@ function replyResult(
   viewer?: Viewer,
 ): void {
   const isRequestError = result.data === undefined && type !== 'application/json'
-  // What one viewer may see is not for a cache that serves others.
-  const kept = viewer?.role === undefined ? {} : { 'cache-control': 'no-store' }
+  // What one viewer may see is not for a cache that serves others, and an error may be over in a moment.
+  const isLasting = viewer?.role === undefined && !result.errors
+  const kept = isLasting ? {} : { 'cache-control': 'no-store' }
   response.writeHead(isRequestError ? 400 : 200, {
     'content-type': `${type ?? 'application/json'}; charset=utf-8`,
     ...kept,
@@ -152,6 +153,10 @@ function replyResult(
  * an event (https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md#distinct-connections-mode).
  */
 function replyErrorsAsEvents(response: ServerResponse, errors: readonly GraphQLError[]): void {
+  // urql hands out the last result once more when the stream ends; its persistedExchange, which takes an error for itself once, would
+  // then let it through to the application. So it is told that there is no next one.
+  const isHash = errors.some(({ extensions }) => extensions.code === 'PERSISTED_QUERY_NOT_SUPPORTED')
+  const result: ExecutionResult & { hasNext?: boolean } = isHash ? { errors, hasNext: false } : { errors }
   response.writeHead(200, sse.headers)
-  response.end(sse.opening + sse.next(stringifyResult({ errors })) + sse.completion)
+  response.end(sse.opening + sse.last(stringifyResult(result)))
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type ExecutionArgs, type ExecutionResult, GraphQLError, type GraphQLFormattedError } from 'graphql'
-import { CloseCode, MessageType, makeServer, parseMessage } from 'graphql-ws'
+import { CloseCode, MessageType, makeServer } from 'graphql-ws'
 import type { WebSocket } from 'ws'
 import type { Viewer } from '../auth/viewer.js'
 import type { Membership } from '../delivery/groups.js'
@@ -13,6 +13,7 @@ import { type Admit, isRefused } from './admission.js'
 import type { Connection, Connections } from './connections.js'
 import type { Engine, Operation } from './engine.js'
 import { type ClientErrors, formatError, formatResult, isTooDeep, TOO_DEEP } from './errors.js'
+import { readMessage } from './graphql-ws-message.js'
 import { keepWebSocketAlive } from './keep-alive.js'
 import { Silence } from './silence.js'
 import { CUT_REASONS, closeWebSocket, type Envelope, overLimit, WebSocketSink } from './websocket-sink.js'
@@ -225,13 +226,12 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
           webSocket.on('message', data => {
             if (webSocket.readyState !== webSocket.OPEN) return // what was said behind the fault that closes it
             try {
-              const text = String(data)
-              const message = parse(text)
+              const message = readMessage(String(data))
               if (!message) return close(CloseCode.BadRequest, 'Invalid message received')
               // Not awaited: it lasts as long as a subscription, and would hold the message.
-              take(text).catch(onFault)
+              take(message.text).catch(onFault)
               // graphql-ws ends what is subscribed, but not what still waits for LISTEN: the same id may come again meanwhile.
-              if (message.type === MessageType.Complete) abandon(subscriptions, message.id)
+              if (message.type === MessageType.Complete) abandon(subscriptions, message.id ?? '')
             } catch (error) {
               onFault(error)
             }
@@ -299,17 +299,4 @@ function errorOf(text: string): GraphQLError {
   const { errors } = JSON.parse(text) as { errors: [GraphQLFormattedError] }
   const { message, extensions } = errors[0]
   return new GraphQLError(message, extensions ? { extensions } : {})
-}
-
-/** A message that a client may send; undefined for anything else. */
-function parse(text: string) {
-  try {
-    const message = parseMessage(text)
-    const { type } = message
-    const isServers =
-      type === MessageType.ConnectionAck || type === MessageType.Next || type === MessageType.Error
-    return isServers ? undefined : message
-  } catch {
-    return undefined
-  }
 }

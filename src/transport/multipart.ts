@@ -16,6 +16,7 @@ export const multipart: StreamFormat = {
   opening: '\r\n--graphql',
   next: json => part(`{"payload":${json}}`),
   keepAlive: () => part('{}'),
+  last: json => `${part(`{"payload":${json}}`)}--\r\n`,
   completion: '--\r\n',
 }
 

@@ -1,5 +1,6 @@
 import { isRecord } from '../lib/is-record.js'
 import type { Params } from './engine.js'
+import { isHashed } from './persisted-query.js'
 
 /** What a request over HTTP asks for; the rest of it says who asks. */
 export type AskedParams = Omit<Params, 'viewer' | 'lastEventId'>
@@ -32,13 +33,13 @@ function asParams(value: unknown): AskedParams | string {
   if (Array.isArray(value)) return 'Send one operation for each request: there is no batching.'
   if (!isRecord(value)) return 'The body is not an object. Send {"query": "…"}.'
   const { query, operationName, variables, extensions } = value
-  if (typeof query !== 'string')
+  if (typeof query !== 'string' && !isHashed(query, extensions))
     return 'The request has no "query", or it is not a text. Send {"query": "…"}.'
   if (operationName != null && typeof operationName !== 'string') return '"operationName" is not a text.'
   if (variables != null && !isRecord(variables)) return '"variables" is not an object.'
   if (extensions != null && !isRecord(extensions)) return '"extensions" is not an object.'
   return {
-    query,
+    query: typeof query === 'string' ? query : undefined,
     operationName: operationName ?? undefined,
     variables: variables ?? undefined,
     extensions: extensions ?? undefined,

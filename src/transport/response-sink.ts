@@ -17,6 +17,8 @@ export interface StreamFormat {
    * @param cursor everything up to there has been sent
    */
   keepAlive(cursor: string | undefined): string
+  /** An error that the stream ends with. */
+  last(json: string, cursor?: string): string
   readonly completion: string
 }
 
@@ -62,8 +64,7 @@ export class ResponseSink implements Sink {
 
   frame(_subscriber: unknown, frame: Frame): void {
     if (frame.isFinal) {
-      const { next, completion } = this.#format
-      this.#add(next(frame.text, forgets(frame.text) ? '' : undefined) + completion)
+      this.#add(this.#format.last(frame.text, forgets(frame.text) ? '' : undefined))
       this.#isEnding = true
       return this.#onFinal()
     }

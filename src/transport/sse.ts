@@ -1,5 +1,7 @@
 import type { StreamFormat } from './response-sink.js'
 
+const COMPLETE = 'event: complete\ndata:\n\n' // without a data line a browser would drop the event
+
 /**
  * Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html) in the "distinct connections mode" of
  * GraphQL over SSE (https://github.com/graphql/graphql-over-http/blob/main/rfcs/GraphQLOverSSE.md). JSON has no line breaks,
@@ -17,7 +19,8 @@ export const sse: StreamFormat = {
   next: (json, cursor) => `event: next\n${id(cursor)}data: ${json}\n\n`,
   // A block without data is no event, but its id is remembered.
   keepAlive: cursor => (cursor === undefined ? ':\n\n' : `${id(cursor)}\n`),
-  completion: 'event: complete\ndata:\n\n', // without a data line a browser would drop the event
+  last: (json, cursor) => `event: next\n${id(cursor)}data: ${json}\n\n${COMPLETE}`,
+  completion: COMPLETE,
 }
 
 function id(cursor: string | undefined): string {

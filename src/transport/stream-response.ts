@@ -55,7 +55,11 @@ export function createStreamResponses(options: {
         open()
         const json = stringifyResult(result)
         const cursor = forgets(json) ? '' : undefined
-        response.end(format.opening + format.next(json, cursor) + format.completion)
+        const isError = result.data === undefined || result.data === null
+        response.end(
+          format.opening +
+            (isError ? format.last(json, cursor) : format.next(json, cursor) + format.completion),
+        )
       }
       const subscription = await resultOf(operation)
       if (left.signal.aborted) return
@@ -80,8 +84,7 @@ export function createStreamResponses(options: {
       sink.outbound = connection.outbound
       const endViewer = (reason: ListenqlError) => {
         const errors = [toClientError(reason)]
-        if (response.headersSent)
-          return sink.finish(format.next(stringifyResult({ data: null, errors })) + format.completion)
+        if (response.headersSent) return sink.finish(format.last(stringifyResult({ data: null, errors })))
         left.abort()
         replyErrors(response, 401, errors, { connection: 'close' })
       }
