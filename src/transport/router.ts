@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { handleProtocols } from 'graphql-ws'
+import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Viewer } from '../auth/viewer.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { LimitExceeded } from '../lib/limits.js'
 import type { Observe } from '../lib/observation.js'
+import { createOccasional } from '../lib/occasional.js'
 import type { AddressLimits, Closing } from './address-limits.js'
 import { type Admit, isRefused } from './admission.js'
 import type { ClientAddresses } from './client-address.js'
@@ -13,10 +14,19 @@ import { allowOrigin, answerPreflight, varyBy } from './cors.js'
 import type { ClientErrors } from './errors.js'
 import type { GraphqlHttp } from './graphql-http.js'
 import type { AcceptGraphqlWs } from './graphql-ws.js'
+import {
+  LEGACY_PROTOCOL,
+  LEGACY_REASON,
+  pickProtocol,
+  refuseLegacy,
+  UNKNOWN_REASON,
+} from './legacy-protocol.js'
 import type { Listen } from './listen.js'
+import { LOST_UPGRADE, lostItsUpgrade, UPGRADE_HEADERS } from './lost-upgrade.js'
 import type { Origins } from './origins.js'
 import type { Page } from './page.js'
 import { refuseUpgrade, replyErrors, replyText } from './reply.js'
+import { closeWebSocket } from './websocket-sink.js'
 
 export interface RouterOptions {
   /** Path that all routes are under: empty, or with a leading and no trailing slash. */
@@ -53,6 +63,8 @@ interface Refusal {
 }
 
 const LISTEN = '/listen/'
+/** Between two lines in the log about the same fault of set-up, which makes a client come back again and again; in ms. */
+const LINE_INTERVAL = 600_000
 
 export function createRouter(options: RouterOptions): Router {
   const {
@@ -80,8 +92,9 @@ export function createRouter(options: RouterOptions): Router {
     // One message a turn: an id may be used again right after `complete`, and graphql-ws forgets the old one a moment later.
     allowSynchronousEvents: false,
   } as const
-  const graphqlServer = new WebSocketServer({ ...shared, handleProtocols })
+  const graphqlServer = new WebSocketServer({ ...shared, handleProtocols: pickProtocol })
   const listenServer = new WebSocketServer(shared)
+  const isWorthALine = createOccasional(LINE_INTERVAL)
 
   function check(request: IncomingMessage): Refusal | undefined {
     if (!origins.isHostAllowed(request)) {
@@ -179,16 +192,18 @@ export function createRouter(options: RouterOptions): Router {
       }
       return void response.writeHead(state.status, HEALTH_HEADERS).end(`${JSON.stringify(state.body)}\n`)
     }
-    if (path === '/graphql') return graphqlHttp.handle(request, response, url)
     const channel = channelOf(path)
+    if ((path === '/graphql' || channel !== undefined) && lostItsUpgrade(request)) {
+      const lost = { status: 426, message: LOST_UPGRADE }
+      if (isWorthALine('lost upgrade')) noteRefusal('websocket', request, lost)
+      return replyText(response, lost.status, lost.message, UPGRADE_HEADERS)
+    }
+    if (path === '/graphql') return graphqlHttp.handle(request, response, url)
     if (typeof channel === 'object') return replyText(response, channel.status, channel.message)
     if (channel !== undefined) {
       const viewer = await listenerOf(channel, request)
       if ('status' in viewer) return replyText(response, viewer.status, viewer.message, viewer.headers)
-      return replyText(response, 426, 'this is a WebSocket: connect with ws://\n', {
-        upgrade: 'websocket',
-        connection: 'upgrade',
-      })
+      return replyText(response, 426, 'this is a WebSocket: connect with ws://\n', UPGRADE_HEADERS)
     }
     if (page.handle(request, response, path)) return
     replyText(response, 404, notFound(basePath))
@@ -227,7 +242,17 @@ export function createRouter(options: RouterOptions): Router {
       if (socket.destroyed) return
       if ('status' in viewer) return refuse(viewer)
       await listen.accept(channel, viewer, request, socket, () => upgrade(listenServer))
-    } else acceptGraphqlWs(await upgrade(graphqlServer), request, socket)
+      return
+    }
+    const webSocket = await upgrade(graphqlServer)
+    if (webSocket.protocol === GRAPHQL_TRANSPORT_WS_PROTOCOL)
+      return acceptGraphqlWs(webSocket, request, socket)
+    const isLegacy = webSocket.protocol === LEGACY_PROTOCOL
+    const message = isLegacy ? LEGACY_REASON : UNKNOWN_REASON
+    if (isWorthALine(message))
+      noteRefusal('graphql-ws', request, { status: CloseCode.SubprotocolNotAcceptable, message })
+    if (isLegacy) refuseLegacy(webSocket)
+    else closeWebSocket(webSocket, CloseCode.SubprotocolNotAcceptable, message)
   }
 
   return {
