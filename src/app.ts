@@ -90,7 +90,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   const origins = createOrigins({
     allowed: settings.corsOrigins,
     loopback: isLoopback(settings.host),
-    hostNames: URL.canParse(settings.urlBase ?? '') ? [new URL(settings.urlBase as string).hostname] : [],
+    urlBase: settings.urlBase,
   })
   const auth = await orClose(database.embedded, () =>
     createAuth({
@@ -181,6 +181,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   let stopping = false
   const router = createRouter({
     basePath: prefix,
+    isBasePathOptional: settings.urlBase !== undefined,
     origins,
     admit,
     page: createPage({ basePath: prefix }),
@@ -189,7 +190,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
       engine,
       streams: createStreamResponses({ connections, toClientError, keepAlive: settings.keepAlive }),
       toClientError,
-      graphiql: graphiql ? createGraphiql({ basePath: prefix }) : undefined,
+      graphiql: graphiql ? createGraphiql() : undefined,
       maxMessage: settings.maxMessage,
     }),
     acceptGraphqlWs: createGraphqlWs({
@@ -259,7 +260,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     await Promise.race([liveSchema.known, delay(START_PATIENCE, undefined, { ref: false })])
     const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
     return {
-      url: `${settings.urlBase?.replace(/\/+$/, '') ?? `http://${name}:${http.port}`}${prefix}`,
+      url: publicUrl(settings.urlBase, prefix) ?? `http://${name}:${http.port}${prefix}`,
       port: http.port,
       httpsUrl: httpsPort === undefined ? undefined : `https://${name}:${httpsPort}${prefix}`,
       database: describeConnection(database.config),
@@ -273,6 +274,12 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     await close()
     throw error
   }
+}
+
+/** `--url-base` may have the base path at its end already. */
+function publicUrl(urlBase: string | undefined, prefix: string): string | undefined {
+  const base = urlBase?.replace(/\/+$/, '')
+  return base === undefined || base.endsWith(prefix) ? base : `${base}${prefix}`
 }
 
 async function openDatabase(

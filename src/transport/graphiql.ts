@@ -51,7 +51,7 @@ export interface Graphiql {
   serve(request: IncomingMessage, response: ServerResponse): Promise<void>
 }
 
-export function createGraphiql({ basePath }: { readonly basePath: string }): Graphiql {
+export function createGraphiql(): Graphiql {
   const pages = new Map<string, Promise<Rendered>>()
 
   // Nine megabytes: rendered, hashed and compressed when first asked for, then kept.
@@ -59,7 +59,7 @@ export function createGraphiql({ basePath }: { readonly basePath: string }): Gra
     const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
     const text = renderGraphiQL({
       title: 'listenql',
-      favicon: `${basePath}/assets/favicon.svg`,
+      favicon: 'assets/favicon.svg', // beside it, whatever prefix a proxy puts before both
       subscriptionsProtocol: protocol,
       defaultQuery: DEFAULT_QUERY,
     })

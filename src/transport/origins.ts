@@ -6,8 +6,8 @@ export interface OriginOptions {
   readonly allowed: readonly string[]
   /** Bound to loopback addresses only. */
   readonly loopback: boolean
-  /** Host names that this server is known by beside the loopback ones, such as that of `--url-base`. */
-  readonly hostNames: readonly string[]
+  /** The URL under which clients reach the server through a proxy, which may send another Host: its origin is our own. */
+  readonly urlBase?: string | undefined
 }
 
 /** Which pages may talk to us (https://www.rfc-editor.org/rfc/rfc6454), and under which names we answer. */
@@ -28,10 +28,12 @@ export const LOOPBACK_NAMES: readonly string[] = ['localhost', '127.0.0.1', '[::
 /** Origins that any page can have, in a sandboxed frame. */
 const NOWHERE: ReadonlySet<string> = new Set(['null', 'file://'])
 
-export function createOrigins({ allowed, loopback, hostNames }: OriginOptions): Origins {
-  const names = new Set([...LOOPBACK_NAMES, ...hostNames])
+export function createOrigins({ allowed, loopback, urlBase = '' }: OriginOptions): Origins {
+  const own = parse(urlBase)
+  const names = new Set([...LOOPBACK_NAMES, ...(own ? [own.hostname] : [])])
   const particular = createOriginCheck(
     allowed.filter(isByName).map(compileGlob),
+    own?.origin,
     false, // whatever else is served from this machine may use the server, but not with the cookies of our own page
   )
   return {
@@ -40,7 +42,7 @@ export function createOrigins({ allowed, loopback, hostNames }: OriginOptions): 
       if (origin === undefined) return site === 'same-origin'
       return !NOWHERE.has(origin) && particular(request)
     },
-    isOriginAllowed: createOriginCheck(allowed.map(compileGlob), loopback),
+    isOriginAllowed: createOriginCheck(allowed.map(compileGlob), own?.origin, loopback),
     // A page anywhere can have its own name resolve to 127.0.0.1 (DNS rebinding); only the Host header tells.
     isHostAllowed: request => !loopback || names.has(parse(`http://${request.headers.host}`)?.hostname ?? ''),
   }
@@ -48,10 +50,11 @@ export function createOrigins({ allowed, loopback, hostNames }: OriginOptions): 
 
 function createOriginCheck(
   patterns: readonly RegExp[],
+  own: string | undefined,
   loopback: boolean,
 ): (request: IncomingMessage) => boolean {
   return ({ headers: { origin, host } }) => {
-    if (origin === undefined) return true
+    if (origin === undefined || origin === own) return true
     if (!isOrigin(origin)) return false
     if (patterns.some(pattern => pattern.test(origin))) return true
     // `null` is a file, but also a sandboxed frame in any page: only if listed. WebSockets of Chromium call a file `file://`.

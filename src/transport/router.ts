@@ -31,6 +31,8 @@ import { closeWebSocket } from './websocket-sink.js'
 export interface RouterOptions {
   /** Path that all routes are under: empty, or with a leading and no trailing slash. */
   readonly basePath: string
+  /** Whether paths are taken without it, too: a proxy stands before the server, and may have stripped it. */
+  readonly isBasePathOptional: boolean
   readonly origins: Origins
   readonly admit: Admit
   readonly page: Page
@@ -69,6 +71,7 @@ const LINE_INTERVAL = 600_000
 export function createRouter(options: RouterOptions): Router {
   const {
     basePath,
+    isBasePathOptional,
     origins,
     admit,
     page,
@@ -100,7 +103,7 @@ export function createRouter(options: RouterOptions): Router {
     if (!origins.isHostAllowed(request)) {
       return {
         status: 421,
-        message: `this server does not answer to the name '${request.headers.host}'; see --host and --url-base\n`,
+        message: `this server does not answer to the name '${request.headers.host}'; see --host and --url-base, and behind a proxy have it pass the name on (nginx: proxy_set_header Host $host)\n`,
       }
     }
     if (!origins.isOriginAllowed(request)) {
@@ -113,10 +116,10 @@ export function createRouter(options: RouterOptions): Router {
   }
 
   /** The path under the base path; undefined if it is not under it. */
-  function pathOf(url: URL): string | undefined {
-    if (!url.pathname.startsWith(basePath)) return undefined
-    const path = url.pathname.slice(basePath.length)
-    return path === '' ? '/' : path.startsWith('/') ? path : undefined
+  function pathOf({ pathname }: URL): string | undefined {
+    if (pathname === basePath) return '/'
+    if (pathname.startsWith(`${basePath}/`)) return pathname.slice(basePath.length)
+    return isBasePathOptional ? pathname : undefined
   }
 
   /** The channel that a path names; undefined if it names none. Faults in its percent-encoding are a refusal. */

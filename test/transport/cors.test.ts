@@ -71,7 +71,7 @@ describe('credentials', () => {
   })
 
   const trusts = (globs: string[], origin: string) =>
-    createOrigins({ allowed: globs, loopback: false, hostNames: [] }).isOriginTrusted({
+    createOrigins({ allowed: globs, loopback: false }).isOriginTrusted({
       headers: { origin, host: 'live.example.com' },
     } as never)
 
@@ -112,7 +112,7 @@ describe('credentials', () => {
     '?*',
     'h*e',
   ])('%s does not: pages that it lets in may send none', glob => {
-    const origins = createOrigins({ allowed: [glob], loopback: false, hostNames: [] })
+    const origins = createOrigins({ allowed: [glob], loopback: false })
     const request = { headers: { origin: FOREIGN, host: 'live.example.com' } } as never
     expect(origins.isOriginTrusted(request)).toBe(false)
   })
