@@ -30,7 +30,7 @@ export interface Params {
   readonly operationName?: string | undefined
   readonly variables?: Record<string, unknown> | undefined
   readonly extensions?: Record<string, unknown> | undefined
-  /** A position to start after that outranks those of `extensions` and of the arguments. */
+  /** A position that the client remembers by itself; it outranks those of `extensions` and of the arguments. */
   readonly lastEventId?: string | undefined
 }
 
@@ -232,7 +232,7 @@ export function stringifyResult(result: ExecutionResult, position?: Position): s
   return JSON.stringify({ ...formatted, extensions })
 }
 
-/** Precedence: Last-Event-ID, `extensions.after`, the argument. @throws ListenqlError CURSOR_INVALID */
+/** Precedence: what the client remembers by itself, `extensions.after`, the argument. @throws ListenqlError CURSOR_INVALID */
 function startOf({ lastEventId, extensions }: Params, source: EventSource<unknown>): Position | undefined {
   const given = lastEventId || (extensions?.after ?? source.after)
   return given == null ? undefined : decodeCursor(given)

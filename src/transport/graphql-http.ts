@@ -9,11 +9,12 @@ import { varyBy } from './cors.js'
 import { type Engine, stringifyResult } from './engine.js'
 import type { ClientErrors } from './errors.js'
 import type { Graphiql } from './graphiql.js'
+import { lastEventIdOf } from './last-event-id.js'
 import { parseMediaTypes } from './media-type.js'
 import { multipart } from './multipart.js'
 import { replyErrors, replyText } from './reply.js'
 import { paramsOfBody, paramsOfQuery } from './request-params.js'
-import { sse } from './sse.js'
+import { eventSource, sse } from './sse.js'
 import type { StreamResponses } from './stream-response.js'
 
 export interface GraphqlHttpOptions {
@@ -61,8 +62,11 @@ export function createGraphqlHttp({
       if (body && body.kind !== 'text') return refuseBody(response, body.kind)
       const asked = body ? paramsOfBody(body.text) : paramsOfQuery(url.searchParams)
       if (typeof asked === 'string') return refuse(response, 400, asked)
-      const params = { ...asked, viewer, lastEventId: [headers['last-event-id']].flat()[0] }
+      const params = { ...asked, viewer, lastEventId: lastEventIdOf(request, url.searchParams) }
       const { json, stream, prefersStream } = negotiate(headers.accept)
+      // What an EventSource sends, and what stands in for one.
+      const events = method === 'GET' && !json ? eventSource : sse
+      const format = stream === 'multipart' ? multipart : events
       const left = new AbortController()
       response.once('close', () => left.abort())
       const prepared = await engine.prepare(params, left.signal)
@@ -74,14 +78,14 @@ export function createGraphqlHttp({
       }
       if (prepared.kind === 'subscription') {
         if (!stream) return refuse(response, 406, NO_STREAM)
-        return streams.respond(request, response, prepared, STREAMS[stream], viewer)
+        return streams.respond(request, response, prepared, format, viewer)
       }
       if (!json && !stream) return refuse(response, 406, NO_TYPE)
       if (prepared.kind === 'mutation' && method === 'GET') {
         return refuse(response, 405, 'A mutation must be sent with POST.', { allow: 'POST' })
       }
       if (stream && (!json || prefersStream)) {
-        return streams.respond(request, response, prepared, STREAMS[stream], viewer)
+        return streams.respond(request, response, prepared, format, viewer)
       }
       replyResult(response, await prepared.run(), json, viewer)
     },
@@ -106,7 +110,6 @@ export function createGraphqlHttp({
 
 const CLOSE = { connection: 'close' }
 
-const STREAMS = { sse, multipart }
 const NO_TYPE =
   'Nothing that you accept can be made of the result: accept "application/graphql-response+json" or "application/json".'
 const NO_STREAM =

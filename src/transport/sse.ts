@@ -23,6 +23,16 @@ export const sse: StreamFormat = {
   completion: COMPLETE,
 }
 
+/**
+ * The same for an EventSource. Of a block without data some polyfills forget the id, and would not know where they started, nor how far
+ * a quiet subscription has come. So a position comes as an event of its own, which nobody listens to. Clients of graphql-sse, which
+ * POST, refuse a stream with such an event.
+ */
+export const eventSource: StreamFormat = {
+  ...sse,
+  keepAlive: cursor => (cursor === undefined ? ':\n\n' : `event: position\n${id(cursor)}data:\n\n`),
+}
+
 function id(cursor: string | undefined): string {
   if (cursor === undefined) return ''
   return cursor === '' ? 'id:\n' : `id: ${cursor}\n`
