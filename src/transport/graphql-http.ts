@@ -62,30 +62,32 @@ export function createGraphqlHttp({
       if (body && body.kind !== 'text') return refuseBody(response, body.kind)
       const asked = body ? paramsOfBody(body.text) : paramsOfQuery(url.searchParams)
       if (typeof asked === 'string') return refuse(response, 400, asked)
-      const params = { ...asked, viewer, lastEventId: lastEventIdOf(request, url.searchParams) }
-      const { json, stream, prefersStream } = negotiate(headers.accept)
+      const lastEventId = lastEventIdOf(request, url.searchParams)
+      const params = { ...asked, viewer, lastEventId }
+      const { json, stream: kind, prefersStream } = negotiate(headers.accept)
       // What an EventSource sends, and what stands in for one.
       const events = method === 'GET' && !json ? eventSource : sse
-      const format = stream === 'multipart' ? multipart : events
+      const format = kind === 'multipart' ? multipart : events
+      const stream = { request, response, format, viewer, isResuming: lastEventId !== undefined }
       const left = new AbortController()
       response.once('close', () => left.abort())
       const prepared = await engine.prepare(params, left.signal)
       if (response.destroyed) return
       if (prepared.kind === 'invalid') {
-        if (!json && stream === 'sse') return replyErrorsAsEvents(response, prepared.errors)
+        if (!json && kind === 'sse') return replyErrorsAsEvents(response, prepared.errors)
         if (prepared.isUnavailable) return replyErrors(response, 503, prepared.errors, { 'retry-after': '1' })
         return replyResult(response, { errors: prepared.errors }, json)
       }
       if (prepared.kind === 'subscription') {
-        if (!stream) return refuse(response, 406, NO_STREAM)
-        return streams.respond(request, response, prepared, format, viewer)
+        if (!kind) return refuse(response, 406, NO_STREAM)
+        return streams.respond({ ...stream, operation: prepared })
       }
-      if (!json && !stream) return refuse(response, 406, NO_TYPE)
+      if (!json && !kind) return refuse(response, 406, NO_TYPE)
       if (prepared.kind === 'mutation' && method === 'GET') {
         return refuse(response, 405, 'A mutation must be sent with POST.', { allow: 'POST' })
       }
-      if (stream && (!json || prefersStream)) {
-        return streams.respond(request, response, prepared, format, viewer)
+      if (kind && (!json || prefersStream)) {
+        return streams.respond({ ...stream, operation: prepared })
       }
       replyResult(response, await prepared.run(), json, viewer)
     },
@@ -161,5 +163,5 @@ function replyErrorsAsEvents(response: ServerResponse, errors: readonly GraphQLE
   const isHash = errors.some(({ extensions }) => extensions.code === 'PERSISTED_QUERY_NOT_SUPPORTED')
   const result: ExecutionResult & { hasNext?: boolean } = isHash ? { errors, hasNext: false } : { errors }
   response.writeHead(200, sse.headers)
-  response.end(sse.opening + sse.last(stringifyResult(result)))
+  response.end(sse.opening + sse.last(stringifyResult(result), false))
 }

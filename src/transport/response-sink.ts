@@ -10,15 +10,18 @@ export interface StreamFormat {
   readonly headers: Readonly<Record<string, string>>
   /** Sent at once, so that the client has the headers. */
   readonly opening: string
-  /** @param cursor where the event stands; empty: the client is to forget the position that it came with */
+  /** @param cursor where the event stands */
   next(json: string, cursor?: string): string
   /**
    * Sent when nothing else was for a while, so that proxies keep the connection and dead clients are found.
    * @param cursor everything up to there has been sent
    */
   keepAlive(cursor: string | undefined): string
-  /** An error that the stream ends with. */
-  last(json: string, cursor?: string): string
+  /**
+   * The result that the stream ends with, and its end.
+   * @param isRemembered whether the client remembers positions of this subscription by itself
+   */
+  last(json: string, isRemembered: boolean): string
   readonly completion: string
 }
 
@@ -64,7 +67,7 @@ export class ResponseSink implements Sink {
 
   frame(_subscriber: unknown, frame: Frame): void {
     if (frame.isFinal) {
-      this.#add(this.#format.last(frame.text, forgets(frame.text) ? '' : undefined))
+      this.#add(this.#format.last(frame.text, true))
       this.#isEnding = true
       return this.#onFinal()
     }
@@ -151,9 +154,4 @@ export class ResponseSink implements Sink {
 function toChunk(text: string): Buffer {
   const size = Buffer.byteLength(text)
   return Buffer.from(`${size.toString(16)}\r\n${text}\r\n`)
-}
-
-/** Whether a result rejects the position that the client came with: an EventSource would come with it for ever. */
-export function forgets(json: string): boolean {
-  return json.includes('"code":"CURSOR_')
 }

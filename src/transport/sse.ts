@@ -1,4 +1,5 @@
 import type { StreamFormat } from './response-sink.js'
+import { retryTime, SOON } from './retry.js'
 
 const COMPLETE = 'event: complete\ndata:\n\n' // without a data line a browser would drop the event
 
@@ -15,11 +16,16 @@ export const sse: StreamFormat = {
     'x-accel-buffering': 'no', // nginx would hold events back
   },
   // A browser comes back after 3 s by itself; a restart takes less.
-  opening: 'retry: 1000\n\n',
+  opening: `retry: ${SOON}\n\n`,
   next: (json, cursor) => `event: next\n${id(cursor)}data: ${json}\n\n`,
   // A block without data is no event, but its id is remembered.
   keepAlive: cursor => (cursor === undefined ? ':\n\n' : `${id(cursor)}\n`),
-  last: (json, cursor) => `event: next\n${id(cursor)}data: ${json}\n\n${COMPLETE}`,
+  last(json, isRemembered) {
+    const retry = `retry: ${retryTime(json, isRemembered)}\n`
+    // Else an EventSource would come with the position for ever that was rejected.
+    const forget = forgets(json) ? 'id:\n' : ''
+    return `${retry}event: next\n${forget}data: ${json}\n\n${COMPLETE}`
+  },
   completion: COMPLETE,
 }
 
@@ -34,6 +40,10 @@ export const eventSource: StreamFormat = {
 }
 
 function id(cursor: string | undefined): string {
-  if (cursor === undefined) return ''
-  return cursor === '' ? 'id:\n' : `id: ${cursor}\n`
+  return cursor === undefined ? '' : `id: ${cursor}\n`
+}
+
+/** Whether a result rejects a position. */
+function forgets(json: string): boolean {
+  return json.includes('"code":"CURSOR_')
 }

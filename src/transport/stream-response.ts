@@ -8,17 +8,21 @@ import type { Connections } from './connections.js'
 import { type Operation, type Subscription, stringifyResult } from './engine.js'
 import type { ClientErrors } from './errors.js'
 import { replyErrors, replyText } from './reply.js'
-import { forgets, ResponseSink, type StreamFormat } from './response-sink.js'
+import { ResponseSink, type StreamFormat } from './response-sink.js'
 
 export interface StreamResponses {
   /** Answers with a stream: of events for a subscription, of one result for any other operation. */
-  respond(
-    request: IncomingMessage,
-    response: ServerResponse,
-    operation: Operation,
-    format: StreamFormat,
-    viewer: Viewer,
-  ): Promise<void>
+  respond(asked: StreamRequest): Promise<void>
+}
+
+export interface StreamRequest {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly operation: Operation
+  readonly format: StreamFormat
+  readonly viewer: Viewer
+  /** Whether it comes with a position that its client remembers by itself. */
+  readonly isResuming: boolean
 }
 
 export function createStreamResponses(options: {
@@ -38,7 +42,7 @@ export function createStreamResponses(options: {
   }
 
   return {
-    async respond(request, response, operation, format, viewer) {
+    async respond({ request, response, operation, format, viewer, isResuming }) {
       const left = new AbortController()
       // Bound at once: a client may leave while LISTEN is under way, and nobody would ever unsubscribe for it. Bound to the
       // socket, too: a response behind another one on the same connection (pipelining) never hears that it is gone.
@@ -53,13 +57,7 @@ export function createStreamResponses(options: {
       }
       const answer = (result: ExecutionResult) => {
         open()
-        const json = stringifyResult(result)
-        const cursor = forgets(json) ? '' : undefined
-        const isError = result.data === undefined || result.data === null
-        response.end(
-          format.opening +
-            (isError ? format.last(json, cursor) : format.next(json, cursor) + format.completion),
-        )
+        response.end(format.opening + format.last(stringifyResult(result), isResuming))
       }
       const subscription = await resultOf(operation)
       if (left.signal.aborted) return
@@ -84,7 +82,8 @@ export function createStreamResponses(options: {
       sink.outbound = connection.outbound
       const endViewer = (reason: ListenqlError) => {
         const errors = [toClientError(reason)]
-        if (response.headersSent) return sink.finish(format.last(stringifyResult({ data: null, errors })))
+        if (response.headersSent)
+          return sink.finish(format.last(stringifyResult({ data: null, errors }), true))
         left.abort()
         replyErrors(response, 401, errors, { connection: 'close' })
       }

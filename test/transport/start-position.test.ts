@@ -1,7 +1,7 @@
 import { fetchEventSource } from '@microsoft/fetch-event-source'
 import { EventSourcePolyfill } from 'event-source-polyfill'
 import { EventSource as NodeEventSource } from 'eventsource'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createServer, type ListenqlServer } from '../../src/index.js'
 import { overSse, type TestSubscription } from '../support/clients.js'
 import { startCuttingProxy } from '../support/cutting-proxy.js'
@@ -20,6 +20,7 @@ const cleanUps: (() => unknown)[] = []
 
 beforeAll(async () => {
   pretendPage()
+  vi.spyOn(console, 'error').mockReturnValue() // a polyfill writes there that its connection was lost
   log = await createLog()
   await log.query('create table people (pk int primary key)')
   await log.watch('people')
