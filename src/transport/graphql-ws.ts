@@ -16,7 +16,7 @@ import { type ClientErrors, formatError, formatResult, isTooDeep, TOO_DEEP } fro
 import { readMessage } from './graphql-ws-message.js'
 import { keepWebSocketAlive } from './keep-alive.js'
 import { Silence } from './silence.js'
-import { CUT_REASONS, closeWebSocket, type Envelope, overLimit, WebSocketSink } from './websocket-sink.js'
+import { closeWebSocket, type Envelope, endWebSocket, overLimit, WebSocketSink } from './websocket-sink.js'
 
 export interface GraphqlWsOptions {
   readonly admit: Admit
@@ -197,13 +197,13 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       socket,
       envelope: NEXT,
       onOther: ({ id }, { text }) => acceptedOf(subscriptions, id)?.silence.fail(errorOf(text)),
-      onCut: reason => closeWebSocket(webSocket, 1013, CUT_REASONS[reason]),
+      onCut: reason => endWebSocket(webSocket, reason),
     })
     const connection = connections.open({
       transport: 'graphql-ws',
       request,
       sink,
-      end: () => closeWebSocket(webSocket, 1001, 'The server is stopping'),
+      end: () => endWebSocket(webSocket, 'stopping'),
       destroy: () => webSocket.terminate(),
     })
     sink.outbound = connection.outbound

@@ -17,7 +17,10 @@ export const multipart: StreamFormat = {
   next: json => part(`{"payload":${json}}`),
   keepAlive: () => part('{}'),
   last: json => `${part(`{"payload":${json}}`)}--\r\n`,
-  completion: '--\r\n',
+  // Beside the payload, an error is of the transport.
+  goodbye: ({ code, message, hint }) =>
+    `${part(JSON.stringify({ payload: null, errors: [{ message, extensions: { code, hint } }] }))}--\r\n`,
+  isCutOff: false,
 }
 
 function part(json: string): string {

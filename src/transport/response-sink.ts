@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { Frame } from '../delivery/frame-stream.js'
 import type { Outbound, Sink } from '../delivery/outbound.js'
 import { encodeCursor } from '../events/cursor.js'
+import type { ListenqlError } from '../lib/errors.js'
 
 /** How a stream over HTTP is written. */
 export interface StreamFormat {
@@ -22,7 +23,10 @@ export interface StreamFormat {
    * @param isRemembered whether the client remembers positions of this subscription by itself
    */
   last(json: string, isRemembered: boolean): string
-  readonly completion: string
+  /** What is said when the server ends a stream that its client still wants. */
+  goodbye(error: ListenqlError): string
+  /** Whether the connection is cut after that, rather than the response ended. */
+  readonly isCutOff: boolean
 }
 
 /** Largest piece written to a response at a time, in bytes: progress on a large frame shows between pieces. */
@@ -103,6 +107,20 @@ export class ResponseSink implements Sink {
     this.#onCut()
   }
 
+  /** Ends a stream that its client still wants, so that the client comes back. */
+  sayGoodbye(error: ListenqlError): void {
+    const text = this.#format.goodbye(error)
+    if (!this.#format.isCutOff) return this.finish(text)
+    if (this.#rest) this.#write(this.#rest)
+    this.#rest = undefined
+    const response = this.#response
+    // Cut once what was written has left: the last events are among it. Clients that take nothing are dropped with the server.
+    const cut = () => cutResponse(response)
+    const socket = this.#direct()
+    if (socket) socket.write(toChunk(text), cut)
+    else response.write(text, cut)
+  }
+
   /** Ends the response after what is being written: a frame is never cut in two by a goodbye. */
   finish(text: string): void {
     if (this.#rest) this.#write(this.#rest)
@@ -148,6 +166,24 @@ export class ResponseSink implements Sink {
       this.#write(piece)
     }
     if (this.#isEnding && !this.#rest && !this.#response.writableEnded) this.#response.end()
+  }
+}
+
+/**
+ * Drops the connection in the middle of a response, at once, so that it does not look whole. Where there are no chunks (HTTP/1.0, as
+ * nginx speaks it by default), the end of the connection is the end of the response, unless it is reset.
+ */
+export function cutResponse(response: ServerResponse): void {
+  const { socket } = response
+  if (!socket || response.chunkedEncoding) response.destroy()
+  else reset(socket)
+}
+
+function reset(socket: Socket): void {
+  try {
+    socket.resetAndDestroy()
+  } catch {
+    socket.destroy() // of TLS, which tells a cut from an end by itself
   }
 }
 

@@ -26,7 +26,8 @@ export const sse: StreamFormat = {
     const forget = forgets(json) ? 'id:\n' : ''
     return `${retry}event: next\n${forget}data: ${json}\n\n${COMPLETE}`
   },
-  completion: COMPLETE,
+  goodbye: ({ code, message }) => `: ${code} ${message}\n\n`,
+  isCutOff: true,
 }
 
 /**

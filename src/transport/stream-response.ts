@@ -5,15 +5,18 @@ import type { Membership } from '../delivery/groups.js'
 import { encodeCursor } from '../events/cursor.js'
 import type { ListenqlError } from '../lib/errors.js'
 import type { Connections } from './connections.js'
+import { SERVER_STOPPING } from './ends.js'
 import { type Operation, type Subscription, stringifyResult } from './engine.js'
 import type { ClientErrors } from './errors.js'
-import { replyErrors, replyText } from './reply.js'
-import { ResponseSink, type StreamFormat } from './response-sink.js'
+import { replyErrors } from './reply.js'
+import { cutResponse, ResponseSink, type StreamFormat } from './response-sink.js'
 
 export interface StreamResponses {
   /** Answers with a stream: of events for a subscription, of one result for any other operation. */
   respond(asked: StreamRequest): Promise<void>
 }
+
+const CLOSE = { connection: 'close' }
 
 export interface StreamRequest {
   readonly request: IncomingMessage
@@ -64,7 +67,7 @@ export function createStreamResponses(options: {
       if (!('request' in subscription)) return answer(subscription)
 
       const sink = new ResponseSink(response, format, {
-        cut: () => response.destroy(),
+        cut: () => cutResponse(response),
         final: () => connection.close(),
       })
       const connection = connections.open({
@@ -72,10 +75,17 @@ export function createStreamResponses(options: {
         request,
         sink,
         end() {
-          // Ends as the format says; what waits is not waited for, the client resumes.
-          if (response.headersSent) return sink.finish(format.completion)
           left.abort()
-          replyText(response, 503, 'The server is stopping.\n', { connection: 'close' })
+          if (!response.headersSent) {
+            // An EventSource that gets another answer than 200 never comes back.
+            if (!format.isCutOff) {
+              const headers = { ...CLOSE, 'retry-after': '1' }
+              return replyErrors(response, 503, [toClientError(SERVER_STOPPING)], headers)
+            }
+            open()
+            response.write(format.opening)
+          }
+          sink.sayGoodbye(SERVER_STOPPING) // what waits is not waited for, the client resumes
         },
         destroy: () => response.destroy(),
       })
@@ -85,14 +95,14 @@ export function createStreamResponses(options: {
         if (response.headersSent)
           return sink.finish(format.last(stringifyResult({ data: null, errors }), true))
         left.abort()
-        replyErrors(response, 401, errors, { connection: 'close' })
+        replyErrors(response, 401, errors, CLOSE)
       }
       try {
         connection.serve(viewer, endViewer)
       } catch (error) {
         connection.close()
         left.abort()
-        return replyErrors(response, 429, [toClientError(error)], { connection: 'close' })
+        return replyErrors(response, 429, [toClientError(error)], CLOSE)
       }
       left.signal.addEventListener('abort', () => connection.close(), { once: true })
       let membership: Membership
@@ -104,6 +114,7 @@ export function createStreamResponses(options: {
         if (!left.signal.aborted) answer({ errors: [toClientError(error)] })
         return
       }
+      if (left.signal.aborted) return
       open()
       const position = () => {
         const at = membership.position()

@@ -5,6 +5,7 @@ import type { Outbound, Sink } from '../delivery/outbound.js'
 import type { Subscriber } from '../delivery/subscriber.js'
 import type { LimitExceeded } from '../lib/limits.js'
 import type { CutReason } from '../lib/observation.js'
+import { CLOSES, type EndReason } from './ends.js'
 import { headerSize, textFrame, writeHeader } from './websocket-frame.js'
 
 /** Larger messages leave in WebSocket fragments of this size in bytes: between them progress shows, and pings pass. */
@@ -130,6 +131,12 @@ export class WebSocketSink implements Sink {
   }
 }
 
+/** Closes a connection that its client still wants, so that the client comes back. */
+export function endWebSocket(webSocket: WebSocket, why: EndReason): void {
+  const { code, reason } = CLOSES[why]
+  closeWebSocket(webSocket, code, reason)
+}
+
 /** Closes with a code and a reason, and drops the socket if the peer does not answer in time. */
 export function closeWebSocket(webSocket: WebSocket, code: number, reason: string): void {
   if (webSocket.readyState === webSocket.CLOSED) return
@@ -147,10 +154,4 @@ function shorten(reason: string): Buffer {
 /** What a client reads in the close frame when it has too much open. */
 export function overLimit({ code, limit, message }: LimitExceeded): string {
   return `${code} ${limit}: ${message}`
-}
-
-/** What a subscriber reads in the close frame when it was cut off. */
-export const CUT_REASONS: Readonly<Record<CutReason, string>> = {
-  'too much waits': 'Too slow: more than the limit is waiting for you. Connect again.',
-  'nothing moves': 'Too slow: you have not read anything for too long. Connect again.',
 }

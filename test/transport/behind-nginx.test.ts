@@ -1,7 +1,10 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { describeWithNginx, freePort, type Nginx, startNginx } from '../support/nginx.js'
 import { createTestDatabase, type TestDatabase } from '../support/postgres.js'
 import { openConnection, openWebSocket, send } from '../support/raw.js'
+import { waitUntil } from '../support/wait.js'
 import { startWitnessed, type WitnessedServer } from '../support/witness.js'
 
 describeWithNginx('behind nginx', () => {
@@ -13,7 +16,7 @@ describeWithNginx('behind nginx', () => {
   beforeAll(async () => {
     database = await createTestDatabase()
     const backend = await freePort()
-    server = await startWitnessed(database, { port: backend })
+    server = await startWitnessed(database, { port: backend, maxBuffer: 1024 * 1024 })
     nginx = await startNginx(
       port => `
   server {
@@ -74,4 +77,32 @@ describeWithNginx('behind nginx', () => {
     await connection.until('at once')
     connection.socket.destroy()
   })
+
+  // nginx speaks HTTP/1.0 to the server by default: there the end of a connection looks like the end of an answer.
+  it.each(['/bare', ''])(
+    'a stream that is cut for slowness does not look whole: under "%s"',
+    async prefix => {
+      const slow = connect(nginx.port, '127.0.0.1')
+      const query = encodeURIComponent('subscription { channel(name: "slow") { payload } }')
+      slow.write(
+        `GET ${prefix}/graphql?query=${query} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n`,
+      )
+      await once(slow, 'readable') // accepted; from here on nothing is read
+      const cuts = () => server.ofType('subscriber.cut').length
+      const before = cuts()
+      await waitUntil(async () => {
+        await database.query(
+          `select pg_notify('slow', g || repeat('x', 7000)) from generate_series(1, 500) g`,
+        )
+        return cuts() > before
+      }, 'the cut')
+      const chunks: Buffer[] = []
+      slow.on('data', chunk => chunks.push(chunk))
+      await once(slow, 'close')
+      const text = Buffer.concat(chunks).toString()
+      expect(text).toContain('Transfer-Encoding: chunked')
+      expect(text.slice(-7)).not.toBe('\r\n0\r\n\r\n')
+      expect(text).not.toContain('event: complete')
+    },
+  )
 })
