@@ -104,7 +104,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   const origins = createOrigins({
     allowed: settings.corsOrigins,
     loopback: isLoopback(settings.host),
-    hostNames: URL.canParse(settings.urlBase ?? '') ? [new URL(settings.urlBase as string).hostname] : [],
+    urlBase: settings.urlBase,
   })
   const auth = await orClose(database.embedded, () =>
     createAuth({
@@ -198,7 +198,6 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   const yoga = createGraphqlYoga({
     schema: liveSchema.initial,
     toClientError,
-    endpoint: `${prefix}/graphql`,
     limits: settings,
     introspection,
   })
@@ -212,18 +211,16 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   let stopping = false
   const router = createRouter({
     basePath: prefix,
+    isBasePathOptional: settings.urlBase !== undefined,
     origins,
     admit,
-    usesCookies: settings.tokenCookie !== undefined,
     page: createPage({ basePath: prefix }),
     graphqlHttp: createGraphqlHttp({
       admit,
-      contextFor,
       engine,
-      yoga,
       streams: createStreamResponses({ ...settings, connections, toClientError }),
       toClientError,
-      graphiql: graphiql ? createGraphiql({ basePath: prefix }) : undefined,
+      graphiql: graphiql ? createGraphiql() : undefined,
       addresses,
       memory,
       maxMessage: settings.maxMessage,
@@ -314,7 +311,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     await Promise.race([liveSchema.known, contact.failed, patience])
     const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
     return {
-      url: `${settings.urlBase?.replace(/\/+$/, '') ?? `http://${name}:${http.port}`}${prefix}`,
+      url: publicUrl(settings.urlBase, prefix) ?? `http://${name}:${http.port}${prefix}`,
       port: http.port,
       httpsUrl: httpsPort === undefined ? undefined : `https://${name}:${httpsPort}${prefix}`,
       database: describeConnection(database.config),
@@ -328,6 +325,12 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     await close()
     throw signal?.aborted ? signal.reason : error
   }
+}
+
+/** `--url-base` may have the base path at its end already. */
+function publicUrl(urlBase: string | undefined, prefix: string): string | undefined {
+  const base = urlBase?.replace(/\/+$/, '')
+  return base === undefined || base.endsWith(prefix) ? base : `${base}${prefix}`
 }
 
 async function openDatabase(

@@ -1,35 +1,103 @@
-/** How a result can leave over HTTP. */
-export type ResponseKind = 'json' | 'sse' | 'multipart'
+import { type MediaType, parseMediaTypes } from './media-type.js'
 
-/**
- * The kinds that an Accept header takes (https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1), best first; in the order
- * given where weights are equal. No header, or a range such as any type, takes JSON first.
- */
-export function acceptedKinds(header: string | undefined): ResponseKind[] {
-  const kinds = new Map<ResponseKind, number>()
-  for (const part of (header ?? '*/*').split(',')) {
-    const [type = '', ...parameters] = part.split(';').map(text => text.trim().toLowerCase())
-    const q = Number(parameters.find(parameter => parameter.startsWith('q='))?.slice(2) ?? 1)
-    if (!(q > 0)) continue
-    for (const kind of kindsOf(type, parameters)) if (q > (kinds.get(kind) ?? 0)) kinds.set(kind, q)
-  }
-  return [...kinds].sort(([, a], [, b]) => b - a).map(([kind]) => kind)
+/** JSON under its two names (https://graphql.github.io/graphql-over-http/draft/#sec-Media-Types). */
+export type JsonType = 'application/json' | 'application/graphql-response+json'
+
+/** How a stream can leave over HTTP. */
+export type StreamKind = 'sse' | 'multipart'
+
+/** What an Accept header takes. */
+export interface Accepted {
+  /** Undefined if no JSON is taken. */
+  readonly json: JsonType | undefined
+  /** Undefined if no stream is taken. */
+  readonly stream: StreamKind | undefined
+  /** Whether a stream has a greater weight than JSON. */
+  readonly prefersStream: boolean
 }
 
-function kindsOf(type: string, parameters: string[]): ResponseKind[] {
-  switch (type) {
-    case 'application/json':
-    case 'application/graphql-response+json':
-    case 'application/*':
-      return ['json']
-    case 'text/event-stream':
-    case 'text/*':
-      return ['sse']
-    case 'multipart/mixed': // without the parameter it is the incremental delivery of @defer, another protocol
-      return parameters.some(parameter => parameter.startsWith('subscriptionspec=')) ? ['multipart'] : []
-    case '*/*':
-      return ['json', 'sse']
-    default:
-      return []
+/** What we can answer with; of those with equal weight under one range, the first is taken. */
+const OFFERS: readonly Offer[] = [
+  { kind: 'application/json', type: 'application/json' },
+  { kind: 'application/graphql-response+json', type: 'application/graphql-response+json' },
+  { kind: 'sse', type: 'text/event-stream' },
+  // Without the parameter it is the incremental delivery of @defer, another protocol. No wildcard means this one.
+  { kind: 'multipart', type: 'multipart/mixed', needs: 'subscriptionspec' },
+]
+
+interface Offer {
+  readonly kind: JsonType | StreamKind
+  readonly type: string
+  readonly needs?: string
+}
+
+interface Weighed {
+  readonly q: number
+  /** The place of the range in the header. */
+  readonly index: number
+}
+
+/**
+ * Negotiates as https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1 says: the most specific range gives a type its weight, 0 refuses
+ * it; of equal weights the one that the header names first wins. No header, or an empty one, takes anything.
+ */
+export function negotiate(header: string | undefined): Accepted {
+  const ranges = parseMediaTypes(header?.trim() ? header : '*/*')
+  const weighed = OFFERS.flatMap(offer => {
+    const weight = weigh(offer, ranges)
+    return weight && weight.q > 0 ? [{ kind: offer.kind, ...weight }] : []
+  }).sort((a, b) => b.q - a.q || a.index - b.index)
+  const json = weighed.find(({ kind }) => isJson(kind))
+  const stream = weighed.find(({ kind }) => !isJson(kind))
+  return {
+    json: json?.kind as JsonType | undefined,
+    stream: stream?.kind as StreamKind | undefined,
+    prefersStream: (stream?.q ?? 0) > (json?.q ?? 0),
   }
+}
+
+/** Whether a page is asked for, by name and at least as much as JSON: wildcards are what programs send. */
+export function acceptsPage(header: string | undefined): boolean {
+  const ranges = parseMediaTypes(header ?? '')
+  if (!ranges.some(({ type }) => type === 'text/html')) return false
+  const page = weigh({ type: 'text/html' }, ranges)?.q ?? 0
+  const json = weigh({ type: 'application/json' }, ranges)?.q ?? 0
+  return page > 0 && page >= json
+}
+
+function isJson(kind: Offer['kind']): boolean {
+  return kind === 'application/json' || kind === 'application/graphql-response+json'
+}
+
+/** The weight that a list of ranges gives a type; undefined if none of them matches. */
+function weigh({ type, needs }: Omit<Offer, 'kind'>, ranges: readonly MediaType[]): Weighed | undefined {
+  let best: (Weighed & { readonly specificity: number }) | undefined
+  for (const [index, range] of ranges.entries()) {
+    const specificity = specificityOf(range, type, needs)
+    const q = weightOf(range)
+    if (specificity === undefined || q === undefined) continue
+    const isBetter =
+      !best || specificity > best.specificity || (specificity === best.specificity && q > best.q)
+    if (isBetter) best = { q, index, specificity }
+  }
+  return best
+}
+
+/** Undefined: the range does not match. A parameter that says more about a type is no reason to refuse it. */
+function specificityOf(range: MediaType, type: string, needs: string | undefined): number | undefined {
+  if (range.type === type) {
+    if (needs !== undefined && !range.parameters.has(needs)) return undefined
+    return 2 + [...range.parameters.keys()].filter(name => name !== 'q').length
+  }
+  if (needs !== undefined) return undefined
+  if (range.type === type.replace(/\/.*/, '/*')) return 1
+  return range.type === '*/*' ? 0 : undefined
+}
+
+/** Undefined where it is no weight: then the range does not count. */
+function weightOf({ parameters }: MediaType): number | undefined {
+  const text = parameters.get('q')
+  if (text === undefined) return 1
+  const q = text === '' ? Number.NaN : Number(text)
+  return q >= 0 && q <= 1 ? q : undefined
 }

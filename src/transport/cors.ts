@@ -1,18 +1,42 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
-/** Tells a browser that the page with this (allowed) origin may read the answer (https://fetch.spec.whatwg.org/#http-cors-protocol). */
-export function allowOrigin(request: IncomingMessage, response: ServerResponse, withCookies: boolean): void {
-  response.setHeader('vary', 'origin')
-  if (request.headers.origin) response.setHeader('access-control-allow-origin', request.headers.origin)
-  if (withCookies) response.setHeader('access-control-allow-credentials', 'true')
+/** Names further headers of the request that the answer depends on (https://www.rfc-editor.org/rfc/rfc9110#section-12.5.5). */
+export function varyBy(response: ServerResponse, ...headers: string[]): void {
+  const known = [response.getHeader('vary') ?? []].flat().map(String)
+  response.setHeader(
+    'vary',
+    [...new Set([...known.flatMap(text => text.split(', ')), ...headers])].join(', '),
+  )
+}
+
+/**
+ * Tells a browser that the page with this (allowed) origin may read the answer (https://fetch.spec.whatwg.org/#http-cors-protocol).
+ * @param withCredentials whether it may send cookies and their like along, be they for us or for a proxy before us
+ */
+export function allowOrigin(
+  request: IncomingMessage,
+  response: ServerResponse,
+  withCredentials: boolean,
+): void {
+  const { origin } = request.headers
+  if (!origin) return
+  response.setHeader('access-control-allow-origin', origin)
+  if (withCredentials) response.setHeader('access-control-allow-credentials', 'true')
+  response.setHeader('access-control-expose-headers', 'retry-after, www-authenticate')
 }
 
 /** Answers the question that a browser asks before a request with JSON in it. */
-export function answerPreflight(request: IncomingMessage, response: ServerResponse): void {
+export function answerPreflight(
+  request: IncomingMessage,
+  response: ServerResponse,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  varyBy(response, 'access-control-request-method', 'access-control-request-headers')
   response.writeHead(204, {
     'access-control-allow-methods': 'GET, POST',
     'access-control-allow-headers': request.headers['access-control-request-headers'] ?? 'content-type',
     'access-control-max-age': '600',
+    ...headers,
   })
   response.end()
 }

@@ -23,6 +23,8 @@ import { withoutFalseRemoval } from './bubbled-errors.js'
 import { documentSize } from './document-size.js'
 import { type ClientErrors, formatResult } from './errors.js'
 import { type Identity, identify } from './identity.js'
+import { missingOperation } from './missing-operation.js'
+import { isHashed, persistedQueryNotSupported } from './persisted-query.js'
 import { isConditional } from './root-selection.js'
 
 /** A GraphQL request as any transport brings it. */
@@ -32,7 +34,7 @@ export interface Params {
   readonly operationName?: string | undefined
   readonly variables?: Record<string, unknown> | undefined
   readonly extensions?: Record<string, unknown> | undefined
-  /** A position to start after that outranks those of `extensions` and of the arguments. */
+  /** A position that the client remembers by itself; it outranks those of `extensions` and of the arguments. */
   readonly lastEventId?: string | undefined
 }
 
@@ -107,7 +109,9 @@ export function createEngine(options: EngineOptions): Engine {
   const identities = new WeakMap<DocumentNode, Identity>()
 
   return {
-    async prepare(params, signal) {
+    async prepare(asked, signal) {
+      // A form, or a URL made by a program, has an empty name where there is none.
+      const params = { ...asked, operationName: asked.operationName || undefined }
       const { schemaState } = options
       const prepared = prepare(params)
       if (prepared.kind !== 'invalid' || !prepared.mayFit || schemaState.isKnown) return prepared
@@ -118,12 +122,14 @@ export function createEngine(options: EngineOptions): Engine {
       await abortable(schemaState.known, ended).catch(() => undefined)
       return schemaState.isKnown
         ? prepare(params)
-        : { kind: 'invalid', errors: [toClientError(notReached())] }
+        : { kind: 'invalid', errors: [toClientError(notReached())], isUnavailable: true }
     },
   }
 
   function prepare(params: Params): Prepared {
     const { schema, parse, validate } = getEnveloped()
+    if (isHashed(params.query, params.extensions))
+      return { kind: 'invalid', errors: [persistedQueryNotSupported()] }
     if (typeof params.query !== 'string') return invalid('The request has no "query"; send {"query": "…"}.')
     let document: DocumentNode
     let operation: OperationDefinitionNode | null | undefined
@@ -141,13 +147,7 @@ export function createEngine(options: EngineOptions): Engine {
     } catch (error) {
       return { kind: 'invalid', errors: [toClientError(error)] }
     }
-    if (!operation) {
-      return invalid(
-        params.operationName
-          ? `The document has no operation named "${params.operationName}".`
-          : 'The document has several operations; say which with "operationName".',
-      )
-    }
+    if (!operation) return { kind: 'invalid', errors: [missingOperation(document, params.operationName)] }
     const args: ExecutionArgs = {
       schema,
       document,
@@ -274,7 +274,7 @@ export function stringifyResult(result: ExecutionResult, position?: Position): s
   return stringifyJson({ ...formatted, extensions })
 }
 
-/** Precedence: Last-Event-ID, `extensions.after`, the argument. @throws ListenqlError CURSOR_INVALID */
+/** Precedence: what the client remembers by itself, `extensions.after`, the argument. @throws ListenqlError CURSOR_INVALID */
 function startOf({ lastEventId, extensions }: Params, source: EventSource<unknown>): Position | undefined {
   const given = lastEventId || (extensions?.after ?? source.after)
   return given == null ? undefined : decodeCursor(given)

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
+import { varyBy } from './cors.js'
 
 const compress = promisify(gzip)
 
@@ -50,7 +51,7 @@ export interface Graphiql {
   serve(request: IncomingMessage, response: ServerResponse): Promise<void>
 }
 
-export function createGraphiql({ basePath }: { readonly basePath: string }): Graphiql {
+export function createGraphiql(): Graphiql {
   const pages = new Map<string, Promise<Rendered>>()
 
   // Nine megabytes: rendered, hashed and compressed when first asked for, then kept.
@@ -58,7 +59,7 @@ export function createGraphiql({ basePath }: { readonly basePath: string }): Gra
     const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
     const text = renderGraphiQL({
       title: 'listenql',
-      favicon: `${basePath}/assets/favicon.svg`,
+      favicon: 'assets/favicon.svg', // beside it, whatever prefix a proxy puts before both
       subscriptionsProtocol: protocol,
       defaultQuery: DEFAULT_QUERY,
     })
@@ -87,9 +88,9 @@ export function createGraphiql({ basePath }: { readonly basePath: string }): Gra
         'x-content-type-options': 'nosniff',
         'referrer-policy': 'no-referrer',
         'cache-control': 'no-cache',
-        vary: 'accept, accept-encoding',
         etag,
       }
+      varyBy(response, 'accept-encoding')
       if (request.headers['if-none-match'] === etag) {
         response.writeHead(304, headers).end()
       } else if (/\bgzip\b/.test(request.headers['accept-encoding'] ?? '')) {

@@ -1,31 +1,31 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { GraphQLError } from 'graphql'
+import { type ExecutionResult, GraphQLError } from 'graphql'
 import type { Viewer } from '../auth/viewer.js'
 import type { ClientMemory, Hold } from '../lib/client-memory.js'
 import { LimitExceeded } from '../lib/limits.js'
 import { networkOf } from '../lib/networks.js'
 import { sizeOf, textSize } from '../lib/size-of.js'
-import { acceptedKinds } from './accept.js'
+import { acceptsPage, type JsonType, negotiate } from './accept.js'
 import { type Admit, isRefused } from './admission.js'
-import { readBody } from './body.js'
+import { type Body, ENCODINGS, readBody } from './body.js'
 import type { ClientAddresses } from './client-address.js'
 import { onceClosed } from './closed.js'
-import { type Engine, type Params, stringifyResult } from './engine.js'
+import { varyBy } from './cors.js'
+import { type Engine, stringifyResult } from './engine.js'
 import type { ClientErrors } from './errors.js'
 import type { Graphiql } from './graphiql.js'
+import { lastEventIdOf } from './last-event-id.js'
+import { parseMediaTypes } from './media-type.js'
 import { multipart } from './multipart.js'
 import { replyPaced } from './paced-reply.js'
 import { RETRY, replyErrors, replyText, statusOf } from './reply.js'
-import { sse } from './sse.js'
+import { paramsOfBody, paramsOfQuery } from './request-params.js'
+import { eventSource, sse } from './sse.js'
 import type { StreamResponses } from './stream-response.js'
-import type { GraphqlYoga } from './yoga.js'
 
 export interface GraphqlHttpOptions {
   readonly admit: Admit
-  /** For Yoga's executions. */
-  readonly contextFor: (viewer: Viewer) => object
   readonly engine: Engine
-  readonly yoga: GraphqlYoga
   readonly streams: StreamResponses
   readonly toClientError: ClientErrors
   readonly graphiql: Graphiql | undefined
@@ -37,17 +37,14 @@ export interface GraphqlHttpOptions {
   readonly stallTimeout: number
 }
 
-/** `/graphql` over HTTP: a page for people, a stream for subscriptions, JSON by Yoga for everything else. Yoga sees only what has been
- * prepared: a subscription that slipped through to it would go on when its client is gone. */
+/** `/graphql` over HTTP: a page for people, a stream for subscriptions, JSON for everything else. */
 export interface GraphqlHttp {
   handle(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void>
 }
 
 export function createGraphqlHttp({
   admit,
-  contextFor,
   engine,
-  yoga,
   streams,
   toClientError,
   graphiql,
@@ -59,24 +56,17 @@ export function createGraphqlHttp({
   return {
     async handle(request, response, url) {
       const { method, headers } = request
+      varyBy(response, 'accept')
       if (method !== 'GET' && method !== 'POST') {
         return replyText(response, 405, 'Use GET or POST.\n', { allow: 'GET, POST, OPTIONS' })
       }
-      if (
-        method === 'GET' &&
-        graphiql &&
-        !url.searchParams.has('query') &&
-        headers.accept?.includes('text/html')
-      ) {
+      if (method === 'GET' && graphiql && !url.searchParams.has('query') && acceptsPage(headers.accept)) {
         return graphiql.serve(request, response)
       }
-      if (method === 'POST' && !/^application\/json\b/i.test(headers['content-type'] ?? '')) {
+      if (method === 'POST' && !isJson(headers['content-type'])) {
         // Other types can be sent by any page's form, without asking first.
-        return refuse(
-          response,
-          415,
-          'Send the request as JSON, with the header "content-type: application/json".',
-        )
+        const message = 'Send the request as JSON in UTF-8, with the header "content-type: application/json".'
+        return refuse(response, 415, message)
       }
       const viewer = await admit({ transport: 'http', request })
       if (response.destroyed) return // the client has left: nobody would ever unsubscribe for it
@@ -88,7 +78,7 @@ export function createGraphqlHttp({
         await answer(request, response, url, viewer, held)
       } catch (error) {
         if (!(error instanceof LimitExceeded) || response.headersSent) throw error
-        replyErrors(response, statusOf(error), [toClientError(error)], { ...RETRY, connection: 'close' })
+        replyErrors(response, statusOf(error), [toClientError(error)], { ...RETRY, ...CLOSE })
       } finally {
         held.release()
       }
@@ -104,79 +94,91 @@ export function createGraphqlHttp({
     held: Hold,
   ): Promise<void> {
     const { method, headers } = request
-    const body = method === 'POST' ? await readBody(request, maxMessage, bytes => held.resize(2 * bytes)) : ''
-    if (body === null) {
-      const message = `The request is larger than this server takes (--max-message, ${maxMessage} bytes).`
-      const error = toClientError(new LimitExceeded('maxMessage', maxMessage, message))
-      return replyErrors(response, 413, [error], { connection: 'close' })
-    }
-    const asked = method === 'POST' ? paramsOfBody(body) : paramsOfQuery(url.searchParams)
+    const body =
+      method === 'POST' ? await readBody(request, maxMessage, bytes => held.resize(2 * bytes)) : undefined
+    if (body && body.kind !== 'text') return refuseBody(response, body.kind)
+    const asked = body ? paramsOfBody(body.text) : paramsOfQuery(url.searchParams)
     if (typeof asked === 'string') return refuse(response, 400, asked)
-    held.resize(textSize(body) + sizeOf(asked))
-    const params = { ...asked, viewer, lastEventId: [headers['last-event-id']].flat()[0] }
-    const kinds = acceptedKinds(headers.accept)
+    held.resize(textSize(body?.text ?? '') + sizeOf(asked))
+    const lastEventId = lastEventIdOf(request, url.searchParams)
+    const params = { ...asked, viewer, lastEventId }
+    const { json, stream: kind, prefersStream } = negotiate(headers.accept)
+    // What an EventSource sends, and what stands in for one.
+    const events = method === 'GET' && !json ? eventSource : sse
+    const format = kind === 'multipart' ? multipart : events
+    const stream = { request, response, format, viewer, isResuming: lastEventId !== undefined, held }
     const left = new AbortController()
     response.once('close', () => left.abort())
     const prepared = await engine.prepare(params, left.signal)
+    if (response.destroyed) return
     if (prepared.kind === 'invalid') {
-      if (prepared.isUnavailable && kinds.includes('json')) return replyErrors(response, 503, prepared.errors)
-      // Where only streams are asked for there is no place for Yoga's answer.
-      if (!kinds.includes('json')) {
-        return kinds[0] === 'sse'
-          ? replyErrorsAsEvents(response, prepared.errors)
-          : replyErrors(response, 400, prepared.errors)
-      }
-    } else {
-      const format = kinds.includes('sse') || kinds.includes('multipart') ? pickStream(kinds) : undefined
-      if (prepared.kind === 'subscription') {
-        if (!format) {
-          return refuse(
-            response,
-            406,
-            'A subscription is a stream: accept "text/event-stream" or "multipart/mixed;subscriptionSpec=1.0".',
-          )
-        }
-        return streams.respond(request, response, prepared, format, viewer, held)
-      }
-      if (format && !kinds.includes('json')) {
-        if (method === 'GET' && prepared.kind === 'mutation') {
-          return refuse(response, 405, 'A mutation must be sent with POST.', { allow: 'POST' })
-        }
-        return streams.respond(request, response, prepared, format, viewer, held)
-      }
+      if (!json && kind === 'sse') return replyErrorsAsEvents(response, prepared.errors)
+      if (prepared.isUnavailable) return replyErrors(response, 503, prepared.errors, RETRY)
+      return replyResult(response, { errors: prepared.errors }, json)
     }
-    await answerByYoga(request, response, url, body, viewer, held)
+    if (prepared.kind === 'subscription') {
+      if (!kind) return refuse(response, 406, NO_STREAM)
+      return streams.respond({ ...stream, operation: prepared })
+    }
+    if (!json && !kind) return refuse(response, 406, NO_TYPE)
+    if (prepared.kind === 'mutation' && method === 'GET') {
+      return refuse(response, 405, 'A mutation must be sent with POST.', { allow: 'POST' })
+    }
+    if (kind && (!json || prefersStream)) {
+      return streams.respond({ ...stream, operation: prepared })
+    }
+    await replyResult(response, await prepared.run(), json, viewer, held)
   }
 
-  async function answerByYoga(
-    request: IncomingMessage,
-    response: ServerResponse,
-    url: URL,
-    body: string,
-    viewer: Viewer,
-    held: Hold,
-  ): Promise<void> {
-    const { method = 'GET', headers } = request
-    const init = {
-      method,
-      headers: {
-        accept: headers.accept ?? '*/*',
-        ...(method === 'POST' ? { 'content-type': 'application/json' } : {}),
-      },
-      ...(method === 'POST' ? { body } : {}),
+  function refuseBody(response: ServerResponse, kind: Exclude<Body['kind'], 'text'>): void {
+    switch (kind) {
+      case 'unknown-encoding': {
+        const message = `Send the body as it is, or with one content-encoding of: ${ENCODINGS}.`
+        return refuse(response, 415, message, { 'accept-encoding': ENCODINGS })
+      }
+      case 'corrupt':
+        return refuse(response, 400, 'The body is not what the header "content-encoding" says.', CLOSE)
+      case 'too-large': {
+        const message = `The request is larger than this server takes (--max-message, ${maxMessage} bytes).`
+        const error = toClientError(new LimitExceeded('maxMessage', maxMessage, message))
+        return replyErrors(response, 413, [error], CLOSE)
+      }
     }
-    const answer = await yoga.fetch(url.href, init, contextFor(viewer))
-    // What one viewer may see is not for a cache that serves others.
-    const kept: Record<string, string> = viewer.role === undefined ? {} : { 'cache-control': 'no-store' }
-    const text = await answer.text()
-    held.resize(textSize(text))
-    const answered = { ...Object.fromEntries(answer.headers), ...kept }
-    await replyPaced(response, answer.status, answered, Buffer.from(text), stallTimeout)
+  }
+
+  /**
+   * A result that is whole. Who accepts `application/json` cannot tell our status from that of a proxy, so that a request that is
+   * well formed gets 200 (https://graphql.github.io/graphql-over-http/draft/#sec-application-json); else one without data gets 400.
+   */
+  async function replyResult(
+    response: ServerResponse,
+    result: ExecutionResult,
+    type: JsonType | undefined,
+    viewer?: Viewer,
+    held?: Hold,
+  ): Promise<void> {
+    const isRequestError = result.data === undefined && type !== 'application/json'
+    // What one viewer may see is not for a cache that serves others, and an error may be over in a moment.
+    const isLasting = viewer?.role === undefined && !result.errors
+    const kept: Record<string, string> = isLasting ? {} : { 'cache-control': 'no-store' }
+    const text = stringifyResult(result)
+    held?.resize(textSize(text))
+    const sent = { 'content-type': `${type ?? 'application/json'}; charset=utf-8`, ...kept }
+    await replyPaced(response, isRequestError ? 400 : 200, sent, Buffer.from(text), stallTimeout)
   }
 }
 
-function pickStream(kinds: ReturnType<typeof acceptedKinds>) {
-  return kinds.find(kind => kind !== 'json') === 'multipart' ? multipart : sse
+const CLOSE = { connection: 'close' }
+
+const NO_TYPE =
+  'Nothing that you accept can be made of the result: accept "application/graphql-response+json" or "application/json".'
+const NO_STREAM =
+  'A subscription is a stream: accept "text/event-stream" or "multipart/mixed;subscriptionSpec=1.0".'
+
+function isJson(header: string | undefined): boolean {
+  const [media] = parseMediaTypes(header ?? '')
+  const charset = media?.parameters.get('charset') ?? 'utf-8'
+  return media?.type === 'application/json' && /^utf-?8$/i.test(charset)
 }
 
 function refuse(
@@ -193,51 +195,10 @@ function refuse(
  * an event (https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md#distinct-connections-mode).
  */
 function replyErrorsAsEvents(response: ServerResponse, errors: readonly GraphQLError[]): void {
+  // urql hands out the last result once more when the stream ends; its persistedExchange, which takes an error for itself once, would
+  // then let it through to the application. So it is told that there is no next one.
+  const isHash = errors.some(({ extensions }) => extensions.code === 'PERSISTED_QUERY_NOT_SUPPORTED')
+  const result: ExecutionResult & { hasNext?: boolean } = isHash ? { errors, hasNext: false } : { errors }
   response.writeHead(200, sse.headers)
-  response.end(sse.opening + sse.next(stringifyResult({ errors })) + sse.completion)
-}
-
-type Asked = Omit<Params, 'viewer'>
-
-/** What a body asks for, or a sentence that says why it is no request. */
-function paramsOfBody(body: string): Asked | string {
-  try {
-    return asParams(JSON.parse(body))
-  } catch {
-    return 'The body is not JSON. Send {"query": "…"}.'
-  }
-}
-
-function paramsOfQuery(query: URLSearchParams): Asked | string {
-  const params: Record<string, unknown> = Object.fromEntries(query)
-  for (const name of ['variables', 'extensions']) {
-    const text = query.get(name)
-    try {
-      params[name] = text ? JSON.parse(text) : undefined
-    } catch {
-      return `The parameter "${name}" is not JSON.`
-    }
-  }
-  return asParams(params)
-}
-
-function asParams(value: unknown): Asked | string {
-  if (Array.isArray(value)) return 'Send one operation for each request: there is no batching.'
-  if (!isRecord(value)) return 'The body is not an object. Send {"query": "…"}.'
-  const { query, operationName, variables, extensions } = value
-  if (typeof query !== 'string')
-    return 'The request has no "query", or it is not a text. Send {"query": "…"}.'
-  if (operationName != null && typeof operationName !== 'string') return '"operationName" is not a text.'
-  if (variables != null && !isRecord(variables)) return '"variables" is not an object.'
-  if (extensions != null && !isRecord(extensions)) return '"extensions" is not an object.'
-  return {
-    query,
-    operationName: operationName ?? undefined,
-    variables: variables ?? undefined,
-    extensions: extensions ?? undefined,
-  }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  response.end(sse.opening + sse.last(stringifyResult(result), false))
 }

@@ -8,7 +8,7 @@ import {
   type GraphQLFormattedError,
   parse as parseDocument,
 } from 'graphql'
-import { CloseCode, MessageType, makeServer, parseMessage, type SubscribePayload } from 'graphql-ws'
+import { CloseCode, MessageType, makeServer, type SubscribePayload } from 'graphql-ws'
 import type { WebSocket } from 'ws'
 import type { Viewer } from '../auth/viewer.js'
 import type { Membership } from '../delivery/groups.js'
@@ -22,10 +22,11 @@ import { type Admit, isRefused } from './admission.js'
 import type { Connection, Connections } from './connections.js'
 import { type Engine, type Operation, type Params, type Prepared, stringifyResult } from './engine.js'
 import { type ClientErrors, formatError, formatResult, isTooDeep, TOO_DEEP } from './errors.js'
+import { readMessage } from './graphql-ws-message.js'
 import { countInbound } from './inbound.js'
 import { keepWebSocketAlive } from './keep-alive.js'
 import { Silence } from './silence.js'
-import { CUTS, closeWebSocket, type Envelope, overLimit, WebSocketSink } from './websocket-sink.js'
+import { closeWebSocket, type Envelope, endWebSocket, overLimit, WebSocketSink } from './websocket-sink.js'
 
 export interface GraphqlWsOptions {
   readonly admit: Admit
@@ -237,13 +238,13 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       socket,
       envelope: NEXT,
       onOther: ({ id }, { text }) => acceptedOf(subscriptions, id)?.silence.fail(errorOf(text)),
-      onCut: reason => closeWebSocket(webSocket, ...CUTS[reason]),
+      onCut: reason => endWebSocket(webSocket, reason),
     })
     const connection = connections.open({
       transport: 'graphql-ws',
       request,
       sink,
-      end: () => closeWebSocket(webSocket, 1001, 'The server is stopping'),
+      end: () => endWebSocket(webSocket, 'stopping'),
       destroy: () => webSocket.terminate(),
     })
     sink.outbound = connection.outbound
@@ -266,13 +267,12 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
           webSocket.on('message', data => {
             if (webSocket.readyState !== webSocket.OPEN) return // what was said behind the fault that closes it
             try {
-              const text = String(data)
-              const message = parse(text)
+              const message = readMessage(String(data))
               if (!message) return close(CloseCode.BadRequest, 'Invalid message received')
               // Not awaited: it lasts as long as a subscription, and would hold the message.
-              take(text).catch(onFault)
+              take(message.text).catch(onFault)
               // graphql-ws ends what is subscribed, but not what still waits for LISTEN: the same id may come again meanwhile.
-              if (message.type === MessageType.Complete) abandon(subscriptions, message.id)
+              if (message.type === MessageType.Complete) abandon(subscriptions, message.id ?? '')
             } catch (error) {
               onFault(error)
             }
@@ -376,17 +376,4 @@ function errorOf(text: string): GraphQLError {
   const { errors } = JSON.parse(text) as { errors: [GraphQLFormattedError] }
   const { message, extensions } = errors[0]
   return new GraphQLError(message, extensions ? { extensions } : {})
-}
-
-/** A message that a client may send; undefined for anything else. */
-function parse(text: string) {
-  try {
-    const message = parseMessage(text)
-    const { type } = message
-    const isServers =
-      type === MessageType.ConnectionAck || type === MessageType.Next || type === MessageType.Error
-    return isServers ? undefined : message
-  } catch {
-    return undefined
-  }
 }

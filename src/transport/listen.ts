@@ -12,7 +12,7 @@ import type { Connections } from './connections.js'
 import { countInbound } from './inbound.js'
 import { keepWebSocketAlive } from './keep-alive.js'
 import { refuseUpgrade } from './reply.js'
-import { CUTS, closeWebSocket, type Envelope, overLimit, WebSocketSink } from './websocket-sink.js'
+import { closeWebSocket, type Envelope, endWebSocket, overLimit, WebSocketSink } from './websocket-sink.js'
 
 // The protocol has no room for a gap or an error between payloads, so those end the connection in their place: the client
 // comes back. No payload looks like them, since text in Postgres has no NUL.
@@ -78,13 +78,13 @@ export function createListen(options: ListenOptions): Listen {
             const farewell = FAREWELLS.get(text)
             if (farewell) closeWebSocket(webSocket, ...farewell)
           },
-          onCut: reason => closeWebSocket(webSocket, ...CUTS[reason]),
+          onCut: reason => endWebSocket(webSocket, reason),
         })
         const connection = connections.open({
           transport: 'listen',
           request,
           sink,
-          end: () => closeWebSocket(webSocket, 1001, 'The server is stopping'),
+          end: () => endWebSocket(webSocket, 'stopping'),
           destroy: () => webSocket.terminate(),
         })
         sink.outbound = connection.outbound

@@ -16,7 +16,11 @@ export const multipart: StreamFormat = {
   opening: '\r\n--graphql',
   next: json => part(`{"payload":${json}}`),
   keepAlive: () => part('{}'),
-  completion: '--\r\n',
+  last: json => `${part(`{"payload":${json}}`)}--\r\n`,
+  // Beside the payload, an error is of the transport.
+  goodbye: ({ code, message, hint }) =>
+    `${part(JSON.stringify({ payload: null, errors: [{ message, extensions: { code, hint } }] }))}--\r\n`,
+  isCutOff: false,
 }
 
 function part(json: string): string {

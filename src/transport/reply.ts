@@ -2,6 +2,7 @@ import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { GraphQLError } from 'graphql'
 import { LimitExceeded } from '../lib/limits.js'
+import { negotiate } from './accept.js'
 import { formatError } from './errors.js'
 
 export function replyText(
@@ -18,23 +19,16 @@ export function replyText(
   response.end(text)
 }
 
-export function replyJson(
-  response: ServerResponse,
-  status: number,
-  value: unknown,
-  headers: Readonly<Record<string, string>> = {},
-): void {
-  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', ...headers })
-  response.end(JSON.stringify(value))
-}
-
+/** Errors as JSON, under the name of it that the client takes; `application/json` where it takes none. */
 export function replyErrors(
   response: ServerResponse,
   status: number,
   errors: readonly GraphQLError[],
-  headers?: Readonly<Record<string, string>>,
+  headers: Readonly<Record<string, string>> = {},
 ): void {
-  replyJson(response, status, { errors: errors.map(formatError) }, headers)
+  const type = negotiate(response.req.headers.accept).json ?? 'application/json'
+  response.writeHead(status, { 'content-type': `${type}; charset=utf-8`, ...headers })
+  response.end(JSON.stringify({ errors: errors.map(formatError) }))
 }
 
 /** When it may be tried again, in seconds. */

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { Frame } from '../delivery/frame-stream.js'
 import type { Outbound, Sink } from '../delivery/outbound.js'
 import { encodeCursor } from '../events/cursor.js'
+import type { ListenqlError } from '../lib/errors.js'
 import { Fifo } from '../lib/fifo.js'
 
 /** How a stream over HTTP is written. */
@@ -11,14 +12,22 @@ export interface StreamFormat {
   readonly headers: Readonly<Record<string, string>>
   /** Sent at once, so that the client has the headers. */
   readonly opening: string
-  /** @param cursor where the event stands; empty: the client is to forget the position that it came with */
+  /** @param cursor where the event stands */
   next(json: string, cursor?: string): string
   /**
    * Sent when nothing else was for a while, so that proxies keep the connection and dead clients are found.
    * @param cursor everything up to there has been sent
    */
   keepAlive(cursor: string | undefined): string
-  readonly completion: string
+  /**
+   * The result that the stream ends with, and its end.
+   * @param isRemembered whether the client remembers positions of this subscription by itself
+   */
+  last(json: string, isRemembered: boolean): string
+  /** What is said when the server ends a stream that its client still wants. */
+  goodbye(error: ListenqlError): string
+  /** Whether the connection is cut after that, rather than the response ended. */
+  readonly isCutOff: boolean
 }
 
 /** Largest piece written to a response at a time, in bytes: progress on a large frame shows between pieces. */
@@ -72,8 +81,7 @@ export class ResponseSink implements Sink {
 
   frame(_subscriber: unknown, frame: Frame): void {
     if (frame.isFinal) {
-      const { next, completion } = this.#format
-      this.#add(next(frame.text, forgets(frame.text) ? '' : undefined) + completion)
+      this.#add(this.#format.last(frame.text, true))
       this.#isEnding = true
       return this.#onFinal()
     }
@@ -121,6 +129,19 @@ export class ResponseSink implements Sink {
 
   cut(): void {
     this.#onCut()
+  }
+
+  /** Ends a stream that its client still wants, so that the client comes back. */
+  sayGoodbye(error: ListenqlError): void {
+    const text = this.#format.goodbye(error)
+    if (!this.#format.isCutOff) return this.finish(text)
+    this.#writeQueue(() => true)
+    const response = this.#response
+    // Cut once what was written has left: the last events are among it. Clients that take nothing are dropped with the server.
+    const cut = () => cutResponse(response)
+    const socket = this.#direct()
+    if (socket) socket.write(toChunk(text), cut)
+    else response.write(text, cut)
   }
 
   /** Ends the response after what is being written: a frame is never cut in two by a goodbye. */
@@ -178,12 +199,25 @@ export class ResponseSink implements Sink {
   }
 }
 
+/**
+ * Drops the connection in the middle of a response, at once, so that it does not look whole. Where there are no chunks (HTTP/1.0, as
+ * nginx speaks it by default), the end of the connection is the end of the response, unless it is reset.
+ */
+export function cutResponse(response: ServerResponse): void {
+  const { socket } = response
+  if (!socket || response.chunkedEncoding) response.destroy()
+  else reset(socket)
+}
+
+function reset(socket: Socket): void {
+  try {
+    socket.resetAndDestroy()
+  } catch {
+    socket.destroy() // of TLS, which tells a cut from an end by itself
+  }
+}
+
 function toChunk(text: string): Buffer {
   const size = Buffer.byteLength(text)
   return Buffer.from(`${size.toString(16)}\r\n${text}\r\n`)
-}
-
-/** Whether a result rejects the position that the client came with: an EventSource would come with it for ever. */
-export function forgets(json: string): boolean {
-  return json.includes('"code":"CURSOR_')
 }

@@ -1,19 +1,28 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { handleProtocols } from 'graphql-ws'
+import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Viewer } from '../auth/viewer.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { LimitExceeded } from '../lib/limits.js'
 import type { Observe } from '../lib/observation.js'
+import { createOccasional } from '../lib/occasional.js'
 import type { AddressLimits, Closing } from './address-limits.js'
 import { type Admit, isRefused } from './admission.js'
 import type { ClientAddresses } from './client-address.js'
-import { allowOrigin, answerPreflight } from './cors.js'
+import { allowOrigin, answerPreflight, varyBy } from './cors.js'
 import type { ClientErrors } from './errors.js'
 import type { GraphqlHttp } from './graphql-http.js'
 import type { AcceptGraphqlWs } from './graphql-ws.js'
+import {
+  LEGACY_PROTOCOL,
+  LEGACY_REASON,
+  pickProtocol,
+  refuseLegacy,
+  UNKNOWN_REASON,
+} from './legacy-protocol.js'
 import type { Listen } from './listen.js'
+import { LOST_UPGRADE, lostItsUpgrade, UPGRADE_HEADERS } from './lost-upgrade.js'
 import type { Origins } from './origins.js'
 import type { Page } from './page.js'
 import { RETRY, refuseUpgrade, replyErrors, replyText, statusOf } from './reply.js'
@@ -22,10 +31,10 @@ import { closeWebSocket } from './websocket-sink.js'
 export interface RouterOptions {
   /** Path that all routes are under: empty, or with a leading and no trailing slash. */
   readonly basePath: string
+  /** Whether paths are taken without it, too: a proxy stands before the server, and may have stripped it. */
+  readonly isBasePathOptional: boolean
   readonly origins: Origins
   readonly admit: Admit
-  /** Whether a cookie may hold the token. */
-  readonly usesCookies: boolean
   readonly page: Page
   readonly graphqlHttp: GraphqlHttp
   readonly acceptGraphqlWs: AcceptGraphqlWs
@@ -56,13 +65,15 @@ interface Refusal {
 }
 
 const LISTEN = '/listen/'
+/** Between two lines in the log about the same fault of set-up, which makes a client come back again and again; in ms. */
+const LINE_INTERVAL = 600_000
 
 export function createRouter(options: RouterOptions): Router {
   const {
     basePath,
+    isBasePathOptional,
     origins,
     admit,
-    usesCookies,
     page,
     graphqlHttp,
     acceptGraphqlWs,
@@ -84,16 +95,17 @@ export function createRouter(options: RouterOptions): Router {
     // One message a turn: an id may be used again right after `complete`, and graphql-ws forgets the old one a moment later.
     allowSynchronousEvents: false,
   } as const
-  const graphqlServer = new WebSocketServer({ ...shared, handleProtocols })
+  const graphqlServer = new WebSocketServer({ ...shared, handleProtocols: pickProtocol })
   const listenServer = new WebSocketServer(shared)
   /** Those whose handshake is over. */
   const opened = new WeakMap<Duplex, WebSocket>()
+  const isWorthALine = createOccasional(LINE_INTERVAL)
 
   function check(request: IncomingMessage): Refusal | undefined {
     if (!origins.isHostAllowed(request)) {
       return {
         status: 421,
-        message: `this server does not answer to the name '${request.headers.host}'; see --host and --url-base\n`,
+        message: `this server does not answer to the name '${request.headers.host}'; see --host and --url-base, and behind a proxy have it pass the name on (nginx: proxy_set_header Host $host)\n`,
       }
     }
     if (!origins.isOriginAllowed(request)) {
@@ -106,10 +118,10 @@ export function createRouter(options: RouterOptions): Router {
   }
 
   /** The path under the base path; undefined if it is not under it. */
-  function pathOf(url: URL): string | undefined {
-    if (!url.pathname.startsWith(basePath)) return undefined
-    const path = url.pathname.slice(basePath.length)
-    return path === '' ? '/' : path.startsWith('/') ? path : undefined
+  function pathOf({ pathname }: URL): string | undefined {
+    if (pathname === basePath) return '/'
+    if (pathname.startsWith(`${basePath}/`)) return pathname.slice(basePath.length)
+    return isBasePathOptional ? pathname : undefined
   }
 
   /** The channel that a path names; undefined if it names none. Faults in its percent-encoding are a refusal. */
@@ -164,7 +176,16 @@ export function createRouter(options: RouterOptions): Router {
   }
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const refusal = checkLimits(request, response) ?? check(request)
+    // Before anything is refused: an allowed page is to read why.
+    varyBy(response, 'origin')
+    const isAllowed = origins.isOriginAllowed(request)
+    if (isAllowed) allowOrigin(request, response, origins.isOriginTrusted(request))
+    const excess = checkLimits(request, response)
+    // A browser shows the answer to a request only if this question before it was answered.
+    if (request.method === 'OPTIONS' && isAllowed && origins.isHostAllowed(request)) {
+      return answerPreflight(request, response, excess && { connection: 'close' })
+    }
+    const refusal = excess ?? check(request)
     if (refusal && isHealthOfFullServer(refusal, request)) response.setHeader('connection', 'close')
     else if (refusal) {
       noteRefusal('http', request, refusal)
@@ -184,18 +205,18 @@ export function createRouter(options: RouterOptions): Router {
       }
       return void response.writeHead(state.status, HEALTH_HEADERS).end(`${JSON.stringify(state.body)}\n`)
     }
-    allowOrigin(request, response, usesCookies && origins.isOriginTrusted(request))
-    if (request.method === 'OPTIONS') return answerPreflight(request, response)
-    if (path === '/graphql') return graphqlHttp.handle(request, response, url)
     const channel = channelOf(path)
+    if ((path === '/graphql' || channel !== undefined) && lostItsUpgrade(request)) {
+      const lost = { status: 426, message: LOST_UPGRADE }
+      if (isWorthALine('lost upgrade')) noteRefusal('websocket', request, lost)
+      return replyText(response, lost.status, lost.message, UPGRADE_HEADERS)
+    }
+    if (path === '/graphql') return graphqlHttp.handle(request, response, url)
     if (typeof channel === 'object') return replyText(response, channel.status, channel.message)
     if (channel !== undefined) {
       const viewer = await listenerOf(channel, request)
       if ('status' in viewer) return replyText(response, viewer.status, viewer.message, viewer.headers)
-      return replyText(response, 426, 'this is a WebSocket: connect with ws://\n', {
-        upgrade: 'websocket',
-        connection: 'upgrade, close', // without the second word Node would keep it open, whatever the client asked for
-      })
+      return replyText(response, 426, 'this is a WebSocket: connect with ws://\n', UPGRADE_HEADERS)
     }
     if (page.handle(request, response, path)) return
     replyText(response, 404, notFound(basePath))
@@ -235,7 +256,17 @@ export function createRouter(options: RouterOptions): Router {
       if (socket.destroyed) return
       if ('status' in viewer) return refuse(viewer)
       await listen.accept(channel, viewer, request, socket, () => upgrade(listenServer))
-    } else acceptGraphqlWs(await upgrade(graphqlServer), request, socket)
+      return
+    }
+    const webSocket = await upgrade(graphqlServer)
+    if (webSocket.protocol === GRAPHQL_TRANSPORT_WS_PROTOCOL)
+      return acceptGraphqlWs(webSocket, request, socket)
+    const isLegacy = webSocket.protocol === LEGACY_PROTOCOL
+    const message = isLegacy ? LEGACY_REASON : UNKNOWN_REASON
+    if (isWorthALine(message))
+      noteRefusal('graphql-ws', request, { status: CloseCode.SubprotocolNotAcceptable, message })
+    if (isLegacy) refuseLegacy(webSocket)
+    else closeWebSocket(webSocket, CloseCode.SubprotocolNotAcceptable, message)
   }
 
   return {

@@ -8,22 +8,30 @@ import type { ListenqlError } from '../lib/errors.js'
 import { textSize } from '../lib/size-of.js'
 import { onceClosed } from './closed.js'
 import type { Connections } from './connections.js'
+import { SERVER_STOPPING } from './ends.js'
 import { type Operation, type Subscription, stringifyResult } from './engine.js'
 import type { ClientErrors } from './errors.js'
 import { replyPaced } from './paced-reply.js'
-import { RETRY, replyErrors, replyText, statusOf } from './reply.js'
-import { forgets, ResponseSink, type StreamFormat } from './response-sink.js'
+import { RETRY, replyErrors, statusOf } from './reply.js'
+import { cutResponse, ResponseSink, type StreamFormat } from './response-sink.js'
 
 export interface StreamResponses {
   /** Answers with a stream: of events for a subscription, of one result for any other operation. */
-  respond(
-    request: IncomingMessage,
-    response: ServerResponse,
-    operation: Operation,
-    format: StreamFormat,
-    viewer: Viewer,
-    held: Hold,
-  ): Promise<void>
+  respond(asked: StreamRequest): Promise<void>
+}
+
+const CLOSE = { connection: 'close' }
+
+export interface StreamRequest {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly operation: Operation
+  readonly format: StreamFormat
+  readonly viewer: Viewer
+  /** Whether it comes with a position that its client remembers by itself. */
+  readonly isResuming: boolean
+  /** The memory that counts for the request. */
+  readonly held: Hold
 }
 
 export function createStreamResponses(options: {
@@ -45,7 +53,7 @@ export function createStreamResponses(options: {
   }
 
   return {
-    async respond(request, response, operation, format, viewer, held) {
+    async respond({ request, response, operation, format, viewer, isResuming, held }) {
       const left = new AbortController()
       // Bound at once: a client may leave while LISTEN is under way, and nobody would ever unsubscribe for it.
       onceClosed(request, response, () => left.abort())
@@ -58,8 +66,7 @@ export function createStreamResponses(options: {
         const json = stringifyResult(result)
         held.resize(textSize(json))
         request.socket.setNoDelay(true)
-        const cursor = forgets(json) ? '' : undefined
-        const body = Buffer.from(format.opening + format.next(json, cursor) + format.completion)
+        const body = Buffer.from(format.opening + format.last(json, isResuming))
         return replyPaced(response, 200, format.headers, body, stallTimeout)
       }
       const subscription = await resultOf(operation)
@@ -67,7 +74,7 @@ export function createStreamResponses(options: {
       if (!('request' in subscription)) return answer(subscription)
 
       const sink = new ResponseSink(response, format, {
-        cut: () => response.destroy(),
+        cut: () => cutResponse(response),
         final: () => connection.close(),
       })
       const connection = connections.open({
@@ -75,10 +82,17 @@ export function createStreamResponses(options: {
         request,
         sink,
         end() {
-          // Ends as the format says; what waits is not waited for, the client resumes.
-          if (response.headersSent) return sink.finish(format.completion)
           left.abort()
-          replyText(response, 503, 'The server is stopping.\n', { connection: 'close' })
+          if (!response.headersSent) {
+            // An EventSource that gets another answer than 200 never comes back.
+            if (!format.isCutOff) {
+              const headers = { ...CLOSE, 'retry-after': '1' }
+              return replyErrors(response, 503, [toClientError(SERVER_STOPPING)], headers)
+            }
+            open()
+            response.write(format.opening)
+          }
+          sink.sayGoodbye(SERVER_STOPPING) // what waits is not waited for, the client resumes
         },
         destroy: () => response.destroy(),
       })
@@ -86,17 +100,16 @@ export function createStreamResponses(options: {
       const endViewer = (reason: ListenqlError) => {
         const errors = [toClientError(reason)]
         if (response.headersSent)
-          return sink.finish(format.next(stringifyResult({ data: null, errors })) + format.completion)
+          return sink.finish(format.last(stringifyResult({ data: null, errors }), true))
         left.abort()
-        replyErrors(response, 401, errors, { connection: 'close' })
+        replyErrors(response, 401, errors, CLOSE)
       }
       try {
         connection.serve(viewer, endViewer)
       } catch (error) {
         connection.close()
         left.abort()
-        const headers = { ...RETRY, connection: 'close' }
-        return replyErrors(response, statusOf(error), [toClientError(error)], headers)
+        return replyErrors(response, statusOf(error), [toClientError(error)], { ...RETRY, ...CLOSE })
       }
       left.signal.addEventListener('abort', () => connection.close(), { once: true })
       let membership: Membership
@@ -108,6 +121,7 @@ export function createStreamResponses(options: {
         if (!left.signal.aborted) await answer({ errors: [toClientError(error)] })
         return
       }
+      if (left.signal.aborted) return
       open()
       const position = () => {
         const at = membership.position()

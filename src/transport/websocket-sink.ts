@@ -5,6 +5,7 @@ import type { Outbound, Sink } from '../delivery/outbound.js'
 import type { Subscriber } from '../delivery/subscriber.js'
 import type { LimitExceeded } from '../lib/limits.js'
 import type { CutReason } from '../lib/observation.js'
+import { CLOSES, type EndReason } from './ends.js'
 import { headerSize, textFrame, writeHeader } from './websocket-frame.js'
 
 /** Larger messages leave in WebSocket fragments of this size in bytes: between them progress shows, and pings pass. */
@@ -158,6 +159,12 @@ export class WebSocketSink implements Sink {
   }
 }
 
+/** Closes a connection that its client still wants, so that the client comes back. */
+export function endWebSocket(webSocket: WebSocket, why: EndReason): void {
+  const { code, reason } = CLOSES[why]
+  closeWebSocket(webSocket, code, reason)
+}
+
 /** Closes with a code and a reason, and drops the socket if the peer does not answer in time. */
 export function closeWebSocket(webSocket: WebSocket, code: number, reason: string): void {
   if (webSocket.readyState === webSocket.CLOSED) return
@@ -175,16 +182,4 @@ function shorten(reason: string): Buffer {
 /** What a client reads in the close frame when it has too much open. */
 export function overLimit({ code, limit, message }: LimitExceeded): string {
   return `${code} ${limit}: ${message}`
-}
-
-/** What a client reads in the close frame when it was cut off. */
-export const CUTS: Readonly<Record<CutReason, readonly [code: number, reason: string]>> = {
-  'too much waits': [1013, 'Too slow: more than the limit is waiting for you. Connect again.'],
-  'nothing moves': [1013, 'Too slow: you have not read anything for too long. Connect again.'],
-  'too much memory': [
-    1013,
-    'Too slow: the server is short of memory, and most of it waits for you. Connect again.',
-  ],
-  // The code that graphql-ws's client gives to a connection that froze, and after which it comes back.
-  silent: [4499, 'No sign of life: no pong, and nothing else, has come since the last ping. Connect again.'],
 }

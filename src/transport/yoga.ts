@@ -14,8 +14,8 @@ const MAX_CACHED = 32 * 1024 * 1024
 const MAX_ERRORS = 4 * 1024 * 1024
 
 /**
- * Yoga answers queries and mutations over HTTP, and lends its parser and validator, with their caches, to the streams. A new
- * schema gets a new Yoga, with caches of its own.
+ * Yoga lends its parser and validator, with their caches and plugins, to all transports. A new schema gets a new Yoga, with caches of
+ * its own.
  */
 export function createGraphqlYoga(options: YogaOptions) {
   let yoga = createOne(options, options.schema)
@@ -23,8 +23,6 @@ export function createGraphqlYoga(options: YogaOptions) {
     use(schema: GraphQLSchema): void {
       yoga = createOne(options, schema)
     },
-    fetch: (url: string, init: RequestInit, context: object) =>
-      yoga.fetch(url, init, { executeWith: context }),
     getEnveloped: (): Enveloped => yoga.getEnveloped({}) as unknown as Enveloped,
   }
 }
@@ -32,17 +30,14 @@ export function createGraphqlYoga(options: YogaOptions) {
 interface YogaOptions {
   readonly schema: GraphQLSchema
   readonly toClientError: ClientErrors
-  readonly endpoint: string
   readonly limits: DocumentLimits
   /** False: the schema is not told, and errors suggest no names. */
   readonly introspection: boolean
 }
 
 function createOne(options: YogaOptions, schema: GraphQLSchema) {
-  return createYoga<{ executeWith: object }>({
+  return createYoga({
     schema,
-    context: ({ executeWith }) => executeWith,
-    graphqlEndpoint: options.endpoint,
     parserAndValidationCache: {
       documentCache: createDocumentCache<DocumentNode>(
         MAX_CACHED,
@@ -51,11 +46,6 @@ function createOne(options: YogaOptions, schema: GraphQLSchema) {
       errorCache: createDocumentCache<unknown>(MAX_ERRORS, textSize),
     },
     maskedErrors: { maskError: options.toClientError },
-    // Ours: origins are checked before, GraphiQL is served from a cache, and there is no landing page beside ours.
-    cors: false,
-    graphiql: false,
-    landingPage: false,
-    multipart: false,
     logging: false,
     plugins: [
       limit(options.limits, options.toClientError),
@@ -127,5 +117,3 @@ function guardDepth<T>(run: () => T): T {
     throw error
   }
 }
-
-export type GraphqlYoga = ReturnType<typeof createGraphqlYoga>

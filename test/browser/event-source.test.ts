@@ -120,6 +120,51 @@ describeInBrowser('a bare EventSource', open => {
     await insert(1)
     await expect.poll(() => noted(page), patience).toEqual(['INSERT 1', 'CURSOR_EXPIRED id=', 'INSERT 3'])
   }, 90_000)
+
+  it('with a document that can never work comes back rarely, and is told why', async () => {
+    const page = await follow()
+    const asked: string[] = []
+    page.on('request', request => asked.push(new URL(request.url()).searchParams.get('query') ?? ''))
+    const documents = [
+      'subscription {',
+      'subscription { nothing }',
+      'subscription { channel(name: "") { gap } }',
+    ]
+    for (const query of documents) {
+      await page.evaluate(`{
+        const source = new EventSource('/graphql?query=' + encodeURIComponent(${JSON.stringify(query)}))
+        source.addEventListener('next', ({ data }) => noted.push(JSON.parse(data).errors[0].extensions.code))
+      }`)
+    }
+    await expect
+      .poll(async () => (await noted(page)).sort(), patience)
+      .toEqual(['CHANNEL_NAME_INVALID', 'GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED'])
+    // Meanwhile one that works comes back again and again, a second each time.
+    for (let times = 2; times <= 4; times++) {
+      await server.kill()
+      await server.start()
+      await opened(page, times)
+    }
+    expect(asked.filter(query => query !== QUERY).sort()).toEqual(documents.sort())
+  }, 90_000)
+
+  it('with a position in its URL that is rejected comes back rarely, too', async () => {
+    const page = await follow()
+    const asked: string[] = []
+    page.on('request', request => asked.push(request.url()))
+    await page.evaluate(`{
+      const url = '/graphql?query=' + encodeURIComponent(${JSON.stringify(QUERY)}) + '&extensions=' + encodeURIComponent('{"after":"x"}')
+      const source = new EventSource(url)
+      source.addEventListener('next', ({ data }) => noted.push(JSON.parse(data).errors[0].extensions.code))
+    }`)
+    await expect.poll(() => noted(page), patience).toEqual(['CURSOR_INVALID'])
+    for (let times = 2; times <= 3; times++) {
+      await server.kill()
+      await server.start()
+      await opened(page, times)
+    }
+    expect(asked.filter(url => url.includes('extensions'))).toHaveLength(1)
+  }, 90_000)
 })
 
 /** What the page wrote down: changes, and codes of refusals. */

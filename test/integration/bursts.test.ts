@@ -146,6 +146,26 @@ describe('a subscriber that does not read', () => {
     })
   })
 
+  it.each([
+    ['SSE', 'text/event-stream'],
+    ['multipart', 'multipart/mixed;subscriptionSpec=1.0'],
+  ])('over %s is let go at once, by an end that does not look whole', async (_name, accept) => {
+    await withServer({ maxBuffer: 64 * 1024, stallTimeout: 500 }, async (server, observations) => {
+      const request = sseRequest(server.url, 'subscription { channel(name: "cut") { payload } }')
+      const idle = await neverRead(server.url, request.replace('text/event-stream', accept))
+      await database.query(
+        `select pg_notify('cut', g::text || repeat('x', 7000)) from generate_series(1,2000) g`,
+      )
+      await nextOf(observations, 'subscriber.cut')
+      await nextOf(observations, 'subscriber.left') // nothing was read up to here
+      const chunks: Buffer[] = []
+      idle.on('data', chunk => chunks.push(chunk))
+      await new Promise(resolve => idle.once('close', resolve))
+      // Neither the last chunk, nor `complete`, nor a last part: each would mean that there is nothing more.
+      expect(Buffer.concat(chunks).subarray(-200).toString()).toMatch(/x{150}/)
+    })
+  })
+
   it('gets a close that tells it to come back: 1013 over WebSocket', async () => {
     await withServer({ maxBuffer: 64 * 1024, stallTimeout: 500 }, async (server, observations) => {
       const idle = await neverRead(server.url, listenRequest(server.url, 'close'))

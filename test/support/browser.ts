@@ -32,6 +32,8 @@ export interface BrowserOptions {
   readonly colorScheme?: 'light' | 'dark'
   readonly width?: number
   readonly height?: number
+  /** Takes certificates that nobody vouches for. */
+  readonly ignoreHTTPSErrors?: boolean
 }
 
 /**
@@ -63,9 +65,13 @@ export function describeInBrowser(
       await browser?.close()
     }, 60_000)
 
-    body(async ({ colorScheme = 'light', width = 1200, height = 800 } = {}) => {
+    body(async ({ colorScheme = 'light', width = 1200, height = 800, ignoreHTTPSErrors = false } = {}) => {
       if (browser === undefined) throw new Error('open() is for tests, not for their description')
-      const context = await browser.newContext({ colorScheme, viewport: { width, height } })
+      const context = await browser.newContext({
+        colorScheme,
+        viewport: { width, height },
+        ignoreHTTPSErrors,
+      })
       contexts.push(context)
       return watch(context)
     })

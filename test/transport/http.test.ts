@@ -328,7 +328,7 @@ describe('queries and mutations', () => {
     const answer = await post(server.url, { query: '{ channels }' }, SSE)
     expect(answer.headers['content-type']).toBe('text/event-stream; charset=utf-8')
     expect(answer.body).toBe(
-      'retry: 1000\n\nevent: next\ndata: {"data":{"channels":["*"]}}\n\nevent: complete\ndata:\n\n',
+      'retry: 1000\n\nretry: 300000\nevent: next\ndata: {"data":{"channels":["*"]}}\n\nevent: complete\ndata:\n\n',
     )
     const parts = await post(server.url, { query: '{ channels }' }, MULTIPART)
     expect(parts.body).toMatch(/\{"payload":\{"data":\{"channels":\["\*"\]\}\}\}\r\n--graphql--\r\n$/)

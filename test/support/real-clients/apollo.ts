@@ -1,4 +1,5 @@
 import { ApolloClient, type ApolloLink, HttpLink, InMemoryCache } from '@apollo/client/core'
+import { RetryLink } from '@apollo/client/link/retry'
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions'
 import type { Client } from 'graphql-ws'
 import { channelEvents, listenable, sendNotify } from '../documents.js'
@@ -36,6 +37,14 @@ function adapt(link: ApolloLink, close?: () => void | Promise<void>): RealClient
 /** Nothing but an HttpLink: subscriptions come as multipart. */
 export const apolloHttp: ConnectClient = (url, fetchFn = fetch) =>
   adapt(new HttpLink({ uri: `${url}/graphql`, fetch: fetchFn }))
+
+/** With Apollo's link that tries again after a lost connection. */
+export const apolloHttpRetry: ConnectClient = (url, fetchFn = fetch) =>
+  adapt(
+    new RetryLink({ attempts: { max: Number.POSITIVE_INFINITY }, delay: { max: 500 } }).concat(
+      new HttpLink({ uri: `${url}/graphql`, fetch: fetchFn }),
+    ),
+  )
 
 export function adaptApolloWs(client: Client): RealClient {
   return adapt(new GraphQLWsLink(client), () => client.dispose())

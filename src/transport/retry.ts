@@ -1,0 +1,56 @@
+/**
+ * After how long an EventSource is to come back, in ms: it does so for ever, after an end with a result as after a lost connection
+ * (https://html.spec.whatwg.org/multipage/server-sent-events.html#reestablish-the-connection).
+ */
+export const SOON = 1000
+/** What went wrong may pass by itself. */
+const LATER = 10_000
+/** The same request would end the same, until the server or the database is changed. */
+const RARELY = 300_000
+
+/** What cannot work until somebody changes it. */
+const LASTING: ReadonlySet<unknown> = new Set([
+  'ARGUMENT_INVALID',
+  'BAD_REQUEST',
+  'BAD_USER_INPUT',
+  'CHANNEL_NAME_INVALID',
+  'CHANNEL_NOT_ALLOWED',
+  'FILTER_INVALID',
+  'FORBIDDEN',
+  'GRAPHQL_PARSE_FAILED',
+  'GRAPHQL_VALIDATION_FAILED',
+  'OPERATION_RESOLUTION_FAILURE',
+  'PAYLOAD_INVALID',
+  'PAYLOAD_TOO_LARGE',
+  'PERSISTED_QUERY_NOT_SUPPORTED',
+  'RESULT_TOO_LARGE',
+  'TABLE_NOT_READABLE',
+])
+
+/** Limits on what is open at a time; the others are on the request itself. */
+const PASSING_LIMIT = /^(maxConnections|maxSubscriptions|subscribeRate)/
+
+interface FormattedError {
+  readonly extensions?: Readonly<Record<string, unknown>>
+}
+
+/**
+ * @param json the last result of a stream
+ * @param isRemembered whether a position that is rejected is one that the client remembers by itself, and so is told to forget; one in
+ * the request itself would be rejected again
+ * @returns ms
+ */
+export function retryTime(json: string, isRemembered: boolean): number {
+  const error = firstError(json)
+  if (!error) return RARELY // it was no subscription, and has been answered
+  const { code, limit } = error.extensions ?? {}
+  if (String(code).startsWith('CURSOR_')) return isRemembered ? SOON : RARELY
+  if (code === 'LIMIT_EXCEEDED') return PASSING_LIMIT.test(String(limit)) ? LATER : RARELY
+  return LASTING.has(code) ? RARELY : LATER
+}
+
+/** They come first in a result; a large one without is not parsed. */
+function firstError(json: string): FormattedError | undefined {
+  if (!json.startsWith('{"errors":')) return undefined
+  return (JSON.parse(json) as { errors: readonly FormattedError[] }).errors[0]
+}

@@ -1,0 +1,124 @@
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer as createNetServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { describe } from 'vitest'
+import { canConnect, waitUntil } from './wait.js'
+
+/** An nginx in the foreground, on a port that stays the same however often it is started. */
+export interface Nginx {
+  readonly port: number
+  /** Reads its configuration again: new workers take over, the former ones end when their connections have. */
+  reload(): Promise<void>
+  /** As `systemctl restart` does: connections are dropped, and for a moment nobody listens. */
+  restart(): Promise<void>
+  close(): Promise<void>
+}
+
+/** A `describe` of tests through nginx. LISTENQL_NGINX names it, so that they fail rather than skip. */
+export function describeWithNginx(name: string, body: () => void): void {
+  const path = findNginx()
+  if (path === undefined) console.warn(`Skipped: ${name}. There is no nginx here: apt-get install nginx.`)
+  describe.skipIf(path === undefined)(name, body)
+}
+
+export function findNginx(): string | undefined {
+  const told = process.env.LISTENQL_NGINX
+  if (told === undefined) return ['/usr/sbin/nginx', '/usr/bin/nginx'].find(path => existsSync(path))
+  if (!existsSync(told)) throw new Error(`LISTENQL_NGINX names ${told}, which does not exist`)
+  return told
+}
+
+/**
+ * @param body makes what stands in `http { … }`, for the port to listen on and a folder with `server.crt` and `server.key`
+ * @param main what stands before it
+ */
+export async function startNginx(body: (port: number, folder: string) => string, main = ''): Promise<Nginx> {
+  const folder = await mkdtemp(join(tmpdir(), 'listenql-nginx-'))
+  const port = await freePort()
+  execFileSync(
+    'openssl',
+    [
+      ...[
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:prime256v1',
+        '-nodes',
+        '-days',
+        '2',
+      ],
+      ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'],
+      ...['-keyout', join(folder, 'server.key'), '-out', join(folder, 'server.crt')],
+    ],
+    { stdio: 'ignore' },
+  )
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+  await writeFile(
+    join(folder, 'nginx.conf'),
+    `${process.getuid?.() === 0 ? 'user root;' : ''}
+daemon off;
+worker_processes 1;
+pid ${folder}/nginx.pid;
+error_log ${folder}/error.log notice;
+${main}
+events {}
+http {
+  access_log off;
+  ${temporary.map(name => `${name}_temp_path ${folder}/${name};`).join('\n  ')}
+  ${body(port, folder)}
+}
+`,
+  )
+  const nginx = findNginx() as string
+  const options = ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', join(folder, 'error.log')]
+  await promisify(execFile)(nginx, ['-t', '-q', ...options])
+  let child: ChildProcess
+  async function start(): Promise<void> {
+    child = spawn(nginx, options, { stdio: 'inherit' })
+    await waitUntil(() => canConnect(port), 'nginx to listen')
+  }
+  async function end(): Promise<void> {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const exit = once(child, 'exit')
+    child.kill('SIGTERM')
+    await exit
+  }
+  await start()
+  return {
+    port,
+    async reload() {
+      const before = await workersSoFar()
+      child.kill('SIGHUP')
+      await waitUntil(async () => (await workersSoFar()) > before, 'a new worker')
+    },
+    async restart() {
+      await end()
+      await start()
+    },
+    async close() {
+      await end()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+
+  async function workersSoFar(): Promise<number> {
+    const log = await readFile(join(folder, 'error.log'), 'utf8')
+    return log.split('start worker process ').length
+  }
+}
+
+export function freePort(): Promise<number> {
+  return new Promise(resolve => {
+    const server = createNetServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+}
