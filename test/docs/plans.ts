@@ -49,6 +49,12 @@ export const PLANS: readonly Plan[] = [
   },
   {
     file: 'docs/clients.md',
+    has: 'EventSourcePolyfill',
+    run: ({ text }, world) =>
+      runModule(text, world, { before: "const token = 'x'\n" }),
+  },
+  {
+    file: 'docs/clients.md',
     has: "'last-event-id: ",
     run: async ({ text }, world) => {
       const position = await currentPosition(world)

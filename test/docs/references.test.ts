@@ -9,8 +9,12 @@ const FILES = documentedFiles()
 
 /** Flags of other programs that the docs name, with the program. */
 const FLAGS_OF_OTHERS: Readonly<Record<string, string>> = {
+  '--data-only': 'pg_dump',
   '--data-urlencode': 'curl',
+  '--exclude-schema': 'pg_dump',
+  '--exclude-table-data': 'pg_dump',
   '--ignore-engines': 'yarn',
+  '--schema-only': 'pg_dump',
 }
 
 const flags = new Set([

@@ -20,11 +20,16 @@ export const RUNNERS: Readonly<Record<string, (text: string, world: World) => Pr
   toml: checkToml,
   json: async text => void JSON.parse(text),
   haproxy: checkHaproxy,
+  nginx: checkNginx,
 }
 
 /** Programs that a snippet needs and a machine may lack. */
 export function missingPrograms(language: string, text: string): string[] {
-  const wanted = language === 'haproxy' ? ['haproxy'] : language === 'sh' ? ['curl', 'jq', 'psql'] : []
+  const wanted = ['haproxy', 'nginx'].includes(language)
+    ? [language]
+    : language === 'sh'
+      ? ['curl', 'jq', 'psql']
+      : []
   return wanted.filter(
     name => (language === name || new RegExp(`\\b${name}\\b`).test(text)) && !isThere(name),
   )
@@ -188,4 +193,20 @@ async function checkHaproxy(text: string, world: World): Promise<void> {
   // Without a listener it would not start, which is no error of the lines that are there.
   expect(haproxy.out() + haproxy.err()).toMatch(/Configuration file (is valid|has no error)/)
   expect(haproxy.err()).not.toMatch(/ALERT|WARNING/)
+}
+
+async function checkNginx(text: string, world: World): Promise<void> {
+  const file = join(world.folder, 'nginx.conf')
+  await writeFile(
+    file,
+    `pid nginx.pid; error_log stderr; events {} http { access_log off; server { listen 127.0.0.1:1; ${text} } }`,
+  )
+  const nginx = world.spawn('/bin/sh', [
+    '-c',
+    `PATH=$PATH:/usr/sbin exec nginx -t -p ${world.folder} -c ${file}`,
+  ])
+  // To bind a port is no part of it.
+  await nginx.end
+  expect(nginx.err()).toContain('syntax is ok')
+  expect(nginx.err()).not.toMatch(/\[warn\]/)
 }
