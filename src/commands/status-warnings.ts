@@ -44,7 +44,7 @@ export function statusWarnings(
       )
     } else if (lacking.length > 0) {
       warnings.push(
-        `${name} has no whole history: triggers are missing or disabled on ${lacking.join(', ')}; enable them (alter table … enable trigger all), or run listenql watch ${name}`,
+        `${name} has no whole history: triggers are missing or disabled on ${lacking.join(', ')}; enable those that are disabled (alter table … enable trigger user); listenql watch ${name} makes those that are missing`,
       )
     } else if (!since) {
       warnings.push(`The history of ${name} has not begun: start a server, or run listenql watch ${name}`)

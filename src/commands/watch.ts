@@ -57,7 +57,7 @@ export async function watchCommand(
       if (note !== undefined) told.add(note)
       if (outcome.lacking !== undefined) {
         throw new ListenqlError('DATABASE_FAILED', `its history is not whole: ${outcome.lacking}`, {
-          hint: `if a trigger is disabled: alter table ${table.shown} enable trigger all; then watch it again`,
+          hint: `if a trigger is disabled: alter table ${table.shown} enable trigger user; then watch it again`,
         })
       }
     })

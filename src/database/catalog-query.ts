@@ -32,9 +32,9 @@ left join pg_catalog.pg_description d
 where w.since_n is not null
 order by w.schema_name collate "C", w.table_name collate "C"`
 
-/** Watched tables that have no whole history at the moment. */
-export const PAUSED = `
-select w.relid::pg_catalog.text as "relid" from listenql.watched w where w.since_n is null order by w.relid`
+/** Watched tables, whether or not their history is whole. */
+export const WATCHED = `
+select w.relid::pg_catalog.text as "relid" from listenql.watched w order by w.relid`
 
 /** A row of COLUMNS. */
 export interface ColumnRow {

@@ -231,7 +231,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
   async function read(connection: pg.Client, state: StateRow): Promise<void> {
     if (state.digest === digest && performance.now() - readAt < READ_ANYWAY) return
     const list = await readCatalog(connection)
-    const paused = await readPaused(connection)
+    const paused = await readPaused(connection, list)
     digest = state.digest // of before: what changed in between is seen next time
     readAt = performance.now()
     handOn(list, paused)

@@ -2,11 +2,11 @@ import type { ClientBase, QueryResult } from 'pg'
 import {
   COLUMNS,
   type ColumnRow,
-  PAUSED,
   STATE,
   type StateRow,
   TABLES,
   type TableRow,
+  WATCHED,
 } from './catalog-query.js'
 import { classifyType, type PgType, typesQuery } from './types.js'
 import type { TableColumn, WatchedTable } from './watched-table.js'
@@ -41,10 +41,17 @@ export async function readCatalog(client: ClientBase): Promise<readonly WatchedT
   }
 }
 
-/** The oids of watched tables that have no whole history at the moment. Needs what `readCatalog` needs. */
-export async function readPaused(client: ClientBase): Promise<readonly string[]> {
-  const { rows } = await client.query<{ relid: string }>(PAUSED)
-  return rows.map(({ relid }) => relid)
+/**
+ * The oids of watched tables that have no whole history: those that are not in `whole`, what `readCatalog` gave just before. One
+ * whose history has begun since counts: it had none then. Needs what `readCatalog` needs.
+ */
+export async function readPaused(
+  client: ClientBase,
+  whole: readonly Pick<WatchedTable, 'relid'>[],
+): Promise<readonly string[]> {
+  const { rows } = await client.query<{ relid: string }>(WATCHED)
+  const known = new Set(whole.map(({ relid }) => relid))
+  return rows.map(({ relid }) => relid).filter(relid => !known.has(relid))
 }
 
 /**

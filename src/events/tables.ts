@@ -166,7 +166,8 @@ export function createTables({
   function goneOf(relid: string): ListenqlError {
     const name = former.get(relid)
     const isReplaced = name !== undefined && [...adopted.values()].some(({ table }) => nameOf(table) === name)
-    return isReplaced || paused.has(relid) ? begunAnew() : notWatched()
+    if (isReplaced) return begunAnew()
+    return paused.has(relid) ? notWhole() : notWatched()
   }
 
   /** Ends what is live and shows or asks for a column whose values mean something else since a generation. */
@@ -407,6 +408,14 @@ function begunAnew(): ListenqlError {
   return new ListenqlError('CURSOR_EXPIRED', 'the history of this table begins later than this cursor', {
     hint: 'the table was altered or watched anew: read a snapshot, and subscribe after its cursor',
   })
+}
+
+function notWhole(): ListenqlError {
+  return new ListenqlError(
+    'CURSOR_EXPIRED',
+    'changes of this table may have been missed, and it has no whole history at the moment',
+    { hint: 'listenql status says why; once it is mended, read a snapshot and subscribe after its cursor' },
+  )
 }
 
 function notWatched(): ListenqlError {

@@ -53,7 +53,7 @@ export function createLogObserver(logger: Logger): Observe {
         return logger.info(changeWords(observation))
       case 'table.lacking':
         return logger.warn(
-          `Table ${observation.table} has no whole history, so nothing of it is delivered, and streams of it have ended: ${observation.detail}. Its history begins anew by itself once that is mended; if it is for triggers, \`listenql watch ${observation.table}\`, as the owner of the table, repairs them.`,
+          `Table ${observation.table} has no whole history, so nothing of it is delivered, and streams of it have ended: ${observation.detail}. Its history begins anew by itself once that is mended: the owner of the table enables triggers that are disabled (alter table … enable trigger user), and \`listenql watch ${observation.table}\` makes those that are missing.`,
         )
       case 'policies.lost':
         return partFailed(

@@ -82,7 +82,7 @@ describe('listenql status', () => {
     })
     expect(await log.read(decodeCursor(status.cursor))).toEqual([])
     expect(status.warnings).toEqual([
-      't has no whole history: triggers are missing or disabled on t; enable them (alter table … enable trigger all), or run listenql watch t',
+      't has no whole history: triggers are missing or disabled on t; enable those that are disabled (alter table … enable trigger user); listenql watch t makes those that are missing',
     ])
   })
 

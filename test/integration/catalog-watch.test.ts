@@ -138,8 +138,11 @@ describe('what is told', () => {
     await catalog.refreshNow()
     for (const round of [1, 2]) {
       await log.query('alter table lame disable trigger listenql_update')
+      const before = observed.all('table.changed', { table: 'lame' }).length
       for (let i = 0; i < 6; i++) await catalog.refreshNow()
       expect(names(catalog.tables)).not.toContain('lame')
+      // Nothing says that it is watched in a new generation.
+      expect(observed.all('table.changed', { table: 'lame' })).toHaveLength(before)
       expect(observed.all('table.lacking')).toHaveLength(round)
       await log.query('alter table lame enable trigger listenql_update')
       for (let i = 0; i < 3; i++) await catalog.refreshNow()

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readCatalog, readCatalogState } from '../../src/database/catalog.js'
+import { readCatalog, readCatalogState, readPaused } from '../../src/database/catalog.js'
 import type { WatchedTable } from '../../src/database/watched-table.js'
 import { createLog, type TestLog } from '../support/log.js'
 import { createServerLogin, type ServerLogin } from '../support/server-login.js'
@@ -169,6 +169,26 @@ describe('the catalogue of watched tables', () => {
     const left = await names()
     await log.query('alter table a3 enable trigger listenql_update; select listenql.refresh()')
     expect([left, await names()]).toEqual([[], ['a3']])
+  })
+
+  it('and tells it from what is not watched, also if a history has begun since it was left out', async () => {
+    await log.query('create table b1 (id int primary key); create table b2 (id int primary key)')
+    await log.watch('b1', 'b2')
+    const paused = async (whole: readonly WatchedTable[]) => {
+      const relids = await readPaused(client, whole)
+      const rows = await log.query('select relname from pg_class where oid = any ($1::oid[]) order by 1', [
+        relids,
+      ])
+      return rows.map(({ relname }) => relname)
+    }
+    expect(await paused(await readCatalog(client))).toEqual([])
+    await log.query('alter table b1 disable trigger listenql_update; select listenql.refresh()')
+    const whole = await readCatalog(client)
+    expect(await paused(whole)).toEqual(['b1'])
+    await log.query('alter table b1 enable trigger listenql_update; select listenql.refresh()')
+    expect(await paused(whole)).toEqual(['b1'])
+    await log.query(`select listenql.unwatch('b1')`)
+    expect(await paused(whole)).toEqual([])
   })
 
   it('refuses a login without rights, and leaves the connection usable', async () => {

@@ -173,11 +173,15 @@ listenql: pg_class belongs to the system\n`,
       code: 0,
       out: expect.stringContaining('its history begins anew'),
     })
-    await log.query('alter table t disable trigger listenql_update')
+    await log.query('create table parent (id int primary key)')
+    await log.query('alter table t add parent int references parent, disable trigger listenql_update')
     const { code, err } = await watch(['t'])
     expect(code).toBe(1)
     expect(err).toContain('listenql: t: its history is not whole: public.t: a trigger is disabled\n')
-    expect(err).toContain('alter table t enable trigger all')
+    // What it says can be done by the owner of a table with foreign keys, whose own triggers belong to the system.
+    const [remedy = ''] = /alter table t enable trigger \w+/.exec(err) ?? []
+    await log.query(remedy)
+    expect(await watch(['t'])).toMatchObject({ code: 0 })
   })
 
   it('works whatever the defaults of the login are', async () => {

@@ -191,7 +191,7 @@ describe('a table that is altered under a subscription', () => {
     const subscription = await overGraphqlWs(server.url, PEOPLE)
     await log.query(`alter table people disable trigger all; insert into people values (1, 'unseen');
       alter table people enable trigger all`)
-    expect(codeOf(await subscription.results.next('the end'))).toMatch(/CURSOR_EXPIRED|SCHEMA_CHANGED/)
+    expect(codeOf(await subscription.results.next('the end'))).toBe('CURSOR_EXPIRED')
     await subscription.close()
   })
 
