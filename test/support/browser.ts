@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe } from 'vitest'
 
 const ARGUMENTS = [
@@ -50,11 +50,11 @@ export function describeInBrowser(
     )
   }
   describe.skipIf(executablePath === undefined)(name, () => {
-    let browser: Awaited<ReturnType<typeof chromium.launch>> | undefined
+    let browser: Browser | undefined
     const contexts: BrowserContext[] = []
 
     beforeAll(async () => {
-      browser = await chromium.launch({ executablePath: executablePath ?? '', args: ARGUMENTS })
+      browser = await launchChromium()
     }, 60_000)
 
     afterEach(async () => {
@@ -78,11 +78,16 @@ export function describeInBrowser(
   })
 }
 
-function findChromium(): string | undefined {
+/** The caller closes it. */
+export function launchChromium(): Promise<Browser> {
+  return chromium.launch({ executablePath: findChromium() ?? '', args: ARGUMENTS })
+}
+
+/** Path of Chromium, if there is one. LISTENQL_CHROMIUM names it, so that its tests fail rather than skip. */
+export function findChromium(): string | undefined {
   const told = process.env.LISTENQL_CHROMIUM
   if (told === undefined)
     return ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(path => existsSync(path))
-  // Who names a browser wants these tests to run.
   if (!existsSync(told)) throw new Error(`LISTENQL_CHROMIUM names ${told}, which does not exist`)
   return told
 }

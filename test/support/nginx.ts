@@ -14,8 +14,8 @@ export interface Nginx {
   readonly port: number
   /** Reads its configuration again: new workers take over, the former ones end when their connections have. */
   reload(): Promise<void>
-  /** As `systemctl restart` does: connections are dropped, and for a moment nobody listens. */
-  restart(): Promise<void>
+  /** As `systemctl restart` does: connections are dropped, and for a moment, in which `away` runs, the port is closed. */
+  restart(away?: () => Promise<void>): Promise<void>
   close(): Promise<void>
 }
 
@@ -98,8 +98,9 @@ http {
       child.kill('SIGHUP')
       await waitUntil(async () => (await workersSoFar()) > before, 'a new worker')
     },
-    async restart() {
+    async restart(away) {
       await end()
+      await away?.()
       await start()
     },
     async close() {
