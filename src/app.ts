@@ -217,6 +217,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
       notifications: () => (channels.ready ? 'yes' : channels.isDeaf ? 'deaf' : 'no'),
       needsNotifications: settings.doorbell === 'bell' || auth.rules.opensChannels,
       log: () => sources.log.state,
+      stall: () => sources.log.stall,
+      showsDetails: !auth.isConfigured,
       isStopping: () => stopping,
     }),
     maxMessage: settings.maxMessage,

@@ -10,7 +10,8 @@ import { createAdoption } from '../events/adoption.js'
 import { KICK_CHANNEL } from '../events/channel-name.js'
 import { type Channels, createChannels } from '../events/channels.js'
 import { BELL, createBell, createPollDoorbell } from '../events/doorbell.js'
-import { EventLog } from '../events/event-log.js'
+import { EventLog, type LogState } from '../events/event-log.js'
+import { createLogTroubles, type LogTroubles } from '../events/log-troubles.js'
 import { createRetention } from '../events/retention.js'
 import { createSnapshots } from '../events/snapshots.js'
 import { createTables } from '../events/tables.js'
@@ -36,7 +37,7 @@ export interface SourcesOptions {
 /** Everything that comes out of the database. */
 export interface Sources {
   readonly channels: Channels
-  readonly log: Pick<EventLog, 'state'>
+  readonly log: { readonly state: LogState; readonly stall: LogTroubles['stall'] }
   readonly tables: TableGate
   start(): void
   /** Stops and continues handing on events. */
@@ -51,6 +52,7 @@ export function createSources(options: SourcesOptions): Sources {
   const { settings, config, lend, onTables, onKick, hasRoles, breathe, observe } = options
   const doorbell = settings.doorbell === 'poll' ? createPollDoorbell(settings) : createBell(settings)
   const isPooled = settings.doorbell === 'poll' // polling works through any pooler
+  const troubles = createLogTroubles(observe)
   const log: EventLog = new EventLog({
     ...settings,
     config: isPooled ? config : withSessionDefaults(config),
@@ -65,6 +67,7 @@ export function createSources(options: SourcesOptions): Sources {
       if (settings.doorbell === 'bell') channels.hear(BELL, { notify: doorbell.ring, hears: doorbell.hears })
     },
     breathe,
+    troubles,
     observe,
   })
   const channels = createChannels({ ...settings, config, lend, log, observe })
@@ -89,7 +92,14 @@ export function createSources(options: SourcesOptions): Sources {
 
   return {
     channels,
-    log,
+    log: {
+      get state() {
+        return log.state
+      },
+      get stall() {
+        return troubles.stall
+      },
+    },
     tables: createTableGate({ tables, snapshots, tableAccess, rowAccess }),
     start() {
       for (const part of parts) part.start()

@@ -1,6 +1,7 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { PIN_SETTINGS } from '../database/pinned-settings.js'
 import { RIGHTS, type TableRights } from '../database/privileges.js'
+import { quoteLiteral } from '../database/quote-literal.js'
 import { runSeveral, sqlStateOf, textArray } from '../database/several.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import type { RowImage } from '../filters/index.js'
@@ -163,8 +164,8 @@ function planOf(batch: Batch, { rights, judge }: BatchMemory): Plan {
 
 function handOver({ batch, some, whole }: Plan): string {
   const timeouts = `set local statement_timeout = ${batch.budget}`
-  const wholes = whole ? `; set local ${WHOLE_IMAGES} = ${pg.escapeLiteral(whole.text)}` : ''
-  return `${timeouts}; set local ${IMAGES} = ${pg.escapeLiteral(some.text)}${wholes}; savepoint listenql`
+  const wholes = whole ? `; set local ${WHOLE_IMAGES} = ${quoteLiteral(whole.text)}` : ''
+  return `${timeouts}; set local ${IMAGES} = ${quoteLiteral(some.text)}${wholes}; savepoint listenql`
 }
 
 /** Statements that Postgres refuses, as errors of those whom they are for. */

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { connectionOptions, describeConnection } from '../database/conninfo.js'
 import { findEmbeddedPostgres } from '../database/embedded/index.js'
+import { RELAX_SESSION } from '../database/text-encoding.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { DatabaseArguments } from './database-arguments.js'
 
@@ -62,6 +63,7 @@ export async function withClient<T>(
     )
   }
   try {
+    await client.query(RELAX_SESSION) // one name that is not UTF8 must not hide the others
     return await task(client)
   } finally {
     await client.end().catch(() => undefined)

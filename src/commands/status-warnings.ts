@@ -4,7 +4,7 @@ import { countWords, sizeWords, timeWords } from '../lib/words.js'
 
 /** What is wrong, or soon will be, and what to do about it; a line each. */
 export function statusWarnings(
-  { version, tables, log, now, listening, reading, notificationQueue, longTransactions }: LogStatus,
+  { version, tables, log, now, listening, reading, notificationQueue, longTransactions, troubles }: LogStatus,
   settings: Pick<Settings, 'retention' | 'maxLogSize'> & { readonly knows: number },
 ): string[] {
   const { retention, maxLogSize, knows } = settings
@@ -47,6 +47,17 @@ export function statusWarnings(
   }
   if (reading.length > 0 && listening.length === 0) {
     warnings.push('Nobody listens, so notifications of plain channels and the doorbell are missed')
+  }
+  for (const { subject, place, reason, stalled, at } of troubles) {
+    if (stalled) {
+      warnings.push(
+        `A server reads the log no further than ${place}, so it delivers nothing that came after it; last tried ${timeWords(age(at))} ago: ${reason}`,
+      )
+    } else if (age(at) < retention) {
+      warnings.push(
+        `Of ${subject}, an event could not be read as a whole ${timeWords(age(at))} ago (${place}): ${reason}`,
+      )
+    }
   }
   for (const { words, since } of longTransactions) {
     warnings.push(

@@ -1,4 +1,5 @@
-import { type RowImage, toPredicate } from '../filters/index.js'
+import { type RowImage, toPredicate, Undecided, unreadableError } from '../filters/index.js'
+import type { ListenqlError } from '../lib/errors.js'
 import type { ChangesRequest } from './changes-request.js'
 import { encodeCursor } from './cursor.js'
 import type { LogEvent, LogOperation } from './log-event.js'
@@ -35,9 +36,14 @@ export function createInterest({
   return (event, { row, old }) => {
     const operation = operationOf(event)
     if (!operation || (operations && !operations.includes(operation))) return false
-    return (
-      isOpen || operation === 'TRUNCATE' || (row !== null && matches(row)) || (old !== null && matches(old))
-    )
+    try {
+      return (
+        isOpen || operation === 'TRUNCATE' || (row !== null && matches(row)) || (old !== null && matches(old))
+      )
+    } catch (error) {
+      if (error instanceof Undecided) return true // the view says so
+      throw error
+    }
   }
 }
 
@@ -57,9 +63,16 @@ export function createChangeView({ filter, operations }: ChangesRequest): Change
     const operation = operationOf(event)
     if (!operation || (operations && !operations.includes(operation))) return undefined
     let now = row
+    let fault: ListenqlError | undefined
     if (!isOpen && operation !== 'TRUNCATE') {
-      if (row && !matches(row)) now = null
-      if (!now && !(old && matches(old))) return undefined
+      try {
+        if (row && !matches(row)) now = null
+        if (!now && !(old && matches(old))) return undefined
+      } catch (error) {
+        if (!(error instanceof Undecided)) throw error
+        // Left out, the change would leave the client's list wrong without a word.
+        fault = unreadableError(error.column, error.reason)
+      }
     }
     return {
       operation,
@@ -70,6 +83,7 @@ export function createChangeView({ filter, operations }: ChangesRequest): Change
       old,
       at: event.at,
       transaction: event.transaction,
+      ...(fault && { fault }),
     }
   }
 }

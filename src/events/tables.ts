@@ -7,7 +7,7 @@ import type { Observe } from '../lib/observation.js'
 import { type ChangeView, createChangeView, type Images } from './change-view.js'
 import type { ChangesRequest } from './changes-request.js'
 import { comparePositions, endOfBatch, type Position } from './cursor.js'
-import type { EventLog } from './event-log.js'
+import { type EventLog, hole } from './event-log.js'
 import type { LogEvent } from './log-event.js'
 import type { RowChange } from './row-change.js'
 import { type Followed, RowStage } from './row-stage.js'
@@ -200,6 +200,7 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
           const page = await log.read(after, signal)
           // Looked at again: the table may have been altered while the page was read.
           assertAfter(after, beginning(relid))
+          if (page.events.some(event => isHole(event, relid))) throw hole()
           const ahead = page.events.find(event => isAhead(event, relid))
           if (!ahead) return { ...page, events: await past(page.events, signal) }
           await log.reached(ahead.position, signal)
@@ -274,6 +275,10 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
       await stage.close()
     },
   }
+}
+
+function isHole({ kind, topic, unreadable }: LogEvent, relid: string): boolean {
+  return unreadable !== undefined && kind === 't' && topic === relid
 }
 
 function assertAfter(after: Position, begins: Position): void {

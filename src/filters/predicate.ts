@@ -3,8 +3,23 @@ import type { Filter } from './filter.js'
 import { type Key, sameKey } from './keys.js'
 import { compileLike, foldCase } from './like.js'
 import type { RowImage } from './row-image.js'
+import { type Unreadable, unreadableWords } from './unreadable.js'
 
+/** @throws Undecided if a value that decides it could not be read */
 export type Predicate = (row: RowImage) => boolean
+
+/** Whether a row matches depends on a value of it that could not be read. */
+export class Undecided extends Error {
+  /** Its name in the table. */
+  readonly column: string
+  readonly reason: Unreadable
+
+  constructor(column: string, reason: Unreadable) {
+    super(`the value of column ${column} ${unreadableWords(reason)}`)
+    this.column = column
+    this.reason = reason
+  }
+}
 
 /** As in SQL; null is unknown. */
 type Test = (row: RowImage) => boolean | null
@@ -58,7 +73,11 @@ function join(tests: readonly Test[], neutral: boolean): Test {
 function compileCompare({ column, operator, operand }: Filter & { kind: 'compare' }): Test {
   const { compare } = comparisonOf(column)
   const right = operand.key
-  return onKey(column.name, comparison(operator))
+  return onKey(
+    column.name,
+    comparison(operator),
+    operator === 'eq' ? false : operator === 'neq' ? true : null,
+  )
 
   function comparison(name: typeof operator): (key: Key) => boolean {
     switch (name) {
@@ -82,7 +101,7 @@ function compileIn({ column, operands, negated }: Filter & { kind: 'in' }): Test
   // As `= any ('{}')`: not even NULL makes it unknown.
   if (operands.length === 0) return () => negated
   const keys = new Set(operands.map(({ key }) => key))
-  return onKey(column.name, key => keys.has(key) !== negated)
+  return onKey(column.name, key => keys.has(key) !== negated, negated)
 }
 
 function compileLikeTest({ column, pattern, ignoreCase }: Filter & { kind: 'like' }): Test {
@@ -90,14 +109,23 @@ function compileLikeTest({ column, pattern, ignoreCase }: Filter & { kind: 'like
   const matches = compileLike(fold ? foldCase(pattern) : pattern)
   return row => {
     const value = row.get(column.name)
-    if (typeof value !== 'string') return null
+    if (typeof value !== 'string') return withoutValue(row, column.name, null)
     return matches?.(fold ? foldCase(value) : value) ?? null
   }
 }
 
-function onKey(name: string, test: (key: Key) => boolean): Test {
+/** @param ifUnreadable what holds of a value that could not be read; null: that cannot be told */
+function onKey(name: string, test: (key: Key) => boolean, ifUnreadable: boolean | null): Test {
   return row => {
     const key = row.key(name)
-    return key === null ? null : test(key)
+    return key === null ? withoutValue(row, name, ifUnreadable) : test(key)
   }
+}
+
+/** A value that could not be read is not NULL, and equal to no operand: those are valid text, and far smaller. */
+function withoutValue(row: RowImage, name: string, ifUnreadable: boolean | null): boolean | null {
+  const reason = row.unreadable(name)
+  if (reason === undefined) return null
+  if (ifUnreadable === null) throw new Undecided(name, reason)
+  return ifUnreadable
 }

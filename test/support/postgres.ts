@@ -23,13 +23,14 @@ export interface TestDatabase {
   close(): Promise<void>
 }
 
-export async function createTestDatabase(): Promise<TestDatabase> {
+/** @param options.encoding of the database. Default: UTF8 */
+export async function createTestDatabase({ encoding = 'UTF8' } = {}): Promise<TestDatabase> {
   const server = inject('postgresAdminUrl')
   const name = `test_${randomBytes(6).toString('hex')}`
   const password = randomBytes(12).toString('hex')
   await once(server, [
     `create role ${name} login nosuperuser nocreatedb nocreaterole password '${password}'`,
-    `create database ${name} template template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C'`,
+    `create database ${name} template template0 encoding '${encoding}' lc_collate 'C' lc_ctype 'C'`,
   ])
   const adminUrl = withDatabase(server, name)
   const url = new URL(adminUrl)
