@@ -80,7 +80,7 @@ export function wholeImagesSql({ schema, name }: WatchedTable): string {
 /** Images as they are sent: a JSON array, with one row for each way in which an image can be read. */
 export interface EncodedImages {
   readonly text: string
-  /** How many rows stand for each image; 0: too many, or a value could not be read: whether it may be seen cannot be told. */
+  /** How many rows stand for each image; 0: too many, so that it is not to be told whether it may be seen. */
   readonly counts: readonly number[]
 }
 
@@ -93,7 +93,6 @@ export function encodeImages(columns: readonly TableColumn[], images: readonly R
   const json = columns.filter(({ category }) => category === 'json')
   const rows: string[] = []
   const counts = images.map(image => {
-    if (image.hasUnreadable && columns.some(({ name }) => image.unreadable(name) !== undefined)) return 0
     const sure = plain.map(({ name }) => `${JSON.stringify(name)}:${image.json(name)}`)
     const doubtful: string[] = []
     for (const { name, notNull } of json) {
@@ -109,6 +108,11 @@ export function encodeImages(columns: readonly TableColumn[], images: readonly R
     return 2 ** doubtful.length
   })
   return { text: `[${rows.join(',')}]`, counts }
+}
+
+/** Whether a policy that reads these columns can judge an image: a value that could not be read is null in it, and is not NULL. */
+export function isJudgeable(image: RowImage, columns: readonly TableColumn[]): boolean {
+  return !image.hasUnreadable || !columns.some(({ name }) => image.unreadable(name) !== undefined)
 }
 
 /** @param answer a 1 or 0 for each row of `encodeImages` */

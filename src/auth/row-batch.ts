@@ -8,7 +8,14 @@ import type { RowImage } from '../filters/index.js'
 import type { ListenqlError } from '../lib/errors.js'
 import { policiesFailed, policiesTooSlow } from './access-errors.js'
 import { takeClaimsSql, takeRoleSql } from './become.js'
-import { decodeVerdicts, type EncodedImages, encodeImages, IMAGES, WHOLE_IMAGES } from './policy-images.js'
+import {
+  decodeVerdicts,
+  type EncodedImages,
+  encodeImages,
+  IMAGES,
+  isJudgeable,
+  WHOLE_IMAGES,
+} from './policy-images.js'
 import { LockedOut, provideQuestion, rollBack } from './policy-prepare.js'
 import type { Judge, Question } from './policy-sql.js'
 import type { Prepared } from './prepared.js'
@@ -230,7 +237,12 @@ async function askAll(
     for (const [i, answer] of answers) {
       const { asker, question } = asked[i] as Asked
       const { counts } = question.columns ? some : (whole as EncodedImages)
-      verdicts.set(asker.key, decodeVerdicts(answer, counts))
+      const columns = question.columns ?? batch.table.columns
+      const verdict = decodeVerdicts(answer, counts)
+      verdicts.set(
+        asker.key,
+        verdict.map((isVisible, j) => isVisible && isJudgeable(batch.images[j] as RowImage, columns)),
+      )
     }
     if (failure === undefined) {
       prepared.ended(client)

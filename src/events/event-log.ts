@@ -108,6 +108,10 @@ export class EventLog {
   /** Sessions in a row that ended, although their connection could be used, before they got on with a page. */
   #failures = 0
   #isConnected = false
+  /** After repeated failures: the table or channel of the event at which they may be, in words. */
+  #suspect: string | undefined
+  /** After repeated failures it reads one event at a time, until it has read all: what precedes the faulty one is delivered. */
+  #isCautious = false
   readonly #maxImage: number
   #client: pg.Client | undefined
 
@@ -271,6 +275,10 @@ export class EventLog {
       (await client.query<Record<string, unknown>>({ text, values: [...values] })).rows
     const { checkpoint, breathe = turnOver, troubles } = this.#options
     if (this.#state === 'stalled') await troubles?.note(query)
+    // If the next failure means that the log is stalled, the operator wants to know at which table.
+    const suspect = this.#failures >= STALLED_AFTER - 1 ? this.#position : undefined
+    if (suspect) this.#isCautious = true
+    this.#suspect = suspect && (await troubles?.topicAfter(suspect, query))
     let position = await this.#resume(client)
     this.#options.onFollowed?.()
     onReady()
@@ -293,7 +301,10 @@ export class EventLog {
       }
       position = page.position
       this.#position = position
-      if (page.isLast) await checkpoint?.drained(true)
+      if (page.isLast) {
+        this.#isCautious = false
+        await checkpoint?.drained(true)
+      }
       this.#goOn()
       if (troubles?.isNoted) await troubles.note(query)
       await doorbell.next(page.events.length, query)
@@ -306,7 +317,7 @@ export class EventLog {
     const end = await newest(client) // notices a database that was restored or copied, and starts a new history
     if (this.#position) {
       try {
-        await read(client, this.#position, { maxImage: this.#maxImage })
+        await read(client, this.#position, { maxImage: this.#maxImage, limit: 1 })
         return this.#position
       } catch (error) {
         if (!(error instanceof ListenqlError)) throw error
@@ -326,7 +337,7 @@ export class EventLog {
   #judge(reason: string): void {
     if (!this.#isConnected || ++this.#failures < STALLED_AFTER) return
     this.#state = 'stalled'
-    this.#options.troubles?.stalled(this.#position, reason)
+    this.#options.troubles?.stalled(this.#position, this.#suspect, reason)
   }
 
   /** A page has been read and handed on. */
@@ -342,6 +353,7 @@ export class EventLog {
       return await pull(client, after, {
         name: this.#options.keepsPrepared ? 'listenql pull' : undefined,
         maxImage: this.#maxImage,
+        ...(this.#isCautious && { limit: 1 }),
       })
     } catch (error) {
       if (!(error instanceof ListenqlError)) throw error

@@ -22,6 +22,8 @@ export interface ReadOptions {
   readonly name?: string | undefined
   /** Larger images are not read as a whole, in bytes. Default: 64 MiB. */
   readonly maxImage?: number | undefined
+  /** Most events. Default: PAGE. */
+  readonly limit?: number
 }
 
 /** An image of at most so many bytes is read as a whole: a text of JavaScript ends at 512 MiB. */
@@ -59,10 +61,10 @@ async function readPage(
   client: Queryable,
   fn: 'pull' | 'read',
   after: Position,
-  { name, maxImage = DEFAULT_MAX_IMAGE }: ReadOptions,
+  { name, maxImage = DEFAULT_MAX_IMAGE, limit = PAGE }: ReadOptions,
 ): Promise<Page> {
   const { n, token, ord, statement, id } = after
-  const values = [n, token, ord, statement, id, PAGE]
+  const values = [n, token, ord, statement, id, limit]
   const from = `from listenql.${fn}($1, $2, $3, $4, $5, $6)`
   try {
     const { rows } = await client
@@ -82,7 +84,7 @@ async function readPage(
         after,
       )
     }
-    const { events, losses } = await readCarefully(client, { fn, after, limit: PAGE, maxImage })
+    const { events, losses } = await readCarefully(client, { fn, after, limit, maxImage })
     return { ...toPage(events, after), losses }
   } catch (error) {
     throw explain(error)

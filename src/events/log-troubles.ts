@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Observe } from '../lib/observation.js'
 import type { Loss } from './careful-read.js'
 import type { Position } from './cursor.js'
+import type { LogEvent } from './log-event.js'
 
 /** Runs SQL on the connection that reads the log. */
 export type Query = (sql: string, values?: readonly unknown[]) => Promise<Record<string, unknown>[]>
@@ -10,8 +11,13 @@ export type Query = (sql: string, values?: readonly unknown[]) => Promise<Record
 export interface LogTroubles {
   /** Values of events, or whole events, could not be read; the log goes on. */
   lost(losses: readonly Loss[], query: Query): Promise<void>
-  /** Reading fails again and again at one place: nothing after it is delivered. */
-  stalled(position: Position | undefined, reason: string): void
+  /** The table or channel of the first event after a position, in words; undefined if that cannot be read either. */
+  topicAfter(position: Position, query: Query): Promise<string | undefined>
+  /**
+   * Reading fails again and again at one place: nothing after it is delivered.
+   * @param topic as `topicAfter` gives it
+   */
+  stalled(position: Position | undefined, topic: string | undefined, reason: string): void
   /** It gets on again. */
   goesOn(): void
   /** What is to be noted in the database, once there is a connection for it. */
@@ -50,7 +56,7 @@ export function createLogTroubles(observe: Observe): LogTroubles {
   const note = (query: Query, subject: string, place: string, reason: string, isStalled: boolean) =>
     tryQuery(query, 'select listenql.note_trouble($1, $2, $3, $4)', [subject, place, reason, isStalled])
 
-  async function nameOf({ event: { kind, topic } }: Loss, query: Query): Promise<string> {
+  async function nameOf({ kind, topic }: Pick<LogEvent, 'kind' | 'topic'>, query: Query): Promise<string> {
     if (kind === 'c') return `channel ${topic.replaceAll('\0', '')}`
     const [row] = await tryQuery(query, 'select $1::oid::regclass::text as name', [topic])
     return `table ${row?.name ?? topic}`
@@ -64,7 +70,7 @@ export function createLogTroubles(observe: Observe): LogTroubles {
         if (last !== undefined && now - last < QUIET) continue
         if (said.size >= MAX_TOPICS) said.clear()
         said.set(key, now)
-        const name = await nameOf(first, query)
+        const name = await nameOf(first.event, query)
         const place = placeWords(first.event.position)
         const columns = first.columns ? [...first.columns] : undefined
         observe({ type: 'event.unreadable', topic: name, columns, reason: first.reason, place })
@@ -72,8 +78,14 @@ export function createLogTroubles(observe: Observe): LogTroubles {
         await note(query, name, place, what, false)
       }
     },
-    stalled(position, reason) {
-      const place = position ? placeWords(position) : 'its end'
+    async topicAfter({ n, token, ord, statement, id }, query) {
+      const sql = 'select kind::text, topic from listenql.pull($1, $2, $3, $4, $5, 1)'
+      const [event] = await tryQuery(query, sql, [n, token, ord, statement, id])
+      return event ? nameOf(event as Pick<LogEvent, 'kind' | 'topic'>, query) : undefined
+    },
+    stalled(position, topic, reason) {
+      const before = topic === undefined ? '' : `, before an event of ${topic}`
+      const place = position ? `${placeWords(position)}${before}` : 'its end'
       if (stall?.place !== place) observe({ type: 'log.stalled', place, message: reason })
       stall = { place, reason }
     },
