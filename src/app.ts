@@ -145,6 +145,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     },
     observe,
   })
+  const needsNotifications = settings.doorbell === 'bell' || auth.rules.opensChannels
   const sources = createSources({
     settings,
     config: database.config,
@@ -152,6 +153,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     onTables: liveSchema.follow,
     hasRoles: auth.isConfigured,
     onKick: auth.isConfigured ? auth.wake : undefined,
+    needsNotifications,
     breathe: () => new Promise(resolve => turn.afterwards(resolve)),
     observe,
   })
@@ -215,7 +217,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     listen: createListen({ ...settings, rules: auth.rules, channelSource: channels.source, connections }),
     health: createHealth({
       notifications: () => (channels.ready ? 'yes' : channels.isDeaf ? 'deaf' : 'no'),
-      needsNotifications: settings.doorbell === 'bell' || auth.rules.opensChannels,
+      needsNotifications,
       log: () => sources.log.state,
       stall: () => sources.log.stall,
       showsDetails: !auth.isConfigured,

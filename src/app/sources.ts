@@ -29,6 +29,8 @@ export interface SourcesOptions {
   readonly hasRoles: boolean
   /** Somebody may have been kicked, or a word of that may have been missed. Undefined: nobody can be. */
   readonly onKick: (() => void) | undefined
+  /** False: nothing that this server does needs notifications, so that it does without the LISTEN connection. */
+  readonly needsNotifications: boolean
   /** Resolves when what has come of the events so far has left. */
   readonly breathe: () => Promise<void>
   readonly observe: Observe
@@ -49,7 +51,7 @@ export interface Sources {
 
 /** One LISTEN connection, one that reads the log, one that looks at the catalogue, and what is made of them. */
 export function createSources(options: SourcesOptions): Sources {
-  const { settings, config, lend, onTables, onKick, hasRoles, breathe, observe } = options
+  const { settings, config, lend, onTables, onKick, hasRoles, needsNotifications, breathe, observe } = options
   const doorbell = settings.doorbell === 'poll' ? createPollDoorbell(settings) : createBell(settings)
   const isPooled = settings.doorbell === 'poll' // polling works through any pooler
   const troubles = createLogTroubles(observe)
@@ -102,7 +104,7 @@ export function createSources(options: SourcesOptions): Sources {
     },
     tables: createTableGate({ tables, snapshots, tableAccess, rowAccess }),
     start() {
-      for (const part of parts) part.start()
+      for (const part of parts) if (part !== channels || needsNotifications) part.start()
       // Polling works through any pooler, and through some of them nothing is heard.
       if (onKick && settings.doorbell === 'bell')
         channels.hear(KICK_CHANNEL, { notify: onKick, hears: onKick })
