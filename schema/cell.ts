@@ -1,5 +1,5 @@
 import type { Column } from '../src/database/types.js'
-import { JsonText, type RowImage } from '../src/filters/index.js'
+import { JsonText, type RowImage, unreadableError } from '../src/filters/index.js'
 import { ListenqlError } from '../src/lib/errors.js'
 import type { SchemaContext } from './context.js'
 
@@ -8,8 +8,8 @@ export type Writing = Pick<SchemaContext, 'keepsJsonText'>
 
 /**
  * Reads a column for GraphQL. What GraphQL cannot show becomes null with the error VALUE_NOT_SHOWN: NaN and Infinity in a
- * Float, a JSON value that whoever writes the result would change, and an array of several dimensions, which is shown as a
- * list of one null, since the column may be NOT NULL.
+ * Float, a JSON value that whoever writes the result would change, a value that could not be read, and an array of several
+ * dimensions. An array is shown as a list of one null, since the column may be NOT NULL.
  */
 export function cellReader({
   name,
@@ -17,10 +17,19 @@ export function cellReader({
   isArray,
 }: Column): (image: RowImage, writing: Writing) => unknown {
   const show = showing(category)
-  if (isArray) return (image, writing) => list(image.get(name), writing, show)
-  if (!show) return image => image.get(name)
+  const lost = (image: RowImage) => {
+    const reason = image.unreadable(name)
+    return reason === undefined ? undefined : unreadableError(name, reason)
+  }
+  if (isArray) {
+    return (image, writing) => {
+      const error = image.hasUnreadable ? lost(image) : undefined
+      return error ? [error] : list(image.get(name), writing, show)
+    }
+  }
   return (image, writing) => {
-    const value = show(image.get(name), writing)
+    const error = image.hasUnreadable ? lost(image) : undefined
+    const value = error ?? (show ? show(image.get(name), writing) : image.get(name))
     if (value instanceof Error) throw value
     return value
   }

@@ -1,4 +1,5 @@
 import { ROW_OPERATIONS, type RowChange, type RowOperation } from '../src/events/row-change.js'
+import { unreadableError } from '../src/filters/index.js'
 import type { Builder } from './builder.js'
 import { tableName, text } from './describe.js'
 import type { FilterRef } from './filter-type.js'
@@ -91,6 +92,9 @@ export function addChanges(building: Building, named: TypedTable, parts: ChangeP
   const readFilter = createFilterReader(named, building.limits.filter)
   const selectedColumns = createColumnFinder(named, ['key', 'row', 'old'])
   const keyColumns = createColumnFinder(named, ['key'])
+  const notNull = new Set(
+    named.columns.filter(({ type }) => !type.nullable && !type.isList).map(({ column }) => column.name),
+  )
   building.builder.subscriptionField(subscriptionField, t =>
     t.field({
       type: change,
@@ -125,7 +129,30 @@ export function addChanges(building: Building, named: TypedTable, parts: ChangeP
         })
         return context.opensSources ? source : source.iterate()
       },
-      resolve: each => each,
+      resolve(change, _args, _context, info) {
+        if (change.fault) throw change.fault
+        assertWhole(change, () => selectedColumns(info), notNull)
+        return change
+      },
     }),
   )
+}
+
+/**
+ * A value that could not be read is null with an error. Where null may not be, the whole row would be, which tells a client
+ * to remove it from its list: then the whole change is an error.
+ * @throws ListenqlError VALUE_NOT_SHOWN
+ */
+function assertWhole(
+  { row, old }: RowChange,
+  selected: () => readonly string[],
+  notNull: ReadonlySet<string>,
+): void {
+  for (const image of [row, old]) {
+    if (!image?.hasUnreadable) continue
+    for (const name of selected()) {
+      const reason = notNull.has(name) ? image.unreadable(name) : undefined
+      if (reason !== undefined) throw unreadableError(name, reason)
+    }
+  }
 }

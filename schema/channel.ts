@@ -1,3 +1,6 @@
+import type { ChannelEvent } from '../src/events/channel-event.js'
+import { unreadableWords } from '../src/filters/index.js'
+import { ListenqlError } from '../src/lib/errors.js'
 import type { Builder } from './builder.js'
 import { json } from './cell.js'
 
@@ -7,16 +10,17 @@ export function addChannels(builder: Builder): void {
     description: 'One notification on a channel, or the word that some may have been missed.',
     fields: t => ({
       channel: t.exposeString('channel', { description: 'The name of the channel.' }),
-      payload: t.exposeString('payload', {
+      payload: t.string({
         nullable: true,
         description: 'The text as sent; null on a gap.',
+        resolve: event => readable(event).payload,
       }),
       json: t.field({
         type: 'JSON',
         nullable: true,
         description: 'The payload parsed; null if it is not JSON.',
         resolve(event, _args, context) {
-          const value = json(event.json, context)
+          const value = json(readable(event).json, context)
           if (value instanceof Error) throw value
           return value
         },
@@ -76,4 +80,10 @@ export function addChannels(builder: Builder): void {
       },
     }),
   )
+}
+
+/** @throws ListenqlError VALUE_NOT_SHOWN */
+function readable(event: ChannelEvent): ChannelEvent {
+  if (event.unreadable === undefined) return event
+  throw new ListenqlError('VALUE_NOT_SHOWN', `the payload ${unreadableWords(event.unreadable)}`)
 }

@@ -168,6 +168,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     },
     observe,
   })
+  const needsNotifications = settings.doorbell === 'bell' || auth.rules.opensChannels
   const sources = createSources({
     settings,
     config: database.config,
@@ -175,6 +176,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     onTables: liveSchema.follow,
     hasRoles: auth.isConfigured,
     onKick: auth.isConfigured ? auth.wake : undefined,
+    needsNotifications,
     breathe: () => new Promise(resolve => turn.afterwards(resolve)),
     observe,
   })
@@ -242,8 +244,10 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     }),
     health: createHealth({
       notifications: () => (channels.ready ? 'yes' : channels.isDeaf ? 'deaf' : 'no'),
-      needsNotifications: settings.doorbell === 'bell' || auth.rules.opensChannels,
+      needsNotifications,
       log: () => sources.log.state,
+      stall: () => sources.log.stall,
+      showsDetails: !auth.isConfigured,
       isStopping: () => stopping,
     }),
     maxMessage: settings.maxMessage,

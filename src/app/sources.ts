@@ -10,7 +10,8 @@ import { createAdoption } from '../events/adoption.js'
 import { KICK_CHANNEL } from '../events/channel-name.js'
 import { type Channels, createChannels } from '../events/channels.js'
 import { BELL, createBell, createPollDoorbell } from '../events/doorbell.js'
-import { EventLog } from '../events/event-log.js'
+import { EventLog, type LogState } from '../events/event-log.js'
+import { createLogTroubles, type LogTroubles } from '../events/log-troubles.js'
 import { createRetention } from '../events/retention.js'
 import { createSnapshots } from '../events/snapshots.js'
 import { createTables } from '../events/tables.js'
@@ -28,6 +29,8 @@ export interface SourcesOptions {
   readonly hasRoles: boolean
   /** Somebody may have been kicked, or a word of that may have been missed. Undefined: nobody can be. */
   readonly onKick: (() => void) | undefined
+  /** False: nothing that this server does needs notifications, so that it does without the LISTEN connection. */
+  readonly needsNotifications: boolean
   /** Resolves when what has come of the events so far has left. */
   readonly breathe: () => Promise<void>
   readonly observe: Observe
@@ -36,7 +39,7 @@ export interface SourcesOptions {
 /** Everything that comes out of the database. */
 export interface Sources {
   readonly channels: Channels
-  readonly log: Pick<EventLog, 'state'>
+  readonly log: { readonly state: LogState; readonly stall: LogTroubles['stall'] }
   readonly tables: TableGate
   start(): void
   /** Stops and continues handing on events. */
@@ -48,11 +51,12 @@ export interface Sources {
 
 /** One LISTEN connection, one that reads the log, one that looks at the catalogue, and what is made of them. */
 export function createSources(options: SourcesOptions): Sources {
-  const { settings, config, lend, onTables, onKick, hasRoles, breathe, observe } = options
+  const { settings, config, lend, onTables, onKick, hasRoles, needsNotifications, breathe, observe } = options
   const doorbell = settings.doorbell === 'poll' ? createPollDoorbell(settings) : createBell(settings)
   const isPooled = settings.doorbell === 'poll' // polling works through any pooler
   const own = isPooled ? config : pinSession(config, { runs: 'ours' })
   const forPolicies = isPooled ? config : pinSession(config, { runs: 'policies' })
+  const troubles = createLogTroubles(observe)
   const log: EventLog = new EventLog({
     ...settings,
     config: own,
@@ -67,6 +71,7 @@ export function createSources(options: SourcesOptions): Sources {
       if (settings.doorbell === 'bell') channels.hear(BELL, { notify: doorbell.ring, hears: doorbell.hears })
     },
     breathe,
+    troubles,
     observe,
   })
   const channels = createChannels({ ...settings, config, lend, log, observe })
@@ -107,10 +112,17 @@ export function createSources(options: SourcesOptions): Sources {
 
   return {
     channels,
-    log,
+    log: {
+      get state() {
+        return log.state
+      },
+      get stall() {
+        return troubles.stall
+      },
+    },
     tables: createTableGate({ tables, snapshots, tableAccess, rowAccess }),
     start() {
-      for (const part of parts) part.start()
+      for (const part of parts) if (part !== channels || needsNotifications) part.start()
       // Polling works through any pooler, and through some of them nothing is heard.
       if (onKick && settings.doorbell === 'bell')
         channels.hear(KICK_CHANNEL, { notify: onKick, hears: onKick })

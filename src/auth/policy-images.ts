@@ -110,6 +110,11 @@ export function encodeImages(columns: readonly TableColumn[], images: readonly R
   return { text: `[${rows.join(',')}]`, counts }
 }
 
+/** Whether a policy that reads these columns can judge an image: a value that could not be read is null in it, and is not NULL. */
+export function isJudgeable(image: RowImage, columns: readonly TableColumn[]): boolean {
+  return !image.hasUnreadable || !columns.some(({ name }) => image.unreadable(name) !== undefined)
+}
+
 /** @param answer a 1 or 0 for each row of `encodeImages` */
 export function decodeVerdicts(answer: string, counts: readonly number[]): boolean[] {
   let at = 0

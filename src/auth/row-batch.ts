@@ -1,5 +1,6 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { RIGHTS, type RowRights } from '../database/privileges.js'
+import { quoteLiteral } from '../database/quote-literal.js'
 import type { RoleSetting } from '../database/role-settings.js'
 import { runSeveral, sqlStateOf } from '../database/several.js'
 import type { WatchedTable } from '../database/watched-table.js'
@@ -7,7 +8,14 @@ import type { RowImage } from '../filters/index.js'
 import { type ListenqlError, messageOf } from '../lib/errors.js'
 import { outOfReach, policiesFailed, policiesTooSlow, tokensMatterMeanwhile } from './access-errors.js'
 import { takeClaimsSql, takeRoleSql, takeSettingsSql } from './become.js'
-import { decodeVerdicts, type EncodedImages, encodeImages, IMAGES, WHOLE_IMAGES } from './policy-images.js'
+import {
+  decodeVerdicts,
+  type EncodedImages,
+  encodeImages,
+  IMAGES,
+  isJudgeable,
+  WHOLE_IMAGES,
+} from './policy-images.js'
 import { provideQuestion, type Readers, readerKey, takeReaderSql } from './policy-prepare.js'
 import { CLEAN, CLEAN_CLAIMS, LockedOut, rollBack, StatementsLost } from './policy-session.js'
 import { type Judge, QUESTION_PARAMETERS, type Question } from './policy-sql.js'
@@ -194,8 +202,8 @@ function planOf(batch: Batch, rights: ReadonlyMap<string, FoundRights>, { judge 
 
 function handOver({ batch, some, whole }: Plan): string {
   const timeouts = `set local statement_timeout = ${batch.budget}`
-  const wholes = whole ? `; set local ${WHOLE_IMAGES} = ${pg.escapeLiteral(whole.text)}` : ''
-  return `${timeouts}; set local ${IMAGES} = ${pg.escapeLiteral(some.text)}${wholes}; savepoint listenql`
+  const wholes = whole ? `; set local ${WHOLE_IMAGES} = ${quoteLiteral(whole.text)}` : ''
+  return `${timeouts}; set local ${IMAGES} = ${quoteLiteral(some.text)}${wholes}; savepoint listenql`
 }
 
 /** Statements that Postgres refuses, as errors of those whom they are for. */
@@ -297,7 +305,12 @@ async function askAll(
     for (const [i, answer] of answers) {
       const { asker, question } = asked[i] as Asked
       const { counts } = question.columns ? some : (whole as EncodedImages)
-      verdicts.set(asker.key, decodeVerdicts(answer, counts))
+      const columns = question.columns ?? batch.table.columns
+      const verdict = decodeVerdicts(answer, counts)
+      verdicts.set(
+        asker.key,
+        verdict.map((isVisible, j) => isVisible && isJudgeable(batch.images[j] as RowImage, columns)),
+      )
     }
     if (failure === undefined) {
       prepared.ended(client)

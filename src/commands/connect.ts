@@ -3,6 +3,7 @@ import { describeFailure } from '../database/connect-failure.js'
 import { connectionOptions, describeConnection } from '../database/conninfo.js'
 import { findEmbeddedPostgres } from '../database/embedded/index.js'
 import { ask } from '../database/lock-retry.js'
+import { RELAX_SESSION } from '../database/text-encoding.js'
 import { ListenqlError } from '../lib/errors.js'
 import { cancellable } from './cancel-query.js'
 import type { DatabaseArguments } from './database-arguments.js'
@@ -66,7 +67,10 @@ export async function withClient<T>(
     )
   }
   try {
-    return await cancellable(client, config, () => task(client))
+    return await cancellable(client, config, async () => {
+      await client.query(RELAX_SESSION) // one name that is not UTF8 must not hide the others
+      return task(client)
+    })
   } finally {
     await client.end().catch(() => undefined)
   }

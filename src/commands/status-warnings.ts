@@ -14,6 +14,7 @@ export function statusWarnings(
     notificationQueue,
     longTransactions,
     silentLogins,
+    troubles,
   }: LogStatus,
   settings: Pick<Settings, 'retention' | 'maxLogSize'> & { readonly knows: number },
 ): string[] {
@@ -78,6 +79,17 @@ export function statusWarnings(
     warnings.push(
       `What ${logins} write is not logged: their sessions have session_replication_role = replica, so that triggers do not fire; listenql watch --always ${silent.join(' ')}`,
     )
+  }
+  for (const { subject, place, reason, stalled, at } of troubles) {
+    if (stalled) {
+      warnings.push(
+        `A server reads the log no further than ${place}, so it delivers nothing that came after it; last tried ${timeWords(age(at))} ago: ${reason}`,
+      )
+    } else if (age(at) < retention) {
+      warnings.push(
+        `Of ${subject}, an event could not be read as a whole ${timeWords(age(at))} ago (${place}): ${reason}`,
+      )
+    }
   }
   for (const { words, since } of longTransactions) {
     warnings.push(

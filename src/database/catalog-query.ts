@@ -18,7 +18,7 @@ export interface TableRow {
   readonly readable: boolean
 }
 
-/** Tables whose history is whole. The lock that a snapshot needs takes SELECT on the whole table. */
+/** Tables whose history is whole; one of them ($1, an oid), or all (null). The lock that a snapshot needs takes SELECT on the whole table. */
 export const TABLES = `
 select w.relid::pg_catalog.text as "relid", w.schema_name as "schema", w.table_name as "name",
   d.description as "comment", w.key_columns as "key", w.generation as "generation", w.whole_from as "wholeFrom",
@@ -29,7 +29,12 @@ select w.relid::pg_catalog.text as "relid", w.schema_name as "schema", w.table_n
 from listenql.watched w join pg_catalog.pg_class c on c.oid = w.relid
 left join pg_catalog.pg_description d
   on d.objoid = c.oid and d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objsubid = 0
-where w.since_n is not null
+where w.since_n is not null and ($1::pg_catalog.oid is null or w.relid = $1::pg_catalog.oid)
+order by w.schema_name collate "C", w.table_name collate "C"`
+
+/** Their oids alone, since names may be no text. */
+export const RELIDS = `
+select w.relid::pg_catalog.text as "relid" from listenql.watched w where w.since_n is not null
 order by w.schema_name collate "C", w.table_name collate "C"`
 
 /** Watched tables, whether or not their history is whole. */

@@ -4,13 +4,14 @@ import { abortable, delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
 import { messageOf } from '../lib/errors.js'
 import type { Failure, Observe } from '../lib/observation.js'
-import { readCatalog, readCatalogState, readPaused } from './catalog.js'
+import { type LeftOut, readCatalog, readCatalogState, readPaused } from './catalog.js'
 import { type Access, readAccess } from './catalog-access.js'
 import type { StateRow } from './catalog-query.js'
 import { describeFailure } from './connect-failure.js'
 import { refresh, type Seen } from './refresh.js'
 import { createRefreshReport } from './refresh-report.js'
 import { socketOf } from './socket.js'
+import { RELAX_SESSION } from './text-encoding.js'
 import type { WatchedTable } from './watched-table.js'
 
 export interface CatalogOptions {
@@ -99,6 +100,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
   let asked: Asked[] = []
   let said: string | undefined
   let blocked = 0
+  const leftOut = new Set<string>()
 
   async function run(): Promise<void> {
     for (let attempt = 0; !stop.signal.aborted; ) {
@@ -191,6 +193,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
       if (client === opened) client = undefined
     })
     await opened.connect()
+    await opened.query(RELAX_SESSION) // what refresh() says of one table must not hide the others
     access = undefined
     pulse = undefined
     return opened
@@ -230,7 +233,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
 
   async function read(connection: pg.Client, state: StateRow): Promise<void> {
     if (state.digest === digest && performance.now() - readAt < READ_ANYWAY) return
-    const list = await readCatalog(connection)
+    const list = await readCatalog(connection, sayLeftOut)
     const paused = await readPaused(connection, list)
     digest = state.digest // of before: what changed in between is seen next time
     readAt = performance.now()
@@ -255,6 +258,13 @@ export function createCatalog(options: CatalogOptions): Catalog {
     if (isInstalled || said === 'absent') return
     said = 'absent'
     observe({ type: 'catalog.absent' })
+  }
+
+  function sayLeftOut({ relid, what, detail }: LeftOut): void {
+    const key = `${relid} ${what} ${detail}`
+    if (leftOut.has(key)) return
+    leftOut.add(key)
+    observe({ type: 'catalog.unreadable', relid, what, detail })
   }
 
   /** Once, and again only after something else. */

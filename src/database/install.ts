@@ -19,6 +19,9 @@ export const SERVER_FUNCTIONS = [
   'status()',
   'kicks(xid8)',
   'prune_kicks(interval)',
+  'note_trouble(text, text, text, boolean)',
+  'forget_trouble(text)',
+  'troubles()',
 ] as const
 
 /** The grants that a server's login needs of schema `listenql`; SELECT on the tables and membership of roles are extra. */

@@ -8,6 +8,7 @@ import type { Failure, Observe } from '../lib/observation.js'
 import { describeFailure, STANDBY } from './connect-failure.js'
 import { createDeliveryProof, type DeliveryProof, PROOF_CHANNEL, type ProofSender } from './delivery-proof.js'
 import { type ListenConnection, openListenConnection } from './listen-connection.js'
+import { isText, RELAX_SESSION } from './text-encoding.js'
 
 /** LISTEN statements in one round trip. They share a transaction, so that a thousand channels are back in milliseconds. */
 const BATCH = 500
@@ -26,7 +27,8 @@ export interface ListenerOptions {
   /** Longest pause between two attempts to connect, in ms. */
   readonly reconnectMax: number
   readonly observe: Observe
-  readonly onNotification: (channel: string, payload: string) => void
+  /** `isWhole`: the payload is what was sent. If not, it holds bytes that are no text. */
+  readonly onNotification: (channel: string, payload: string, isWhole: boolean) => void
   /** LISTEN has returned for these channels, for the first time or again after an outage. */
   readonly onListening: (channels: readonly string[]) => void
   /** The connection is gone; notifications are missed from now until `onListening`. */
@@ -183,6 +185,7 @@ export class Listener {
   async #session(onReady: () => void): Promise<void> {
     const { heartbeat, observe, onNotification } = this.#options
     let lost: string | undefined
+    let isAscii = false
     const over = new AbortController()
     const ended = AbortSignal.any([over.signal, this.#stop.signal])
     const proof = createDeliveryProof({
@@ -197,7 +200,8 @@ export class Listener {
       signal: this.#stop.signal,
       onNotification(channel, payload, isUnasked) {
         proof.heard(isUnasked)
-        if (channel !== PROOF_CHANNEL) onNotification(channel, payload)
+        if (channel === PROOF_CHANNEL) return
+        onNotification(channel, payload, !isAscii || isText(payload))
       },
       onLost: reason => {
         lost = reason
@@ -209,10 +213,14 @@ export class Listener {
     if (this.#stop.signal.aborted) return connection.close()
     if (this.#paused) connection.pause()
     const { rows } = await connection.run(
-      'select pg_catalog.pg_is_in_recovery() as standby, pg_catalog.pg_backend_pid() as pid',
+      `select pg_catalog.pg_is_in_recovery() as standby, pg_catalog.pg_backend_pid() as pid,
+         pg_catalog.getdatabaseencoding() = 'SQL_ASCII' as "isAscii"`,
     )
     if (rows[0]?.standby) throw new ListenqlError('DATABASE_FAILED', STANDBY.message, STANDBY)
     const isPooled = connection.namedPid !== rows[0]?.pid
+    isAscii = rows[0]?.isAscii === true
+    // One notification that is not UTF8 would end the connection: this way it arrives with U+FFFD in it.
+    if (isAscii) await connection.run(RELAX_SESSION)
     await connection.run(`listen ${PROOF_CHANNEL}`)
     // Before any channel is listened to: nobody is accepted on a connection that delivers nothing.
     const first = await this.#borrow(ended)

@@ -36,6 +36,18 @@ export interface LogStatus {
   readonly silentLogins: readonly string[]
   /** Transactions that may have written, open for long: what they may have logged cannot be cleared yet. */
   readonly longTransactions: readonly { readonly words: string; readonly since: Date }[]
+  readonly troubles: readonly Trouble[]
+}
+
+/** What a server could not read of the log. */
+export interface Trouble {
+  /** The server, or the table or channel. */
+  readonly subject: string
+  readonly place: string
+  readonly reason: string
+  /** The server reads no further than that place. */
+  readonly stalled: boolean
+  readonly at: Date
 }
 
 export interface Connection {
@@ -123,7 +135,17 @@ async function read(
     notificationQueue: row.queue,
     longTransactions: long.rows,
     silentLogins: silent.rows.map(({ login }) => login),
+    troubles: await readTroubles(client),
   }
+}
+
+/** None where the schema is older than this program, or our login may not look. */
+async function readTroubles(client: ClientBase): Promise<Trouble[]> {
+  const { rows: found } = await client.query<{ readable: boolean }>(
+    `select coalesce(has_function_privilege(to_regprocedure('listenql.troubles()'), 'execute'), false) as readable`,
+  )
+  if (!found[0]?.readable) return []
+  return (await client.query<Trouble>('select * from listenql.troubles()')).rows
 }
 
 async function statusRow(client: ClientBase): Promise<StatusRow> {

@@ -1,5 +1,13 @@
-import { indexKeys, type RowImage, toPredicate, type Work } from '../filters/index.js'
+import {
+  indexKeys,
+  type RowImage,
+  toPredicate,
+  Undecided,
+  unreadableError,
+  type Work,
+} from '../filters/index.js'
 import type { Account } from '../lib/account.js'
+import type { ListenqlError } from '../lib/errors.js'
 import type { ChangesRequest } from './changes-request.js'
 import { encodeCursor } from './cursor.js'
 import type { LogEvent, LogOperation } from './log-event.js'
@@ -82,9 +90,16 @@ export function createChangeView({ filter, operations }: ChangesRequest): Change
     const operation = operationOf(event)
     if (!operation || (operations && !operations.includes(operation))) return undefined
     let now = row
+    let fault: ListenqlError | undefined
     if (!isOpen && operation !== 'TRUNCATE') {
-      if (row && !matches(row, work)) now = null
-      if (!now && !(old && matches(old, work))) return undefined
+      try {
+        if (row && !matches(row, work)) now = null
+        if (!now && !(old && matches(old, work))) return undefined
+      } catch (error) {
+        if (!(error instanceof Undecided)) throw error
+        // Left out, the change would leave the client's list wrong without a word.
+        fault = unreadableError(error.column, error.reason)
+      }
     }
     return {
       operation,
@@ -95,6 +110,7 @@ export function createChangeView({ filter, operations }: ChangesRequest): Change
       old,
       at: event.at,
       transaction: event.transaction,
+      ...(fault && { fault }),
     }
   }
 }

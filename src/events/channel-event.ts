@@ -1,4 +1,4 @@
-import { JsonText } from '../filters/index.js'
+import { JsonText, type Unreadable } from '../filters/index.js'
 import { encodeCursor, type Position } from './cursor.js'
 import type { LogEvent } from './log-event.js'
 
@@ -7,12 +7,13 @@ export interface ChannelEventOptions {
   readonly endsHistory?: boolean
   readonly position?: Position
   readonly at?: Date
+  readonly unreadable?: Unreadable | undefined
 }
 
 /** One event of a channel. One object serves all subscribers. */
 export class ChannelEvent {
   readonly channel: string
-  /** The text as sent; null on a gap. */
+  /** The text as sent; null on a gap, or if it could not be read. */
   readonly payload: string | null
   /** True: the LISTEN connection was lost, notifications may have been missed before this point. */
   readonly gap: boolean
@@ -21,6 +22,8 @@ export class ChannelEvent {
   /** Position in the event log; null for a plain NOTIFY, of which Postgres keeps nothing. */
   readonly cursor: string | null
   readonly position: Position | undefined
+  /** Why the payload could not be read; it is null then. */
+  readonly unreadable: Unreadable | undefined
   /** When this process received it; when it was published, by the database's clock, if it is in the log. */
   readonly at: Date
   #json: JsonText | null | undefined
@@ -31,12 +34,13 @@ export class ChannelEvent {
     this.gap = options.gap ?? false
     this.endsHistory = options.endsHistory ?? false
     this.position = options.position
+    this.unreadable = options.unreadable
     this.cursor = options.position ? encodeCursor(options.position) : null
     this.at = options.at ?? new Date()
   }
 
-  static ofLog({ topic, new: payload, position, at }: LogEvent): ChannelEvent {
-    return new ChannelEvent(topic, payload, { position, at })
+  static ofLog({ topic, new: payload, position, at, unreadable }: LogEvent): ChannelEvent {
+    return new ChannelEvent(topic, payload, { position, at, unreadable })
   }
 
   /** The payload as a JSON value, made once for all subscribers; null if it is not JSON, or the JSON value null. */

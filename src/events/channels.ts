@@ -66,12 +66,13 @@ export function createChannels(options: ChannelsOptions): Channels {
   const hearers = new Map<string, Hearer>()
   const listener = new Listener({ ...options, onNotification, onListening, onLost })
 
-  function onNotification(name: string, payload: string): void {
+  function onNotification(name: string, payload: string, isWhole: boolean): void {
     hearers.get(name)?.notify(payload)
     const channel = channels.get(name)
     if (!channel) return // what was under way when UNLISTEN was sent
     settleGap(name, channel)
-    tell(channel, new ChannelEvent(name, payload))
+    const unreadable = isWhole ? undefined : 'encoding'
+    tell(channel, new ChannelEvent(name, isWhole ? payload : null, { unreadable }))
   }
 
   function onLost(): void {

@@ -9,9 +9,10 @@ import type { Observe } from '../lib/observation.js'
 import { comparePositions, type Position } from './cursor.js'
 import type { Doorbell } from './doorbell.js'
 import type { LogEvent } from './log-event.js'
-import { newest, type Page, pull, read } from './log-queries.js'
+import { imageLimit, newest, type Page, pull, read } from './log-queries.js'
 import { isRefusal } from './log-refusals.js'
 import { createLogReplay, type LogReplay } from './log-replay.js'
+import type { LogTroubles, Query } from './log-troubles.js'
 import type { Stop } from './source.js'
 
 export interface EventLogOptions {
@@ -23,6 +24,10 @@ export interface EventLogOptions {
   readonly connectTimeout: number
   /** Longest pause between two attempts to connect, in ms. */
   readonly reconnectMax: number
+  /** Largest event that is delivered, in bytes: much larger images are not read as a whole. Default: 8 MiB. */
+  readonly maxEvent?: number
+  /** Takes what could not be read of events, and where reading does not get on. */
+  readonly troubles?: LogTroubles
   /** A connection has begun to read the log. */
   readonly onFollowed?: () => void
   /** Called between two events, when something else must happen first; the log waits for what it returns. */
@@ -46,7 +51,7 @@ export interface Checkpoint {
 }
 
 /** `away`: no connection reads it. `absent`: the database has no log, or the login may not read it. */
-export type LogState = 'away' | 'absent' | 'followed'
+export type LogState = 'away' | 'absent' | 'followed' | 'stalled'
 
 /** What a topic's subscriber is told. */
 export interface LogListener {
@@ -60,6 +65,9 @@ const QUERY_TIMEOUT = 30_000
 
 /** How often it looks whether a position has been reached, in ms. */
 const POLL_REACHED = 10
+
+/** Failures in a row at one place after which the log counts as stalled. */
+const STALLED_AFTER = 3
 
 /** After so many events in a row, or so long in ms, others get their turn: what has come of them leaves. */
 const SLICE = 100
@@ -99,12 +107,22 @@ export class EventLog {
   #nap: AbortController | undefined
   #running: Promise<void> | undefined
   #state: LogState = 'away'
+  /** Sessions in a row that ended, although their connection could be used, before they got on with a page. */
+  #failures = 0
+  #isConnected = false
+  /** After repeated failures: the table or channel of the event at which they may be, in words. */
+  #suspect: string | undefined
+  /** After repeated failures it reads one event at a time, until it has read all: what precedes the faulty one is delivered. */
+  #isCautious = false
+  readonly #maxImage: number
   #client: pg.Client | undefined
 
   constructor(options: EventLogOptions) {
     this.#options = options
+    this.#maxImage = imageLimit(options.maxEvent ?? 0)
     this.#replay = createLogReplay({
       ...options,
+      maxImage: this.#maxImage,
       queryTimeout: QUERY_TIMEOUT,
       live: () => ({ position: this.#position, history: this.#histories }),
     })
@@ -211,11 +229,14 @@ export class EventLog {
       } catch (error) {
         if (this.#stop.signal.aborted) break
         if (isRefusal(error)) this.#unavailable()
-        const retryIn = backoffDelay(Math.max(1, attempt), reconnectMax)
-        observe({ type: 'log.lost', ...describeFailure(error, this.#options.config), retryIn })
+        const retryIn = backoffDelay(Math.max(1, attempt, this.#failures), reconnectMax)
+        const failure = describeFailure(error, this.#options.config)
+        observe({ type: 'log.lost', ...failure, retryIn })
+        this.#judge(failure.message)
         await delay(retryIn, this.#stop.signal)
       } finally {
-        this.#state = 'away'
+        if (this.#state !== 'stalled') this.#state = 'away'
+        this.#isConnected = false
         if (this.#client) socketOf(this.#client).destroy()
         this.#client = undefined
       }
@@ -242,6 +263,7 @@ export class EventLog {
     doorbell.reset()
     while (!(await isReadable(client))) {
       onReady()
+      this.#goOn()
       this.#state = 'absent'
       this.#nap = new AbortController() // from here on `wake` is heard
       this.#unavailable()
@@ -251,16 +273,23 @@ export class EventLog {
       await delay(LOOK_AGAIN, AbortSignal.any([this.#stop.signal, this.#nap.signal]))
       if (lost) throw lost
     }
+    this.#isConnected = true
+    const query: Query = async (text: string, values: readonly unknown[] = []) =>
+      (await client.query<Record<string, unknown>>({ text, values: [...values] })).rows
+    const { checkpoint, breathe = turnOver, troubles } = this.#options
+    if (this.#state === 'stalled') await troubles?.note(query)
+    // If the next failure means that the log is stalled, the operator wants to know at which table.
+    const suspect = this.#failures >= STALLED_AFTER - 1 ? this.#position : undefined
+    if (suspect) this.#isCautious = true
+    this.#suspect = suspect && (await troubles?.topicAfter(suspect, query))
     let position = await this.#resume(client)
     this.#options.onFollowed?.()
     onReady()
-    const query = async (text: string, values: readonly unknown[] = []) =>
-      (await client.query<Record<string, unknown>>({ text, values: [...values] })).rows
-    const { checkpoint, breathe = turnOver } = this.#options
     while (!this.#stop.signal.aborted) {
       checkpoint?.pulling()
       const page = await this.#pull(client, position)
-      this.#state = 'followed'
+      if (this.#state !== 'stalled') this.#state = 'followed'
+      if (page.losses && page.losses.length > 0) await troubles?.lost(page.losses, query)
       let began = performance.now()
       for (const [i, event] of page.events.entries()) {
         const first = checkpoint?.before(event)
@@ -275,7 +304,12 @@ export class EventLog {
       }
       position = page.position
       this.#position = position
-      if (page.isLast) await checkpoint?.drained(true)
+      if (page.isLast) {
+        this.#isCautious = false
+        await checkpoint?.drained(true)
+      }
+      this.#goOn()
+      if (troubles?.isNoted) await troubles.note(query)
       await doorbell.next(page.events.length, query)
       if (lost) throw lost
     }
@@ -286,7 +320,7 @@ export class EventLog {
     const end = await newest(client) // notices a database that was restored or copied, and starts a new history
     if (this.#position) {
       try {
-        await read(client, this.#position)
+        await read(client, this.#position, { maxImage: this.#maxImage, limit: 1 })
         return this.#position
       } catch (error) {
         if (!(error instanceof ListenqlError)) throw error
@@ -302,9 +336,28 @@ export class EventLog {
     return this.#position
   }
 
+  /** After the end of a session: whether reading gets on at all. While the database is away, nothing is wrong with the log. */
+  #judge(reason: string): void {
+    if (!this.#isConnected || ++this.#failures < STALLED_AFTER) return
+    this.#state = 'stalled'
+    this.#options.troubles?.stalled(this.#position, this.#suspect, reason)
+  }
+
+  /** A page has been read and handed on. */
+  #goOn(): void {
+    this.#failures = 0
+    if (this.#state !== 'stalled') return
+    this.#state = 'followed'
+    this.#options.troubles?.goesOn()
+  }
+
   async #pull(client: pg.Client, after: Position): Promise<Page> {
     try {
-      return await pull(client, after, this.#options.keepsPrepared ? 'listenql pull' : undefined)
+      return await pull(client, after, {
+        name: this.#options.keepsPrepared ? 'listenql pull' : undefined,
+        maxImage: this.#maxImage,
+        ...(this.#isCautious && { limit: 1 }),
+      })
     } catch (error) {
       if (!(error instanceof ListenqlError)) throw error
       this.#reset(error)
@@ -326,8 +379,10 @@ export class EventLog {
 
   /** The position moves with each event, in the same step: whoever looks at it has been told all up to there. */
   #handOn(event: LogEvent): void {
-    const listeners = this.#topics.get(event.kind + event.topic)
-    if (listeners) {
+    const { kind, topic, unreadable } = event
+    const listeners = this.#topics.get(kind + topic)
+    if (kind === 't' && unreadable !== undefined) this.end(kind, topic, hole())
+    else if (listeners) {
       for (const listener of listeners) {
         try {
           listener.event(event)
@@ -346,4 +401,11 @@ export class EventLog {
     }
     this.#position = event.position
   }
+}
+
+/** The history of a table that has an event of which nothing can be read, not even its key. */
+export function hole(): ListenqlError {
+  return new ListenqlError('CURSOR_EXPIRED', 'a change of this table cannot be read', {
+    hint: 'read a snapshot, and subscribe after its cursor',
+  })
 }

@@ -1,3 +1,4 @@
+import type { Unreadable } from '../filters/index.js'
 import type { Position } from './cursor.js'
 
 /** What the database did. `N`: something was published with `listenql.publish`. */
@@ -18,10 +19,12 @@ export interface LogEvent {
   readonly at: Date
   /** Top-level transaction id (xid8) as text. */
   readonly transaction: string
+  /** Why nothing of it could be read; `old` and `new` are null then. */
+  readonly unreadable?: Unreadable
 }
 
-/** A row of type listenql.delivery, as pg gives it with `int8` read as a number. */
-export interface DeliveryRow {
+/** Where an event stands, and what it is, without what it holds: a row of listenql.delivery as pg gives it, with `int8` read as a number. */
+export interface OutlineRow {
   readonly n: number
   readonly token: number
   readonly ord: number
@@ -34,13 +37,25 @@ export interface DeliveryRow {
   readonly topic: string
   readonly generation: number
   readonly operation: LogOperation
-  readonly old: string | null
-  readonly new: string | null
 }
 
-export function toLogEvent(row: DeliveryRow): LogEvent {
-  const { n, token, ord, statement, id, xid, at, ...rest } = row
-  return { ...rest, at: toDate(at), position: { n, token, ord, statement, id }, transaction: xid }
+/** The same with its images, as far as they are small enough. */
+export interface DeliveryRow extends OutlineRow {
+  readonly old: string | null
+  readonly new: string | null
+  /** One of them is not: it was left out. */
+  readonly large: boolean
+}
+
+/** What an event holds. */
+export type Content = Pick<LogEvent, 'old' | 'new' | 'unreadable'>
+
+export function toLogEvent(
+  { n, token, ord, statement, id, xid, at, kind, topic, generation, operation }: OutlineRow,
+  content: Content,
+): LogEvent {
+  const position = { n, token, ord, statement, id }
+  return { position, kind, topic, generation, operation, at: toDate(at), transaction: xid, ...content }
 }
 
 /** To the millisecond, as the moment begins with; half a microsecond is what a number cannot tell. */

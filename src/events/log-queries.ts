@@ -1,15 +1,11 @@
-import pg from 'pg'
 import { ListenqlError } from '../lib/errors.js'
+import { isOfContent, type Loss, readCarefully } from './careful-read.js'
 import { endOfBatch, type Position } from './cursor.js'
 import { type DeliveryRow, type LogEvent, toLogEvent } from './log-event.js'
+import { type Queryable, TYPES } from './queryable.js'
 
 /** Most events in a page; the database bounds a page in bytes, too. */
 export const PAGE = 2000
-
-/** What a connection or a pool can do. */
-export interface Queryable {
-  query(config: pg.QueryConfig): Promise<pg.QueryResult>
-}
 
 export interface Page {
   readonly events: readonly LogEvent[]
@@ -17,31 +13,44 @@ export interface Page {
   readonly position: Position
   /** Nothing more was there. */
   readonly isLast: boolean
+  /** What of the events could not be read. Default: nothing. */
+  readonly losses?: readonly Loss[]
 }
 
-/** int8 as numbers: ids, batches and tokens stay far below 2^53. */
-const TYPES: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text') =>
-    oid === pg.types.builtins.INT8
-      ? Number
-      : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+export interface ReadOptions {
+  /** Keeps the statement prepared in the session; not through a pooler that hands each transaction to another one. */
+  readonly name?: string | undefined
+  /** Larger images are not read as a whole, in bytes. Default: 64 MiB. */
+  readonly maxImage?: number | undefined
+  /** Most events. Default: PAGE. */
+  readonly limit?: number
 }
+
+/** An image of at most so many bytes is read as a whole: a text of JavaScript ends at 512 MiB. */
+export function imageLimit(maxEvent: number): number {
+  return Math.min(Math.max(2 * maxEvent, DEFAULT_MAX_IMAGE), 256 * MiB)
+}
+
+const MiB = 2 ** 20
+const DEFAULT_MAX_IMAGE = 64 * MiB
 
 /** Not the moment itself: its text depends on DateStyle. */
-const columns = `n, token, ord, statement, id, xid, pg_catalog.date_part('epoch', at) as at, kind, topic, generation, operation, old, new`
+const OUTLINE = `n, token, ord, statement, id, xid, pg_catalog.date_part('epoch', at) as at, kind, topic, generation, operation`
+const IMAGES = `case when pg_catalog.octet_length(old) <= $7 then old end as old,
+  case when pg_catalog.octet_length(new) <= $7 then new end as new,
+  greatest(pg_catalog.octet_length(old), pg_catalog.octet_length(new)) > $7 as large`
 
 /**
  * Takes what has newly become visible into the ledger, and reads the page after `after`. It counts once this has resolved: the
  * call has committed.
- * @param name keeps the statement prepared in the session; not behind a pooler that hands each transaction to another one
  */
-export function pull(client: Queryable, after: Position, name?: string): Promise<Page> {
-  return readPage(client, 'pull', after, name)
+export function pull(client: Queryable, after: Position, options: ReadOptions = {}): Promise<Page> {
+  return readPage(client, 'pull', after, options)
 }
 
 /** Reads the page after `after` of what is in the ledger. @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED */
-export function read(client: Queryable, after: Position): Promise<Page> {
-  return readPage(client, 'read', after)
+export function read(client: Queryable, after: Position, options: ReadOptions = {}): Promise<Page> {
+  return readPage(client, 'read', after, options)
 }
 
 /** The end of what is in the ledger now. */
@@ -58,23 +67,40 @@ async function readPage(
   client: Queryable,
   fn: 'pull' | 'read',
   after: Position,
-  name?: string,
+  { name, maxImage = DEFAULT_MAX_IMAGE, limit = PAGE }: ReadOptions,
 ): Promise<Page> {
   const { n, token, ord, statement, id } = after
+  const values = [n, token, ord, statement, id, limit]
+  const from = `from listenql.${fn}($1, $2, $3, $4, $5, $6)`
   try {
-    const { rows } = await client.query({
-      ...(name === undefined ? {} : { name }),
-      text: `select ${columns} from listenql.${fn}($1, $2, $3, $4, $5, $6)`,
-      values: [n, token, ord, statement, id, PAGE],
-      types: TYPES,
-    })
-    const events = (rows as DeliveryRow[]).map(toLogEvent)
-    const last = events.at(-1)
-    // The end of a batch is a good position for as long as later batches are there; an event goes with its partition.
-    return { events, position: last?.position ?? endOfBatch(after), isLast: last === undefined }
+    const { rows } = await client
+      .query({
+        ...(name === undefined ? {} : { name }),
+        text: `select ${OUTLINE}, ${IMAGES} ${from}`,
+        values: [...values, maxImage],
+        types: TYPES,
+      })
+      .catch(async error => {
+        if (!isOfContent(error)) throw error
+        return { rows: undefined }
+      })
+    if (rows && !(rows as DeliveryRow[]).some(({ large }) => large)) {
+      return toPage(
+        (rows as DeliveryRow[]).map(row => toLogEvent(row, { old: row.old, new: row.new })),
+        after,
+      )
+    }
+    const { events, losses } = await readCarefully(client, { fn, after, limit, maxImage })
+    return { ...toPage(events, after), losses }
   } catch (error) {
     throw explain(error)
   }
+}
+
+function toPage(events: readonly LogEvent[], after: Position): Page {
+  const last = events.at(-1)
+  // The end of a batch is a good position for as long as later batches are there; an event goes with its partition.
+  return { events, position: last?.position ?? endOfBatch(after), isLast: last === undefined }
 }
 
 /** not_null_violation: schemas before version 10 cannot make themselves whole. */

@@ -19,6 +19,8 @@ export interface LogReplayOptions {
   readonly queryTimeout: number
   /** Longest pause between two attempts, in ms. */
   readonly reconnectMax: number
+  /** See ReadOptions. */
+  readonly maxImage?: number
   /** How far live events have been handed on, and in which history. */
   readonly live: () => { readonly position: Position | undefined; readonly history: number }
   readonly observe: Observe
@@ -39,7 +41,7 @@ export interface LogReplay {
 const READS = 3
 
 export function createLogReplay(options: LogReplayOptions): LogReplay {
-  const { config, connectTimeout, queryTimeout, reconnectMax, live, observe } = options
+  const { config, connectTimeout, queryTimeout, reconnectMax, maxImage, live, observe } = options
   const pool = createClosablePool({
     ...config,
     application_name: 'listenql replay',
@@ -68,7 +70,7 @@ export function createLogReplay(options: LogReplayOptions): LogReplay {
     const { position, history } = live()
     const kept = pages.find(after, history)
     if (kept) return kept
-    const page = await read(pool.pool, after)
+    const page = await read(pool.pool, after, { maxImage })
     if (live().history === history) pages.keep(after, page, history)
     // What had been handed on before was in the ledger: an empty page proves that nothing lies between. It may end in
     // batches without events. Positions of two histories cannot be compared.

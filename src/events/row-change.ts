@@ -1,4 +1,5 @@
 import type { RowImage } from '../filters/index.js'
+import type { ListenqlError } from '../lib/errors.js'
 import type { Position } from './cursor.js'
 
 export const ROW_OPERATIONS = ['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] as const
@@ -21,4 +22,6 @@ export interface RowChange {
   readonly at: Date
   /** Top-level transaction id (xid8) as text: changes of one transaction share it. */
   readonly transaction: string
+  /** Why nothing of it can be told: the filter depends on a value that could not be read. */
+  readonly fault?: ListenqlError
 }

@@ -9,7 +9,7 @@ import type { Observe } from '../lib/observation.js'
 import { type ChangeView, createInterest, type Images, viewAt } from './change-view.js'
 import type { ChangesRequest } from './changes-request.js'
 import { comparePositions, type Position } from './cursor.js'
-import type { EventLog } from './event-log.js'
+import { type EventLog, hole } from './event-log.js'
 import type { LogEvent } from './log-event.js'
 import type { RowChange } from './row-change.js'
 import { type Look, lookAt, type ReadEvent, type Views } from './sight.js'
@@ -238,6 +238,12 @@ export class RowStage {
     const end = log.position
     if (!after || !end) throw new Error('the stage is behind a log that was not read')
     const page = await log.read(after, this.#stop.signal)
+    if (
+      page.events.some(
+        ({ kind, topic, unreadable }) => unreadable !== undefined && kind === 't' && this.#tables.has(topic),
+      )
+    )
+      throw hole()
     await this.#handOn(
       page.events.filter(event => event.kind === 't' && comparePositions(event.position, end) <= 0),
       histories,

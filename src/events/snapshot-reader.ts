@@ -6,13 +6,15 @@ import { type ImageKind, readImageKinds } from '../database/image-sql.js'
 import { grantReadSql } from '../database/install.js'
 import { PIN_SETTINGS } from '../database/pinned-settings.js'
 import { socketOf } from '../database/socket.js'
+import { isNoText } from '../database/text-encoding.js'
 import type { WatchedTable } from '../database/watched-table.js'
-import { createImageReader, type ReadImage, type RowImage } from '../filters/index.js'
+import { createImageReader, mendImage, type ReadImage, type RowImage } from '../filters/index.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { sizeWords, timeWords } from '../lib/words.js'
 import { answerOf, SAVEPOINT } from './snapshot-cut.js'
 import { isAsKnown, type RowsQuery, TABLE_NOW, type TableNow } from './snapshot-sql.js'
 import { createSnapshotTexts } from './snapshot-texts.js'
+import { createDecode } from './text-decoding.js'
 
 export interface ReaderOptions {
   /** Longest that a statement may take, in ms. */
@@ -29,6 +31,9 @@ export type Outcome =
 
 /** How long after its statement_timeout a silent connection is given up, in ms. */
 const GRACE = 5000
+
+/** A text of JavaScript ends at 512 MiB. */
+const LARGEST = 256 * 2 ** 20
 
 /** Undefined column, table, object, schema, function; wrong type; a type that is gone: the table was altered, or is gone. */
 const ALTERED = new Set(['42703', '42P01', '42704', '3F000', '42883', '42804', 'XX000'])
@@ -68,7 +73,13 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
     return images.map(read)
   }
 
-  async function attempt(client: pg.Client, table: WatchedTable, query: RowsQuery): Promise<Outcome> {
+  /** @param readRows gives the images; undefined: they are more than `maxBytes` */
+  async function attempt(
+    client: pg.Client,
+    table: WatchedTable,
+    query: RowsQuery,
+    readRows: (client: pg.Client, text: string, values: unknown[]) => Promise<readonly string[] | undefined>,
+  ): Promise<Outcome> {
     const database = await texts.of(client, query.texts)
     const sql = query.sql(await kindsOf(client, table), database)
     const { viewer } = query
@@ -76,7 +87,7 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
       const settings = await readSettings(client, viewer.role, usable)
       await client.query(becomeSql(viewer.role, settings, viewer.claims))
     } else if (viewer) await client.query(`set local row_security = on; ${takeRoleSql(viewer.role)}`)
-    const images = await readImages(client, { ...sql, rowMode: 'array' }, maxBytes)
+    const images = await readRows(client, sql.text, sql.values)
     if (viewer && !viewer.isSecured && (await isSecured(client, table)))
       return { kind: 'failed', error: securedMeanwhile(table) }
     if (viewer) await client.query(`set local role none; ${PIN_SETTINGS}`) // only our login may see what is watched
@@ -85,6 +96,38 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
     if (now.isRewritten) return { kind: 'again', reason: 'the table was rewritten meanwhile' }
     if (images === undefined) return { kind: 'failed', error: tooLarge(table, maxBytes) }
     return { kind: 'rows', rows: toRows(table, images) }
+  }
+
+  async function readTexts(
+    client: pg.Client,
+    text: string,
+    values: unknown[],
+  ): Promise<string[] | undefined> {
+    const images = await readImages(client, limited(text, 'image', values, maxBytes), maxBytes, image => {
+      if (typeof image === 'string') return Buffer.byteLength(image)
+      return Number.POSITIVE_INFINITY
+    })
+    return images as string[] | undefined
+  }
+
+  /** As bytes: Postgres refuses a result as a whole if one value of it is no text in UTF8. */
+  async function readBytes(
+    client: pg.Client,
+    text: string,
+    values: unknown[],
+  ): Promise<string[] | undefined> {
+    const bytes = 'pg_catalog.convert_to(image, pg_catalog.getdatabaseencoding())'
+    const images = await readImages(client, limited(text, bytes, values, maxBytes), maxBytes, image =>
+      Buffer.isBuffer(image) ? image.length : Number.POSITIVE_INFINITY,
+    )
+    if (!images) return undefined
+    const { rows } = await client.query<{ name: string }>(
+      'select pg_catalog.getdatabaseencoding()::pg_catalog.text as name',
+    )
+    const decode = createDecode(client, rows[0]?.name ?? '', attempting(client))
+    const mended: string[] = []
+    for (const image of images as Buffer[]) mended.push((await mendImage(image, decode)).text)
+    return mended
   }
 
   async function explain(
@@ -104,6 +147,9 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
     if (role !== undefined && code === '42501')
       return { kind: 'failed', error: mayNotRead(table, role, error) }
     if (code === '42501') return { kind: 'failed', error: await notAllowed(client, table, error) }
+    // An image of more than 1 GB; a string buffer is what it is made in.
+    if (code === '54000' || (code === '53200' && /string buffer/.test(messageOf(error))))
+      return { kind: 'failed', error: tooLarge(table, maxBytes) }
     if (code === '57014' || code === '55P03') {
       return { kind: 'failed', error: tooSlow(table, queryTimeout, error) }
     }
@@ -119,15 +165,19 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
         socketOf(client).destroy()
       }, queryTimeout + GRACE)
       try {
+        const whyNot = (error: unknown) =>
+          recoverable(
+            client,
+            () => explain(client, table, query, error),
+            async () => ({ kind: 'failed', error: unexpected(table, error) }),
+          )
         return await recoverable(
           client,
-          () => attempt(client, table, query),
+          () => attempt(client, table, query, readTexts),
           error =>
-            recoverable(
-              client,
-              () => explain(client, table, query, error),
-              async () => ({ kind: 'failed', error: unexpected(table, error) }),
-            ),
+            isNoText(error)
+              ? recoverable(client, () => attempt(client, table, query, readBytes), whyNot)
+              : whyNot(error),
         )
       } catch (error) {
         throw isSilent ? new Error('the database does not answer', { cause: error }) : error
@@ -173,25 +223,52 @@ async function tableNow(client: pg.Client, { relid, schema, name }: WatchedTable
   return rows[0] as TableNow
 }
 
-/** Undefined: more than `maxBytes`. What comes beyond that is dropped as it comes, never kept. */
+/** The query of images, each as `what`; null in the place of one that has more than `maxBytes`, which is too much in any case. */
+function limited(text: string, what: string, values: unknown[], maxBytes: number): pg.QueryArrayConfig {
+  const most = `$${values.length + 1}::pg_catalog.int8`
+  return {
+    text: `select case when pg_catalog.octet_length(image) <= ${most} then ${what} end from (${text}) q(image)`,
+    values: [...values, Math.min(maxBytes, LARGEST)],
+    rowMode: 'array',
+  }
+}
+
+/**
+ * Undefined: more than `maxBytes`. What comes beyond that is dropped as it comes, never kept.
+ * @param sizeOf of an image in bytes
+ */
 function readImages(
   client: pg.Client,
   config: pg.QueryArrayConfig,
   maxBytes: number,
-): Promise<string[] | undefined> {
+  sizeOf: (image: unknown) => number,
+): Promise<unknown[] | undefined> {
   return new Promise((resolve, reject) => {
-    let images: string[] | undefined = []
+    let images: unknown[] | undefined = []
     let bytes = 0
     const query = client.query(new pg.Query(config))
     query.on('row', row => {
-      const image = (row as unknown as string[])[0] as string
-      bytes += Buffer.byteLength(image)
+      const image = (row as unknown as unknown[])[0]
+      bytes += sizeOf(image)
       if (bytes > maxBytes) images = undefined
       images?.push(image)
     })
     query.on('end', () => resolve(images))
     query.on('error', reject)
   })
+}
+
+/** A statement of a transaction that goes on although it may fail. */
+function attempting(client: pg.Client) {
+  return async <T>(run: () => Promise<T>): Promise<T> => {
+    await client.query('savepoint listenql_text')
+    try {
+      return await run()
+    } catch (error) {
+      await client.query('rollback to savepoint listenql_text')
+      throw error
+    }
+  }
 }
 
 function schemaChanged({ name }: WatchedTable): ListenqlError {

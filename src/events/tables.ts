@@ -9,7 +9,7 @@ import type { Observe } from '../lib/observation.js'
 import { type ChangeView, createChangeView, createInterest, type Images, viewAt } from './change-view.js'
 import type { ChangesRequest } from './changes-request.js'
 import { comparePositions, endOfBatch, type Position } from './cursor.js'
-import type { EventLog } from './event-log.js'
+import { type EventLog, hole } from './event-log.js'
 import type { LogEvent } from './log-event.js'
 import type { RowChange } from './row-change.js'
 import { type Followed, RowStage } from './row-stage.js'
@@ -306,6 +306,7 @@ export function createTables({
           const page = await log.read(after, signal)
           // Looked at again: the table may have been altered while the page was read.
           assertAfter(after, beginning(relid))
+          if (page.events.some(event => isHole(event, relid))) throw hole()
           const newest = page.events.reduce<LogEvent | undefined>(
             (found, event) =>
               event.kind === 't' && event.topic === relid && event.generation > (found?.generation ?? 0)
@@ -398,6 +399,10 @@ export function createTables({
 
 function nameOf({ schema, name }: WatchedTable): string {
   return JSON.stringify([schema, name])
+}
+
+function isHole({ kind, topic, unreadable }: LogEvent, relid: string): boolean {
+  return unreadable !== undefined && kind === 't' && topic === relid
 }
 
 function assertAfter(after: Position, begins: Position): void {

@@ -22,14 +22,11 @@ export class JsonText {
     return this.#parsed.value
   }
 
-  /** The same, if no number of it is changed by that. @throws ListenqlError VALUE_NOT_SHOWN */
+  /** The same, if any server can write it and no number of it is changed by that. @throws ListenqlError VALUE_NOT_SHOWN */
   exactValue(): unknown {
-    const number = roundedNumber(this.text)
-    if (number === undefined) return this.value
-    throw new ListenqlError(
-      'VALUE_NOT_SHOWN',
-      `the JSON value holds the number ${shorten(number)}, which JavaScript would change`,
-    )
+    const problem = problemOf(this.text)
+    if (problem === undefined) return this.value
+    throw new ListenqlError('VALUE_NOT_SHOWN', `the JSON value ${problem}`)
   }
 
   toJSON(): unknown {
@@ -64,17 +61,27 @@ function fill(text: string, texts: readonly string[]): string {
   return pieces.flatMap((piece, i) => (i === 0 ? [piece] : [texts[i - 1], piece])).join('')
 }
 
-/** The first number in a JSON text that JavaScript cannot hold as it is. */
-export function roundedNumber(text: string): string | undefined {
+/** Deeper values overflow the stack of JSON.stringify. */
+const MAX_DEPTH = 1000
+
+/** What keeps a JSON text from being written as it is by others, as what goes after "it". */
+export function problemOf(text: string): string | undefined {
+  let depth = 0
   for (let at = 0; at < text.length; ) {
     const code = text.charCodeAt(at)
     if (code === 0x22) {
       at = endOfString(text, at)
     } else if (code === 0x2d || (code >= 0x30 && code <= 0x39)) {
       const end = endOfNumber(text, at)
-      if (!isExact(text.slice(at, end))) return text.slice(at, end)
+      const number = text.slice(at, end)
+      if (!isExact(number)) return `holds the number ${shorten(number)}, which JavaScript would change`
       at = end
-    } else at++
+    } else {
+      if (code === 0x7b || code === 0x5b) depth++
+      else if (code === 0x7d || code === 0x5d) depth--
+      if (depth > MAX_DEPTH) return `is nested more than ${MAX_DEPTH} levels deep`
+      at++
+    }
   }
   return undefined
 }

@@ -3,13 +3,27 @@ import type { Filter } from './filter.js'
 import { type Key, sameKey } from './keys.js'
 import { compileLike, foldCase } from './like.js'
 import type { RowImage } from './row-image.js'
+import { type Unreadable, unreadableWords } from './unreadable.js'
 import { Work } from './work.js'
 
 /**
  * @param work what it takes is added to. Default: nobody counts
- * @throws LimitExceeded if it is more work than it may be
+ * @throws LimitExceeded if it is more work than it may be; Undecided if a value that decides it could not be read
  */
 export type Predicate = (row: RowImage, work?: Work) => boolean
+
+/** Whether a row matches depends on a value of it that could not be read. */
+export class Undecided extends Error {
+  /** Its name in the table. */
+  readonly column: string
+  readonly reason: Unreadable
+
+  constructor(column: string, reason: Unreadable) {
+    super(`the value of column ${column} ${unreadableWords(reason)}`)
+    this.column = column
+    this.reason = reason
+  }
+}
 
 /** As in SQL; null is unknown. */
 type Test = (row: RowImage, work: Work) => boolean | null
@@ -69,7 +83,12 @@ function join(tests: readonly Test[], neutral: boolean): Test {
 function compileCompare({ column, operator, operand }: Filter & { kind: 'compare' }): Test {
   const { compare } = comparisonOf(column)
   const right = operand.key
-  return onKey(column.name, lengthOf(right), comparison(operator))
+  return onKey(
+    column.name,
+    lengthOf(right),
+    comparison(operator),
+    operator === 'eq' ? false : operator === 'neq' ? true : null,
+  )
 
   function comparison(name: typeof operator): (key: Key) => boolean {
     switch (name) {
@@ -94,7 +113,7 @@ function compileIn({ column, operands, negated }: Filter & { kind: 'in' }): Test
   if (operands.length === 0) return () => negated
   const keys = new Set(operands.map(({ key }) => key))
   const longest = operands.reduce((length, { key }) => Math.max(length, lengthOf(key)), 0)
-  return onKey(column.name, longest, key => keys.has(key) !== negated)
+  return onKey(column.name, longest, key => keys.has(key) !== negated, negated)
 }
 
 function lengthOf(key: Key): number {
@@ -106,16 +125,32 @@ function compileLikeTest({ column, pattern, ignoreCase }: Filter & { kind: 'like
   const matches = compileLike(fold ? foldCase(pattern) : pattern)
   return (row, work) => {
     const value = fold ? row.folded(column.name) : row.get(column.name)
-    if (typeof value !== 'string') return null
+    if (typeof value !== 'string') return withoutValue(row, column.name, null)
     return matches?.(value, work) ?? null
   }
 }
 
-/** @param length of the longest text that it is compared with, since no more of a longer one is looked at */
-function onKey(name: string, length: number, test: (key: Key) => boolean): Test {
+/**
+ * @param length of the longest text that it is compared with, since no more of a longer one is looked at
+ * @param ifUnreadable what holds of a value that could not be read; null: that cannot be told
+ */
+function onKey(
+  name: string,
+  length: number,
+  test: (key: Key) => boolean,
+  ifUnreadable: boolean | null,
+): Test {
   return (row, work) => {
     const key = row.key(name)
     work.take(typeof key === 'string' ? 1 + Math.min(key.length, length) / AT_ONCE : 1)
-    return key === null ? null : test(key)
+    return key === null ? withoutValue(row, name, ifUnreadable) : test(key)
   }
+}
+
+/** A value that could not be read is not NULL, and equal to no operand: those are valid text, and far smaller. */
+function withoutValue(row: RowImage, name: string, ifUnreadable: boolean | null): boolean | null {
+  const reason = row.unreadable(name)
+  if (reason === undefined) return null
+  if (ifUnreadable === null) throw new Undecided(name, reason)
+  return ifUnreadable
 }

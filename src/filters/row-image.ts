@@ -4,6 +4,7 @@ import { elementsOf, endOfString, endOfValue, skipSpace } from './json-scan.js'
 import { JsonText } from './json-text.js'
 import type { Key } from './keys.js'
 import { foldCase } from './like.js'
+import { readUnreadable, UNREADABLE_MEMBER, type Unreadable } from './unreadable.js'
 
 /** Reads the JSON text of one row, without losing a digit. @throws SyntaxError if it is not a JSON object. */
 export type ReadImage = (text: string) => RowImage
@@ -26,20 +27,39 @@ export function createImageReader(columns: readonly Column[]): ReadImage {
     keys: columns.map(column => comparisonOf(column).key),
   }
   const labels = columns.map(({ name }) => `${JSON.stringify(name)}:`)
-  return text => new RowImage(layout, cut(text, labels, layout.positions))
+  return text => {
+    const { raw, missing } = cut(text, labels, layout.positions)
+    return new RowImage(layout, raw, missing)
+  }
 }
 
 export class RowImage {
   readonly #layout: Layout
   readonly #raw: readonly (string | undefined)[]
+  readonly #missing: ReadonlyMap<string, Unreadable> | undefined
   #values: unknown[] | undefined
   #keys: (Key | null)[] | undefined
   #folded: (string | null)[] | undefined
 
-  /** Use `createImageReader`. `raw` is the JSON text of each column. */
-  constructor(layout: Layout, raw: readonly (string | undefined)[]) {
+  /** Use `createImageReader`. `raw` is the JSON text of each column; `missing` are those that could not be read. */
+  constructor(
+    layout: Layout,
+    raw: readonly (string | undefined)[],
+    missing?: ReadonlyMap<string, Unreadable>,
+  ) {
     this.#layout = layout
     this.#raw = raw
+    this.#missing = missing
+  }
+
+  /** Whether a value of the row could not be read; see `unreadable`. */
+  get hasUnreadable(): boolean {
+    return this.#missing !== undefined
+  }
+
+  /** Why the value of a column could not be read, which then is null here although it is not NULL; undefined if it could. */
+  unreadable(name: string): Unreadable | undefined {
+    return this.#missing?.get(name)
   }
 
   /**
@@ -86,7 +106,8 @@ export class RowImage {
 
   isNull(name: string): boolean {
     const position = this.#layout.positions.get(name)
-    return position === undefined || (this.#raw[position] ?? 'null') === 'null'
+    if (position !== undefined && (this.#raw[position] ?? 'null') !== 'null') return false
+    return this.unreadable(name) === undefined
   }
 
   #value(position: number): unknown {
@@ -138,26 +159,31 @@ function readArray(raw: string, category: Column['category']): unknown {
   }
 }
 
-/** The JSON text of each column. */
-function cut(
-  text: string,
-  labels: readonly string[],
-  positions: ReadonlyMap<string, number>,
-): (string | undefined)[] {
+interface Cut {
+  /** The JSON text of each column. */
+  readonly raw: (string | undefined)[]
+  missing?: ReadonlyMap<string, Unreadable>
+}
+
+function cut(text: string, labels: readonly string[], positions: ReadonlyMap<string, number>): Cut {
   const raw: (string | undefined)[] = []
+  const found: Cut = { raw }
   let at = skipSpace(text, 0)
   if (text.charCodeAt(at) !== 0x7b) throw new SyntaxError('a row image is not a JSON object')
   at = skipSpace(text, at + 1)
-  if (text.charCodeAt(at) === 0x7d) return raw
+  if (text.charCodeAt(at) === 0x7d) return found
   for (let expected = 0; ; expected++) {
     let position: number | undefined = expected
+    let isMissing = false
     const label = labels[expected]
     if (label !== undefined && text.startsWith(label, at)) {
       at += label.length
     } else {
       if (text.charCodeAt(at) !== 0x22) throw new SyntaxError('a name is missing in a row image')
       const end = endOfString(text, at)
-      position = positions.get(readString(text.slice(at, end)))
+      const name = readString(text.slice(at, end))
+      position = positions.get(name)
+      isMissing = name === UNREADABLE_MEMBER
       at = skipSpace(text, end)
       if (text.charCodeAt(at) !== 0x3a) throw new SyntaxError('a colon is missing in a row image')
       at++
@@ -165,9 +191,10 @@ function cut(
     at = skipSpace(text, at)
     const end = endOfValue(text, at)
     if (position !== undefined) raw[position] = text.slice(at, end)
+    if (isMissing) found.missing = new Map(readUnreadable(text.slice(at, end)))
     at = skipSpace(text, end)
     const next = text.charCodeAt(at)
-    if (next === 0x7d) return raw
+    if (next === 0x7d) return found
     if (next !== 0x2c) throw new SyntaxError('a comma is missing in a row image')
     at = skipSpace(text, at + 1)
   }

@@ -31,6 +31,11 @@ export type Observation =
   | { type: 'channel.listening'; channel: string }
   | { type: 'channel.released'; channel: string }
   | ({ type: 'log.lost'; retryIn: number } & Failure)
+  /** Reading fails again and again at one place in the log: nothing after it is delivered. */
+  | { type: 'log.stalled'; place: string; message: string }
+  | { type: 'log.recovered' }
+  /** Values of an event (`columns`), or all of it, could not be read; said once in a while for each topic. */
+  | { type: 'event.unreadable'; topic: string; columns: string[] | undefined; reason: string; place: string }
   | { type: 'log.rotated'; dropped: number; droppedBytes: number; bytes: number }
   | {
       /** The log is larger than it may be: events that were younger than they may become went (`early`), or cannot go now. */
@@ -44,6 +49,8 @@ export type Observation =
   | ({ type: 'log.rotation-failed' } & Failure)
   | { type: 'catalog.absent' }
   | ({ type: 'catalog.failed' } & Failure)
+  /** A watched table, or a column of one, is left out, since its name is no text. */
+  | { type: 'catalog.unreadable'; relid: string; what: 'table' | 'column'; detail: string }
   /** `detail`: the number of a new generation, or words. */
   | { type: 'table.changed'; table: string; change: 'again' | 'generation' | 'gone'; detail: string }
   | { type: 'table.lacking'; table: string; detail: string }

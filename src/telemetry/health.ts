@@ -3,7 +3,11 @@ export interface HealthOptions {
   readonly notifications: () => 'yes' | 'no' | 'deaf'
   /** False: nothing that this server does needs notifications, so that reading the event log is enough. */
   readonly needsNotifications: boolean
-  readonly log: () => 'away' | 'absent' | 'followed'
+  readonly log: () => 'away' | 'absent' | 'followed' | 'stalled'
+  /** Where reading the log stands still, and why; shown if `showsDetails`. */
+  readonly stall?: () => { readonly place: string; readonly reason: string } | undefined
+  /** Whether every client may know what is in the database. */
+  readonly showsDetails?: boolean
   readonly isStopping: () => boolean
 }
 
@@ -19,15 +23,18 @@ export function createHealth(
     if (path !== '/readyz') return undefined
     const notifications = options.notifications()
     const isConnected = options.needsNotifications ? notifications !== 'no' : options.log() !== 'away'
+    const isStalled = options.log() === 'stalled'
+    const stall = options.showsDetails ? options.stall?.() : undefined
     const isDeaf = options.needsNotifications && notifications === 'deaf'
     const isStopping = options.isStopping()
-    const isReady = isConnected && !isDeaf && !isStopping
+    const isReady = isConnected && !isDeaf && !isStalled && !isStopping
     return {
       status: isReady ? 200 : 503,
       body: {
         status: isStopping ? 'stopping' : isReady ? 'ready' : 'not ready',
         database: isConnected ? 'connected' : 'unreachable',
         ...(isDeaf && { notifications: 'not delivered' }),
+        ...(isStalled && { log: 'stalled', ...stall }),
       },
     }
   }

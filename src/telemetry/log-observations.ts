@@ -27,6 +27,14 @@ export function createLogObserver(logger: Logger): Observe {
         return
       case 'log.lost':
         return partFailed('log', `The event log cannot be read: ${observation.message}.`, observation)
+      case 'log.stalled':
+        return logger.error(
+          `The event log cannot be read any further than ${observation.place}, so that nothing after that is delivered: ${observation.message}. It is tried again and again.`,
+        )
+      case 'log.recovered':
+        return logger.info('The event log is read again.')
+      case 'event.unreadable':
+        return logger.warn(unreadableWords(observation))
       case 'log.rotated':
         return logger.debug(
           `Old events were cleared: ${sizeWords(observation.droppedBytes)}; the event log has ${sizeWords(observation.bytes)} now.`,
@@ -49,6 +57,13 @@ export function createLogObserver(logger: Logger): Observe {
           `Watched tables cannot be looked at: ${observation.message}.`,
           observation,
         )
+      case 'catalog.unreadable': {
+        const { what, relid, detail } = observation
+        const which = what === 'table' ? `Table ${relid}` : `A column of table ${relid}`
+        return logger.warn(
+          `${which} is left out, since its name is no text in the encoding of the database (${detail}); rename it.`,
+        )
+      }
       case 'table.changed':
         return logger.info(changeWords(observation))
       case 'table.lacking':
@@ -151,6 +166,24 @@ const KICKS_ABSENT = {
 
 function words(observation: Observation): string {
   return observation.type.replace('.', ' ')
+}
+
+function unreadableWords({
+  topic,
+  columns,
+  reason,
+  place,
+}: Extract<Observation, { type: 'event.unreadable' }>): string {
+  const where = `an event of ${topic} (${place})`
+  if (columns) {
+    const what =
+      columns.length === 1
+        ? `The value of column ${columns[0]}`
+        : `The values of columns ${columns.join(', ')}`
+    return `${what} in ${where} cannot be read: it ${reason}. Clients get the error VALUE_NOT_SHOWN in its place; the rest is delivered.`
+  }
+  const isTable = topic.startsWith('table ')
+  return `Nothing of ${where} can be read: it ${reason}. ${isTable ? 'Subscriptions of the table end with CURSOR_EXPIRED, and clients read a snapshot again' : 'Clients get the error VALUE_NOT_SHOWN in its place'}.`
 }
 
 function changeWords({ table, change, detail }: Extract<Observation, { type: 'table.changed' }>): string {

@@ -198,6 +198,7 @@ export function createEngine(options: EngineOptions): Engine {
           if ('then' in result) throw new Error('a field of a subscription did not resolve synchronously')
           return stringifyResult(mask(withoutFalseRemoval(result)), position)
         } catch (error) {
+          if (isTooLong(error)) return stringifyResult({ data: null, errors: [tooLong()] }, position)
           return stringifyResult({ data: null, errors: [toClientError(error)] }, position)
         }
       },
@@ -307,4 +308,15 @@ function tooLarge(bytes: number): GraphQLError {
       },
     },
   )
+}
+
+/** A text of JavaScript ends at 512 MiB. */
+function isTooLong(error: unknown): boolean {
+  return error instanceof RangeError && error.message.includes('string length')
+}
+
+function tooLong(): GraphQLError {
+  return new GraphQLError('This event is larger, as you asked for it, than any server delivers.', {
+    extensions: { code: 'EVENT_TOO_LARGE', hint: 'ask for fewer fields' },
+  })
 }

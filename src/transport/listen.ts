@@ -135,7 +135,11 @@ function payloads(source: EventSource<ChannelEvent>): Request<ChannelEvent> {
     key: `listen ${source.topic.name}`,
     bytes: 0,
     source,
-    render: event => (event.gap ? GAP : (event.payload ?? '')),
+    render: ({ gap, payload, unreadable }) => {
+      if (typeof unreadable === 'number') return TOO_LARGE
+      // There is no word for a payload that cannot be read, other than that something was missed.
+      return gap || unreadable !== undefined ? GAP : (payload ?? '')
+    },
     renderTooLarge: () => TOO_LARGE,
     renderEnd: () => GAP, // a channel never ends
     renew: () => undefined,

@@ -50,8 +50,7 @@ export const PLANS: readonly Plan[] = [
   {
     file: 'docs/clients.md',
     has: 'EventSourcePolyfill',
-    run: ({ text }, world) =>
-      runModule(text, world, { before: "const token = 'x'\n" }),
+    run: ({ text }, world) => runModule(text, world, { before: "const token = 'x'\n" }),
   },
   {
     file: 'docs/clients.md',

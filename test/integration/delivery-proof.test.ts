@@ -6,6 +6,7 @@ import { createLogObserver } from '../../src/telemetry/log-observations.js'
 import type { Logger } from '../../src/telemetry/logger.js'
 import { payloadOf, type TestSubscription, TRANSPORTS } from '../support/clients.js'
 import { startDeafProxy } from '../support/deaf-proxy.js'
+import { codeOf } from '../support/graphql-request.js'
 import { Inbox } from '../support/inbox.js'
 import { createObserved, type Observed } from '../support/observed.js'
 import { type PoolMode, pgbouncer, startPgBouncer } from '../support/pgbouncer.js'
@@ -155,10 +156,25 @@ describe.skipIf(!pgbouncer)('through PgBouncer', () => {
     },
   )
 
-  it('in transaction mode, a server that polls and opens no channel is ready: it has no use for LISTEN', async () => {
+  it('in transaction mode, a server that polls and opens no channel is ready, and does without LISTEN and heartbeat', async () => {
     const { pooler } = await pooled('transaction')
-    const { server } = await start({ databaseUrl: pooler.url, doorbell: 'poll', channels: [] })
+    const options = { databaseUrl: pooler.url, doorbell: 'poll', heartbeat: 200 } as const
+    const { server, observed, warnings } = await start({ ...options, channels: [] })
     await waitUntil(async () => (await readiness(server)).status === 200, 'readiness')
+    const other = await start(options) // by the time that it is found deaf, the first would be, too
+    await other.observed.until('database.deaf', {}, 3)
+    const types = [
+      'database.deaf',
+      'database.heartbeat',
+      'database.connected',
+      'database.unreachable',
+    ] as const
+    expect(types.flatMap(type => observed.all(type))).toEqual([])
+    expect(warnings).toEqual([])
+    expect((await readiness(server)).status).toBe(200)
+    const refused = await TRANSPORTS['SSE POST'](server.url, 'pooled')
+    expect(codeOf(await refused.results.next())).toBe('CHANNEL_NOT_ALLOWED')
+    refused.close()
   })
 
   it('in session mode, all is well, and stays so', async () => {

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { readMigrations } from '../../src/database/migration-files.js'
 import { migrate } from '../../src/database/migrations.js'
 import { createTestDatabase, type Row, type TestDatabase } from './postgres.js'
 
@@ -91,7 +92,14 @@ export async function createLog(
     const [row] = await query('select * from listenql.newest()')
     return endOf({ n: Number(row?.n), token: Number(row?.token) })
   }
-  if (options.migrated !== false) await migrate(await connect())
+  if (options.migrated !== false) {
+    // Comments of older migrations hold characters that other encodings lack.
+    const migrations = readMigrations().map(({ sql, ...rest }) => ({
+      ...rest,
+      sql: sql.replace(/[^\0-\x7f]/g, '?'),
+    }))
+    await migrate(await connect(), options.encoding === undefined ? {} : { migrations })
+  }
   let position = options.migrated === false ? endOf({ n: 0, token: 0 }) : await newest()
   return {
     database,

@@ -23,6 +23,7 @@ export interface TestDatabase {
   close(): Promise<void>
 }
 
+/** @param options.encoding of the database. Default: UTF8 */
 export async function createTestDatabase({ encoding = 'UTF8' } = {}): Promise<TestDatabase> {
   const server = inject('postgresAdminUrl')
   const name = `test_${randomBytes(6).toString('hex')}`

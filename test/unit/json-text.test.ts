@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { JsonText, stringifyJson } from '../../src/filters/index.js'
-import { roundedNumber } from '../../src/filters/json-text.js'
+import { problemOf } from '../../src/filters/json-text.js'
 
 /** What stands where a JsonText is to be written, in the oracle's text. */
 const HOLE = '"\u0000hole"'
@@ -85,11 +85,17 @@ describe('a JSON text without stringifyJson', () => {
       ['0.1000000000000000055511151231257827', '0.1000000000000000055511151231257827'],
       [`{"\\"": ${digits} }`, digits],
     ] as const) {
-      expect(roundedNumber(text)).toBe(number)
+      expect(problemOf(text)).toContain(`the number ${number.slice(0, 40)}`)
       expect(() => new JsonText(text).exactValue()).toThrow(
         expect.objectContaining({ code: 'VALUE_NOT_SHOWN' }),
       )
     }
+  })
+
+  it('is refused if it is so deep that others could not write it', () => {
+    const nested = (depth: number) => new JsonText('['.repeat(depth) + ']'.repeat(depth))
+    expect(nested(1000).exactValue()).toEqual(nested(1000).value)
+    expect(() => nested(1001).exactValue()).toThrow(expect.objectContaining({ code: 'VALUE_NOT_SHOWN' }))
   })
 
   it('finds a number that changes exactly where writing it again gives another number', () => {
@@ -114,7 +120,9 @@ describe('a JSON text without stringifyJson', () => {
       fc.property(number, text => {
         const read = JSON.parse(text) as number
         const isKept = Number.isFinite(read) && scaled(String(read)) === scaled(text)
-        expect(roundedNumber(`[1,${text}]`)).toBe(isKept ? undefined : text)
+        const problem = problemOf(`[1,${text}]`)
+        if (isKept) expect(problem).toBeUndefined()
+        else expect(problem).toContain(`the number ${text.slice(0, 40)}`)
       }),
       { numRuns: 2000 },
     )

@@ -1,0 +1,76 @@
+import pg, { type ClientBase } from 'pg'
+import type { TypeCategory } from './types.js'
+
+/** How the texts of a database come out of it. */
+export interface TextEncoding {
+  /** Every text that the database can hold is one in UTF8, too. */
+  readonly isExact: boolean
+  /**
+   * SQL for the transaction: SQL_ASCII says nothing about its bytes, and Postgres refuses a whole result if one text of it is not
+   * UTF8. With this it does not look; what is not UTF8 arrives with U+FFFD in it.
+   */
+  readonly relax: string
+}
+
+/** Encodings in which all bytes are characters that UTF8 has, beside UTF8 itself. */
+const EXACT: ReadonlySet<string> = new Set([
+  'UTF8',
+  'LATIN1',
+  'LATIN2',
+  'LATIN4',
+  'LATIN5',
+  'LATIN6',
+  'LATIN7',
+  'LATIN8',
+  'LATIN9',
+  'LATIN10',
+  'ISO_8859_5',
+  'KOI8R',
+  'KOI8U',
+  'WIN1256',
+  'WIN866',
+])
+
+/** Types whose values are ASCII. */
+export const NOT_TEXT: ReadonlySet<TypeCategory> = new Set([
+  'bool',
+  'bytea',
+  'date',
+  'float4',
+  'float8',
+  'int2',
+  'int4',
+  'int8',
+  'interval',
+  'numeric',
+  'time',
+  'timestamp',
+  'timestamptz',
+  'timetz',
+  'uuid',
+])
+
+export async function textEncoding(client: ClientBase): Promise<TextEncoding> {
+  const { rows } = await client.query<{ name: string }>(
+    'select pg_catalog.getdatabaseencoding()::pg_catalog.text as name',
+  )
+  const name = rows[0]?.name ?? ''
+  return {
+    isExact: EXACT.has(name),
+    relax: name === 'SQL_ASCII' ? `set local client_encoding = 'SQL_ASCII'` : '',
+  }
+}
+
+/** SQL for a session: the same for a connection that is ours alone. */
+export const RELAX_SESSION = `select pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)
+  where pg_catalog.getdatabaseencoding() = 'SQL_ASCII'`
+
+/** character_not_in_repertoire, untranslatable_character: a text has no equal in UTF8. */
+export function isNoText(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && (error.code === '22021' || error.code === '22P05')
+}
+
+/** Whether these names are what the database holds. */
+export function isText(...names: readonly string[]): boolean {
+  return !names.some(name => name.includes('\ufffd'))
+}

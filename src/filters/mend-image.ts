@@ -1,0 +1,60 @@
+import { createImageSifter, type ImageMember } from './image-sifter.js'
+import { readUnreadable, UNREADABLE_MEMBER, type Unreadable } from './unreadable.js'
+
+/** Bytes as text; undefined for each that is none. */
+export type Decode = (bytes: readonly Buffer[]) => Promise<readonly (string | undefined)[]>
+
+/** An image that can be read: as JSON text, in which the values that cannot be are null, and named. */
+export interface MendedImage {
+  readonly text: string
+  /** Those that were lost in reading; the image may name others. */
+  readonly unreadable: ReadonlyMap<string, Unreadable>
+}
+
+/** Larger values are left out of an image that is too large to be read as a whole, in bytes. */
+const MAX_VALUE = 1024 * 1024
+
+const NOTHING: ReadonlyMap<string, Unreadable> = new Map()
+
+/** An image whose bytes are there. */
+export async function mendImage(bytes: Buffer, decode: Decode): Promise<MendedImage> {
+  const [text] = await decode([bytes])
+  if (text !== undefined) return { text, unreadable: NOTHING }
+  const sifter = createImageSifter(Number.POSITIVE_INFINITY)
+  sifter.push(bytes)
+  return assemble(sifter.end(), decode)
+}
+
+/** An image that is read in pieces, and of which only small values are kept. */
+export async function mendLargeImage(pieces: AsyncIterable<Buffer>, decode: Decode): Promise<MendedImage> {
+  const sifter = createImageSifter(MAX_VALUE)
+  for await (const piece of pieces) sifter.push(piece)
+  return assemble(sifter.end(), decode)
+}
+
+async function assemble(members: readonly ImageMember[], decode: Decode): Promise<MendedImage> {
+  const texts = await decode(
+    members.flatMap(({ name, value }) => (Buffer.isBuffer(value) ? [name, value] : [name])),
+  )
+  const unreadable = new Map<string, Unreadable>()
+  const named = new Map<string, Unreadable>()
+  const parts: string[] = []
+  let at = 0
+  for (const { value } of members) {
+    const label = texts[at++]
+    const text = Buffer.isBuffer(value) ? texts[at++] : undefined
+    if (label === undefined) continue // a column that is not in the catalogue either
+    const name = JSON.parse(label) as string
+    if (name === UNREADABLE_MEMBER) {
+      if (text !== undefined)
+        for (const [column, reason] of readUnreadable(text)) unreadable.set(column, reason)
+      continue
+    }
+    if (text === undefined) unreadable.set(name, Buffer.isBuffer(value) ? 'encoding' : value)
+    parts.push(`${label}:${text ?? 'null'}`)
+  }
+  const all = Object.fromEntries([...named, ...unreadable])
+  if (named.size + unreadable.size > 0)
+    parts.push(`${JSON.stringify(UNREADABLE_MEMBER)}:${JSON.stringify(all)}`)
+  return { text: `{${parts.join(',')}}`, unreadable }
+}

@@ -1,0 +1,44 @@
+import type { TestLog } from './log.js'
+
+const ARGUMENTS =
+  'after_n bigint, after_token bigint, after_ord int, after_statement int, after_id bigint, max_rows int'
+const NAME = 'listenql.read(bigint, bigint, int, int, bigint, int)'
+
+/** Which reads of the log Postgres refuses. */
+export interface LogFault {
+  /** SQL: an event `d` that cannot be read. */
+  readonly event: string
+  /** SQL: the text of the statement, in which it cannot. */
+  readonly statement: string
+  readonly code: string
+  readonly message: string
+}
+
+/**
+ * From now on Postgres refuses to read some events of the log, as it does where a disk or memory fails. What it refuses depends on
+ * what the statement reads of them: a damaged value does not keep the other columns from being read.
+ * @returns mends it
+ */
+export async function breakLog(
+  log: TestLog,
+  { event, statement, code, message }: LogFault,
+): Promise<() => Promise<void>> {
+  const [row] = await log.query(`select pg_get_functiondef('${NAME}'::regprocedure) as whole`)
+  const whole = String(row?.whole)
+  await log.query(whole.replace('listenql.read(', 'listenql.read_whole('))
+  await log.query(`create or replace function listenql.read(${ARGUMENTS}) returns setof listenql.delivery
+    language plpgsql security definer set search_path = pg_catalog, pg_temp as $fault$
+    declare d listenql.delivery;
+    begin
+      for d in select * from listenql.read_whole(after_n, after_token, after_ord, after_statement, after_id, max_rows) loop
+        if (${event}) and current_query() ${statement} then
+          raise exception using errcode = '${code}', message = '${message}';
+        end if;
+        return next d;
+      end loop;
+    end $fault$`)
+  return async () => {
+    await log.query(whole)
+    await log.query('drop function listenql.read_whole')
+  }
+}

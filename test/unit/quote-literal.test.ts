@@ -1,0 +1,13 @@
+import fc from 'fast-check'
+import pg from 'pg'
+import { expect, it } from 'vitest'
+import { quoteLiteral } from '../../src/database/quote-literal.js'
+
+it('quotes as pg does', () => {
+  const text = fc.string({ unit: fc.constantFrom("'", '\\', '"', 'a', ' ', '\n', '🐘', '\ud800') })
+  fc.assert(
+    fc.property(text, given => {
+      expect(quoteLiteral(given)).toBe(pg.escapeLiteral(given))
+    }),
+  )
+})
