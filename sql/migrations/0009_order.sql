@@ -227,29 +227,119 @@ create function listenql.has_before(root oid) returns boolean language sql volat
   select exists (select from pg_trigger t where t.tgrelid in (select listenql.members(root)) and not t.tgisinternal
     and t.tgtype & 2 > 0 and t.tgenabled <> 'D' and (t.tgtype & 1 > 0 or t.tgname > '~listenql_number')) $$;
 
+-- Whether values of a column may be so large that the image of a row cannot be made: Postgres has texts of up to 1 GB, JSON writes
+-- a control character with six, and a whole row is at most 1 GB as well.
+create function listenql.may_be_large(a pg_attribute) returns boolean language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare t record; type oid := a.atttypid; modifier int := a.atttypmod;
+begin
+  loop
+    select p.typtype, p.typlen, p.typbasetype, p.typtypmod into t from pg_type p where p.oid = type;
+    exit when t.typtype <> 'd';
+    type := t.typbasetype;
+    modifier := case when modifier < 0 then t.typtypmod else modifier end;
+  end loop;
+  return coalesce(t.typlen = -1 and type not in ('numeric'::regtype, 'inet'::regtype, 'cidr'::regtype)
+    and not (type in ('varchar'::regtype, 'bpchar'::regtype) and modifier between 4 and 4100)
+    and to_jsonb(a) ->> 'attgenerated' <> 'v', true);
+end $$;
+
 -- The columns of a row for its image: those of `root`, found in `member` by name. As in 0004; `checked`: the type of each value
 -- is looked at, since the catalogue may be out of date.
-create function listenql.columns_sql(root oid, member oid, alias text, checked boolean) returns text language plpgsql volatile
+create function listenql.column_values(root oid, member oid, alias text, checked boolean)
+  returns table (place int, name name, value text, type oid, large boolean) language plpgsql volatile
   set search_path = pg_catalog, pg_temp as $$
 begin
-  return coalesce((select string_agg(format('%s as %I',
+  return query select r.attnum::int, m.attname,
       case when to_jsonb(m) ->> 'attgenerated' = 'v'
         then (select '(' || pg_get_expr(d.adbin, d.adrelid) || ')' from pg_attrdef d where d.adrelid = member and d.adnum = m.attnum)
         when checked and listenql.is_builtin(m.atttypid)
         then format('case when pg_catalog.pg_typeof(%1$I)::pg_catalog.oid operator(pg_catalog.=) %2$s::pg_catalog.oid '
           'then pg_catalog.to_json(%1$I) else pg_catalog.to_json(pg_catalog.format(%3$L, %1$I)) end', m.attname, m.atttypid, '%s')
-        else listenql.value_sql(quote_ident(m.attname), m.atttypid, alias || 'i') end, m.attname), ', ' order by r.attnum)
+        else listenql.value_sql(quote_ident(m.attname), m.atttypid, alias || 'i') end,
+      m.atttypid, listenql.may_be_large(m)
     from pg_attribute r join pg_attribute m on m.attrelid = member and m.attname = r.attname and m.attnum > 0
-    where r.attrelid = root and r.attnum > 0 and not r.attisdropped and not m.attisdropped), '');
+    where r.attrelid = root and r.attnum > 0 and not r.attisdropped and not m.attisdropped;
 end $$;
 
--- A name that no column of either table has.
+create function listenql.columns_sql(root oid, member oid, alias text, checked boolean) returns text language plpgsql volatile
+  set search_path = pg_catalog, pg_temp as $$
+begin
+  return coalesce((select string_agg(format('%s as %I', v.value, v.name), ', ' order by v.place)
+    from listenql.column_values(root, member, alias, checked) v), '');
+end $$;
+
+-- A value as JSON text; '!' and its size in bytes, where it cannot be had or has more than `most` bytes. STABLE, so that the query
+-- around it is planned as if it were not there.
+create function listenql.large_value(value anyelement, sql text, most int) returns text language plpgsql stable
+  set search_path = pg_catalog, pg_temp as $$
+declare image text; size bigint;
+begin
+  if pg_typeof(value) in ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'json'::regtype) then -- JSON is no shorter
+    size := octet_length(value::text);
+    if size > most then return '!' || size; end if;
+  end if;
+  begin
+    execute sql into image using value;
+    if octet_length(image) <= most then return image; end if;
+    if image is null then return 'null'; end if;
+    return '!' || octet_length(image);
+  exception when others then null;
+  end;
+  begin
+    size := octet_length(value::text);
+  exception when others then
+    size := pg_column_size(value);
+  end;
+  return '!' || size;
+end $$;
+
+-- The image of a row from its values, without those that are too large: see 0012.
+create function listenql.large_image(names text[], images text[]) returns text language plpgsql stable
+  set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select '{' || string_agg(v.name || ':' || case when v.image like '!%' then 'null' else coalesce(v.image, 'null') end, ',' order by v.i)
+      || coalesce(',"":{' || string_agg(v.name || ':' || substr(v.image, 2), ',' order by v.i) filter (where v.image like '!%') || '}', '') || '}'
+    from unnest(names, images) with ordinality v(name, image, i));
+end $$;
+
+-- Takes back what a statement has logged, to log it once more with the large values left out: instead of an image that is not to
+-- be made, it has set listenql.large.
+create function listenql.take_back(root oid, own int, logged bigint) returns boolean language plpgsql
+  set search_path = pg_catalog, pg_temp as $$
+begin
+  delete from listenql.event e where e.xid = pg_current_xact_id() and e.statement = own and e.kind = 't' and e.topic = root::text
+    and e.id in (select l.id from listenql.event l where l.xid = pg_current_xact_id() and l.statement = own and l.kind = 't'
+      and l.topic = root::text order by l.id desc limit logged);
+  perform set_config('listenql.large', '', true);
+  return true;
+end $$;
+
+-- What gives, for a row, its size in memory, and with `images` its image as large_image() makes it; null: no value of the table is
+-- large. A byte in memory may have 1,530 in JSON, compressed by 255 and escaped by 6, so rows of up to 256 kB are out of danger.
+-- The image of a larger row has at most 128 MB.
+create function listenql.large_sql(root oid, member oid, alias text, checked boolean, images boolean) returns text language plpgsql volatile
+  set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select format('select %s as %I' || case when images then ', listenql.large_image(array[%s], array[%s]) as %I' else '' end,
+      string_agg(format('coalesce(pg_catalog.pg_column_size(%I), 0)', v.name), ' operator(pg_catalog.+) ' order by v.place) filter (where v.large),
+      alias || 'z',
+      string_agg(quote_literal(to_json(v.name::text)::text), ', ' order by v.place),
+      string_agg(case when v.large then format('listenql.large_value(%I, %L, %s)', v.name,
+          format('select pg_catalog.to_json(%s)::pg_catalog.text from (select $1 as v) x', listenql.value_sql('v', v.type, 'i')),
+          134217728 / count_large)
+        else format('pg_catalog.to_json(%s)::pg_catalog.text', v.value) end, ', ' order by v.place),
+      alias || 'c')
+    from (select *, count(*) filter (where c.large) over () as count_large from listenql.column_values(root, member, alias, checked) c) v
+    having count(*) filter (where v.large) > 0);
+end $$;
+
+-- A name that no column of either table has, also with i, z and c at its end.
 create function listenql.free_alias(root oid, member oid) returns text language plpgsql volatile
   set search_path = pg_catalog, pg_temp as $$
 declare a text := '_lq_r';
 begin
   -- `row_to_json(x)` means the column x if there is one.
-  while exists (select from pg_attribute where attrelid in (root, member) and attname in (a, a || 'i')) loop a := a || '_'; end loop;
+  while exists (select from pg_attribute where attrelid in (root, member) and attname in (a, a || 'i', a || 'z', a || 'c')) loop a := a || '_'; end loop;
   return a;
 end $$;
 
@@ -260,6 +350,7 @@ create function listenql.log_sql(op text, root oid, member oid, generation_sql t
 declare
   a text := listenql.free_alias(root, member);
   tail text := coalesce(' where ' || guard, '');
+  large text := listenql.large_sql(root, member, a, guard is null, guard is null);
   cols text; nulls text; keys text; head text; up text; down text; old_rows text; new_rows text; whole boolean; placed text;
 begin
   head := format('insert into listenql.event (slot, statement, kind, topic, generation, operation, old, new) select %s, %s, %L, %L, %s, ',
@@ -272,17 +363,23 @@ begin
     into nulls, whole
     from pg_attribute r join pg_attribute m on m.attrelid = member and m.attname = r.attname and m.attnum > 0
     where r.attrelid = root and r.attnum > 0 and not r.attisdropped and not m.attisdropped;
-  select string_agg(format('pg_catalog.format(%L, %I) collate pg_catalog."C"', '%s', k.col), ', ' order by k.i) into keys
+  select string_agg(format('pg_catalog.format(%L, %s%I) collate pg_catalog."C"', '%s', case when large is not null and not whole then a || '.' end, k.col),
+      ', ' order by k.i) into keys
     from unnest(listenql.key_columns(root)) with ordinality k(col, i);
   if cardinality(listenql.key_columns(root)) > 1 then keys := 'array[' || keys || ']'; end if;
-  if whole then -- the row as it is: less to do for each, and only the key has names
+  if whole and large is null then -- the row as it is: less to do for each, and only the key has names
     select string_agg(format('null::pg_catalog.text as %I', k.col), ', ') into nulls
       from unnest(case when op = 'UPDATE' then listenql.key_columns(root) else '{}' end) k(col);
   end if;
   up := case when guard is not null and nulls is not null then format('(select %s) _lq_up cross join lateral ', nulls) else '' end;
-  up := up || format('(select pg_catalog.row_to_json(%I)::pg_catalog.text as image%s from ', a, case when op = 'UPDATE' then ', ' || keys || ' as key' end)
-    || case when whole then '' else format('(select %s from ', cols) end;
-  down := case when whole then '' else format(' %I)', a) end || format(' %I) _lq_i', a);
+  up := up || format('(select %s as image%s from ', format(case when large is null then 'pg_catalog.row_to_json(%1$I)::pg_catalog.text'
+      else 'case when %2$I.%2$I operator(pg_catalog.<=) 262144 then pg_catalog.row_to_json(%1$I)::pg_catalog.text else ' ||
+        case when guard is null then '%2$I.%3$I' else 'pg_catalog.set_config(''listenql.large'', ''1'', true)' end || ' end' end,
+      a, a || 'z', a || 'c'), case when op = 'UPDATE' then ', ' || keys || ' as key' end)
+    || case when whole or large is not null then '' else format('(select %s from ', cols) end;
+  down := case when large is null then case when whole then '' else format(' %I)', a) end || format(' %I) _lq_i', a)
+    else format(' %I cross join lateral (%s) %I', case when whole then a else a || 'i' end, large, a || 'z')
+      || case when whole then '' else format(' cross join lateral (select %s) %I', cols, a) end || ') _lq_i' end;
   old_rows := up || '_lq_old' || down;
   new_rows := up || '_lq_new' || down;
   if op = 'INSERT' then return head || format('%L, null, _lq_i.image from ', 'I') || new_rows || tail;
@@ -402,8 +499,11 @@ begin
     'merged_' || root, format($body$
 declare
   a text := listenql.free_alias(%1$s, tg_relid);
-  sql text := format('select row_to_json(%%1$I)::text from (select %%2$s from (select ($1).*) %%3$I) %%1$I', a,
-    listenql.columns_sql(%1$s, tg_relid, a, true), a || 'i');
+  large text := listenql.large_sql(%1$s, tg_relid, a, true, true);
+  sql text := format('select %%4$s from (select ($1).*) %%3$I%%5$s cross join lateral (select %%2$s) %%1$I', a,
+    listenql.columns_sql(%1$s, tg_relid, a, true), a || 'i',
+    format(case when large is null then 'row_to_json(%%1$I)::text' else 'case when %%2$I.%%2$I <= 262144 then row_to_json(%%1$I)::text else %%2$I.%%3$I end' end,
+      a, a || 'z', a || 'c'), ' cross join lateral (' || large || format(') %%I', a || 'z'));
   former text;
   now text;
 begin
@@ -447,6 +547,7 @@ declare
     where a.attrelid = member and a.attnum > 0 and not a.attisdropped);
   pinned boolean := delicate or coalesce('all' = any (ways), false); -- by the function itself
   slot_sql text := $sql$(pg_catalog.pg_sequence_last_value('listenql.head') operator(pg_catalog.&) 3)::pg_catalog.int2$sql$;
+  has_large boolean := exists (select from listenql.column_values(root, member, 'r', false) v where v.large);
   usual text; pin text; unpin text; wrap text; guard text; first text; second text; op text; phase int; disturbed text; tangled text;
 begin
   execute format('create or replace function listenql.%I() returns trigger language plpgsql security definer as %L', 'number_' || member,
@@ -562,7 +663,7 @@ begin
       number := pg_catalog.current_setting('listenql.number');%s
     end if;
   end if;
-  if not found or again or pg_catalog.pg_sequence_last_value('listenql.armed') operator(pg_catalog.>) pg_catalog.pg_sequence_last_value('listenql.cleared') then
+%s  if not found or again or pg_catalog.pg_sequence_last_value('listenql.armed') operator(pg_catalog.>) pg_catalog.pg_sequence_last_value('listenql.cleared') then
     if not found then
       if tg_op operator(pg_catalog.=) 'DELETE' then again := exists (select from _lq_old);
       elsif tg_op operator(pg_catalog.<>) 'TRUNCATE' then again := exists (select from _lq_new);
@@ -599,9 +700,16 @@ end$body$,
     listenql.log_sql('TRUNCATE', root, member, (case when part then generation + 1 else generation end)::text, slot_sql, 'number', null, false),
     second, E'\n    if former is not null then ' || unpin || ' end if;',
     case when strpos(cascading, 'u') = 0 then format($sql$
-      if found and tg_op operator(pg_catalog.=) 'UPDATE' and signs operator(pg_catalog.&) 1 operator(pg_catalog.>) 0 then
+      if found and tg_op operator(pg_catalog.=) 'UPDATE' and signs operator(pg_catalog.&) 1 operator(pg_catalog.>) 0%s then
         again := listenql.repeats(%s, number, logged);
-      end if;$sql$, root) end,
+      end if;$sql$, case when has_large then $sql$ and (pg_catalog.current_setting('listenql.large', true) operator(pg_catalog.=) '1') is not true$sql$ end, root) end,
+    case when has_large then format($sql$  if pg_catalog.current_setting('listenql.large', true) operator(pg_catalog.=) '1' then
+    if logged is null then get diagnostics logged = row_count; end if;
+    again := listenql.take_back(%s, case when signs is not null and number operator(pg_catalog.<>) 0 then pg_catalog.current_setting('listenql.number')::int
+      when tg_op operator(pg_catalog.=) 'DELETE' then 1 when tg_op operator(pg_catalog.=) 'UPDATE' then 2 else 3 end,
+      case when again then 0 else logged end);
+  end if;
+$sql$, root) else '' end,
     root, slot_sql, same, generation, generation + 1, disturbed,
     case when branch then $sql$
       and pg_catalog.strpos(pg_catalog.current_setting('listenql.merged', true), pg_catalog.concat(';', number operator(pg_catalog.>>) 2, ';'))

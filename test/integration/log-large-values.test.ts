@@ -1,0 +1,75 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createLog, lines, type TestLog } from '../support/log.js'
+
+/** Postgres keeps it, and JSON would need more than the 1 GB that a text may have. */
+const CONTROL = `repeat(E'\\x01', 180 * 1024 * 1024)`
+const BYTES = 180 * 1024 * 1024
+
+let log: TestLog
+beforeEach(async () => {
+  log = await createLog()
+  await log.query(`create type mood as enum ('sad', 'happy');
+    create table t (id int primary key, doc text, note text, moods mood[]);
+    create table short (id int primary key, v varchar(50), n numeric)`)
+  await log.watch('t', 'short')
+})
+afterEach(() => log.close())
+
+describe('a value too large for an image', () => {
+  it('is left out of it, with its size, and the write passes', { timeout: 120_000 }, async () => {
+    await log.query(
+      `insert into t values (1, 'a', 'first', '{happy}'), (2, ${CONTROL}, 'second', '{sad,null}'), (3, 'b', null, null)`,
+    )
+    expect(lines(await log.fresh())).toEqual([
+      'I {"id":1,"doc":"a","note":"first","moods":["happy"]}',
+      `I {"id":2,"doc":null,"note":"second","moods":["sad",null],"":{"doc":${BYTES}}}`,
+      'I {"id":3,"doc":"b","note":null,"moods":null}',
+    ])
+    await log.query(`update t set note = 'x'`)
+    expect(lines(await log.fresh()).sort()).toEqual([
+      'U {"id":1,"doc":"a","note":"first","moods":["happy"]} -> {"id":1,"doc":"a","note":"x","moods":["happy"]}',
+      `U {"id":2,"doc":null,"note":"second","moods":["sad",null],"":{"doc":${BYTES}}} -> {"id":2,"doc":null,"note":"x","moods":["sad",null],"":{"doc":${BYTES}}}`,
+      'U {"id":3,"doc":"b","note":null,"moods":null} -> {"id":3,"doc":"b","note":"x","moods":null}',
+    ])
+    await log.query(`update t set doc = 'small' where id = 2`)
+    expect(lines(await log.fresh())).toEqual([
+      `U {"id":2,"doc":null,"note":"x","moods":["sad",null],"":{"doc":${BYTES}}} -> {"id":2,"doc":"small","note":"x","moods":["sad",null]}`,
+    ])
+  })
+
+  it('is left out by statements within a transaction and within others, in their order', {
+    timeout: 120_000,
+  }, async () => {
+    await log.query(`insert into t values (2, ${CONTROL}, 'second', null)`)
+    await log.fresh()
+    await log.query(`begin; update t set note = 'x'; update t set id = 5;
+      with gone as (delete from t returning *) insert into t select 6, doc, note, moods from gone; delete from t; commit`)
+    const image = (id: number, note: string) =>
+      `{"id":${id},"doc":null,"note":"${note}","moods":null,"":{"doc":${BYTES}}}`
+    expect(lines(await log.fresh())).toEqual([
+      `U ${image(2, 'second')} -> ${image(2, 'x')}`,
+      `D ${image(2, 'x')}`,
+      `I ${image(5, 'x')}`,
+      `D ${image(5, 'x')}`,
+      `I ${image(6, 'x')}`,
+      `D ${image(6, 'x')}`,
+    ])
+  })
+})
+
+it('values of some megabytes are in the image', async () => {
+  await log.query(`insert into t values (1, repeat('é', 3000000), null, null)`)
+  const [event] = await log.fresh()
+  expect(JSON.parse(event?.new ?? '')).toEqual({ id: 1, doc: 'é'.repeat(3_000_000), note: null, moods: null })
+})
+
+it('tables without columns that can hold large values have nothing of it in their functions', async () => {
+  const sources = await log.query(
+    `select prosrc like '%listenql.large%' as large, split_part(proname, '_', 2)::oid::regclass::text as table from pg_proc
+     where pronamespace = 'listenql'::regnamespace and proname ~ '^capture_\\d' order by 2`,
+  )
+  expect(sources).toEqual([
+    { large: false, table: 'short' },
+    { large: true, table: 't' },
+  ])
+})
