@@ -1,12 +1,18 @@
 import { createDeferred } from '../lib/deferred.js'
 import { ListenqlError } from '../lib/errors.js'
-import { type Failure, failureToConnect, type Observation, type Observe } from '../lib/observation.js'
+import {
+  type Failure,
+  failureToConnect,
+  isContact,
+  type Observation,
+  type Observe,
+} from '../lib/observation.js'
 
 /** How the first attempts to reach the database end: those of the LISTEN connection and of all others. */
 export interface FirstContact {
   /** To be shown every observation. */
   readonly observe: Observe
-  /** Resolves once the LISTEN connection is there. */
+  /** Resolves once the LISTEN connection is there; in a server that makes none, that which reads the event log. */
   readonly made: Promise<void>
   /** Resolves if the database could not be reached, by whichever connection. */
   readonly failed: Promise<void>
@@ -20,7 +26,7 @@ export function createFirstContact(): FirstContact {
   let failure: Failure | undefined
   return {
     observe(observation) {
-      if (observation.type === 'database.connected') made.resolve()
+      if (isContact(observation)) made.resolve()
       failure ??= failureToConnect(observation)
       if (failure) failed.resolve()
     },

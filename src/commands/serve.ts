@@ -1,7 +1,7 @@
 import { createServer } from '../app.js'
 import type { LoadedSettings } from '../config/index.js'
 import { messageOf } from '../lib/errors.js'
-import { type Failure, failureToConnect, type Observe } from '../lib/observation.js'
+import { type Failure, failureToConnect, isContact, type Observe } from '../lib/observation.js'
 import { createLogger } from '../telemetry/logger.js'
 import { announce } from './announce.js'
 import { listenForStop } from './stop-signals.js'
@@ -26,7 +26,7 @@ export async function serveCommand({ settings, notices, warnings }: LoadedSettin
   let isReached = false
   let trouble: Failure | undefined
   const observe: Observe = observation => {
-    isReached ||= observation.type === 'database.connected'
+    isReached ||= isContact(observation)
     trouble = isReached ? undefined : (trouble ?? failureToConnect(observation))
   }
   try {

@@ -28,6 +28,8 @@ export interface EventLogOptions {
   readonly maxEvent?: number
   /** Takes what could not be read of events, and where reading does not get on. */
   readonly troubles?: LogTroubles
+  /** A connection is there; whether it can read the log is not known yet. */
+  readonly onConnected?: () => void
   /** A connection has begun to read the log. */
   readonly onFollowed?: () => void
   /** Called between two events, when something else must happen first; the log waits for what it returns. */
@@ -260,6 +262,7 @@ export class EventLog {
       doorbell.wake()
     })
     await client.connect()
+    this.#options.onConnected?.()
     doorbell.reset()
     while (!(await isReadable(client))) {
       onReady()

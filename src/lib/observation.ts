@@ -17,6 +17,8 @@ export interface Failure {
  */
 export type Observation =
   | { type: 'database.connected'; afterAttempts: number; channels: number }
+  /** The connection that reads the event log is there, in a server that makes no LISTEN connection. */
+  | { type: 'database.reached' }
   | ({ type: 'database.unreachable'; attempt: number; retryIn: number } & Failure)
   | { type: 'database.lost'; message: string; channels: number }
   /**
@@ -84,6 +86,11 @@ export type Observation =
   | { type: 'fault'; id: string; message: string; error: unknown }
 
 export type Observe = (observation: Observation) => void
+
+/** Whether an observation says that the database is there. */
+export function isContact({ type }: Observation): boolean {
+  return type === 'database.connected' || type === 'database.reached'
+}
 
 /** Of an observation that the database could not be reached, or takes no connection of ours: why. */
 export function failureToConnect(observation: Observation): Failure | undefined {

@@ -17,6 +17,8 @@ export interface PartFailure extends Partial<Failure> {
 export interface DatabaseVoice {
   /** The LISTEN connection, by which the state of the database is judged, is there. */
   connected(channels: number): void
+  /** There is no LISTEN connection; that which reads the event log is there, by which the state is judged then. */
+  reached(): void
   lost(message: string): void
   unreachable(failure: { readonly message: string; readonly hint?: string | undefined }): void
   /** It answers, but does not deliver notifications. */
@@ -37,6 +39,7 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
   let state: 'unknown' | 'there' | 'deaf' | 'away' = 'unknown'
   let cause: string | undefined
   let isUnprovenTold = false
+  let hasListener = true
   /** Why the database has been away since it was last there, and when each reason was given. */
   const given = new Map<string, number>()
   const parts = new Map<string, { readonly message: string; readonly at: number }>()
@@ -72,6 +75,16 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
         `The database is there; listening to ${channels} ${channels === 1 ? 'channel' : 'channels'}.`,
       )
     },
+    reached() {
+      hasListener = false
+      const wasAway = state === 'away'
+      state = 'there'
+      if (!wasAway) return
+      cause = undefined
+      given.clear()
+      parts.clear()
+      logger.info('The database is there.')
+    },
     lost(message) {
       state = 'away'
       cause = undefined
@@ -98,6 +111,7 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
       if (!failure.isAway) return say(failure)
       if (state === 'unknown') return unreachable(failure)
       if (state === 'away') return logger.debug(failure.line)
+      if (!hasListener && failure.part === 'log') return unreachable(failure)
       setTimeout(() => {
         if (state !== 'away') say(failure)
       }, SAME_LOSS).unref()

@@ -15,6 +15,8 @@ export function createLogObserver(logger: Logger): Observe {
     switch (observation.type) {
       case 'database.connected':
         return database.connected(observation.channels)
+      case 'database.reached':
+        return database.reached()
       case 'database.lost':
         return database.lost(observation.message)
       case 'database.unreachable':

@@ -123,6 +123,14 @@ describe('a connection that answers and delivers no notification', () => {
   })
 })
 
+it('starts under --exit-on-error without a LISTEN connection, if the log can be read', async () => {
+  const { url } = await database()
+  const options = { databaseUrl: url, doorbell: 'poll', channels: [], exitOnError: true } as const
+  const { server, observed } = await start(options)
+  expect(observed.all('database.reached')).toHaveLength(1)
+  expect((await readiness(server)).status).toBe(200)
+})
+
 describe.skipIf(!pgbouncer)('through PgBouncer', () => {
   async function pooled(mode: PoolMode, size?: number) {
     const { url, query } = await database()

@@ -64,6 +64,25 @@ it('says what another part has noticed only if the LISTEN connection does not', 
   ])
 })
 
+it('judges by the connection that reads the log where there is no LISTEN connection', () => {
+  const reached = () => observe({ type: 'database.reached' })
+  const away = 'warn The database cannot be reached: nothing listens. Is it running? The server keeps trying.'
+  const denied = 'warn The event log cannot be read: permission denied for function pull.'
+  lostLog(AWAY)
+  reached()
+  expect(said.splice(0)).toEqual([away, 'info The database is there.'])
+  for (let attempt = 0; attempt < 5; attempt++) {
+    lostLog(DENIED)
+    reached()
+  }
+  expect(said.splice(0)).toEqual([denied])
+  for (let outage = 0; outage < 2; outage++) {
+    for (let attempt = 0; attempt < 5; attempt++) lostLog(AWAY)
+    reached()
+  }
+  expect(said).toEqual([away, 'info The database is there.', away, 'info The database is there.'])
+})
+
 it('says at once, and once, what is wrong with one part, and again after a while or after something else', () => {
   const denied = 'warn The event log cannot be read: permission denied for function pull.'
   connected()
