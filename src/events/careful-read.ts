@@ -83,7 +83,7 @@ export async function readCarefully(
   const found = await readContents(0, outlines.length)
   const events = outlines.map((outline, i) => {
     const { content, columns, reason } = found[i] as Found
-    // No channel has a NUL in its name: nobody can follow what cannot be named.
+    // No channel has a NUL in its name: an event whose topic is no text has no subscribers.
     const topic = topics[i] ?? `\0${outline.topic.toString()}`
     const event = toLogEvent({ ...outline, topic }, content)
     if (reason !== undefined) losses.push({ event, columns, reason })
