@@ -202,7 +202,7 @@ export class Listener {
     if (this.#stop.signal.aborted) return connection.close()
     if (this.#paused) connection.pause()
     const { rows } = await connection.run(
-      `select pg_is_in_recovery() as standby, pg_backend_pid() as pid, getdatabaseencoding() = 'SQL_ASCII' as "isAscii"`,
+      `select pg_is_in_recovery() as standby, pg_backend_pid() as pid, pg_catalog.getdatabaseencoding() operator(pg_catalog.=) 'SQL_ASCII' as "isAscii"`,
     )
     if (rows[0]?.standby)
       throw new Error('this is a standby, where LISTEN does not work: connect to the primary')

@@ -51,7 +51,9 @@ export const NOT_TEXT: ReadonlySet<TypeCategory> = new Set([
 ])
 
 export async function textEncoding(client: ClientBase): Promise<TextEncoding> {
-  const { rows } = await client.query<{ name: string }>('select getdatabaseencoding()::text as name')
+  const { rows } = await client.query<{ name: string }>(
+    'select pg_catalog.getdatabaseencoding()::pg_catalog.text as name',
+  )
   const name = rows[0]?.name ?? ''
   return {
     isExact: EXACT.has(name),
@@ -60,7 +62,8 @@ export async function textEncoding(client: ClientBase): Promise<TextEncoding> {
 }
 
 /** SQL for a session: the same for a connection that is ours alone. */
-export const RELAX_SESSION = `select set_config('client_encoding', 'SQL_ASCII', false) where getdatabaseencoding() = 'SQL_ASCII'`
+export const RELAX_SESSION = `select pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)
+  where pg_catalog.getdatabaseencoding() operator(pg_catalog.=) 'SQL_ASCII'`
 
 /** character_not_in_repertoire, untranslatable_character: a text has no equal in UTF8. */
 export function isNoText(error: unknown): boolean {

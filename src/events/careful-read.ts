@@ -52,8 +52,16 @@ interface Found {
   readonly reason?: string
 }
 
-const OUTLINE = `select n, token, ord, statement, id, xid, at, kind, convert_to(topic, getdatabaseencoding()) as topic, generation,
-  operation, octet_length(old) as "oldBytes", octet_length(new) as "newBytes", getdatabaseencoding()::text as encoding`
+/** SQL for a text as it is stored: in the encoding of the database, which Postgres does not look at then. */
+export const bytesSql = (text: string) => `pg_catalog.convert_to(${text}, pg_catalog.getdatabaseencoding())`
+const sizeSql = (text: string) => `pg_catalog.octet_length(${text})`
+
+/** Whether an image is small enough, with the size as $7. */
+export const isSmallSql = (image: string) => `${sizeSql(image)} operator(pg_catalog.<=) $7::pg_catalog.int4`
+
+const OUTLINE = `select n, token, ord, statement, id, xid, at, kind, ${bytesSql('topic')} as topic, generation,
+  operation, ${sizeSql('old')} as "oldBytes", ${sizeSql('new')} as "newBytes",
+  pg_catalog.getdatabaseencoding()::pg_catalog.text as encoding`
 
 /** Of images that are read in pieces, in bytes: each piece costs Postgres the whole image. */
 const PIECE = 32 * 2 ** 20
@@ -119,8 +127,8 @@ export async function readCarefully(
 
   async function readTogether(from: number, to: number): Promise<readonly Found[]> {
     const rows = await query<Images>(
-      `select case when octet_length(old) <= $7 then convert_to(old, getdatabaseencoding()) end as old,
-         case when octet_length(new) <= $7 then convert_to(new, getdatabaseencoding()) end as new
+      `select case when ${isSmallSql('old')} then ${bytesSql('old')} end as old,
+         case when ${isSmallSql('new')} then ${bytesSql('new')} end as new
        from listenql.read($1, $2, $3, $4, $5, $6)`,
       before(from),
       [to - from, maxImage],
@@ -162,7 +170,7 @@ export async function readCarefully(
     const bytes = (image === 'old' ? outline.oldBytes : outline.newBytes) as number
     for (let at = 1; at <= bytes; at += PIECE) {
       const [row] = await query<{ piece: Buffer }>(
-        `select substring(convert_to(${image}, getdatabaseencoding()) from $7 for $8) as piece
+        `select pg_catalog.substring(${bytesSql(image)}, $7::pg_catalog.int4, $8::pg_catalog.int4) as piece
          from listenql.read($1, $2, $3, $4, $5, $6)`,
         before(index),
         [1, at, PIECE],

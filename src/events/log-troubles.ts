@@ -58,7 +58,11 @@ export function createLogTroubles(observe: Observe): LogTroubles {
 
   async function nameOf({ kind, topic }: Pick<LogEvent, 'kind' | 'topic'>, query: Query): Promise<string> {
     if (kind === 'c') return `channel ${topic.replaceAll('\0', '')}`
-    const [row] = await tryQuery(query, 'select $1::oid::regclass::text as name', [topic])
+    const [row] = await tryQuery(
+      query,
+      'select $1::pg_catalog.oid::pg_catalog.regclass::pg_catalog.text as name',
+      [topic],
+    )
     return `table ${row?.name ?? topic}`
   }
 
@@ -79,7 +83,7 @@ export function createLogTroubles(observe: Observe): LogTroubles {
       }
     },
     async topicAfter({ n, token, ord, statement, id }, query) {
-      const sql = 'select kind::text, topic from listenql.pull($1, $2, $3, $4, $5, 1)'
+      const sql = 'select kind::pg_catalog.text, topic from listenql.pull($1, $2, $3, $4, $5, 1)'
       const [event] = await tryQuery(query, sql, [n, token, ord, statement, id])
       return event ? nameOf(event as Pick<LogEvent, 'kind' | 'topic'>, query) : undefined
     },

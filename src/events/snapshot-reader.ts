@@ -8,6 +8,7 @@ import type { WatchedTable } from '../database/watched-table.js'
 import { createImageReader, mendImage, type ReadImage, type RowImage } from '../filters/index.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { sizeWords, timeWords } from '../lib/words.js'
+import { bytesSql } from './careful-read.js'
 import { answerOf, SAVEPOINT } from './snapshot-cut.js'
 import { isAsKnown, type RowsQuery, TABLE_NOW, type TableNow } from './snapshot-sql.js'
 import { createDecode } from './text-decoding.js'
@@ -103,12 +104,14 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
     text: string,
     values: unknown[],
   ): Promise<string[] | undefined> {
-    const bytes = 'convert_to(image, getdatabaseencoding())'
+    const bytes = bytesSql('image')
     const images = await readImages(client, limited(text, bytes, values, maxBytes), maxBytes, image =>
       Buffer.isBuffer(image) ? image.length : Number.POSITIVE_INFINITY,
     )
     if (!images) return undefined
-    const { rows } = await client.query<{ name: string }>('select getdatabaseencoding()::text as name')
+    const { rows } = await client.query<{ name: string }>(
+      'select pg_catalog.getdatabaseencoding()::pg_catalog.text as name',
+    )
     const decode = createDecode(client, rows[0]?.name ?? '', attempting(client))
     const mended: string[] = []
     for (const image of images as Buffer[]) mended.push((await mendImage(image, decode)).text)
