@@ -8,7 +8,7 @@ export type Writing = Pick<SchemaContext, 'keepsJsonText'>
 
 /**
  * Reads a column for GraphQL. What GraphQL cannot show becomes null with the error VALUE_NOT_SHOWN: NaN and Infinity in a
- * Float, a JSON value that whoever writes the result would change, a value that could not be read, and an array of several
+ * Float, a JSON value that the writer of the result would change, a value that could not be read, and an array of several
  * dimensions. An array is shown as a list of one null, since the column may be NOT NULL.
  */
 export function cellReader({

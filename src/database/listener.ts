@@ -214,7 +214,7 @@ export class Listener {
     if (this.#paused) connection.pause()
     const { rows } = await connection.run(
       `select pg_catalog.pg_is_in_recovery() as standby, pg_catalog.pg_backend_pid() as pid,
-         pg_catalog.getdatabaseencoding() = 'SQL_ASCII' as "isAscii"`,
+         pg_catalog.getdatabaseencoding() operator(pg_catalog.=) 'SQL_ASCII' as "isAscii"`,
     )
     if (rows[0]?.standby) throw new ListenqlError('DATABASE_FAILED', STANDBY.message, STANDBY)
     const isPooled = connection.namedPid !== rows[0]?.pid

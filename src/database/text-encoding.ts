@@ -63,7 +63,7 @@ export async function textEncoding(client: ClientBase): Promise<TextEncoding> {
 
 /** SQL for a session: the same for a connection that is ours alone. */
 export const RELAX_SESSION = `select pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)
-  where pg_catalog.getdatabaseencoding() = 'SQL_ASCII'`
+  where pg_catalog.getdatabaseencoding() operator(pg_catalog.=) 'SQL_ASCII'`
 
 /** character_not_in_repertoire, untranslatable_character: a text has no equal in UTF8. */
 export function isNoText(error: unknown): boolean {

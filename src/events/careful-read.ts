@@ -52,14 +52,16 @@ interface Found {
   readonly reason?: string
 }
 
-const OUTLINE = `select n, token, ord, statement, id, xid, pg_catalog.date_part('epoch', at) as at, kind,
-  ${bytesOf('topic')} as topic, generation, operation, pg_catalog.octet_length(old) as "oldBytes",
-  pg_catalog.octet_length(new) as "newBytes", pg_catalog.getdatabaseencoding()::pg_catalog.text as encoding`
+/** SQL for a text as it is stored: in the encoding of the database, which Postgres does not look at then. */
+export const bytesSql = (text: string) => `pg_catalog.convert_to(${text}, pg_catalog.getdatabaseencoding())`
+const sizeSql = (text: string) => `pg_catalog.octet_length(${text})`
 
-/** A text as bytes in the encoding of the database. */
-function bytesOf(text: string): string {
-  return `pg_catalog.convert_to(${text}, pg_catalog.getdatabaseencoding())`
-}
+/** Whether an image is small enough, with the size as $7. */
+export const isSmallSql = (image: string) => `${sizeSql(image)} operator(pg_catalog.<=) $7::pg_catalog.int4`
+
+const OUTLINE = `select n, token, ord, statement, id, xid, pg_catalog.date_part('epoch', at) as at, kind, ${bytesSql('topic')} as topic, generation,
+  operation, ${sizeSql('old')} as "oldBytes", ${sizeSql('new')} as "newBytes",
+  pg_catalog.getdatabaseencoding()::pg_catalog.text as encoding`
 
 /** Of images that are read in pieces, in bytes: each piece costs Postgres the whole image. */
 const PIECE = 32 * 2 ** 20
@@ -89,7 +91,7 @@ export async function readCarefully(
   const found = await readContents(0, outlines.length)
   const events = outlines.map((outline, i) => {
     const { content, columns, reason } = found[i] as Found
-    // No channel has a NUL in its name: nobody can follow what cannot be named.
+    // No channel has a NUL in its name: an event whose topic is no text has no subscribers.
     const topic = topics[i] ?? `\0${outline.topic.toString()}`
     const event = toLogEvent({ ...outline, topic }, content)
     if (reason !== undefined) losses.push({ event, columns, reason })
@@ -125,8 +127,8 @@ export async function readCarefully(
 
   async function readTogether(from: number, to: number): Promise<readonly Found[]> {
     const rows = await query<Images>(
-      `select case when pg_catalog.octet_length(old) <= $7 then ${bytesOf('old')} end as old,
-         case when pg_catalog.octet_length(new) <= $7 then ${bytesOf('new')} end as new
+      `select case when ${isSmallSql('old')} then ${bytesSql('old')} end as old,
+         case when ${isSmallSql('new')} then ${bytesSql('new')} end as new
        from listenql.read($1, $2, $3, $4, $5, $6)`,
       before(from),
       [to - from, maxImage],
@@ -168,7 +170,7 @@ export async function readCarefully(
     const bytes = (image === 'old' ? outline.oldBytes : outline.newBytes) as number
     for (let at = 1; at <= bytes; at += PIECE) {
       const [row] = await query<{ piece: Buffer }>(
-        `select substring(${bytesOf(image)} from $7 for $8) as piece
+        `select pg_catalog.substring(${bytesSql(image)}, $7::pg_catalog.int4, $8::pg_catalog.int4) as piece
          from listenql.read($1, $2, $3, $4, $5, $6)`,
         before(index),
         [1, at, PIECE],

@@ -1,5 +1,5 @@
 import { ListenqlError } from '../lib/errors.js'
-import { isOfContent, type Loss, readCarefully } from './careful-read.js'
+import { isOfContent, isSmallSql, type Loss, readCarefully } from './careful-read.js'
 import { endOfBatch, type Position } from './cursor.js'
 import { type DeliveryRow, type LogEvent, toLogEvent } from './log-event.js'
 import { type Queryable, TYPES } from './queryable.js'
@@ -36,9 +36,8 @@ const DEFAULT_MAX_IMAGE = 64 * MiB
 
 /** Not the moment itself: its text depends on DateStyle. */
 const OUTLINE = `n, token, ord, statement, id, xid, pg_catalog.date_part('epoch', at) as at, kind, topic, generation, operation`
-const IMAGES = `case when pg_catalog.octet_length(old) <= $7 then old end as old,
-  case when pg_catalog.octet_length(new) <= $7 then new end as new,
-  greatest(pg_catalog.octet_length(old), pg_catalog.octet_length(new)) > $7 as large`
+const IMAGES = `case when ${isSmallSql('old')} then old end as old, case when ${isSmallSql('new')} then new end as new,
+  not coalesce(${isSmallSql('old')} and ${isSmallSql('new')}, ${isSmallSql('old')}, ${isSmallSql('new')}, true) as large`
 
 /**
  * Takes what has newly become visible into the ledger, and reads the page after `after`. It counts once this has resolved: the

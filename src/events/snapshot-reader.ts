@@ -11,6 +11,7 @@ import type { WatchedTable } from '../database/watched-table.js'
 import { createImageReader, mendImage, type ReadImage, type RowImage } from '../filters/index.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { sizeWords, timeWords } from '../lib/words.js'
+import { bytesSql } from './careful-read.js'
 import { answerOf, SAVEPOINT } from './snapshot-cut.js'
 import { isAsKnown, type RowsQuery, TABLE_NOW, type TableNow } from './snapshot-sql.js'
 import { createSnapshotTexts } from './snapshot-texts.js'
@@ -116,7 +117,7 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
     text: string,
     values: unknown[],
   ): Promise<string[] | undefined> {
-    const bytes = 'pg_catalog.convert_to(image, pg_catalog.getdatabaseencoding())'
+    const bytes = bytesSql('image')
     const images = await readImages(client, limited(text, bytes, values, maxBytes), maxBytes, image =>
       Buffer.isBuffer(image) ? image.length : Number.POSITIVE_INFINITY,
     )

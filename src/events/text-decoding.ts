@@ -29,7 +29,8 @@ export function createDecode(
     try {
       const { rows } = await attempt(() =>
         client.query({
-          text: `select pg_catalog.convert(b, $2::pg_catalog.name, 'UTF8') as utf8 from pg_catalog.unnest($1::pg_catalog.bytea[]) with ordinality u(b, i) order by i`,
+          text: `select pg_catalog.convert(b, $2::pg_catalog.name, 'UTF8') as utf8
+            from pg_catalog.unnest($1::pg_catalog.bytea[]) with ordinality u(b, i) order by i`,
           values: [all, encoding],
         }),
       )

@@ -168,7 +168,7 @@ describe('a value that the log lacks', () => {
     await subscription.close()
   })
 
-  it('of a column that is NOT NULL is an error of the change for those who select it, and of nobody else', async () => {
+  it('of a column that is NOT NULL is an error of the change for subscriptions that select it, and for no other', async () => {
     const server = await start()
     const all = await overSse('POST')(server.url, 'subscription { wholeChanged { row { id doc } } }')
     const ids = await overSse('POST')(server.url, 'subscription { wholeChanged { row { id } } }')

@@ -102,14 +102,41 @@ interface Result {
 }
 
 async function expectAll({ results }: TestSubscription, from: number): Promise<void> {
-  for (const [i, [what, { row, errors = [] }]] of Object.entries(ODD).entries()) {
+  for (const [i, [what, odd]] of Object.entries(ODD).entries()) {
     const result = (await results.next(what)) as unknown as Result
-    expect(result.errors?.map(({ path }) => path?.slice(1).join('.')) ?? [], what).toEqual(errors)
-    const found = result.data?.oddChanged.row ?? {}
-    expect(Object.keys(found), what).toEqual(FIELDS.split(' '))
-    for (const [field, value] of Object.entries({ ...NOTHING, id: from + i, ...row }))
-      expect(isSame(found[field], value), `${what}: ${field}`).toBe(true)
+    const errors = result.errors?.map(({ path = [] }) => path.slice(1).join('.')) ?? []
+    expectOne(what, odd, from + i, result.data?.oddChanged.row ?? {}, errors)
   }
+}
+
+/** The same in a snapshot. */
+async function expectRead({ url }: ListenqlServer, token: string | undefined, from: number): Promise<void> {
+  const all = Object.entries(ODD)
+  const range = `where: {id: {gte: ${from}, lt: ${from + all.length}}}, orderBy: [{id: ASC}]`
+  const result = await post(url, `{ odd(${range}) { rows { ${FIELDS} } } }`, token)
+  const { data, errors = [] } = result as {
+    data: { odd: { rows: Record<string, unknown>[] } }
+    errors?: { path: unknown[] }[]
+  }
+  for (const [i, [what, odd]] of all.entries()) {
+    const paths = errors
+      .filter(({ path }) => path[2] === i)
+      .map(({ path }) => `row.${path.slice(3).join('.')}`)
+    expectOne(what, odd, from + i, data.odd.rows[i] ?? {}, paths)
+  }
+}
+
+function expectOne(
+  what: string,
+  { row, errors = [] }: Odd,
+  id: number,
+  found: Record<string, unknown>,
+  foundErrors: readonly string[],
+): void {
+  expect(foundErrors, what).toEqual(errors)
+  expect(Object.keys(found), what).toEqual(FIELDS.split(' '))
+  for (const [field, value] of Object.entries({ ...NOTHING, id, ...row }))
+    expect(isSame(found[field], value), `${what}: ${field}`).toBe(true)
 }
 
 /** As texts where toEqual would overflow the stack. */
@@ -130,13 +157,18 @@ async function writeAll(): Promise<number> {
   return from
 }
 
-async function cursorOf({ url }: ListenqlServer, token: string | undefined): Promise<string> {
+async function post(url: string, text: string, token: string | undefined): Promise<unknown> {
   const response = await fetch(`${url}/graphql`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
-    body: JSON.stringify({ query: '{ odd(limit: 0) { cursor } }' }),
+    body: JSON.stringify({ query: text }),
   })
-  return ((await response.json()) as { data: { odd: { cursor: string } } }).data.odd.cursor
+  return response.json()
+}
+
+async function cursorOf({ url }: ListenqlServer, token: string | undefined): Promise<string> {
+  const result = await post(url, '{ odd(limit: 0) { cursor } }', token)
+  return (result as { data: { odd: { cursor: string } } }).data.odd.cursor
 }
 
 describe.each([
@@ -149,20 +181,24 @@ describe.each([
     }),
   ],
 ] as const)('what one row can hold reaches %s', (_who, viewer) => {
-  it.each(Object.entries(GRAPHQL_TRANSPORTS))('over %s, live and replayed', async (_name, subscribe) => {
-    const { options, token } = await viewer()
-    const server = await start(options)
-    const after = await cursorOf(server, token)
-    const live = await subscribe(server.url, CHANGES, {}, { token })
-    const from = await writeAll()
-    await expectAll(live, from)
-    const replayed = await subscribe(server.url, CHANGES, {}, { token, after })
-    await expectAll(replayed, from)
-    await live.close()
-    await replayed.close()
-    await server.close()
-    expect(faults).toEqual([])
-  })
+  it.each(Object.entries(GRAPHQL_TRANSPORTS))(
+    'over %s, live and replayed, and in a snapshot',
+    async (_name, subscribe) => {
+      const { options, token } = await viewer()
+      const server = await start(options)
+      const after = await cursorOf(server, token)
+      const live = await subscribe(server.url, CHANGES, {}, { token })
+      const from = await writeAll()
+      await expectAll(live, from)
+      const replayed = await subscribe(server.url, CHANGES, {}, { token, after })
+      await expectAll(replayed, from)
+      await expectRead(server, token, from)
+      await live.close()
+      await replayed.close()
+      await server.close()
+      expect(faults).toEqual([])
+    },
+  )
 })
 
 it('a row of 1,600 columns arrives, and is read', async () => {

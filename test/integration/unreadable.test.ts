@@ -4,6 +4,8 @@ import { GRAPHQL_TRANSPORTS, overSse, type TestSubscription, TRANSPORTS } from '
 import { query } from '../support/graphql-request.js'
 import { createLog, type TestLog } from '../support/log.js'
 import { createObserved, type Observed } from '../support/observed.js'
+import { inSeconds, SECRET, sign } from '../support/tokens.js'
+import { createRoles } from '../support/viewer-roles.js'
 
 const cleanUps: (() => unknown)[] = []
 afterEach(async () => {
@@ -159,7 +161,7 @@ describe.each(ENCODINGS)('a value that is no text in UTF8, in a database in %s',
     await subscription.close()
   })
 
-  it('in the name of a channel concerns nobody', async () => {
+  it('in the name of a channel does not hold up other events', async () => {
     const { log, server } = await prepare()
     const others = await overSse('POST')(server.url, OTHERS)
     await log.query(`select listenql.publish((${BAD})::text, 'x')`)
@@ -219,6 +221,39 @@ describe.each(ENCODINGS)('a value that is no text in UTF8, in a database in %s',
     expect(await rows(greater, 2)).toEqual([': VALUE_NOT_SHOWN', 9])
     expect(await rows(like, 2)).toEqual([': VALUE_NOT_SHOWN', 9])
     for (const subscription of [equal, among, unlike, present, greater, like]) await subscription.close()
+  })
+})
+
+describe('viewers under row-level security', () => {
+  it('see a value that is no text as an error, and a table whose name is none harms no other', async () => {
+    const log = await createDatabase('SQL_ASCII')
+    const roles = await createRoles(log)
+    cleanUps.push(() => roles.drop())
+    await log.query(`create table notes (id int primary key, v text, owner text);
+      create table others (id int primary key);
+      alter table notes enable row level security; grant select on notes, others to ${roles.user};
+      create policy own on notes to ${roles.user} using (owner = 'ann')`)
+    await log.query(`do $$ declare name text := quote_ident('t' || convert_from('\\xff', 'SQL_ASCII')); begin
+      execute 'create table ' || name || ' (id int primary key)';
+      execute 'alter table ' || name || ' enable row level security';
+      execute 'grant select on ' || name || ' to ${roles.user}'; end $$;
+      select listenql.watch(oid::regclass) from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace;
+      select count(*) from listenql.refresh()`)
+    const server = await start(log, { jwtSecret: SECRET })
+    const token = await sign({ role: roles.user, sub: 'ann', exp: inSeconds(600) })
+    const others = await overSse('POST')(server.url, OTHERS, {}, { token })
+    await log.query('insert into others values (1)')
+    expect((await next(others)).field).toEqual({ row: { id: 1 } })
+    const CHANGES = 'subscription { notesChanged { row { id v owner } } }'
+    const notes = await overSse('POST')(server.url, CHANGES, {}, { token })
+    await log.query(`insert into notes values (1, E'a\\377b', 'bob'); insert into notes values (2, E'a\\377b', 'ann');
+      insert into notes values (3, 'é', 'ann')`)
+    expect(await next(notes)).toMatchObject({
+      field: { row: { id: 2, v: null, owner: 'ann' } },
+      errors: ['row.v: VALUE_NOT_SHOWN'],
+    })
+    expect((await next(notes)).field).toEqual({ row: { id: 3, v: 'é', owner: 'ann' } })
+    for (const subscription of [others, notes]) await subscription.close()
   })
 })
 
