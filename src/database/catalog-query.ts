@@ -34,6 +34,7 @@ order by w.schema_name collate "C", w.table_name collate "C"`
 export interface ColumnRow {
   readonly relid: string
   readonly name: string
+  readonly number: number
   readonly typeOid: number
   readonly typeName: string
   readonly notNull: boolean
@@ -59,7 +60,7 @@ with recursive tree(root, relid) as (
   select t.oid, d.top, t.typbasetype, t.typnotnull from domain d join pg_catalog.pg_type t on t.oid = d.basetype
   where t.typtype = 'd'
 )
-select a.attrelid::pg_catalog.text as "relid", a.attname::pg_catalog.text as "name",
+select a.attrelid::pg_catalog.text as "relid", a.attname::pg_catalog.text as "name", a.attnum::pg_catalog.int4 as "number",
   a.atttypid::pg_catalog.int8::pg_catalog.float8 as "typeOid",
   pg_catalog.format_type(a.atttypid, a.atttypmod) as "typeName",
   (a.attnotnull

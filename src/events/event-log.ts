@@ -35,6 +35,8 @@ export interface EventLogOptions {
 export interface Checkpoint {
   /** The ledger is about to be looked at. */
   pulling(): void
+  /** These events were read, and are about to be handed on. */
+  read?(events: readonly LogEvent[]): Promise<void> | undefined
   /** An event is about to be handed on. */
   before(event: LogEvent): Promise<void> | undefined
   /**
@@ -248,6 +250,9 @@ export class EventLog {
     while (!this.#stop.signal.aborted) {
       checkpoint?.pulling()
       const page = await this.#pull(client, position)
+      const looked = page.events.length > 0 ? checkpoint?.read?.(page.events) : undefined
+      if (looked) await looked
+      if (this.#stop.signal.aborted) return
       let began = performance.now()
       for (const [i, event] of page.events.entries()) {
         const first = checkpoint?.before(event)

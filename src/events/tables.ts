@@ -58,6 +58,7 @@ type Past = (page: readonly LogEvent[], signal: AbortSignal | undefined) => Prom
 export function createTables({ log, look = nobodySees, observe }: TablesOptions): Tables {
   const adopted = new Map<string, Adopted>()
   const topics = new Map<string, { readonly topic: TableTopic; readonly stop: Stop }>()
+  const pageTimes = new WeakMap<readonly LogEvent[], number>()
   let isReached = true
   const stop = new AbortController()
   const see = createJointLook(look, stop.signal)
@@ -151,6 +152,13 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
     return events
   }
 
+  /** A moment after a page was read, the same for everybody who comes to it. */
+  function readAt(page: readonly LogEvent[]): number {
+    const known = pageTimes.get(page) ?? performance.now()
+    pageTimes.set(page, known)
+    return known
+  }
+
   /** The past as everybody sees it. */
   function createPast(relid: string, view: ChangeView): Past {
     /** Who comes back to the same page gets the same objects: what is made of them later is made once. */
@@ -183,7 +191,12 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
     }
   }
 
-  function createReplay(relid: string, past: Past, live: () => Position | undefined): Replay<RowChange> {
+  function createReplay(
+    relid: string,
+    past: Past,
+    live: () => Position | undefined,
+    recheck: ChangesRequest['recheck'],
+  ): Replay<RowChange> {
     const position = () => live() ?? beginning(relid)
     return {
       position,
@@ -198,6 +211,9 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
         for (;;) {
           assertAfter(after, beginning(relid))
           const page = await log.read(after, signal)
+          // By rights that are no older than what was read.
+          if (recheck && page.events.some(({ kind, topic }) => kind === 't' && topic === relid))
+            await recheck(readAt(page.events), signal)
           // Looked at again: the table may have been altered while the page was read.
           assertAfter(after, beginning(relid))
           const ahead = page.events.find(event => isAhead(event, relid))
@@ -212,29 +228,41 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
   return {
     changes(table, request) {
       const { relid } = table
-      const { viewer, guard } = request
+      const { viewer, guard, recheck } = request
       const view = createChangeView(request)
       let staged: Followed | undefined
       const past = viewer ? createPastFor(viewer, relid, view) : createPast(relid, view)
-      const replay = createReplay(relid, past, () => (staged ? staged.position() : log.position))
+      const replay = createReplay(relid, past, () => (staged ? staged.position() : log.position), recheck)
       return new EventSource<RowChange>(
         { kind: 'table', name: table.schema === 'public' ? table.name : `${table.schema}.${table.name}` },
         {
           after: request.after,
           audience: viewer && viewerKey(viewer, true),
           async open(follower) {
+            // Guarded first: what is read of the log from then on is looked at, what was read before is waited for.
+            let end: (error: ListenqlError) => void = error => {
+              refusal = error
+            }
+            let refusal: ListenqlError | undefined
+            const guarded = guard?.(error => end(error))
+            try {
+              if (guarded?.ready) await guarded.ready
+            } catch (error) {
+              guarded?.stop()
+              throw error
+            }
+            if (refusal) throw refusal
             let leave: Stop
             if (viewer) {
               staged = stage.follow(relid, { viewer, request, view, follower })
               leave = staged.stop
             } else leave = follow(relid, request, view, follower)
-            if (!guard) return leave
-            const unguard = guard(error => {
+            end = error => {
               leave()
               follower.end(error)
-            })
+            }
             return () => {
-              unguard()
+              guarded?.stop()
               leave()
             }
           },
