@@ -29,5 +29,15 @@ function column(
   typeOid: number,
   notNull = false,
 ): TableColumn {
-  return { name, baseType: type, category: type, isArray: false, typeName, typeOid, notNull, comment: null }
+  return {
+    name,
+    number: 0,
+    baseType: type,
+    category: type,
+    isArray: false,
+    typeName,
+    typeOid,
+    notNull,
+    comment: null,
+  }
 }

@@ -64,6 +64,8 @@ export function createSources(options: SourcesOptions): Sources {
     keepsPrepared: !isPooled,
     checkpoint: {
       pulling: () => adoption.pulling(),
+      read: events =>
+        tableAccess?.read(new Set(events.flatMap(({ kind, topic }) => (kind === 't' ? [topic] : [])))),
       before: event => adoption.before(event),
       drained: isHandedOn => adoption.drained(isHandedOn),
     },

@@ -60,30 +60,47 @@ export function createTableGate({ tables, snapshots, tableAccess, rowAccess }: T
 
   return {
     async changes(viewer, table, request) {
-      const claim = { viewer, table, columns: request.used }
-      const rights = await tableAccess?.assert(claim)
-      if (!rights) return tables.changes(table, request)
+      const { used } = request
+      const rights = await tableAccess?.assert({ viewer, table, columns: used })
+      if (!rights || !tableAccess) return tables.changes(table, request)
+      const claim = { viewer, table, columns: used, seesAll: !rights.hasRowSecurity }
       return tables.changes(table, {
         ...request,
         viewer: rights.hasRowSecurity ? await probe(viewer, table) : undefined,
-        guard: lost => (tableAccess as TableAccess).hold({ ...claim, seesAll: !rights.hasRowSecurity }, lost),
+        guard: lost => tableAccess.hold(claim, lost),
+        recheck: (since, signal) => tableAccess.recheck(claim, since, signal),
       })
     },
     async snapshot(viewer, table, { used, columns = [], ...request }) {
-      const rights = await tableAccess?.assert({ viewer, table, columns: used })
-      if (!rights) return snapshots.snapshot(table, request)
-      return snapshots.snapshot(table, {
-        ...request,
-        viewer,
-        isSecured: rights.hasRowSecurity,
-        columns: [...columns, ...table.key.filter(name => mayRead(rights, name))],
-      })
+      const claim = { viewer, table, columns: used }
+      for (let attempt = 1; ; attempt++) {
+        const rights = await tableAccess?.assert(claim)
+        if (!rights || !tableAccess) return snapshots.snapshot(table, request)
+        const isSecured = rights.hasRowSecurity
+        try {
+          return await snapshots.snapshot(table, {
+            ...request,
+            viewer,
+            isSecured,
+            columns: [...columns, ...table.key.filter(name => readableOf(table, rights).includes(name))],
+          })
+        } catch (error) {
+          if (
+            isSecured ||
+            attempt > 1 ||
+            !(error instanceof ListenqlError) ||
+            error.code !== 'SCHEMA_CHANGED'
+          )
+            throw error
+          await tableAccess.recheck({ ...claim, seesAll: false }, performance.now()) // policies may decide by now
+        }
+      }
     },
     async readable(viewer, table) {
       const { role } = viewer
       if (role === undefined || !tableAccess) return undefined
       try {
-        return (await tableAccess.rightsOf(role, table)).columns
+        return readableOf(table, await tableAccess.rightsOf(role, table))
       } catch (error) {
         if (error instanceof ListenqlError && error.code !== 'DATABASE_FAILED') return []
         throw error
@@ -92,6 +109,7 @@ export function createTableGate({ tables, snapshots, tableAccess, rowAccess }: T
   }
 }
 
-function mayRead({ columns }: TableRights, name: string): boolean {
-  return columns.includes(name)
+/** The names of the columns that may be read, as the table is known. */
+function readableOf({ columns }: WatchedTable, { numbers }: TableRights): string[] {
+  return columns.filter(({ number }) => numbers.includes(number)).map(({ name }) => name)
 }

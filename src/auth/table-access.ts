@@ -4,6 +4,7 @@ import { describeFailure } from '../database/connect-failure.js'
 import { readAccess, readDigests, type TableRights } from '../database/privileges.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import { delay } from '../lib/abort.js'
+import { backoffDelay } from '../lib/backoff.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import {
@@ -14,12 +15,14 @@ import {
   noRole,
   securedMeanwhile,
 } from './access-errors.js'
-import type { Viewer } from './viewer.js'
+import { type Claim, createHolders, type HeldClaim, type Holder, type Pair } from './holders.js'
 
 export interface TableAccessOptions {
   readonly config: pg.ClientConfig
   /** Longest wait for a connection, in ms. */
   readonly connectTimeout: number
+  /** Longest pause between two attempts to ask the database, in ms. */
+  readonly reconnectMax: number
   /** Between two looks at what has become of rights that somebody relies on, in ms. */
   readonly catalogInterval: number
   /** Whether statements may stay prepared, which a pooler in transaction mode does not allow. Default: false. */
@@ -27,12 +30,11 @@ export interface TableAccessOptions {
   readonly observe: Observe
 }
 
-/** What somebody relies on. */
-export interface Claim {
-  readonly viewer: Viewer
-  readonly table: WatchedTable
-  /** Names in the table. */
-  readonly columns: readonly string[]
+/** Something that is held. */
+export interface Held {
+  /** Set if events of the table were read after the rights were: nothing of them may be shown before it resolves. */
+  readonly ready?: Promise<void>
+  stop(): void
 }
 
 /** What roles may read of tables, by the privileges that the database has granted. A viewer without a role may read everything. */
@@ -48,17 +50,20 @@ export interface TableAccess {
   /**
    * Calls `lost` once, maybe at once, if what `assert` has allowed is allowed no longer; or if policies decide about the rows
    * now, and did not (`seesAll`): whoever relies on it has to begin anew.
-   * @returns a function that ends it
    */
-  hold(claim: Claim & { readonly seesAll: boolean }, lost: (error: ListenqlError) => void): () => void
+  hold(claim: HeldClaim, lost: (error: ListenqlError) => void): Held
+  /**
+   * Looks again, unless it has since that moment (`performance.now()`). Waits while the database is away, until the signal aborts.
+   * @throws ListenqlError what `hold` would call `lost` with; or the signal's reason
+   */
+  recheck(claim: HeldClaim, since: number, signal?: AbortSignal): Promise<void>
+  /**
+   * To be called between reading events of these tables from the log and handing them on: whoever has lost the right to them by
+   * the time they were read is told so (`lost`) before it resolves. Undefined: nobody relies on rights to these tables.
+   */
+  read(relids: ReadonlySet<string>): Promise<void> | undefined
   /** Idempotent. */
   close(): Promise<void>
-}
-
-interface Holder {
-  readonly claim: Claim & { readonly seesAll: boolean }
-  readonly role: string
-  readonly lost: (error: ListenqlError) => void
 }
 
 /** What is known of a role's rights on a table. */
@@ -73,6 +78,8 @@ interface Known {
   readonly isSure: boolean
   /** Which of the reads it comes from: of two that overlap, the one that began later counts. */
   readonly read: number
+  /** When the last look at them began: they are at least that new. */
+  readonly lookedAt: number
 }
 
 /** Longest that a look may take, in ms; a dead peer shows in no other way. */
@@ -82,18 +89,22 @@ const QUERY_TIMEOUT = 10_000
 const MAX_KNOWN = 5000
 
 export function createTableAccess(options: TableAccessOptions): TableAccess {
-  const { config, connectTimeout, catalogInterval, observe } = options
+  const { config, connectTimeout, reconnectMax, catalogInterval, observe } = options
   const { pool, close: closePool } = createClosablePool({
     ...config,
     application_name: 'listenql rights',
     connectionTimeoutMillis: connectTimeout,
     query_timeout: QUERY_TIMEOUT,
-    max: 2,
+    max: 3,
   })
   const stop = new AbortController()
   const known = new Map<string, Known>()
   const reading = new Map<string, Promise<TableRights | undefined>>()
-  const holders = new Set<Holder>()
+  const holders = createHolders(check)
+  /** When events of a table were read from the log last. */
+  const eventsAt = new Map<string, number>()
+  let asked = new Map<string, Pair>()
+  let asking: Promise<void> | undefined
   let reads = 0
   let running: Promise<void> | undefined
   let said: string | undefined
@@ -101,38 +112,71 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
   async function run(): Promise<void> {
     while (!stop.signal.aborted) {
       try {
-        await look()
+        await look([...known.values()].map(({ rights }) => rights))
+        forget()
         said = undefined
       } catch (error) {
         if (stop.signal.aborted) return
-        const failure = describeFailure(error, config)
-        if (failure.message !== said) observe({ type: 'rights.failed', ...failure })
-        said = failure.message
+        tell(error)
       }
       await delay(catalogInterval, stop.signal)
     }
   }
 
+  function tell(error: unknown): void {
+    const failure = describeFailure(error, config)
+    if (failure.message !== said) observe({ type: 'rights.failed', ...failure })
+    said = failure.message
+  }
+
   /** Reads the rights again that may have changed, or were not read twice. */
-  async function look(): Promise<void> {
-    const looked = [...known.values()]
-    if (looked.length === 0) return
+  async function look(pairs: readonly Pair[]): Promise<void> {
+    if (pairs.length === 0) return
+    const began = performance.now()
+    const relids = distinct(pairs, ({ relid }) => relid)
+    const roles = distinct(pairs, ({ role }) => role)
     const digests = await readDigests(
       pool,
-      distinct(looked, ({ rights }) => rights.relid),
-      distinct(looked, ({ rights }) => rights.role),
+      relids,
+      roles,
       options.keepsPrepared ? 'listenql digests' : undefined,
     )
-    const stale = looked.filter(
-      ({ rights: { relid, role }, digest, isSure }) => !isSure || digests.of(relid, role) !== digest,
-    )
-    if (stale.length > 0) {
-      await read(
-        distinct(stale, ({ rights }) => rights.relid),
-        distinct(stale, ({ rights }) => rights.role),
-      )
+    const stale: Pair[] = []
+    for (const pair of pairs) {
+      const key = keyOf(pair)
+      const found = known.get(key)
+      if (found?.isSure && digests.of(pair.relid, pair.role) === found.digest) {
+        if (found.lookedAt < began) known.set(key, { ...found, lookedAt: began })
+      } else stale.push(pair)
     }
-    forget()
+    if (stale.length > 0) await read(stale)
+  }
+
+  /** What is asked for, and what is known already of these roles and tables, is known anew. */
+  async function read(pairs: readonly Pair[]): Promise<void> {
+    const number = ++reads
+    const lookedAt = performance.now()
+    const relids = distinct(pairs, ({ relid }) => relid)
+    const roles = distinct(pairs, ({ role }) => role)
+    const wanted = new Set(pairs.map(keyOf))
+    const client = await pool.connect()
+    let isFit = false
+    try {
+      const { rights, digests } = await readAccess(client, relids, roles)
+      isFit = true
+      const byKey = new Map(rights.map(one => [keyOf(one), one]))
+      for (const role of roles) {
+        for (const relid of relids) {
+          const key = keyOf({ relid, role })
+          if (!wanted.has(key) && !known.has(key)) continue
+          const found = byKey.get(key)
+          const digest = digests.of(relid, role)
+          note(key, found && { rights: found, digest, isSure: false, read: number, lookedAt }, number)
+        }
+      }
+    } finally {
+      client.release(!isFit)
+    }
   }
 
   /** Takes what was read, and tells who relied on something else. */
@@ -144,45 +188,47 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     }
     if (found) known.set(key, { ...found, isSure: before?.digest === found.digest })
     else known.delete(key)
-    for (const holder of [...holders]) if (keyOfHolder(holder) === key) check(holder)
+    holders.check(key)
   }
 
-  /** What is known already of these roles and tables, and what is asked for, is known anew. */
-  async function read(relids: readonly string[], roles: readonly string[], asked?: string): Promise<void> {
-    const number = ++reads
-    const client = await pool.connect()
-    let isFit = false
-    try {
-      const { rights, digests } = await readAccess(client, relids, roles)
-      isFit = true
-      const byKey = new Map(rights.map(one => [keyOf(one.role, one.relid), one]))
-      for (const role of roles) {
-        for (const relid of relids) {
-          const key = keyOf(role, relid)
-          const found = byKey.get(key)
-          const digest = digests.of(relid, role)
-          if (key === asked || known.has(key))
-            note(key, found && { rights: found, digest, isSure: false, read: number }, number)
+  /** Looks at these, together with all that is asked for until the look begins. Waits while the database is away. */
+  function lookNow(pairs: readonly Pair[]): Promise<void> {
+    for (const pair of pairs) asked.set(keyOf(pair), pair)
+    asking ??= (async () => {
+      await Promise.resolve()
+      const taken = [...asked.values()]
+      asked = new Map()
+      asking = undefined
+      for (let attempt = 1; ; attempt++) {
+        stop.signal.throwIfAborted()
+        try {
+          return await look(taken)
+        } catch (error) {
+          stop.signal.throwIfAborted()
+          tell(error)
+          await delay(backoffDelay(attempt, reconnectMax), stop.signal)
         }
       }
-    } finally {
-      client.release(!isFit)
-    }
+    })()
+    return asking
   }
 
   function forget(): void {
     if (known.size <= MAX_KNOWN) return
-    const held = new Set([...holders].map(keyOfHolder))
-    for (const key of [...known.keys()]) if (!held.has(key)) known.delete(key)
+    for (const key of [...known.keys()]) if (!holders.has(key)) known.delete(key)
+  }
+
+  function problemOfHeld(claim: HeldClaim, role: string): ListenqlError | undefined {
+    const rights = known.get(keyOf({ role, relid: claim.table.relid }))?.rights
+    return (
+      problemOf(claim, role, rights) ??
+      (claim.seesAll && rights?.hasRowSecurity ? securedMeanwhile(claim.table) : undefined)
+    )
   }
 
   function check(holder: Holder): void {
-    const { claim, role, lost } = holder
-    const rights = known.get(keyOf(role, claim.table.relid))?.rights
-    const problem =
-      problemOf(claim, role, rights) ??
-      (claim.seesAll && rights?.hasRowSecurity ? securedMeanwhile(claim.table) : undefined)
-    if (problem && holders.delete(holder)) lost(problem)
+    const problem = problemOfHeld(holder.claim, holder.role)
+    if (problem && holders.remove(holder)) holder.lost(problem)
   }
 
   /** @param isStale what is known will not do */
@@ -191,18 +237,18 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     { relid }: WatchedTable,
     isStale = false,
   ): Promise<TableRights | undefined> {
-    const key = keyOf(role, relid)
+    const key = keyOf({ relid, role })
     const found = known.get(key)
     if (found && !isStale) return found.rights
-    let asked = reading.get(key)
-    if (!asked) {
-      asked = read([relid], [role], key)
+    let pending = reading.get(key)
+    if (!pending) {
+      pending = read([{ relid, role }])
         .then(() => known.get(key)?.rights)
         .finally(() => reading.delete(key))
-      reading.set(key, asked)
+      reading.set(key, pending)
     }
     try {
-      return await asked
+      return await pending
     } catch (error) {
       throw new ListenqlError('DATABASE_FAILED', 'the database cannot be asked what may be read', {
         hint: 'try again',
@@ -212,7 +258,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
   }
 
   async function allowed(claim: Pick<Claim, 'table' | 'columns'>, role: string): Promise<TableRights> {
-    const isOld = known.has(keyOf(role, claim.table.relid))
+    const isOld = known.has(keyOf({ role, relid: claim.table.relid }))
     let rights = await find(role, claim.table)
     if (isOld && problemOf(claim, role, rights)) {
       rights = await find(role, claim.table, true) // it may have been granted since
@@ -233,19 +279,34 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     },
     hold(claim, lost) {
       const { role } = claim.viewer
-      if (role === undefined) return () => undefined
-      const holder = { claim, role, lost }
+      if (role === undefined) return { stop: () => undefined }
+      const { relid } = claim.table
+      const holder: Holder = { claim, role, key: keyOf({ relid, role }), lost }
       holders.add(holder)
-      if (known.has(keyOf(role, claim.table.relid))) check(holder)
-      else
-        void find(role, claim.table).then(
-          () => check(holder),
-          () => undefined,
-        )
-      return () => holders.delete(holder)
+      const end = () => void holders.remove(holder)
+      const lookedAt = known.get(holder.key)?.lookedAt
+      if (lookedAt !== undefined) check(holder)
+      // From here on it is looked at with every page of the log; what was read before may be on its way still.
+      if (lookedAt !== undefined && lookedAt >= (eventsAt.get(relid) ?? 0)) return { stop: end }
+      return { ready: lookNow([{ relid, role }]).then(() => check(holder)), stop: end }
+    },
+    async recheck(claim, since, signal) {
+      const { role } = claim.viewer
+      if (role === undefined) return
+      const pair = { relid: claim.table.relid, role }
+      if ((known.get(keyOf(pair))?.lookedAt ?? Number.NEGATIVE_INFINITY) < since) await lookNow([pair])
+      signal?.throwIfAborted()
+      const problem = problemOfHeld(claim, role)
+      if (problem) throw problem
+    },
+    read(relids) {
+      const now = performance.now()
+      for (const relid of relids) eventsAt.set(relid, now)
+      const pairs = holders.pairs(relids)
+      return pairs.length === 0 ? undefined : lookNow(pairs)
     },
     async close() {
-      stop.abort()
+      stop.abort(new ListenqlError('DATABASE_FAILED', 'the server is stopping', { hint: 'try again' }))
       await closePool()
       await running
     },
@@ -256,14 +317,11 @@ function distinct<T>(items: readonly T[], of: (item: T) => string): string[] {
   return [...new Set(items.map(of))].sort()
 }
 
-function keyOfHolder({ role, claim }: Holder): string {
-  return keyOf(role, claim.table.relid)
-}
-
-function keyOf(role: string, relid: string): string {
+function keyOf({ relid, role }: Pair): string {
   return `${relid} ${role}`
 }
 
+/** Columns are told by their numbers: a name may be that of another column by now. */
 function problemOf(
   { table, columns }: Pick<Claim, 'table' | 'columns'>,
   role: string,
@@ -273,6 +331,10 @@ function problemOf(
   if (!rights.exists) return noRole(role)
   if (!rights.mayBeTaken) return mayNotBeTaken(role)
   if (!rights.mayRead) return mayNotRead(table, role)
-  const forbidden = columns.find(column => !rights.columns.includes(column))
-  return forbidden === undefined ? undefined : mayNotReadColumn(table, forbidden, role)
+  for (const name of columns) {
+    const number = table.columns.find(column => column.name === name)?.number
+    if (number === undefined || !rights.allNumbers.includes(number)) return altered(table)
+    if (!rights.numbers.includes(number)) return mayNotReadColumn(table, name, role)
+  }
+  return undefined
 }

@@ -45,6 +45,7 @@ select w.relid::pg_catalog.text as "relid" from listenql.watched w order by w.re
 export interface ColumnRow {
   readonly relid: string
   readonly name: string
+  readonly number: number
   readonly typeOid: number
   readonly typeName: string
   readonly notNull: boolean
@@ -66,7 +67,7 @@ with recursive tree(root, relid) as (
   select distinct t.root, a.attname from tree t join pg_catalog.pg_attribute a on a.attrelid = t.relid
   where t.relid <> t.root and a.attnum > 0 and not a.attisdropped and not a.attnotnull
 )
-select a.attrelid::pg_catalog.text as "relid", a.attname::pg_catalog.text as "name",
+select a.attrelid::pg_catalog.text as "relid", a.attname::pg_catalog.text as "name", a.attnum::pg_catalog.int4 as "number",
   a.atttypid::pg_catalog.int8::pg_catalog.float8 as "typeOid",
   pg_catalog.format_type(a.atttypid, a.atttypmod) as "typeName",
   a.attnotnull

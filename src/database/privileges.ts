@@ -14,6 +14,9 @@ export interface TableRights {
   readonly mayRead: boolean
   /** The columns that it may SELECT, in the order of the table. */
   readonly columns: readonly string[]
+  /** Their numbers (attnum), and those of all columns that there are. */
+  readonly numbers: readonly number[]
+  readonly allNumbers: readonly number[]
   /** Policies decide which rows it sees: not for superusers, BYPASSRLS and, unless it is forced, who has the owner's rights. */
   readonly hasRowSecurity: boolean
 }
@@ -32,11 +35,17 @@ export interface RowRights extends TableRights {
 const HAS_ROW_SECURITY = `(c.relrowsecurity and not r.rolsuper and not r.rolbypassrls
   and (c.relforcerowsecurity or not pg_catalog.pg_has_role(r.oid, c.relowner, 'usage')))`
 
+function columnsSql(of: string, condition = ''): string {
+  return `coalesce((select pg_catalog.json_agg(${of} order by a.attnum) from pg_catalog.pg_attribute a
+    where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped ${condition}), '[]')`
+}
+
+const SELECTABLE = `and pg_catalog.has_column_privilege(r.oid, c.oid, a.attnum, 'select')`
+
 const ACCESS_FIELDS = `'relid', c.oid::pg_catalog.text, 'role', w.role, 'exists', r.oid is not null,
   'mayBeTaken', coalesce(pg_catalog.pg_has_role(session_user, r.oid, 'member'), false),
   'mayRead', coalesce(pg_catalog.has_schema_privilege(r.oid, c.relnamespace, 'usage') and pg_catalog.has_any_column_privilege(r.oid, c.oid, 'select'), false),
-  'columns', coalesce((select pg_catalog.json_agg(a.attname order by a.attnum) from pg_catalog.pg_attribute a
-    where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and pg_catalog.has_column_privilege(r.oid, c.oid, a.attnum, 'select')), '[]'),
+  'columns', ${columnsSql('a.attname', SELECTABLE)}, 'numbers', ${columnsSql('a.attnum', SELECTABLE)}, 'allNumbers', ${columnsSql('a.attnum')},
   'hasRowSecurity', coalesce(${HAS_ROW_SECURITY}, true)`
 
 function rightsSql(fields: string): string {

@@ -2,6 +2,8 @@ import type { Column } from './types.js'
 
 export interface TableColumn extends Column {
   readonly comment: string | null
+  /** Its attnum: what grants are about, whatever the column is called by now. */
+  readonly number: number
 }
 
 /** A watched table as the catalogue shows it, with all that a schema, a filter and a snapshot need to know. */

@@ -99,7 +99,10 @@ export class Group {
   async renew(): Promise<void> {
     try {
       const next = await this.#request.renew()
-      if (next && !this.isOver) this.#replace(next) // all may have left meanwhile
+      if (!next || this.isOver) return // all may have left meanwhile
+      this.#replace(next)
+      // The log waits until all have moved: nothing falls between the former source and one that opens late.
+      if (next.source.topic.kind === 'table') await this.#opened
     } catch (error) {
       this.#finish(
         error instanceof ListenqlError ? error : new ListenqlError('SCHEMA_CHANGED', messageOf(error)),

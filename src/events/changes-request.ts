@@ -16,6 +16,17 @@ export interface ChangesRequest {
   readonly usesKey?: boolean | undefined
   /** Whose row-level security decides which rows are there. Undefined: all are. */
   readonly viewer?: Viewer | undefined
-  /** Called when it is opened; calls back once the right to it is lost. @returns what ends that */
-  readonly guard?: ((lost: (error: ListenqlError) => void) => () => void) | undefined
+  /** Called when it is opened; calls back once the right to it is lost. */
+  readonly guard?: ((lost: (error: ListenqlError) => void) => Guarded) | undefined
+  /**
+   * Resolves if the right to it is there still, by what is in force at this moment (`performance.now()`) at the earliest. Rejects
+   * with what `guard` calls back with.
+   */
+  readonly recheck?: ((since: number, signal?: AbortSignal) => Promise<void>) | undefined
+}
+
+export interface Guarded {
+  /** Nothing may be shown before it resolves; undefined: at once. */
+  readonly ready?: Promise<void>
+  stop(): void
 }

@@ -43,6 +43,8 @@ export interface EventLogOptions {
 export interface Checkpoint {
   /** The ledger is about to be looked at. */
   pulling(): void
+  /** These events were read, and are about to be handed on. */
+  read?(events: readonly LogEvent[]): Promise<void> | undefined
   /** An event is about to be handed on. */
   before(event: LogEvent): Promise<void> | undefined
   /**
@@ -293,6 +295,9 @@ export class EventLog {
       const page = await this.#pull(client, position)
       if (this.#state !== 'stalled') this.#state = 'followed'
       if (page.losses && page.losses.length > 0) await troubles?.lost(page.losses, query)
+      const looked = page.events.length > 0 ? checkpoint?.read?.(page.events) : undefined
+      if (looked) await looked
+      if (this.#stop.signal.aborted) return
       let began = performance.now()
       for (const [i, event] of page.events.entries()) {
         const first = checkpoint?.before(event)

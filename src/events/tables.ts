@@ -88,6 +88,7 @@ export function createTables({
   /** Resolves when something else is adopted. */
   let adoption = createDeferred()
   const topics = new Map<string, { readonly topic: TableTopic; readonly stop: Stop }>()
+  const pageTimes = new WeakMap<readonly LogEvent[], number>()
   let isReached = true
   const stop = new AbortController()
   const see = createJointLook(look, stop.signal)
@@ -252,6 +253,13 @@ export function createTables({
     return changes
   }
 
+  /** A moment after a page was read, the same for everybody who comes to it. */
+  function readAt(page: readonly LogEvent[]): number {
+    const known = pageTimes.get(page) ?? performance.now()
+    pageTimes.set(page, known)
+    return known
+  }
+
   /** The past as everybody sees it. */
   function createPast(relid: string, view: ChangeView): Past {
     /** Who comes back to the same page gets the same objects: what is made of them later is made once. */
@@ -289,7 +297,12 @@ export function createTables({
     }
   }
 
-  function createReplay(relid: string, past: Past, live: () => Position | undefined): Replay<RowChange> {
+  function createReplay(
+    relid: string,
+    past: Past,
+    live: () => Position | undefined,
+    recheck: ChangesRequest['recheck'],
+  ): Replay<RowChange> {
     const position = () => live() ?? beginning(relid)
     return {
       position,
@@ -304,6 +317,9 @@ export function createTables({
         for (;;) {
           assertAfter(after, beginning(relid))
           const page = await log.read(after, signal)
+          // By rights that are no older than what was read.
+          if (recheck && page.events.some(({ kind, topic }) => kind === 't' && topic === relid))
+            await recheck(readAt(page.events), signal)
           // Looked at again: the table may have been altered while the page was read.
           assertAfter(after, beginning(relid))
           if (page.events.some(event => isHole(event, relid))) throw hole()
@@ -326,29 +342,41 @@ export function createTables({
   return {
     changes(table, request) {
       const { relid } = table
-      const { viewer, guard } = request
+      const { viewer, guard, recheck } = request
       const view = createChangeView(request)
       let staged: Followed | undefined
       const past = viewer ? createPastFor(viewer, relid, request, view) : createPast(relid, view)
-      const replay = createReplay(relid, past, () => (staged ? staged.position() : log.position))
+      const replay = createReplay(relid, past, () => (staged ? staged.position() : log.position), recheck)
       return new EventSource<RowChange>(
         { kind: 'table', name: table.schema === 'public' ? table.name : `${table.schema}.${table.name}` },
         {
           after: request.after,
           audience: viewer && viewerKey(viewer, true),
           async open(follower) {
+            // Guarded first: what is read of the log from then on is looked at, what was read before is waited for.
+            let end: (error: ListenqlError) => void = error => {
+              refusal = error
+            }
+            let refusal: ListenqlError | undefined
+            const guarded = guard?.(error => end(error))
+            try {
+              if (guarded?.ready) await guarded.ready
+            } catch (error) {
+              guarded?.stop()
+              throw error
+            }
+            if (refusal) throw refusal
             let leave: Stop
             if (viewer) {
               staged = stage.follow(relid, { viewer, request, view, follower })
               leave = staged.stop
             } else leave = follow(relid, request, view, follower)
-            if (!guard) return leave
-            const unguard = guard(error => {
+            end = error => {
               leave()
               follower.end(error)
-            })
+            }
             return () => {
-              unguard()
+              guarded?.stop()
               leave()
             }
           },

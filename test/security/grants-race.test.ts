@@ -54,6 +54,7 @@ it('notices a REVOKE that undoes a GRANT which came in the middle of a look', as
   const access: TableAccess = createTableAccess({
     config: watched.server.config,
     connectTimeout: 5000,
+    reconnectMax: 100,
     catalogInterval: 300,
     observe: () => undefined,
   })

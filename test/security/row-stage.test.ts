@@ -250,8 +250,10 @@ describe('a stream ends', () => {
     const guard = (lost: typeof lose) => {
       lose = lost
       isGuarded = true
-      return () => {
-        isGuarded = false
+      return {
+        stop() {
+          isGuarded = false
+        },
       }
     }
     const ann = await follow(table, me('ann'), { guard: guard as never })

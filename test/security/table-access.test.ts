@@ -27,6 +27,7 @@ beforeEach(async () => {
   access = createTableAccess({
     config: watched.server.config,
     connectTimeout: 5000,
+    reconnectMax: 100,
     catalogInterval: 20,
     observe: observed.observe,
   })
@@ -111,7 +112,7 @@ describe('what is held', () => {
     const leave = access.hold(claim('id', 'name'), () => {
       isKept = false
     })
-    leave()
+    leave.stop()
     await admin(named(sql))
     expect(await end).toBe(named(message))
     expect(isKept).toBe(true)

@@ -18,6 +18,7 @@ export function column(
 ): TableColumn {
   return {
     name,
+    number: 0,
     category,
     baseType: category,
     typeName: category,
