@@ -19,6 +19,7 @@ export const SERVER_FUNCTIONS = [
   'status()',
   'kicks(xid8)',
   'prune_kicks(interval)',
+  'extend_kick(bigint, text[])',
 ] as const
 
 /** The grants that a server's login needs of schema `listenql`; SELECT on the tables and membership of roles are extra. */
