@@ -62,7 +62,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     return {
       role,
       claims,
-      issuedAt: iat === undefined ? undefined : iat * 1000,
+      issuedAt: iat === undefined ? undefined : timeOf(iat * 1000),
       // Not before the token itself is refused, or the client would come back with the same one at once.
       expiresAt: exp === undefined ? undefined : exp * 1000 + clockTolerance,
     }
@@ -75,18 +75,18 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     return {
       role,
       claims: given.claims ?? { role },
-      issuedAt: given.issuedAt?.getTime(),
+      issuedAt: given.issuedAt && timeOf(given.issuedAt.getTime()),
       expiresAt: given.expiresAt?.getTime(),
     }
   }
 
-  /** It has a claim, so that policies may ask for it as they do under PostgREST. It was issued only now. */
+  /** It has a claim, so that policies may ask for it as they do under PostgREST. It begins now: after all kicks, whatever the clocks say. */
   function anonymous(): Viewer {
     if (anonymousRole === undefined) throw noToken()
     return {
       role: anonymousRole,
       claims: { role: anonymousRole },
-      issuedAt: Date.now(),
+      issuedAt: Number.POSITIVE_INFINITY,
       expiresAt: undefined,
     }
   }
@@ -109,10 +109,18 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       await assertMayTake(viewer.role as string)
       if (viewer.expiresAt !== undefined && viewer.expiresAt <= Date.now()) throw badToken('it has expired')
       if (kicks.hits(viewer)) throw badToken('its holder was kicked')
-      return viewer
+      return kicks.accept(viewer)
     },
   }
 }
+
+/** A time in ms; undefined if it is none: it must not count as later than every kick. */
+function timeOf(ms: number): number | undefined {
+  return Math.abs(ms) <= LAST_TIME ? ms : undefined
+}
+
+/** The last moment that a Date can have, in ms since 1970. */
+const LAST_TIME = 8.64e15
 
 async function call(authenticate: Authenticate, handshake: Handshake) {
   try {

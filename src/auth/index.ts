@@ -7,6 +7,7 @@ import type { Authenticate } from './authenticated.js'
 import { type AccessRules, type ChannelPatterns, createAccessRules } from './channel-rules.js'
 import { type ConfiguredRoles, createConfiguredRoles } from './configured-roles.js'
 import type { CredentialsOptions } from './credentials.js'
+import { createDatabaseClock } from './database-clock.js'
 import { createKicks } from './kicks.js'
 import { createRevocation } from './revocation.js'
 import { createRoles } from './roles.js'
@@ -87,7 +88,8 @@ export function createAuth({ settings, authenticate, ...options }: AuthOptions):
     { everybody: settings.channels ?? open, roles: settings.roleChannels },
     { everybody: publish, roles: settings.rolePublish },
   )
-  const kicks = createKicks()
+  const clock = createDatabaseClock()
+  const kicks = createKicks(clock)
   const sessions = createSessions(viewer => kicks.hits(viewer))
   if (!isConfigured) {
     const nothing = () => undefined
@@ -118,6 +120,7 @@ export function createAuth({ settings, authenticate, ...options }: AuthOptions):
     config: options.config,
     queries,
     kicks,
+    clock,
     roles,
     configuredRoles,
     sessions,

@@ -1,48 +1,109 @@
 import type { Kick } from '../database/viewer-queries.js'
-import { claimAt, scalarText } from '../lib/claims.js'
+import { createEarlyTokens, fingerprintOf, valuesOf } from './early-tokens.js'
 import type { Viewer } from './viewer.js'
+
+/** Tokens that are to be written into the row of a kick. */
+export interface KickExtension {
+  readonly id: string
+  readonly tokens: readonly string[]
+}
 
 /** The kicks that are known. */
 export interface Kicks {
-  /** @returns whether any of them is new */
+  /** @returns whether any of them is new, or has new tokens */
   add(kicks: readonly Kick[]): boolean
-  /** Whether the viewer's token was issued before a kick of one of its claims; one that does not say when counts as old. */
-  hits(viewer: Pick<Viewer, 'claims' | 'issuedAt'>): boolean
+  /**
+   * Whether a kick of one of its claims ends the viewer. It does if the token was issued before the kick by its own account, or
+   * does not say when; if this server accepted the viewer before it knew the kick; or if any server had accepted the token
+   * before it knew the kick, though the token says that it was issued later.
+   */
+  hits(viewer: Pick<Viewer, 'claims' | 'issuedAt' | 'accepted'>): boolean
+  /** A viewer whom no kick hits is accepted now. @returns the viewer with `accepted` */
+  accept(viewer: Viewer): Viewer
   /** Forgets those from before a moment (ms since 1970). */
   forget(before: number): void
+  /** All kicks that were committed up to a moment of the database's clock (ms since 1970) are known. */
+  knownUpTo(moment: number): void
+  /** What other servers have to know. */
+  extensions(): readonly KickExtension[]
+  /** This one is in the database. */
+  written(extension: KickExtension): void
 }
 
-export function createKicks(): Kicks {
-  /** By claim, then by value: the moment of the latest. */
-  const moments = new Map<string, Map<string, number>>()
+interface Known {
+  /** The moment of the latest kick. */
+  at: number
+  /** How many kicks were known when the latest of these became known. */
+  count: number
+  /** Each kick that is known. */
+  readonly rows: Set<string>
+  /** Fingerprints of tokens that were accepted before a kick was known. */
+  readonly tokens: Set<string>
+}
+
+/** For how long a commit may take after the moment of its kick was noted, in ms. */
+const COMMIT_TIME = 60_000
+
+/** @param clock tells the database's time, in ms since 1970 */
+export function createKicks(clock: { now(): number } = Date): Kicks {
+  /** By claim, then by value. */
+  const known = new Map<string, Map<string, Known>>()
+  const early = createEarlyTokens()
+  const unwritten = new Set<KickExtension>()
+  let count = 0
+
+  function add({ id, claim, value, at, tokens = [] }: Kick): boolean {
+    const values = known.get(claim) ?? new Map<string, Known>()
+    known.set(claim, values)
+    const former = values.get(value)
+    const one: Known = former ?? {
+      at: Number.NEGATIVE_INFINITY,
+      count: 0,
+      rows: new Set(),
+      tokens: new Set(),
+    }
+    values.set(value, one)
+    const before = one.tokens.size
+    for (const token of tokens) one.tokens.add(token)
+    // The database may give a row several times, and an earlier kick after a later one. Ids may come again in a restored database.
+    const row = `${id} ${at}`
+    if (one.rows.has(row)) return one.tokens.size > before
+    one.rows.add(row)
+    one.at = Math.max(one.at, at)
+    one.count = ++count
+    const mine = early.holding(claim, value, at)
+    for (const token of mine) one.tokens.add(token)
+    if (id !== undefined && mine.length > 0) unwritten.add({ id, tokens: mine })
+    return true
+  }
+
   return {
-    add(kicks) {
-      let isNew = false
-      for (const { claim, value, at } of kicks) {
-        const values = moments.get(claim) ?? new Map<string, number>()
-        moments.set(claim, values)
-        if (at <= (values.get(value) ?? Number.NEGATIVE_INFINITY)) continue
-        values.set(value, at)
-        isNew = true
-      }
-      return isNew
-    },
-    hits({ claims, issuedAt = Number.NEGATIVE_INFINITY }) {
-      for (const [claim, values] of moments) {
-        // Of a list, such as the groups that somebody is in, each counts.
-        for (const value of [claimAt(claims, claim)].flat()) {
-          const text = scalarText(value)
-          const at = text === undefined ? undefined : values.get(text)
-          if (at !== undefined && issuedAt < at) return true
+    add: kicks => kicks.filter(add).length > 0,
+    hits(viewer) {
+      const { claims, issuedAt = Number.NEGATIVE_INFINITY, accepted = Number.POSITIVE_INFINITY } = viewer
+      for (const [claim, values] of known) {
+        for (const text of valuesOf(claims, claim)) {
+          const one = values.get(text)
+          if (!one) continue
+          if (issuedAt < one.at || accepted < one.count) return true
+          if (one.tokens.size > 0 && one.tokens.has(fingerprintOf(viewer))) return true
         }
       }
       return false
     },
+    accept(viewer) {
+      const { issuedAt } = viewer
+      if (issuedAt !== undefined && Number.isFinite(issuedAt) && issuedAt > clock.now()) early.add(viewer)
+      return { ...viewer, accepted: count }
+    },
     forget(before) {
-      for (const [claim, values] of moments) {
-        for (const [value, at] of values) if (at < before) values.delete(value)
-        if (values.size === 0) moments.delete(claim)
+      for (const [claim, values] of known) {
+        for (const [value, { at }] of values) if (at < before) values.delete(value)
+        if (values.size === 0) known.delete(claim)
       }
     },
+    knownUpTo: moment => early.forget(moment - COMMIT_TIME),
+    extensions: () => [...unwritten],
+    written: extension => void unwritten.delete(extension),
   }
 }

@@ -4,6 +4,7 @@ import { abortable, delay } from '../lib/abort.js'
 import { createDeferred } from '../lib/deferred.js'
 import type { Observe } from '../lib/observation.js'
 import type { ConfiguredRoles } from './configured-roles.js'
+import type { DatabaseClock } from './database-clock.js'
 import { unavailable } from './errors.js'
 import type { Kicks } from './kicks.js'
 import type { Roles } from './roles.js'
@@ -14,6 +15,8 @@ export interface RevocationOptions {
   readonly config: Place
   readonly queries: ViewerQueries
   readonly kicks: Kicks
+  /** Set by every look. */
+  readonly clock: DatabaseClock
   readonly roles: Roles
   readonly configuredRoles: Pick<ConfiguredRoles, 'look'>
   readonly sessions: Sessions
@@ -43,7 +46,8 @@ const PATIENCE = 30_000
 const PRUNE_INTERVAL = 3_600_000
 
 export function createRevocation(options: RevocationOptions): Revocation {
-  const { config, queries, kicks, roles, configuredRoles, sessions, interval, retention, observe } = options
+  const { config, queries, kicks, clock, roles, configuredRoles, sessions, interval, retention, observe } =
+    options
   const stop = new AbortController()
   let isKnown = false
   let answered = createDeferred()
@@ -62,6 +66,15 @@ export function createRevocation(options: RevocationOptions): Revocation {
     answered.resolve()
     answered = createDeferred()
     await configuredRoles.look()
+    await extendKicks()
+  }
+
+  /** What the database does not take is tried again at the next look. */
+  async function extendKicks(): Promise<void> {
+    for (const extension of kicks.extensions()) {
+      await queries.extendKick(extension.id, extension.tokens)
+      kicks.written(extension)
+    }
   }
 
   async function readKicks(): Promise<void> {
@@ -74,10 +87,12 @@ export function createRevocation(options: RevocationOptions): Revocation {
     try {
       const page = await queries.kicks(since)
       since = page.upto
+      clock.set(page.now)
       if (kicks.add(page.kicks)) sessions.endWhere(viewer => kicks.hits(viewer))
+      kicks.knownUpTo(page.now)
       if (performance.now() < pruneAt) return
       pruneAt = performance.now() + PRUNE_INTERVAL
-      kicks.forget(Date.now() - retention)
+      kicks.forget(page.now - retention)
       await queries.pruneKicks(retention)
     } catch (error) {
       access = undefined // it may have been removed, or made again

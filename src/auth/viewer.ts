@@ -7,10 +7,12 @@ export interface Viewer {
   readonly role: string | undefined
   /** What the token says; empty without one. Postgres shows it as `current_setting('request.jwt.claims')`. */
   readonly claims: Claims
-  /** When the token was issued (`iat`), in ms since 1970. */
+  /** When the token was issued (`iat`), in ms since 1970; Infinity without a token. Undefined: it does not say. */
   readonly issuedAt: number | undefined
   /** When everything that was opened with the token ends (`exp`, with the clock tolerance), in ms since 1970. */
   readonly expiresAt: number | undefined
+  /** How many kicks this server knew when it accepted the viewer. Undefined: the viewer is not accepted yet. */
+  readonly accepted?: number
   /**
    * Whether what decides for the viewer may look at the claims that change with every token. Then those of another token are
    * another viewer's. Default: no.

@@ -22,6 +22,7 @@ export const SERVER_FUNCTIONS = [
   'note_trouble(text, text, text, boolean)',
   'forget_trouble(text)',
   'troubles()',
+  'extend_kick(bigint, text[])',
 ] as const
 
 /** The grants that a server's login needs of schema `listenql`; SELECT on the tables and membership of roles are extra. */

@@ -16,9 +16,22 @@ export interface RoleFacts {
 
 /** Tokens in which `claim` has `value` and that were issued before `at` (ms since 1970) are not good any more. */
 export interface Kick {
+  /** Undefined before version 11 of the schema. */
+  readonly id?: string
   readonly claim: string
   readonly value: string
   readonly at: number
+  /** Fingerprints of tokens that servers had accepted before they knew the kick, though those say that they were issued later. */
+  readonly tokens?: readonly string[]
+}
+
+/** The kicks that were committed since the former call. */
+export interface KickPage {
+  readonly kicks: readonly Kick[]
+  /** Where the next call goes on. */
+  readonly upto: string
+  /** By the database's clock, in ms since 1970: all kicks that were visible then have been read. */
+  readonly now: number
 }
 
 export type KickAccess = 'able' | 'no schema' | 'no function' | 'no right'
@@ -29,7 +42,9 @@ export interface ViewerQueries {
   roles(names: readonly string[]): Promise<RoleFacts[]>
   kickAccess(): Promise<KickAccess>
   /** @param since where the former call ended; undefined: all */
-  kicks(since: string | undefined): Promise<{ readonly kicks: readonly Kick[]; readonly upto: string }>
+  kicks(since: string | undefined): Promise<KickPage>
+  /** Adds fingerprints of tokens to a kick; one that was removed meanwhile is left alone. */
+  extendKick(id: string, tokens: readonly string[]): Promise<void>
   /** @param age in ms */
   pruneKicks(age: number): Promise<void>
   /** Idempotent. */
@@ -71,11 +86,17 @@ export function createViewerQueries(config: pg.ClientConfig, connectTimeout: num
       return (await pool.query<{ access: KickAccess }>(ACCESS)).rows[0]?.access ?? 'no schema'
     },
     async kicks(since) {
-      const { rows } = await pool.query<{ upto: string; kicks: Kick[] | null }>(
-        'select upto::text, kicks from listenql.kicks($1::text::xid8)',
+      // The statement's own time is not later than its snapshot.
+      const { rows } = await pool.query<{ upto: string; kicks: Kick[] | null; now: number }>(
+        `select upto::text, kicks, pg_catalog.floor(extract(epoch from pg_catalog.statement_timestamp()) * 1000)::float8 as now
+         from listenql.kicks($1::text::xid8)`,
         [since ?? null],
       )
-      return { kicks: rows[0]?.kicks ?? [], upto: rows[0]?.upto as string }
+      const [row] = rows
+      return { kicks: row?.kicks ?? [], upto: row?.upto as string, now: row?.now as number }
+    },
+    async extendKick(id, tokens) {
+      await pool.query('select listenql.extend_kick($1::text::bigint, $2::text[])', [id, tokens])
     },
     async pruneKicks(age) {
       await pool.query('select listenql.prune_kicks(make_interval(secs => $1))', [age / 1000])

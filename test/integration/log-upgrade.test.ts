@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { SERVER_FUNCTIONS } from '../../src/database/install.js'
 import { readMigrations } from '../../src/database/migration-files.js'
 import { installedVersion, migrate } from '../../src/database/migrations.js'
 import { createFormerLog } from '../support/former-log.js'
@@ -28,11 +27,26 @@ const write = () =>
 const histories = () =>
   log.query(`select relid, generation, whole_from, since_n, since_token from listenql.watched
     where table_name <> 'parted' or current_setting('server_version_num')::int < 150000 order by 1`)
+/** The functions that a server of version 8 calls: these never change their signatures. */
+const CALLED_BY_8 = [
+  'newest()',
+  'pull(bigint, bigint, integer, integer, bigint, integer)',
+  'read(bigint, bigint, integer, integer, bigint, integer)',
+  'cut()',
+  'arm(integer)',
+  'renew(integer)',
+  'clear(bigint)',
+  'refresh(oid, integer)',
+  'rotate(interval, bigint)',
+  'status()',
+  'kicks(xid8)',
+  'prune_kicks(interval)',
+]
 const functions = () =>
   log.query(
     `select p.oid::regprocedure::text as name, pg_get_function_result(p.oid) as result, p.proretset, p.prosecdef
      from unnest($1::text[]) f join pg_proc p on p.oid = ('listenql.' || f)::regprocedure order by 1`,
-    [SERVER_FUNCTIONS],
+    [CALLED_BY_8],
   )
 
 describe('a database that version 8 has made', () => {
