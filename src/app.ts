@@ -206,6 +206,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     contextFor,
     toClientError,
     schemaState: liveSchema,
+    cursors: sources.log.cursors,
   })
   const admit = createAdmission({ authenticator: auth, toClientError, addresses, observe })
   let stopping = false
@@ -218,7 +219,12 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     graphqlHttp: createGraphqlHttp({
       admit,
       engine,
-      streams: createStreamResponses({ ...settings, connections, toClientError }),
+      streams: createStreamResponses({
+        ...settings,
+        connections,
+        cursors: sources.log.cursors,
+        toClientError,
+      }),
       toClientError,
       graphiql: graphiql ? createGraphiql() : undefined,
       addresses,
@@ -230,6 +236,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
       admit,
       engine,
       connections,
+      cursors: sources.log.cursors,
       memory,
       toClientError,
       keepAlive: settings.keepAlive,

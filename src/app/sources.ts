@@ -36,7 +36,7 @@ export interface SourcesOptions {
 /** Everything that comes out of the database. */
 export interface Sources {
   readonly channels: Channels
-  readonly log: Pick<EventLog, 'state'>
+  readonly log: Pick<EventLog, 'state' | 'cursors'>
   readonly tables: TableGate
   start(): void
   /** Stops and continues handing on events. */
@@ -99,6 +99,7 @@ export function createSources(options: SourcesOptions): Sources {
   const snapshots = createSnapshots({
     ...settings,
     maxBytes: settings.maxSnapshot,
+    cursors: log.cursors,
     config: forPolicies,
     observe,
   })

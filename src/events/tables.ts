@@ -325,7 +325,7 @@ export function createTables({
     changes(table, request) {
       const { relid } = table
       const { viewer, guard } = request
-      const view = createChangeView(request)
+      const view = createChangeView(request, log.cursors)
       let staged: Followed | undefined
       const past = viewer ? createPastFor(viewer, relid, request, view) : createPast(relid, view)
       const replay = createReplay(relid, past, () => (staged ? staged.position() : log.position))
@@ -333,6 +333,7 @@ export function createTables({
         { kind: 'table', name: table.schema === 'public' ? table.name : `${table.schema}.${table.name}` },
         {
           after: request.after,
+          decode: log.cursors.decode,
           audience: viewer && viewerKey(viewer, true),
           async open(follower) {
             let leave: Stop

@@ -28,10 +28,11 @@ const write = () =>
 const histories = () =>
   log.query(`select relid, generation, whole_from, since_n, since_token from listenql.watched
     where table_name <> 'parted' or current_setting('server_version_num')::int < 150000 order by 1`)
+/** Those of today's server that the schema has: what came later, a server of version 8 does not call. */
 const functions = () =>
   log.query(
     `select p.oid::regprocedure::text as name, pg_get_function_result(p.oid) as result, p.proretset, p.prosecdef
-     from unnest($1::text[]) f join pg_proc p on p.oid = ('listenql.' || f)::regprocedure order by 1`,
+     from unnest($1::text[]) f join pg_proc p on p.oid = to_regprocedure('listenql.' || f) order by 1`,
     [SERVER_FUNCTIONS],
   )
 
@@ -64,7 +65,7 @@ describe('a database that version 8 has made', () => {
       )
     const view = await columns()
     await migrate(await log.connect())
-    expect(await functions()).toEqual(former)
+    expect(await functions()).toEqual(expect.arrayContaining(former))
     expect(await columns()).toEqual(view)
   })
 

@@ -1,0 +1,1 @@
+-- Placeholder: replaced by what readers of the log need.
