@@ -208,6 +208,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     contextFor,
     toClientError,
     schemaState: liveSchema,
+    cursors: sources.log.cursors,
   })
   const admit = createAdmission({ authenticator: auth, toClientError, addresses, observe })
   let stopping = false
@@ -220,7 +221,12 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     graphqlHttp: createGraphqlHttp({
       admit,
       engine,
-      streams: createStreamResponses({ ...settings, connections, toClientError }),
+      streams: createStreamResponses({
+        ...settings,
+        connections,
+        cursors: sources.log.cursors,
+        toClientError,
+      }),
       toClientError,
       graphiql: graphiql ? createGraphiql() : undefined,
       addresses,
@@ -232,6 +238,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
       admit,
       engine,
       connections,
+      cursors: sources.log.cursors,
       memory,
       toClientError,
       keepAlive: settings.keepAlive,

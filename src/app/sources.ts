@@ -39,7 +39,7 @@ export interface SourcesOptions {
 /** Everything that comes out of the database. */
 export interface Sources {
   readonly channels: Channels
-  readonly log: { readonly state: LogState; readonly stall: LogTroubles['stall'] }
+  readonly log: Pick<EventLog, 'state' | 'cursors'> & { readonly stall: LogTroubles['stall'] }
   readonly tables: TableGate
   start(): void
   /** Stops and continues handing on events. */
@@ -108,6 +108,7 @@ export function createSources(options: SourcesOptions): Sources {
   const snapshots = createSnapshots({
     ...settings,
     maxBytes: settings.maxSnapshot,
+    cursors: log.cursors,
     config: forPolicies,
     observe,
   })
@@ -123,6 +124,7 @@ export function createSources(options: SourcesOptions): Sources {
       get stall() {
         return troubles.stall
       },
+      cursors: log.cursors,
     },
     tables: createTableGate({ tables, snapshots, tableAccess, rowAccess }),
     start() {

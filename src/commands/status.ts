@@ -1,8 +1,11 @@
+import type { ClientBase } from 'pg'
 import type { Settings } from '../config/index.js'
 import { describeConnection } from '../database/conninfo.js'
 import { type LogStatus, readLogStatus } from '../database/log-status.js'
 import { readMigrations } from '../database/migration-files.js'
-import { encodeCursor, endOfBatch } from '../events/cursor.js'
+import { endOfBatch } from '../events/cursor.js'
+import { createCursors } from '../events/cursors.js'
+import { cursorKey } from '../events/log-queries.js'
 import { formatTable } from '../lib/table.js'
 import { countWords, sizeWords, timeWords } from '../lib/words.js'
 import type { Streams } from './command.js'
@@ -16,16 +19,19 @@ export async function statusCommand(
   { json }: { readonly json: boolean },
   { stdout }: Pick<Streams, 'stdout'>,
 ): Promise<number> {
-  const status = await withClient(config, 'status', client => readLogStatus(client, serverLogin))
+  const { status, cursor } = await withClient(config, 'status', async client => {
+    const status = await readLogStatus(client, serverLogin)
+    return { status, cursor: status ? await cursorOf(client, status) : null }
+  })
   const knows = readMigrations().length
   const warnings = status ? statusWarnings(status, { ...settings, knows }) : []
   if (json) {
     const document = status
-      ? { installed: true, cursor: cursorOf(status), ...status, warnings }
+      ? { installed: true, cursor, ...status, warnings }
       : { installed: false, warnings }
     stdout.write(`${JSON.stringify(document, undefined, 2)}\n`)
   } else if (status) {
-    stdout.write(describe(status, describeConnection(config), warnings))
+    stdout.write(describe(status, cursor, describeConnection(config), warnings))
   } else {
     stdout.write(
       `Database  ${describeConnection(config)}\n\nNothing is watched: there is no schema listenql. To begin: listenql watch TABLE\n`,
@@ -34,11 +40,20 @@ export async function statusCommand(
   return 0
 }
 
-function cursorOf({ log: { position } }: LogStatus): string | null {
-  return position && encodeCursor(endOfBatch(position))
+/** @throws ListenqlError DATABASE_FAILED if our login may not make cursors */
+async function cursorOf(client: ClientBase, { log: { position } }: LogStatus): Promise<string | null> {
+  if (!position) return null
+  const cursors = createCursors({ tried: async () => undefined, load: () => cursorKey(client) })
+  await cursors.ready()
+  return cursors.encode(endOfBatch(position))
 }
 
-function describe(status: LogStatus, connection: string, warnings: readonly string[]): string {
+function describe(
+  status: LogStatus,
+  cursor: string | null,
+  connection: string,
+  warnings: readonly string[],
+): string {
   const { log, now, tables } = status
   const ago = (then: Date) => `${timeWords(now.getTime() - then.getTime())} ago`
   const facts: readonly (readonly [string, string])[] = [
@@ -54,7 +69,7 @@ function describe(status: LogStatus, connection: string, warnings: readonly stri
     [
       'Position',
       log.position
-        ? `${cursorOf(status)} (batch ${log.position.n}, ${ago(log.position.at)})`
+        ? `${cursor} (batch ${log.position.n}, ${ago(log.position.at)})`
         : 'none: the log was restored without its rows',
     ],
     ['Lag', lag(status)],

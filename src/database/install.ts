@@ -8,6 +8,7 @@ import { PIN_TRANSACTION } from './pinned-settings.js'
 /** The functions that a server calls: all that its login needs of schema `listenql`, beside the view `watched`. */
 export const SERVER_FUNCTIONS = [
   'newest()',
+  'cursor_key()',
   'pull(bigint, bigint, integer, integer, bigint, integer)',
   'read(bigint, bigint, integer, integer, bigint, integer)',
   'cut()',

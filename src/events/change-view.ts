@@ -9,7 +9,7 @@ import {
 import type { Account } from '../lib/account.js'
 import type { ListenqlError } from '../lib/errors.js'
 import type { ChangesRequest } from './changes-request.js'
-import { encodeCursor } from './cursor.js'
+import type { Cursors } from './cursors.js'
 import type { LogEvent, LogOperation } from './log-event.js'
 import type { RowChange, RowOperation } from './row-change.js'
 
@@ -74,16 +74,11 @@ export function createInterest({
   }
 }
 
-let last: { readonly event: LogEvent; readonly cursor: string } | undefined
-
-/** All who are told of an event are told one after the other: it is made once. */
-function cursorOf(event: LogEvent): string {
-  if (last?.event !== event) last = { event, cursor: encodeCursor(event.position) }
-  return last.cursor
-}
-
 /** Delivered when the old or the new row matches; a row that does not match any more is null. TRUNCATE matches every filter. */
-export function createChangeView({ filter, operations }: ChangesRequest): ChangeView {
+export function createChangeView(
+  { filter, operations }: ChangesRequest,
+  cursors: Pick<Cursors, 'encode'>,
+): ChangeView {
   const matches = toPredicate(filter)
   const isOpen = filter.kind === 'and' && filter.filters.length === 0
   return function view(event, { row, old }, work) {
@@ -104,7 +99,7 @@ export function createChangeView({ filter, operations }: ChangesRequest): Change
     return {
       operation,
       position: event.position,
-      cursor: cursorOf(event),
+      cursor: cursors.encode(event.position),
       key: row ?? old,
       row: now,
       old,

@@ -1,11 +1,14 @@
 import { JsonText, type Unreadable } from '../filters/index.js'
-import { encodeCursor, type Position } from './cursor.js'
+import type { Position } from './cursor.js'
+import type { Cursors } from './cursors.js'
 import type { LogEvent } from './log-event.js'
 
 export interface ChannelEventOptions {
   readonly gap?: boolean
   readonly endsHistory?: boolean
   readonly position?: Position
+  /** Of the position. */
+  readonly cursor?: string
   readonly at?: Date
   readonly unreadable?: Unreadable | undefined
 }
@@ -35,12 +38,15 @@ export class ChannelEvent {
     this.endsHistory = options.endsHistory ?? false
     this.position = options.position
     this.unreadable = options.unreadable
-    this.cursor = options.position ? encodeCursor(options.position) : null
+    this.cursor = options.cursor ?? null
     this.at = options.at ?? new Date()
   }
 
-  static ofLog({ topic, new: payload, position, at, unreadable }: LogEvent): ChannelEvent {
-    return new ChannelEvent(topic, payload, { position, at, unreadable })
+  static ofLog(
+    { topic, new: payload, position, at, unreadable }: LogEvent,
+    cursors: Pick<Cursors, 'encode'>,
+  ): ChannelEvent {
+    return new ChannelEvent(topic, payload, { position, cursor: cursors.encode(position), at, unreadable })
   }
 
   /** The payload as a JSON value, made once for all subscribers; null if it is not JSON, or the JSON value null. */

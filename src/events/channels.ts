@@ -107,7 +107,7 @@ export function createChannels(options: ChannelsOptions): Channels {
       stop = log.follow('c', name, {
         event(event) {
           const channel = channels.get(name)
-          if (channel) tell(channel, ChannelEvent.ofLog(event))
+          if (channel) tell(channel, ChannelEvent.ofLog(event, log.cursors))
         },
         lost() {
           const channel = channels.get(name)
@@ -162,6 +162,7 @@ export function createChannels(options: ChannelsOptions): Channels {
         { kind: 'channel', name },
         {
           after,
+          ...(log && { decode: log.cursors.decode }),
           open: (subscriber, signal) => open(name, subscriber, signal),
           live: signal => listener.whenListening(name, signal),
           positionOf: event => event.position,
@@ -191,7 +192,10 @@ function createReplay(name: string, log: EventLog): Replay<ChannelEvent> {
     start: position,
     async read(after, signal) {
       const page = await log.read(after, signal)
-      return { ...page, events: page.events.filter(isOurs).map(event => ChannelEvent.ofLog(event)) }
+      return {
+        ...page,
+        events: page.events.filter(isOurs).map(event => ChannelEvent.ofLog(event, log.cursors)),
+      }
     },
     seam: () => [new ChannelEvent(name, null, { gap: true })],
   }

@@ -14,7 +14,7 @@ export interface Position {
 
 export const END_OF_BATCH = 2147483647
 
-/** Longest cursor that we give out or take, in characters. */
+/** Longest plain cursor that is taken, in characters. */
 const MAX_LENGTH = 64
 const VERSION = 1
 
@@ -27,15 +27,18 @@ export function comparePositions(a: Position, b: Position): number {
   return a.n - b.n || a.ord - b.ord || a.statement - b.statement || a.id - b.id
 }
 
-/** Opaque to clients: version, batch, token, then, unless it is the end of the batch, the place in it; as base64url of varints. */
-export function encodeCursor(position: Position): string {
+/**
+ * The plain form, which servers gave out before cursors were encrypted, and still do where the schema of the database has no
+ * key (see cursors.ts): version, batch, token, then, unless it is the end of the batch, the place in it; as base64url of varints.
+ */
+export function encodePlain(position: Position): string {
   const { n, token, ord, statement, id } = position
   const numbers = ord === END_OF_BATCH ? [VERSION, n, token] : [VERSION, n, token, ord, statement, id]
   return Buffer.from(numbers.flatMap(toVarint)).toString('base64url')
 }
 
 /** @throws ListenqlError CURSOR_INVALID if it is not one of ours; whether its history still stands, only the database knows. */
-export function decodeCursor(cursor: unknown): Position {
+export function decodePlain(cursor: unknown): Position {
   const bytes =
     typeof cursor === 'string' && cursor.length <= MAX_LENGTH && /^[\w-]+$/.test(cursor)
       ? Buffer.from(cursor, 'base64url')
@@ -45,12 +48,14 @@ export function decodeCursor(cursor: unknown): Position {
   // One text for one position: what does not come out as it went in was made up. Place and statement are int4.
   const isInRange = ord <= END_OF_BATCH && statement <= END_OF_BATCH
   const isOurs = version === VERSION && token !== undefined && rest.length === 0 && isInRange
-  if (!isOurs || encodeCursor(position) !== cursor) {
-    throw new ListenqlError('CURSOR_INVALID', 'this is not a cursor of this server', {
-      hint: 'read a snapshot, and subscribe after its cursor',
-    })
-  }
+  if (!isOurs || encodePlain(position) !== cursor) throw notOurs()
   return position
+}
+
+export function notOurs(): ListenqlError {
+  return new ListenqlError('CURSOR_INVALID', 'this is not a cursor of this server', {
+    hint: 'read a snapshot, and subscribe after its cursor',
+  })
 }
 
 function toVarint(value: number): number[] {

@@ -7,9 +7,10 @@ import { createDeferred, type Deferred } from '../lib/deferred.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import { comparePositions, type Position } from './cursor.js'
+import { type Cursors, createCursors } from './cursors.js'
 import type { Doorbell } from './doorbell.js'
 import type { LogEvent } from './log-event.js'
-import { imageLimit, newest, type Page, pull, read } from './log-queries.js'
+import { cursorKey, imageLimit, newest, type Page, pull, read } from './log-queries.js'
 import { isRefusal } from './log-refusals.js'
 import { createLogReplay, type LogReplay } from './log-replay.js'
 import type { LogTroubles, Query } from './log-troubles.js'
@@ -77,17 +78,17 @@ const STALLED_AFTER = 3
 const SLICE = 100
 const SLICE_TIME = 5
 
-/** How often it looks whether the log has been installed meanwhile, in ms. */
+/** How often it looks whether the log has been installed, or brought up to date, meanwhile, in ms. */
 const LOOK_AGAIN = 2000
 
 const turnOver = () => new Promise<void>(resolve => void setImmediate(resolve))
 
 async function isReadable(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query<{ readable: boolean }>(
-    `select count(distinct p.proname) = 3
+    `select count(distinct p.proname) filter (where p.proname <> 'cursor_key') = 3
          and coalesce(bool_and(has_function_privilege(p.oid, 'execute') and has_schema_privilege(n.oid, 'usage')), false) as readable
        from pg_namespace n join pg_proc p on p.pronamespace = n.oid
-      where n.nspname = 'listenql' and p.proname in ('pull', 'read', 'newest')`,
+      where n.nspname = 'listenql' and p.proname in ('pull', 'read', 'newest', 'cursor_key')`,
   )
   return rows[0]?.readable === true
 }
@@ -97,12 +98,16 @@ async function isReadable(client: pg.Client): Promise<boolean> {
  * follow its topic, in the one order of the log.
  */
 export class EventLog {
+  /** The cursors of its positions. */
+  readonly cursors: Cursors
   readonly #options: EventLogOptions
   readonly #topics = new Map<string, Set<LogListener>>()
   readonly #stop = new AbortController()
   readonly #replay: LogReplay
   readonly #started = createDeferred()
   #position: Position | undefined
+  /** When to look for a key of cursors again, in ms of the process; undefined: there is one. */
+  #keyDue: number | undefined
   /** How often a history has ended: positions of another one cannot be compared. */
   #histories = 0
   /** It could not be read from the start: those who did not wait must be told when it can. */
@@ -130,6 +135,7 @@ export class EventLog {
       queryTimeout: QUERY_TIMEOUT,
       live: () => ({ position: this.#position, history: this.#histories }),
     })
+    this.cursors = createCursors({ tried: () => this.#started.promise, load: () => this.#replay.key() })
   }
 
   /** How far it has handed events on; undefined until it has found the end of the log. */
@@ -316,6 +322,8 @@ export class EventLog {
         this.#isCautious = false
         await checkpoint?.drained(true)
       }
+      // The schema may be brought up to date while this server runs.
+      if (this.#keyDue !== undefined && this.#keyDue <= performance.now()) await this.#learnKey(client)
       this.#goOn()
       if (troubles?.isNoted) await troubles.note(query)
       await doorbell.next(page.events.length, query)
@@ -325,7 +333,7 @@ export class EventLog {
 
   /** Where to go on: where it was, if that history still stands, otherwise at the end of the one there is. */
   async #resume(client: pg.Client): Promise<Position> {
-    const end = await newest(client) // notices a database that was restored or copied, and starts a new history
+    const end = await this.#newest(client)
     if (this.#position) {
       try {
         await read(client, this.#position, { maxImage: this.#maxImage, limit: 1 })
@@ -369,8 +377,21 @@ export class EventLog {
     } catch (error) {
       if (!(error instanceof ListenqlError)) throw error
       this.#reset(error)
-      return { events: [], position: await newest(client), isLast: true }
+      return { events: [], position: await this.#newest(client), isLast: true }
     }
+  }
+
+  /** Notices a database that was restored or copied, and starts a new history there, which may have another key. */
+  async #newest(client: pg.Client): Promise<Position> {
+    const end = await newest(client)
+    await this.#learnKey(client)
+    return end
+  }
+
+  async #learnKey(client: pg.Client): Promise<void> {
+    const key = await cursorKey(client)
+    this.cursors.use(key)
+    this.#keyDue = key ? undefined : performance.now() + LOOK_AGAIN
   }
 
   #reset(error: ListenqlError): void {

@@ -52,6 +52,21 @@ export function read(client: Queryable, after: Position, options: ReadOptions = 
   return readPage(client, 'read', after, options)
 }
 
+/**
+ * The key of cursors. Undefined: the schema has none, since it is of a version before 13, or there is no schema. After `newest`,
+ * which makes a history where there is none.
+ */
+export async function cursorKey(client: Queryable): Promise<Buffer | undefined> {
+  try {
+    const { rows } = await client.query({ text: 'select listenql.cursor_key() as key' })
+    return rows[0]?.key ?? undefined
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code === '42883' || code === '3F000') return undefined // undefined_function, invalid_schema_name
+    throw error
+  }
+}
+
 /** The end of what is in the ledger now. */
 export async function newest(client: Queryable): Promise<Position> {
   const { rows } = await client

@@ -6,8 +6,8 @@ import { backoffDelay } from '../lib/backoff.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { createLimiter } from '../lib/limiter.js'
 import type { Observe } from '../lib/observation.js'
-import { comparePositions, encodeCursor, type Position } from './cursor.js'
-import { type Page, read } from './log-queries.js'
+import { comparePositions, encodePlain, type Position } from './cursor.js'
+import { cursorKey, type Page, read } from './log-queries.js'
 import { isFinal } from './log-refusals.js'
 import { createPageCache } from './page-cache.js'
 
@@ -33,6 +33,8 @@ export interface LogReplay {
    * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED; DATABASE_FAILED if the database is there and refuses
    */
   read(after: Position, signal: AbortSignal): Promise<Page>
+  /** The key of cursors, see `cursorKey`. @throws what the connection throws */
+  key(): Promise<Buffer | undefined>
   /** Idempotent. */
   close(): Promise<void>
 }
@@ -56,7 +58,7 @@ export function createLogReplay(options: LogReplayOptions): LogReplay {
   const reads = new Map<string, Promise<Page>>()
 
   function readShared(after: Position): Promise<Page> {
-    const key = encodeCursor(after)
+    const key = encodePlain(after)
     let page = reads.get(key)
     if (!page) {
       page = limit(() => readPage(after)).finally(() => reads.delete(key))
@@ -93,6 +95,7 @@ export function createLogReplay(options: LogReplayOptions): LogReplay {
         }
       }
     },
+    key: () => limit(() => cursorKey(pool.pool)),
     close() {
       stop.abort()
       pages.clear()

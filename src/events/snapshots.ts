@@ -3,7 +3,8 @@ import { createClosablePool } from '../database/closable-pool.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
-import { encodeCursor, type Position } from './cursor.js'
+import type { Position } from './cursor.js'
+import type { Cursors } from './cursors.js'
 import { answerOf, beginCut, exportSnapshot, hasWritten, importSnapshot, SAVEPOINT } from './snapshot-cut.js'
 import { createJob, groupJobs, type Job, type Work } from './snapshot-jobs.js'
 import { createSnapshotReader, type Outcome } from './snapshot-reader.js'
@@ -19,6 +20,7 @@ export interface SnapshotsOptions {
   readonly readers?: number
   /** Most bytes of the images of one snapshot. Default: 64 MiB. */
   readonly maxBytes?: number
+  readonly cursors: Pick<Cursors, 'encode' | 'ready'>
   readonly observe?: Observe
 }
 
@@ -224,7 +226,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
   function conclude({ table, query, jobs }: Work, position: Position, outcome: Outcome): void {
     if (outcome.kind === 'again') return again([{ table, query, jobs }], outcome.reason)
     if (outcome.kind === 'failed') return fail(jobs, outcome.error)
-    const snapshot: Snapshot = { cursor: encodeCursor(position), rows: outcome.rows }
+    const snapshot: Snapshot = { cursor: options.cursors.encode(position), rows: outcome.rows }
     for (const job of jobs) job.resolve(snapshot)
   }
 
@@ -254,6 +256,8 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
 
   return {
     async snapshot(table, request, signal) {
+      if (stop.signal.aborted) throw stopping()
+      await options.cursors.ready(signal)
       if (stop.signal.aborted) throw stopping()
       const { job, promise } = createJob(table, request, { patience: queryTimeout, signal })
       waiting.push(job)

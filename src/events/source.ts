@@ -1,7 +1,8 @@
 import type { Account } from '../lib/account.js'
 import { ListenqlError } from '../lib/errors.js'
 import { createEventQueue } from '../lib/event-queue.js'
-import { comparePositions, decodeCursor, type Position } from './cursor.js'
+import { comparePositions, decodePlain, type Position } from './cursor.js'
+import type { Cursors } from './cursors.js'
 
 /** What is listened to: a topic is (kind, name). */
 export interface Topic {
@@ -57,6 +58,8 @@ export interface SourceOptions<Event> {
   readonly audience?: string | undefined
   /** The cursor to start after, as the client wrote it. */
   readonly after?: string | undefined
+  /** Reads it. Default: takes plain cursors only, as where there is no event log. */
+  readonly decode?: Cursors['decode']
 }
 
 /**
@@ -78,6 +81,11 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
 
   get after(): string | undefined {
     return this.#options.after
+  }
+
+  /** @throws ListenqlError see `Cursors` */
+  async decode(cursor: unknown, signal?: AbortSignal): Promise<Position> {
+    return this.#options.decode ? this.#options.decode(cursor, signal) : decodePlain(cursor)
   }
 
   /** Resolves once nothing that is committed from now on can be missed. */
@@ -113,7 +121,7 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
    * @throws ListenqlError CURSOR_INVALID
    */
   async iterate(limit = 100_000, signal?: AbortSignal): Promise<AsyncIterableIterator<Event>> {
-    const position = this.after === undefined ? undefined : decodeCursor(this.after)
+    const position = this.after === undefined ? undefined : await this.decode(this.after, signal)
     const queue = createEventQueue<Event>(limit)
     let isLevel = position === undefined
     const stop = await this.open(

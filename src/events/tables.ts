@@ -343,7 +343,7 @@ export function createTables({
     changes(table, request) {
       const { relid } = table
       const { viewer, guard, recheck } = request
-      const view = createChangeView(request)
+      const view = createChangeView(request, log.cursors)
       let staged: Followed | undefined
       const past = viewer ? createPastFor(viewer, relid, request, view) : createPast(relid, view)
       const replay = createReplay(relid, past, () => (staged ? staged.position() : log.position), recheck)
@@ -351,6 +351,7 @@ export function createTables({
         { kind: 'table', name: table.schema === 'public' ? table.name : `${table.schema}.${table.name}` },
         {
           after: request.after,
+          decode: log.cursors.decode,
           audience: viewer && viewerKey(viewer, true),
           async open(follower) {
             // Guarded first: what is read of the log from then on is looked at, what was read before is waited for.

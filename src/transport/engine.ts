@@ -12,7 +12,8 @@ import {
 } from 'graphql'
 import { type Viewer, viewerKey } from '../auth/viewer.js'
 import type { Request } from '../delivery/groups.js'
-import { decodeCursor, encodeCursor, type Position } from '../events/cursor.js'
+import type { Position } from '../events/cursor.js'
+import type { Cursors } from '../events/cursors.js'
 import { EventSource } from '../events/source.js'
 import { stringifyJson } from '../filters/index.js'
 import { abortable } from '../lib/abort.js'
@@ -96,6 +97,7 @@ export interface EngineOptions {
   readonly claimsMatter?: (source: EventSource<unknown>, viewer: Viewer) => boolean
   readonly toClientError: ClientErrors
   readonly schemaState: SchemaState
+  readonly cursors: Pick<Cursors, 'encode' | 'ready'>
 }
 
 /** What a filter takes for each byte of its text: patterns are taken apart. */
@@ -105,7 +107,7 @@ const FILTER = 4
 const PATIENCE = 30_000
 
 export function createEngine(options: EngineOptions): Engine {
-  const { getEnveloped, contextFor, toClientError, claimsMatter = ofTables } = options
+  const { getEnveloped, contextFor, toClientError, claimsMatter = ofTables, cursors } = options
   const identities = new WeakMap<DocumentNode, Identity>()
 
   return {
@@ -113,7 +115,7 @@ export function createEngine(options: EngineOptions): Engine {
       // A form, or a URL made by a program, has an empty name where there is none.
       const params = { ...asked, operationName: asked.operationName || undefined }
       const { schemaState } = options
-      const prepared = prepare(params)
+      const prepared = prepare(params, signal)
       if (prepared.kind !== 'invalid' || !prepared.mayFit || schemaState.isKnown) return prepared
       // A subscription waits for as long as its client does: one that resumes would take a refusal for the end.
       const waits = prepared.mayFit === 'subscription' && signal
@@ -121,12 +123,12 @@ export function createEngine(options: EngineOptions): Engine {
       const ended = waits || (signal ? AbortSignal.any([signal, patience]) : patience)
       await abortable(schemaState.known, ended).catch(() => undefined)
       return schemaState.isKnown
-        ? prepare(params)
+        ? prepare(params, signal)
         : { kind: 'invalid', errors: [toClientError(notReached())], isUnavailable: true }
     },
   }
 
-  function prepare(params: Params): Prepared {
+  function prepare(params: Params, signal?: AbortSignal): Prepared {
     const { schema, parse, validate } = getEnveloped()
     if (isHashed(params.query, params.extensions))
       return { kind: 'invalid', errors: [persistedQueryNotSupported()] }
@@ -158,14 +160,20 @@ export function createEngine(options: EngineOptions): Engine {
     if (operation.operation !== OperationTypeNode.SUBSCRIPTION) {
       return { kind: operation.operation, args, run: async () => mask(await execute(args)) }
     }
-    return { kind: 'subscription', args, subscribe: () => subscribe(args, params) }
+    return { kind: 'subscription', args, subscribe: () => subscribe(args, params, signal) }
   }
 
-  async function subscribe(args: ExecutionArgs, params: Params): Promise<Subscription | ExecutionResult> {
+  async function subscribe(
+    args: ExecutionArgs,
+    params: Params,
+    signal: AbortSignal | undefined,
+  ): Promise<Subscription | ExecutionResult> {
     const source: unknown = await createSourceEventStream(args)
     if (!(source instanceof EventSource)) return mask(source as ExecutionResult)
     try {
-      return { request: toRequest(args, params, source), after: startOf(params, source) }
+      // The beginning of a table's history is known from the catalogue, also where our login may not read the log.
+      if (source.topic.kind === 'table') await cursors.ready(signal)
+      return { request: toRequest(args, params, source), after: await startOf(params, source, signal) }
     } catch (error) {
       return { errors: [toClientError(error)] }
     }
@@ -173,6 +181,10 @@ export function createEngine(options: EngineOptions): Engine {
 
   function toRequest(given: ExecutionArgs, params: Params, source: EventSource<unknown>): Request<unknown> {
     const end = (error: unknown) => stringifyResult({ data: null, errors: [toClientError(error)] })
+    const cursorOf = (event: unknown) => {
+      const position = source.positionOf(event)
+      return position && cursors.encode(position)
+    }
     const identity = identityOf(given)
     // It lives as long as the subscription: what the operation does not ask for is not kept for it.
     const variables = declaredVariables(given)
@@ -192,18 +204,18 @@ export function createEngine(options: EngineOptions): Engine {
         documentSize(args.document),
       source,
       render(event) {
-        const position = source.positionOf(event)
+        const cursor = cursorOf(event)
         try {
           const result = execute({ ...args, rootValue: event })
           if ('then' in result) throw new Error('a field of a subscription did not resolve synchronously')
-          return stringifyResult(mask(withoutFalseRemoval(result)), position)
+          return stringifyResult(mask(withoutFalseRemoval(result)), cursor)
         } catch (error) {
-          if (isTooLong(error)) return stringifyResult({ data: null, errors: [tooLong()] }, position)
-          return stringifyResult({ data: null, errors: [toClientError(error)] }, position)
+          if (isTooLong(error)) return stringifyResult({ data: null, errors: [tooLong()] }, cursor)
+          return stringifyResult({ data: null, errors: [toClientError(error)] }, cursor)
         }
       },
       renderTooLarge: (event, bytes) =>
-        stringifyResult({ data: null, errors: [tooLarge(bytes)] }, source.positionOf(event)),
+        stringifyResult({ data: null, errors: [tooLarge(bytes)] }, cursorOf(event)),
       renderEnd: end,
       renew: () => (getEnveloped().schema === args.schema ? undefined : renew(asked, source.audience)),
     }
@@ -268,17 +280,21 @@ function ofTables(source: EventSource<unknown>, { role }: Viewer): boolean {
 }
 
 /** The JSON text of a result, as every transport carries it. */
-export function stringifyResult(result: ExecutionResult, position?: Position): string {
+export function stringifyResult(result: ExecutionResult, cursor?: string): string {
   const formatted = formatResult(result)
-  if (!position) return stringifyJson(formatted)
-  const extensions = { ...formatted.extensions, cursor: encodeCursor(position) }
+  if (cursor === undefined) return stringifyJson(formatted)
+  const extensions = { ...formatted.extensions, cursor }
   return stringifyJson({ ...formatted, extensions })
 }
 
 /** Precedence: what the client remembers by itself, `extensions.after`, the argument. @throws ListenqlError CURSOR_INVALID */
-function startOf({ lastEventId, extensions }: Params, source: EventSource<unknown>): Position | undefined {
+async function startOf(
+  { lastEventId, extensions }: Params,
+  source: EventSource<unknown>,
+  signal: AbortSignal | undefined,
+): Promise<Position | undefined> {
   const given = lastEventId || (extensions?.after ?? source.after)
-  return given == null ? undefined : decodeCursor(given)
+  return given == null ? undefined : source.decode(given, signal)
 }
 
 function notReached(): ListenqlError {

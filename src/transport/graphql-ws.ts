@@ -12,7 +12,7 @@ import { CloseCode, MessageType, makeServer, type SubscribePayload } from 'graph
 import type { WebSocket } from 'ws'
 import type { Viewer } from '../auth/viewer.js'
 import type { Membership } from '../delivery/groups.js'
-import { encodeCursor } from '../events/cursor.js'
+import type { Cursors } from '../events/cursors.js'
 import type { ClientMemory, Hold } from '../lib/client-memory.js'
 import { LimitExceeded } from '../lib/limits.js'
 import type { Observe } from '../lib/observation.js'
@@ -32,6 +32,7 @@ export interface GraphqlWsOptions {
   readonly admit: Admit
   readonly engine: Engine
   readonly connections: Connections
+  readonly cursors: Pick<Cursors, 'encode'>
   readonly memory: ClientMemory
   readonly toClientError: ClientErrors
   /** Interval of pings in ms. */
@@ -183,7 +184,7 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       const accepted: Accepted = { membership, silence }
       subscriptions.set(id, accepted)
       // The protocol has no word for "accepted"; a ping may carry anything, and every client answers it.
-      connection.outbound.control(positions([id], subscriptions))
+      connection.outbound.control(positions([id], subscriptions, options.cursors))
       return silence
     } catch (error) {
       if (left.aborted) return {}
@@ -295,7 +296,7 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       interval: keepAlive,
       ping() {
         if (subscriptions.size === 0) return
-        connection.outbound.control(positions(subscriptions.keys(), subscriptions))
+        connection.outbound.control(positions(subscriptions.keys(), subscriptions, options.cursors))
       },
     })
     webSocket.once('close', (code, reason) => {
@@ -346,13 +347,17 @@ const NEXT: Envelope = {
 }
 
 /** Everything up to there has been sent: a client that comes back starts after it, however quiet its subscriptions were. */
-function positions(ids: Iterable<string>, subscriptions: Extra['subscriptions']): string {
+function positions(
+  ids: Iterable<string>,
+  subscriptions: Extra['subscriptions'],
+  { encode }: Pick<Cursors, 'encode'>,
+): string {
   const cursors: string[] = []
   for (const id of ids) {
     const accepted = acceptedOf(subscriptions, id)
     if (!accepted) continue
     const position = accepted.membership.position()
-    cursors.push(`${JSON.stringify(id)}:${position ? `"${encodeCursor(position)}"` : null}`)
+    cursors.push(`${JSON.stringify(id)}:${position ? `"${encode(position)}"` : null}`)
   }
   // As text: V8 would keep a shape for each object with a name of its own.
   return `{"type":"${MessageType.Ping}","payload":{"cursors":{${cursors}}}}`

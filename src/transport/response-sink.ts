@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Frame } from '../delivery/frame-stream.js'
 import type { Outbound, Sink } from '../delivery/outbound.js'
-import { encodeCursor } from '../events/cursor.js'
+import type { Cursors } from '../events/cursors.js'
 import type { ListenqlError } from '../lib/errors.js'
 import { Fifo } from '../lib/fifo.js'
 
@@ -41,6 +41,7 @@ const PIECE = 64 * 1024
 export class ResponseSink implements Sink {
   readonly #response: ServerResponse
   readonly #format: StreamFormat
+  readonly #cursors: Pick<Cursors, 'encode'>
   readonly #onCut: () => void
   readonly #onFinal: () => void
   #isEnding = false
@@ -62,10 +63,12 @@ export class ResponseSink implements Sink {
   constructor(
     response: ServerResponse,
     format: StreamFormat,
+    cursors: Pick<Cursors, 'encode'>,
     on: { readonly cut: () => void; readonly final: () => void },
   ) {
     this.#response = response
     this.#format = format
+    this.#cursors = cursors
     this.#onCut = on.cut
     this.#onFinal = on.final
     response.on('drain', this.#onDrain)
@@ -90,7 +93,7 @@ export class ResponseSink implements Sink {
     frame.encoded ??= new Map()
     let bytes = frame.encoded.get(name)
     if (!bytes) {
-      const text = this.#format.next(frame.text, frame.position && encodeCursor(frame.position))
+      const text = this.#format.next(frame.text, frame.position && this.#cursors.encode(frame.position))
       bytes = isChunk ? toChunk(text) : Buffer.from(text)
       frame.encoded.set(name, bytes)
     }

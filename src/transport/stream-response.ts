@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ExecutionResult } from 'graphql'
 import type { Viewer } from '../auth/viewer.js'
 import type { Membership } from '../delivery/groups.js'
-import { encodeCursor } from '../events/cursor.js'
+import type { Cursors } from '../events/cursors.js'
 import type { Hold } from '../lib/client-memory.js'
 import type { ListenqlError } from '../lib/errors.js'
 import { textSize } from '../lib/size-of.js'
@@ -36,13 +36,14 @@ export interface StreamRequest {
 
 export function createStreamResponses(options: {
   readonly connections: Connections
+  readonly cursors: Pick<Cursors, 'encode'>
   readonly toClientError: ClientErrors
   /** Interval of keep-alives in ms. */
   readonly keepAlive: number
   /** Longest time in which nothing moves while an answer is sent, in ms. */
   readonly stallTimeout: number
 }): StreamResponses {
-  const { connections, toClientError, keepAlive, stallTimeout } = options
+  const { connections, cursors, toClientError, keepAlive, stallTimeout } = options
 
   async function resultOf(operation: Operation): Promise<Subscription | ExecutionResult> {
     try {
@@ -73,7 +74,7 @@ export function createStreamResponses(options: {
       if (left.signal.aborted) return
       if (!('request' in subscription)) return answer(subscription)
 
-      const sink = new ResponseSink(response, format, {
+      const sink = new ResponseSink(response, format, cursors, {
         cut: () => cutResponse(response),
         final: () => connection.close(),
       })
@@ -125,7 +126,7 @@ export function createStreamResponses(options: {
       open()
       const position = () => {
         const at = membership.position()
-        return at && encodeCursor(at)
+        return at && cursors.encode(at)
       }
       response.write(
         position() === undefined ? format.opening : format.opening + format.keepAlive(position()),

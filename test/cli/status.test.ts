@@ -2,8 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { statusWarnings } from '../../src/commands/status-warnings.js'
 import { type LogStatus, readLogStatus } from '../../src/database/log-status.js'
 import { readMigrations } from '../../src/database/migration-files.js'
-import { decodeCursor } from '../../src/events/cursor.js'
 import { runCli } from '../support/cli.js'
+import { cursorsOf } from '../support/cursors.js'
 import { createLog, type TestLog } from '../support/log.js'
 
 let log: TestLog
@@ -80,7 +80,7 @@ describe('listenql status', () => {
       bellArmed: false,
       listening: [],
     })
-    expect(await log.read(decodeCursor(status.cursor))).toEqual([])
+    expect(await log.read((await cursorsOf(log)).decode(status.cursor))).toEqual([])
     expect(status.warnings).toEqual([
       't has no whole history: triggers are missing or disabled on t; enable those that are disabled (alter table … enable trigger user); listenql watch t makes those that are missing',
     ])

@@ -10,6 +10,7 @@ import { rowsQuery } from '../../src/events/snapshot-sql.js'
 import { createSnapshots, type Snapshots } from '../../src/events/snapshots.js'
 import { comparisonOf } from '../../src/filters/comparisons.js'
 import { databaseText, EVERYTHING, operatorsOf, parseFilter, toPredicate } from '../../src/filters/index.js'
+import { PLAIN } from '../support/cursors.js'
 import { filterOf, KINDS, valueSql } from '../support/filter-values.js'
 import type { TestLog } from '../support/log.js'
 import { createWatchedLog, type WatchedLog } from '../support/watched-log.js'
@@ -36,7 +37,12 @@ beforeAll(async () => {
   client = await watched.server.connect()
   await set(`default_transaction_isolation = 'serializable'`) // which the log itself cannot be read under
   await set('default_transaction_read_only = on')
-  snapshots = createSnapshots({ config: watched.server.config, connectTimeout: 5000, queryTimeout: 20_000 })
+  snapshots = createSnapshots({
+    config: watched.server.config,
+    connectTimeout: 5000,
+    queryTimeout: 20_000,
+    cursors: PLAIN,
+  })
   version = Number((await log.query('show server_version_num'))[0]?.server_version_num)
   await log.database.query(`create extension citext schema public; create extension hstore schema public;
     create collation public.human (provider = icu, locale = 'en-US');

@@ -5,6 +5,7 @@ import type { Viewer } from '../../src/auth/viewer.js'
 import type { WatchedTable } from '../../src/database/watched-table.js'
 import { createSnapshots, type Snapshots } from '../../src/events/snapshots.js'
 import { EVERYTHING, type Filter, parseFilter, type RowImage } from '../../src/filters/index.js'
+import { PLAIN } from '../support/cursors.js'
 import { createSecured, type Secured, seenBy } from '../support/secured.js'
 import { viewerOf } from '../support/viewers.js'
 
@@ -42,6 +43,7 @@ beforeAll(async () => {
   access = secured.start({ connections: 1 })
   snapshots = createSnapshots({
     config: secured.watched.server.config,
+    cursors: PLAIN,
     connectTimeout: 5000,
     queryTimeout: 5000,
   })

@@ -4,6 +4,7 @@ import type { WatchedTable } from '../../src/database/watched-table.js'
 import type { SnapshotRequest } from '../../src/events/snapshot-request.js'
 import { createSnapshots, type Snapshots } from '../../src/events/snapshots.js'
 import { EVERYTHING } from '../../src/filters/index.js'
+import { PLAIN } from '../support/cursors.js'
 import { createViewerRoles, type ViewerRoles, viewerOf } from '../support/viewers.js'
 import { createWatchedLog, type WatchedLog } from '../support/watched-log.js'
 
@@ -24,7 +25,12 @@ beforeAll(async () => {
     alter table notes enable row level security;
     create policy mine on notes using (owner = current_setting('request.jwt.claims')::json ->> 'sub'
       and (current_setting('request.jwt.claims')::json ->> 'n')::int is not distinct from null)`)
-  snapshots = createSnapshots({ config: watched.server.config, connectTimeout: 5000, queryTimeout: 2000 })
+  snapshots = createSnapshots({
+    config: watched.server.config,
+    connectTimeout: 5000,
+    queryTimeout: 2000,
+    cursors: PLAIN,
+  })
 })
 afterAll(async () => {
   await snapshots.close()

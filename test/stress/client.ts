@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { comparePositions, decodeCursor, type Position } from '../../src/events/cursor.js'
+import { comparePositions, type Position } from '../../src/events/cursor.js'
+import { positionOf } from './positions.js'
 import type { Random } from './random.js'
 import { ClientRecord } from './record.js'
 import type { StressServer } from './servers.js'
@@ -177,7 +178,7 @@ export class StressClient {
       position: cursor => {
         if (!isOpen || cursor === '') return
         accepted()
-        told = decodeCursor(cursor)
+        told = positionOf(cursor)
         this.#position = cursor
       },
     })

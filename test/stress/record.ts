@@ -1,4 +1,5 @@
-import { comparePositions, decodeCursor, type Position } from '../../src/events/cursor.js'
+import { comparePositions, type Position } from '../../src/events/cursor.js'
+import { positionOf } from './positions.js'
 import { apply, type Row, type Seen, type TopicSpec, type View } from './topics.js'
 
 /** An event, and the connection that brought it. */
@@ -49,7 +50,7 @@ export class ClientRecord {
   }
 
   begin(cursor: string, rows?: readonly Row[]): void {
-    const start = decodeCursor(cursor)
+    const start = positionOf(cursor)
     const former = this.last
     if (former && comparePositions(start, former.position) < 0) {
       this.#complain(

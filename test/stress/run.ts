@@ -7,6 +7,7 @@ import type { StressDatabase } from './database.js'
 import { within } from './deadline.js'
 import { writeMarkers } from './markers.js'
 import { startNaiveReader } from './naive.js'
+import { learnCursors } from './positions.js'
 import { createProgress, type Summary } from './progress.js'
 import { createRandom } from './random.js'
 import { TRUTH_SQL } from './scene.js'
@@ -41,6 +42,7 @@ export async function run({ seconds, seed, database, servers, print }: RunOption
   const random = (actor: string) => createRandom(seed, actor)
   const over = new AbortController()
   setMaxListeners(0, over.signal) // each client waits with it
+  await learnCursors(database.query)
   const origin = await within(PATIENCE, firstCursor(servers), () => 'the first cursor')
   const clients = createCast({ origin, servers: servers.all, random, complain })
   const chaos = createChaos({ database, servers, random: random('chaos'), pause: [100, 900] })

@@ -1,4 +1,5 @@
-import { decodeCursor, type Position } from '../../src/events/cursor.js'
+import type { Position } from '../../src/events/cursor.js'
+import { positionOf } from './positions.js'
 
 export type Row = Readonly<Record<string, unknown>>
 
@@ -74,7 +75,7 @@ function tableSpec(
       }
       const image = row ?? old
       const event = { operation: LETTERS[operation], key: image && keyOf(image), row, old, transaction }
-      return { ...event, cursor, position: decodeCursor(cursor), name: nameOf(event) }
+      return { ...event, cursor, position: positionOf(cursor), name: nameOf(event) }
     },
   }
 }
@@ -88,7 +89,7 @@ function channelSpec(name: string): TopicSpec {
       const { id, xid } = json as { id: number; xid: string }
       const event = { operation: 'N', key: String(id), row: null, old: null, transaction: xid }
       const at = cursor as string
-      return { ...event, cursor: at, position: decodeCursor(at), name: nameOf(event) }
+      return { ...event, cursor: at, position: positionOf(at), name: nameOf(event) }
     },
     keyOf: row => String(row.id),
     views: [ALL],

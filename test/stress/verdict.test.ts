@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { encodeCursor } from '../../src/events/cursor.js'
+import { encodePlain } from '../../src/events/cursor.js'
 import { createRandom } from './random.js'
 import { ClientRecord } from './record.js'
 import { ALL, nameOf, PEOPLE, type Row, type Seen, show, type View } from './topics.js'
@@ -8,7 +8,7 @@ import { judge, type Witness } from './verdict.js'
 /** What the stress run would say of a server that errs: a judge who never finds anything proves nothing. */
 
 const TEAM_3 = PEOPLE.views.find(view => view.name === 'team 3') as View
-const BEGINNING = encodeCursor({ n: 1, token: 7, ord: 2147483647, statement: 0, id: 0 })
+const BEGINNING = encodePlain({ n: 1, token: 7, ord: 2147483647, statement: 0, id: 0 })
 
 /** One person's life: each event in a transaction of its own, but the last two. */
 const EVENTS: readonly Seen[] = [
@@ -33,7 +33,7 @@ function event(
 ): Seen {
   const position = { n: 2, token: 8, ord: Math.min(i, 5), statement: 1, id: i }
   const seen = { operation, key: String((row ?? old)?.pk), row, old, transaction }
-  return { ...seen, position, cursor: encodeCursor(position), name: nameOf(seen) }
+  return { ...seen, position, cursor: encodePlain(position), name: nameOf(seen) }
 }
 
 function witness(

@@ -1,15 +1,18 @@
 import { type IncomingMessage, request } from 'node:http'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { comparePositions, decodeCursor, encodeCursor, type Position } from '../../src/events/cursor.js'
+import { comparePositions, type Position } from '../../src/events/cursor.js'
 import { createServer, type ListenqlServer } from '../../src/index.js'
+import { cursorsOf } from '../support/cursors.js'
 import { query } from '../support/graphql-request.js'
 import { createLog, type TestLog } from '../support/log.js'
 import { waitUntil } from '../support/wait.js'
 
 let log: TestLog
 let server: ListenqlServer
+let cursors: Awaited<ReturnType<typeof cursorsOf>>
 beforeAll(async () => {
   log = await createLog()
+  cursors = await cursorsOf(log)
   server = await createServer({
     databaseUrl: log.database.url,
     port: 0,
@@ -51,7 +54,7 @@ function positions(url: string, after: string | undefined) {
       rest = blocks.pop() ?? ''
       for (const block of blocks) {
         const id = /^id: (.+)$/m.exec(block)?.[1]
-        if (id) told.push({ position: decodeCursor(id), isEvent: block.includes('\ndata: {"data"') })
+        if (id) told.push({ position: cursors.decode(id), isEvent: block.includes('\ndata: {"data"') })
       }
     })
     response
@@ -86,7 +89,7 @@ function expectNeverAhead(told: ReturnType<typeof positions>['told']): void {
 }
 
 it('no position is told that is ahead of what was sent, whatever is altered, live and while it catches up', async () => {
-  const start = encodeCursor(await log.newest())
+  const start = cursors.encode(await log.newest())
   const live = positions(server.url, undefined)
   await waitUntil(() => live.told.length > 0, 'acceptance')
   const streams = [live]

@@ -14,12 +14,13 @@ import { expect, it } from 'vitest'
 import { buildSchema } from '../../schema/index.js'
 import { ANYBODY } from '../../src/auth/viewer.js'
 import { ChannelEvent } from '../../src/events/channel-event.js'
-import { encodeCursor } from '../../src/events/cursor.js'
+import { encodePlain } from '../../src/events/cursor.js'
 import type { RowChange } from '../../src/events/row-change.js'
 import { EventSource } from '../../src/events/source.js'
 import { stringifyJson } from '../../src/filters/index.js'
 import { createEngine } from '../../src/transport/engine.js'
 import { createClientErrors, formatResult } from '../../src/transport/errors.js'
+import { PLAIN } from '../support/cursors.js'
 import { change, column, createFakeContext, image, table } from '../support/watched-tables.js'
 
 const t = table('t', [
@@ -59,7 +60,7 @@ const rowChange: fc.Arbitrary<RowChange> = fc
   .map(([operation, at, now, old]) =>
     change(operation as RowChange['operation'], {
       position: at,
-      cursor: encodeCursor(at),
+      cursor: encodePlain(at),
       row: operation === 'TRUNCATE' ? null : now,
       old: operation === 'TRUNCATE' ? null : old,
       key: operation === 'TRUNCATE' ? null : (now ?? old),
@@ -172,6 +173,7 @@ async function ourWay(document: string, contextValue: object) {
     contextFor: () => ({ ...contextValue, opensSources: true, keepsJsonText: true }),
     toClientError,
     schemaState: { isKnown: true, known: Promise.resolve() },
+    cursors: PLAIN,
   })
   const prepared = await engine.prepare({ viewer: ANYBODY, query: document })
   if (prepared.kind !== 'subscription') throw new Error(JSON.stringify(prepared))

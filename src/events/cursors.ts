@@ -1,0 +1,104 @@
+import { abortable } from '../lib/abort.js'
+import { ListenqlError, messageOf } from '../lib/errors.js'
+import { decodePlain, encodePlain, notOurs, type Position } from './cursor.js'
+import { CIPHER_LENGTH, type CursorCipher, createCursorCipher } from './cursor-cipher.js'
+
+/**
+ * The cursors of one database. They are encrypted with a key that is in the database, so that they are good at every server on
+ * it and tell a client nothing. Where its schema `listenql` has no key yet (before version 13) they are plain.
+ */
+export interface Cursors {
+  /** To be called once the key is known: see `ready`. What comes out of the log comes after it. */
+  encode(position: Position): string
+  /**
+   * Takes plain cursors, too. Waits until the key is known, or the signal aborts.
+   * @throws ListenqlError CURSOR_INVALID if it is no cursor of this database; DATABASE_FAILED if the key cannot be read
+   */
+  decode(cursor: unknown, signal?: AbortSignal): Promise<Position>
+  /** Resolves once `encode` can be called. @throws ListenqlError DATABASE_FAILED if the key cannot be read */
+  ready(signal?: AbortSignal): Promise<void>
+  /** The key as it was read just now; undefined: the schema has none. */
+  use(key: Uint8Array | undefined): void
+}
+
+export interface CursorsOptions {
+  /** Resolves once somebody else has called `use`, or cannot. */
+  readonly tried: () => Promise<unknown>
+  /** Reads the key. */
+  readonly load: () => Promise<Uint8Array | undefined>
+}
+
+/** Between two looks at the key for cursors that it does not fit, in ms. */
+const LOOK_AGAIN = 1000
+
+export function createCursors({ tried, load }: CursorsOptions): Cursors {
+  let current: { readonly key: string; readonly cipher: CursorCipher | undefined } | undefined
+  /** An event's cursor is needed by each group and format that it is delivered in. */
+  let made = new WeakMap<Position, string>()
+  let looking: Promise<void> | undefined
+  let looked = Number.NEGATIVE_INFINITY
+
+  function use(key: Uint8Array | undefined): void {
+    const text = key ? Buffer.from(key).toString('hex') : ''
+    if (text === current?.key) return
+    current = { key: text, cipher: key && createCursorCipher(key) }
+    made = new WeakMap()
+  }
+
+  /** One at a time, and one a second: made-up cursors must not become a load for the database. */
+  function look(): Promise<void> {
+    looking ??= lookAgain().finally(() => {
+      looking = undefined
+    })
+    return looking
+  }
+  async function lookAgain(): Promise<void> {
+    const wait = looked + LOOK_AGAIN - performance.now()
+    if (wait > 0) await new Promise(resolve => setTimeout(resolve, wait).unref())
+    looked = performance.now()
+    use(await load())
+  }
+
+  async function ready(signal?: AbortSignal): Promise<void> {
+    if (!current) await abortable(tried(), signal)
+    if (!current) await abortable(look(), signal).catch(unlessAborted(signal))
+  }
+
+  return {
+    use,
+    ready,
+    encode(position) {
+      let cursor = made.get(position)
+      if (cursor === undefined) {
+        if (!current) throw new Error('a position was known before the key of cursors')
+        cursor = current.cipher ? current.cipher.encrypt(position) : encodePlain(position)
+        made.set(position, cursor)
+      }
+      return cursor
+    },
+    async decode(cursor, signal) {
+      if (typeof cursor !== 'string' || cursor.length !== CIPHER_LENGTH) return decodePlain(cursor)
+      await ready(signal)
+      let position = current?.cipher?.decrypt(cursor)
+      if (!position) {
+        // Another server may have seen before this one that the schema was brought up to date, or that another history began.
+        await abortable(look(), signal).catch(error => {
+          if (!current?.cipher) unlessAborted(signal)(error)
+        })
+        position = current?.cipher?.decrypt(cursor)
+      }
+      if (!position) throw notOurs()
+      return position
+    },
+  }
+}
+
+function unlessAborted(signal: AbortSignal | undefined) {
+  return (error: unknown): never => {
+    if (signal?.aborted) throw error
+    throw new ListenqlError('DATABASE_FAILED', `the key of cursors cannot be read: ${messageOf(error)}`, {
+      hint: 'try again; `listenql status` says what is lacking',
+      cause: error,
+    })
+  }
+}

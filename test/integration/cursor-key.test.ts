@@ -1,0 +1,229 @@
+import { afterEach, expect, it } from 'vitest'
+import { grantReadSql } from '../../src/database/install.js'
+import { migrate } from '../../src/database/migrations.js'
+import { encodePlain } from '../../src/events/cursor.js'
+import { createServer, type ListenqlServer } from '../../src/index.js'
+import { GRAPHQL_TRANSPORTS, overGraphqlWs } from '../support/clients.js'
+import { cursorsOf } from '../support/cursors.js'
+import { createFormerLog } from '../support/former-log.js'
+import { codeOf, dataOf, query } from '../support/graphql-request.js'
+import { createLog, type TestLog } from '../support/log.js'
+import { createServerLogin } from '../support/server-login.js'
+import { waitUntil } from '../support/wait.js'
+
+const closing: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close()
+})
+
+const ENCRYPTED = /^[\w-]{60}$/
+const PEOPLE = 'subscription ($after: String) { peopleChanged(after: $after) { cursor row { name } } }'
+const CHANNEL = 'subscription ($after: String) { channel(name: "c", after: $after) { cursor payload } }'
+
+async function prepare(make: () => Promise<TestLog>): Promise<TestLog> {
+  const log = await make()
+  closing.push(() => log.close())
+  await log.query('create table people (pk int primary key, name text)')
+  await log.watch('people')
+  return log
+}
+
+async function serve(log: TestLog, databaseUrl = log.database.url): Promise<ListenqlServer> {
+  const server = await createServer({
+    databaseUrl,
+    port: 0,
+    logLevel: 'silent',
+    catalogInterval: 20,
+    keepAlive: 50,
+  })
+  closing.push(() => server.close())
+  await waitUntil(async () => (await names(server)).includes('people'), 'the table in the schema')
+  return server
+}
+
+async function names({ url }: ListenqlServer): Promise<string[]> {
+  const { watchedTables } = await query(url, '{ watchedTables { name } }')
+  return (watchedTables as { name: string }[]).map(({ name }) => name)
+}
+
+async function snapshot({ url }: ListenqlServer): Promise<string> {
+  const { people } = await query(url, '{ people { cursor } }')
+  return (people as { cursor: string }).cursor
+}
+
+const addPerson = (log: TestLog, pk: number) => log.query(`insert into people values ($1, 'x')`, [pk])
+
+it.each(Object.entries(GRAPHQL_TRANSPORTS))(
+  'over %s every position is opaque, the same at every server, and good there',
+  async (_name, subscribe) => {
+    const log = await prepare(createLog)
+    const [one, two] = [await serve(log), await serve(log)]
+    const streams = [await subscribe(one.url, PEOPLE), await subscribe(two.url, PEOPLE)]
+    const told = streams.flatMap(({ position }) => (position ? [position()] : [])).filter(at => at)
+    await addPerson(log, 1)
+    await log.query(`select listenql.publish('c', 'text')`)
+    const [first, other] = await Promise.all(streams.map(({ results }) => results.next('the event')))
+    expect(first).toEqual(other)
+    const { cursor } = dataOf(first as Record<string, unknown>).peopleChanged as { cursor: string }
+    expect(first).toMatchObject({ extensions: { cursor } })
+    const shown = await snapshot(one)
+    for (const at of [cursor, shown, ...told]) expect(at).toMatch(ENCRYPTED)
+    const { decode } = await cursorsOf(log)
+    expect(await log.read(decode(shown))).toEqual([])
+
+    await addPerson(log, 2)
+    const resumed = [
+      await subscribe(one.url, PEOPLE, { after: cursor }),
+      await subscribe(two.url, PEOPLE, {}, { after: cursor }),
+    ]
+    const [next, again] = await Promise.all(resumed.map(({ results }) => results.next('the next event')))
+    expect(next).toEqual(again)
+    expect(decode((next as { extensions: { cursor: string } }).extensions.cursor).id).toBeGreaterThan(
+      decode(cursor).id,
+    )
+    // Published, it stands between the two.
+    const channel = await subscribe(two.url, CHANNEL, { after: cursor })
+    const published = await channel.results.next('what was published')
+    expect(published).toMatchObject({
+      data: { channel: { payload: 'text', cursor: expect.stringMatching(ENCRYPTED) } },
+    })
+
+    const forged = cursor.slice(0, 30) + (cursor[30] === 'A' ? 'B' : 'A') + cursor.slice(31)
+    const refused = await subscribe(one.url, PEOPLE, { after: forged })
+    expect(codeOf(await refused.results.next('a refusal'))).toBe('CURSOR_INVALID')
+    for (const stream of [...streams, ...resumed, channel, refused]) await stream.close()
+  },
+)
+
+it('keep-alives tell opaque positions, too', async () => {
+  const log = await prepare(createLog)
+  const server = await serve(log)
+  const stream = await overGraphqlWs(server.url, PEOPLE)
+  const accepted = stream.position?.()
+  expect(accepted).toMatch(ENCRYPTED)
+  await log.query(`select listenql.publish('elsewhere', 'x')`)
+  const later = await waitUntil(() => {
+    const at = stream.position?.()
+    return at === accepted ? undefined : at
+  }, 'a keep-alive with another position')
+  expect(later).toMatch(ENCRYPTED)
+  await stream.close()
+})
+
+it('a running server has cursors encrypted once the schema of version 8 is brought up to date, and takes the former ones', async () => {
+  const log = await prepare(() => createFormerLog(8))
+  const [one, two] = [await serve(log), await serve(log)]
+  const live = await overGraphqlWs(one.url, PEOPLE)
+  const former = await snapshot(one)
+  expect(former).toBe(encodePlain(await log.newest()))
+  await addPerson(log, 1)
+  expect(await live.results.next('an event')).toMatchObject({
+    extensions: { cursor: expect.not.stringMatching(ENCRYPTED) },
+  })
+  await migrate(await log.connect())
+  const { encode, decode } = await cursorsOf(log)
+
+  // The other server may not have seen it yet: a cursor of the first one is good there all the same.
+  const start = encode(await log.newest())
+  const streams = [
+    await overGraphqlWs(one.url, PEOPLE, { after: start }),
+    await overGraphqlWs(two.url, PEOPLE, { after: start }),
+  ]
+  await addPerson(log, 2)
+  for (const { results } of [live, ...streams]) {
+    const { extensions } = (await results.next('an event')) as { extensions: { cursor: string } }
+    expect(decode(extensions.cursor).n).toBeGreaterThan(decode(start).n)
+  }
+  const back = await overGraphqlWs(two.url, PEOPLE, { after: former })
+  for (const _ of [1, 2]) {
+    expect(await back.results.next('what came after the plain cursor')).toMatchObject({
+      extensions: { cursor: expect.stringMatching(ENCRYPTED) },
+    })
+  }
+  for (const stream of [live, back, ...streams]) await stream.close()
+})
+
+it('a server notices by itself that the schema was brought up to date', async () => {
+  const log = await prepare(() => createFormerLog(8))
+  const server = await serve(log)
+  const live = await overGraphqlWs(server.url, PEOPLE)
+  await migrate(await log.connect())
+  for (let pk = 1; ; pk++) {
+    await addPerson(log, pk)
+    const { extensions } = (await live.results.next('an event')) as { extensions: { cursor: string } }
+    if (ENCRYPTED.test(extensions.cursor)) break
+  }
+  await live.close()
+})
+
+it('the key is for the logins of servers: those that there were get it with the migration, nobody else does', async () => {
+  const log = await prepare(() => createFormerLog(8))
+  const logins = [
+    await createServerLogin(log, { granted: false }),
+    await createServerLogin(log, { granted: false }),
+  ]
+  for (const login of logins) closing.push(() => login.close())
+  const [server, stranger] = logins.map(({ name }) => name)
+  await log.query(
+    `grant usage on schema listenql to ${server}, ${stranger}; grant execute on function listenql.newest() to ${server}`,
+  )
+  await migrate(await log.connect())
+  const may = async (what: string) =>
+    log.query(`select has_${what} as may from unnest($1::text[]) with ordinality u(login, i) order by i`, [
+      [server, stranger],
+    ])
+  expect(await may(`function_privilege(login, 'listenql.cursor_key()', 'execute')`)).toEqual([
+    { may: true },
+    { may: false },
+  ])
+  expect(await may(`column_privilege(login, 'listenql.history', 'cursor_key', 'select')`)).toEqual([
+    { may: false },
+    { may: false },
+  ])
+})
+
+it('a server whose login may not read the key gives out no cursor', async () => {
+  const log = await prepare(createLog)
+  const login = await createServerLogin(log)
+  closing.push(() => login.close())
+  await log.query(grantReadSql(login.name, { schema: 'public', table: 'people' }))
+  const url = Object.assign(new URL(log.database.url), {
+    username: login.name,
+    password: login.config.password,
+  })
+  const allowed = await serve(log, url.href)
+  expect(await snapshot(allowed)).toMatch(ENCRYPTED)
+  await log.query(`revoke execute on function listenql.cursor_key() from ${login.name}`)
+  const server = await serve(log, url.href)
+  await expect(snapshot(server)).rejects.toThrow('the key of cursors cannot be read')
+  const refused = await overGraphqlWs(server.url, PEOPLE, { after: encodePlain(await log.newest()) })
+  expect(codeOf(await refused.results.next('a refusal'))).toBe('DATABASE_FAILED')
+  await refused.close()
+})
+
+it('a log whose rows a dump left out gets another key, and a server that runs takes it', async () => {
+  const log = await prepare(createLog)
+  const server = await serve(log)
+  const former = await snapshot(server)
+  const keyOf = async () => (await log.query(`select encode(listenql.cursor_key(), 'hex') as key`))[0]?.key
+  const key = await keyOf()
+  expect(key).toMatch(/^[0-9a-f]{64}$/)
+  await log.query('truncate listenql.history, listenql.batch')
+  expect(await keyOf()).toBeNull()
+  await log.newest()
+  expect(await keyOf()).toMatch(/^[0-9a-f]{64}$/)
+  expect(await keyOf()).not.toBe(key)
+  await log.refresh()
+  const { decode } = await cursorsOf(log)
+  const now = await waitUntil(async () => {
+    const cursor = await snapshot(server).catch(() => undefined)
+    return cursor === undefined || cursor === former ? undefined : cursor
+  }, 'a snapshot of the new history')
+  const stream = await overGraphqlWs(server.url, PEOPLE, { after: now })
+  await addPerson(log, 1)
+  const result = await stream.results.next('an event')
+  expect(() => decode((result as { extensions: { cursor: string } }).extensions.cursor)).not.toThrow()
+  const late = await overGraphqlWs(server.url, PEOPLE, { after: former })
+  expect(codeOf(await late.results.next('a refusal'))).toBe('CURSOR_INVALID')
+  for (const each of [stream, late]) await each.close()
+})

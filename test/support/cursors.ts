@@ -1,0 +1,22 @@
+import { encodePlain, type Position } from '../../src/events/cursor.js'
+import { createCursorCipher } from '../../src/events/cursor-cipher.js'
+import type { Cursors } from '../../src/events/cursors.js'
+
+/** Cursors as where the schema has no key. */
+export const PLAIN: Pick<Cursors, 'encode' | 'ready'> = { encode: encodePlain, ready: async () => undefined }
+
+/** The cursors of a database, with the key that is in it. */
+export async function cursorsOf(log: {
+  query(sql: string): Promise<readonly Record<string, unknown>[]>
+}): Promise<{ encode(position: Position): string; decode(cursor: string): Position }> {
+  const [row] = await log.query('select listenql.cursor_key() as key')
+  const { encrypt, decrypt } = createCursorCipher(row?.key as Buffer)
+  return {
+    encode: encrypt,
+    decode(cursor) {
+      const position = decrypt(cursor)
+      if (!position) throw new Error(`${cursor} is no cursor of this database`)
+      return position
+    },
+  }
+}
