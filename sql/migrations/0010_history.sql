@@ -49,7 +49,6 @@ end $$;
 -- Whether the state of the log is all there, and of this database: not the rows of another one, nor none.
 create function listenql.is_whole() returns boolean language plpgsql volatile
   set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
-declare over xid8 := pg_snapshot_xmax(pg_current_snapshot());
 begin
   return (select count(*) = 4 from pg_trigger t where t.tgname = 'listenql_load' and t.tgenabled = 'A'
       and t.tgrelid in (select i.inhrelid from pg_inherits i where i.inhparent = 'listenql.event'::regclass))
@@ -61,9 +60,10 @@ begin
       where d.datname = current_database() and h.database = d.oid and h.system_identifier = c.system_identifier)
     and num_nulls(pg_sequence_last_value('listenql.head'), pg_sequence_last_value('listenql.armed'),
       pg_sequence_last_value('listenql.cleared'), pg_sequence_last_value('listenql.lease')) = 0
-    -- What has not happened yet is of elsewhere.
-    and (select pg_snapshot_xmax(b.snapshot) <= over from listenql.batch b order by b.n desc limit 1) is true
-    and not exists (select from listenql.event e where e.xid >= over and e.xid is distinct from pg_current_xact_id_if_assigned());
+    -- What has not happened yet is of elsewhere. By the snapshot of this very query: what commits after an earlier one has happened.
+    and (select pg_snapshot_xmax(b.snapshot) <= pg_snapshot_xmax(pg_current_snapshot()) from listenql.batch b order by b.n desc limit 1) is true
+    and not exists (select from listenql.event e where e.xid >= pg_snapshot_xmax(pg_current_snapshot())
+      and e.xid is distinct from pg_current_xact_id_if_assigned());
 end $$;
 
 -- Puts tables on the list of watched ones that have our triggers and are not on it, since the list was left out of a dump. Of a
