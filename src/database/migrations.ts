@@ -21,8 +21,8 @@ export interface Migrated {
 /** What two processes that migrate at once wait on; any constant will do. */
 const LOCK = 7_283_646_515_001
 
-/** What a process meets that was overtaken where the lock is not shared: duplicate keys and objects, and changed rows. */
-const OVERTAKEN = new Set(['23505', '42P06', '42P07', '42710', '42723', '40001', '40P01', 'XX000'])
+/** What a process meets that was overtaken where the lock is not shared: duplicate keys, columns and objects, and changed rows. */
+const OVERTAKEN = new Set(['23505', '42701', '42P06', '42P07', '42710', '42723', '40001', '40P01', 'XX000'])
 
 /** lock_not_available: a transaction writes to a watched table. */
 const IN_USE = '55P03'
