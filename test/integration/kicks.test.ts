@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createKicks } from '../../src/auth/kicks.js'
 import { kickCommand, readClaim } from '../../src/commands/kick.js'
-import { createViewerQueries } from '../../src/database/viewer-queries.js'
+import { migrate } from '../../src/database/migrations.js'
+import { createViewerQueries, type Kick } from '../../src/database/viewer-queries.js'
 import { commandStreams } from '../support/command.js'
+import { createFormerLog } from '../support/former-log.js'
 import { createLog, refusal, type TestLog } from '../support/log.js'
 import { createServerLogin, type ServerLogin } from '../support/server-login.js'
 
@@ -71,6 +73,85 @@ describe('kicks in the database', () => {
       expect(await refusal(log.query(`select listenql.kick(${args})`))).toBe('22023')
     }
     await log.database.query(`drop owned by ${name} cascade; drop role ${name}`)
+  })
+
+  it('have the moment of their commit, rounded up, by the clock of the database', async () => {
+    const queries = createViewerQueries(server.config, 5000)
+    try {
+      const before = await queries.kicks(undefined)
+      const client = await log.connect()
+      await client.query(`begin; savepoint a; select listenql.kick('sub', 'timed'); release savepoint a`)
+      const { rows } = await client.query<{ open: number }>(
+        'select extract(epoch from clock_timestamp())::float8 * 1000 as open',
+      )
+      await client.query('commit')
+      const page = await queries.kicks(before.upto)
+      const at = page.kicks.find(({ value }) => value === 'timed')?.at as number
+      expect(at).toBeGreaterThanOrEqual(rows[0]?.open as number)
+      expect(at).toBeLessThanOrEqual(page.now + 1)
+      expect(page.now).toBeGreaterThanOrEqual(before.now)
+      // Rows of a dump keep their moments.
+      await log.query(
+        `insert into listenql.kick (claim, value, at, xid) values ('sub', 'restored', '2020-01-01 00:00:00.0001+00', '3')`,
+      )
+      const all = await queries.kicks(undefined)
+      expect(all.kicks.find(({ value }) => value === 'restored')).toMatchObject({
+        at: Date.UTC(2020) + 1,
+        tokens: [],
+      })
+    } finally {
+      await queries.close()
+    }
+  })
+
+  it('are extended by the login of the server with tokens, and read again by all servers', async () => {
+    const queries = createViewerQueries(server.config, 5000)
+    try {
+      await log.query(`select listenql.kick('sub', 'extended')`)
+      const find = (page: { kicks: readonly Kick[] }) =>
+        page.kicks.find(({ value }) => value === 'extended') as Kick
+      const first = await queries.kicks(undefined)
+      const { id = '', at, tokens } = find(first)
+      expect(tokens).toEqual([])
+      await Promise.all([queries.extendKick(id, ['a', 'b']), queries.extendKick(id, ['b', 'c'])])
+      const second = await queries.kicks(first.upto)
+      expect(find(second)).toMatchObject({ id, at, tokens: expect.arrayContaining(['a', 'b', 'c']) })
+      expect(find(second).tokens?.length).toBe(3)
+      await queries.extendKick(id, ['c'])
+      expect((await queries.kicks(second.upto)).kicks).toEqual([])
+      await log.query(`delete from listenql.kick where id = $1`, [id])
+      await queries.extendKick(id, ['d'])
+    } finally {
+      await queries.close()
+    }
+  })
+
+  it('that version 8 made stay, and a login that read them may extend them after the upgrade', async () => {
+    const former = await createFormerLog(8)
+    const login = await createServerLogin(former, { granted: false })
+    const asBefore = () =>
+      former.query(`select json_array_length(kicks) as n, kicks->0->>'claim' as claim, kicks->0->>'value' as value,
+        (kicks->0->>'at')::float8 > 0 as dated from listenql.kicks(null)`)
+    try {
+      await former.query(`grant usage on schema listenql to ${login.name};
+        grant execute on function listenql.kicks(xid8), listenql.prune_kicks(interval) to ${login.name};
+        select listenql.kick('sub', 'of old')`)
+      const expected = await asBefore()
+      await migrate(await former.connect())
+      expect(await asBefore()).toEqual(expected)
+      const queries = createViewerQueries(login.config, 5000)
+      try {
+        const [kick] = (await queries.kicks(undefined)).kicks
+        expect(kick).toMatchObject({ value: 'of old', tokens: [] })
+        await queries.extendKick(kick?.id ?? '', ['token'])
+        expect((await queries.kicks(undefined)).kicks[0]?.tokens).toEqual(['token'])
+      } finally {
+        await queries.close()
+      }
+    } finally {
+      await login.close()
+      await former.close()
+    }
   })
 
   it('are made by the command', async () => {
