@@ -17,6 +17,8 @@ select n.oid is not null as "isInstalled",
   coalesce(pg_catalog.has_schema_privilege(n.oid, 'usage'), false) as "mayEnter",
   coalesce((select pg_catalog.has_function_privilege(p.oid, 'execute') from pg_catalog.pg_proc p
     where p.pronamespace = n.oid and p.proname = 'refresh'), false) as "mayRefresh",
+  coalesce((select pg_catalog.has_function_privilege(p.oid, 'execute') from pg_catalog.pg_proc p
+    where p.pronamespace = n.oid and p.proname = 'cursor_key'), true) as "mayKey",
   coalesce((select pg_catalog.has_table_privilege(c.oid, 'select') from pg_catalog.pg_class c
     where c.relnamespace = n.oid and c.relname = 'watched'), false) as "mayRead",
   (select pg_catalog.count(distinct p.proname) from pg_catalog.pg_proc p where p.pronamespace = n.oid
@@ -31,6 +33,7 @@ export async function readAccess(client: ClientBase): Promise<Access> {
     isInstalled: boolean
     mayEnter: boolean
     mayRefresh: boolean
+    mayKey: boolean
     mayRead: boolean
     isComplete: boolean
     isStandby: boolean
@@ -57,6 +60,11 @@ export async function readAccess(client: ClientBase): Promise<Access> {
   } else if (!mayRefresh) {
     lacking = {
       message: `login ${row.login} may not notice that watched tables were altered (EXECUTE on listenql.refresh)`,
+      hint: grant,
+    }
+  } else if (!row.mayKey) {
+    lacking = {
+      message: `login ${row.login} may not read the key of cursors (EXECUTE on listenql.cursor_key), so it delivers no changes of tables`,
       hint: grant,
     }
   }

@@ -1,6 +1,6 @@
 import { abortable } from '../lib/abort.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
-import { decodePlain, encodePlain, notOurs, type Position } from './cursor.js'
+import { comparePositions, decodePlain, encodePlain, notOurs, type Position } from './cursor.js'
 import { CIPHER_LENGTH, type CursorCipher, createCursorCipher } from './cursor-cipher.js'
 
 /**
@@ -28,13 +28,21 @@ export interface CursorsOptions {
   readonly load: () => Promise<Uint8Array | undefined>
 }
 
+interface Made {
+  readonly position: Position
+  readonly cursor: string
+}
+
+/** How many cursors are kept: more than events that are handed on in a row. */
+const KEPT = 256
+
 /** Between two looks at the key for cursors that it does not fit, in ms. */
 const LOOK_AGAIN = 1000
 
 export function createCursors({ tried, load }: CursorsOptions): Cursors {
   let current: { readonly key: string; readonly cipher: CursorCipher | undefined } | undefined
-  /** An event's cursor is needed by each group and format that it is delivered in. */
-  let made = new WeakMap<Position, string>()
+  /** The last ones by place: an event's cursor is needed by each group and format that it is delivered in. No WeakMap: that costs as much again. */
+  let made: Made[] = []
   let looking: Promise<void> | undefined
   let looked = Number.NEGATIVE_INFINITY
 
@@ -42,7 +50,7 @@ export function createCursors({ tried, load }: CursorsOptions): Cursors {
     const text = key ? Buffer.from(key).toString('hex') : ''
     if (text === current?.key) return
     current = { key: text, cipher: key && createCursorCipher(key) }
-    made = new WeakMap()
+    made = []
   }
 
   /** One at a time, and one a second: made-up cursors must not become a load for the database. */
@@ -68,12 +76,12 @@ export function createCursors({ tried, load }: CursorsOptions): Cursors {
     use,
     ready,
     encode(position) {
-      let cursor = made.get(position)
-      if (cursor === undefined) {
-        if (!current) throw new Error('a position was known before the key of cursors')
-        cursor = current.cipher ? current.cipher.encrypt(position) : encodePlain(position)
-        made.set(position, cursor)
-      }
+      const place = (position.n + position.id) % KEPT
+      const known = made[place]
+      if (known && isSame(known.position, position)) return known.cursor
+      if (!current) throw new Error('a position was known before the key of cursors')
+      const cursor = current.cipher ? current.cipher.encrypt(position) : encodePlain(position)
+      made[place] = { position, cursor }
       return cursor
     },
     async decode(cursor, signal) {
@@ -91,6 +99,10 @@ export function createCursors({ tried, load }: CursorsOptions): Cursors {
       return position
     },
   }
+}
+
+function isSame(a: Position, b: Position): boolean {
+  return a === b || (comparePositions(a, b) === 0 && a.token === b.token)
 }
 
 function unlessAborted(signal: AbortSignal | undefined) {

@@ -2,7 +2,7 @@ import { afterEach, expect, it } from 'vitest'
 import { grantReadSql } from '../../src/database/install.js'
 import { migrate } from '../../src/database/migrations.js'
 import { encodePlain } from '../../src/events/cursor.js'
-import { createServer, type ListenqlServer } from '../../src/index.js'
+import { createServer, type ListenqlServer, type Observation, type Observe } from '../../src/index.js'
 import { GRAPHQL_TRANSPORTS, overGraphqlWs } from '../support/clients.js'
 import { cursorsOf } from '../support/cursors.js'
 import { createFormerLog } from '../support/former-log.js'
@@ -28,13 +28,18 @@ async function prepare(make: () => Promise<TestLog>): Promise<TestLog> {
   return log
 }
 
-async function serve(log: TestLog, databaseUrl = log.database.url): Promise<ListenqlServer> {
+async function serve(
+  log: TestLog,
+  databaseUrl = log.database.url,
+  observe: Observe = () => undefined,
+): Promise<ListenqlServer> {
   const server = await createServer({
     databaseUrl,
     port: 0,
     logLevel: 'silent',
     catalogInterval: 20,
     keepAlive: 50,
+    observe,
   })
   closing.push(() => server.close())
   await waitUntil(async () => (await names(server)).includes('people'), 'the table in the schema')
@@ -194,7 +199,9 @@ it('a server whose login may not read the key gives out no cursor', async () => 
   const allowed = await serve(log, url.href)
   expect(await snapshot(allowed)).toMatch(ENCRYPTED)
   await log.query(`revoke execute on function listenql.cursor_key() from ${login.name}`)
-  const server = await serve(log, url.href)
+  const observations: Observation[] = []
+  const server = await serve(log, url.href, observation => observations.push(observation))
+  expect(JSON.stringify(observations)).toContain('EXECUTE on listenql.cursor_key')
   await expect(snapshot(server)).rejects.toThrow('the key of cursors cannot be read')
   const refused = await overGraphqlWs(server.url, PEOPLE, { after: encodePlain(await log.newest()) })
   expect(codeOf(await refused.results.next('a refusal'))).toBe('DATABASE_FAILED')

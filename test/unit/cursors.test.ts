@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { encodePlain, endOfBatch } from '../../src/events/cursor.js'
 import { createCursorCipher } from '../../src/events/cursor-cipher.js'
@@ -34,6 +35,24 @@ it('encrypts with the key of the database; where there is none, cursors are plai
   expect(cursors.encode(AT)).toBe(CURSOR)
   cursors.use(OTHER)
   expect(cursors.encode(AT)).toBe(createCursorCipher(OTHER).encrypt(AT))
+})
+
+it('makes of each position its own cursor, in whatever order they come', () => {
+  const { cursors } = create()
+  const cipher = createCursorCipher(KEY)
+  cursors.use(KEY)
+  const few = fc.record({
+    n: fc.nat(300),
+    token: fc.nat(2),
+    ord: fc.nat(2),
+    statement: fc.nat(2),
+    id: fc.nat(600),
+  })
+  fc.assert(
+    fc.property(fc.array(few, { maxLength: 50 }), positions => {
+      for (const position of positions) expect(cursors.encode(position)).toBe(cipher.encrypt(position))
+    }),
+  )
 })
 
 it('takes plain cursors at once, whether or not there is a key', async () => {
