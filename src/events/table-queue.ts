@@ -1,0 +1,442 @@
+import { setImmediate } from 'node:timers/promises'
+import { type Viewer, viewerKey } from '../auth/viewer.js'
+import type { WatchedTable } from '../database/watched-table.js'
+import { Work } from '../filters/index.js'
+import { delay } from '../lib/abort.js'
+import { ListenqlError } from '../lib/errors.js'
+import { LimitExceeded } from '../lib/limits.js'
+import { createInterest, type Images, viewAt } from './change-view.js'
+import { comparePositions, type Position } from './cursor.js'
+import type { EventLog } from './event-log.js'
+import type { LogEvent } from './log-event.js'
+import { type Look, lookAt, type View } from './sight.js'
+import type { Stop } from './source.js'
+import { createTableTopic } from './table-topic.js'
+import {
+  appendEvent,
+  beginChain,
+  eventsBetween,
+  type Interest,
+  type Place,
+  type StageRequest,
+  type WaitingEvent,
+} from './waiting-event.js'
+
+export interface TableQueueOptions {
+  readonly relid: string
+  readonly log: Pick<EventLog, 'position' | 'read'>
+  readonly look: Look
+  readonly read: (event: LogEvent) => { readonly table: WatchedTable; readonly images: Images } | undefined
+  /** Most events that may wait at the moment, and characters of their images. */
+  readonly limits: () => { readonly events: number; readonly size: number }
+  readonly maxFilterWork: number
+  /** Resolves when events may be handed on; undefined: now. */
+  readonly paused: () => Promise<void> | undefined
+  readonly signal: AbortSignal
+  readonly onFault: (error: unknown) => void
+  /** Nobody follows the table any more. */
+  readonly onEmpty: () => void
+  /** The log cannot be read on: all have to begin anew. */
+  readonly onFailure: (error: unknown) => void
+}
+
+/** A viewer for whom the policies take long: it has a progress of its own. */
+interface Apart {
+  readonly key: string
+  readonly viewer: Viewer
+  /** Everything up to here has been handed on to it. */
+  held: Position
+  at: WaitingEvent
+  /** It goes on with the others, or its subscriptions have ended. */
+  isOver: boolean
+  running: Promise<void>
+}
+
+/** Events about which is asked at once. */
+const PAGE = 250
+/** After so many events in a row, or so many steps of filters, others get their turn. */
+const SLICE = 100
+const STEPS = 1_000_000
+
+/**
+ * The live events of one table with row-level security, which wait until it is known which viewer sees what of them. It asks
+ * page by page, once for each viewer, about the events that the filters of the viewer's subscriptions may match.
+ *
+ * Viewers go on together, since asking for many at once is cheap; those for whom `look` has no answer yet go on apart, each at
+ * its own pace, until they are level with the others. What waits is bounded: if it becomes too much, the others read it from
+ * the log again, and the subscriptions of viewers who are apart and too late end.
+ */
+export class TableQueue {
+  readonly topic: ReturnType<typeof createTableTopic>
+  readonly #options: TableQueueOptions
+  readonly #places = new Map<string, Set<Place>>()
+  readonly #apart = new Map<string, Apart>()
+  readonly #work: Work
+  /** Those who want the event that is being looked at. */
+  #interested: Place[] = []
+  #tail = beginChain()
+  /** The last event that has been handed on to those who go on together, and the last one of the page that is on its way. */
+  #at = this.#tail
+  #taken = this.#tail
+  /** While it runs: everything up to here has been handed on to them. */
+  #held: Position | undefined
+  /** Too many events waited: they are read from the log, until it is level. */
+  #isLate = false
+  #isOver = false
+  #running: Promise<void> | undefined
+
+  constructor(options: TableQueueOptions) {
+    this.#options = options
+    this.topic = createTableTopic(options.onFault)
+    this.#work = new Work(options.maxFilterWork)
+  }
+
+  /** From the next event of the log on. */
+  add(request: StageRequest): Place {
+    const key = viewerKey(request.viewer, true)
+    const place: Place = {
+      ...request,
+      key,
+      isConcerned: createInterest(request.request),
+      from: this.#options.log.position,
+      leave: () => undefined,
+      hasLeft: false,
+    }
+    const forget = this.#remember(place)
+    const stop = this.topic.add(request.request, (event, images) => this.#collect(place, event, images), {
+      event: () => undefined,
+      end(error) {
+        place.hasLeft = true
+        request.follower.end(error)
+      },
+    })
+    place.leave = () => {
+      place.hasLeft = true
+      stop()
+      forget()
+      if (this.topic.size === 0) this.#options.onEmpty()
+    }
+    return place
+  }
+
+  /** All live events up to here have been handed on to this subscription, and none after it. */
+  position({ key, from }: Place): Position | undefined {
+    const apart = this.#apart.get(key)
+    const live = apart ? apart.held : this.#running ? this.#held : this.#options.log.position
+    return live && from && comparePositions(from, live) > 0 ? from : live
+  }
+
+  take(event: LogEvent): void {
+    if (this.#isLate || this.#isOver) return // it will be read from the log
+    if (!this.#running) this.#held = this.#options.log.position
+    this.#tail = appendEvent(this.#tail, event)
+    if (this.#isTooMuch(this.#taken, this.#tail)) {
+      this.#taken.next = undefined
+      this.#tail = this.#taken
+      this.#isLate = true
+    }
+    this.#running ??= this.#run()
+  }
+
+  /** Nothing is handed on after this. */
+  end(error: ListenqlError): void {
+    this.#isOver = true
+    this.#apart.clear()
+    this.topic.end(error)
+  }
+
+  /** Nobody follows it any more. */
+  abandon(): void {
+    this.#isOver = true
+    this.#apart.clear()
+  }
+
+  get isBusy(): boolean {
+    return this.#running !== undefined || this.#apart.size > 0
+  }
+
+  /**
+   * Resolves once everything has been handed on.
+   * @param patience after so many ms the subscriptions of those viewers end whom policies still keep waiting
+   */
+  async settle(patience: number): Promise<void> {
+    await this.#running
+    const isDone = new AbortController()
+    const waited = delay(patience, AbortSignal.any([this.#options.signal, isDone.signal]))
+    await Promise.race([waited, this.#allApart()])
+    isDone.abort()
+    if (this.#options.signal.aborted) return this.#allApart()
+    for (const apart of [...this.#apart.values()]) this.#endApart(apart)
+  }
+
+  async #allApart(): Promise<void> {
+    await Promise.all([...this.#apart.values()].map(({ running }) => running))
+  }
+
+  #remember(place: Place): Stop {
+    const places = this.#places.get(place.key) ?? new Set()
+    places.add(place)
+    this.#places.set(place.key, places)
+    return () => {
+      places.delete(place)
+      if (places.size === 0 && this.#places.get(place.key) === places) this.#places.delete(place.key)
+    }
+  }
+
+  #isTooMuch(from: WaitingEvent, to: WaitingEvent): boolean {
+    const { events, size } = this.#options.limits()
+    return to.number - from.number > events || to.size - from.size > size
+  }
+
+  get #isStopped(): boolean {
+    return this.#isOver || this.#options.signal.aborted
+  }
+
+  async #run(): Promise<void> {
+    await setImmediate() // what the log hands on in one go is asked about in one go
+    try {
+      while (!this.#isStopped && (this.#isLate || this.#at.next)) {
+        if (this.#at.next) await this.#handOnPage()
+        else await this.#readOn()
+      }
+    } catch (error) {
+      if (!this.#isStopped) this.#options.onFailure(error)
+    }
+    // In the step in which nothing was left: from here on, its position is that of the log.
+    this.#running = undefined
+  }
+
+  /** A page out of the log; no further than the log has been handed on, since columns may be others after that. */
+  async #readOn(): Promise<void> {
+    const { log, relid, signal } = this.#options
+    const after = this.#held
+    const end = log.position
+    if (!after || !end) throw new Error('a table waits for a log that was not read')
+    const page = await log.read(after, signal)
+    for (const event of page.events) {
+      if (event.kind !== 't' || event.topic !== relid) continue
+      if (comparePositions(event.position, end) <= 0) this.#tail = appendEvent(this.#tail, event)
+    }
+    while (!this.#isStopped && this.#at.next) await this.#handOnPage()
+    if (this.#isStopped) return
+    this.#held = comparePositions(page.position, end) > 0 ? end : page.position
+    if (log.position && comparePositions(this.#held, log.position) >= 0) this.#isLate = false
+  }
+
+  /** Asks for those who go on together. */
+  async #handOnPage(): Promise<void> {
+    const begin = this.#at
+    const held = this.#held as Position
+    const page = eventsBetween(begin, undefined, PAGE)
+    const last = page.at(-1) as WaitingEvent
+    this.#taken = last
+    const viewers = new Map<string, Viewer>()
+    for (const each of page) {
+      each.interest = this.#interestIn(each.event as LogEvent)
+      for (const { key, viewer } of each.interest?.places ?? [])
+        if (!this.#apart.has(key)) viewers.set(key, viewer)
+    }
+    const asked = page.filter(({ interest }) => interest?.places.some(({ key }) => viewers.has(key)))
+    const views = new Map<string, View>()
+    if (asked.length > 0) {
+      const all = await this.#look([...viewers.values()], asked)
+      if (this.#isStopped) return
+      for (const [key, view] of all) {
+        if (view instanceof Promise)
+          this.#setApart(viewers.get(key) as Viewer, key, begin, held, asked, last, view)
+        else views.set(key, view)
+        viewers.delete(key)
+      }
+    }
+    if (viewers.size > 0) throw new TypeError('a viewer was forgotten')
+    const isDone = await this.#handOn(
+      page,
+      asked,
+      ({ key }) => views.get(key),
+      position => {
+        this.#held = position
+      },
+      () => this.#isStopped,
+    )
+    if (!isDone) return
+    this.#at = last
+    for (const apart of [...this.#apart.values()]) {
+      if (apart.at === last) this.#rejoin(apart)
+      else if (this.#isTooMuch(apart.at, last)) this.#endApart(apart)
+    }
+  }
+
+  #setApart(
+    viewer: Viewer,
+    key: string,
+    at: WaitingEvent,
+    held: Position,
+    asked: readonly WaitingEvent[],
+    last: WaitingEvent,
+    view: Promise<View>,
+  ): void {
+    const apart: Apart = { key, viewer, held, at, isOver: false, running: Promise.resolve() }
+    this.#apart.set(key, apart)
+    apart.running = this.#runApart(apart, last, asked, view).catch((error: unknown) => {
+      if (this.#isStopped || apart.isOver) return
+      this.#options.onFault(error)
+      this.#endApart(apart, unreadable())
+    })
+  }
+
+  /** @param view of those events that were `asked` about, up to `last` */
+  async #runApart(
+    apart: Apart,
+    last: WaitingEvent,
+    asked: readonly WaitingEvent[],
+    view: Promise<View>,
+  ): Promise<void> {
+    await this.#handOnApart(apart, eventsBetween(apart.at, last, PAGE), asked, view)
+    while (!apart.isOver && !this.#isStopped) {
+      const page = eventsBetween(apart.at, this.#taken, PAGE)
+      if (page.length === 0) {
+        // Level with the page that is on its way to the others, it waits for them: its position must not go back.
+        if (this.#at === apart.at) this.#rejoin(apart)
+        return
+      }
+      const mine = page.filter(({ interest }) => interest?.places.some(place => this.#isOf(apart, place)))
+      if (mine.length === 0) {
+        this.#pass(apart, page.at(-1) as WaitingEvent)
+        continue
+      }
+      const view = this.#look([apart.viewer], mine).then(
+        views => views.get(apart.key) as View | Promise<View>,
+      )
+      await this.#handOnApart(apart, page, mine, view)
+    }
+  }
+
+  async #handOnApart(
+    apart: Apart,
+    page: readonly WaitingEvent[],
+    asked: readonly WaitingEvent[],
+    view: Promise<View>,
+  ): Promise<void> {
+    const seen = await view
+    const isStopped = () => apart.isOver || this.#isStopped
+    if (isStopped()) return
+    await this.#handOn(
+      page,
+      asked,
+      place => (this.#isOf(apart, place) ? seen : undefined),
+      position => {
+        apart.held = position
+      },
+      isStopped,
+    )
+    if (!isStopped()) apart.at = page.at(-1) ?? apart.at
+  }
+
+  #isOf({ key }: Apart, place: Place): boolean {
+    return place.key === key && !place.hasLeft
+  }
+
+  #pass(apart: Apart, to: WaitingEvent): void {
+    apart.at = to
+    if (to.event) apart.held = to.event.position
+  }
+
+  #rejoin(apart: Apart): void {
+    if (this.#apart.get(apart.key) === apart) this.#apart.delete(apart.key)
+    apart.isOver = true
+  }
+
+  #endApart(apart: Apart, error: ListenqlError = tooLate()): void {
+    this.#rejoin(apart)
+    for (const place of [...(this.#places.get(apart.key) ?? [])]) {
+      place.leave()
+      place.follower.end(error)
+    }
+  }
+
+  async #look(viewers: readonly Viewer[], asked: readonly WaitingEvent[]) {
+    const { look, signal } = this.#options
+    const events = asked.map(({ interest }) => interest as Interest)
+    return lookAt(look, (events[0] as Interest).table, viewers, events, signal)
+  }
+
+  /** @returns false if it was stopped */
+  async #handOn(
+    page: readonly WaitingEvent[],
+    asked: readonly WaitingEvent[],
+    viewOf: (place: Place) => View | undefined,
+    onHandedOn: (position: Position) => void,
+    isStopped: () => boolean,
+  ): Promise<boolean> {
+    let at = 0
+    let steps = 0
+    for (const [i, each] of page.entries()) {
+      const event = each.event as LogEvent
+      const paused = this.#options.paused()
+      if (paused) await paused
+      if (isStopped()) return false
+      if (asked[at] === each) {
+        for (const place of each.interest?.places ?? []) {
+          const view = viewOf(place)
+          if (view) steps += this.#show(place, event, at, view)
+        }
+        at++
+      }
+      onHandedOn(event.position)
+      if (i % SLICE < SLICE - 1 && steps < STEPS) continue
+      steps = 0
+      await setImmediate()
+    }
+    return !isStopped()
+  }
+
+  #interestIn(event: LogEvent): Interest | undefined {
+    const read = this.#options.read(event)
+    if (!read) return undefined
+    this.#interested = []
+    this.topic.event(event, read.images)
+    const places = this.#interested
+    return places.length > 0 ? { event, ...read, places } : undefined
+  }
+
+  /** What must hold of whole images must hold of what can be seen of them. */
+  #collect(place: Place, event: LogEvent, images: Images): undefined {
+    if (place.from && comparePositions(event.position, place.from) <= 0) return
+    if (place.isConcerned(event, images)) this.#interested.push(place)
+  }
+
+  /** @returns the steps that its filter took, of what the viewer may see */
+  #show(place: Place, event: LogEvent, at: number, seen: View): number {
+    this.#work.begin()
+    if (place.hasLeft) return 0
+    try {
+      if (seen instanceof ListenqlError) {
+        place.leave()
+        place.follower.end(seen)
+        return 0
+      }
+      const images = seen[at] as Images
+      if (!images.row && !images.old && event.operation !== 'T') return 0
+      const change = viewAt(place.follower.account, place.view, event, images, this.#work)
+      if (change) place.follower.event(change)
+    } catch (error) {
+      const isTold = error instanceof LimitExceeded
+      if (!isTold) this.#options.onFault(error)
+      place.leave()
+      place.follower.end(isTold ? error : unreadable())
+    }
+    return this.#work.steps
+  }
+}
+
+export function unreadable(): ListenqlError {
+  return new ListenqlError('DATABASE_FAILED', 'an event of the log could not be read')
+}
+
+function tooLate(): ListenqlError {
+  return new ListenqlError(
+    'QUERY_TIMEOUT',
+    'the row-level security of the table takes too long for this viewer: too many changes wait',
+    { hint: 'subscribe again after the last cursor' },
+  )
+}

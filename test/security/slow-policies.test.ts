@@ -1,0 +1,155 @@
+import type pg from 'pg'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { WatchedTable } from '../../src/database/watched-table.js'
+import type { RowChange } from '../../src/events/row-change.js'
+import { createStaged, type Following, type Staged } from '../support/staged.js'
+import { createViewerRoles, type ViewerRoles, viewerOf } from '../support/viewers.js'
+import { waitUntil } from '../support/wait.js'
+import { createWatchedLog, type WatchedLog } from '../support/watched-log.js'
+
+let watched: WatchedLog
+let roles: ViewerRoles
+let role: string
+let slow: WatchedTable
+let quick: WatchedTable
+let staged: Staged
+/** Holds what policies wait for. */
+let owner: pg.Client
+
+const SUB = `current_setting('request.jwt.claims')::json ->> 'sub'`
+const admin = (sql: string) => watched.log.database.query(sql)
+const me = (sub: string) => viewerOf(role, { sub })
+const ids = (changes: readonly RowChange[]) => changes.map(({ key }) => key?.get('id'))
+const has = (following: Following, count: number) =>
+  waitUntil(() => following.changes.length >= count, `${count} changes`)
+const waits = () =>
+  waitUntil(
+    async () =>
+      (
+        await admin(`select from pg_stat_activity where datname = current_database()
+          and application_name = 'listenql policies' and wait_event_type = 'Lock'`)
+      ).length > 0,
+    'a policy to wait',
+  )
+
+beforeAll(async () => {
+  watched = await createWatchedLog()
+  roles = createViewerRoles(watched)
+  role = await roles.add('viewer')
+  await watched.table('id int primary key', 'slow')
+  await watched.table('id int primary key', 'quick')
+  await admin(`grant select on slow, quick to ${role}; alter table slow enable row level security;
+    alter table quick enable row level security; create policy p on quick using (${SUB} is not null);
+    create table members (who text); grant select on members to ${role};
+    create function public.patient(who text) returns boolean language plpgsql stable as $$
+    begin if who like 'slow%' then perform pg_catalog.pg_advisory_xact_lock_shared(7); end if; return true; end $$`)
+  slow = await watched.find('slow')
+  quick = await watched.find('quick')
+  owner = await watched.log.connect({ connectionString: watched.log.database.adminUrl })
+})
+beforeEach(async () => {
+  await admin(`delete from slow; delete from quick; drop policy if exists p on slow`)
+})
+afterEach(async () => {
+  await owner.query('rollback')
+  await staged?.close()
+})
+afterAll(async () => {
+  await roles?.close()
+  await watched?.close()
+})
+
+async function start(using: string, more: Parameters<typeof createStaged>[1] = {}): Promise<Staged> {
+  await admin(`create policy p on slow using (${using})`)
+  staged = await createStaged(watched, more)
+  staged.tables.adopt([slow, quick], true)
+  await staged.end()
+  return staged
+}
+
+const LOCKED = `exists (select from members) or ${SUB} is not null`
+const PATIENT = `public.patient(${SUB})`
+
+describe('a table whose policies wait for a lock', () => {
+  it('waits alone: changes of other tables arrive', async () => {
+    const { follow } = await start(LOCKED)
+    const [held, other] = [await follow(slow, me('a')), await follow(quick, me('a'))]
+    await owner.query('begin; lock members')
+    await admin('insert into slow values (1)')
+    await waits()
+    for (let id = 1; id <= 3; id++) {
+      await admin(`insert into quick values (${id}); insert into slow values (${id + 1})`)
+      await has(other, id)
+    }
+    expect(held.changes).toEqual([])
+    await owner.query('rollback')
+    await held.level()
+    expect(ids(held.changes)).toEqual([1, 2, 3, 4])
+    expect(ids(other.changes)).toEqual([1, 2, 3])
+  })
+
+  it('leaves a connection to others, even if all its viewers wait', async () => {
+    const { follow } = await start(LOCKED)
+    const all = await Promise.all(Array.from({ length: 20 }, (_, i) => follow(slow, me(`v${i}`))))
+    const other = await follow(quick, me('a'))
+    await owner.query('begin; lock members')
+    await admin('insert into slow values (1)')
+    await waits()
+    await admin('insert into quick values (1)')
+    await has(other, 1)
+    await owner.query('rollback')
+    for (const following of all) {
+      await following.level()
+      expect(ids(following.changes)).toEqual([1])
+    }
+  })
+})
+
+describe('a viewer whose policies wait for a lock', () => {
+  it('waits alone: others who follow the table get its changes, and it gets all of them afterwards', async () => {
+    const { follow } = await start(PATIENT)
+    const [held, ann, bob] = [
+      await follow(slow, me('slow')),
+      await follow(slow, me('ann')),
+      await follow(slow, me('bob')),
+    ]
+    const before = held.replay.position()
+    await owner.query('begin; select pg_advisory_xact_lock(7)')
+    for (let id = 1; id <= 3; id++) {
+      await admin(`insert into slow values (${id})`)
+      await Promise.all([has(ann, id), has(bob, id)])
+    }
+    await waits()
+    await ann.level()
+    expect(held.changes).toEqual([])
+    expect(held.replay.position()).not.toEqual(ann.replay.position())
+    // A place to come back to: nothing that was not delivered lies before it.
+    const at = held.replay.position()
+    await owner.query('rollback')
+    await held.level()
+    expect([held, ann, bob].map(({ changes }) => ids(changes))).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+      [1, 2, 3],
+    ])
+    expect(ids(await staged.replay(slow, me('slow'), at))).toEqual([1, 2, 3])
+    expect(ids(await staged.replay(slow, me('slow'), before))).toEqual([1, 2, 3])
+    await admin('insert into slow values (4)')
+    await Promise.all([held.level(), ann.level()])
+    expect(ids(held.changes)).toEqual([1, 2, 3, 4])
+    expect(held.replay.position()).toEqual(ann.replay.position())
+  })
+
+  it('waits alone when it comes back', async () => {
+    const { replay, end } = await start(PATIENT)
+    const begun = await end()
+    await admin('insert into slow values (1)')
+    await end()
+    await owner.query('begin; select pg_advisory_xact_lock(7)')
+    const held = replay(slow, me('slow'), begun)
+    const ann = replay(slow, me('ann'), begun)
+    expect(ids(await ann)).toEqual([1])
+    await owner.query('rollback')
+    expect(ids(await held)).toEqual([1])
+  })
+})
