@@ -5,10 +5,11 @@ import type { Observe } from '../lib/observation.js'
 import type { Images } from './change-view.js'
 import type { Position } from './cursor.js'
 import type { EventLog } from './event-log.js'
+import { unreadable } from './hand-on.js'
 import type { LogEvent } from './log-event.js'
 import type { Look } from './sight.js'
 import type { Stop } from './source.js'
-import { TableQueue, unreadable } from './table-queue.js'
+import { TableQueue } from './table-queue.js'
 import type { StageRequest } from './waiting-event.js'
 
 export interface RowStageOptions {

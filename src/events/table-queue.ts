@@ -1,13 +1,13 @@
 import { setImmediate } from 'node:timers/promises'
 import { type Viewer, viewerKey } from '../auth/viewer.js'
 import type { WatchedTable } from '../database/watched-table.js'
-import { Work } from '../filters/index.js'
 import { delay } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
-import { LimitExceeded } from '../lib/limits.js'
-import { createInterest, type Images, viewAt } from './change-view.js'
+import { Apart, type ApartOptions } from './apart.js'
+import { createInterest, type Images } from './change-view.js'
 import { comparePositions, type Position } from './cursor.js'
 import type { EventLog } from './event-log.js'
+import { createHandOn, type HandOn, unreadable } from './hand-on.js'
 import type { LogEvent } from './log-event.js'
 import { type Look, lookAt, type View } from './sight.js'
 import type { Stop } from './source.js'
@@ -17,6 +17,7 @@ import {
   beginChain,
   eventsBetween,
   type Interest,
+  PAGE,
   type Place,
   type StageRequest,
   type WaitingEvent,
@@ -40,23 +41,7 @@ export interface TableQueueOptions {
   readonly onFailure: (error: unknown) => void
 }
 
-/** A viewer for whom the policies take long: it has a progress of its own. */
-interface Apart {
-  readonly key: string
-  readonly viewer: Viewer
-  /** Everything up to here has been handed on to it. */
-  held: Position
-  at: WaitingEvent
-  /** It goes on with the others, or its subscriptions have ended. */
-  isOver: boolean
-  running: Promise<void>
-}
-
-/** Events about which is asked at once. */
-const PAGE = 250
-/** After so many events in a row, or so many steps of filters, others get their turn. */
-const SLICE = 100
-const STEPS = 1_000_000
+const SETTLE_ROUNDS = 5
 
 /**
  * The live events of one table with row-level security, which wait until it is known which viewer sees what of them. It asks
@@ -71,7 +56,7 @@ export class TableQueue {
   readonly #options: TableQueueOptions
   readonly #places = new Map<string, Set<Place>>()
   readonly #apart = new Map<string, Apart>()
-  readonly #work: Work
+  readonly #handOn: HandOn
   /** Those who want the event that is being looked at. */
   #interested: Place[] = []
   #tail = beginChain()
@@ -88,7 +73,7 @@ export class TableQueue {
   constructor(options: TableQueueOptions) {
     this.#options = options
     this.topic = createTableTopic(options.onFault)
-    this.#work = new Work(options.maxFilterWork)
+    this.#handOn = createHandOn(options)
   }
 
   /** From the next event of the log on. */
@@ -157,16 +142,25 @@ export class TableQueue {
 
   /**
    * Resolves once everything has been handed on.
-   * @param patience after so many ms the subscriptions of those viewers end whom policies still keep waiting
+   * @param patience if no viewer who is apart gets level for so many ms, or some are not after five times that, the
+   * subscriptions of those who are left end
    */
   async settle(patience: number): Promise<void> {
     await this.#running
-    const isDone = new AbortController()
-    const waited = delay(patience, AbortSignal.any([this.#options.signal, isDone.signal]))
-    await Promise.race([waited, this.#allApart()])
-    isDone.abort()
+    let left = Number.POSITIVE_INFINITY
+    for (let round = 0; round < SETTLE_ROUNDS && this.#apart.size > 0 && this.#apart.size < left; round++) {
+      left = this.#apart.size
+      await this.#allApartOr(patience)
+    }
     if (this.#options.signal.aborted) return this.#allApart()
     for (const apart of [...this.#apart.values()]) this.#endApart(apart)
+  }
+
+  async #allApartOr(ms: number): Promise<void> {
+    const isDone = new AbortController()
+    const waited = delay(ms, AbortSignal.any([this.#options.signal, isDone.signal]))
+    await Promise.race([waited, this.#allApart()])
+    isDone.abort()
   }
 
   async #allApart(): Promise<void> {
@@ -243,21 +237,21 @@ export class TableQueue {
       if (this.#isStopped) return
       for (const [key, view] of all) {
         if (view instanceof Promise)
-          this.#setApart(viewers.get(key) as Viewer, key, begin, held, asked, last, view)
+          this.#setApart(viewers.get(key) as Viewer, { key, at: begin, held, page, asked, view })
         else views.set(key, view)
         viewers.delete(key)
       }
     }
     if (viewers.size > 0) throw new TypeError('a viewer was forgotten')
-    const isDone = await this.#handOn(
+    const isDone = await this.#handOn({
       page,
       asked,
-      ({ key }) => views.get(key),
-      position => {
+      viewOf: ({ key }) => views.get(key),
+      onHandedOn: position => {
         this.#held = position
       },
-      () => this.#isStopped,
-    )
+      isStopped: () => this.#isStopped,
+    })
     if (!isDone) return
     this.#at = last
     for (const apart of [...this.#apart.values()]) {
@@ -268,82 +262,28 @@ export class TableQueue {
 
   #setApart(
     viewer: Viewer,
-    key: string,
-    at: WaitingEvent,
-    held: Position,
-    asked: readonly WaitingEvent[],
-    last: WaitingEvent,
-    view: Promise<View>,
+    from: Pick<ApartOptions, 'key' | 'at' | 'held' | 'page' | 'asked' | 'view'>,
   ): void {
-    const apart: Apart = { key, viewer, held, at, isOver: false, running: Promise.resolve() }
-    this.#apart.set(key, apart)
-    apart.running = this.#runApart(apart, last, asked, view).catch((error: unknown) => {
-      if (this.#isStopped || apart.isOver) return
-      this.#options.onFault(error)
-      this.#endApart(apart, unreadable())
-    })
-  }
-
-  /** @param view of those events that were `asked` about, up to `last` */
-  async #runApart(
-    apart: Apart,
-    last: WaitingEvent,
-    asked: readonly WaitingEvent[],
-    view: Promise<View>,
-  ): Promise<void> {
-    await this.#handOnApart(apart, eventsBetween(apart.at, last, PAGE), asked, view)
-    while (!apart.isOver && !this.#isStopped) {
-      const page = eventsBetween(apart.at, this.#taken, PAGE)
-      if (page.length === 0) {
-        // Level with the page that is on its way to the others, it waits for them: its position must not go back.
-        if (this.#at === apart.at) this.#rejoin(apart)
-        return
-      }
-      const mine = page.filter(({ interest }) => interest?.places.some(place => this.#isOf(apart, place)))
-      if (mine.length === 0) {
-        this.#pass(apart, page.at(-1) as WaitingEvent)
-        continue
-      }
-      const view = this.#look([apart.viewer], mine).then(
-        views => views.get(apart.key) as View | Promise<View>,
-      )
-      await this.#handOnApart(apart, page, mine, view)
-    }
-  }
-
-  async #handOnApart(
-    apart: Apart,
-    page: readonly WaitingEvent[],
-    asked: readonly WaitingEvent[],
-    view: Promise<View>,
-  ): Promise<void> {
-    const seen = await view
-    const isStopped = () => apart.isOver || this.#isStopped
-    if (isStopped()) return
-    await this.#handOn(
-      page,
-      asked,
-      place => (this.#isOf(apart, place) ? seen : undefined),
-      position => {
-        apart.held = position
+    const apart: Apart = new Apart({
+      ...from,
+      viewer,
+      look: async asked => (await this.#look([viewer], asked)).get(from.key) as View | Promise<View>,
+      handOn: this.#handOn,
+      taken: () => this.#taken,
+      // Where a page is on its way to the others it waits for them: its position must not go back.
+      onLevel: () => void (this.#at === apart.at && this.#rejoin(apart)),
+      isStopped: () => this.#isStopped,
+      onFailure: error => {
+        this.#options.onFault(error)
+        this.#endApart(apart, unreadable())
       },
-      isStopped,
-    )
-    if (!isStopped()) apart.at = page.at(-1) ?? apart.at
-  }
-
-  #isOf({ key }: Apart, place: Place): boolean {
-    return place.key === key && !place.hasLeft
-  }
-
-  #pass(apart: Apart, to: WaitingEvent): void {
-    apart.at = to
-    if (to.event) apart.held = to.event.position
+    })
+    this.#apart.set(from.key, apart)
   }
 
   #rejoin(apart: Apart): void {
     if (this.#apart.get(apart.key) === apart) this.#apart.delete(apart.key)
-    apart.isOver = true
+    apart.stop()
   }
 
   #endApart(apart: Apart, error: ListenqlError = tooLate()): void {
@@ -360,36 +300,6 @@ export class TableQueue {
     return lookAt(look, (events[0] as Interest).table, viewers, events, signal)
   }
 
-  /** @returns false if it was stopped */
-  async #handOn(
-    page: readonly WaitingEvent[],
-    asked: readonly WaitingEvent[],
-    viewOf: (place: Place) => View | undefined,
-    onHandedOn: (position: Position) => void,
-    isStopped: () => boolean,
-  ): Promise<boolean> {
-    let at = 0
-    let steps = 0
-    for (const [i, each] of page.entries()) {
-      const event = each.event as LogEvent
-      const paused = this.#options.paused()
-      if (paused) await paused
-      if (isStopped()) return false
-      if (asked[at] === each) {
-        for (const place of each.interest?.places ?? []) {
-          const view = viewOf(place)
-          if (view) steps += this.#show(place, event, at, view)
-        }
-        at++
-      }
-      onHandedOn(event.position)
-      if (i % SLICE < SLICE - 1 && steps < STEPS) continue
-      steps = 0
-      await setImmediate()
-    }
-    return !isStopped()
-  }
-
   #interestIn(event: LogEvent): Interest | undefined {
     const read = this.#options.read(event)
     if (!read) return undefined
@@ -404,33 +314,6 @@ export class TableQueue {
     if (place.from && comparePositions(event.position, place.from) <= 0) return
     if (place.isConcerned(event, images)) this.#interested.push(place)
   }
-
-  /** @returns the steps that its filter took, of what the viewer may see */
-  #show(place: Place, event: LogEvent, at: number, seen: View): number {
-    this.#work.begin()
-    if (place.hasLeft) return 0
-    try {
-      if (seen instanceof ListenqlError) {
-        place.leave()
-        place.follower.end(seen)
-        return 0
-      }
-      const images = seen[at] as Images
-      if (!images.row && !images.old && event.operation !== 'T') return 0
-      const change = viewAt(place.follower.account, place.view, event, images, this.#work)
-      if (change) place.follower.event(change)
-    } catch (error) {
-      const isTold = error instanceof LimitExceeded
-      if (!isTold) this.#options.onFault(error)
-      place.leave()
-      place.follower.end(isTold ? error : unreadable())
-    }
-    return this.#work.steps
-  }
-}
-
-export function unreadable(): ListenqlError {
-  return new ListenqlError('DATABASE_FAILED', 'an event of the log could not be read')
 }
 
 function tooLate(): ListenqlError {

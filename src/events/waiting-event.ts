@@ -8,6 +8,9 @@ import type { RowChange } from './row-change.js'
 import type { ReadEvent } from './sight.js'
 import type { Follower, Stop } from './source.js'
 
+/** Events about which is asked at once. */
+export const PAGE = 250
+
 /** A subscription to a table as a viewer sees it. */
 export interface StageRequest {
   readonly viewer: Viewer

@@ -10,8 +10,8 @@ export interface TurnsOptions {
 /** Runs work that many want to have done, a few at a time. */
 export interface Turns {
   /**
-   * Waits for a turn, then runs. Each owner gets a turn before the same owner gets another one, and what is slow never takes
-   * all places, if there are several.
+   * Waits for a turn, then runs. Owners that wait get their turns in rotation, however much work each has. Slow work takes
+   * `slowLimit` places at most; where both kinds wait for one place, they alternate.
    */
   run<T>(owner: string, isSlow: boolean, work: () => Promise<T>): Promise<T>
 }

@@ -153,3 +153,100 @@ describe('a viewer whose policies wait for a lock', () => {
     expect(ids(await held)).toEqual([1])
   })
 })
+
+describe('what waits for a viewer', () => {
+  it('is bounded: beyond that its subscriptions end, to be taken up after the last cursor; others go on', async () => {
+    const { follow, replay } = await start(PATIENT, { maxWaiting: 300 })
+    const [held, again, ann] = [
+      await follow(slow, me('slow')),
+      await follow(slow, me('slow')),
+      await follow(slow, me('ann')),
+    ]
+    const begun = held.replay.position()
+    await owner.query('begin; select pg_advisory_xact_lock(7)')
+    await admin('insert into slow values (0)')
+    await has(ann, 1)
+    for (let at = 1; at <= 601; at += 100) {
+      await admin(`insert into slow select * from generate_series(${at}, ${at + 99})`)
+      await ann.level()
+    }
+    await waitUntil(() => held.ended && again.ended, 'its subscriptions to end')
+    expect([held.ended?.code, again.ended?.code, ann.ended]).toEqual([
+      'QUERY_TIMEOUT',
+      'QUERY_TIMEOUT',
+      undefined,
+    ])
+    await owner.query('rollback')
+    expect(ids(ann.changes)).toEqual(Array.from({ length: 701 }, (_, i) => i))
+    expect(ids(await replay(slow, me('slow'), begun))).toEqual(ids(ann.changes))
+    const anew = await follow(slow, me('slow'))
+    await admin('insert into slow values (-1)')
+    await Promise.all([anew.level(), ann.level()])
+    expect([ids(anew.changes), ann.changes.length]).toEqual([[-1], 702])
+  })
+
+  it('holds up a change of the schema, and so the log, for a moment only', async () => {
+    const { follow, tables } = await start(PATIENT)
+    const [held, ann] = [await follow(slow, me('slow')), await follow(slow, me('ann'))]
+    await owner.query('begin; select pg_advisory_xact_lock(7)')
+    await admin('insert into slow values (1)')
+    await has(ann, 1)
+    await tables.settled()
+    expect(tables.settled()).toBeUndefined()
+    expect([held.ended?.code, held.changes, ann.ended]).toEqual(['QUERY_TIMEOUT', [], undefined])
+  })
+})
+
+describe('whatever policies take', () => {
+  it('each viewer gets exactly what it may see, once and in order, and its position tells how far', async () => {
+    const rounds = 25
+    const { follow, replay, end } = await start(
+      `id % 3 <> length(${SUB}) % 3 and public.patient(case when id % 7 = 0 then ${SUB} end)`,
+      { maxWaiting: 100_000, access: { policyTimeout: 20_000 } },
+    )
+    const subs = ['slow', 'slow2', 'ann', 'robert', 'eve', 'slowest']
+    const begun = await end()
+    const all: { sub: string; from: number; following: Following }[] = []
+    const cuts: {
+      sub: string
+      from: number
+      at: ReturnType<Following['replay']['position']>
+      before: unknown[]
+    }[] = []
+    const join = async (sub: string, from: number) => {
+      all.push({ sub, from, following: await follow(slow, me(sub)) })
+    }
+    for (const sub of subs) await join(sub, 1)
+    let id = 0
+    let isLocked = false
+    for (let round = 0; round < rounds; round++) {
+      if (round % 3 === 0) {
+        await owner.query(isLocked ? 'rollback' : 'begin; select pg_advisory_xact_lock(7)')
+        isLocked = !isLocked
+      }
+      const count = 1 + ((round * 37) % 120)
+      await admin(`insert into slow select * from generate_series(${id + 1}, ${id + count})`)
+      id += count
+      // In one step: what was delivered, and how far it says that it is.
+      for (const { sub, from, following } of all)
+        if ((round + sub.length) % 4 === 0)
+          cuts.push({ sub, from, at: following.replay.position(), before: ids(following.changes) })
+      if (round % 5 === 4) {
+        await end()
+        await join(subs[round % subs.length] as string, id + 1)
+      }
+    }
+    if (isLocked) await owner.query('rollback')
+    const visible = (sub: string, from: number) =>
+      Array.from({ length: id }, (_, i) => i + 1).filter(n => n >= from && n % 3 !== sub.length % 3)
+    for (const { sub, from, following } of all) {
+      await following.level()
+      expect(ids(following.changes)).toEqual(visible(sub, from))
+    }
+    for (const sub of subs) expect(ids(await replay(slow, me(sub), begun))).toEqual(visible(sub, 1))
+    for (const { sub, from, at, before } of cuts) {
+      const rest = ids(await replay(slow, me(sub), at))
+      expect([...before, ...rest]).toEqual(visible(sub, from))
+    }
+  })
+})
