@@ -140,6 +140,23 @@ describe('a viewer whose policies wait for a lock', () => {
     expect(held.replay.position()).toEqual(ann.replay.position())
   })
 
+  it('waits alone, however many of them there are and however few connections', async () => {
+    const { follow } = await start(PATIENT, { access: { connections: 1, policyTimeout: 400 } })
+    const held = await Promise.all(Array.from({ length: 40 }, (_, i) => follow(slow, me(`slow${i}`))))
+    const [ann, other] = [await follow(slow, me('ann')), await follow(quick, me('slow0'))]
+    await owner.query('begin; select pg_advisory_xact_lock(7)')
+    for (let id = 1; id <= 5; id++) {
+      await admin(`insert into slow values (${id}); insert into quick values (${id})`)
+      await Promise.all([has(ann, id), has(other, id)])
+    }
+    expect(held.flatMap(({ changes }) => changes)).toEqual([])
+    await owner.query('rollback')
+    for (const following of held) {
+      await following.level()
+      expect(ids(following.changes)).toEqual([1, 2, 3, 4, 5])
+    }
+  })
+
   it('waits alone when it comes back', async () => {
     const { replay, end } = await start(PATIENT)
     const begun = await end()
