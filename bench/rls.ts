@@ -87,8 +87,8 @@ try {
   const all = () => EVERYTHING
   const own = (sub: string) => parseFilter(columns, { owner: { eq: sub } })
   const modes: readonly Mode[] = [
-    { name: 'row-level security', look: access.sees, filterOf: all, events: EVENTS },
-    { name: 'and a filter that says the same', look: access.sees, filterOf: own, events: EVENTS },
+    { name: 'row-level security', look: access.look, filterOf: all, events: EVENTS },
+    { name: 'and a filter that says the same', look: access.look, filterOf: own, events: EVENTS },
     { name: 'no row-level security', look: undefined, filterOf: all, events: EVENTS },
     {
       name: 'asked for each viewer and event',

@@ -87,7 +87,7 @@ export function createSources(options: SourcesOptions): Sources {
     : undefined
   const tables = createTables({
     log,
-    ...(rowAccess && { look: rowAccess.sees }),
+    ...(rowAccess && { look: rowAccess.look }),
     maxFilterWork: settings.maxFilterWork,
     async refresh(relid, generation) {
       await catalog.refreshNow(relid, generation)

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type pg from 'pg'
 import { createClosablePool } from '../database/closable-pool.js'
 import { describeFailure } from '../database/connect-failure.js'
@@ -8,6 +9,7 @@ import { backoffDelay } from '../lib/backoff.js'
 import { isOfTheToken } from '../lib/claims.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
+import { createTurns } from '../lib/turns.js'
 import { claimsText } from './become.js'
 import type { Readers } from './policy-prepare.js'
 import { LockedOut, StatementsLost } from './policy-session.js'
@@ -15,6 +17,7 @@ import { createJudge } from './policy-sql.js'
 import { createPrepared } from './prepared.js'
 import type { UsableSettings } from './role-rights.js'
 import { type Asker, runBatch, type Verdict } from './row-batch.js'
+import { createBatchSizes, createSlowAskers } from './slow-askers.js'
 import { type Viewer, viewerKey } from './viewer.js'
 
 export interface RowAccessOptions {
@@ -46,6 +49,16 @@ export interface RowAccess {
     signal?: AbortSignal,
   ): Promise<ReadonlyMap<string, Verdict>>
   /**
+   * The same, but nobody waits for a viewer whose policies take long or wait for a lock: these viewers are asked about apart,
+   * and have a promise of their verdict. It rejects as `sees` does.
+   */
+  look(
+    table: WatchedTable,
+    viewers: readonly Viewer[],
+    images: readonly RowImage[],
+    signal?: AbortSignal,
+  ): Promise<ReadonlyMap<string, Verdict | Promise<Verdict>>>
+  /**
    * Makes sure that the policies work on images, before anything is followed; the same for all viewers of a role.
    * @returns whether they may look at the claims that change with every token
    * @throws ListenqlError as `sees` gives it for this viewer
@@ -60,8 +73,17 @@ export type { Verdict } from './row-batch.js'
 /** Most images that one statement is asked about. */
 const MOST_IMAGES = 500
 
-/** Viewers in one message: so many go to one connection, the others go to others at the same time. */
+/** Viewers in one message, at first and at most: it should not take long, since others wait for the connection. */
+const FIRST_ASKERS = 50
 const MOST_ASKERS = 250
+
+/**
+ * Longest that the policies may take for one viewer, in ms, while other viewers of the table wait. It is halved after so many
+ * viewers of one question who take longer, down to the least, so that many of them are found soon.
+ */
+const QUICK = 50
+const LEAST_QUICK = 15
+const SLOW_TO_HALVE = 4
 
 /** How long locks may be in the way, in ms, before the viewers whom they keep out are told so. */
 const PATIENCE = 30_000
@@ -87,6 +109,9 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     max: connections,
   })
   const stop = new AbortController()
+  const slow = createSlowAskers(QUICK)
+  const sizes = createBatchSizes(FIRST_ASKERS, MOST_ASKERS)
+  const turns = createTurns({ limit: connections, slowLimit: Math.max(1, connections - 1) })
   const judge = createJudge()
   const prepared = createPrepared(options.keepsPrepared ?? false)
   const readers: Readers = new Map()
@@ -102,36 +127,64 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     return { rights: known, judge, prepared, readers, usable }
   }
 
-  /** Until all have a verdict. */
+  /**
+   * Until all have a verdict.
+   * @param found takes the keys of viewers who are slow and get no verdict here; undefined: all are waited for
+   */
   async function askAll(
     table: WatchedTable,
     askers: readonly Asker[],
     images: readonly RowImage[],
     signal: AbortSignal,
+    found: Set<string> | undefined,
   ): Promise<Map<string, Verdict>> {
+    const { relid } = table
     const verdicts = new Map<string, Verdict>()
     const began = performance.now()
     for (let attempt = 0; ; ) {
-      const left = askers.filter(({ key }) => !verdicts.has(key))
+      const left = askers.filter(({ key }) => !verdicts.has(key) && !found?.has(key))
       if (left.length === 0) return verdicts
       signal.throwIfAborted()
-      const before = verdicts.size
+      const before = verdicts.size + (found?.size ?? 0)
       try {
-        await withClient(client =>
-          runBatch(client, { table, askers: left, images, budget }, memoryOf(table), verdicts),
-        )
+        await turns.run(relid, !found, async () => {
+          if (signal.aborted) return // it waited for its turn
+          const asked = found ? left.slice(0, sizes.of(relid)) : left
+          const limits = found ? limitsOf(found) : { budget, toPrepare: budget * 4 }
+          const from = performance.now()
+          await withClient(client =>
+            runBatch(client, { table, askers: asked, images, ...limits }, memoryOf(table), verdicts),
+          )
+          const took = performance.now() - from
+          if (!found) for (const { key } of asked) slow.took(relid, key, took)
+          else if (asked.every(({ key }) => verdicts.has(key))) sizes.took(relid, asked.length, took)
+        })
       } catch (error) {
         signal.throwIfAborted()
-        attempt = verdicts.size > before ? 1 : attempt + 1
+        attempt = verdicts.size + (found?.size ?? 0) > before ? 1 : attempt + 1
         if (error instanceof StatementsLost && attempt === 1) continue
         if (!(error instanceof LockedOut)) {
           const retryIn = backoffDelay(attempt, reconnectMax)
           observe({ type: 'policies.lost', ...describeFailure(error, config), retryIn })
           await delay(retryIn, signal)
-        } else if (performance.now() - began < PATIENCE) await delay(LOCK_PAUSE, signal)
+        } else if (found) for (const { key } of left) addUnlessKnown(found, key, verdicts)
+        else if (performance.now() - began < PATIENCE) await delay(LOCK_PAUSE, signal)
         else
           for (const { key } of left) if (!verdicts.has(key)) verdicts.set(key, lockedTooLong(table, error))
       }
+    }
+  }
+
+  function addUnlessKnown(found: Set<string>, key: string, verdicts: ReadonlyMap<string, Verdict>): void {
+    if (!verdicts.has(key)) found.add(key)
+  }
+
+  function limitsOf(found: Set<string>) {
+    const quick = Math.max(LEAST_QUICK, QUICK / 2 ** Math.floor(found.size / SLOW_TO_HALVE))
+    return {
+      budget: Math.min(budget, Math.ceil(quick)),
+      toPrepare: budget * 4,
+      onSlow: (key: string) => void found.add(key),
     }
   }
 
@@ -154,11 +207,11 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     askers: readonly Asker[],
     images: readonly RowImage[],
     signal: AbortSignal,
+    found: Set<string> | undefined,
   ): Promise<Map<string, Verdict>> {
+    const size = Math.min(MOST_ASKERS, Math.max(FIRST_ASKERS, Math.ceil(askers.length / connections)))
     const all = await Promise.all(
-      chunks(askers, Math.min(MOST_ASKERS, Math.max(50, Math.ceil(askers.length / connections)))).map(some =>
-        askAll(table, some, images, signal),
-      ),
+      chunks(askers, size).map(some => askAll(table, some, images, signal, found)),
     )
     return new Map(all.flatMap(verdicts => [...verdicts]))
   }
@@ -180,29 +233,71 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     all: readonly Asker[],
     images: readonly RowImage[],
     signal: AbortSignal,
-  ): Promise<ReadonlyMap<string, Verdict>> {
+    found?: Set<string>,
+  ): Promise<Map<string, Verdict>> {
     let askers = all
     const verdicts = new Map<string, Verdict>()
     for (const slice of images.length === 0 ? [[]] : chunks(images, MOST_IMAGES)) {
-      for (const [key, verdict] of await askSlice(table, askers, slice, signal)) {
+      for (const [key, verdict] of await askSlice(table, askers, slice, signal, found)) {
         const before = verdicts.get(key)
         if (verdict instanceof ListenqlError || before === undefined) verdicts.set(key, verdict)
         else verdicts.set(key, [...(before as readonly boolean[]), ...verdict])
       }
-      askers = askers.filter(({ key }) => !(verdicts.get(key) instanceof ListenqlError))
+      askers = askers.filter(({ key }) => !(verdicts.get(key) instanceof ListenqlError) && !found?.has(key))
     }
+    for (const key of found ?? []) verdicts.delete(key)
     tell(table, all, verdicts)
     return verdicts
   }
 
-  const sees: RowAccess['sees'] = (table, viewers, images, signal) => {
+  /** All viewers together first; then those apart for whom it takes longer, or took longer before. */
+  async function askQuick(
+    table: WatchedTable,
+    all: readonly Asker[],
+    images: readonly RowImage[],
+    signal: AbortSignal,
+  ): Promise<Map<string, Verdict | Promise<Verdict>>> {
+    const found = new Set<string>()
+    const quick: Asker[] = []
+    const answers = new Map<string, Verdict | Promise<Verdict>>()
+    const askApart = (asker: Asker) => {
+      const verdict = askSlices(table, [asker], images, signal).then(own => own.get(asker.key) as Verdict)
+      const asked = abortable(verdict, signal)
+      asked.catch(() => undefined) // the viewer may have left
+      answers.set(asker.key, asked)
+    }
+    for (const asker of all) {
+      if (slow.has(table.relid, asker.key)) askApart(asker)
+      else quick.push(asker)
+    }
+    const verdicts = quick.length > 0 ? await askSlices(table, quick, images, signal, found) : new Map()
+    for (const asker of quick) {
+      const verdict = verdicts.get(asker.key)
+      if (verdict !== undefined) answers.set(asker.key, verdict)
+      else {
+        slow.add(table.relid, asker.key)
+        askApart(asker)
+      }
+    }
+    return answers
+  }
+
+  const look: RowAccess['look'] = (table, viewers, images, signal) => {
     const ends = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
     if (ends.aborted) return Promise.reject(ends.reason)
-    return abortable(askSlices(table, askersOf(viewers), images, ends), ends)
+    setMaxListeners(0, ends) // each viewer who is asked apart waits with it
+    return abortable(askQuick(table, askersOf(viewers), images, ends), ends)
+  }
+
+  const sees: RowAccess['sees'] = async (table, viewers, images, signal) => {
+    const verdicts = new Map<string, Verdict>()
+    for (const [key, verdict] of await look(table, viewers, images, signal)) verdicts.set(key, await verdict)
+    return verdicts
   }
 
   return {
     sees,
+    look,
     async probe(table, viewer) {
       const whole: Viewer = { ...viewer, seesToken: true }
       const verdict = (await sees(table, [whole], [])).get(viewerKey(whole, true))

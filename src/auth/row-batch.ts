@@ -49,6 +49,13 @@ export interface Batch {
   readonly images: readonly RowImage[]
   /** Time for each viewer, in ms. */
   readonly budget: number
+  /** Time to have a question read by Postgres, in ms. */
+  readonly toPrepare: number
+  /**
+   * Called with the key of a viewer whose policies take longer, or wait for a lock. The batch ends with that viewer, and
+   * those after it have no verdict. Default: the viewer's verdict is the error, and locks end the batch with LockedOut.
+   */
+  readonly onSlow?: ((key: string) => void) | undefined
 }
 
 /** What outlives a batch. */
@@ -125,7 +132,7 @@ export async function runBatch(
     else rights.delete(role)
   }
   const plan = planOf(batch, found, memory)
-  await client.query(`set local statement_timeout = ${batch.budget * 4}; savepoint listenql`)
+  await client.query(`set local statement_timeout = ${batch.toPrepare}; savepoint listenql`)
   const refused = await prepareAll(client, plan, memory)
   await client.query(CLEAN)
   const able: Plan = {
@@ -323,10 +330,25 @@ async function askAll(
       await recover(client, failure, prepared)
       throw new StatementsLost('prepared statements were dropped', { cause: failure })
     }
-    if (sqlStateOf(failure) === LOCKED) await recover(client, failure, prepared)
+    const left = dropOnce(client, failed, memory)
+    if (batch.onSlow && isSlow(failure)) {
+      batch.onSlow(failed.asker.key)
+      await client.query(`${CLEAN}${left}`)
+      await rollBack(client, prepared)
+      return true
+    }
+    if (sqlStateOf(failure) === LOCKED) {
+      await client.query(`${CLEAN}${left}`)
+      await recover(client, failure, prepared)
+    }
     verdicts.set(failed.asker.key, explain(batch, failed, failure, memory))
-    head = `${CLEAN}${dropOnce(client, failed, memory)}`
+    head = `${CLEAN}${left}`
   }
+}
+
+/** query_canceled, as by a timeout; lock_not_available. */
+function isSlow(error: unknown): boolean {
+  return sqlStateOf(error) === '57014' || sqlStateOf(error) === LOCKED
 }
 
 /**

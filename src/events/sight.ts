@@ -11,19 +11,24 @@ export interface ReadEvent {
   readonly images: Images
 }
 
+type Verdict = readonly boolean[] | ListenqlError
+
 /**
- * Asks for each viewer (by `viewerKey` with claims) whether each image may be seen, or why that is not to be had. Waits while
- * the database is away, until the signal aborts.
+ * Asks for each viewer (by `viewerKey` with claims) whether each image may be seen, or why that is not to be had; a promise of
+ * it for viewers whom the others should not wait for. Waits while the database is away, until the signal aborts.
  */
 export type Look = (
   table: WatchedTable,
   viewers: readonly Viewer[],
   images: readonly RowImage[],
   signal: AbortSignal,
-) => Promise<ReadonlyMap<string, readonly boolean[] | ListenqlError>>
+) => Promise<ReadonlyMap<string, Verdict | Promise<Verdict>>>
 
 /** What a viewer sees of each event, in their order. Where nothing is to be seen, both images are null. */
-export type Views = ReadonlyMap<string, readonly Images[] | ListenqlError>
+export type View = readonly Images[] | ListenqlError
+
+/** The same by viewer. */
+export type Views = ReadonlyMap<string, View | Promise<View>>
 
 /** Asks about all images of some events of one table at once. */
 export async function lookAt(
@@ -35,9 +40,16 @@ export async function lookAt(
 ): Promise<Views> {
   const rows = events.flatMap(({ images: { row, old } }) => [row, old].filter(image => image !== null))
   const verdicts = await look(table, viewers, rows, signal)
-  const views = new Map<string, readonly Images[] | ListenqlError>()
+  const viewOf = (verdict: Verdict): View =>
+    verdict instanceof ListenqlError ? verdict : imagesSeen(events, verdict)
+  const views = new Map<string, View | Promise<View>>()
   for (const [key, verdict] of verdicts) {
-    views.set(key, verdict instanceof ListenqlError ? verdict : imagesSeen(events, verdict))
+    if (!(verdict instanceof Promise)) views.set(key, viewOf(verdict))
+    else {
+      const view = verdict.then(viewOf)
+      view.catch(() => undefined) // it may not be waited for any more
+      views.set(key, view)
+    }
   }
   return views
 }
@@ -81,7 +93,7 @@ export function createJointLook(look: Look, signal: AbortSignal) {
       asking.set(events, joint)
     }
     joint.viewers.push(viewer)
-    const seen = (await joint.views).get(viewerKey(viewer, true))
+    const seen = await (await joint.views).get(viewerKey(viewer, true))
     if (seen === undefined) throw new TypeError('a viewer was forgotten')
     if (seen instanceof ListenqlError) throw seen
     return seen

@@ -23,6 +23,8 @@ export interface TablesOptions {
   readonly look?: Look
   /** Most steps that a filter may take for one event. Default: any number. */
   readonly maxFilterWork?: number
+  /** See RowStage. */
+  readonly maxWaiting?: number
   /**
    * Looks at the catalogue because an event of the log carries this generation of a table, and resolves with the generation that
    * is known then; undefined: it has no history. Default: nothing more is to be known.
@@ -76,6 +78,7 @@ export function createTables({
   log,
   look = nobodySees,
   maxFilterWork = Number.POSITIVE_INFINITY,
+  maxWaiting,
   refresh,
   observe,
 }: TablesOptions): Tables {
@@ -100,6 +103,7 @@ export function createTables({
       return entry && { table: entry.table, images: imagesOf(entry, event) }
     },
     maxFilterWork,
+    ...(maxWaiting !== undefined && { maxWaiting }),
     observe,
   })
 

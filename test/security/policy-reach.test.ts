@@ -4,6 +4,7 @@ import type { WatchedTable } from '../../src/database/watched-table.js'
 import type { RowImage } from '../../src/filters/index.js'
 import { createSecured, type Secured, seenBy } from '../support/secured.js'
 import { viewerOf } from '../support/viewers.js'
+import { waitUntil } from '../support/wait.js'
 
 let secured: Secured
 let role: string
@@ -92,6 +93,30 @@ describe('names in a schema that the role may not use', () => {
         hint: "grant USAGE on that schema to the server's login: policies are read as SQL",
       })
     }
+  })
+
+  it('are waited for where a lock is in the way', async () => {
+    await admin(`create or replace function private.wait(who text) returns boolean language plpgsql as $$
+      begin if who = 'a' then perform pg_catalog.pg_advisory_xact_lock_shared(8); end if; return true; end $$;
+      revoke usage on schema private from ${role}; grant usage on schema private to ${server};
+      drop policy if exists p on notes; create policy p on notes using (owner = ${CLAIM} and private.wait(${CLAIM}))`)
+    const mine = await shown()
+    const fresh = secured.start({ connections: 1, policyTimeout: 200 })
+    const owner = await secured.watched.log.connect({
+      connectionString: secured.watched.log.database.adminUrl,
+    })
+    await owner.query('begin; select pg_advisory_xact_lock(8)')
+    const asked = seenBy(fresh, table, viewers(), images)
+    const attempts = new Set<unknown>()
+    await waitUntil(async () => {
+      const waiting = await admin(`select xact_start::text as began from pg_stat_activity
+        where datname = current_database() and application_name = 'listenql policies' and wait_event_type = 'Lock'`)
+      for (const { began } of waiting) attempts.add(began)
+      return attempts.size > 2
+    }, 'several attempts')
+    await owner.query('rollback')
+    expect(await asked).toEqual(mine)
+    expect(await seenBy(fresh, table, viewers(), images)).toEqual(mine)
   })
 
   it("below the policies of another table are the role's own to use", async () => {

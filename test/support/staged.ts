@@ -46,7 +46,12 @@ export interface Following {
 
 export async function createStaged(
   { server, log: database }: WatchedLog,
-  options: { observe?: Observe; access?: Partial<RowAccessOptions>; look?: (sees: Look) => Look } = {},
+  options: {
+    observe?: Observe
+    access?: Partial<RowAccessOptions>
+    look?: (sees: Look) => Look
+    maxWaiting?: number
+  } = {},
 ): Promise<Staged> {
   const { observe = () => undefined } = options
   const shared = { config: server.config, connectTimeout: 5000, reconnectMax: 100, observe }
@@ -57,7 +62,12 @@ export async function createStaged(
     ...options.access,
   })
   const log = new EventLog({ ...shared, doorbell: createPollDoorbell({ poll: 5 }), keepsPrepared: true })
-  const tables = createTables({ log, look: options.look?.(rowAccess.sees) ?? rowAccess.sees, observe })
+  const tables = createTables({
+    log,
+    look: options.look?.(rowAccess.look) ?? rowAccess.look,
+    ...(options.maxWaiting !== undefined && { maxWaiting: options.maxWaiting }),
+    observe,
+  })
   log.start()
   await log.started()
   const marks = new Map<string, Position>()

@@ -1,0 +1,56 @@
+/** What is known about the time that policies take, table by table. */
+export interface SlowAskers {
+  /** Whether the policies took long for this viewer when they were asked last. */
+  has(relid: string, key: string): boolean
+  /** They took too long for being asked together with other viewers. */
+  add(relid: string, key: string): void
+  /** @param took in ms, for this viewer alone */
+  took(relid: string, key: string, took: number): void
+}
+
+/** Most viewers that are remembered for a table; then all are found out anew. */
+const MOST_REMEMBERED = 10_000
+
+/** @param longest time that a viewer's question may take among others, in ms */
+export function createSlowAskers(longest: number): SlowAskers {
+  const tables = new Map<string, Set<string>>()
+  return {
+    has: (relid, key) => tables.get(relid)?.has(key) ?? false,
+    add(relid, key) {
+      const keys = tables.get(relid) ?? new Set()
+      if (keys.size >= MOST_REMEMBERED) keys.clear()
+      keys.add(key)
+      tables.set(relid, keys)
+    },
+    took(relid, key, took) {
+      if (took > longest / 2) return
+      const keys = tables.get(relid)
+      keys?.delete(key)
+      if (keys?.size === 0) tables.delete(relid)
+    },
+  }
+}
+
+/** How many viewers of a table are asked about in one message, so that it takes about as long as others can wait. */
+export interface BatchSizes {
+  of(relid: string): number
+  /** @param took in ms, for so many viewers */
+  took(relid: string, askers: number, took: number): void
+}
+
+/** Times of a message between which nothing is changed, in ms. */
+const SHORT = 25
+const LONG = 100
+
+export function createBatchSizes(first: number, most: number): BatchSizes {
+  const sizes = new Map<string, number>()
+  const of = (relid: string) => sizes.get(relid) ?? first
+  return {
+    of,
+    took(relid, askers, took) {
+      const size = of(relid)
+      if (took > LONG) sizes.set(relid, Math.max(1, Math.floor(Math.min(askers, size) / 2)))
+      else if (took < SHORT && askers >= size) sizes.set(relid, Math.min(most, size * 2))
+    },
+  }
+}

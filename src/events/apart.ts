@@ -1,0 +1,94 @@
+import type { Viewer } from '../auth/viewer.js'
+import type { Position } from './cursor.js'
+import type { HandOn } from './hand-on.js'
+import type { View } from './sight.js'
+import { eventsBetween, PAGE, type Place, type WaitingEvent } from './waiting-event.js'
+
+export interface ApartOptions {
+  readonly key: string
+  readonly viewer: Viewer
+  /** The last event that was handed on to the viewer, and the position up to which all has been. */
+  readonly at: WaitingEvent
+  readonly held: Position
+  /** The page whose answer for the viewer is still to come, which events of it were asked about, and the answer. */
+  readonly page: readonly WaitingEvent[]
+  readonly asked: readonly WaitingEvent[]
+  readonly view: Promise<View>
+  /** Asks about events for this viewer alone. */
+  readonly look: (asked: readonly WaitingEvent[]) => Promise<View>
+  readonly handOn: HandOn
+  /** How far the others have asked, with what is on its way to them. */
+  readonly taken: () => WaitingEvent
+  /** It is where `taken` is. */
+  readonly onLevel: () => void
+  readonly isStopped: () => boolean
+  readonly onFailure: (error: unknown) => void
+}
+
+/** A viewer for whom the policies take long: it goes on at its own pace, never further than the others. */
+export class Apart {
+  readonly key: string
+  /** Resolves when it is level with the others, or over. */
+  readonly running: Promise<void>
+  readonly #options: ApartOptions
+  #at: WaitingEvent
+  #held: Position
+  #isOver = false
+
+  constructor(options: ApartOptions) {
+    this.#options = options
+    this.key = options.key
+    this.#at = options.at
+    this.#held = options.held
+    this.running = this.#run().catch((error: unknown) => {
+      if (!this.#isStopped) options.onFailure(error)
+    })
+  }
+
+  /** The last event that has been handed on to it. */
+  get at(): WaitingEvent {
+    return this.#at
+  }
+
+  /** Everything up to here has been handed on to it. */
+  get held(): Position {
+    return this.#held
+  }
+
+  /** It goes on with the others, or its subscriptions have ended. */
+  stop(): void {
+    this.#isOver = true
+  }
+
+  get #isStopped(): boolean {
+    return this.#isOver || this.#options.isStopped()
+  }
+
+  async #run(): Promise<void> {
+    const { page, asked, view, taken, look, onLevel } = this.#options
+    await this.#handOn(page, asked, await view)
+    while (!this.#isStopped) {
+      const next = eventsBetween(this.#at, taken(), PAGE)
+      if (next.length === 0) return onLevel()
+      const mine = next.filter(({ interest }) => interest?.places.some(place => this.#isMine(place)))
+      await this.#handOn(next, mine, mine.length > 0 ? await look(mine) : [])
+    }
+  }
+
+  #isMine(place: Place): boolean {
+    return place.key === this.key && !place.hasLeft
+  }
+
+  async #handOn(page: readonly WaitingEvent[], asked: readonly WaitingEvent[], view: View): Promise<void> {
+    const isDone = await this.#options.handOn({
+      page,
+      asked,
+      viewOf: place => (this.#isMine(place) ? view : undefined),
+      onHandedOn: position => {
+        this.#held = position
+      },
+      isStopped: () => this.#isStopped,
+    })
+    if (isDone) this.#at = page.at(-1) ?? this.#at
+  }
+}

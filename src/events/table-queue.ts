@@ -1,0 +1,326 @@
+import { setImmediate } from 'node:timers/promises'
+import { type Viewer, viewerKey } from '../auth/viewer.js'
+import type { WatchedTable } from '../database/watched-table.js'
+import { delay } from '../lib/abort.js'
+import { ListenqlError } from '../lib/errors.js'
+import { Apart, type ApartOptions } from './apart.js'
+import { createInterest, type Images } from './change-view.js'
+import { comparePositions, type Position } from './cursor.js'
+import { type EventLog, hole } from './event-log.js'
+import { createHandOn, type HandOn, unreadable } from './hand-on.js'
+import type { LogEvent } from './log-event.js'
+import { type Look, lookAt, type View } from './sight.js'
+import type { Stop } from './source.js'
+import { createTableTopic } from './table-topic.js'
+import {
+  appendEvent,
+  beginChain,
+  eventsBetween,
+  type Interest,
+  PAGE,
+  type Place,
+  type StageRequest,
+  type WaitingEvent,
+} from './waiting-event.js'
+
+export interface TableQueueOptions {
+  readonly relid: string
+  readonly log: Pick<EventLog, 'position' | 'read'>
+  readonly look: Look
+  readonly read: (event: LogEvent) => { readonly table: WatchedTable; readonly images: Images } | undefined
+  /** Most events that may wait at the moment, and characters of their images. */
+  readonly limits: () => { readonly events: number; readonly size: number }
+  readonly maxFilterWork: number
+  /** Resolves when events may be handed on; undefined: now. */
+  readonly paused: () => Promise<void> | undefined
+  readonly signal: AbortSignal
+  readonly onFault: (error: unknown) => void
+  /** Nobody follows the table any more. */
+  readonly onEmpty: () => void
+  /** The log cannot be read on: all have to begin anew. */
+  readonly onFailure: (error: unknown) => void
+}
+
+const SETTLE_ROUNDS = 5
+
+/**
+ * The live events of one table with row-level security, which wait until it is known which viewer sees what of them. It asks
+ * page by page, once for each viewer, about the events that the filters of the viewer's subscriptions may match.
+ *
+ * Viewers go on together, since asking for many at once is cheap; those for whom `look` has no answer yet go on apart, each at
+ * its own pace, until they are level with the others. What waits is bounded: if it becomes too much, the others read it from
+ * the log again, and the subscriptions of viewers who are apart and too late end.
+ */
+export class TableQueue {
+  readonly topic: ReturnType<typeof createTableTopic>
+  readonly #options: TableQueueOptions
+  readonly #places = new Map<string, Set<Place>>()
+  readonly #apart = new Map<string, Apart>()
+  readonly #handOn: HandOn
+  /** Those who want the event that is being looked at. */
+  #interested: Place[] = []
+  #tail = beginChain()
+  /** The last event that has been handed on to those who go on together, and the last one of the page that is on its way. */
+  #at = this.#tail
+  #taken = this.#tail
+  /** While it runs: everything up to here has been handed on to them. */
+  #held: Position | undefined
+  /** Too many events waited: they are read from the log, until it is level. */
+  #isLate = false
+  #isOver = false
+  #running: Promise<void> | undefined
+
+  constructor(options: TableQueueOptions) {
+    this.#options = options
+    this.topic = createTableTopic(options.onFault)
+    this.#handOn = createHandOn(options)
+  }
+
+  /** From the next event of the log on. */
+  add(request: StageRequest): Place {
+    const key = viewerKey(request.viewer, true)
+    const place: Place = {
+      ...request,
+      key,
+      isConcerned: createInterest(request.request),
+      from: this.#options.log.position,
+      leave: () => undefined,
+      hasLeft: false,
+    }
+    const forget = this.#remember(place)
+    const stop = this.topic.add(request.request, (event, images) => this.#collect(place, event, images), {
+      event: () => undefined,
+      end(error) {
+        place.hasLeft = true
+        request.follower.end(error)
+      },
+    })
+    place.leave = () => {
+      place.hasLeft = true
+      stop()
+      forget()
+      if (this.topic.size === 0) this.#options.onEmpty()
+    }
+    return place
+  }
+
+  /** All live events up to here have been handed on to this subscription, and none after it. */
+  position({ key, from }: Place): Position | undefined {
+    const apart = this.#apart.get(key)
+    const live = apart ? apart.held : this.#running ? this.#held : this.#options.log.position
+    return live && from && comparePositions(from, live) > 0 ? from : live
+  }
+
+  take(event: LogEvent): void {
+    if (this.#isLate || this.#isOver) return // it will be read from the log
+    if (!this.#running) this.#held = this.#options.log.position
+    this.#tail = appendEvent(this.#tail, event)
+    if (this.#isTooMuch(this.#taken, this.#tail)) {
+      this.#taken.next = undefined
+      this.#tail = this.#taken
+      this.#isLate = true
+    }
+    this.#running ??= this.#run()
+  }
+
+  /** Nothing is handed on after this. */
+  end(error: ListenqlError): void {
+    this.#isOver = true
+    this.#apart.clear()
+    this.topic.end(error)
+  }
+
+  /** Nobody follows it any more. */
+  abandon(): void {
+    this.#isOver = true
+    this.#apart.clear()
+  }
+
+  get isBusy(): boolean {
+    return this.#running !== undefined || this.#apart.size > 0
+  }
+
+  /**
+   * Resolves once everything has been handed on.
+   * @param patience if no viewer who is apart gets level for so many ms, or some are not after five times that, the
+   * subscriptions of those who are left end
+   */
+  async settle(patience: number): Promise<void> {
+    await this.#running
+    let left = Number.POSITIVE_INFINITY
+    for (let round = 0; round < SETTLE_ROUNDS && this.#apart.size > 0 && this.#apart.size < left; round++) {
+      left = this.#apart.size
+      await this.#allApartOr(patience)
+    }
+    if (this.#options.signal.aborted) return this.#allApart()
+    for (const apart of [...this.#apart.values()]) this.#endApart(apart)
+  }
+
+  async #allApartOr(ms: number): Promise<void> {
+    const isDone = new AbortController()
+    const waited = delay(ms, AbortSignal.any([this.#options.signal, isDone.signal]))
+    await Promise.race([waited, this.#allApart()])
+    isDone.abort()
+  }
+
+  async #allApart(): Promise<void> {
+    await Promise.all([...this.#apart.values()].map(({ running }) => running))
+  }
+
+  #remember(place: Place): Stop {
+    const places = this.#places.get(place.key) ?? new Set()
+    places.add(place)
+    this.#places.set(place.key, places)
+    return () => {
+      places.delete(place)
+      if (places.size === 0 && this.#places.get(place.key) === places) this.#places.delete(place.key)
+    }
+  }
+
+  #isTooMuch(from: WaitingEvent, to: WaitingEvent): boolean {
+    const { events, size } = this.#options.limits()
+    return to.number - from.number > events || to.size - from.size > size
+  }
+
+  get #isStopped(): boolean {
+    return this.#isOver || this.#options.signal.aborted
+  }
+
+  async #run(): Promise<void> {
+    await setImmediate() // what the log hands on in one go is asked about in one go
+    try {
+      while (!this.#isStopped && (this.#isLate || this.#at.next)) {
+        if (this.#at.next) await this.#handOnPage()
+        else await this.#readOn()
+      }
+    } catch (error) {
+      if (!this.#isStopped) this.#options.onFailure(error)
+    }
+    // In the step in which nothing was left: from here on, its position is that of the log.
+    this.#running = undefined
+  }
+
+  /** A page out of the log; no further than the log has been handed on, since columns may be others after that. */
+  async #readOn(): Promise<void> {
+    const { log, relid, signal } = this.#options
+    const after = this.#held
+    const end = log.position
+    if (!after || !end) throw new Error('a table waits for a log that was not read')
+    const page = await log.read(after, signal)
+    for (const event of page.events) {
+      if (event.kind !== 't' || event.topic !== relid) continue
+      if (event.unreadable !== undefined) throw hole()
+      if (comparePositions(event.position, end) <= 0) this.#tail = appendEvent(this.#tail, event)
+    }
+    while (!this.#isStopped && this.#at.next) await this.#handOnPage()
+    if (this.#isStopped) return
+    this.#held = comparePositions(page.position, end) > 0 ? end : page.position
+    if (log.position && comparePositions(this.#held, log.position) >= 0) this.#isLate = false
+  }
+
+  /** Asks for those who go on together. */
+  async #handOnPage(): Promise<void> {
+    const begin = this.#at
+    const held = this.#held as Position
+    const page = eventsBetween(begin, undefined, PAGE)
+    const last = page.at(-1) as WaitingEvent
+    this.#taken = last
+    const viewers = new Map<string, Viewer>()
+    for (const each of page) {
+      each.interest = this.#interestIn(each.event as LogEvent)
+      for (const { key, viewer } of each.interest?.places ?? [])
+        if (!this.#apart.has(key)) viewers.set(key, viewer)
+    }
+    const asked = page.filter(({ interest }) => interest?.places.some(({ key }) => viewers.has(key)))
+    const views = new Map<string, View>()
+    if (asked.length > 0) {
+      const all = await this.#look([...viewers.values()], asked)
+      if (this.#isStopped) return
+      for (const [key, view] of all) {
+        if (view instanceof Promise)
+          this.#setApart(viewers.get(key) as Viewer, { key, at: begin, held, page, asked, view })
+        else views.set(key, view)
+        viewers.delete(key)
+      }
+    }
+    if (viewers.size > 0) throw new TypeError('a viewer was forgotten')
+    const isDone = await this.#handOn({
+      page,
+      asked,
+      viewOf: ({ key }) => views.get(key),
+      onHandedOn: position => {
+        this.#held = position
+      },
+      isStopped: () => this.#isStopped,
+    })
+    if (!isDone) return
+    this.#at = last
+    for (const apart of [...this.#apart.values()]) {
+      if (apart.at === last) this.#rejoin(apart)
+      else if (this.#isTooMuch(apart.at, last)) this.#endApart(apart)
+    }
+  }
+
+  #setApart(
+    viewer: Viewer,
+    from: Pick<ApartOptions, 'key' | 'at' | 'held' | 'page' | 'asked' | 'view'>,
+  ): void {
+    const apart: Apart = new Apart({
+      ...from,
+      viewer,
+      look: async asked => (await this.#look([viewer], asked)).get(from.key) as View | Promise<View>,
+      handOn: this.#handOn,
+      taken: () => this.#taken,
+      // Where a page is on its way to the others it waits for them: its position must not go back.
+      onLevel: () => void (this.#at === apart.at && this.#rejoin(apart)),
+      isStopped: () => this.#isStopped,
+      onFailure: error => {
+        this.#options.onFault(error)
+        this.#endApart(apart, unreadable())
+      },
+    })
+    this.#apart.set(from.key, apart)
+  }
+
+  #rejoin(apart: Apart): void {
+    if (this.#apart.get(apart.key) === apart) this.#apart.delete(apart.key)
+    apart.stop()
+  }
+
+  #endApart(apart: Apart, error: ListenqlError = tooLate()): void {
+    this.#rejoin(apart)
+    for (const place of [...(this.#places.get(apart.key) ?? [])]) {
+      place.leave()
+      place.follower.end(error)
+    }
+  }
+
+  async #look(viewers: readonly Viewer[], asked: readonly WaitingEvent[]) {
+    const { look, signal } = this.#options
+    const events = asked.map(({ interest }) => interest as Interest)
+    return lookAt(look, (events[0] as Interest).table, viewers, events, signal)
+  }
+
+  #interestIn(event: LogEvent): Interest | undefined {
+    const read = this.#options.read(event)
+    if (!read) return undefined
+    this.#interested = []
+    this.topic.event(event, read.images)
+    const places = this.#interested
+    return places.length > 0 ? { event, ...read, places } : undefined
+  }
+
+  /** What must hold of whole images must hold of what can be seen of them. */
+  #collect(place: Place, event: LogEvent, images: Images): undefined {
+    if (place.from && comparePositions(event.position, place.from) <= 0) return
+    if (place.isConcerned(event, images)) this.#interested.push(place)
+  }
+}
+
+function tooLate(): ListenqlError {
+  return new ListenqlError(
+    'QUERY_TIMEOUT',
+    'the row-level security of the table takes too long for this viewer: too many changes wait',
+    { hint: 'subscribe again after the last cursor' },
+  )
+}
