@@ -222,7 +222,7 @@ describe('a later start', () => {
     const second = await start()
     expect(second).toMatchObject({ serverUrl: first.serverUrl, adminUrl: first.adminUrl, takenOver: false })
     expect(await query(second.serverUrl, 'select name from people')).toEqual([{ name: 'Colin' }])
-    const triggers = `select tgname from pg_trigger where not tgisinternal and tgname not like '%listenql%'`
+    const triggers = `select tgname from pg_trigger where tgrelid = 'people'::regclass and not tgisinternal and tgname not like '%listenql%'`
     expect(await query(second.adminUrl, triggers)).toEqual([])
     await query(second.adminUrl, 'drop table people')
     await second.close()
