@@ -70,7 +70,7 @@ export function createSources(options: SourcesOptions): Sources {
       drained: isHandedOn => adoption.drained(isHandedOn),
     },
     // Without a LISTEN connection, this one says whether the database is there.
-    ...(!needsNotifications && { onConnected: () => observe({ type: 'database.reached' }) }),
+    ...(!needsNotifications && { onAnswer: () => observe({ type: 'database.reached' }) }),
     onFollowed() {
       if (settings.doorbell === 'bell') channels.hear(BELL, { notify: doorbell.ring, hears: doorbell.hears })
     },

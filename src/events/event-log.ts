@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { describeFailure } from '../database/connect-failure.js'
+import { describeFailure, STANDBY } from '../database/connect-failure.js'
 import { socketOf } from '../database/socket.js'
 import { delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
@@ -29,8 +29,8 @@ export interface EventLogOptions {
   readonly maxEvent?: number
   /** Takes what could not be read of events, and where reading does not get on. */
   readonly troubles?: LogTroubles
-  /** A connection is there; whether it can read the log is not known yet. */
-  readonly onConnected?: () => void
+  /** Once for each connection: the database has answered, be it that there is no log or that it cannot be read. */
+  readonly onAnswer?: () => void
   /** A connection has begun to read the log. */
   readonly onFollowed?: () => void
   /** Called between two events, when something else must happen first; the log waits for what it returns. */
@@ -119,6 +119,7 @@ export class EventLog {
   /** Sessions in a row that ended, although their connection could be used, before they got on with a page. */
   #failures = 0
   #isConnected = false
+  #hasAnswered = false
   /** After repeated failures: the table or channel of the event at which they may be, in words. */
   #suspect: string | undefined
   /** After repeated failures it reads one event at a time, until it has read all: what precedes the faulty one is delivered. */
@@ -241,12 +242,15 @@ export class EventLog {
         if (isRefusal(error)) this.#unavailable()
         const retryIn = backoffDelay(Math.max(1, attempt, this.#failures), reconnectMax)
         const failure = describeFailure(error, this.#options.config)
+        if (!failure.isAway) this.#answered()
         observe({ type: 'log.lost', ...failure, retryIn })
-        this.#judge(failure.message)
+        // That a standby takes no writes is no fault of an event.
+        if (failure.message !== STANDBY.message) this.#judge(failure.message)
         await delay(retryIn, this.#stop.signal)
       } finally {
         if (this.#state !== 'stalled') this.#state = 'away'
         this.#isConnected = false
+        this.#hasAnswered = false
         if (this.#client) socketOf(this.#client).destroy()
         this.#client = undefined
       }
@@ -270,11 +274,11 @@ export class EventLog {
       doorbell.wake()
     })
     await client.connect()
-    this.#options.onConnected?.()
     doorbell.reset()
     while (!(await isReadable(client))) {
       onReady()
       this.#goOn()
+      this.#answered()
       this.#state = 'absent'
       this.#nap = new AbortController() // from here on `wake` is heard
       this.#unavailable()
@@ -299,6 +303,7 @@ export class EventLog {
     while (!this.#stop.signal.aborted) {
       checkpoint?.pulling()
       const page = await this.#pull(client, position)
+      this.#answered()
       if (this.#state !== 'stalled') this.#state = 'followed'
       if (page.losses && page.losses.length > 0) await troubles?.lost(page.losses, query)
       const looked = page.events.length > 0 ? checkpoint?.read?.(page.events) : undefined
@@ -350,6 +355,12 @@ export class EventLog {
       this.#reset(new ListenqlError('CURSOR_EXPIRED', 'the event log could not be read for a while'))
     }
     return this.#position
+  }
+
+  #answered(): void {
+    if (this.#hasAnswered) return
+    this.#hasAnswered = true
+    this.#options.onAnswer?.()
   }
 
   /** After the end of a session: whether reading gets on at all. While the database is away, nothing is wrong with the log. */

@@ -17,7 +17,7 @@ export interface Failure {
  */
 export type Observation =
   | { type: 'database.connected'; afterAttempts: number; channels: number }
-  /** The connection that reads the event log is there, in a server that makes no LISTEN connection. */
+  /** The connection that reads the event log has its answers, in a server that makes no LISTEN connection. */
   | { type: 'database.reached' }
   | ({ type: 'database.unreachable'; attempt: number; retryIn: number } & Failure)
   | { type: 'database.lost'; message: string; channels: number }

@@ -109,9 +109,13 @@ describe('is said once, with the cause and the remedy', () => {
       await standby.start()
       const server = await serve('--database-url', standby.url)
       await triedOften(server)
-      expect(loud(server)).toEqual([
-        'The database cannot be reached: this Postgres is a standby: LISTEN does not work there, and it takes no writes. Connect to the primary. The server keeps trying.',
-      ])
+      const polling = await serve('--database-url', standby.url, '--doorbell', 'poll', '--channels', '')
+      await triedOften(polling)
+      for (const each of [server, polling]) {
+        expect(loud(each)).toEqual([
+          'The database cannot be reached: this Postgres is a standby: LISTEN does not work there, and it takes no writes. Connect to the primary. The server keeps trying.',
+        ])
+      }
     } finally {
       await standby.close()
     }
