@@ -293,13 +293,15 @@ begin
   return '!' || size;
 end $$;
 
--- The image of a row from its values, without those that are too large: see 0012.
+-- The image of a row from its values, without those that are too large (see 0012): of what has more than 128 MB together, the largest.
 create function listenql.large_image(names text[], images text[]) returns text language plpgsql stable
   set search_path = pg_catalog, pg_temp as $$
 begin
-  return (select '{' || string_agg(v.name || ':' || case when v.image like '!%' then 'null' else coalesce(v.image, 'null') end, ',' order by v.i)
-      || coalesce(',"":{' || string_agg(v.name || ':' || substr(v.image, 2), ',' order by v.i) filter (where v.image like '!%') || '}', '') || '}'
-    from unnest(names, images) with ordinality v(name, image, i));
+  return (select '{' || string_agg(v.name || ':' || case when v.gone is null then coalesce(v.image, 'null') else 'null' end, ',' order by v.i)
+      || coalesce(',"":{' || string_agg(v.name || ':' || v.gone, ',' order by v.i) filter (where v.gone is not null) || '}', '') || '}'
+    from (select u.*, case when left(u.image, 1) = '!' then substr(u.image, 2)
+        when sum(octet_length(u.image)) over (order by octet_length(u.image), u.i) > 134217728 then octet_length(u.image)::text end as gone
+      from unnest(names, images) with ordinality u(name, image, i)) v);
 end $$;
 
 -- Takes back what a statement has logged, to log it once more with the large values left out: instead of an image that is not to
@@ -326,7 +328,7 @@ begin
       string_agg(quote_literal(to_json(v.name::text)::text), ', ' order by v.place),
       string_agg(case when v.large then format('listenql.large_value(%I, %L, %s)', v.name,
           format('select pg_catalog.to_json(%s)::pg_catalog.text from (select $1 as v) x', listenql.value_sql('v', v.type, 'i')),
-          134217728 / count_large)
+          least(134217728, 939524096 / count_large)) -- all of them are in one array, of at most 1 GB
         else format('pg_catalog.to_json(%s)::pg_catalog.text', v.value) end, ', ' order by v.place),
       alias || 'c')
     from (select *, count(*) filter (where c.large) over () as count_large from listenql.column_values(root, member, alias, checked) c) v
