@@ -116,7 +116,7 @@ const CASES: Readonly<Record<string, Case>> = {
     },
   },
   timeouts: {
-    settings: { statement_timeout: '2ms', lock_timeout: '1ms', idle_in_transaction_session_timeout: '5ms' },
+    settings: { statement_timeout: '10ms', lock_timeout: '1ms', idle_in_transaction_session_timeout: '5ms' },
   },
   'timeouts of 14': {
     settings: { idle_session_timeout: '100ms', client_connection_check_interval: '100ms' },
