@@ -14,6 +14,7 @@ import { createRetention } from '../events/retention.js'
 import { createSnapshots } from '../events/snapshots.js'
 import { createTables } from '../events/tables.js'
 import type { Observe } from '../lib/observation.js'
+import { createPresentRows } from './present-rows.js'
 import { createTableGate, type TableGate } from './table-gate.js'
 
 export interface SourcesOptions {
@@ -72,7 +73,10 @@ export function createSources(options: SourcesOptions): Sources {
   const tableAccess = hasRoles
     ? createTableAccess({ ...settings, config, keepsPrepared: !isPooled, observe })
     : undefined
-  const tables = createTables({ log, ...(rowAccess && { look: rowAccess.sees }), observe })
+  const snapshots = createSnapshots({ ...settings, maxBytes: settings.maxSnapshot, config, observe })
+  const present =
+    tableAccess && rowAccess ? createPresentRows({ snapshots, tableAccess, rowAccess }) : undefined
+  const tables = createTables({ log, ...(rowAccess && { look: rowAccess.sees }), present, observe })
   const catalog = createCatalog({
     ...settings,
     config,
@@ -83,7 +87,6 @@ export function createSources(options: SourcesOptions): Sources {
     observe,
   })
   const adoption = createAdoption({ tables, refresh: catalog.refreshNow, onAdopted: onTables })
-  const snapshots = createSnapshots({ ...settings, maxBytes: settings.maxSnapshot, config, observe })
   const retention = createRetention({ ...settings, config, observe })
   const parts = [channels, log, catalog, retention, ...(tableAccess ? [tableAccess] : [])]
 

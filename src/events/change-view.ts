@@ -73,3 +73,21 @@ export function createChangeView({ filter, operations }: ChangesRequest): Change
     }
   }
 }
+
+/** That a row is gone from sight, by its key alone; undefined if the request does not want the operation. */
+export function createRemovalView({ operations }: ChangesRequest): ChangeView {
+  return function view(event, { row, old }) {
+    const operation = operationOf(event)
+    if (!operation || (operations && !operations.includes(operation))) return undefined
+    return {
+      operation,
+      position: event.position,
+      cursor: cursorOf(event),
+      key: row ?? old,
+      row: null,
+      old: null,
+      at: event.at,
+      transaction: event.transaction,
+    }
+  }
+}

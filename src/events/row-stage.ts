@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { type Viewer, viewerKey } from '../auth/viewer.js'
 import type { WatchedTable } from '../database/watched-table.js'
+import { EVERYTHING, type RowImage } from '../filters/index.js'
 import { createDeferred, type Deferred } from '../lib/deferred.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
@@ -9,10 +10,13 @@ import type { ChangesRequest } from './changes-request.js'
 import { comparePositions, type Position } from './cursor.js'
 import type { EventLog } from './event-log.js'
 import type { LogEvent } from './log-event.js'
+import { type Present, readsItselfMeanwhile } from './present.js'
 import type { RowChange } from './row-change.js'
 import { type Look, lookAt, type ReadEvent, type Views } from './sight.js'
 import type { Follower, Stop } from './source.js'
 import { createTableTopic, type TableTopic } from './table-topic.js'
+import { createTellingView } from './telling-view.js'
+import type { PresentRows, ToldRows } from './told-rows.js'
 
 export interface RowStageOptions {
   readonly log: Pick<EventLog, 'position' | 'follow' | 'read'>
@@ -22,6 +26,8 @@ export interface RowStageOptions {
   /** Most events that wait in memory, and most characters of their images; beyond that they are read from the log again. */
   readonly maxWaiting?: number
   readonly maxWaitingSize?: number
+  /** Undefined: no policy reads its own table. */
+  readonly present?: Present | undefined
   readonly observe: Observe
 }
 
@@ -31,9 +37,13 @@ export interface StageRequest {
   readonly request: ChangesRequest
   readonly view: ChangeView
   readonly follower: Follower<RowChange>
+  /** Where policies read the table itself: what was told so far. */
+  readonly told?: ToldRows | undefined
 }
 
 export interface Followed {
+  /** What is behind this position in the log is handed on; undefined if the log was not read. */
+  readonly from: Position | undefined
   /** All live events up to here have been handed on to this follower, and none behind it; undefined if the log is not read yet. */
   position(): Position | undefined
   readonly stop: Stop
@@ -42,6 +52,7 @@ export interface Followed {
 interface Place extends StageRequest {
   readonly key: string
   readonly isConcerned: (event: LogEvent, images: Images) => boolean
+  readonly tell: ReturnType<typeof createTellingView>
   /** Where the log was when it joined: what was on its way then is not for it. */
   readonly from: Position | undefined
   leave: Stop
@@ -53,10 +64,14 @@ interface StagedTable {
   readonly stop: Stop
 }
 
+type PresentByViewer = ReadonlyMap<string, PresentRows | ListenqlError>
+
 /** An event, and those who would be told of it if they may see it. */
 interface Interest extends ReadEvent {
   readonly places: readonly Place[]
 }
+
+const EVERY_CHANGE: ChangesRequest = { filter: EVERYTHING, operations: undefined, after: undefined }
 
 /** Events about which is asked at once. */
 const PAGE = 250
@@ -95,24 +110,31 @@ export class RowStage {
     const place: Place = {
       ...request,
       key: viewerKey(request.viewer, true),
-      isConcerned: createInterest(request.request),
+      // What is told next depends on what was told before.
+      isConcerned: createInterest(request.told ? EVERY_CHANGE : request.request),
+      tell: createTellingView(request.request),
       from: this.#options.log.position,
       leave: () => undefined,
       hasLeft: false,
     }
-    const stop = topic.add(request.request, (event, images) => this.#collect(place, event, images), {
-      event: () => undefined,
-      end(error) {
-        place.hasLeft = true
-        request.follower.end(error)
+    const stop = topic.add(
+      request.told ? EVERY_CHANGE : request.request,
+      (event, images) => this.#collect(place, event, images),
+      {
+        event: () => undefined,
+        end(error) {
+          place.hasLeft = true
+          request.follower.end(error)
+        },
       },
-    })
+    )
     place.leave = () => {
       place.hasLeft = true
       stop()
       this.#release(relid, topic)
     }
     return {
+      from: place.from,
       position: () => {
         const live = this.#running ? this.#held : this.#options.log.position
         return live && place.from && comparePositions(place.from, live) > 0 ? place.from : live
@@ -243,11 +265,13 @@ export class RowStage {
       known.events.push(interest)
     }
     const views = new Map<string, Views>()
+    const presents = new Map<string, PresentByViewer>()
     await Promise.all(
       [...tables].map(async ([relid, { table, events: of }]) => {
         const viewers = new Map(of.flatMap(({ places }) => places.map(({ key, viewer }) => [key, viewer])))
         const { look } = this.#options
         views.set(relid, await lookAt(look, table, [...viewers.values()], of, this.#stop.signal))
+        presents.set(relid, await this.#presentRows(table, of))
       }),
     )
     const counts = new Map<string, number>()
@@ -258,7 +282,8 @@ export class RowStage {
       const interest = tables.get(event.topic)?.events[at]
       if (interest?.event === event) {
         counts.set(event.topic, at + 1)
-        for (const place of interest.places) this.#show(place, event, at, views.get(event.topic))
+        for (const place of interest.places)
+          this.#show(place, interest, at, views.get(event.topic), presents.get(event.topic))
       }
       this.#held = event.position
       if (i % SLICE === SLICE - 1) await setImmediate()
@@ -272,23 +297,60 @@ export class RowStage {
     return places.length > 0 ? { event, images, places } : undefined
   }
 
-  #show(place: Place, event: LogEvent, at: number, views: Views | undefined): void {
+  /** For each viewer whose policies read the table itself, what they see of it now; or why that is not to be had. */
+  async #presentRows(table: WatchedTable, events: readonly Interest[]): Promise<PresentByViewer> {
+    const { present } = this.#options
+    const wanted = new Map<string, { readonly viewer: Viewer; readonly images: RowImage[] }>()
+    for (const { images, places } of events) {
+      for (const { key, viewer } of places) {
+        if (!present?.isNeeded(table, viewer)) continue
+        const of = wanted.get(key) ?? { viewer, images: [] }
+        wanted.set(key, of)
+        const image = images.row ?? images.old
+        if (image && of.images.at(-1) !== image) of.images.push(image)
+      }
+    }
+    const found = new Map<string, PresentRows | ListenqlError>()
+    const all = [...wanted].map(async ([key, { viewer, images }]) => {
+      try {
+        found.set(key, (await present?.rows(table, viewer, images, this.#stop.signal)) ?? new Map())
+      } catch (error) {
+        if (!(error instanceof ListenqlError)) throw error
+        found.set(key, error)
+      }
+    })
+    await Promise.all(all)
+    return found
+  }
+
+  #show(
+    place: Place,
+    { event, images: whole }: Interest,
+    at: number,
+    views: Views | undefined,
+    presents: PresentByViewer | undefined,
+  ): void {
     if (place.hasLeft) return
-    const seen = views?.get(place.key)
+    const present = presents?.get(place.key)
+    const seen = present instanceof ListenqlError ? present : views?.get(place.key)
     try {
       if (seen === undefined) throw new TypeError('a viewer was forgotten')
+      if (present && !place.told) throw readsItselfMeanwhile()
       if (seen instanceof ListenqlError) {
         place.leave()
         return place.follower.end(seen)
       }
       const images = seen[at] as Images
-      if (!images.row && !images.old && event.operation !== 'T') return
-      const change = place.view(event, images)
+      let change: RowChange | undefined
+      if (present && place.told)
+        change = place.tell(event, whole, place.told.next(event, whole, images, present as PresentRows))
+      else if (images.row || images.old || event.operation === 'T') change = place.view(event, images)
       if (change) place.follower.event(change)
     } catch (error) {
-      this.#fault(error)
+      const isTold = error instanceof ListenqlError
+      if (!isTold) this.#fault(error)
       place.leave()
-      place.follower.end(unreadable())
+      place.follower.end(isTold ? error : unreadable())
     }
   }
 

@@ -9,16 +9,21 @@ import type { ChangesRequest } from './changes-request.js'
 import { comparePositions, endOfBatch, type Position } from './cursor.js'
 import type { EventLog } from './event-log.js'
 import type { LogEvent } from './log-event.js'
+import type { Present } from './present.js'
 import type { RowChange } from './row-change.js'
 import { type Followed, RowStage } from './row-stage.js'
 import { createJointLook, type Look, type ReadEvent } from './sight.js'
 import { EventSource, type Follower, type Replay, type Stop } from './source.js'
 import { createTableTopic, type TableTopic } from './table-topic.js'
+import { createTellingView } from './telling-view.js'
+import { createToldRows, type ToldRows, tellPast } from './told-rows.js'
 
 export interface TablesOptions {
   readonly log: EventLog
   /** Says who may see what, for requests with a viewer. */
   readonly look?: Look
+  /** Undefined: no policy reads its own table. */
+  readonly present?: Present | undefined
   readonly observe: Observe
 }
 
@@ -55,7 +60,7 @@ interface Adopted {
 /** What a page of the log tells one who comes back. */
 type Past = (page: readonly LogEvent[], signal: AbortSignal | undefined) => Promise<RowChange[]>
 
-export function createTables({ log, look = nobodySees, observe }: TablesOptions): Tables {
+export function createTables({ log, look = nobodySees, present, observe }: TablesOptions): Tables {
   const adopted = new Map<string, Adopted>()
   const topics = new Map<string, { readonly topic: TableTopic; readonly stop: Stop }>()
   const pageTimes = new WeakMap<readonly LogEvent[], number>()
@@ -69,6 +74,7 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
       const entry = adopted.get(event.topic)
       return entry && { table: entry.table, images: imagesOf(entry, event) }
     },
+    present,
     observe,
   })
 
@@ -172,13 +178,29 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
   }
 
   /** The past as far as a viewer may see it. */
-  function createPastFor(viewer: Viewer, relid: string, view: ChangeView): Past {
+  function createPastFor(viewer: Viewer, relid: string, request: ChangesRequest): Past {
+    const view = createChangeView(request)
+    const tell = createTellingView(request)
     const asking = new WeakMap<readonly LogEvent[], Promise<RowChange[]>>()
+    async function tellAll(
+      table: WatchedTable,
+      events: readonly ReadEvent[],
+      seen: readonly Images[],
+    ): Promise<RowChange[]> {
+      const images = events.flatMap(({ images: { row, old } }) => row ?? old ?? [])
+      const rows = (await present?.rows(table, viewer, images, stop.signal)) ?? new Map()
+      const readable = (await present?.readable(table, viewer)) ?? []
+      return events.flatMap(
+        ({ event, images: whole }, i) =>
+          tell(event, whole, tellPast(table.key, readable, whole, seen[i] as Images, rows)) ?? [],
+      )
+    }
     async function ask(page: readonly LogEvent[]): Promise<RowChange[]> {
       const events = readEvents(relid, page)
       const table = adopted.get(relid)?.table
       if (!table || !events.some(({ event, images }) => view(event, images))) return []
       const seen = await see(table, viewer, events)
+      if (present?.isNeeded(table, viewer)) return tellAll(table, events, seen)
       return events.flatMap(({ event }, i) => {
         const images = seen[i] as Images
         return images.row || images.old || event.operation === 'T' ? (view(event, images) ?? []) : []
@@ -225,20 +247,49 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
     }
   }
 
+  /** What a viewer sees when a subscription begins, where policies read the table itself. */
+  async function beginTelling(
+    table: WatchedTable,
+    viewer: Viewer,
+    signal?: AbortSignal,
+  ): Promise<{ readonly told: ToldRows; readonly position: Position } | undefined> {
+    if (!present?.isNeeded(table, viewer)) return undefined
+    const readable = await present.readable(table, viewer)
+    const { keys, position } = await present.keys(table, viewer, signal)
+    return { told: createToldRows({ key: table.key, readable, keys, position }), position }
+  }
+
+  /** What has changed between the snapshot and the first event that the stage hands on. */
+  async function changesBetween(
+    relid: string,
+    after: Position,
+    until: Position | undefined,
+  ): Promise<Images[]> {
+    const found: Images[] = []
+    for (let at = after; until && comparePositions(at, until) < 0; ) {
+      const page = await log.read(at, stop.signal)
+      for (const { event, images } of readEvents(relid, page.events))
+        if (comparePositions(event.position, until) <= 0) found.push(images)
+      if (comparePositions(page.position, at) <= 0) break
+      at = page.position
+    }
+    return found
+  }
+
   return {
     changes(table, request) {
       const { relid } = table
       const { viewer, guard, recheck } = request
       const view = createChangeView(request)
       let staged: Followed | undefined
-      const past = viewer ? createPastFor(viewer, relid, view) : createPast(relid, view)
+      const past = viewer ? createPastFor(viewer, relid, request) : createPast(relid, view)
       const replay = createReplay(relid, past, () => (staged ? staged.position() : log.position), recheck)
       return new EventSource<RowChange>(
         { kind: 'table', name: table.schema === 'public' ? table.name : `${table.schema}.${table.name}` },
         {
           after: request.after,
           audience: viewer && viewerKey(viewer, true),
-          async open(follower) {
+          async open(follower, signal) {
             // Guarded first: what is read of the log from then on is looked at, what was read before is waited for.
             let end: (error: ListenqlError) => void = error => {
               refusal = error
@@ -254,8 +305,19 @@ export function createTables({ log, look = nobodySees, observe }: TablesOptions)
             if (refusal) throw refusal
             let leave: Stop
             if (viewer) {
-              staged = stage.follow(relid, { viewer, request, view, follower })
+              const begun = await beginTelling(table, viewer, signal).catch((error: unknown) => {
+                guarded?.stop()
+                throw error
+              })
+              if (refusal) throw refusal
+              staged = stage.follow(relid, { viewer, request, view, follower, told: begun?.told })
               leave = staged.stop
+              try {
+                if (begun) begun.told.settle(await changesBetween(relid, begun.position, staged.from))
+              } catch (error) {
+                leave()
+                throw error
+              }
             } else leave = follow(relid, request, view, follower)
             end = error => {
               leave()
