@@ -5,6 +5,7 @@ import type { ChangesRequest } from '../../src/events/changes-request.js'
 import { comparePositions, type Position } from '../../src/events/cursor.js'
 import { createPollDoorbell } from '../../src/events/doorbell.js'
 import { EventLog } from '../../src/events/event-log.js'
+import type { Present } from '../../src/events/present.js'
 import type { RowChange } from '../../src/events/row-change.js'
 import type { Look } from '../../src/events/sight.js'
 import type { EventSource, Replay } from '../../src/events/source.js'
@@ -46,7 +47,12 @@ export interface Following {
 
 export async function createStaged(
   { server, log: database }: WatchedLog,
-  options: { observe?: Observe; access?: Partial<RowAccessOptions>; look?: (sees: Look) => Look } = {},
+  options: {
+    observe?: Observe
+    access?: Partial<RowAccessOptions>
+    look?: (sees: Look) => Look
+    present?: (rowAccess: RowAccess) => Present
+  } = {},
 ): Promise<Staged> {
   const { observe = () => undefined } = options
   const shared = { config: server.config, connectTimeout: 5000, reconnectMax: 100, observe }
@@ -57,7 +63,12 @@ export async function createStaged(
     ...options.access,
   })
   const log = new EventLog({ ...shared, doorbell: createPollDoorbell({ poll: 5 }), keepsPrepared: true })
-  const tables = createTables({ log, look: options.look?.(rowAccess.sees) ?? rowAccess.sees, observe })
+  const tables = createTables({
+    log,
+    look: options.look?.(rowAccess.sees) ?? rowAccess.sees,
+    present: options.present?.(rowAccess),
+    observe,
+  })
   log.start()
   await log.started()
   const marks = new Map<string, Position>()
