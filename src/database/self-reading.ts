@@ -1,8 +1,9 @@
 import type { ClientBase } from 'pg'
 
+/** Whether a text has this name as a word. Expressions are slow to compile: only for names that are in it somewhere. */
 const WORD = (name: string, text: string) =>
-  `pg_catalog.lower(${text}) ~ case when ${name} ~ '^\\w+$' then pg_catalog.concat('\\m', pg_catalog.lower(${name}), '\\M')
-    else pg_catalog.concat('***=', pg_catalog.lower(${name})) end`
+  `case when pg_catalog.strpos(pg_catalog.lower(${text}), pg_catalog.lower(${name})) = 0 then false when ${name} !~ '^\\w+$' then true
+    else pg_catalog.lower(${text}) ~ pg_catalog.concat('\\m', pg_catalog.lower(${name}), '\\M') end`
 
 /** What Postgres has noted that an object of this catalogue depends on. */
 const NOTED = (catalog: string, oid: string) =>
@@ -31,7 +32,8 @@ with recursive tree(relid) as (
     union all select n.refclassid, n.refobjid from (${NOTED('pg_proc', 'reach.oid')}) n
     where reach.class = 'pg_catalog.pg_proc'::pg_catalog.regclass
     union all select 'pg_catalog.pg_proc'::pg_catalog.regclass, g.oid from pg_catalog.pg_proc f join pg_catalog.pg_language l on l.oid = f.prolang
-      join pg_catalog.pg_proc g on g.oid >= 16384 and ${WORD('g.proname', 'f.prosrc')}
+      join pg_catalog.pg_proc g on g.oid >= 16384
+        and g.prolang not in (select l.oid from pg_catalog.pg_language l where l.lanname in ('internal', 'c')) and ${WORD('g.proname', 'f.prosrc')}
     where reach.class = 'pg_catalog.pg_proc'::pg_catalog.regclass and f.oid = reach.oid and l.lanname not in ('internal', 'c')
     union all select 'pg_catalog.pg_class'::pg_catalog.regclass, c.oid from pg_catalog.pg_proc f join pg_catalog.pg_language l on l.oid = f.prolang
       join pg_catalog.pg_class c on c.oid >= 16384 and c.relkind in ('r', 'p', 'v', 'm', 'f') and ${WORD('c.relname', 'f.prosrc')}
