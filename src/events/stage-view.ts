@@ -54,7 +54,8 @@ export function createStageViews({ present, table, events, signal }: StageViewOp
     key: string,
     view: View | Promise<View>,
   ): StageView | Promise<StageView> {
-    const whole = view instanceof Promise ? view.then(one => viewOf(viewer, key, one)) : viewOf(viewer, key, view)
+    const whole =
+      view instanceof Promise ? view.then(one => viewOf(viewer, key, one)) : viewOf(viewer, key, view)
     if (whole instanceof Promise) whole.catch(() => undefined) // it may not be waited for any more
     return whole
   }
