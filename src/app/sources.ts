@@ -16,6 +16,7 @@ import { createRetention } from '../events/retention.js'
 import { createSnapshots } from '../events/snapshots.js'
 import { createTables } from '../events/tables.js'
 import type { Observe } from '../lib/observation.js'
+import { createPresentRows } from './present-rows.js'
 import { createTableGate, type TableGate } from './table-gate.js'
 
 export interface SourcesOptions {
@@ -85,9 +86,19 @@ export function createSources(options: SourcesOptions): Sources {
   const tableAccess = hasRoles
     ? createTableAccess({ ...settings, config: own, keepsPrepared: !isPooled, observe })
     : undefined
+  const snapshots = createSnapshots({
+    ...settings,
+    maxBytes: settings.maxSnapshot,
+    cursors: log.cursors,
+    config: forPolicies,
+    observe,
+  })
+  const present =
+    tableAccess && rowAccess ? createPresentRows({ snapshots, tableAccess, rowAccess }) : undefined
   const tables = createTables({
     log,
     ...(rowAccess && { look: rowAccess.look }),
+    present,
     maxFilterWork: settings.maxFilterWork,
     async refresh(relid, generation) {
       await catalog.refreshNow(relid, generation)
@@ -105,13 +116,6 @@ export function createSources(options: SourcesOptions): Sources {
     observe,
   })
   const adoption = createAdoption({ tables, refresh: catalog.refreshNow, onAdopted: onTables })
-  const snapshots = createSnapshots({
-    ...settings,
-    maxBytes: settings.maxSnapshot,
-    cursors: log.cursors,
-    config: forPolicies,
-    observe,
-  })
   const retention = createRetention({ ...settings, config: own, observe })
   const parts = [channels, log, catalog, retention, ...(tableAccess ? [tableAccess] : [])]
 

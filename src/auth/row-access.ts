@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events'
 import type pg from 'pg'
 import { createClosablePool } from '../database/closable-pool.js'
 import { describeFailure } from '../database/connect-failure.js'
+import { mayReadItself } from '../database/self-reading.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import type { RowImage } from '../filters/index.js'
 import { abortable, delay } from '../lib/abort.js'
@@ -16,7 +17,7 @@ import { LockedOut, StatementsLost } from './policy-session.js'
 import { createJudge } from './policy-sql.js'
 import { createPrepared } from './prepared.js'
 import type { UsableSettings } from './role-rights.js'
-import { type Asker, runBatch, type Verdict } from './row-batch.js'
+import { type Asker, runBatch, selfKey, type Verdict } from './row-batch.js'
 import { createBatchSizes, createSlowAskers } from './slow-askers.js'
 import { type Viewer, viewerKey } from './viewer.js'
 
@@ -64,6 +65,11 @@ export interface RowAccess {
    * @throws ListenqlError as `sees` gives it for this viewer
    */
   probe(table: WatchedTable, viewer: Viewer): Promise<boolean>
+  /**
+   * Whether policies of the table read the table itself, under this viewer's role: as far as `probe` has found, or questions
+   * since have shown. Their answers then tell of the present and not of an image.
+   */
+  readsItself(table: WatchedTable, viewer: Viewer): boolean
   /** Idempotent. */
   close(): Promise<void>
 }
@@ -118,13 +124,15 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
   const usable: UsableSettings = new Map()
   /** By table, then by role. */
   const rights = new Map<string, Map<string, string>>()
+  /** Tables and roles, for good: a function that reads the table may be called now and then only. */
+  const selfReading = new Set<string>()
 
   function memoryOf({ relid }: WatchedTable) {
     const known = rights.get(relid) ?? new Map<string, string>()
     rights.set(relid, known)
     if (readers.size > MOST_REMEMBERED) readers.clear()
     if (usable.size > MOST_REMEMBERED) usable.clear()
-    return { rights: known, judge, prepared, readers, usable }
+    return { rights: known, judge, prepared, readers, usable, selfReading }
   }
 
   /**
@@ -199,6 +207,17 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
       throw error
     } finally {
       client.release(!isFit)
+    }
+  }
+
+  async function mayReadTable({ relid }: WatchedTable): Promise<boolean> {
+    try {
+      return await mayReadItself(pool, relid)
+    } catch (error) {
+      throw new ListenqlError('DATABASE_FAILED', 'the database cannot be asked what policies read', {
+        hint: 'try again',
+        cause: error,
+      })
     }
   }
 
@@ -303,8 +322,12 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
       const verdict = (await sees(table, [whole], [])).get(viewerKey(whole, true))
       if (verdict instanceof ListenqlError) throw verdict
       const judgement = judge(table, memoryOf(table).rights.get(viewer.role as string))
-      return judgement.kind === 'asked' && judgement.mayReadToken
+      if (judgement.kind !== 'asked') return false
+      const key = selfKey(table, viewer.role as string)
+      if (!judgement.isShareable && !selfReading.has(key) && (await mayReadTable(table))) selfReading.add(key)
+      return judgement.mayReadToken
     },
+    readsItself: (table, { role }) => role !== undefined && selfReading.has(selfKey(table, role)),
     async close() {
       stop.abort(new ListenqlError('DATABASE_FAILED', 'the server is stopping', { hint: 'try again' }))
       await closePool()

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { RIGHTS, type RowRights } from '../database/privileges.js'
 import { quoteLiteral } from '../database/quote-literal.js'
 import type { RoleSetting } from '../database/role-settings.js'
+import { SCANS, scansSql } from '../database/self-reading.js'
 import { runSeveral, sqlStateOf } from '../database/several.js'
 import type { WatchedTable } from '../database/watched-table.js'
 import type { RowImage } from '../filters/index.js'
@@ -66,6 +67,12 @@ export interface BatchMemory {
   readonly prepared: Prepared
   readonly readers: Readers
   readonly usable: UsableSettings
+  /** Tables and roles (`selfKey`) whose policies have read the table itself. */
+  readonly selfReading: Set<string>
+}
+
+export function selfKey({ relid }: WatchedTable, role: string): string {
+  return `${relid} ${role}`
 }
 
 interface Asked {
@@ -278,27 +285,43 @@ async function askAll(
   isCurrent?: (rights: readonly string[]) => boolean,
 ): Promise<boolean> {
   const { prepared } = memory
+  const { relid } = batch.table
   const read: string[] = []
+  /** Whether the text of a policy does not tell what it reads. */
+  const watches = ({ asker: { role }, question }: Asked) =>
+    !question.isShareable && !memory.selfReading.has(selfKey(batch.table, role))
+  let scans: number | undefined
   const unlock = asked.some(({ asker, question }) => !isShared(asker.role, question, memory))
     ? `; ${UNLOCK}`
     : ''
   let head = begin
   for (let at = 0; ; at++) {
+    const firstWatched = asked.slice(at).findIndex(watches)
     const statements = asked.slice(at).map((one, i, all) => {
       const { asker, question } = one
       const enter =
         asker.role === all[i - 1]?.asker.role ? CLEAN_CLAIMS : enterSql(asker.role, question, memory)
       const discard = isShared(asker.role, question, memory) ? '' : 'discard plans; '
-      return `; ${enter}; ${discard}${takeClaimsSql(asker.claims)}; ${askSql(one, at + i, memory)}`
+      const isWatched = watches(one)
+      const before = scans === undefined && i === firstWatched ? `; ${scansSql(relid, -1)}` : ''
+      // Once for each role: it takes as long as the question of one viewer.
+      const after = isWatched && asker.role !== all[i + 1]?.asker.role ? `; ${scansSql(relid, at + i)}` : ''
+      return `${before}; ${enter}; ${discard}${takeClaimsSql(asker.claims)}; ${askSql(one, at + i, memory)}${after}`
     })
     const answers: (readonly [number, string])[] = []
+    const take = (row: readonly unknown[]) => {
+      if (row[0] === SCANS) {
+        const [, number, count] = row.map(Number) as [number, number, number]
+        if (number >= 0 && scans !== undefined && count > scans)
+          memory.selfReading.add(selfKey(batch.table, (asked[number] as Asked).asker.role))
+        scans = count
+      } else if (row.length === 1) read.push(String(row[0]))
+      else if (row.length === 2) answers.push([Number(row[0]), row[1] === null ? '' : String(row[1])])
+    }
     let failure: unknown
     try {
       const text = `${head}${statements.join('')}; ${CLEAN}${unlock}; ${prepared.end(client, 'commit')}`
-      await runSeveral(client, text, OURS + GRACE, row => {
-        if (row.length === 1) read.push(String(row[0]))
-        else if (row.length === 2) answers.push([Number(row[0]), row[1] === null ? '' : String(row[1])])
-      })
+      await runSeveral(client, text, OURS + GRACE, take)
     } catch (error) {
       if (sqlStateOf(error) === undefined) throw error
       failure = error
@@ -326,23 +349,26 @@ async function askAll(
     at += answers.length
     const failed = asked[at]
     if (!failed) throw failure
+    // Viewers of the same role who were asked before have their answer, but what it has read is not counted yet.
+    const count = watches(failed) ? `; ${scansSql(relid, at)}` : ''
     if (sqlStateOf(failure) === GONE) {
+      await runSeveral(client, `${CLEAN}${count}`, OURS + GRACE, take)
       await recover(client, failure, prepared)
       throw new StatementsLost('prepared statements were dropped', { cause: failure })
     }
-    const left = dropOnce(client, failed, memory)
+    const clean = `${CLEAN}${dropOnce(client, failed, memory)}${count}`
     if (batch.onSlow && isSlow(failure)) {
       batch.onSlow(failed.asker.key)
-      await client.query(`${CLEAN}${left}`)
+      await runSeveral(client, clean, OURS + GRACE, take)
       await rollBack(client, prepared)
       return true
     }
     if (sqlStateOf(failure) === LOCKED) {
-      await client.query(`${CLEAN}${left}`)
+      await runSeveral(client, clean, OURS + GRACE, take)
       await recover(client, failure, prepared)
     }
     verdicts.set(failed.asker.key, explain(batch, failed, failure, memory))
-    head = `${CLEAN}${left}`
+    head = clean
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Viewer } from '../auth/viewer.js'
 import type { Position } from './cursor.js'
 import type { HandOn } from './hand-on.js'
-import type { View } from './sight.js'
+import type { Sight, StageView } from './stage-view.js'
 import { eventsBetween, PAGE, type Place, type WaitingEvent } from './waiting-event.js'
 
 export interface ApartOptions {
@@ -13,9 +13,9 @@ export interface ApartOptions {
   /** The page whose answer for the viewer is still to come, which events of it were asked about, and the answer. */
   readonly page: readonly WaitingEvent[]
   readonly asked: readonly WaitingEvent[]
-  readonly view: Promise<View>
+  readonly view: Promise<StageView>
   /** Asks about events for this viewer alone. */
-  readonly look: (asked: readonly WaitingEvent[]) => Promise<View>
+  readonly look: (asked: readonly WaitingEvent[]) => Promise<StageView>
   readonly handOn: HandOn
   /** How far the others have asked, with what is on its way to them. */
   readonly taken: () => WaitingEvent
@@ -25,7 +25,10 @@ export interface ApartOptions {
   readonly onFailure: (error: unknown) => void
 }
 
-/** A viewer for whom the policies take long: it goes on at its own pace, never further than the others. */
+/** Of no events. */
+const NOTHING: Sight = { images: [], present: undefined }
+
+/** A viewer for whom the policies take long, or read the table themselves: it goes on at its own pace, never further than the others. */
 export class Apart {
   readonly key: string
   /** Resolves when it is level with the others, or over. */
@@ -71,7 +74,7 @@ export class Apart {
       const next = eventsBetween(this.#at, taken(), PAGE)
       if (next.length === 0) return onLevel()
       const mine = next.filter(({ interest }) => interest?.places.some(place => this.#isMine(place)))
-      await this.#handOn(next, mine, mine.length > 0 ? await look(mine) : [])
+      await this.#handOn(next, mine, mine.length > 0 ? await look(mine) : NOTHING)
     }
   }
 
@@ -79,7 +82,11 @@ export class Apart {
     return place.key === this.key && !place.hasLeft
   }
 
-  async #handOn(page: readonly WaitingEvent[], asked: readonly WaitingEvent[], view: View): Promise<void> {
+  async #handOn(
+    page: readonly WaitingEvent[],
+    asked: readonly WaitingEvent[],
+    view: StageView,
+  ): Promise<void> {
     const isDone = await this.#options.handOn({
       page,
       asked,

@@ -109,3 +109,24 @@ export function createChangeView(
     }
   }
 }
+
+/** That a row is gone from sight, by its key alone; undefined if the request does not want the operation. */
+export function createRemovalView(
+  { operations }: ChangesRequest,
+  cursors: Pick<Cursors, 'encode'>,
+): (event: LogEvent, images: Images) => RowChange | undefined {
+  return function view(event, { row, old }) {
+    const operation = operationOf(event)
+    if (!operation || (operations && !operations.includes(operation))) return undefined
+    return {
+      operation,
+      position: event.position,
+      cursor: cursors.encode(event.position),
+      key: row ?? old,
+      row: null,
+      old: null,
+      at: event.at,
+      transaction: event.transaction,
+    }
+  }
+}

@@ -1,12 +1,13 @@
 import { setImmediate } from 'node:timers/promises'
 import { Work } from '../filters/index.js'
 import { ListenqlError } from '../lib/errors.js'
-import { LimitExceeded } from '../lib/limits.js'
 import { type Images, viewAt } from './change-view.js'
 import type { Position } from './cursor.js'
 import type { LogEvent } from './log-event.js'
-import type { View } from './sight.js'
-import type { Place, WaitingEvent } from './waiting-event.js'
+import { readsItselfMeanwhile } from './present.js'
+import type { RowChange } from './row-change.js'
+import type { Sight, StageView } from './stage-view.js'
+import type { Interest, Place, WaitingEvent } from './waiting-event.js'
 
 export interface HandOnOptions {
   /** Most steps that a filter may take for one event. */
@@ -22,7 +23,7 @@ export interface Answered {
   /** Those of the page that the views are of. */
   readonly asked: readonly WaitingEvent[]
   /** What the viewer of a subscription sees of the events that were asked about; undefined: it is not for this subscription. */
-  viewOf(place: Place): View | undefined
+  viewOf(place: Place): StageView | undefined
   /** Called after each event of the page, in the same step. */
   onHandedOn(position: Position): void
   isStopped(): boolean
@@ -43,8 +44,20 @@ export function createHandOn({ maxFilterWork, paused, onFault }: HandOnOptions):
     place.follower.end(error)
   }
 
+  function changeFor(place: Place, interest: Interest, at: number, seen: Sight): RowChange | undefined {
+    const { event, images: whole } = interest
+    const { account } = place.follower
+    const images = seen.images[at] as Images
+    if (seen.present) {
+      if (!place.told) throw readsItselfMeanwhile()
+      return place.tell(account, event, whole, place.told.next(event, whole, images, seen.present), work)
+    }
+    if (!images.row && !images.old && event.operation !== 'T') return undefined
+    return viewAt(account, place.view, event, images, work)
+  }
+
   /** @returns the steps that its filter took, of what the viewer may see */
-  function show(place: Place, event: LogEvent, at: number, seen: View): number {
+  function show(place: Place, interest: Interest, at: number, seen: StageView): number {
     work.begin()
     if (place.hasLeft) return 0
     try {
@@ -52,12 +65,10 @@ export function createHandOn({ maxFilterWork, paused, onFault }: HandOnOptions):
         end(place, seen)
         return 0
       }
-      const images = seen[at] as Images
-      if (!images.row && !images.old && event.operation !== 'T') return 0
-      const change = viewAt(place.follower.account, place.view, event, images, work)
+      const change = changeFor(place, interest, at, seen)
       if (change) place.follower.event(change)
     } catch (error) {
-      const isTold = error instanceof LimitExceeded
+      const isTold = error instanceof ListenqlError
       if (!isTold) onFault(error)
       end(place, isTold ? error : unreadable())
     }
@@ -73,9 +84,10 @@ export function createHandOn({ maxFilterWork, paused, onFault }: HandOnOptions):
       if (pause) await pause
       if (isStopped()) return false
       if (asked[at] === each) {
-        for (const place of each.interest?.places ?? []) {
+        const interest = each.interest as Interest
+        for (const place of interest.places) {
           const view = viewOf(place)
-          if (view) steps += show(place, event, at, view)
+          if (view) steps += show(place, interest, at, view)
         }
         at++
       }

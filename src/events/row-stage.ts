@@ -7,13 +7,14 @@ import type { Position } from './cursor.js'
 import type { EventLog } from './event-log.js'
 import { unreadable } from './hand-on.js'
 import type { LogEvent } from './log-event.js'
+import type { Present } from './present.js'
 import type { Look } from './sight.js'
 import type { Stop } from './source.js'
 import { TableQueue } from './table-queue.js'
 import type { StageRequest } from './waiting-event.js'
 
 export interface RowStageOptions {
-  readonly log: Pick<EventLog, 'position' | 'follow' | 'read'>
+  readonly log: Pick<EventLog, 'position' | 'follow' | 'read' | 'cursors'>
   readonly look: Look
   /** The table as it is known, and the rows of an event of it; undefined if it is not watched any more. */
   readonly read: (event: LogEvent) => { readonly table: WatchedTable; readonly images: Images } | undefined
@@ -25,10 +26,14 @@ export interface RowStageOptions {
   readonly maxWaitingSize?: number
   /** Most steps that a filter may take for one event. */
   readonly maxFilterWork: number
+  /** Undefined: no policy reads its own table. */
+  readonly present?: Present | undefined
   readonly observe: Observe
 }
 
 export interface Followed {
+  /** What comes after this position of the log is handed on; undefined if the log is not read yet. */
+  readonly from: Position | undefined
   /** All live events up to here have been handed on to this follower, and none after it; undefined if the log is not read yet. */
   position(): Position | undefined
   readonly stop: Stop
@@ -61,7 +66,7 @@ export class RowStage {
   follow(relid: string, request: StageRequest): Followed {
     const { queue } = this.#provide(relid)
     const place = queue.add(request)
-    return { position: () => queue.position(place), stop: () => place.leave() }
+    return { from: place.from, position: () => queue.position(place), stop: () => place.leave() }
   }
 
   /** Tells all who follow a table that it ends. */
@@ -99,12 +104,13 @@ export class RowStage {
   #provide(relid: string): StagedTable {
     const known = this.#tables.get(relid)
     if (known) return known
-    const { log, look, read, maxFilterWork } = this.#options
+    const { log, look, read, present, maxFilterWork } = this.#options
     const queue: TableQueue = new TableQueue({
       relid,
       log,
       look,
       read,
+      present,
       limits: () => this.#limits(),
       maxFilterWork,
       paused: () => this.#paused?.promise,

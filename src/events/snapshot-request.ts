@@ -1,5 +1,6 @@
 import type { Viewer } from '../auth/viewer.js'
 import type { Filter, RowImage } from '../filters/index.js'
+import type { Position } from './cursor.js'
 
 export type SortDirection =
   | 'ASC'
@@ -27,5 +28,6 @@ export interface SnapshotRequest {
 /** Rows as they were at one position of the event log: changes after `cursor` are exactly those that they do not show. */
 export interface Snapshot {
   readonly cursor: string
+  readonly position: Position
   readonly rows: readonly RowImage[]
 }

@@ -226,7 +226,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
   function conclude({ table, query, jobs }: Work, position: Position, outcome: Outcome): void {
     if (outcome.kind === 'again') return again([{ table, query, jobs }], outcome.reason)
     if (outcome.kind === 'failed') return fail(jobs, outcome.error)
-    const snapshot: Snapshot = { cursor: options.cursors.encode(position), rows: outcome.rows }
+    const snapshot: Snapshot = { cursor: options.cursors.encode(position), position, rows: outcome.rows }
     for (const job of jobs) job.resolve(snapshot)
   }
 

@@ -1,17 +1,22 @@
 import { setImmediate } from 'node:timers/promises'
 import { type Viewer, viewerKey } from '../auth/viewer.js'
 import type { WatchedTable } from '../database/watched-table.js'
+import { EVERYTHING } from '../filters/index.js'
 import { delay } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
 import { Apart, type ApartOptions } from './apart.js'
 import { createInterest, type Images } from './change-view.js'
+import type { ChangesRequest } from './changes-request.js'
 import { comparePositions, type Position } from './cursor.js'
 import { type EventLog, hole } from './event-log.js'
 import { createHandOn, type HandOn, unreadable } from './hand-on.js'
 import type { LogEvent } from './log-event.js'
-import { type Look, lookAt, type View } from './sight.js'
+import type { Present } from './present.js'
+import { type Look, lookAt } from './sight.js'
 import type { Stop } from './source.js'
+import { createStageViews, type StageView } from './stage-view.js'
 import { createTableTopic } from './table-topic.js'
+import { createTellingView } from './telling-view.js'
 import {
   appendEvent,
   beginChain,
@@ -25,9 +30,11 @@ import {
 
 export interface TableQueueOptions {
   readonly relid: string
-  readonly log: Pick<EventLog, 'position' | 'read'>
+  readonly log: Pick<EventLog, 'position' | 'read' | 'cursors'>
   readonly look: Look
   readonly read: (event: LogEvent) => { readonly table: WatchedTable; readonly images: Images } | undefined
+  /** Undefined: no policy reads its own table. */
+  readonly present: Present | undefined
   /** Most events that may wait at the moment, and characters of their images. */
   readonly limits: () => { readonly events: number; readonly size: number }
   readonly maxFilterWork: number
@@ -42,6 +49,8 @@ export interface TableQueueOptions {
 }
 
 const SETTLE_ROUNDS = 5
+
+const EVERY_CHANGE: ChangesRequest = { filter: EVERYTHING, operations: undefined, after: undefined }
 
 /**
  * The live events of one table with row-level security, which wait until it is known which viewer sees what of them. It asks
@@ -79,16 +88,19 @@ export class TableQueue {
   /** From the next event of the log on. */
   add(request: StageRequest): Place {
     const key = viewerKey(request.viewer, true)
+    // Where policies read the table itself, what is told next depends on what was told before.
+    const concerning = request.told ? EVERY_CHANGE : request.request
     const place: Place = {
       ...request,
       key,
-      isConcerned: createInterest(request.request),
+      isConcerned: createInterest(concerning),
+      tell: createTellingView(request.request, this.#options.log.cursors),
       from: this.#options.log.position,
       leave: () => undefined,
       hasLeft: false,
     }
     const forget = this.#remember(place)
-    const stop = this.topic.add(request.request, (event, images) => this.#collect(place, event, images), {
+    const stop = this.topic.add(concerning, (event, images) => this.#collect(place, event, images), {
       event: () => undefined,
       end(error) {
         place.hasLeft = true
@@ -232,7 +244,7 @@ export class TableQueue {
         if (!this.#apart.has(key)) viewers.set(key, viewer)
     }
     const asked = page.filter(({ interest }) => interest?.places.some(({ key }) => viewers.has(key)))
-    const views = new Map<string, View>()
+    const views = new Map<string, StageView>()
     if (asked.length > 0) {
       const all = await this.#look([...viewers.values()], asked)
       if (this.#isStopped) return
@@ -268,7 +280,8 @@ export class TableQueue {
     const apart: Apart = new Apart({
       ...from,
       viewer,
-      look: async asked => (await this.#look([viewer], asked)).get(from.key) as View | Promise<View>,
+      look: async asked =>
+        (await this.#look([viewer], asked)).get(from.key) as StageView | Promise<StageView>,
       handOn: this.#handOn,
       taken: () => this.#taken,
       // Where a page is on its way to the others it waits for them: its position must not go back.
@@ -296,9 +309,15 @@ export class TableQueue {
   }
 
   async #look(viewers: readonly Viewer[], asked: readonly WaitingEvent[]) {
-    const { look, signal } = this.#options
+    const { look, present, signal } = this.#options
     const events = asked.map(({ interest }) => interest as Interest)
-    return lookAt(look, (events[0] as Interest).table, viewers, events, signal)
+    const { table } = events[0] as Interest
+    const stageView = createStageViews({ present, table, events, signal })
+    const byKey = new Map(viewers.map(viewer => [viewerKey(viewer, true), viewer]))
+    const views = new Map<string, StageView | Promise<StageView>>()
+    for (const [key, view] of await lookAt(look, table, viewers, events, signal))
+      views.set(key, stageView(byKey.get(key) as Viewer, key, view))
+    return views
   }
 
   #interestIn(event: LogEvent): Interest | undefined {

@@ -11,16 +11,21 @@ import type { ChangesRequest } from './changes-request.js'
 import { comparePositions, endOfBatch, type Position } from './cursor.js'
 import { type EventLog, hole } from './event-log.js'
 import type { LogEvent } from './log-event.js'
+import type { Present } from './present.js'
 import type { RowChange } from './row-change.js'
 import { type Followed, RowStage } from './row-stage.js'
 import { createJointLook, type Look, type ReadEvent } from './sight.js'
 import { EventSource, type Follower, type Replay, type Stop } from './source.js'
 import { createTableTopic, type TableTopic } from './table-topic.js'
+import { createTellingView } from './telling-view.js'
+import { createToldRows, type ToldRows, tellPast } from './told-rows.js'
 
 export interface TablesOptions {
   readonly log: EventLog
   /** Says who may see what, for requests with a viewer. */
   readonly look?: Look
+  /** Undefined: no policy reads its own table. */
+  readonly present?: Present | undefined
   /** Most steps that a filter may take for one event. Default: any number. */
   readonly maxFilterWork?: number
   /** See RowStage. */
@@ -77,6 +82,7 @@ const PAST_STEPS = 1_000_000
 export function createTables({
   log,
   look = nobodySees,
+  present,
   maxFilterWork = Number.POSITIVE_INFINITY,
   maxWaiting,
   refresh,
@@ -102,6 +108,7 @@ export function createTables({
       const entry = adopted.get(event.topic)
       return entry && { table: entry.table, images: imagesOf(entry, event) }
     },
+    present,
     maxFilterWork,
     ...(maxWaiting !== undefined && { maxWaiting }),
     observe,
@@ -238,9 +245,9 @@ export function createTables({
   }
 
   /** What a view makes of events. Others have their turn in between: a page may be long, and what a filter looks through, too. */
-  async function viewAll(
-    events: Iterable<ReadEvent>,
-    look: (each: ReadEvent, work: Work) => RowChange | undefined,
+  async function viewAll<Each extends ReadEvent>(
+    events: Iterable<Each>,
+    look: (each: Each, work: Work) => RowChange | undefined,
   ): Promise<RowChange[]> {
     const changes: RowChange[] = []
     const work = new Work(maxFilterWork)
@@ -283,11 +290,31 @@ export function createTables({
   function createPastFor(viewer: Viewer, relid: string, request: ChangesRequest, view: ChangeView): Past {
     const asking = new WeakMap<readonly LogEvent[], Promise<RowChange[]>>()
     const mayConcern = createInterest(request)
+    const tell = createTellingView(request, log.cursors)
+    /** Where policies read the table itself. */
+    async function tellAll(
+      table: WatchedTable,
+      events: readonly ReadEvent[],
+      seen: readonly Images[],
+      account: Account | undefined,
+    ): Promise<RowChange[]> {
+      const images = events.flatMap(({ images: { row, old } }) => row ?? old ?? [])
+      const rows = (await present?.rows(table, viewer, images, stop.signal)) ?? new Map()
+      const readable = (await present?.readable(table, viewer)) ?? []
+      const tellings = events.map((each, i) => ({
+        ...each,
+        telling: tellPast(table.key, readable, each.images, seen[i] as Images, rows),
+      }))
+      return viewAll(tellings, ({ event, images: whole, telling }, work) =>
+        tell(account, event, whole, telling, work),
+      )
+    }
     async function ask(page: readonly LogEvent[], account: Account | undefined): Promise<RowChange[]> {
       const events = readEvents(relid, page)
       const table = adopted.get(relid)?.table
       if (!table || !events.some(({ event, images }) => mayConcern(event, images))) return []
       const seen = await see(table, viewer, events)
+      if (present?.isNeeded(table, viewer)) return tellAll(table, events, seen, account)
       const visible = events.flatMap(({ event }, i) => {
         const images = seen[i] as Images
         return images.row || images.old || event.operation === 'T' ? [{ event, images }] : []
@@ -343,6 +370,39 @@ export function createTables({
     }
   }
 
+  /** What a viewer sees when a subscription begins, where policies read the table itself. */
+  async function beginTelling(
+    table: WatchedTable,
+    viewer: Viewer,
+    signal: AbortSignal,
+  ): Promise<{ readonly told: ToldRows; readonly position: Position } | undefined> {
+    if (!present?.isNeeded(table, viewer)) return undefined
+    const readable = await present.readable(table, viewer)
+    const { keys, position } = await present.keys(table, viewer, signal)
+    return { told: createToldRows({ key: table.key, readable, keys, position }), position }
+  }
+
+  /** What has changed between the snapshot and the first event that the stage hands on. */
+  async function changesBetween(
+    relid: string,
+    after: Position,
+    until: Position | undefined,
+    signal: AbortSignal,
+  ): Promise<Images[]> {
+    const found: Images[] = []
+    for (let at = after; until && comparePositions(at, until) < 0; ) {
+      const page = await log.read(at, signal)
+      for (const { event, images } of readEvents(relid, page.events)) {
+        if (comparePositions(event.position, until) > 0) break
+        if (isHole(event, relid)) throw hole()
+        found.push(images)
+      }
+      if (comparePositions(page.position, at) <= 0) break
+      at = page.position
+    }
+    return found
+  }
+
   return {
     changes(table, request) {
       const { relid } = table
@@ -357,7 +417,7 @@ export function createTables({
           after: request.after,
           decode: log.cursors.decode,
           audience: viewer && viewerKey(viewer, true),
-          async open(follower) {
+          async open(follower, signal) {
             // Guarded first: what is read of the log from then on is looked at, what was read before is waited for.
             let end: (error: ListenqlError) => void = error => {
               refusal = error
@@ -373,7 +433,18 @@ export function createTables({
             if (refusal) throw refusal
             let leave: Stop
             if (viewer) {
-              staged = stage.follow(relid, { viewer, request, view, follower })
+              const ends = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
+              try {
+                const begun = await beginTelling(table, viewer, ends)
+                if (refusal) throw refusal
+                staged = stage.follow(relid, { viewer, request, view, follower, told: begun?.told })
+                if (begun) begun.told.settle(await changesBetween(relid, begun.position, staged.from, ends))
+                if (refusal) throw refusal
+              } catch (error) {
+                staged?.stop()
+                guarded?.stop()
+                throw error
+              }
               leave = staged.stop
             } else leave = follow(relid, request, view, follower)
             end = error => {

@@ -7,6 +7,8 @@ import type { LogEvent } from './log-event.js'
 import type { RowChange } from './row-change.js'
 import type { ReadEvent } from './sight.js'
 import type { Follower, Stop } from './source.js'
+import type { TellingView } from './telling-view.js'
+import type { ToldRows } from './told-rows.js'
 
 /** Events about which is asked at once. */
 export const PAGE = 250
@@ -17,6 +19,8 @@ export interface StageRequest {
   readonly request: ChangesRequest
   readonly view: ChangeView
   readonly follower: Follower<RowChange>
+  /** Where policies read the table itself: what was told so far. */
+  readonly told?: ToldRows | undefined
 }
 
 /** A subscription in the queue of a table. */
@@ -24,6 +28,7 @@ export interface Place extends StageRequest {
   /** Of its viewer. */
   readonly key: string
   readonly isConcerned: (event: LogEvent, images: Images) => boolean
+  readonly tell: TellingView
   /** Where the log was when it joined: what was on its way then is not for it. */
   readonly from: Position | undefined
   leave: Stop

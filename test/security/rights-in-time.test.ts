@@ -132,7 +132,7 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS).slice(0, 2))('%s', (_name, subs
   )
 
   it.each(CHANGES)(
-    'and so do replays, snapshots, and who comes meanwhile: %s',
+    'replays, snapshots and new subscriptions are judged so, too: %s',
     async (_what, before, change) => {
       for (const sql of before) await log.database.query(named(sql))
       await start()

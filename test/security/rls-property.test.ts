@@ -33,6 +33,12 @@ beforeAll(async () => {
   await admin(`create table teams (team int, member text); grant select on items, teams to ${roleNames.join(', ')};
     grant ${group} to ${two}; alter table items owner to ${owner}; alter table teams enable row level security;
     create policy t on teams using (member = ${SUB} or ${SUB} = 'ann')`)
+  await admin(`create schema app; grant usage on schema app to public, ${watched.server.name};
+    create function app.me_immutable() returns text language sql immutable as $$ select ${SUB} $$;
+    create function app.me_stable() returns text language plpgsql stable as $$ begin return ${SUB}; end $$;
+    create function app.is_mine(who text) returns boolean language plpgsql immutable as $$ begin return who = ${SUB}; end $$;
+    create function app.my_teams() returns setof int language sql stable as $$ select team from public.teams where member = app.me_immutable() $$;
+    create function app.in_team(t int) returns boolean language plpgsql immutable security definer as $$ begin return exists (select from public.teams where team = t and member = app.me_stable()); end $$`)
   viewers = [
     viewerOf(one, { sub: 'ann' }), viewerOf(one, { sub: 'bob', team: 1 }), viewerOf(two, { sub: 'ann', level: 3 }),
     viewerOf(two, { sub: "o'neil", team: 2, admin: true }), viewerOf(group), viewerOf(bypass, { sub: 'bob' }), viewerOf(owner, { sub: 'ann' }),
@@ -54,6 +60,9 @@ const condition: fc.Arbitrary<string> = fc.letrec<{ all: string; one: string }>(
     fc.constantFrom(
       'true', 'false', 'null::boolean', `owner = ${SUB}`, 'owner is null', 'v % 2 = 0', `team = ${claim('team')}::int`, `${claim('admin')} = 'true'`,
       `exists (select from public.teams t where t.team = items.team and t.member = ${SUB})`, `team in (select team from public.teams)`,
+      // Helpers that say of themselves what is true, and what is not.
+      `owner = app.me_immutable()`, `owner = (select app.me_immutable())`, `owner = app.me_stable()`, `owner = (select app.me_stable())`,
+      `app.is_mine(owner)`, `(select app.is_mine(owner))`, `team in (select app.my_teams())`, `team = any (array(select app.my_teams()))`, `app.in_team(team)`,
       `doc ->> 'owner' = ${SUB}`, `doc @> '{"open": true}'`, `pg_has_role(current_user, 'ROLE2', 'usage')`, 'items.id < 6', `current_user = 'ROLE0'`,
     ), // biome-ignore format: a list
     fc.integer({ min: 0, max: 9 }).map(k => `v > ${k}`),

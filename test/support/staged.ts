@@ -5,6 +5,7 @@ import type { ChangesRequest } from '../../src/events/changes-request.js'
 import { comparePositions, type Position } from '../../src/events/cursor.js'
 import { createPollDoorbell } from '../../src/events/doorbell.js'
 import { EventLog } from '../../src/events/event-log.js'
+import type { Present } from '../../src/events/present.js'
 import type { RowChange } from '../../src/events/row-change.js'
 import type { Look } from '../../src/events/sight.js'
 import type { EventSource, Replay } from '../../src/events/source.js'
@@ -51,6 +52,7 @@ export async function createStaged(
     access?: Partial<RowAccessOptions>
     look?: (sees: Look) => Look
     maxWaiting?: number
+    present?: (rowAccess: RowAccess, cursors: EventLog['cursors']) => Present
   } = {},
 ): Promise<Staged> {
   const { observe = () => undefined } = options
@@ -65,6 +67,7 @@ export async function createStaged(
   const tables = createTables({
     log,
     look: options.look?.(rowAccess.look) ?? rowAccess.look,
+    present: options.present?.(rowAccess, log.cursors),
     ...(options.maxWaiting !== undefined && { maxWaiting: options.maxWaiting }),
     observe,
   })

@@ -92,7 +92,11 @@ export function createFakeContext(
     },
     async snapshot(of, request) {
       asked.snapshots.push({ table: of.name, ...request })
-      return { cursor: 'start', rows: answers.rows ?? [] }
+      return {
+        cursor: 'start',
+        position: { n: 0, token: 0, ord: 0, statement: 0, id: 0 },
+        rows: answers.rows ?? [],
+      }
     },
     notify: async () => {},
   }

@@ -1,0 +1,68 @@
+import type { ClientBase } from 'pg'
+
+/** Whether a text has this name as a word. Expressions are slow to compile: only for names that are in it somewhere. */
+const WORD = (name: string, text: string) =>
+  `case when pg_catalog.strpos(pg_catalog.lower(${text}), pg_catalog.lower(${name})) = 0 then false when ${name} !~ '^\\w+$' then true
+    else pg_catalog.lower(${text}) ~ pg_catalog.concat('\\m', pg_catalog.lower(${name}), '\\M') end`
+
+/** What Postgres has noted that an object of this catalogue depends on. */
+const NOTED = (catalog: string, oid: string) =>
+  `select d.refclassid, d.refobjid from pg_catalog.pg_depend d where d.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass
+    and d.objid = ${oid} and d.refobjid >= 16384 and d.deptype in ('n', 'a')`
+
+/**
+ * Whether policies of table $1 (oid) may read the table itself: through functions, whose bodies are searched for names since
+ * Postgres notes nothing of them, views, and the policies of other tables. A function that builds its SQL out of pieces is not
+ * found.
+ */
+const MAY_READ_ITSELF = `
+with recursive tree(relid) as (
+  select $1::pg_catalog.oid
+  union select case when i.inhparent = t.relid then i.inhrelid else i.inhparent end
+  from tree t join pg_catalog.pg_inherits i on t.relid in (i.inhparent, i.inhrelid)
+), noted(class, oid) as (
+  select n.refclassid, n.refobjid from pg_catalog.pg_policy p cross join lateral (${NOTED('pg_policy', 'p.oid')}) n
+  where p.polrelid = $1::pg_catalog.oid and n.refobjid <> p.polrelid
+), reach(class, oid) as (
+  select noted.class, noted.oid from noted
+  union
+  select next.refclassid, next.refobjid from reach cross join lateral (
+    select 'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid as refclassid, o.oprcode::pg_catalog.oid as refobjid from pg_catalog.pg_operator o
+    where reach.class = 'pg_catalog.pg_operator'::pg_catalog.regclass and o.oid = reach.oid
+    union all select n.refclassid, n.refobjid from (${NOTED('pg_proc', 'reach.oid')}) n
+    where reach.class = 'pg_catalog.pg_proc'::pg_catalog.regclass
+    union all select 'pg_catalog.pg_proc'::pg_catalog.regclass, g.oid from pg_catalog.pg_proc f join pg_catalog.pg_language l on l.oid = f.prolang
+      join pg_catalog.pg_proc g on g.oid >= 16384
+        and g.prolang not in (select l.oid from pg_catalog.pg_language l where l.lanname in ('internal', 'c')) and ${WORD('g.proname', 'f.prosrc')}
+    where reach.class = 'pg_catalog.pg_proc'::pg_catalog.regclass and f.oid = reach.oid and l.lanname not in ('internal', 'c')
+    union all select 'pg_catalog.pg_class'::pg_catalog.regclass, c.oid from pg_catalog.pg_proc f join pg_catalog.pg_language l on l.oid = f.prolang
+      join pg_catalog.pg_class c on c.oid >= 16384 and c.relkind in ('r', 'p', 'v', 'm', 'f') and ${WORD('c.relname', 'f.prosrc')}
+    where reach.class = 'pg_catalog.pg_proc'::pg_catalog.regclass and f.oid = reach.oid and l.lanname not in ('internal', 'c')
+    union all select n.refclassid, n.refobjid from pg_catalog.pg_rewrite w cross join lateral (${NOTED('pg_rewrite', 'w.oid')}) n
+    where reach.class = 'pg_catalog.pg_class'::pg_catalog.regclass and w.ev_class = reach.oid
+    union all select n.refclassid, n.refobjid from pg_catalog.pg_policy p cross join lateral (${NOTED('pg_policy', 'p.oid')}) n
+    where reach.class = 'pg_catalog.pg_class'::pg_catalog.regclass and p.polrelid = reach.oid and n.refobjid <> p.polrelid
+      and reach.oid not in (select tree.relid from tree)
+  ) next
+)
+select exists (select from reach join tree on tree.relid = reach.oid
+  where reach.class = 'pg_catalog.pg_class'::pg_catalog.regclass) as "found"`
+
+/** @returns whether policies of the table may read the table itself, as far as the catalogue shows */
+export async function mayReadItself(client: Pick<ClientBase, 'query'>, relid: string): Promise<boolean> {
+  const { rows } = await client.query<{ found: boolean }>(MAY_READ_ITSELF, [relid])
+  return rows[0]?.found === true
+}
+
+/** What the first column of `scansSql` holds. */
+export const SCANS = 'scans'
+
+/**
+ * SELECT that gives SCANS, a number of ours, and how often this transaction has begun to read the table, what is below it, or
+ * an index of these: it grows when a policy has read the table itself.
+ */
+export function scansSql(relid: string, number: number): string {
+  return `with recursive tree(relid) as (select ${Number(relid)}::pg_catalog.oid union select i.inhrelid from tree t join pg_catalog.pg_inherits i on i.inhparent = t.relid)
+    select '${SCANS}', ${number}, (select pg_catalog.sum(pg_catalog.pg_stat_get_xact_numscans(o.oid)) from (select relid as oid from tree
+      union all select x.indexrelid from tree t join pg_catalog.pg_index x on x.indrelid = t.relid) o)`
+}
