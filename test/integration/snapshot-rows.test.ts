@@ -11,7 +11,7 @@ import { createSnapshots, type Snapshots } from '../../src/events/snapshots.js'
 import { comparisonOf } from '../../src/filters/comparisons.js'
 import { databaseText, EVERYTHING, operatorsOf, parseFilter, toPredicate } from '../../src/filters/index.js'
 import { PLAIN } from '../support/cursors.js'
-import { filterOf, KINDS, valueSql } from '../support/filter-values.js'
+import { filterOf, KINDS, storable, valueSql } from '../support/filter-values.js'
 import type { TestLog } from '../support/log.js'
 import { createWatchedLog, type WatchedLog } from '../support/watched-log.js'
 
@@ -43,7 +43,7 @@ beforeAll(async () => {
     queryTimeout: 20_000,
     cursors: PLAIN,
   })
-  version = Number((await log.query('show server_version_num'))[0]?.server_version_num)
+  version = Math.floor(Number((await log.query('show server_version_num'))[0]?.server_version_num) / 10_000)
   await log.database.query(`create extension citext schema public; create extension hstore schema public;
     create collation public.human (provider = icu, locale = 'en-US');
     create collation public.careless (provider = icu, locale = 'und-u-ks-level1', deterministic = false)`)
@@ -103,11 +103,11 @@ describe('rows', () => {
       'numeric[]': ['{1.50,NaN}'],
       'date[]': ['{infinity,"0044-03-15 BC"}'],
       'json[]': ['{"{\\"a\\" :  1.50}",NULL}'],
-      ...(version >= 140000 && { int4multirange: ['{[1,3),[5,9)}'] }),
+      ...(version >= 14 && { int4multirange: ['{[1,3),[5,9)}'] }),
     }
     const types = [...Object.keys(KINDS), ...Object.keys(odd)]
     const plain = types.map((type, i) => `c${i} ${type}`).join(', ')
-    const generated = `, twice int generated always as (id * 2) stored${version >= 180000 ? ', thrice int generated always as (id * 3) virtual' : ''}`
+    const generated = `, twice int generated always as (id * 2) stored${version >= 18 ? ', thrice int generated always as (id * 3) virtual' : ''}`
     const of = await table(`id int primary key, ${plain}${generated}`, 'Every "type"'.replaceAll('"', '_'))
     const name = `"${of.name}"`
     const rows = 40
@@ -115,7 +115,7 @@ describe('rows', () => {
       const literals = odd[type as keyof typeof odd]?.map(value => `${pg.escapeLiteral(value)}::${type}`)
       return literals
         ? Array.from({ length: rows }, (_, i) => literals[i % (literals.length + 1)] ?? 'null')
-        : fc.sample(valueSql(type), rows).map(value => value ?? 'null')
+        : fc.sample(valueSql(type), rows).map(value => storable(value, version))
     })
     const from = await newest(client)
     for (let i = 0; i < rows; i++) {
@@ -132,8 +132,7 @@ describe('rows', () => {
     expect(taken.rows.map(row => [row.get('id'), row.get('twice')])).toEqual(
       Array.from({ length: rows }, (_, i) => [i, i * 2]),
     )
-    if (version >= 180000)
-      expect(column(taken, 'thrice')).toEqual(column(taken, 'id').map(id => Number(id) * 3))
+    if (version >= 18) expect(column(taken, 'thrice')).toEqual(column(taken, 'id').map(id => Number(id) * 3))
   })
 
   it('of a table without columns, of one with odd names, of one whose columns are called as our aliases', async () => {
@@ -188,7 +187,7 @@ describe('what is asked for', () => {
       'sorted',
     )
     const rows = 60
-    const values = sorted.map(type => fc.sample(valueSql(type), rows).map(value => value ?? 'null'))
+    const values = sorted.map(type => fc.sample(valueSql(type), rows).map(value => storable(value, version)))
     const lines = Array.from(
       { length: rows },
       (_, i) => `(${i}, '${'cab'[i % 3]}', ${values.map(v => v[i]).join(', ')})`,
@@ -250,7 +249,7 @@ describe('what is asked for', () => {
     )
     const rows = fc.sample(fc.tuple(...types.map(type => valueSql(type))), 60)
     await log.query(
-      `insert into filtered values ${rows.map((row, i) => `(${i}, ${row.map(value => value ?? 'null').join(', ')})`).join(', ')}`,
+      `insert into filtered values ${rows.map((row, i) => `(${i}, ${row.map(value => storable(value, version)).join(', ')})`).join(', ')}`,
     )
     const fields = new Map(of.columns.map(one => [one.name, one]))
     const all = await snapshots.snapshot(of, ALL)

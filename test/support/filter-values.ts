@@ -406,6 +406,13 @@ export function valueSql(type: string): fc.Arbitrary<string | null> {
   return fc.oneof({ weight: 1, arbitrary: fc.constant(null) }, { weight: 6, arbitrary: stored })
 }
 
+/** Numerics are endless from Postgres 14 on, intervals from 17 on; before, no row can be so, while a filter may still ask. */
+export function storable(value: string | null, version: number): string {
+  const isEndless = /^'-?infinity'::(numeric|interval)/i.exec(value ?? '')
+  const since = isEndless?.[1]?.toLowerCase() === 'numeric' ? 14 : 17
+  return value === null || (isEndless && version < since) ? 'null' : value
+}
+
 /** A filter over columns given as their name in filters and the SQL of their type. */
 export function filterOf(
   columns: readonly (readonly [field: string, type: string])[],
