@@ -8,7 +8,7 @@ create table listenql.upgrade as
 -- The version of the schema, also in a dump without rows. The program that migrates puts its number in.
 create or replace function listenql.schema_version() returns int language sql immutable set search_path = pg_catalog, pg_temp as 'select 10';
 
--- Somebody loads rows into the log (pg_restore --data-only): transaction ids of elsewhere. Rows that are logged here go through
+-- For rows that are loaded into the log (pg_restore --data-only), with transaction ids of elsewhere. Rows that are logged here go through
 -- the partitioned table, for which triggers of its partitions that fire once a statement do not.
 create function listenql.note_load() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -423,14 +423,14 @@ begin
   end if;
   for m in select t as oid from listenql.members(target) t loop
     if fresh then
-      -- Triggers that were silenced: who has written since, and is not yet through, has logged nothing. To make them anew waits.
+      -- Triggers that were silenced: transactions that have written since, and are still open, have logged nothing. To make them anew waits.
       perform listenql.drop_functions(m.oid);
     end if;
     perform listenql.drop_stale(m.oid);
     if not listenql.has_functions(target, m.oid) then
       perform listenql.write_functions(target, m.oid, g);
     end if;
-    if by <> current_user then -- who creates the triggers; as functions they cannot be called
+    if by <> current_user then -- the role that creates the triggers; as functions they cannot be called
       execute format('grant execute on function listenql.%I(), listenql.%I() to %I', 'number_' || m.oid, 'capture_' || m.oid, by);
       if to_regprocedure(format('listenql.merged_%s()', m.oid)) is not null then
         execute format('grant execute on function listenql.%I() to %I', 'merged_' || m.oid, by);
