@@ -7,7 +7,7 @@ export function shapeOf(line: string): string {
     .replace(/(https?:\/\/)?(localhost|127\.0\.0\.1|\[?::1\]?)(:\d+)?/g, 'HOST')
     .replace(/\/[\w./-]+\/\.listenql\b/g, 'DIRECTORY')
     .replace(/\d{4}-\d\d-\d\d[ T][\d:.]+(Z|[+-]\d\d(:\d\d)?)?/g, 'TIME')
-    .replace(/\bA[\w-]{10,}\b/g, 'POSITION')
+    .replace(/(?<![\w-])[\w-]{60}(?![\w-])/g, 'POSITION')
     .replace(/version (N|\d+)/g, 'VERSION')
     .replace(/\d+(\.\d+)?( ?(kB|MB|GB|ms|s|min|h))?\b/g, '0')
     .replace(/-{2,}/g, '--')
