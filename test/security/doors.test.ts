@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net'
 import { createClient as createWsClient } from 'graphql-ws'
 import pino from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -11,6 +10,7 @@ import {
   type ListenqlServer,
   type ServerOptions,
 } from '../../src/index.js'
+import { createDeferred } from '../../src/lib/deferred.js'
 import {
   GRAPHQL_TRANSPORTS,
   overGraphqlWs,
@@ -186,20 +186,21 @@ describe('over graphql-ws', () => {
   })
 
   it('who asks before being let in is 4401', async () => {
-    const { url } = await start()
+    const door = createDeferred()
+    const authenticate: Authenticate = async () => {
+      await door.promise
+      return { role: roles.user, claims: { sub: '42' } }
+    }
+    const { url } = await start({ jwtSecret: undefined, authenticate })
     const socket = await openWebSocket(url, '/graphql', 'graphql-transport-ws')
-    const Authorization = await user()
-    // In one piece: apart, the viewer could be let in between the two.
-    const { _socket: connection } = socket.webSocket as unknown as { _socket: Socket }
-    connection.cork()
-    socket.send({ type: 'connection_init', payload: { Authorization } })
+    socket.send({ type: 'connection_init' })
     socket.send({
       type: 'subscribe',
       id: '1',
       payload: { query: 'subscription { channel(name: "people") { payload } }' },
     })
-    connection.uncork()
     expect(await socket.closed).toMatchObject({ code: 4401 })
+    door.resolve()
   })
 
   it('the client of graphql-ws comes back with a new token when the old one expires', async () => {
