@@ -228,7 +228,7 @@ async function tableNow(client: pg.Client, { relid, schema, name }: WatchedTable
 function limited(text: string, what: string, values: unknown[], maxBytes: number): pg.QueryArrayConfig {
   const most = `$${values.length + 1}::pg_catalog.int8`
   return {
-    text: `select case when pg_catalog.octet_length(image) <= ${most} then ${what} end from (${text}) q(image)`,
+    text: `select case when pg_catalog.octet_length(image) operator(pg_catalog.<=) ${most} then ${what} end from (${text}) q(image)`,
     values: [...values, Math.min(maxBytes, LARGEST)],
     rowMode: 'array',
   }

@@ -62,9 +62,10 @@ export function createToldRows({ key, readable, keys, position }: ToldBase): Tol
 
   return {
     next(event, images, allowed, present) {
-      // In the snapshot already: what was there before it is not known.
+      // In the snapshot already: what was there before it is not known, and may have been shown: by an earlier source, before the
+      // schema was built again, or before the cursor that the subscriber came back with.
       if (comparePositions(event.position, position) <= 0)
-        return tellUnknown(key, readable, images, allowed, present) ?? { kind: 'nothing' }
+        return tellPast(key, readable, images, allowed, present)
       const image = images.row ?? images.old
       if (!image) {
         if (event.operation === 'T') {

@@ -66,7 +66,7 @@ export function toSql(
  */
 function isNull({ category, isArray }: Column, column: string): string {
   if (category !== 'json' || isArray) return `${column} is not distinct from null`
-  return `coalesce(pg_catalog.json_typeof(pg_catalog.to_json(${column})) = 'null', true)`
+  return `coalesce(pg_catalog.json_typeof(pg_catalog.to_json(${column})) operator(pg_catalog.=) 'null', true)`
 }
 
 function compare(
@@ -81,7 +81,7 @@ function compare(
   const endless = ENDLESS[column.category] ? operands.filter(one => one.text in RANKS) : []
   if (endless.length === 0) return compareValues(column, name, symbol, operand, parameters, text)
   const finite = operands.filter(one => !(one.text in RANKS))
-  const ranks = endless.map(one => `${rankOf(name)} ${symbol} ${RANKS[one.text]}`)
+  const ranks = endless.map(one => `${rankOf(name)} ${operator(symbol)} ${RANKS[one.text]}`)
   const parts =
     finite.length > 0 ? [compareValues(column, name, symbol, finite, parameters, text), ...ranks] : ranks
   return `(${parts.join(symbol === '=' ? ' or ' : ' and ')})`
@@ -116,10 +116,10 @@ function compareValues(
   const cast = category === 'enum' ? '' : `::pg_catalog.${type}${list ? '[]' : ''}`
   const parameter = `$${parameters.length}${cast}`
   const right = list ? `${symbol === '=' ? 'any' : 'all'} (${parameter})` : parameter
-  const exact = `${comparable(category, column, enumType)} ${symbol} ${right}`
+  const exact = `${comparable(category, column, enumType)} ${operator(symbol)} ${right}`
   // Bytes that are equal are equal under every collation: this lets an index be used that is not COLLATE "C".
   if (symbol === '=' && (category === 'text' || category === 'bpchar'))
-    return `(${column} = ${right} and ${exact})`
+    return `(${column} ${operator('=')} ${right} and ${exact})`
   return `(${exact})`
 }
 
@@ -141,12 +141,17 @@ function compareBytes(
     return isList ? `${symbol === '=' ? 'any' : 'all'} (${parameter})` : parameter
   }
   const bytes = texts.map(asBytes)
-  const exact = `${utf8(category, column)} ${symbol} ${right(isList ? bytes : bytes[0], 'bytea')}`
+  const exact = `${utf8(category, column)} ${operator(symbol)} ${right(isList ? bytes : bytes[0], 'bytea')}`
   const known = texts.filter(one => !text.lacks(one))
   // For the sake of an index, as above.
   if (symbol !== '=' || known.length === 0 || (category !== 'text' && category !== 'bpchar'))
     return `(${exact})`
-  return `(${column} = ${right(isList ? known : known[0], category)} and ${exact})`
+  return `(${column} ${operator('=')} ${right(isList ? known : known[0], category)} and ${exact})`
+}
+
+/** By its full name: snapshots under row-level security are read under the search_path of the viewer's role. */
+function operator(symbol: string): string {
+  return `operator(pg_catalog.${symbol})`
 }
 
 function isText(category: TypeCategory): boolean {
@@ -206,9 +211,9 @@ function like(
   if (bytes !== undefined) {
     parameters.push(bytes)
     const parameter = `$${parameters.length}::pg_catalog.text`
-    return `(${text} collate "C" ${fold ? '~*' : '~'} ${parameter})`
+    return `(${text} collate "C" ${operator(fold ? '~*' : '~')} ${parameter})`
   }
   parameters.push(pattern)
   const parameter = `$${parameters.length}::pg_catalog.text`
-  return `(${text} collate "C" ${fold ? 'ilike' : 'like'} ${parameter})`
+  return `(${text} collate "C" ${operator(fold ? '~~*' : '~~')} ${parameter})`
 }

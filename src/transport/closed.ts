@@ -10,6 +10,8 @@ export function onceClosed(request: IncomingMessage, response: ServerResponse, t
     request.socket.off('close', close)
     then()
   }
+  // What was closed while something else was waited for says so no more.
+  if (response.destroyed || request.socket.destroyed) return then()
   response.on('close', close)
   request.socket.on('close', close)
 }

@@ -69,13 +69,18 @@ export function createGraphqlHttp({
         return refuse(response, 415, message)
       }
       const viewer = await admit({ transport: 'http', request })
-      if (response.destroyed) return // the client has left: nobody would ever unsubscribe for it
+      // The client has left: nobody would ever unsubscribe for it.
+      if (response.destroyed || request.socket.destroyed) return
       if (isRefused(viewer)) return replyErrors(response, viewer.status, [viewer.error], viewer.headers)
       url.searchParams.delete('access_token') // from here on nobody needs it
       const held = memory.hold(0, networkOf(addresses.of(request)))
-      onceClosed(request, response, () => held.release())
+      const left = new AbortController()
+      onceClosed(request, response, () => {
+        held.release()
+        left.abort()
+      })
       try {
-        await answer(request, response, url, viewer, held)
+        await answer(request, response, url, viewer, held, left.signal)
       } catch (error) {
         if (!(error instanceof LimitExceeded) || response.headersSent) throw error
         replyErrors(response, statusOf(error), [toClientError(error)], { ...RETRY, ...CLOSE })
@@ -92,6 +97,7 @@ export function createGraphqlHttp({
     url: URL,
     viewer: Viewer,
     held: Hold,
+    left: AbortSignal,
   ): Promise<void> {
     const { method, headers } = request
     const body =
@@ -107,10 +113,8 @@ export function createGraphqlHttp({
     const events = method === 'GET' && !json ? eventSource : sse
     const format = kind === 'multipart' ? multipart : events
     const stream = { request, response, format, viewer, isResuming: lastEventId !== undefined, held }
-    const left = new AbortController()
-    response.once('close', () => left.abort())
-    const prepared = await engine.prepare(params, left.signal)
-    if (response.destroyed) return
+    const prepared = await engine.prepare(params, left)
+    if (left.aborted) return
     if (prepared.kind === 'invalid') {
       if (!json && kind === 'sse') return replyErrorsAsEvents(response, prepared.errors)
       if (prepared.isUnavailable) return replyErrors(response, 503, prepared.errors, RETRY)

@@ -14,10 +14,12 @@ export async function replyPaced(
   body: Buffer,
   stallTimeout: number,
 ): Promise<void> {
+  if (isOver(response)) return
   response.writeHead(status, { ...headers, 'content-length': body.length })
-  for (let at = 0; at < body.length && !response.destroyed; at += PIECE) {
+  for (let at = 0; at < body.length && !isOver(response); at += PIECE) {
     if (!response.write(body.subarray(at, at + PIECE))) await moved(response, 'drain', stallTimeout)
   }
+  if (isOver(response)) return
   const sent = moved(response, 'finish', stallTimeout)
   response.end()
   await sent
@@ -28,6 +30,7 @@ function moved(response: ServerResponse, event: 'drain' | 'finish', stallTimeout
     const timer = setInterval(() => {
       // Behind another answer on the same connection (pipelining) it has no socket yet, and nobody can be blamed.
       if (response.socket) response.destroy()
+      else if (isOver(response)) settle()
     }, stallTimeout)
     const settle = () => {
       clearInterval(timer)
@@ -36,4 +39,9 @@ function moved(response: ServerResponse, event: 'drain' | 'finish', stallTimeout
     }
     response.on(event, settle).on('close', settle)
   })
+}
+
+/** Behind another answer (pipelining) a response never hears that the connection is gone. */
+function isOver({ destroyed, req }: ServerResponse): boolean {
+  return destroyed || req.socket.destroyed
 }

@@ -28,7 +28,7 @@ const LASTING: ReadonlySet<unknown> = new Set([
 ])
 
 /** Limits on what is open at a time; the others are on the request itself. */
-const PASSING_LIMIT = /^(maxConnections|maxSubscriptions|subscribeRate)/
+const PASSING_LIMIT = /^(maxConnections|maxSubscriptions|maxClientMemory|subscribeRate|filterRate)/
 
 interface FormattedError {
   readonly extensions?: Readonly<Record<string, unknown>>

@@ -17,6 +17,8 @@ it.each<[number, string, Record<string, unknown>?]>([
   [RARELY, 'CURSOR_INVALID'],
   [RARELY, 'LIMIT_EXCEEDED', { limit: 'maxDepth' }],
   [LATER, 'LIMIT_EXCEEDED', { limit: 'maxSubscriptionsPerViewer' }],
+  [LATER, 'LIMIT_EXCEEDED', { limit: 'maxClientMemory' }],
+  [LATER, 'LIMIT_EXCEEDED', { limit: 'filterRate' }],
   [LATER, 'SCHEMA_CHANGED'],
   [LATER, 'DATABASE_FAILED'],
   [LATER, 'QUERY_TIMEOUT'],

@@ -57,6 +57,11 @@ describe('what is told of a row', () => {
     expect(next(three, null, [])).toBe('nothing')
   })
 
+  it('is not known, where it is gone in a snapshot that is newer: an earlier source may have shown it', () => {
+    const { next } = follow([version(2, 'there')], 1)
+    expect(() => next(one, null, [])).toThrow(expect.objectContaining({ code: 'CURSOR_EXPIRED' }))
+  })
+
   it('is that it is gone, where the policies let it through by now', () => {
     const { next } = follow([])
     expect(next(one, null, [], true)).toBe('removal')

@@ -1,0 +1,20 @@
+import { setImmediate } from 'node:timers/promises'
+import { expect, it } from 'vitest'
+import { abortable } from '../../src/lib/abort.js'
+
+// A rejection without a handler ends the process; here it fails the run.
+it('what is given up before it has begun may fail unheard', async () => {
+  const stopping = new Error('the server is stopping')
+  const signal = AbortSignal.abort(stopping)
+  let fail: (error: Error) => void = () => undefined
+  const given = abortable(
+    new Promise((_, reject) => {
+      fail = reject
+    }),
+    signal,
+  )
+  await expect(given).rejects.toBe(stopping)
+  await expect(abortable(Promise.reject(new Error('of its own')), signal)).rejects.toBe(stopping)
+  fail(new Error('late'))
+  await setImmediate()
+})
