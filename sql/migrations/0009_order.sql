@@ -37,7 +37,7 @@ declare
 begin
   if line operator(pg_catalog.>) 0 then
     context := pg_catalog.substr(context, line operator(pg_catalog.+) 1);
-    if pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1 and pg_catalog.left(context, 15) operator(pg_catalog.=) 'SQL statement "' then
+    if pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1 then -- whatever it says: it is in the language of lc_messages
       line := pg_catalog.strpos(context, E'\n');
       context := pg_catalog.substr(context, line operator(pg_catalog.+) 1);
     end if;
@@ -62,7 +62,7 @@ declare
 begin
   if stack operator(pg_catalog.<>) '' then
     last := pg_catalog.split_part(stack, ';', 1)::int;
-    if depth::int operator(pg_catalog.<) pg_catalog.current_setting('listenql.depth', true)::int then
+    if depth::int operator(pg_catalog.<) pg_catalog.concat('0', pg_catalog.current_setting('listenql.depth', true))::int then
       depth := pg_catalog.set_config('listenql.depth', depth, true);
     end if;
   else
@@ -73,11 +73,11 @@ begin
     if op operator(pg_catalog.=) 'TRUNCATE' and pg_catalog.strpos(stack, pg_catalog.concat(';TRUNCATE', root, '.')) operator(pg_catalog.>) 0 then
       n := 0; -- the root is being truncated, which says it all
     elsif pg_catalog.strpos(stack, pg_catalog.concat('@', place, ';')) operator(pg_catalog.>) 0 then
-      n := pg_catalog.substring(stack, pg_catalog.concat('=(\d+)\w*@', place, ';'))::int;
+      n := pg_catalog.substring(stack, pg_catalog.concat('=([0-9]+)[a-z]*@', place, ';'))::int;
       marks := pg_catalog.concat('m', marks);
       stack := listenql.mark_several(stack, place, '');
     elsif pg_catalog.strpos(stack, pg_catalog.concat('@', depth, ':')) operator(pg_catalog.>) 0 then
-      stack := pg_catalog.regexp_replace(stack, pg_catalog.concat('=(\d+m?)f?(p?u?@', depth, ':)'), '=\1f\2', 'g');
+      stack := pg_catalog.regexp_replace(stack, pg_catalog.concat('=([0-9]+m?)f?(p?u?@', depth, ':)'), E'=\\1f\\2', 'g');
     end if;
   end if;
   stack := pg_catalog.set_config('listenql.statement', pg_catalog.concat(greatest(n, last), ';', op, member, '.', root, '=', n, marks, '@', place, ';',
@@ -88,8 +88,8 @@ end $$;
 create function listenql.mark_several(stack pg_catalog.text, place pg_catalog.text, untraced pg_catalog.text) returns pg_catalog.text
   language plpgsql as $$
 begin
-  return pg_catalog.regexp_replace(stack, pg_catalog.concat('=(\d+)m?(f?p?)(u?)@', place, ';'), pg_catalog.concat('=\1m\2',
-    case when untraced operator(pg_catalog.=) '' then '\3' else untraced end, '@', place, ';'), 'g');
+  return pg_catalog.regexp_replace(stack, pg_catalog.concat('=([0-9]+)m?(f?p?)(u?)@', place, ';'), pg_catalog.concat(E'=\\1m\\2',
+    case when untraced operator(pg_catalog.=) '' then E'\\3' else untraced end, '@', place, ';'), 'g');
 end $$;
 
 -- Notes that a statement ends, and leaves the number of its events in setting listenql.number, where the SQL that logs looks
@@ -118,10 +118,10 @@ begin
     signs := 17;
     entry := listenql.level(context);
     if pg_catalog.strpos(stack, pg_catalog.concat('@', entry, ';')) operator(pg_catalog.>) 0 then
-      n := pg_catalog.substring(stack, pg_catalog.concat('=(\d+)\w*@', entry, ';'))::int;
+      n := pg_catalog.substring(stack, pg_catalog.concat('=([0-9]+)[a-z]*@', entry, ';'))::int;
       signs := 25;
       stack := pg_catalog.set_config('listenql.statement', listenql.mark_several(stack, entry, 'u'), true);
-    elsif pg_catalog.current_setting('listenql.depth', true)::int operator(pg_catalog.<=) pg_catalog.pg_trigger_depth() then
+    elsif pg_catalog.concat('0', pg_catalog.current_setting('listenql.depth', true))::int operator(pg_catalog.<=) pg_catalog.pg_trigger_depth() then
       signs := 21;
     end if;
   end if;
@@ -131,6 +131,16 @@ begin
   stack := pg_catalog.set_config('listenql.number', (n operator(pg_catalog.*) 4 operator(pg_catalog.+)
     case when op operator(pg_catalog.=) 'DELETE' then 1 when op operator(pg_catalog.=) 'UPDATE' then 2 when op operator(pg_catalog.=) 'INSERT' then 3 else 0 end)::pg_catalog.text, true);
   return signs;
+end $$;
+
+-- The key of a row, from its image, to compare it with others. Values of type json may have escapes that Postgres stores and
+-- does not read (\u0000, halves of surrogates), so that no operator would find the key beside them: \f is always read.
+create function listenql.key_of(image text, keys text[]) returns text language plpgsql immutable
+  set search_path = pg_catalog, pg_temp as $$
+declare row json := replace(image, chr(92) || 'u', chr(92) || 'f');
+begin
+  if cardinality(keys) = 1 then return row ->> keys[1]; end if;
+  return array(select row ->> k.name from unnest(keys) with ordinality k(name, i) order by k.i)::text;
 end $$;
 
 -- Makes one event of the events of a row that do not fit together in their order, from what the row was to what it is: each
@@ -160,8 +170,7 @@ begin
     and e.kind = 't' and e.topic = root::text order by e.id desc limit logged) l;
   for r in
     with e as materialized (
-      select e.statement, e.id, e.old, e.new, case when cardinality(keys) = 1 then coalesce(e.new, e.old)::json ->> keys[1]
-          else array(select coalesce(e.new, e.old)::json ->> k.name from unnest(keys) with ordinality k(name, i) order by k.i)::text end as key
+      select e.statement, e.id, e.old, e.new, listenql.key_of(coalesce(e.new, e.old), keys) as key
       from listenql.event e where e.xid = pg_current_xact_id() and e.statement >= base and e.kind = 't'
         and e.topic = root::text and e.operation <> 'T'),
     f as (
@@ -212,8 +221,7 @@ begin
     and e.kind = 't' and e.topic = root::text order by e.id desc limit logged) l;
   if not exists (select from listenql.event e
       where e.xid = pg_current_xact_id() and e.statement = own and e.id >= first_id
-      group by case when cardinality(keys) = 1 then coalesce(e.new, e.old)::json ->> keys[1]
-        else array(select coalesce(e.new, e.old)::json ->> k.name from unnest(keys) with ordinality k(name, i) order by k.i)::text end
+      group by listenql.key_of(coalesce(e.new, e.old), keys)
       having count(*) > 1) then
     return false;
   end if;
@@ -286,7 +294,7 @@ begin
   exception when others then null;
   end;
   begin
-    size := octet_length(value::text);
+    size := octet_length(format('%s', value)); -- no cast: that may be somebody's function
   exception when others then
     size := pg_column_size(value);
   end;
@@ -317,7 +325,8 @@ begin
 end $$;
 
 -- What gives, for a row, its size in memory, and with `images` its image as large_image() makes it; null: no value of the table is
--- large. A byte in memory may have 1,530 in JSON, compressed by 255 and escaped by 6, so rows of up to 256 kB are out of danger.
+-- large. A byte in memory may have 1,530 in JSON, compressed by 255 and escaped by 6, so rows of up to 256 kB are out of danger,
+-- but for numerics of thousands of digits within arrays and jsonb: of those, Postgres itself cannot write 1 GB of text.
 -- The image of a larger row has at most 128 MB.
 create function listenql.large_sql(root oid, member oid, alias text, checked boolean, images boolean) returns text language plpgsql volatile
   set search_path = pg_catalog, pg_temp as $$
@@ -425,7 +434,7 @@ declare
 begin
   if line operator(pg_catalog.>) 0 then
     context := pg_catalog.substr(context, line operator(pg_catalog.+) 1);
-    command := pg_catalog.substring(context, '^SQL statement "(.*?)"(?:\n(?:PL|SQL|compilation|COPY)|$)');
+    command := pg_catalog.substring(context, E'^SQL statement "(.*?)"(?:\n(?:PL|SQL|compilation|COPY)|$)');
     if command is null and context operator(pg_catalog.~) '^SQL function "' then
       command := pg_catalog.string_agg(p.prosrc, ' ') from pg_catalog.pg_proc p
         where p.proname operator(pg_catalog.=) pg_catalog.substring(context, '^SQL function "([^"]*)"')::pg_catalog.name
@@ -442,16 +451,16 @@ declare
   place pg_catalog.text := pg_catalog.substring(stack, '@([^;]*);');
 begin
   perform pg_catalog.set_config('listenql.merging', coalesce(pg_catalog.substring(stack,
-    pg_catalog.concat('UPDATE\d+\.\d+=(\d+)m?f?pu?@', place, ';')), ''), true);
+    pg_catalog.concat('UPDATE[0-9]+[.][0-9]+=([0-9]+)m?f?pu?@', place, ';')), ''), true);
 end $$;
 
 -- Logs what a row trigger has seen, with the number of the UPDATE of a partitioned table that is under way.
 create function listenql.log_merged(root oid, generation int, former text, now text) returns void language plpgsql
   set search_path = pg_catalog, pg_temp as $$
 declare
-  n int := substring(current_setting('listenql.statement', true), 'UPDATE\d+\.\d+=(\d+)m?f?pu?@');
+  n int := substring(current_setting('listenql.statement', true), 'UPDATE[0-9]+[.][0-9]+=([0-9]+)m?f?pu?@');
   keys text[] := listenql.key_columns(root);
-  same boolean := not exists (select from unnest(keys) k where (former::json ->> k) is distinct from (now::json ->> k));
+  same boolean := listenql.key_of(former, keys) is not distinct from listenql.key_of(now, keys);
 begin
   insert into listenql.event (slot, statement, kind, topic, generation, operation, old, new)
     select pg_sequence_last_value('listenql.head') & 3, n * 4 + e.phase, 'm', root::text, generation, e.operation, e.old, e.new
@@ -509,6 +518,7 @@ declare
   former text;
   now text;
 begin
+  if tg_relid not in (select listenql.members(%1$s)) then return null; end if;
   if tg_op <> 'INSERT' then execute sql into former using old; end if;
   if tg_op <> 'DELETE' then execute sql into now using new; end if;
   perform listenql.log_merged(%1$s, case when listenql.is_same(%1$s, %2$s, %3$s) then %4$s else %4$s + 1 end, former, now);
@@ -754,7 +764,7 @@ begin
       ('listenql_delete', 'after delete', 'referencing old table as _lq_old', 'capture_'),
       ('listenql_truncate', 'after truncate', '', 'capture_')) t(name, event, tables, function)
     union all
-    select 'listenql_merge', 'after insert or update or delete', '',
+    select 'listenql_merge_' || member, 'after insert or update or delete', '',
       format('for each row when (pg_catalog.current_setting(%L, true) operator(pg_catalog.<>) %L)', 'listenql.merging', ''), 'merged_' || member
     where current_setting('server_version_num')::int >= 150000 and exists (select from pg_class c where c.oid = member
       and c.relkind = 'p' and not c.relispartition)
@@ -832,4 +842,12 @@ begin
   end loop;
 end $$;
 
-revoke all on all functions in schema listenql from public;
+-- Not those that were there before: their grants, also to public, are the operator's.
+do $$
+declare f regprocedure;
+begin
+  for f in select p.oid from pg_catalog.pg_proc p where p.pronamespace = 'listenql'::pg_catalog.regnamespace
+      and (p.proacl is null or p.proname = any ('{cascades,suits,level,enter,mark_several,leave,settle,repeats,key_of,has_before,may_be_large,column_values,columns_sql,large_value,large_image,take_back,large_sql,free_alias,log_sql,may_be_merge,set_merging,log_merged,choose_merged,write_merged,merge_triggers}')) loop
+    execute pg_catalog.format('revoke all on function %s from public', f);
+  end loop;
+end $$;

@@ -314,13 +314,17 @@ begin
       (select string_agg(t.tgname || t.tgenabled::text || t.xmin::text, ',' order by t.tgname) from pg_trigger t
         join pg_proc p on p.oid = t.tgfoid and p.pronamespace = 'listenql'::regnamespace where t.tgrelid = m.relid)), ';' order by m.relid)))
     into guard from unnest(parts) m(relid);
-  columns := listenql.columns_now(root);
+  -- The files as they were before and after the columns were looked at, or a rewrite in between would have the old columns.
+  loop
+    select md5(string_agg(c.relfilenode::text, ' ' order by c.oid)) into files from pg_class c where c.oid = any (parts);
+    columns := listenql.columns_now(root);
+    exit when files is not distinct from (select md5(string_agg(c.relfilenode::text, ' ' order by c.oid)) from pg_class c where c.oid = any (parts));
+  end loop;
   select md5(concat(guard, listenql.key_index(root), string_agg(concat_ws(' ', a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull),
       ',' order by a.attrelid, a.attnum), (select string_agg(concat(c.key, '=', c.value ->> 'is'), ';' order by c.key) from jsonb_each(columns) c),
       -- The functions are written for the foreign keys that write to a table by themselves.
       (select string_agg(m || listenql.cascades(m), ';' order by m) from unnest(parts) m where listenql.cascades(m) <> '')))
     into print from pg_attribute a where a.attrelid = any (parts) and a.attnum > 0 and not a.attisdropped;
-  select md5(string_agg(pg_relation_filenode(m)::text, ' ' order by m)) into files from unnest(parts) m;
   select array[n.nspname::text, c.relname::text] into names from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = root;
 end $$;
 

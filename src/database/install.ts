@@ -113,7 +113,7 @@ export async function uninstall(client: ClientBase, patience?: Patience): Promis
     const left = await ask<{ oid: string }>(
       client,
       `select distinct substring(proname from '_(\\d+)$') as oid from pg_proc
-       where pronamespace = 'listenql'::regnamespace and proname ~ '^(number|capture)_\\d+$'`,
+       where pronamespace = 'listenql'::regnamespace and proname ~ '^(number|capture|merged)_\\d+$'`,
     )
     for (const { oid } of left) {
       await run(
