@@ -224,8 +224,8 @@ describe('SQL', () => {
       parameters,
     )
     expect(sql).toBe(
-      '(("a""b" = $2::pg_catalog.int4) and ("name"::pg_catalog.text collate "C" like $3::pg_catalog.text)' +
-        ' and ("id" = any ($4::pg_catalog.int8[])))',
+      '(("a""b" operator(pg_catalog.=) $2::pg_catalog.int4) and ("name"::pg_catalog.text collate "C" operator(pg_catalog.~~) $3::pg_catalog.text)' +
+        ' and ("id" operator(pg_catalog.=) any ($4::pg_catalog.int8[])))',
     )
     expect(parameters).toEqual(['before', '1', "'%", ['1', '2']])
   })
