@@ -413,6 +413,8 @@ begin
     raise exception 'listenql: % is watched already, together with %', target, m.relid using errcode = 'LQ004',
       hint = format('Watch one of the two; select listenql.unwatch(%L) first.', m.relid);
   end loop;
+  -- refresh() may be about to put this table in the place of one of its name that was dropped: the next query sees what it did.
+  perform from listenql.watched_table w where w.schema_name = c.nspname and w.table_name = c.relname for update;
   select w.generation into g from listenql.watched_table w where w.relid = target;
   fresh := g is null;
   if fresh then
@@ -557,9 +559,8 @@ begin
         column_from = case when hole or w.since_n is null then '{}'
           else w.column_from || coalesce((select jsonb_object_agg(k, g) from unnest(changed) k), '{}') end,
         key_columns = listenql.key_columns(w.relid), since_n = null, since_token = null, since = null,
-        (schema_name, table_name, owner) = (select n.nspname, c.relname, c.relowner from pg_class c
-          join pg_namespace n on n.oid = c.relnamespace where c.oid = w.relid)
-        where t.relid = w.relid;
+        schema_name = n.nspname, table_name = c.relname, owner = c.relowner
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace where t.relid = w.relid and c.oid = w.relid; -- it may be gone by now
     end if;
     if bump or (whole and w.since_n is null) then
       return query select w.relid::oid, l.names[1], l.names[2], 'generation'::text, g::text;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createLog, lines, refusal, type TestLog } from '../support/log.js'
 import type { Row } from '../support/postgres.js'
+import { waitUntil } from '../support/wait.js'
 
 let log: TestLog
 beforeAll(async () => {
@@ -406,4 +407,37 @@ describe('what cannot be watched is refused', () => {
     await log.query('create table never (id int)')
     expect(await refusal(log.query(`select listenql.unwatch('never')`))).toBe('LQ004')
   })
+})
+
+it('a table that is made again, noticed while it is being watched anew: one history begins, not two', async () => {
+  await log.query('create table again (id int primary key)')
+  await log.watch('again')
+  await log.query('drop table again; create table again (id int primary key)')
+  const server = await log.connect()
+  const person = await log.connect()
+  await server.query('begin')
+  const { rows } = await server.query('select change from listenql.refresh()')
+  expect(rows).toEqual([{ change: 'again' }, { change: 'generation' }])
+  const watching = person.query(`select listenql.watch('again')`)
+  await waitUntil(async () => {
+    const [row] = await log.database.query(
+      `select count(*)::int as n from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'`,
+      [log.database.name],
+    )
+    return row?.n === 1
+  }, 'watch() to wait')
+  await server.query('commit')
+  await watching
+  expect(await log.refresh()).toEqual([])
+})
+
+it('a table that is dropped while it is looked at is no error', async () => {
+  await log.query('create table gone (id int primary key)')
+  await log.query(`select listenql.watch('gone')`)
+  const other = await log.connect()
+  await other.query('begin; drop table gone')
+  const looking = log.refresh()
+  await other.query('commit')
+  await looking
+  expect((await log.refresh()).map(({ change }) => change)).not.toContain('lacking')
 })
