@@ -294,7 +294,7 @@ begin
   exception when others then null;
   end;
   begin
-    size := octet_length(format('%s', value)); -- no cast: that may be somebody's function
+    size := octet_length(format('%s', value)); -- a cast may be a function of the writer's
   exception when others then
     size := pg_column_size(value);
   end;

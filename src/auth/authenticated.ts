@@ -1,7 +1,7 @@
 import type { Claims } from '../lib/claims.js'
 import type { Handshake } from './credentials.js'
 
-/** Whom a function of one's own says a viewer is. */
+/** A viewer, as the function `authenticate` describes it. */
 export interface Authenticated {
   /** The Postgres role. Default: that of viewers without a token (`anonymousRole`). */
   readonly role?: string | undefined
@@ -14,8 +14,8 @@ export interface Authenticated {
 }
 
 /**
- * Takes the place of tokens. Returns who asks, or nothing for a viewer without a name; rejects, with whatever error, for one
- * who is to be refused.
+ * Takes the place of tokens. Returns the viewer, or nothing for a viewer without a name; rejects, with any error, to refuse the
+ * viewer.
  */
 export type Authenticate = (
   handshake: Handshake,

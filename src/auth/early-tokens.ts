@@ -14,7 +14,7 @@ export interface EarlyTokens {
   add(holder: Holder): void
   /** Fingerprints of those that have this claim, and that say that they were issued at `at` or later (ms since 1970). */
   holding(claim: string, value: string, at: number): string[]
-  /** Drops those that were issued before a moment (ms since 1970): any kick from then on is later than they say they are. */
+  /** Drops tokens whose `iat` is before a moment (ms since 1970): a kick from then on is later than the token, and ends it without being remembered. */
   forget(before: number): void
   readonly size: number
 }

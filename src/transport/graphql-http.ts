@@ -151,7 +151,7 @@ export function createGraphqlHttp({
   }
 
   /**
-   * A result that is whole. Who accepts `application/json` cannot tell our status from that of a proxy, so that a request that is
+   * A result that is whole. A client that accepts `application/json` cannot tell our status from that of a proxy, so a request that is
    * well formed gets 200 (https://graphql.github.io/graphql-over-http/draft/#sec-application-json); else one without data gets 400.
    */
   async function replyResult(

@@ -138,4 +138,60 @@ describe('with the upgrade', () => {
       await former.close()
     }
   })
+
+  it('a login that may read the log may note what it cannot read', async () => {
+    const former = await createFormerLog(8)
+    const login = `login_${former.database.name}`
+    try {
+      await former.database.query(`create role ${login}`)
+      await former.query(`grant execute on function listenql.newest(), listenql.kicks(xid8) to ${login}`)
+      await migrate(await former.connect())
+      const [row] = await former.query(
+        `select bool_and(has_function_privilege($1, 'listenql.' || f, 'execute')) as may from unnest(array[
+         'note_trouble(text, text, text, boolean)', 'forget_trouble(text)', 'troubles()', 'cursor_key()', 'extend_kick(bigint, text[])']) f`,
+        [login],
+      )
+      expect(row).toEqual({ may: true })
+    } finally {
+      await former.query(`revoke all on all functions in schema listenql from ${login}`)
+      await former.database.query(`drop role ${login}`)
+      await former.close()
+    }
+  })
+})
+
+it('the function for MERGE logs nothing of a table that is not watched', async context => {
+  if (version < 15) return context.skip(true, 'Postgres has no MERGE before 15')
+  await log.query(`create table p (id int primary key) partition by range (id);
+    create table p1 partition of p for values from (0) to (100); create table fake (id int)`)
+  await log.watch('p')
+  const [found] = await log.query(
+    `select proname from pg_proc where pronamespace = 'listenql'::regnamespace and proname ~ '^merged_[0-9]'`,
+  )
+  await log.query(
+    `create trigger x after insert on fake for each row execute function listenql.${found?.proname}()`,
+  )
+  await inOneSession(
+    `begin; select set_config('listenql.statement', '9;UPDATE1.1=5p@1:0;', true), set_config('listenql.merging', '5', true)`,
+    'insert into fake values (1)',
+    'commit',
+  )
+  expect(await log.query('select * from listenql.event')).toEqual([])
+})
+
+it('a log without the key of its notes, and without the trigger that dates kicks, is made whole', async () => {
+  await log.query(
+    `alter table listenql.trouble drop constraint trouble_pkey; drop trigger kick_time on listenql.kick`,
+  )
+  await log.query(`select listenql.note_trouble('server', 'here', 'a reason', true)`)
+  await log.query(`select listenql.note_trouble('server', 'there', 'a reason', true)`)
+  expect(await log.query('select subject, place from listenql.troubles()')).toEqual([
+    { subject: 'server', place: 'there' },
+  ])
+  await log.query('update listenql.history set database = 0')
+  await log.newest()
+  expect(
+    await log.query(`select (select count(*)::int from pg_index where indrelid = 'listenql.trouble'::regclass and indisprimary) as keys,
+      (select count(*)::int from pg_trigger where tgname = 'kick_time') as triggers`),
+  ).toEqual([{ keys: 1, triggers: 1 }])
 })
