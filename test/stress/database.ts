@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import pg from 'pg'
 import { runCli } from '../support/cli.js'
 import { type PrivatePostgres, postmasterPid, startPrivatePostgres } from '../support/postgres.js'
+import { sendSignal } from '../support/send-signal.js'
 import { SCENE_SQL, writerSql } from './scene.js'
 
 export type Query = <R extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]) => Promise<R[]>
@@ -88,14 +89,14 @@ async function killBackend(adminUrl: string): Promise<void> {
     adminUrl,
     `select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() order by random() limit 1`,
   )
-  if (backend) kill(backend.pid)
+  if (backend) sendSignal(backend.pid, 'SIGKILL')
 }
 
 async function killAll(postgres: PrivatePostgres): Promise<void> {
   const pid = await postmasterPid(`${postgres.directory}/data`)
   const children = pid === undefined ? [] : await childrenOf(pid)
   await postgres.kill()
-  for (const child of children) kill(child)
+  for (const child of children) sendSignal(child, 'SIGKILL')
 }
 
 async function childrenOf(parent: number): Promise<number[]> {
@@ -104,12 +105,4 @@ async function childrenOf(parent: number): Promise<number[]> {
     .split('\n')
     .map(line => line.trim().split(/\s+/).map(Number))
     .flatMap(([pid, ppid]) => (ppid === parent && pid !== undefined ? [pid] : []))
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch {
-    // It ended by itself.
-  }
 }

@@ -7,6 +7,7 @@ import { startEmbeddedPostgres } from '../../src/database/embedded/index.js'
 import { parseIdentity } from '../../src/database/embedded/lock.js'
 import { commandLine, identifyProcess, isAlive } from '../../src/database/embedded/process-identity.js'
 import { canReach, chooseRunAs } from '../../src/database/embedded/run-as.js'
+import { sendSignal } from './send-signal.js'
 import { waitUntil } from './wait.js'
 
 declare module 'vitest' {
@@ -76,7 +77,7 @@ async function sweep(root: string): Promise<void> {
   for (const pid of postgresUnder(root)) {
     const identity = await identifyProcess(pid)
     if (!identity || !(await commandLine(pid))?.includes(root)) continue
-    end(pid)
+    sendSignal(pid, 'SIGQUIT')
     await waitUntil(async () => !(await isAlive(identity)), 'Postgres to end')
   }
   await rm(root, { recursive: true, force: true, maxRetries: 5 })
@@ -84,19 +85,11 @@ async function sweep(root: string): Promise<void> {
 
 /** As `sweep`, without waiting: what is still being written is left to the next run. */
 function sweepNow(root: string): void {
-  for (const pid of postgresUnder(root)) end(pid)
   try {
+    for (const pid of postgresUnder(root)) sendSignal(pid, 'SIGQUIT')
     rmSync(root, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
   } catch {
     return
-  }
-}
-
-function end(pid: number): void {
-  try {
-    process.kill(pid, 'SIGQUIT')
-  } catch {
-    // It ended by itself.
   }
 }
 

@@ -12,6 +12,7 @@ import { createClient as createSseClient } from 'graphql-sse'
 import type { Browser } from 'playwright-core'
 import { pipe, subscribe as subscribeSource } from 'wonka'
 import { type Change, RESUMING_CLIENTS } from './resuming-clients.js'
+import { sendSignal } from './send-signal.js'
 import { waitUntil } from './wait.js'
 
 /** What a client follows: inserts into table `people`. */
@@ -222,7 +223,7 @@ const curl: MatrixClient = async ({ url, query }) => {
   return {
     lines: notes.lines,
     async close() {
-      process.kill(-(child.pid as number), 'SIGKILL')
+      sendSignal(-(child.pid as number), 'SIGKILL')
       await exit
       await rm(folder, { recursive: true, force: true })
     },

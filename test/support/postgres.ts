@@ -6,6 +6,7 @@ import { inject } from 'vitest'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/database/embedded/index.js'
 import { identifyProcess, isAlive } from '../../src/database/embedded/process-identity.js'
 import { QUICK_SETTINGS } from './global-setup.js'
+import { sendSignal } from './send-signal.js'
 import { waitUntil } from './wait.js'
 
 export type Row = Record<string, unknown>
@@ -87,7 +88,7 @@ export async function startPrivatePostgres(
     const pid = await postmasterPid(dataDirectory)
     const identity = pid === undefined ? undefined : await identifyProcess(pid)
     if (!identity) return
-    process.kill(identity.pid, signal)
+    sendSignal(identity.pid, signal)
     await waitUntil(async () => !(await isAlive(identity)), 'Postgres to end')
   }
   let closed: Promise<void> | undefined

@@ -1,6 +1,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { resolve } from 'node:path'
 import { listeningUrl } from './listening-url.js'
+import { sendSignal } from './send-signal.js'
 import { waitUntil } from './wait.js'
 
 export const CLI = resolve(import.meta.dirname, '../../dist/src/cli.js')
@@ -67,7 +68,7 @@ export function createCommands({ cwd }: { readonly cwd?: string } = {}): Command
     async endAll() {
       for (const { child, end, isGroup } of all.splice(0)) {
         if (child.exitCode === null && child.signalCode === null) {
-          if (isGroup) process.kill(-(child.pid as number), 'SIGTERM')
+          if (isGroup) sendSignal(-(child.pid as number), 'SIGTERM')
           else child.kill('SIGTERM')
         }
         await end
