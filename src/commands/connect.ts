@@ -4,6 +4,7 @@ import { connectionOptions, describeConnection } from '../database/conninfo.js'
 import { findEmbeddedPostgres } from '../database/embedded/index.js'
 import { ask } from '../database/lock-retry.js'
 import { RELAX_SESSION } from '../database/text-encoding.js'
+import { liftTimeLimits } from '../database/time-limits.js'
 import { ListenqlError } from '../lib/errors.js'
 import { cancellable } from './cancel-query.js'
 import type { DatabaseArguments } from './database-arguments.js'
@@ -68,6 +69,7 @@ export async function withClient<T>(
   }
   try {
     return await cancellable(client, config, async () => {
+      await liftTimeLimits(client) // a command may wait between two statements
       await client.query(RELAX_SESSION) // one name that is not UTF8 must not hide the others
       return task(client)
     })

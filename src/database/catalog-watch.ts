@@ -12,6 +12,7 @@ import { refresh, type Seen } from './refresh.js'
 import { createRefreshReport } from './refresh-report.js'
 import { socketOf } from './socket.js'
 import { RELAX_SESSION } from './text-encoding.js'
+import { liftTimeLimits } from './time-limits.js'
 import type { WatchedTable } from './watched-table.js'
 
 export interface CatalogOptions {
@@ -193,6 +194,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
       if (client === opened) client = undefined
     })
     await opened.connect()
+    await liftTimeLimits(opened, connectTimeout)
     await opened.query(RELAX_SESSION) // what refresh() says of one table must not hide the others
     access = undefined
     pulse = undefined

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { socketOf } from './socket.js'
+import { liftTimeLimits } from './time-limits.js'
 
 /** How long queries may take that are under way when the pool is closed, in ms. */
 const CLOSE_PATIENCE = 1000
@@ -23,7 +24,12 @@ export function createClosablePool(config: pg.PoolConfig): ClosablePool {
       this.on('error', () => undefined)
     }
   }
-  const pool = new pg.Pool({ ...config, Client, allowExitOnIdle: true })
+  const pool = new pg.Pool({
+    ...config,
+    Client,
+    allowExitOnIdle: true,
+    onConnect: client => liftTimeLimits(client as pg.Client, config.connectionTimeoutMillis),
+  })
   pool.on('error', () => undefined) // an idle connection was lost; the next query opens another
   async function end(): Promise<void> {
     const timer = setTimeout(() => {

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { messageOf } from '../lib/errors.js'
 import { socketOf } from './socket.js'
+import { backendPid } from './time-limits.js'
 
 export interface ListenConnectionOptions {
   readonly config: pg.ClientConfig
@@ -80,8 +81,7 @@ export async function openListenConnection(options: ListenConnectionOptions): Pr
   }
 
   return {
-    // pg keeps it for cancel requests, and its types do not show it.
-    namedPid: (client as unknown as { processID?: number }).processID,
+    namedPid: backendPid(client),
     async run(sql) {
       if (lostReason !== undefined) throw new Error(lostReason)
       const stopWatching = watchSilence()

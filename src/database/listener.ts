@@ -9,6 +9,7 @@ import { describeFailure, STANDBY } from './connect-failure.js'
 import { createDeliveryProof, type DeliveryProof, PROOF_CHANNEL, type ProofSender } from './delivery-proof.js'
 import { type ListenConnection, openListenConnection } from './listen-connection.js'
 import { isText, RELAX_SESSION } from './text-encoding.js'
+import { liftTimeLimitsSql } from './time-limits.js'
 
 /** LISTEN statements in one round trip. They share a transaction, so that a thousand channels are back in milliseconds. */
 const BATCH = 500
@@ -218,6 +219,7 @@ export class Listener {
     )
     if (rows[0]?.standby) throw new ListenqlError('DATABASE_FAILED', STANDBY.message, STANDBY)
     const isPooled = connection.namedPid !== rows[0]?.pid
+    await connection.run(liftTimeLimitsSql(connection.namedPid))
     isAscii = rows[0]?.isAscii === true
     // One notification that is not UTF8 would end the connection: this way it arrives with U+FFFD in it.
     if (isAscii) await connection.run(RELAX_SESSION)

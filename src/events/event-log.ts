@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { describeFailure, STANDBY } from '../database/connect-failure.js'
 import { socketOf } from '../database/socket.js'
+import { liftTimeLimits } from '../database/time-limits.js'
 import { delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
 import { createDeferred, type Deferred } from '../lib/deferred.js'
@@ -274,6 +275,7 @@ export class EventLog {
       doorbell.wake()
     })
     await client.connect()
+    await liftTimeLimits(client, connectTimeout)
     doorbell.reset()
     while (!(await isReadable(client))) {
       onReady()

@@ -2,6 +2,7 @@ import pg from 'pg'
 import { describeFailure } from '../database/connect-failure.js'
 import { canRotate, type RotateOptions, type Rotation, rotate } from '../database/rotate.js'
 import { socketOf } from '../database/socket.js'
+import { liftTimeLimits } from '../database/time-limits.js'
 import { delay } from '../lib/abort.js'
 import type { Observe } from '../lib/observation.js'
 
@@ -73,6 +74,7 @@ export function createRetention(options: RetentionOptions): Retention {
     stop.signal.addEventListener('abort', giveUp, { once: true })
     try {
       await client.connect()
+      await liftTimeLimits(client, connectTimeout)
       return (await canRotate(client)) ? await rotate(client, { retention, maxLogSize }) : undefined
     } finally {
       const timer = setTimeout(giveUp, CLOSE_PATIENCE)

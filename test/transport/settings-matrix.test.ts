@@ -116,13 +116,18 @@ const CASES: Readonly<Record<string, Case>> = {
     },
   },
   timeouts: {
-    settings: { statement_timeout: '10ms', lock_timeout: '1ms', idle_in_transaction_session_timeout: '5ms' },
+    // More than a busy machine may need for BEGIN, and for the ROLLBACK after an error, before which Postgres goes back to these.
+    settings: {
+      statement_timeout: '100ms',
+      lock_timeout: '1ms',
+      idle_in_transaction_session_timeout: '100ms',
+    },
   },
   'timeouts of 14': {
     settings: { idle_session_timeout: '100ms', client_connection_check_interval: '100ms' },
     since: 140000,
   },
-  'timeouts of 17': { settings: { transaction_timeout: '20ms' }, since: 170000 },
+  'timeouts of 17': { settings: { transaction_timeout: '100ms' }, since: 170000 },
   'names: none': { settings: { search_path: '' } },
   'names: others first': { settings: { search_path: 'evil, pg_catalog, public' }, before: EVIL },
   planner: {
