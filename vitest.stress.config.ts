@@ -6,6 +6,7 @@ export default defineConfig({
   test: {
     ...config.test,
     include: ['test/stress/**/*.stress.ts'],
+    maxWorkers: 1,
     disableConsoleIntercept: true, // progress shows while it runs
   },
 })

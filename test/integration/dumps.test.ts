@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { installCommand } from '../../src/commands/install.js'
 import { statusCommand } from '../../src/commands/status.js'
 import { watchCommand } from '../../src/commands/watch.js'
@@ -15,6 +15,7 @@ import { canDump, dump, restore } from '../support/dump.js'
 import { createFormerLog } from '../support/former-log.js'
 import { codeOf, dataOf, query } from '../support/graphql-request.js'
 import { createLog, lines, type Position, type TestLog } from '../support/log.js'
+import { sharedPostgres } from '../support/postgres.js'
 import { createServerLogin } from '../support/server-login.js'
 
 const version = await serverVersion()
@@ -24,7 +25,7 @@ if (!isPossible) {
 }
 
 async function serverVersion(): Promise<number> {
-  const client = new pg.Client({ connectionString: inject('postgresAdminUrl') })
+  const client = new pg.Client({ connectionString: sharedPostgres() })
   await client.connect()
   const { rows } = await client.query(`select current_setting('server_version_num')::int as version`)
   await client.end()

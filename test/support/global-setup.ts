@@ -12,8 +12,8 @@ import { waitUntil } from './wait.js'
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** URL of a superuser of the Postgres that all tests share. */
-    postgresAdminUrl: string
+    /** URLs of superusers, of one Postgres for each worker: `sharedPostgres()` finds that of a test. */
+    postgresAdminUrls: readonly string[]
     /** Folder of this run for data directories; every Postgres in it is stopped at the end. */
     postgresRoot: string
   }
@@ -26,7 +26,7 @@ const PREFIX = 'listenql-test-'
 const OWNER = 'owner.json'
 
 /**
- * One Postgres for the whole run: an embedded one, or that of LISTENQL_TEST_DATABASE_URL (superuser). Whatever tests
+ * One Postgres for each worker: embedded ones, or that of LISTENQL_TEST_DATABASE_URL (superuser). Whatever tests
  * start under `postgresRoot` and forget, because they failed or were killed, is stopped here; so is what earlier runs
  * that were killed have left.
  */
@@ -47,13 +47,17 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
   const given = process.env.LISTENQL_TEST_DATABASE_URL
   if (given) {
-    project.provide('postgresAdminUrl', given)
+    project.provide('postgresAdminUrls', [given])
     return tearDown
   }
   try {
     const settings = { ...QUICK_SETTINGS, max_connections: '200' }
-    const postgres = await startEmbeddedPostgres({ directory: join(root, 'shared'), settings })
-    project.provide('postgresAdminUrl', postgres.adminUrl)
+    const urls: string[] = []
+    for (let worker = 1; worker <= Number(project.config.maxWorkers ?? 1); worker++) {
+      const postgres = await startEmbeddedPostgres({ directory: join(root, `shared-${worker}`), settings })
+      urls.push(postgres.adminUrl)
+    }
+    project.provide('postgresAdminUrls', urls)
   } catch (error) {
     await tearDown()
     throw error

@@ -11,6 +11,12 @@ import { waitUntil } from './wait.js'
 
 export type Row = Record<string, unknown>
 
+/** URL of the superuser of the Postgres that the tests of this worker share. */
+export function sharedPostgres(): string {
+  const urls = inject('postgresAdminUrls')
+  return urls[(Number(process.env.VITEST_POOL_ID) - 1) % urls.length] as string
+}
+
 /** A fresh, empty database (UTF8 unless another encoding is asked for, locale C) in the shared Postgres. */
 export interface TestDatabase {
   /** A login of its own without superuser, which owns nothing. */
@@ -26,7 +32,7 @@ export interface TestDatabase {
 
 /** @param options.encoding of the database. Default: UTF8 */
 export async function createTestDatabase({ encoding = 'UTF8' } = {}): Promise<TestDatabase> {
-  const server = inject('postgresAdminUrl')
+  const server = sharedPostgres()
   const name = `test_${randomBytes(6).toString('hex')}`
   const password = randomBytes(12).toString('hex')
   await once(server, [
