@@ -18,7 +18,7 @@ import type { WatchedTable } from '../src/database/watched-table.js'
 import { createPollDoorbell } from '../src/events/doorbell.js'
 import { EventLog } from '../src/events/event-log.js'
 import type { RowChange } from '../src/events/row-change.js'
-import type { Look } from '../src/events/sight.js'
+import type { CheckVisibility } from '../src/events/sight.js'
 import { createTables } from '../src/events/tables.js'
 import { EVERYTHING, type Filter, parseFilter } from '../src/filters/index.js'
 import { formatTable } from '../src/lib/table.js'
@@ -40,7 +40,7 @@ const EVENTS = Number(values.events)
 
 interface Mode {
   readonly name: string
-  readonly look: Look | undefined
+  readonly checkVisibility: CheckVisibility | undefined
   readonly filterOf: (sub: string) => Filter
   /** A part of the events is enough where it is slow. */
   readonly events: number
@@ -87,12 +87,17 @@ try {
   const all = () => EVERYTHING
   const own = (sub: string) => parseFilter(columns, { owner: { eq: sub } })
   const modes: readonly Mode[] = [
-    { name: 'row-level security', look: access.look, filterOf: all, events: EVENTS },
-    { name: 'and a filter that says the same', look: access.look, filterOf: own, events: EVENTS },
-    { name: 'no row-level security', look: undefined, filterOf: all, events: EVENTS },
+    { name: 'row-level security', checkVisibility: access.checkVisibility, filterOf: all, events: EVENTS },
+    {
+      name: 'and a filter that says the same',
+      checkVisibility: access.checkVisibility,
+      filterOf: own,
+      events: EVENTS,
+    },
+    { name: 'no row-level security', checkVisibility: undefined, filterOf: all, events: EVENTS },
     {
       name: 'asked for each viewer and event',
-      look: askEach,
+      checkVisibility: askEach,
       filterOf: all,
       events: Math.max(1, Math.round(EVENTS / 200)),
     },
@@ -167,7 +172,7 @@ async function askEach(
 
 async function measure(
   table: WatchedTable,
-  { look, filterOf, events }: Mode,
+  { checkVisibility, filterOf, events }: Mode,
   lone: number,
 ): Promise<Measured> {
   const log = new EventLog({
@@ -178,7 +183,7 @@ async function measure(
     reconnectMax: 1000,
     observe: console.error,
   })
-  const tables = createTables({ log, ...(look && { look }), observe: console.error })
+  const tables = createTables({ log, ...(checkVisibility && { checkVisibility }), observe: console.error })
   log.start()
   await log.started()
   tables.adopt([table], true)
@@ -192,7 +197,7 @@ async function measure(
         filter: filterOf(sub),
         operations: undefined,
         after: undefined,
-        viewer: look && viewerOf(sub),
+        viewer: checkVisibility && viewerOf(sub),
       }
       return tables.changes(table, request).open({
         event(change: RowChange) {

@@ -97,7 +97,7 @@ export function createSources(options: SourcesOptions): Sources {
     tableAccess && rowAccess ? createPresentRows({ snapshots, tableAccess, rowAccess }) : undefined
   const tables = createTables({
     log,
-    ...(rowAccess && { look: rowAccess.look }),
+    ...(rowAccess && { checkVisibility: rowAccess.checkVisibility }),
     present,
     maxFilterWork: settings.maxFilterWork,
     async refresh(relid, generation) {

@@ -17,7 +17,7 @@ import { LockedOut, StatementsLost } from './policy-session.js'
 import { createJudge } from './policy-sql.js'
 import { createPrepared } from './prepared.js'
 import type { UsableSettings } from './role-rights.js'
-import { type Asker, runBatch, selfKey, type Verdict } from './row-batch.js'
+import { type Asker, runBatch, selfKey, type Visibility } from './row-batch.js'
 import { createBatchSizes, createSlowAskers } from './slow-askers.js'
 import { type Viewer, viewerKey } from './viewer.js'
 
@@ -48,17 +48,17 @@ export interface RowAccess {
     viewers: readonly Viewer[],
     images: readonly RowImage[],
     signal?: AbortSignal,
-  ): Promise<ReadonlyMap<string, Verdict>>
+  ): Promise<ReadonlyMap<string, Visibility>>
   /**
    * The same, but nobody waits for a viewer whose policies take long or wait for a lock: these viewers are asked about apart,
    * and have a promise of their verdict. It rejects as `sees` does.
    */
-  look(
+  checkVisibility(
     table: WatchedTable,
     viewers: readonly Viewer[],
     images: readonly RowImage[],
     signal?: AbortSignal,
-  ): Promise<ReadonlyMap<string, Verdict | Promise<Verdict>>>
+  ): Promise<ReadonlyMap<string, Visibility | Promise<Visibility>>>
   /**
    * Makes sure that the policies work on images, before anything is followed; the same for all viewers of a role.
    * @returns whether they may look at the claims that change with every token
@@ -74,7 +74,7 @@ export interface RowAccess {
   close(): Promise<void>
 }
 
-export type { Verdict } from './row-batch.js'
+export type { Visibility as Verdict } from './row-batch.js'
 
 /** Most images that one statement is asked about. */
 const MOST_IMAGES = 500
@@ -145,9 +145,9 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     images: readonly RowImage[],
     signal: AbortSignal,
     found: Set<string> | undefined,
-  ): Promise<Map<string, Verdict>> {
+  ): Promise<Map<string, Visibility>> {
     const { relid } = table
-    const verdicts = new Map<string, Verdict>()
+    const verdicts = new Map<string, Visibility>()
     const began = performance.now()
     for (let attempt = 0; ; ) {
       const left = askers.filter(({ key }) => !verdicts.has(key) && !found?.has(key))
@@ -183,7 +183,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     }
   }
 
-  function addUnlessKnown(found: Set<string>, key: string, verdicts: ReadonlyMap<string, Verdict>): void {
+  function addUnlessKnown(found: Set<string>, key: string, verdicts: ReadonlyMap<string, Visibility>): void {
     if (!verdicts.has(key)) found.add(key)
   }
 
@@ -227,7 +227,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     images: readonly RowImage[],
     signal: AbortSignal,
     found: Set<string> | undefined,
-  ): Promise<Map<string, Verdict>> {
+  ): Promise<Map<string, Visibility>> {
     const size = Math.min(MOST_ASKERS, Math.max(FIRST_ASKERS, Math.ceil(askers.length / connections)))
     const all = await Promise.all(
       chunks(askers, size).map(some => askAll(table, some, images, signal, found)),
@@ -238,7 +238,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
   function tell(
     { name: table }: WatchedTable,
     askers: readonly Asker[],
-    verdicts: ReadonlyMap<string, Verdict>,
+    verdicts: ReadonlyMap<string, Visibility>,
   ): void {
     for (const { key, role } of askers) {
       const verdict = verdicts.get(key)
@@ -253,9 +253,9 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     images: readonly RowImage[],
     signal: AbortSignal,
     found?: Set<string>,
-  ): Promise<Map<string, Verdict>> {
+  ): Promise<Map<string, Visibility>> {
     let askers = all
-    const verdicts = new Map<string, Verdict>()
+    const verdicts = new Map<string, Visibility>()
     for (const slice of images.length === 0 ? [[]] : chunks(images, MOST_IMAGES)) {
       for (const [key, verdict] of await askSlice(table, askers, slice, signal, found)) {
         const before = verdicts.get(key)
@@ -275,12 +275,12 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     all: readonly Asker[],
     images: readonly RowImage[],
     signal: AbortSignal,
-  ): Promise<Map<string, Verdict | Promise<Verdict>>> {
+  ): Promise<Map<string, Visibility | Promise<Visibility>>> {
     const found = new Set<string>()
     const quick: Asker[] = []
-    const answers = new Map<string, Verdict | Promise<Verdict>>()
+    const answers = new Map<string, Visibility | Promise<Visibility>>()
     const askApart = (asker: Asker) => {
-      const verdict = askSlices(table, [asker], images, signal).then(own => own.get(asker.key) as Verdict)
+      const verdict = askSlices(table, [asker], images, signal).then(own => own.get(asker.key) as Visibility)
       const asked = abortable(verdict, signal)
       asked.catch(() => undefined) // the viewer may have left
       answers.set(asker.key, asked)
@@ -301,7 +301,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     return answers
   }
 
-  const look: RowAccess['look'] = (table, viewers, images, signal) => {
+  const checkVisibility: RowAccess['checkVisibility'] = (table, viewers, images, signal) => {
     const ends = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
     if (ends.aborted) return Promise.reject(ends.reason)
     setMaxListeners(0, ends) // each viewer who is asked apart waits with it
@@ -309,14 +309,15 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
   }
 
   const sees: RowAccess['sees'] = async (table, viewers, images, signal) => {
-    const verdicts = new Map<string, Verdict>()
-    for (const [key, verdict] of await look(table, viewers, images, signal)) verdicts.set(key, await verdict)
+    const verdicts = new Map<string, Visibility>()
+    for (const [key, verdict] of await checkVisibility(table, viewers, images, signal))
+      verdicts.set(key, await verdict)
     return verdicts
   }
 
   return {
     sees,
-    look,
+    checkVisibility,
     async probe(table, viewer) {
       const whole: Viewer = { ...viewer, seesToken: true }
       const verdict = (await sees(table, [whole], [])).get(viewerKey(whole, true))

@@ -31,7 +31,7 @@ import {
 } from './role-rights.js'
 
 /** For each image whether it may be seen, or why that is not to be had. */
-export type Verdict = readonly boolean[] | ListenqlError
+export type Visibility = readonly boolean[] | ListenqlError
 
 /** A viewer as a batch needs it. */
 export interface Asker {
@@ -83,7 +83,7 @@ interface Asked {
 interface Plan {
   readonly batch: Batch
   /** Whom the policies need not be asked for. */
-  readonly settled: ReadonlyMap<string, Verdict>
+  readonly settled: ReadonlyMap<string, Visibility>
   readonly asked: readonly Asked[]
   readonly some: EncodedImages
   readonly whole: EncodedImages | undefined
@@ -127,7 +127,7 @@ export async function runBatch(
   client: pg.PoolClient,
   batch: Batch,
   memory: BatchMemory,
-  verdicts: Map<string, Verdict>,
+  verdicts: Map<string, Visibility>,
 ): Promise<void> {
   if (await askAtOnce(client, batch, memory, verdicts)) return
   const { rights, prepared, usable } = memory
@@ -155,7 +155,7 @@ async function askAtOnce(
   client: pg.PoolClient,
   batch: Batch,
   memory: BatchMemory,
-  verdicts: Map<string, Verdict>,
+  verdicts: Map<string, Visibility>,
 ): Promise<boolean> {
   const { rights, prepared, readers } = memory
   const known = new Map<string, FoundRights>()
@@ -186,7 +186,7 @@ function isSame(a: readonly unknown[], b: readonly unknown[]): boolean {
 }
 
 function planOf(batch: Batch, rights: ReadonlyMap<string, FoundRights>, { judge }: BatchMemory): Plan {
-  const settled = new Map<string, Verdict>()
+  const settled = new Map<string, Visibility>()
   const asked: Asked[] = []
   for (const asker of batch.askers) {
     const found = rights.get(asker.role) as FoundRights
@@ -281,7 +281,7 @@ async function askAll(
   { batch, settled, asked, some, whole }: Plan,
   memory: BatchMemory,
   begin: string,
-  verdicts: Map<string, Verdict>,
+  verdicts: Map<string, Visibility>,
   isCurrent?: (rights: readonly string[]) => boolean,
 ): Promise<boolean> {
   const { prepared } = memory

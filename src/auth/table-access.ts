@@ -79,7 +79,7 @@ interface Known {
   /** Which of the reads it comes from: of two that overlap, the one that began later counts. */
   readonly read: number
   /** When the last look at them began: they are at least that new. */
-  readonly lookedAt: number
+  readonly reviewedAt: number
 }
 
 /** Longest that a look may take, in ms; a dead peer shows in no other way. */
@@ -112,7 +112,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
   async function run(): Promise<void> {
     while (!stop.signal.aborted) {
       try {
-        await look([...known.values()].map(({ rights }) => rights))
+        await review([...known.values()].map(({ rights }) => rights))
         forget()
         said = undefined
       } catch (error) {
@@ -130,7 +130,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
   }
 
   /** Reads the rights again that may have changed, or were not read twice. */
-  async function look(pairs: readonly Pair[]): Promise<void> {
+  async function review(pairs: readonly Pair[]): Promise<void> {
     if (pairs.length === 0) return
     const began = performance.now()
     const relids = distinct(pairs, ({ relid }) => relid)
@@ -146,7 +146,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
       const key = keyOf(pair)
       const found = known.get(key)
       if (found?.isSure && digests.of(pair.relid, pair.role) === found.digest) {
-        if (found.lookedAt < began) known.set(key, { ...found, lookedAt: began })
+        if (found.reviewedAt < began) known.set(key, { ...found, reviewedAt: began })
       } else stale.push(pair)
     }
     if (stale.length > 0) await read(stale)
@@ -155,7 +155,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
   /** What is asked for, and what is known already of these roles and tables, is known anew. */
   async function read(pairs: readonly Pair[]): Promise<void> {
     const number = ++reads
-    const lookedAt = performance.now()
+    const reviewedAt = performance.now()
     const relids = distinct(pairs, ({ relid }) => relid)
     const roles = distinct(pairs, ({ role }) => role)
     const wanted = new Set(pairs.map(keyOf))
@@ -171,7 +171,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
           if (!wanted.has(key) && !known.has(key)) continue
           const found = byKey.get(key)
           const digest = digests.of(relid, role)
-          note(key, found && { rights: found, digest, isSure: false, read: number, lookedAt }, number)
+          note(key, found && { rights: found, digest, isSure: false, read: number, reviewedAt }, number)
         }
       }
     } finally {
@@ -192,7 +192,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
   }
 
   /** Looks at these, together with all that is asked for until the look begins. Waits while the database is away. */
-  function lookNow(pairs: readonly Pair[]): Promise<void> {
+  function reviewNow(pairs: readonly Pair[]): Promise<void> {
     for (const pair of pairs) asked.set(keyOf(pair), pair)
     asking ??= (async () => {
       await Promise.resolve()
@@ -202,7 +202,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
       for (let attempt = 1; ; attempt++) {
         stop.signal.throwIfAborted()
         try {
-          return await look(taken)
+          return await review(taken)
         } catch (error) {
           stop.signal.throwIfAborted()
           tell(error)
@@ -284,17 +284,17 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
       const holder: Holder = { claim, role, key: keyOf({ relid, role }), lost }
       holders.add(holder)
       const end = () => void holders.remove(holder)
-      const lookedAt = known.get(holder.key)?.lookedAt
-      if (lookedAt !== undefined) check(holder)
+      const reviewedAt = known.get(holder.key)?.reviewedAt
+      if (reviewedAt !== undefined) check(holder)
       // From here on it is looked at with every page of the log; what was read before may be on its way still.
-      if (lookedAt !== undefined && lookedAt >= (eventsAt.get(relid) ?? 0)) return { stop: end }
-      return { ready: lookNow([{ relid, role }]).then(() => check(holder)), stop: end }
+      if (reviewedAt !== undefined && reviewedAt >= (eventsAt.get(relid) ?? 0)) return { stop: end }
+      return { ready: reviewNow([{ relid, role }]).then(() => check(holder)), stop: end }
     },
     async recheck(claim, since, signal) {
       const { role } = claim.viewer
       if (role === undefined) return
       const pair = { relid: claim.table.relid, role }
-      if ((known.get(keyOf(pair))?.lookedAt ?? Number.NEGATIVE_INFINITY) < since) await lookNow([pair])
+      if ((known.get(keyOf(pair))?.reviewedAt ?? Number.NEGATIVE_INFINITY) < since) await reviewNow([pair])
       signal?.throwIfAborted()
       const problem = problemOfHeld(claim, role)
       if (problem) throw problem
@@ -303,7 +303,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
       const now = performance.now()
       for (const relid of relids) eventsAt.set(relid, now)
       const pairs = holders.pairs(relids)
-      return pairs.length === 0 ? undefined : lookNow(pairs)
+      return pairs.length === 0 ? undefined : reviewNow(pairs)
     },
     async close() {
       stop.abort(new ListenqlError('DATABASE_FAILED', 'the server is stopping', { hint: 'try again' }))

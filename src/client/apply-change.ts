@@ -3,7 +3,7 @@ export interface RowChange<Row, Key> {
   readonly operation: string
   /** The primary key; null on TRUNCATE. */
   readonly key: Key | null
-  /** The row now; null if it was deleted, or left your filter or your sight. */
+  /** The row now; null if it was deleted, or you may no longer see it, or it left your filter. */
   readonly row: Row | null
 }
 

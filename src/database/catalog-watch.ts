@@ -109,7 +109,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
       asked = []
       try {
         attempt++
-        await look(mine)
+        await check(mine)
         attempt = 0
       } catch (error) {
         asked.unshift(...mine)
@@ -151,7 +151,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
     return true
   }
 
-  async function look(mine: readonly Asked[]): Promise<void> {
+  async function check(mine: readonly Asked[]): Promise<void> {
     const connection = await connect()
     if (!access?.mayRefresh || !access.mayRead) {
       access = await readAccess(connection)

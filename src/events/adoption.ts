@@ -43,7 +43,7 @@ export function createAdoption({ tables, refresh, onAdopted }: AdoptionOptions):
   }
 
   /** Whether an event stands behind everything that is to meet the former columns. */
-  function isBehind(event: LogEvent, list: readonly WatchedTable[]): boolean {
+  function needsNewSchema(event: LogEvent, list: readonly WatchedTable[]): boolean {
     return list.every(({ relid, generation, since }) => {
       const known = tables.generationOf(relid)
       if (known === undefined || known === generation) return true
@@ -67,7 +67,7 @@ export function createAdoption({ tables, refresh, onAdopted }: AdoptionOptions):
       if (offered) isSeen = true
     },
     before(event) {
-      if (offered && isBehind(event, offered)) return adopt(false)
+      if (offered && needsNewSchema(event, offered)) return adopt(false)
       if (event.kind !== 't') return undefined
       const known = tables.generationOf(event.topic)
       const isNew = known !== undefined && event.generation > Math.max(known, asked.get(event.topic) ?? 0)

@@ -1,7 +1,7 @@
 import type { Viewer } from '../auth/viewer.js'
 import type { Position } from './cursor.js'
 import type { HandOn } from './hand-on.js'
-import type { Sight, StageView } from './stage-view.js'
+import type { StageView, VisibleEvents } from './stage-view.js'
 import { eventsBetween, PAGE, type Place, type WaitingEvent } from './waiting-event.js'
 
 export interface ApartOptions {
@@ -15,7 +15,7 @@ export interface ApartOptions {
   readonly asked: readonly WaitingEvent[]
   readonly view: Promise<StageView>
   /** Asks about events for this viewer alone. */
-  readonly look: (asked: readonly WaitingEvent[]) => Promise<StageView>
+  readonly readView: (asked: readonly WaitingEvent[]) => Promise<StageView>
   readonly handOn: HandOn
   /** How far the others have asked, with what is on its way to them. */
   readonly taken: () => WaitingEvent
@@ -26,7 +26,7 @@ export interface ApartOptions {
 }
 
 /** Of no events. */
-const NOTHING: Sight = { images: [], present: undefined }
+const NOTHING: VisibleEvents = { images: [], present: undefined }
 
 /** A viewer for whom the policies take long, or read the table themselves: it goes on at its own pace, never further than the others. */
 export class Apart {
@@ -68,13 +68,13 @@ export class Apart {
   }
 
   async #run(): Promise<void> {
-    const { page, asked, view, taken, look, onLevel } = this.#options
+    const { page, asked, view, taken, readView, onLevel } = this.#options
     await this.#handOn(page, asked, await view)
     while (!this.#isStopped) {
       const next = eventsBetween(this.#at, taken(), PAGE)
       if (next.length === 0) return onLevel()
       const mine = next.filter(({ interest }) => interest?.places.some(place => this.#isMine(place)))
-      await this.#handOn(next, mine, mine.length > 0 ? await look(mine) : NOTHING)
+      await this.#handOn(next, mine, mine.length > 0 ? await readView(mine) : NOTHING)
     }
   }
 

@@ -110,7 +110,7 @@ export function createChangeView(
   }
 }
 
-/** That a row is gone from sight, by its key alone; undefined if the request does not want the operation. */
+/** A row is no longer visible: only its key is given. Undefined if the request does not want the operation. */
 export function createRemovalView(
   { operations }: ChangesRequest,
   cursors: Pick<Cursors, 'encode'>,

@@ -43,8 +43,8 @@ export function createCursors({ tried, load }: CursorsOptions): Cursors {
   let current: { readonly key: string; readonly cipher: CursorCipher | undefined } | undefined
   /** The last ones by place: an event's cursor is needed by each group and format that it is delivered in. No WeakMap: that costs as much again. */
   let made: Made[] = []
-  let looking: Promise<void> | undefined
-  let looked = Number.NEGATIVE_INFINITY
+  let loading: Promise<void> | undefined
+  let loadedAt = Number.NEGATIVE_INFINITY
 
   function use(key: Uint8Array | undefined): void {
     const text = key ? Buffer.from(key).toString('hex') : ''
@@ -54,22 +54,22 @@ export function createCursors({ tried, load }: CursorsOptions): Cursors {
   }
 
   /** One at a time, and one a second: made-up cursors must not become a load for the database. */
-  function look(): Promise<void> {
-    looking ??= lookAgain().finally(() => {
-      looking = undefined
+  function reload(): Promise<void> {
+    loading ??= loadKey().finally(() => {
+      loading = undefined
     })
-    return looking
+    return loading
   }
-  async function lookAgain(): Promise<void> {
-    const wait = looked + LOOK_AGAIN - performance.now()
+  async function loadKey(): Promise<void> {
+    const wait = loadedAt + LOOK_AGAIN - performance.now()
     if (wait > 0) await new Promise(resolve => setTimeout(resolve, wait).unref())
-    looked = performance.now()
+    loadedAt = performance.now()
     use(await load())
   }
 
   async function ready(signal?: AbortSignal): Promise<void> {
     if (!current) await abortable(tried(), signal)
-    if (!current) await abortable(look(), signal).catch(unlessAborted(signal))
+    if (!current) await abortable(reload(), signal).catch(unlessAborted(signal))
   }
 
   return {
@@ -90,7 +90,7 @@ export function createCursors({ tried, load }: CursorsOptions): Cursors {
       let position = current?.cipher?.decrypt(cursor)
       if (!position) {
         // Another server may have seen before this one that the schema was brought up to date, or that another history began.
-        await abortable(look(), signal).catch(error => {
+        await abortable(reload(), signal).catch(error => {
           if (!current?.cipher) unlessAborted(signal)(error)
         })
         position = current?.cipher?.decrypt(cursor)

@@ -6,7 +6,7 @@ import type { Position } from './cursor.js'
 import type { LogEvent } from './log-event.js'
 import { readsItselfMeanwhile } from './present.js'
 import type { RowChange } from './row-change.js'
-import type { Sight, StageView } from './stage-view.js'
+import type { StageView, VisibleEvents } from './stage-view.js'
 import type { Interest, Place, WaitingEvent } from './waiting-event.js'
 
 export interface HandOnOptions {
@@ -44,7 +44,12 @@ export function createHandOn({ maxFilterWork, paused, onFault }: HandOnOptions):
     place.follower.end(error)
   }
 
-  function changeFor(place: Place, interest: Interest, at: number, seen: Sight): RowChange | undefined {
+  function changeFor(
+    place: Place,
+    interest: Interest,
+    at: number,
+    seen: VisibleEvents,
+  ): RowChange | undefined {
     const { event, images: whole } = interest
     const { account } = place.follower
     const images = seen.images[at] as Images

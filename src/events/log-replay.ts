@@ -76,9 +76,9 @@ export function createLogReplay(options: LogReplayOptions): LogReplay {
     if (live().history === history) pages.keep(after, page, history)
     // What had been handed on before was in the ledger: an empty page proves that nothing lies between. It may end in
     // batches without events. Positions of two histories cannot be compared.
-    const isBehind =
+    const isEarlier =
       page.isLast && position && live().history === history && comparePositions(position, page.position) > 0
-    return isBehind ? { ...page, position } : page
+    return isEarlier ? { ...page, position } : page
   }
 
   return {

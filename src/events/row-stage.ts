@@ -8,14 +8,14 @@ import type { EventLog } from './event-log.js'
 import { unreadable } from './hand-on.js'
 import type { LogEvent } from './log-event.js'
 import type { Present } from './present.js'
-import type { Look } from './sight.js'
+import type { CheckVisibility } from './sight.js'
 import type { Stop } from './source.js'
 import { TableQueue } from './table-queue.js'
 import type { StageRequest } from './waiting-event.js'
 
 export interface RowStageOptions {
   readonly log: Pick<EventLog, 'position' | 'follow' | 'read' | 'cursors'>
-  readonly look: Look
+  readonly checkVisibility: CheckVisibility
   /** The table as it is known, and the rows of an event of it; undefined if it is not watched any more. */
   readonly read: (event: LogEvent) => { readonly table: WatchedTable; readonly images: Images } | undefined
   /**
@@ -104,11 +104,11 @@ export class RowStage {
   #provide(relid: string): StagedTable {
     const known = this.#tables.get(relid)
     if (known) return known
-    const { log, look, read, present, maxFilterWork } = this.#options
+    const { log, checkVisibility, read, present, maxFilterWork } = this.#options
     const queue: TableQueue = new TableQueue({
       relid,
       log,
-      look,
+      checkVisibility,
       read,
       present,
       limits: () => this.#limits(),

@@ -11,18 +11,18 @@ export interface ReadEvent {
   readonly images: Images
 }
 
-type Verdict = readonly boolean[] | ListenqlError
+type Visibility = readonly boolean[] | ListenqlError
 
 /**
  * Asks for each viewer (by `viewerKey` with claims) whether each image may be seen, or why that is not to be had; a promise of
  * it for viewers whom the others should not wait for. Waits while the database is away, until the signal aborts.
  */
-export type Look = (
+export type CheckVisibility = (
   table: WatchedTable,
   viewers: readonly Viewer[],
   images: readonly RowImage[],
   signal: AbortSignal,
-) => Promise<ReadonlyMap<string, Verdict | Promise<Verdict>>>
+) => Promise<ReadonlyMap<string, Visibility | Promise<Visibility>>>
 
 /** What a viewer sees of each event, in their order. Where nothing is to be seen, both images are null. */
 export type View = readonly Images[] | ListenqlError
@@ -31,16 +31,16 @@ export type View = readonly Images[] | ListenqlError
 export type Views = ReadonlyMap<string, View | Promise<View>>
 
 /** Asks about all images of some events of one table at once. */
-export async function lookAt(
-  look: Look,
+export async function viewsOf(
+  checkVisibility: CheckVisibility,
   table: WatchedTable,
   viewers: readonly Viewer[],
   events: readonly ReadEvent[],
   signal: AbortSignal,
 ): Promise<Views> {
   const rows = events.flatMap(({ images: { row, old } }) => [row, old].filter(image => image !== null))
-  const verdicts = await look(table, viewers, rows, signal)
-  const viewOf = (verdict: Verdict): View =>
+  const verdicts = await checkVisibility(table, viewers, rows, signal)
+  const viewOf = (verdict: Visibility): View =>
     verdict instanceof ListenqlError ? verdict : imagesSeen(events, verdict)
   const views = new Map<string, View | Promise<View>>()
   for (const [key, verdict] of verdicts) {
@@ -75,7 +75,7 @@ interface Asking {
  * Asks for one viewer at a time, as those who come back do; what is asked about the same events in the same moment is asked
  * in one go. The array of the events is what they are known by.
  */
-export function createJointLook(look: Look, signal: AbortSignal) {
+export function createBatchedView(checkVisibility: CheckVisibility, signal: AbortSignal) {
   const asking = new WeakMap<readonly ReadEvent[], Asking>()
   return async function see(
     table: WatchedTable,
@@ -87,7 +87,7 @@ export function createJointLook(look: Look, signal: AbortSignal) {
       const viewers: Viewer[] = []
       const views = new Promise(resolve => setImmediate(resolve)).then(() => {
         asking.delete(events)
-        return lookAt(look, table, viewers, events, signal)
+        return viewsOf(checkVisibility, table, viewers, events, signal)
       })
       joint = { viewers, views }
       asking.set(events, joint)

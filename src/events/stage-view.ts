@@ -8,14 +8,14 @@ import type { PresentRows } from './told-rows.js'
 import type { Interest } from './waiting-event.js'
 
 /** What the policies let a viewer see of some events, in their order. */
-export interface Sight {
+export interface VisibleEvents {
   readonly images: readonly Images[]
   /** Where they read the table itself: the rows of these events as they are by now. */
   readonly present: PresentRows | undefined
 }
 
 /** What a viewer sees, or why that is not to be had. */
-export type StageView = Sight | ListenqlError
+export type StageView = VisibleEvents | ListenqlError
 
 export interface StageViewOptions {
   readonly present: Present | undefined

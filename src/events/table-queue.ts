@@ -12,7 +12,7 @@ import { type EventLog, hole } from './event-log.js'
 import { createHandOn, type HandOn, unreadable } from './hand-on.js'
 import type { LogEvent } from './log-event.js'
 import type { Present } from './present.js'
-import { type Look, lookAt } from './sight.js'
+import { type CheckVisibility, viewsOf } from './sight.js'
 import type { Stop } from './source.js'
 import { createStageViews, type StageView } from './stage-view.js'
 import { createTableTopic } from './table-topic.js'
@@ -31,7 +31,7 @@ import {
 export interface TableQueueOptions {
   readonly relid: string
   readonly log: Pick<EventLog, 'position' | 'read' | 'cursors'>
-  readonly look: Look
+  readonly checkVisibility: CheckVisibility
   readonly read: (event: LogEvent) => { readonly table: WatchedTable; readonly images: Images } | undefined
   /** Undefined: no policy reads its own table. */
   readonly present: Present | undefined
@@ -56,7 +56,7 @@ const EVERY_CHANGE: ChangesRequest = { filter: EVERYTHING, operations: undefined
  * The live events of one table with row-level security, which wait until it is known which viewer sees what of them. It asks
  * page by page, once for each viewer, about the events that the filters of the viewer's subscriptions may match.
  *
- * Viewers go on together, since asking for many at once is cheap; those for whom `look` has no answer yet go on apart, each at
+ * Viewers go on together, since asking for many at once is cheap; those for whom `checkVisibility` has no answer yet go on apart, each at
  * its own pace, until they are level with the others. What waits is bounded: if it becomes too much, the others read it from
  * the log again, and the subscriptions of viewers who are apart and too late end.
  */
@@ -246,7 +246,7 @@ export class TableQueue {
     const asked = page.filter(({ interest }) => interest?.places.some(({ key }) => viewers.has(key)))
     const views = new Map<string, StageView>()
     if (asked.length > 0) {
-      const all = await this.#look([...viewers.values()], asked)
+      const all = await this.#readViews([...viewers.values()], asked)
       if (this.#isStopped) return
       for (const [key, view] of all) {
         if (view instanceof Promise)
@@ -280,8 +280,8 @@ export class TableQueue {
     const apart: Apart = new Apart({
       ...from,
       viewer,
-      look: async asked =>
-        (await this.#look([viewer], asked)).get(from.key) as StageView | Promise<StageView>,
+      readView: async asked =>
+        (await this.#readViews([viewer], asked)).get(from.key) as StageView | Promise<StageView>,
       handOn: this.#handOn,
       taken: () => this.#taken,
       // Where a page is on its way to the others it waits for them: its position must not go back.
@@ -308,14 +308,14 @@ export class TableQueue {
     }
   }
 
-  async #look(viewers: readonly Viewer[], asked: readonly WaitingEvent[]) {
-    const { look, present, signal } = this.#options
+  async #readViews(viewers: readonly Viewer[], asked: readonly WaitingEvent[]) {
+    const { checkVisibility, present, signal } = this.#options
     const events = asked.map(({ interest }) => interest as Interest)
     const { table } = events[0] as Interest
     const stageView = createStageViews({ present, table, events, signal })
     const byKey = new Map(viewers.map(viewer => [viewerKey(viewer, true), viewer]))
     const views = new Map<string, StageView | Promise<StageView>>()
-    for (const [key, view] of await lookAt(look, table, viewers, events, signal))
+    for (const [key, view] of await viewsOf(checkVisibility, table, viewers, events, signal))
       views.set(key, stageView(byKey.get(key) as Viewer, key, view))
     return views
   }

@@ -14,7 +14,7 @@ import type { LogEvent } from './log-event.js'
 import type { Present } from './present.js'
 import type { RowChange } from './row-change.js'
 import { type Followed, RowStage } from './row-stage.js'
-import { createJointLook, type Look, type ReadEvent } from './sight.js'
+import { type CheckVisibility, createBatchedView, type ReadEvent } from './sight.js'
 import { EventSource, type Follower, type Replay, type Stop } from './source.js'
 import { createTableTopic, type TableTopic } from './table-topic.js'
 import { createTellingView } from './telling-view.js'
@@ -23,7 +23,7 @@ import { createToldRows, type ToldRows, tellPast } from './told-rows.js'
 export interface TablesOptions {
   readonly log: EventLog
   /** Says who may see what, for requests with a viewer. */
-  readonly look?: Look
+  readonly checkVisibility?: CheckVisibility
   /** Undefined: no policy reads its own table. */
   readonly present?: Present | undefined
   /** Most steps that a filter may take for one event. Default: any number. */
@@ -53,7 +53,7 @@ export interface Tables {
   generationOf(relid: string): number | undefined
   /** Everybody has been told all that the log has handed on: at once (undefined), or once this resolves. */
   settled(): Promise<void> | undefined
-  /** Stops and continues handing on what waits for `look`. */
+  /** Stops and continues handing on what waits for `checkVisibility`. */
   pause(): void
   resume(): void
   /** Idempotent. */
@@ -81,7 +81,7 @@ const PAST_STEPS = 1_000_000
 
 export function createTables({
   log,
-  look = nobodySees,
+  checkVisibility = nobodySees,
   present,
   maxFilterWork = Number.POSITIVE_INFINITY,
   maxWaiting,
@@ -100,10 +100,10 @@ export function createTables({
   const pageTimes = new WeakMap<readonly LogEvent[], number>()
   let isReached = true
   const stop = new AbortController()
-  const see = createJointLook(look, stop.signal)
+  const see = createBatchedView(checkVisibility, stop.signal)
   const stage = new RowStage({
     log,
-    look,
+    checkVisibility,
     read(event) {
       const entry = adopted.get(event.topic)
       return entry && { table: entry.table, images: imagesOf(entry, event) }
@@ -247,14 +247,14 @@ export function createTables({
   /** What a view makes of events. Others have their turn in between: a page may be long, and what a filter looks through, too. */
   async function viewAll<Each extends ReadEvent>(
     events: Iterable<Each>,
-    look: (each: Each, work: Work) => RowChange | undefined,
+    checkVisibility: (each: Each, work: Work) => RowChange | undefined,
   ): Promise<RowChange[]> {
     const changes: RowChange[] = []
     const work = new Work(maxFilterWork)
     let steps = 0
     for (const each of events) {
       work.begin()
-      const change = look(each, work)
+      const change = checkVisibility(each, work)
       if (change) changes.push(change)
       steps += work.steps
       if (steps < PAST_STEPS) continue
@@ -533,6 +533,6 @@ function notWatched(): ListenqlError {
   })
 }
 
-const nobodySees: Look = async () => {
+const nobodySees: CheckVisibility = async () => {
   throw new TypeError('nothing was given that says who may see what')
 }

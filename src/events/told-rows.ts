@@ -19,7 +19,7 @@ export type PresentRows = ReadonlyMap<string, RowImage>
 /** What of a change may be told. */
 export type Telling =
   | { readonly kind: 'images'; readonly images: Images; readonly wasThere: boolean }
-  /** That the row is gone from sight, by its key alone. */
+  /** The row is no longer visible: only its key is given. */
   | { readonly kind: 'removal' }
   | { readonly kind: 'nothing' }
 

@@ -3,7 +3,7 @@ import type { Viewer } from '../../src/auth/viewer.js'
 import type { WatchedTable } from '../../src/database/watched-table.js'
 import type { Position } from '../../src/events/cursor.js'
 import type { RowChange } from '../../src/events/row-change.js'
-import type { Look } from '../../src/events/sight.js'
+import type { CheckVisibility } from '../../src/events/sight.js'
 import { createDeferred, type Deferred } from '../../src/lib/deferred.js'
 import { createStaged, type Staged } from '../support/staged.js'
 import { createViewerRoles, type ViewerRoles, viewerOf } from '../support/viewers.js'
@@ -47,13 +47,13 @@ const ids = (changes: readonly RowChange[]) =>
 async function start(): Promise<Staged> {
   await admin('delete from items')
   const look =
-    (sees: Look): Look =>
+    (sees: CheckVisibility): CheckVisibility =>
     async (of, viewers, images, signal) => {
       await gate?.promise
       asked.push(viewers.map(({ claims }) => String(claims.sub)))
       return sees(of, viewers, images, signal)
     }
-  staged = await createStaged(watched, { look })
+  staged = await createStaged(watched, { checkVisibility: look })
   staged.tables.adopt([await watched.find('items')], true)
   await staged.end()
   asked = []

@@ -106,7 +106,7 @@ it('what has read the table is counted, also where another viewer of the role is
   // The search for names finds nothing, and no image has been asked about yet.
   await staged.rowAccess.probe(notes, me('ann'))
   expect(staged.rowAccess.readsItself(notes, me('ann'))).toBe(false)
-  const answers = await staged.rowAccess.look(notes, viewers, [image])
+  const answers = await staged.rowAccess.checkVisibility(notes, viewers, [image])
   const [ann, slow] = viewers.map(viewer => answers.get(viewerKey(viewer, true)))
   expect(slow).toBeInstanceOf(Promise)
   expect(ann).toEqual([true])

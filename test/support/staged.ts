@@ -7,7 +7,7 @@ import { createPollDoorbell } from '../../src/events/doorbell.js'
 import { EventLog } from '../../src/events/event-log.js'
 import type { Present } from '../../src/events/present.js'
 import type { RowChange } from '../../src/events/row-change.js'
-import type { Look } from '../../src/events/sight.js'
+import type { CheckVisibility } from '../../src/events/sight.js'
 import type { EventSource, Replay } from '../../src/events/source.js'
 import { createTables, type Tables } from '../../src/events/tables.js'
 import { EVERYTHING } from '../../src/filters/index.js'
@@ -50,7 +50,7 @@ export async function createStaged(
   options: {
     observe?: Observe
     access?: Partial<RowAccessOptions>
-    look?: (sees: Look) => Look
+    checkVisibility?: (sees: CheckVisibility) => CheckVisibility
     maxWaiting?: number
     present?: (rowAccess: RowAccess, cursors: EventLog['cursors']) => Present
   } = {},
@@ -66,7 +66,7 @@ export async function createStaged(
   const log = new EventLog({ ...shared, doorbell: createPollDoorbell({ poll: 5 }), keepsPrepared: true })
   const tables = createTables({
     log,
-    look: options.look?.(rowAccess.look) ?? rowAccess.look,
+    checkVisibility: options.checkVisibility?.(rowAccess.checkVisibility) ?? rowAccess.checkVisibility,
     present: options.present?.(rowAccess, log.cursors),
     ...(options.maxWaiting !== undefined && { maxWaiting: options.maxWaiting }),
     observe,
