@@ -63,18 +63,18 @@ export function createTableGate({ tables, snapshots, tableAccess, rowAccess }: T
       const { used } = request
       const rights = await tableAccess?.assert({ viewer, table, columns: used })
       if (!rights || !tableAccess) return tables.changes(table, request)
-      const claim = { viewer, table, columns: used, seesAll: !rights.hasRowSecurity }
+      const requirement = { viewer, table, columns: used, seesAll: !rights.hasRowSecurity }
       return tables.changes(table, {
         ...request,
         viewer: rights.hasRowSecurity ? await probe(viewer, table) : undefined,
-        guard: lost => tableAccess.hold(claim, lost),
-        recheck: (since, signal) => tableAccess.recheck(claim, since, signal),
+        guard: lost => tableAccess.hold(requirement, lost),
+        recheck: (since, signal) => tableAccess.recheck(requirement, since, signal),
       })
     },
     async snapshot(viewer, table, { used, columns = [], ...request }) {
-      const claim = { viewer, table, columns: used }
+      const requirement = { viewer, table, columns: used }
       for (let attempt = 1; ; attempt++) {
-        const rights = await tableAccess?.assert(claim)
+        const rights = await tableAccess?.assert(requirement)
         if (!rights || !tableAccess) return snapshots.snapshot(table, request)
         const isSecured = rights.hasRowSecurity
         try {
@@ -92,7 +92,7 @@ export function createTableGate({ tables, snapshots, tableAccess, rowAccess }: T
             error.code !== 'SCHEMA_CHANGED'
           )
             throw error
-          await tableAccess.recheck({ ...claim, seesAll: false }, performance.now()) // policies may decide by now
+          await tableAccess.recheck({ ...requirement, seesAll: false }, performance.now()) // policies may decide by now
         }
       }
     },

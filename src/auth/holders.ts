@@ -3,7 +3,7 @@ import type { ListenqlError } from '../lib/errors.js'
 import type { Viewer } from './viewer.js'
 
 /** What somebody relies on. */
-export interface Claim {
+export interface ReadRequirement {
   readonly viewer: Viewer
   readonly table: WatchedTable
   /** Names in the table. */
@@ -11,7 +11,7 @@ export interface Claim {
 }
 
 /** What a stream relies on: it sees all rows, too, or those that policies let it see. */
-export interface HeldClaim extends Claim {
+export interface HeldRequirement extends ReadRequirement {
   readonly seesAll: boolean
 }
 
@@ -23,7 +23,7 @@ export interface Pair {
 
 /** A stream that relies on rights. */
 export interface Holder {
-  readonly claim: HeldClaim
+  readonly requirement: HeldRequirement
   readonly role: string
   /** Of the role and the table. */
   readonly key: string
@@ -49,22 +49,22 @@ export function createHolders(check: (holder: Holder) => void): Holders {
   const byTable = new Map<string, Map<string, Pair>>()
   return {
     add(holder) {
-      const { key, role, claim } = holder
-      const { relid } = claim.table
+      const { key, role, requirement } = holder
+      const { relid } = requirement.table
       const some = byKey.get(key) ?? new Set()
       byKey.set(key, some.add(holder))
       const pairs = byTable.get(relid) ?? new Map<string, Pair>()
       byTable.set(relid, pairs.set(key, { relid, role }))
     },
     remove(holder) {
-      const { key, claim } = holder
+      const { key, requirement } = holder
       const some = byKey.get(key)
       if (!some?.delete(holder)) return false
       if (some.size > 0) return true
       byKey.delete(key)
-      const pairs = byTable.get(claim.table.relid)
+      const pairs = byTable.get(requirement.table.relid)
       pairs?.delete(key)
-      if (pairs?.size === 0) byTable.delete(claim.table.relid)
+      if (pairs?.size === 0) byTable.delete(requirement.table.relid)
       return true
     },
     has: key => byKey.has(key),

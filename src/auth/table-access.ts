@@ -15,7 +15,13 @@ import {
   noRole,
   securedMeanwhile,
 } from './access-errors.js'
-import { type Claim, createHolders, type HeldClaim, type Holder, type Pair } from './holders.js'
+import {
+  createHolders,
+  type HeldRequirement,
+  type Holder,
+  type Pair,
+  type ReadRequirement,
+} from './holders.js'
 
 export interface TableAccessOptions {
   readonly config: pg.ClientConfig
@@ -46,17 +52,17 @@ export interface TableAccess {
    */
   rightsOf(role: string, table: WatchedTable): Promise<TableRights>
   /** @returns undefined for a viewer without a role. @throws ListenqlError as `rightsOf`, and FORBIDDEN that names the first column */
-  assert(claim: Claim): Promise<TableRights | undefined>
+  assert(requirement: ReadRequirement): Promise<TableRights | undefined>
   /**
    * Calls `lost` once, maybe at once, if what `assert` has allowed is allowed no longer; or if policies decide about the rows
    * now, and did not (`seesAll`): whoever relies on it has to begin anew.
    */
-  hold(claim: HeldClaim, lost: (error: ListenqlError) => void): Held
+  hold(requirement: HeldRequirement, lost: (error: ListenqlError) => void): Held
   /**
    * Looks again, unless it has since that moment (`performance.now()`). Waits while the database is away, until the signal aborts.
    * @throws ListenqlError what `hold` would call `lost` with; or the signal's reason
    */
-  recheck(claim: HeldClaim, since: number, signal?: AbortSignal): Promise<void>
+  recheck(requirement: HeldRequirement, since: number, signal?: AbortSignal): Promise<void>
   /**
    * To be called between reading events of these tables from the log and handing them on: whoever has lost the right to them by
    * the time they were read is told so (`lost`) before it resolves. Undefined: nobody relies on rights to these tables.
@@ -218,16 +224,16 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     for (const key of [...known.keys()]) if (!holders.has(key)) known.delete(key)
   }
 
-  function problemOfHeld(claim: HeldClaim, role: string): ListenqlError | undefined {
-    const rights = known.get(keyOf({ role, relid: claim.table.relid }))?.rights
+  function problemOfHeld(requirement: HeldRequirement, role: string): ListenqlError | undefined {
+    const rights = known.get(keyOf({ role, relid: requirement.table.relid }))?.rights
     return (
-      problemOf(claim, role, rights) ??
-      (claim.seesAll && rights?.hasRowSecurity ? securedMeanwhile(claim.table) : undefined)
+      problemOf(requirement, role, rights) ??
+      (requirement.seesAll && rights?.hasRowSecurity ? securedMeanwhile(requirement.table) : undefined)
     )
   }
 
   function check(holder: Holder): void {
-    const problem = problemOfHeld(holder.claim, holder.role)
+    const problem = problemOfHeld(holder.requirement, holder.role)
     if (problem && holders.remove(holder)) holder.lost(problem)
   }
 
@@ -257,13 +263,16 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     }
   }
 
-  async function allowed(claim: Pick<Claim, 'table' | 'columns'>, role: string): Promise<TableRights> {
-    const isOld = known.has(keyOf({ role, relid: claim.table.relid }))
-    let rights = await find(role, claim.table)
-    if (isOld && problemOf(claim, role, rights)) {
-      rights = await find(role, claim.table, true) // it may have been granted since
+  async function allowed(
+    requirement: Pick<ReadRequirement, 'table' | 'columns'>,
+    role: string,
+  ): Promise<TableRights> {
+    const isOld = known.has(keyOf({ role, relid: requirement.table.relid }))
+    let rights = await find(role, requirement.table)
+    if (isOld && problemOf(requirement, role, rights)) {
+      rights = await find(role, requirement.table, true) // it may have been granted since
     }
-    const problem = problemOf(claim, role, rights)
+    const problem = problemOf(requirement, role, rights)
     if (problem) throw problem
     return rights as TableRights
   }
@@ -273,15 +282,15 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
       running ??= run()
     },
     rightsOf: (role, table) => allowed({ table, columns: [] }, role),
-    async assert(claim) {
-      const { role } = claim.viewer
-      return role === undefined ? undefined : allowed(claim, role)
+    async assert(requirement) {
+      const { role } = requirement.viewer
+      return role === undefined ? undefined : allowed(requirement, role)
     },
-    hold(claim, lost) {
-      const { role } = claim.viewer
+    hold(requirement, lost) {
+      const { role } = requirement.viewer
       if (role === undefined) return { stop: () => undefined }
-      const { relid } = claim.table
-      const holder: Holder = { claim, role, key: keyOf({ relid, role }), lost }
+      const { relid } = requirement.table
+      const holder: Holder = { requirement, role, key: keyOf({ relid, role }), lost }
       holders.add(holder)
       const end = () => void holders.remove(holder)
       const reviewedAt = known.get(holder.key)?.reviewedAt
@@ -290,13 +299,13 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
       if (reviewedAt !== undefined && reviewedAt >= (eventsAt.get(relid) ?? 0)) return { stop: end }
       return { ready: reviewNow([{ relid, role }]).then(() => check(holder)), stop: end }
     },
-    async recheck(claim, since, signal) {
-      const { role } = claim.viewer
+    async recheck(requirement, since, signal) {
+      const { role } = requirement.viewer
       if (role === undefined) return
-      const pair = { relid: claim.table.relid, role }
+      const pair = { relid: requirement.table.relid, role }
       if ((known.get(keyOf(pair))?.reviewedAt ?? Number.NEGATIVE_INFINITY) < since) await reviewNow([pair])
       signal?.throwIfAborted()
-      const problem = problemOfHeld(claim, role)
+      const problem = problemOfHeld(requirement, role)
       if (problem) throw problem
     },
     read(relids) {
@@ -323,7 +332,7 @@ function keyOf({ relid, role }: Pair): string {
 
 /** Columns are told by their numbers: a name may be that of another column by now. */
 function problemOf(
-  { table, columns }: Pick<Claim, 'table' | 'columns'>,
+  { table, columns }: Pick<ReadRequirement, 'table' | 'columns'>,
   role: string,
   rights: TableRights | undefined,
 ): ListenqlError | undefined {
