@@ -110,8 +110,8 @@ export function encodeImages(columns: readonly TableColumn[], images: readonly R
   return { text: `[${rows.join(',')}]`, counts }
 }
 
-/** Whether a policy that reads these columns can judge an image: a value that could not be read is null in it, and is not NULL. */
-export function isJudgeable(image: RowImage, columns: readonly TableColumn[]): boolean {
+/** Whether a policy that reads these columns can decide about an image: a value that could not be read is null in it, and is not NULL. */
+export function isDecidable(image: RowImage, columns: readonly TableColumn[]): boolean {
   return !image.hasUnreadable || !columns.some(({ name }) => image.unreadable(name) !== undefined)
 }
 

@@ -6,17 +6,17 @@ import { type ListenqlError, messageOf } from '../lib/errors.js'
 import { cannotBeAsked, outOfReach } from './access-errors.js'
 import { takeRoleSql, takeSettingsSql } from './become.js'
 import { CLEAN, LockedOut, rollBack } from './policy-session.js'
-import { QUESTION_PARAMETERS, type Question, questionOf } from './policy-sql.js'
+import { POLICY_QUERY_PARAMETERS, type PolicyQuery, policyQueryOf } from './policy-sql.js'
 import type { Prepared } from './prepared.js'
 import { schemasSetting } from './role-rights.js'
 
 /**
- * Under which role questions are read (that of the viewers executes them), by role and text. Postgres wants no USAGE of the
+ * Under which role queries are read (that of the viewers executes them), by role and text. Postgres wants no USAGE of the
  * schemas that a policy names from a role that selects; whoever reads the policy as SQL needs it. Undefined: the role itself.
  */
 export type Readers = Map<string, string | undefined>
 
-export function readerKey(role: string, { text }: Pick<Question, 'text'>): string {
+export function readerKey(role: string, { text }: Pick<PolicyQuery, 'text'>): string {
   return `${role}\n${text}`
 }
 
@@ -28,32 +28,32 @@ where r.rolname <> session_user and pg_catalog.pg_has_role(session_user, r.oid,
 order by r.rolsuper, r.oid limit 20`
 
 /**
- * Prepares a question in a transaction with the savepoint `listenql`: as the role itself, since a statement is read again
+ * Prepares a query in a transaction with the savepoint `listenql`: as the role itself, since a statement is read again
  * under the role that executes it when something that it rests on has changed; if that may not use a schema that a policy
  * names, as our login or another of its roles.
- * @param settings of the role, as the question is executed under
+ * @param settings of the role, as the query is executed under
  * @returns why it cannot be: which policy does not work on images
  */
-export async function provideQuestion(
+export async function preparePolicyQuery(
   client: pg.PoolClient,
   table: WatchedTable,
   role: string,
-  question: Question,
+  query: PolicyQuery,
   settings: readonly RoleSetting[],
   { prepared, readers }: { readonly prepared: Prepared; readonly readers: Readers },
 ): Promise<ListenqlError | undefined> {
-  const attempt = (asked: Question) => tryAs(client, role, asked, settings, prepared)
-  const { refusal, reader } = await attempt(question)
+  const attempt = (asked: PolicyQuery) => tryAs(client, role, asked, settings, prepared)
+  const { refusal, reader } = await attempt(query)
   if (refusal === undefined) {
-    readers.set(readerKey(role, question), reader)
+    readers.set(readerKey(role, query), reader)
     return undefined
   }
-  for (const policy of question.policies) {
-    const alone = questionOf(table, [{ ...policy, isPermissive: true }], question)
+  for (const policy of query.policies) {
+    const alone = policyQueryOf(table, [{ ...policy, isPermissive: true }], query)
     const own = (await attempt(alone)).refusal
     if (own !== undefined) return refusalOf(table, policy.name, own)
   }
-  return refusalOf(table, question.policies.map(({ name }) => name).join(', '), refusal)
+  return refusalOf(table, query.policies.map(({ name }) => name).join(', '), refusal)
 }
 
 function refusalOf(table: WatchedTable, policy: string, error: unknown): ListenqlError {
@@ -65,16 +65,16 @@ function refusalOf(table: WatchedTable, policy: string, error: unknown): Listenq
 async function tryAs(
   client: pg.PoolClient,
   role: string,
-  question: Question,
+  query: PolicyQuery,
   settings: readonly RoleSetting[],
   prepared: Prepared,
 ): Promise<{ readonly refusal?: unknown; readonly reader?: string | undefined }> {
-  const refusal = await tryOne(client, role, question, settings, role, prepared)
+  const refusal = await tryOne(client, role, query, settings, role, prepared)
   if (refusal === undefined || sqlStateOf(refusal) !== '42501') return { refusal }
   const { rows } = await client.query<{ role: string }>(OTHERS)
-  const path = [schemasSetting(question.schemas)]
+  const path = [schemasSetting(query.schemas)]
   for (const reader of ['none', ...rows.map(row => row.role)]) {
-    const other = await tryOne(client, reader, question, path, role, prepared)
+    const other = await tryOne(client, reader, query, path, role, prepared)
     if (other === undefined) return { reader }
   }
   return { refusal }
@@ -83,7 +83,7 @@ async function tryAs(
 async function tryOne(
   client: pg.PoolClient,
   reader: string,
-  question: Question,
+  query: PolicyQuery,
   settings: readonly RoleSetting[],
   role: string,
   prepared: Prepared,
@@ -91,7 +91,7 @@ async function tryOne(
   try {
     await client.query(`${CLEAN}; ${takeReaderSql(reader)}`)
     if (settings.length > 0) await client.query(takeSettingsSql(settings))
-    await prepared.provide(client, question.text, QUESTION_PARAMETERS, role)
+    await prepared.provide(client, query.text, POLICY_QUERY_PARAMETERS, role)
     return undefined
   } catch (error) {
     const state = sqlStateOf(error)

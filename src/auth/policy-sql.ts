@@ -7,14 +7,14 @@ import { imagesSql, refusalOf, refusalOfWhole, wholeImagesSql } from './policy-i
 import { isTransparent, mayReadToken } from './policy-reach.js'
 
 /** How it is found out which rows a role sees. */
-export type Judgement =
+export type PolicyPlan =
   | { readonly kind: 'all' }
   | { readonly kind: 'none' }
   | { readonly kind: 'refused'; readonly error: ListenqlError }
-  | Question
+  | PolicyQuery
 
 /** The policies have to be asked. */
-export interface Question {
+export interface PolicyQuery {
   readonly kind: 'asked'
   /**
    * SELECT that gives $1 (int4), and a text with a 1 or a 0 for each row of the images. As far as it is not ours, it comes out
@@ -35,25 +35,25 @@ export interface Question {
   readonly schemas: readonly string[]
 }
 
-export const QUESTION_PARAMETERS = '(pg_catalog.int4)'
+export const POLICY_QUERY_PARAMETERS = '(pg_catalog.int4)'
 
-export type Judge = (table: WatchedTable, rights: string | undefined) => Judgement
+export type PlanPolicies = (table: WatchedTable, rights: string | undefined) => PolicyPlan
 
-/** Remembers what it has found for a table. @returns `judge` for rights as JSON; undefined: the table is gone */
-export function createJudge(): Judge {
-  const known = new WeakMap<WatchedTable, Map<string, Judgement>>()
+/** Remembers what it has found for a table. @returns `planPolicies` for rights as JSON; undefined: the table is gone */
+export function createPolicyPlanner(): PlanPolicies {
+  const known = new WeakMap<WatchedTable, Map<string, PolicyPlan>>()
   return (table, rights) => {
     if (rights === undefined) return refused(altered(table))
-    const judgements = known.get(table) ?? new Map<string, Judgement>()
-    known.set(table, judgements)
-    const judgement = judgements.get(rights) ?? judge(table, JSON.parse(rights) as RowRights)
-    judgements.set(rights, judgement)
-    return judgement
+    const plans = known.get(table) ?? new Map<string, PolicyPlan>()
+    known.set(table, plans)
+    const plan = plans.get(rights) ?? planPolicies(table, JSON.parse(rights) as RowRights)
+    plans.set(rights, plan)
+    return plan
   }
 }
 
 /** What the policies say about a role, as SQL about images of rows. */
-export function judge(table: WatchedTable, rights: RowRights): Judgement {
+export function planPolicies(table: WatchedTable, rights: RowRights): PolicyPlan {
   const { policies } = rights
   if (!rights.exists) return refused(noRole(rights.role))
   if (!rights.mayBeTaken) return refused(mayNotBeTaken(rights.role))
@@ -61,7 +61,7 @@ export function judge(table: WatchedTable, rights: RowRights): Judgement {
   if (!rights.hasRowSecurity) return { kind: 'all' }
   if (!policies.some(({ isPermissive }) => isPermissive)) return { kind: 'none' }
   try {
-    return questionOf(table, policies, rights)
+    return policyQueryOf(table, policies, rights)
   } catch (error) {
     if (error instanceof ListenqlError) return refused(error)
     throw error
@@ -69,11 +69,11 @@ export function judge(table: WatchedTable, rights: RowRights): Judgement {
 }
 
 /** @throws ListenqlError FORBIDDEN for what an image does not tell, SCHEMA_CHANGED */
-export function questionOf(
+export function policyQueryOf(
   table: WatchedTable,
   policies: readonly Policy[],
   { settings, schemas }: Pick<RowRights, 'settings' | 'schemas'>,
-): Question {
+): PolicyQuery {
   const isWhole = policies.some(usesWholeRow)
   const columns = new Map<string, PolicyColumn & { readonly column: TableColumn }>()
   for (const policy of policies) {
@@ -119,6 +119,6 @@ function usesWholeRow({ using }: Policy): boolean {
   return using.replaceAll(/"(?:[^"]|"")*"|'(?:[^']|'')*'/g, '_').includes('.*')
 }
 
-function refused(error: ListenqlError): Judgement {
+function refused(error: ListenqlError): PolicyPlan {
   return { kind: 'refused', error }
 }

@@ -14,11 +14,11 @@ import { createTurns } from '../lib/turns.js'
 import { claimsText } from './become.js'
 import type { Readers } from './policy-prepare.js'
 import { LockedOut, StatementsLost } from './policy-session.js'
-import { createJudge } from './policy-sql.js'
+import { createPolicyPlanner } from './policy-sql.js'
 import { createPrepared } from './prepared.js'
 import type { UsableSettings } from './role-rights.js'
-import { type Asker, runBatch, selfKey, type Visibility } from './row-batch.js'
-import { createBatchSizes, createSlowAskers } from './slow-askers.js'
+import { type BatchViewer, runBatch, selfKey, type Visibility } from './row-batch.js'
+import { createBatchSizes, createSlowViewers } from './slow-askers.js'
 import { type Viewer, viewerKey } from './viewer.js'
 
 export interface RowAccessOptions {
@@ -66,7 +66,7 @@ export interface RowAccess {
    */
   probe(table: WatchedTable, viewer: Viewer): Promise<boolean>
   /**
-   * Whether policies of the table read the table itself, under this viewer's role: as far as `probe` has found, or questions
+   * Whether policies of the table read the table itself, under this viewer's role: as far as `probe` has found, or queries
    * since have shown. Their answers then tell of the present and not of an image.
    */
   readsItself(table: WatchedTable, viewer: Viewer): boolean
@@ -85,7 +85,7 @@ const MOST_ASKERS = 250
 
 /**
  * Longest that the policies may take for one viewer, in ms, while other viewers of the table wait. It is halved after so many
- * viewers of one question who take longer, down to the least, so that many of them are found soon.
+ * viewers of one query who take longer, down to the least, so that many of them are found soon.
  */
 const QUICK = 50
 const LEAST_QUICK = 15
@@ -96,7 +96,7 @@ const PATIENCE = 30_000
 
 const LOCK_PAUSE = 100
 
-/** Most questions and settings of roles that are remembered to work. */
+/** Most policy queries and settings of roles that are remembered to work. */
 const MOST_REMEMBERED = 2000
 
 export function createRowAccess(options: RowAccessOptions): RowAccess {
@@ -115,10 +115,10 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     max: connections,
   })
   const stop = new AbortController()
-  const slow = createSlowAskers(QUICK)
+  const slow = createSlowViewers(QUICK)
   const sizes = createBatchSizes(FIRST_ASKERS, MOST_ASKERS)
   const turns = createTurns({ limit: connections, slowLimit: Math.max(1, connections - 1) })
-  const judge = createJudge()
+  const planPolicies = createPolicyPlanner()
   const prepared = createPrepared(options.keepsPrepared ?? false)
   const readers: Readers = new Map()
   const usable: UsableSettings = new Map()
@@ -132,7 +132,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     rights.set(relid, known)
     if (readers.size > MOST_REMEMBERED) readers.clear()
     if (usable.size > MOST_REMEMBERED) usable.clear()
-    return { rights: known, judge, prepared, readers, usable, selfReading }
+    return { rights: known, planPolicies, prepared, readers, usable, selfReading }
   }
 
   /**
@@ -141,7 +141,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
    */
   async function askAll(
     table: WatchedTable,
-    askers: readonly Asker[],
+    batchViewers: readonly BatchViewer[],
     images: readonly RowImage[],
     signal: AbortSignal,
     found: Set<string> | undefined,
@@ -150,7 +150,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     const verdicts = new Map<string, Visibility>()
     const began = performance.now()
     for (let attempt = 0; ; ) {
-      const left = askers.filter(({ key }) => !verdicts.has(key) && !found?.has(key))
+      const left = batchViewers.filter(({ key }) => !verdicts.has(key) && !found?.has(key))
       if (left.length === 0) return verdicts
       signal.throwIfAborted()
       const before = verdicts.size + (found?.size ?? 0)
@@ -161,7 +161,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
           const limits = found ? limitsOf(found) : { budget, toPrepare: budget * 4 }
           const from = performance.now()
           await withClient(client =>
-            runBatch(client, { table, askers: asked, images, ...limits }, memoryOf(table), verdicts),
+            runBatch(client, { table, viewers: asked, images, ...limits }, memoryOf(table), verdicts),
           )
           const took = performance.now() - from
           if (!found) for (const { key } of asked) slow.took(relid, key, took)
@@ -223,24 +223,24 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
 
   async function askSlice(
     table: WatchedTable,
-    askers: readonly Asker[],
+    batchViewers: readonly BatchViewer[],
     images: readonly RowImage[],
     signal: AbortSignal,
     found: Set<string> | undefined,
   ): Promise<Map<string, Visibility>> {
-    const size = Math.min(MOST_ASKERS, Math.max(FIRST_ASKERS, Math.ceil(askers.length / connections)))
+    const size = Math.min(MOST_ASKERS, Math.max(FIRST_ASKERS, Math.ceil(batchViewers.length / connections)))
     const all = await Promise.all(
-      chunks(askers, size).map(some => askAll(table, some, images, signal, found)),
+      chunks(batchViewers, size).map(some => askAll(table, some, images, signal, found)),
     )
     return new Map(all.flatMap(verdicts => [...verdicts]))
   }
 
   function tell(
     { name: table }: WatchedTable,
-    askers: readonly Asker[],
+    batchViewers: readonly BatchViewer[],
     verdicts: ReadonlyMap<string, Visibility>,
   ): void {
-    for (const { key, role } of askers) {
+    for (const { key, role } of batchViewers) {
       const verdict = verdicts.get(key)
       if (!(verdict instanceof ListenqlError) || verdict.cause === undefined) continue
       observe({ type: 'policy.failed', table, role, message: messageOf(verdict.cause) })
@@ -249,20 +249,22 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
 
   async function askSlices(
     table: WatchedTable,
-    all: readonly Asker[],
+    all: readonly BatchViewer[],
     images: readonly RowImage[],
     signal: AbortSignal,
     found?: Set<string>,
   ): Promise<Map<string, Visibility>> {
-    let askers = all
+    let batchViewers = all
     const verdicts = new Map<string, Visibility>()
     for (const slice of images.length === 0 ? [[]] : chunks(images, MOST_IMAGES)) {
-      for (const [key, verdict] of await askSlice(table, askers, slice, signal, found)) {
+      for (const [key, verdict] of await askSlice(table, batchViewers, slice, signal, found)) {
         const before = verdicts.get(key)
         if (verdict instanceof ListenqlError || before === undefined) verdicts.set(key, verdict)
         else verdicts.set(key, [...(before as readonly boolean[]), ...verdict])
       }
-      askers = askers.filter(({ key }) => !(verdicts.get(key) instanceof ListenqlError) && !found?.has(key))
+      batchViewers = batchViewers.filter(
+        ({ key }) => !(verdicts.get(key) instanceof ListenqlError) && !found?.has(key),
+      )
     }
     for (const key of found ?? []) verdicts.delete(key)
     tell(table, all, verdicts)
@@ -272,30 +274,32 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
   /** All viewers together first; then those apart for whom it takes longer, or took longer before. */
   async function askQuick(
     table: WatchedTable,
-    all: readonly Asker[],
+    all: readonly BatchViewer[],
     images: readonly RowImage[],
     signal: AbortSignal,
   ): Promise<Map<string, Visibility | Promise<Visibility>>> {
     const found = new Set<string>()
-    const quick: Asker[] = []
+    const quick: BatchViewer[] = []
     const answers = new Map<string, Visibility | Promise<Visibility>>()
-    const askApart = (asker: Asker) => {
-      const verdict = askSlices(table, [asker], images, signal).then(own => own.get(asker.key) as Visibility)
+    const askApart = (viewer: BatchViewer) => {
+      const verdict = askSlices(table, [viewer], images, signal).then(
+        own => own.get(viewer.key) as Visibility,
+      )
       const asked = abortable(verdict, signal)
       asked.catch(() => undefined) // the viewer may have left
-      answers.set(asker.key, asked)
+      answers.set(viewer.key, asked)
     }
-    for (const asker of all) {
-      if (slow.has(table.relid, asker.key)) askApart(asker)
-      else quick.push(asker)
+    for (const viewer of all) {
+      if (slow.has(table.relid, viewer.key)) askApart(viewer)
+      else quick.push(viewer)
     }
     const verdicts = quick.length > 0 ? await askSlices(table, quick, images, signal, found) : new Map()
-    for (const asker of quick) {
-      const verdict = verdicts.get(asker.key)
-      if (verdict !== undefined) answers.set(asker.key, verdict)
+    for (const viewer of quick) {
+      const verdict = verdicts.get(viewer.key)
+      if (verdict !== undefined) answers.set(viewer.key, verdict)
       else {
-        slow.add(table.relid, asker.key)
-        askApart(asker)
+        slow.add(table.relid, viewer.key)
+        askApart(viewer)
       }
     }
     return answers
@@ -305,7 +309,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     const ends = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
     if (ends.aborted) return Promise.reject(ends.reason)
     setMaxListeners(0, ends) // each viewer who is asked apart waits with it
-    return abortable(askQuick(table, askersOf(viewers), images, ends), ends)
+    return abortable(askQuick(table, batchViewersOf(viewers), images, ends), ends)
   }
 
   const sees: RowAccess['sees'] = async (table, viewers, images, signal) => {
@@ -322,11 +326,11 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
       const whole: Viewer = { ...viewer, seesToken: true }
       const verdict = (await sees(table, [whole], [])).get(viewerKey(whole, true))
       if (verdict instanceof ListenqlError) throw verdict
-      const judgement = judge(table, memoryOf(table).rights.get(viewer.role as string))
-      if (judgement.kind !== 'asked') return false
+      const plan = planPolicies(table, memoryOf(table).rights.get(viewer.role as string))
+      if (plan.kind !== 'asked') return false
       const key = selfKey(table, viewer.role as string)
-      if (!judgement.isShareable && !selfReading.has(key) && (await mayReadTable(table))) selfReading.add(key)
-      return judgement.mayReadToken
+      if (!plan.isShareable && !selfReading.has(key) && (await mayReadTable(table))) selfReading.add(key)
+      return plan.mayReadToken
     },
     readsItself: (table, { role }) => role !== undefined && selfReading.has(selfKey(table, role)),
     async close() {
@@ -337,20 +341,20 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
 }
 
 /** Each viewer once, those of one role together. */
-function askersOf(viewers: readonly Viewer[]): Asker[] {
-  const askers = new Map<string, Asker>()
+function batchViewersOf(viewers: readonly Viewer[]): BatchViewer[] {
+  const batchViewers = new Map<string, BatchViewer>()
   for (const viewer of viewers) {
     if (viewer.role === undefined) throw new TypeError('a viewer without a role sees everything')
     const key = viewerKey(viewer, true)
-    if (askers.has(key)) continue
-    askers.set(key, {
+    if (batchViewers.has(key)) continue
+    batchViewers.set(key, {
       key,
       role: viewer.role,
       claims: claimsText(viewer),
       isShortened: viewer.seesToken !== true && Object.keys(viewer.claims).some(isOfTheToken),
     })
   }
-  return [...askers.values()].sort((a, b) => (a.role < b.role ? -1 : a.role > b.role ? 1 : 0))
+  return [...batchViewers.values()].sort((a, b) => (a.role < b.role ? -1 : a.role > b.role ? 1 : 0))
 }
 
 function chunks<T>(items: readonly T[], size: number): T[][] {

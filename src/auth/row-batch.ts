@@ -14,12 +14,12 @@ import {
   type EncodedImages,
   encodeImages,
   IMAGES,
-  isJudgeable,
+  isDecidable,
   WHOLE_IMAGES,
 } from './policy-images.js'
-import { provideQuestion, type Readers, readerKey, takeReaderSql } from './policy-prepare.js'
+import { preparePolicyQuery, type Readers, readerKey, takeReaderSql } from './policy-prepare.js'
 import { CLEAN, CLEAN_CLAIMS, LockedOut, rollBack, StatementsLost } from './policy-session.js'
-import { type Judge, QUESTION_PARAMETERS, type Question } from './policy-sql.js'
+import { type PlanPolicies, POLICY_QUERY_PARAMETERS, type PolicyQuery } from './policy-sql.js'
 import type { Prepared } from './prepared.js'
 import {
   type FoundRights,
@@ -34,7 +34,7 @@ import {
 export type Visibility = readonly boolean[] | ListenqlError
 
 /** A viewer as a batch needs it. */
-export interface Asker {
+export interface BatchViewer {
   readonly key: string
   readonly role: string
   /** JSON. */
@@ -46,11 +46,11 @@ export interface Asker {
 export interface Batch {
   readonly table: WatchedTable
   /** Those of one role together. */
-  readonly askers: readonly Asker[]
+  readonly viewers: readonly BatchViewer[]
   readonly images: readonly RowImage[]
   /** Time for each viewer, in ms. */
   readonly budget: number
-  /** Time to have a question read by Postgres, in ms. */
+  /** Time to have a query read by Postgres, in ms. */
   readonly toPrepare: number
   /**
    * Called with the key of a viewer whose policies take longer, or wait for a lock. The batch ends with that viewer, and
@@ -63,7 +63,7 @@ export interface Batch {
 export interface BatchMemory {
   /** The rights of each role on the table as they were read last, by role. */
   readonly rights: Map<string, string>
-  readonly judge: Judge
+  readonly planPolicies: PlanPolicies
   readonly prepared: Prepared
   readonly readers: Readers
   readonly usable: UsableSettings
@@ -75,16 +75,16 @@ export function selfKey({ relid }: WatchedTable, role: string): string {
   return `${relid} ${role}`
 }
 
-interface Asked {
-  readonly asker: Asker
-  readonly question: Question
+interface ViewerQuery {
+  readonly viewer: BatchViewer
+  readonly query: PolicyQuery
 }
 
-interface Plan {
+interface BatchPlan {
   readonly batch: Batch
   /** Whom the policies need not be asked for. */
   readonly settled: ReadonlyMap<string, Visibility>
-  readonly asked: readonly Asked[]
+  readonly asked: readonly ViewerQuery[]
   readonly some: EncodedImages
   readonly whole: EncodedImages | undefined
 }
@@ -111,15 +111,15 @@ const ONCE = 'listenql once'
 
 /**
  * Asks the policies of one table about images for many viewers, in one transaction and, once all is prepared, one round trip:
- * for each viewer role, its settings and claims are set, then the question is asked in a statement of its own, under a
+ * for each viewer role, its settings and claims are set, then the query is asked in a statement of its own, under a
  * statement_timeout of its own (from PostgreSQL 13 on it holds for each statement of a message). A viewer for whom that fails
  * is passed over.
  *
- * Where the text of the policies tells all that they do, the question stays prepared, with one plan for all. Otherwise
+ * Where the text of the policies tells all that they do, the query stays prepared, with one plan for all. Otherwise
  * nothing that was planned for one viewer serves another: what is IMMUTABLE is computed when a statement is planned, and
  * what functions have planned stays in the session, until DISCARD PLANS.
  *
- * The rights and policies in force are read in the same snapshot, and compared with those that the questions were made of.
+ * The rights and policies in force are read in the same snapshot, and compared with those that the queries were made of.
  * @param verdicts takes them as they come, so that they survive a lost connection
  * @throws LockedOut, StatementsLost, or whatever ended the connection
  */
@@ -138,14 +138,14 @@ export async function runBatch(
     if ('text' in one && one.text !== undefined) rights.set(role, one.text)
     else rights.delete(role)
   }
-  const plan = planOf(batch, found, memory)
+  const plan = batchPlanOf(batch, found, memory)
   await client.query(`set local statement_timeout = ${batch.toPrepare}; savepoint listenql`)
   const refused = await prepareAll(client, plan, memory)
   await client.query(CLEAN)
-  const able: Plan = {
+  const able: BatchPlan = {
     ...plan,
     settled: new Map([...plan.settled, ...refused]),
-    asked: plan.asked.filter(({ asker }) => !refused.has(asker.key)),
+    asked: plan.asked.filter(({ viewer }) => !refused.has(viewer.key)),
   }
   await askAll(client, able, memory, handOver(able), verdicts)
 }
@@ -167,44 +167,50 @@ async function askAtOnce(
     known.set(role, { text })
     reads.push(readRightsSql(batch.table, role, settings, prepared))
   }
-  const plan = planOf(batch, known, memory)
-  const isReady = ({ question, asker: { role } }: Asked) =>
-    readers.has(readerKey(role, question)) &&
-    (!isShared(role, question, memory) || prepared.has(client, question.text, role))
+  const plan = batchPlanOf(batch, known, memory)
+  const isReady = ({ query, viewer: { role } }: ViewerQuery) =>
+    readers.has(readerKey(role, query)) &&
+    (!isShared(role, query, memory) || prepared.has(client, query.text, role))
   if (!plan.asked.every(isReady)) return false
   const head = `${begin(batch.budget)}; savepoint listenql; ${reads.join('; ')}; ${handOver(plan)}`
   const expected = [...known.values()].map(one => ('text' in one ? one.text : undefined))
   return askAll(client, plan, memory, head, verdicts, read => isSame(read, expected))
 }
 
-function rolesOf({ askers }: Batch): string[] {
-  return [...new Set(askers.map(({ role }) => role))]
+function rolesOf({ viewers }: Batch): string[] {
+  return [...new Set(viewers.map(({ role }) => role))]
 }
 
 function isSame(a: readonly unknown[], b: readonly unknown[]): boolean {
   return a.length === b.length && a.every((item, i) => item === b[i])
 }
 
-function planOf(batch: Batch, rights: ReadonlyMap<string, FoundRights>, { judge }: BatchMemory): Plan {
+function batchPlanOf(
+  batch: Batch,
+  rights: ReadonlyMap<string, FoundRights>,
+  { planPolicies }: BatchMemory,
+): BatchPlan {
   const settled = new Map<string, Visibility>()
-  const asked: Asked[] = []
-  for (const asker of batch.askers) {
-    const found = rights.get(asker.role) as FoundRights
-    const judgement =
-      'error' in found ? ({ kind: 'refused', error: found.error } as const) : judge(batch.table, found.text)
-    if (judgement.kind === 'refused') settled.set(asker.key, judgement.error)
-    else if (judgement.kind === 'asked' && judgement.mayReadToken && asker.isShortened)
-      settled.set(asker.key, tokensMatterMeanwhile(batch.table))
-    else if (judgement.kind === 'asked') asked.push({ asker, question: judgement })
+  const asked: ViewerQuery[] = []
+  for (const viewer of batch.viewers) {
+    const found = rights.get(viewer.role) as FoundRights
+    const plan =
+      'error' in found
+        ? ({ kind: 'refused', error: found.error } as const)
+        : planPolicies(batch.table, found.text)
+    if (plan.kind === 'refused') settled.set(viewer.key, plan.error)
+    else if (plan.kind === 'asked' && plan.mayReadToken && viewer.isShortened)
+      settled.set(viewer.key, tokensMatterMeanwhile(batch.table))
+    else if (plan.kind === 'asked') asked.push({ viewer, query: plan })
     else
       settled.set(
-        asker.key,
-        batch.images.map(() => judgement.kind === 'all'),
+        viewer.key,
+        batch.images.map(() => plan.kind === 'all'),
       )
   }
-  const questions = new Set(asked.map(({ question }) => question))
-  const columns = new Set([...questions].flatMap(question => question.columns ?? []))
-  const isWhole = [...questions].some(question => question.columns === undefined)
+  const queries = new Set(asked.map(({ query }) => query))
+  const columns = new Set([...queries].flatMap(query => query.columns ?? []))
+  const isWhole = [...queries].some(query => query.columns === undefined)
   return {
     batch,
     settled,
@@ -214,7 +220,7 @@ function planOf(batch: Batch, rights: ReadonlyMap<string, FoundRights>, { judge 
   }
 }
 
-function handOver({ batch, some, whole }: Plan): string {
+function handOver({ batch, some, whole }: BatchPlan): string {
   const timeouts = `set local statement_timeout = ${batch.budget}`
   const wholes = whole ? `; set local ${WHOLE_IMAGES} = ${quoteLiteral(whole.text)}` : ''
   return `${timeouts}; set local ${IMAGES} = ${quoteLiteral(some.text)}${wholes}; savepoint listenql`
@@ -223,16 +229,16 @@ function handOver({ batch, some, whole }: Plan): string {
 /** Statements that Postgres refuses, as errors of those whom they are for. */
 async function prepareAll(
   client: pg.PoolClient,
-  plan: Plan,
+  plan: BatchPlan,
   memory: BatchMemory,
 ): Promise<Map<string, ListenqlError>> {
   const refused = new Map<string, ListenqlError>()
   const seen = new Map<string, ListenqlError | undefined>()
-  for (const { asker, question } of plan.asked) {
-    const { key, role } = asker
+  for (const { viewer, query } of plan.asked) {
+    const { key, role } = viewer
     if (!seen.has(role)) {
-      const settings = settingsOf(role, question, memory)
-      seen.set(role, await provideQuestion(client, plan.batch.table, role, question, settings, memory))
+      const settings = settingsOf(role, query, memory)
+      seen.set(role, await preparePolicyQuery(client, plan.batch.table, role, query, settings, memory))
     }
     const error = seen.get(role)
     if (error) refused.set(key, error)
@@ -240,35 +246,35 @@ async function prepareAll(
   return refused
 }
 
-/** Whether the question stays prepared. If another role had to read it, it could not be read again when something has changed. */
-function isShared(role: string, question: Question, { readers }: BatchMemory): boolean {
-  return question.isShareable && readers.get(readerKey(role, question)) === undefined
+/** Whether the query stays prepared. If another role had to read it, it could not be read again when something has changed. */
+function isShared(role: string, query: PolicyQuery, { readers }: BatchMemory): boolean {
+  return query.isShareable && readers.get(readerKey(role, query)) === undefined
 }
 
 /** What the role's statements run under; where another role reads them, with names to be found by both alike. */
 function settingsOf(
   role: string,
-  question: Question,
+  query: PolicyQuery,
   { usable, readers }: BatchMemory,
 ): readonly RoleSetting[] {
-  const settings = usableOf(usable, role, question.settings) ?? []
-  if (readers.get(readerKey(role, question)) === undefined) return settings
-  return [...settings, schemasSetting(question.schemas)]
+  const settings = usableOf(usable, role, query.settings) ?? []
+  if (readers.get(readerKey(role, query)) === undefined) return settings
+  return [...settings, schemasSetting(query.schemas)]
 }
 
-function enterSql(role: string, question: Question, memory: BatchMemory): string {
-  const settings = settingsOf(role, question, memory)
+function enterSql(role: string, query: PolicyQuery, memory: BatchMemory): string {
+  const settings = settingsOf(role, query, memory)
   const set = settings.length > 0 ? `; ${takeSettingsSql(settings)}` : ''
   // What functions plan is theirs; ours has one plan or none.
-  const plans = isShared(role, question, memory) ? '' : '; set local plan_cache_mode = auto'
+  const plans = isShared(role, query, memory) ? '' : '; set local plan_cache_mode = auto'
   return `${CLEAN}; ${takeRoleSql(role)}${set}${plans}; savepoint listenql_role`
 }
 
-function askSql({ asker: { role }, question }: Asked, number: number, memory: BatchMemory): string {
-  if (isShared(role, question, memory)) return memory.prepared.execute(question.text, [String(number)], role)
-  const reader = memory.readers.get(readerKey(role, question))
-  if (reader === undefined) return question.literal(number)
-  return `${takeReaderSql(reader)}; prepare "${ONCE}" ${QUESTION_PARAMETERS} as ${question.text}; ${takeRoleSql(role)};
+function askSql({ viewer: { role }, query }: ViewerQuery, number: number, memory: BatchMemory): string {
+  if (isShared(role, query, memory)) return memory.prepared.execute(query.text, [String(number)], role)
+  const reader = memory.readers.get(readerKey(role, query))
+  if (reader === undefined) return query.literal(number)
+  return `${takeReaderSql(reader)}; prepare "${ONCE}" ${POLICY_QUERY_PARAMETERS} as ${query.text}; ${takeRoleSql(role)};
     execute "${ONCE}"(${number}); deallocate "${ONCE}"`
 }
 
@@ -278,7 +284,7 @@ const UNLOCK = 'select null, null, pg_catalog.pg_advisory_unlock_all()'
 /** @returns false: the rights are others by now, or could not be read; nothing of what was asked counts */
 async function askAll(
   client: pg.PoolClient,
-  { batch, settled, asked, some, whole }: Plan,
+  { batch, settled, asked, some, whole }: BatchPlan,
   memory: BatchMemory,
   begin: string,
   verdicts: Map<string, Visibility>,
@@ -288,32 +294,30 @@ async function askAll(
   const { relid } = batch.table
   const read: string[] = []
   /** Whether the text of a policy does not tell what it reads. */
-  const watches = ({ asker: { role }, question }: Asked) =>
-    !question.isShareable && !memory.selfReading.has(selfKey(batch.table, role))
+  const watches = ({ viewer: { role }, query }: ViewerQuery) =>
+    !query.isShareable && !memory.selfReading.has(selfKey(batch.table, role))
   let scans: number | undefined
-  const unlock = asked.some(({ asker, question }) => !isShared(asker.role, question, memory))
-    ? `; ${UNLOCK}`
-    : ''
+  const unlock = asked.some(({ viewer, query }) => !isShared(viewer.role, query, memory)) ? `; ${UNLOCK}` : ''
   let head = begin
   for (let at = 0; ; at++) {
     const firstWatched = asked.slice(at).findIndex(watches)
     const statements = asked.slice(at).map((one, i, all) => {
-      const { asker, question } = one
+      const { viewer, query } = one
       const enter =
-        asker.role === all[i - 1]?.asker.role ? CLEAN_CLAIMS : enterSql(asker.role, question, memory)
-      const discard = isShared(asker.role, question, memory) ? '' : 'discard plans; '
+        viewer.role === all[i - 1]?.viewer.role ? CLEAN_CLAIMS : enterSql(viewer.role, query, memory)
+      const discard = isShared(viewer.role, query, memory) ? '' : 'discard plans; '
       const isWatched = watches(one)
       const before = scans === undefined && i === firstWatched ? `; ${scansSql(relid, -1)}` : ''
-      // Once for each role: it takes as long as the question of one viewer.
-      const after = isWatched && asker.role !== all[i + 1]?.asker.role ? `; ${scansSql(relid, at + i)}` : ''
-      return `${before}; ${enter}; ${discard}${takeClaimsSql(asker.claims)}; ${askSql(one, at + i, memory)}${after}`
+      // Once for each role: it takes as long as the query of one viewer.
+      const after = isWatched && viewer.role !== all[i + 1]?.viewer.role ? `; ${scansSql(relid, at + i)}` : ''
+      return `${before}; ${enter}; ${discard}${takeClaimsSql(viewer.claims)}; ${askSql(one, at + i, memory)}${after}`
     })
     const answers: (readonly [number, string])[] = []
     const take = (row: readonly unknown[]) => {
       if (row[0] === SCANS) {
         const [, number, count] = row.map(Number) as [number, number, number]
         if (number >= 0 && scans !== undefined && count > scans)
-          memory.selfReading.add(selfKey(batch.table, (asked[number] as Asked).asker.role))
+          memory.selfReading.add(selfKey(batch.table, (asked[number] as ViewerQuery).viewer.role))
         scans = count
       } else if (row.length === 1) read.push(String(row[0]))
       else if (row.length === 2) answers.push([Number(row[0]), row[1] === null ? '' : String(row[1])])
@@ -333,13 +337,13 @@ async function askAll(
     }
     if (at === 0) for (const [key, verdict] of settled) verdicts.set(key, verdict)
     for (const [i, answer] of answers) {
-      const { asker, question } = asked[i] as Asked
-      const { counts } = question.columns ? some : (whole as EncodedImages)
-      const columns = question.columns ?? batch.table.columns
+      const { viewer, query } = asked[i] as ViewerQuery
+      const { counts } = query.columns ? some : (whole as EncodedImages)
+      const columns = query.columns ?? batch.table.columns
       const verdict = decodeVerdicts(answer, counts)
       verdicts.set(
-        asker.key,
-        verdict.map((isVisible, j) => isVisible && isJudgeable(batch.images[j] as RowImage, columns)),
+        viewer.key,
+        verdict.map((isVisible, j) => isVisible && isDecidable(batch.images[j] as RowImage, columns)),
       )
     }
     if (failure === undefined) {
@@ -358,7 +362,7 @@ async function askAll(
     }
     const clean = `${CLEAN}${dropOnce(client, failed, memory)}${count}`
     if (batch.onSlow && isSlow(failure)) {
-      batch.onSlow(failed.asker.key)
+      batch.onSlow(failed.viewer.key)
       await runSeveral(client, clean, OURS + GRACE, take)
       await rollBack(client, prepared)
       return true
@@ -367,7 +371,7 @@ async function askAll(
       await runSeveral(client, clean, OURS + GRACE, take)
       await recover(client, failure, prepared)
     }
-    verdicts.set(failed.asker.key, explain(batch, failed, failure, memory))
+    verdicts.set(failed.viewer.key, explain(batch, failed, failure, memory))
     head = clean
   }
 }
@@ -390,27 +394,27 @@ async function recover(client: pg.PoolClient, failure: unknown, prepared: Prepar
 /** A statement that stayed behind an error is not to be dropped by name, since it may not be there. */
 function dropOnce(
   client: pg.PoolClient,
-  { asker, question }: Asked,
+  { viewer, query }: ViewerQuery,
   { prepared, readers }: BatchMemory,
 ): string {
-  if (readers.get(readerKey(asker.role, question)) === undefined) return ''
+  if (readers.get(readerKey(viewer.role, query)) === undefined) return ''
   prepared.forget(client)
   return '; deallocate all'
 }
 
 function explain(
   { table, budget }: Batch,
-  { asker: { role }, question }: Asked,
+  { viewer: { role }, query }: ViewerQuery,
   error: unknown,
   { readers }: BatchMemory,
 ): ListenqlError {
   const state = sqlStateOf(error)
   if (state === '57014') return policiesTooSlow(table, budget, error)
   // Below the policies of another table a statement is read again by the role that executes it.
-  if (state === '42501' && readers.get(readerKey(role, question)) !== undefined)
+  if (state === '42501' && readers.get(readerKey(role, query)) !== undefined)
     return outOfReach(
       table,
-      question.policies.map(({ name }) => name).join(', '),
+      query.policies.map(({ name }) => name).join(', '),
       messageOf(error),
       `role ${role}`,
       error,

@@ -1,5 +1,5 @@
 /** What is known about the time that policies take, table by table. */
-export interface SlowAskers {
+export interface SlowViewers {
   /** Whether the policies took long for this viewer when they were asked last. */
   has(relid: string, key: string): boolean
   /** They took too long for being asked together with other viewers. */
@@ -11,8 +11,8 @@ export interface SlowAskers {
 /** Most viewers that are remembered for a table; then all are found out anew. */
 const MOST_REMEMBERED = 10_000
 
-/** @param longest time that a viewer's question may take among others, in ms */
-export function createSlowAskers(longest: number): SlowAskers {
+/** @param longest time that a viewer's query may take among others, in ms */
+export function createSlowViewers(longest: number): SlowViewers {
   const tables = new Map<string, Set<string>>()
   return {
     has: (relid, key) => tables.get(relid)?.has(key) ?? false,
@@ -35,7 +35,7 @@ export function createSlowAskers(longest: number): SlowAskers {
 export interface BatchSizes {
   of(relid: string): number
   /** @param took in ms, for so many viewers */
-  took(relid: string, askers: number, took: number): void
+  took(relid: string, viewers: number, took: number): void
 }
 
 /** Times of a message between which nothing is changed, in ms. */
@@ -47,10 +47,10 @@ export function createBatchSizes(first: number, most: number): BatchSizes {
   const of = (relid: string) => sizes.get(relid) ?? first
   return {
     of,
-    took(relid, askers, took) {
+    took(relid, viewers, took) {
       const size = of(relid)
-      if (took > LONG) sizes.set(relid, Math.max(1, Math.floor(Math.min(askers, size) / 2)))
-      else if (took < SHORT && askers >= size) sizes.set(relid, Math.min(most, size * 2))
+      if (took > LONG) sizes.set(relid, Math.max(1, Math.floor(Math.min(viewers, size) / 2)))
+      else if (took < SHORT && viewers >= size) sizes.set(relid, Math.min(most, size * 2))
     },
   }
 }

@@ -246,7 +246,7 @@ export class EventLog {
         if (!failure.isAway) this.#answered()
         observe({ type: 'log.lost', ...failure, retryIn })
         // That a standby takes no writes is no fault of an event.
-        if (failure.message !== STANDBY.message) this.#judge(failure.message)
+        if (failure.message !== STANDBY.message) this.#countFailure(failure.message)
         await delay(retryIn, this.#stop.signal)
       } finally {
         if (this.#state !== 'stalled') this.#state = 'away'
@@ -366,7 +366,7 @@ export class EventLog {
   }
 
   /** After the end of a session: whether reading gets on at all. While the database is away, nothing is wrong with the log. */
-  #judge(reason: string): void {
+  #countFailure(reason: string): void {
     if (!this.#isConnected || ++this.#failures < STALLED_AFTER) return
     this.#state = 'stalled'
     this.#options.troubles?.stalled(this.#position, this.#suspect, reason)
