@@ -186,7 +186,7 @@ async function measure(
   const tables = createTables({ log, ...(checkVisibility && { checkVisibility }), observe: console.error })
   log.start()
   await log.started()
-  tables.adopt([table], true)
+  tables.switchTo([table], true)
   let told = 0
   let wanted = 0
   let done = () => {}

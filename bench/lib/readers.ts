@@ -17,7 +17,7 @@ export async function followTable(url: string, relid: string): Promise<Reader> {
   await listener.connect()
   listener.on('notification', ({ payload }) => bell.ring(payload ?? ''))
   await listener.query(`listen ${BELL}`)
-  bell.hears(true)
+  bell.onListening(true)
   const log = new EventLog({
     config: { connectionString: url },
     doorbell: bell,

@@ -6,7 +6,7 @@ import { type Catalog, createCatalog } from '../database/catalog-watch.js'
 import type { ProofSender } from '../database/delivery-proof.js'
 import { pinSession } from '../database/pinned-settings.js'
 import type { WatchedTable } from '../database/watched-table.js'
-import { createAdoption } from '../events/adoption.js'
+import { createSchemaSwitch } from '../events/adoption.js'
 import { KICK_CHANNEL } from '../events/channel-name.js'
 import { type Channels, createChannels } from '../events/channels.js'
 import { BELL, createBell, createPollDoorbell } from '../events/doorbell.js'
@@ -64,16 +64,17 @@ export function createSources(options: SourcesOptions): Sources {
     doorbell,
     keepsPrepared: !isPooled,
     checkpoint: {
-      pulling: () => adoption.pulling(),
+      pulling: () => schemaSwitch.pulling(),
       read: events =>
         tableAccess?.read(new Set(events.flatMap(({ kind, topic }) => (kind === 't' ? [topic] : [])))),
-      before: event => adoption.before(event),
-      drained: isHandedOn => adoption.drained(isHandedOn),
+      before: event => schemaSwitch.before(event),
+      drained: isHandedOn => schemaSwitch.drained(isHandedOn),
     },
     // Without a LISTEN connection, this one says whether the database is there.
     ...(!needsNotifications && { onAnswer: () => observe({ type: 'database.reached' }) }),
     onFollowed() {
-      if (settings.doorbell === 'bell') channels.hear(BELL, { notify: doorbell.ring, hears: doorbell.hears })
+      if (settings.doorbell === 'bell')
+        channels.handle(BELL, { notify: doorbell.ring, onListening: doorbell.onListening })
     },
     breathe,
     troubles,
@@ -110,12 +111,12 @@ export function createSources(options: SourcesOptions): Sources {
     ...settings,
     config: own,
     onChange(list, paused) {
-      adoption.offer(list, paused)
+      schemaSwitch.offer(list, paused)
       log.wake()
     },
     observe,
   })
-  const adoption = createAdoption({ tables, refresh: catalog.refreshNow, onAdopted: onTables })
+  const schemaSwitch = createSchemaSwitch({ tables, refresh: catalog.refreshNow, onSwitched: onTables })
   const retention = createRetention({ ...settings, config: own, observe })
   const parts = [channels, log, catalog, retention, ...(tableAccess ? [tableAccess] : [])]
 
@@ -135,7 +136,7 @@ export function createSources(options: SourcesOptions): Sources {
       for (const part of parts) if (part !== channels || needsNotifications) part.start()
       // Polling works through any pooler, and through some of them nothing is heard.
       if (onKick && settings.doorbell === 'bell')
-        channels.hear(KICK_CHANNEL, { notify: onKick, hears: onKick })
+        channels.handle(KICK_CHANNEL, { notify: onKick, onListening: onKick })
     },
     pause() {
       channels.pause()

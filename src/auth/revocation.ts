@@ -1,4 +1,4 @@
-import { describeFailure, type Place } from '../database/connect-failure.js'
+import { type ConnectionTarget, describeFailure } from '../database/connect-failure.js'
 import type { KickAccess, ViewerQueries } from '../database/viewer-queries.js'
 import { abortable, delay } from '../lib/abort.js'
 import { createDeferred } from '../lib/deferred.js'
@@ -12,7 +12,7 @@ import type { Sessions } from './sessions.js'
 
 export interface RevocationOptions {
   /** Where the database is, for messages. */
-  readonly config: Place
+  readonly config: ConnectionTarget
   readonly queries: ViewerQueries
   readonly kicks: Kicks
   /** Set by every look. */

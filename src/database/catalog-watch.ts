@@ -46,7 +46,7 @@ export interface Catalog {
   close(): Promise<void>
 }
 
-interface Asked {
+interface RefreshRequest {
   readonly seen: Seen | undefined
   readonly resolve: () => void
   tries: number
@@ -98,21 +98,21 @@ export function createCatalog(options: CatalogOptions): Catalog {
   let refreshAt = 0
   let text: string | undefined
   let readAt = 0
-  let asked: Asked[] = []
+  let requests: RefreshRequest[] = []
   let said: string | undefined
   let blocked = 0
   const leftOut = new Set<string>()
 
   async function run(): Promise<void> {
     for (let attempt = 0; !stop.signal.aborted; ) {
-      const mine = asked
-      asked = []
+      const mine = requests
+      requests = []
       try {
         attempt++
         await check(mine)
         attempt = 0
       } catch (error) {
-        asked.unshift(...mine)
+        requests.unshift(...mine)
         if (stop.signal.aborted) break
         drop()
         const failure = describeFailure(error, config)
@@ -121,11 +121,11 @@ export function createCatalog(options: CatalogOptions): Catalog {
         continue
       }
       const open = mine.filter(one => !isAnswered(one))
-      const isNewlyAsked = asked.length > 0
-      asked.unshift(...open)
+      const isNewlyAsked = requests.length > 0
+      requests.unshift(...open)
       if (!isNewlyAsked) await untilAsked(open.length > 0 ? RETRY : usualPause())
     }
-    for (const one of asked) one.resolve()
+    for (const one of requests) one.resolve()
   }
 
   function usualPause(): number {
@@ -141,7 +141,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
     clearTimeout(timer)
   }
 
-  function isAnswered(one: Asked): boolean {
+  function isAnswered(one: RefreshRequest): boolean {
     one.tries++
     const { seen } = one
     const table = seen && tables?.find(({ relid }) => relid === seen.relid)
@@ -151,7 +151,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
     return true
   }
 
-  async function check(mine: readonly Asked[]): Promise<void> {
+  async function check(mine: readonly RefreshRequest[]): Promise<void> {
     const connection = await connect()
     if (!access?.mayRefresh || !access.mayRead) {
       access = await readAccess(connection)
@@ -208,7 +208,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
   }
 
   /** True if nothing is left to be done. */
-  async function refreshAll(connection: pg.Client, mine: readonly Asked[]): Promise<boolean> {
+  async function refreshAll(connection: pg.Client, mine: readonly RefreshRequest[]): Promise<boolean> {
     let isDone = true
     const newest = new Map<string, number>()
     for (const { seen } of mine) {
@@ -290,7 +290,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
     refreshNow(relid, generation, signal) {
       if (stop.signal.aborted) return Promise.resolve()
       const seen = relid === undefined ? undefined : { relid, generation: generation ?? 0 }
-      const answered = new Promise<void>(resolve => asked.push({ seen, resolve, tries: 0 }))
+      const answered = new Promise<void>(resolve => requests.push({ seen, resolve, tries: 0 }))
       wake.emit('asked')
       return abortable(answered, signal)
     },
@@ -298,7 +298,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
       if (!stop.signal.aborted) {
         stop.abort()
         drop() // a look that is under way ends with its connection, and Postgres rolls it back
-        for (const one of asked.splice(0)) one.resolve()
+        for (const one of requests.splice(0)) one.resolve()
       }
       await running
     },

@@ -10,20 +10,20 @@ export const STANDBY: Failure = {
 }
 
 /** Where the database is, for messages. */
-export type Place = Pick<pg.ClientConfig, 'host' | 'port' | 'user' | 'database'>
+export type ConnectionTarget = Pick<pg.ClientConfig, 'host' | 'port' | 'user' | 'database'>
 
 /**
  * What a query or an attempt to connect failed for, in one line, and what to do about it. The same cause has the same words,
  * whichever part of the server meets it. Of the connection string it quotes host, port, user and database.
  */
-export function describeFailure(error: unknown, place: Place): Failure {
+export function describeFailure(error: unknown, target: ConnectionTarget): Failure {
   if (error instanceof ListenqlError) {
     return { message: error.message, hint: error.hint, isAway: error.message === STANDBY.message }
   }
   const code = codeOf(error)
   const message = messageOf(error)
   const isAnswer = error instanceof pg.DatabaseError
-  const known = isAnswer ? refusal(code, message, place) : obstacle(code, message, place)
+  const known = isAnswer ? refusal(code, message, target) : obstacle(code, message, target)
   if (known !== undefined) return { ...known, isAway: true }
   return { message, hint: undefined, isAway: !isAnswer }
 }
@@ -36,7 +36,7 @@ interface Explained {
 const PERCENT = 'in a URL, the characters @ : / ? # % of a password are written as %40 %3A %2F %3F %23 %25'
 
 /** Errors of Postgres with which it refuses a connection (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
-function refusal(code: string, message: string, { user, database }: Place): Explained | undefined {
+function refusal(code: string, message: string, { user, database }: ConnectionTarget): Explained | undefined {
   const because = (hint: string | undefined) => ({ message, hint })
   switch (code) {
     case '28P01':
@@ -66,7 +66,7 @@ function refusal(code: string, message: string, { user, database }: Place): Expl
 }
 
 /** Errors of Node and of `pg` on the way there. */
-function obstacle(code: string, message: string, { host, port }: Place): Explained | undefined {
+function obstacle(code: string, message: string, { host, port }: ConnectionTarget): Explained | undefined {
   const where = host?.startsWith('/') ? `${host}/.s.PGSQL.${port}` : `${host}:${port}`
   const because = (text: string, hint: string) => ({ message: text, hint })
   const look = 'is Postgres running there, and are host and port right?'

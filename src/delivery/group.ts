@@ -8,12 +8,12 @@ import { catchUp } from './catch-up.js'
 import { createFrame, FrameStream } from './frame-stream.js'
 import type { Outbound } from './outbound.js'
 import { createRenderer, type Renderer } from './renderer.js'
-import type { GroupOptions, Member, Membership, Request } from './request.js'
+import type { GroupOptions, SubscriberOptions, SubscriptionHandle, SubscriptionRequest } from './request.js'
 import { Subscriber } from './subscriber.js'
 
 /** Subscribers that ask the same: one source, one execution and one text for each event. */
 export class Group {
-  #request: Request<unknown>
+  #request: SubscriptionRequest<unknown>
   #renderer: Renderer
   readonly #options: GroupOptions
   readonly #onEmpty: () => void
@@ -35,7 +35,7 @@ export class Group {
     if (this.#pending.size > 0) this.#options.turn.due(this.#work)
   }
 
-  constructor(request: Request<unknown>, options: GroupOptions, onEmpty: () => void) {
+  constructor(request: SubscriptionRequest<unknown>, options: GroupOptions, onEmpty: () => void) {
     this.#request = request
     this.#renderer = createRenderer(request, options)
     this.#options = options
@@ -62,9 +62,9 @@ export class Group {
     return this.#end !== undefined || this.#closing.signal.aborted
   }
 
-  async join(member: Member, signal?: AbortSignal): Promise<Membership> {
+  async join(options: SubscriberOptions, signal?: AbortSignal): Promise<SubscriptionHandle> {
     this.#references++
-    const left = member.after ? new AbortController() : undefined // dear, for those who are many and idle
+    const left = options.after ? new AbortController() : undefined // dear, for those who are many and idle
     let hasLeft = false
     let subscriber: Subscriber | undefined
     const leave = () => {
@@ -73,7 +73,7 @@ export class Group {
       left?.abort()
       if (subscriber) {
         this.#home.#subscribers.delete(subscriber)
-        member.outbound.remove(subscriber)
+        options.outbound.remove(subscriber)
       }
       this.#release()
     }
@@ -83,10 +83,10 @@ export class Group {
       const end = this.#home.#end
       if (end) throw end
       subscriber = left
-        ? await this.#resume(member, signal ? AbortSignal.any([left.signal, signal]) : left.signal)
+        ? await this.#resume(options, signal ? AbortSignal.any([left.signal, signal]) : left.signal)
         : this.#add(
-            new Subscriber(member.id, this.#home.#flushed(), undefined, member.account),
-            member.outbound,
+            new Subscriber(options.id, this.#home.#flushed(), undefined, options.account),
+            options.outbound,
           )
     } catch (error) {
       leave()
@@ -185,7 +185,10 @@ export class Group {
   }
 
   /** Reads the first page before it accepts: a position that is refused is refused at once. */
-  async #resume({ id, outbound, after, account }: Member, signal: AbortSignal): Promise<Subscriber> {
+  async #resume(
+    { id, outbound, after, account }: SubscriberOptions,
+    signal: AbortSignal,
+  ): Promise<Subscriber> {
     const position = after as NonNullable<typeof after>
     const first = await abortable(this.#replay().read(position, signal, account), signal)
     const own = new FrameStream(this.#options.memory.wait)
@@ -227,7 +230,7 @@ export class Group {
     return subscriber
   }
 
-  #open({ source }: Request<unknown>): Promise<Stop> {
+  #open({ source }: SubscriptionRequest<unknown>): Promise<Stop> {
     const { turn, pressure } = this.#options
     const opened = source.open(
       {
@@ -263,7 +266,7 @@ export class Group {
   }
 
   /** A table's source tells nothing before it is opened and all afterwards, in the same step: nothing falls between the two. */
-  #replace(next: Request<unknown>): void {
+  #replace(next: SubscriptionRequest<unknown>): void {
     this.#render() // what came before is as it was
     const former = this.#opened
     this.#request = next

@@ -1,5 +1,5 @@
 import { Group } from './group.js'
-import type { GroupOptions, Member, Membership, Request } from './request.js'
+import type { GroupOptions, SubscriberOptions, SubscriptionHandle, SubscriptionRequest } from './request.js'
 
 /** Subscriptions that ask the same share one source, one execution and one text for each event. */
 export interface Groups {
@@ -8,7 +8,11 @@ export interface Groups {
    * after, once the log has been read from there. Rejects with what the source rejects with, with the signal's reason, or
    * with LimitExceeded if there is no memory for another group.
    */
-  join<Event>(request: Request<Event>, member: Member, signal?: AbortSignal): Promise<Membership>
+  join<Event>(
+    request: SubscriptionRequest<Event>,
+    subscriber: SubscriberOptions,
+    signal?: AbortSignal,
+  ): Promise<SubscriptionHandle>
   /** The schema was built again: each group moves to it with its subscribers, or ends. Resolves once all have. */
   renew(): Promise<void>
   /** Number of groups, and of subscribers in them. */
@@ -20,7 +24,7 @@ export function createGroups(options: GroupOptions): Groups {
   /** Those that may be joined. */
   const byKey = new Map<string, Group>()
 
-  function found(request: Request<unknown>): Group {
+  function found(request: SubscriptionRequest<unknown>): Group {
     const held = options.memory.hold(request.bytes)
     let isFounded = false
     const group: Group = new Group(request, options, () => {
@@ -47,11 +51,11 @@ export function createGroups(options: GroupOptions): Groups {
   }
 
   return {
-    async join(request, member, signal) {
-      let current = request as Request<unknown>
+    async join(request, subscriber, signal) {
+      let current = request as SubscriptionRequest<unknown>
       // It may have been made for a schema that was current when it came, and is not any more.
       for (let next = current.renew(); next; next = current.renew()) current = await next
-      return (byKey.get(current.key) ?? found(current)).join(member, signal)
+      return (byKey.get(current.key) ?? found(current)).join(subscriber, signal)
     },
     async renew() {
       for (const group of [...all]) {
@@ -67,5 +71,3 @@ export function createGroups(options: GroupOptions): Groups {
     },
   }
 }
-
-export type { Member, Membership, Request } from './request.js'

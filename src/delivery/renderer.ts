@@ -1,5 +1,5 @@
 import { createFrame, type Frame } from './frame-stream.js'
-import type { GroupOptions, Request } from './request.js'
+import type { GroupOptions, SubscriptionRequest } from './request.js'
 
 /** Makes the frames of one group. */
 export interface Renderer {
@@ -10,7 +10,7 @@ export interface Renderer {
 }
 
 export function createRenderer(
-  { source, render, renderTooLarge }: Request<unknown>,
+  { source, render, renderTooLarge }: SubscriptionRequest<unknown>,
   { maxEvent, observe }: Pick<GroupOptions, 'maxEvent' | 'observe'>,
 ): Renderer {
   let frames: WeakMap<object, Frame> | undefined

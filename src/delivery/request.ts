@@ -9,7 +9,7 @@ import type { Pressure } from './pressure.js'
 import type { Turn } from './turn.js'
 
 /** What a subscription asks for. Equal keys get equal frames: the first subscriber's `source` and `render` serve all of them. */
-export interface Request<Event> {
+export interface SubscriptionRequest<Event> {
   readonly key: string
   /** What it keeps in memory, about, in bytes: its document, variables and filter. */
   readonly bytes: number
@@ -21,11 +21,11 @@ export interface Request<Event> {
   /** What is sent last when the source ends. */
   readonly renderEnd: (error: ListenqlError) => string
   /** The same request under the schema of now; undefined if it is of that. Rejects with ListenqlError SCHEMA_CHANGED if it does not fit. */
-  readonly renew: () => Promise<Request<Event>> | undefined
+  readonly renew: () => Promise<SubscriptionRequest<Event>> | undefined
 }
 
 /** Who joins. */
-export interface Member {
+export interface SubscriberOptions {
   /** Id of the subscription within its connection; empty where a connection carries one. */
   readonly id: string
   readonly outbound: Outbound
@@ -35,7 +35,7 @@ export interface Member {
   readonly after?: Position | undefined
 }
 
-export interface Membership {
+export interface SubscriptionHandle {
   /** Everything at or before it has been handed to the transport; undefined where there is no log. */
   position(): Position | undefined
   /** Idempotent. */

@@ -3,13 +3,13 @@ import type { Account } from '../lib/account.js'
 import type { Frame, FrameStream, Link } from './frame-stream.js'
 
 /** A place in a stream: everything up to `at` has been taken. */
-interface Place {
+interface StreamReader {
   readonly stream: FrameStream
   at: Link
   /** Up to here it has been served by another stream: what this one brings of that is not for it. */
   seen: Position | undefined
   /** Where it goes on when this stream has been taken. */
-  seam: Place | undefined
+  seam: StreamReader | undefined
 }
 
 /** One subscription of one client: a place in the stream of its group, or, while it catches up, in one of its own before that. */
@@ -21,7 +21,7 @@ export class Subscriber {
   /** Bytes that its transport puts before each frame, kept by that transport. */
   label: Buffer | undefined
   #hasLeft = false
-  #place: Place
+  #reader: StreamReader
   /** Everything at or before it has been taken. */
   #taken: Position | undefined
   #isLive: boolean
@@ -34,7 +34,7 @@ export class Subscriber {
   constructor(id: string, stream: FrameStream, after?: Position, account?: Account) {
     this.id = id
     this.account = account
-    this.#place = { stream, at: stream.enter(), seen: undefined, seam: undefined }
+    this.#reader = { stream, at: stream.enter(), seen: undefined, seam: undefined }
     this.#taken = after
     this.#isLive = after === undefined
   }
@@ -45,7 +45,7 @@ export class Subscriber {
    */
   position(live: Position | undefined): Position | undefined {
     if (this.hasNext || !this.#isLive || !live) return this.#taken
-    return [this.#place.seen, this.#taken].reduce<Position>(
+    return [this.#reader.seen, this.#taken].reduce<Position>(
       (furthest, position) => (position && comparePositions(position, furthest) > 0 ? position : furthest),
       live,
     )
@@ -67,31 +67,31 @@ export class Subscriber {
 
   /** Whether it is in a stream, or will come to it by itself. */
   isOn(stream: FrameStream): boolean {
-    let place: Place | undefined = this.#place
-    while (place && place.stream !== stream) place = place.seam
-    return place !== undefined
+    let reader: StreamReader | undefined = this.#reader
+    while (reader && reader.stream !== stream) reader = reader.seam
+    return reader !== undefined
   }
 
   get hasNext(): boolean {
     if (this.#hasLeft) return false
-    if (this.#place.seam || this.#place.seen) this.#advance()
-    return this.#place.at.next !== undefined
+    if (this.#reader.seam || this.#reader.seen) this.#advance()
+    return this.#reader.at.next !== undefined
   }
 
   /** Bytes that wait behind the first waiting frame: one frame can always pass, however large. */
   get waiting(): number {
     if (!this.hasNext) return 0
-    let bytes = -(this.#place.at.next?.frame.bytes ?? 0)
-    for (let place: Place | undefined = this.#place; place; place = place.seam) {
-      bytes += place.stream.tail.end - place.at.end
+    let bytes = -(this.#reader.at.next?.frame.bytes ?? 0)
+    for (let reader: StreamReader | undefined = this.#reader; reader; reader = reader.seam) {
+      bytes += reader.stream.tail.end - reader.at.end
     }
     return bytes
   }
 
   take(): Frame | undefined {
     if (!this.hasNext) return undefined
-    const link = this.#place.at.next as Link
-    this.#place.at = this.#place.stream.advance(this.#place.at)
+    const link = this.#reader.at.next as Link
+    this.#reader.at = this.#reader.stream.advance(this.#reader.at)
     const { frame } = link
     if (frame.position || frame.endsHistory) this.#taken = frame.position
     if (!link.next) this.#tell()
@@ -111,7 +111,7 @@ export class Subscriber {
    * @param seen what it has been served, which may be ahead of that stream
    */
   join(stream: FrameStream, seen: Position | undefined): void {
-    let last = this.#place
+    let last = this.#reader
     while (last.seam) last = last.seam
     last.seam = { stream, at: stream.enter(), seen, seam: undefined }
   }
@@ -120,7 +120,8 @@ export class Subscriber {
   leave(): void {
     if (this.#hasLeft) return
     this.#hasLeft = true
-    for (let place: Place | undefined = this.#place; place; place = place.seam) place.stream.leave(place.at)
+    for (let reader: StreamReader | undefined = this.#reader; reader; reader = reader.seam)
+      reader.stream.leave(reader.at)
   }
 
   #tell(): void {
@@ -129,27 +130,27 @@ export class Subscriber {
   }
 
   #advance(): void {
-    while (!this.#place.at.next && this.#place.seam) {
-      this.#place.stream.leave(this.#place.at)
-      this.#place = this.#place.seam
+    while (!this.#reader.at.next && this.#reader.seam) {
+      this.#reader.stream.leave(this.#reader.at)
+      this.#reader = this.#reader.seam
       this.#isLive = true
       this.#skip()
     }
-    if (this.#place.seen) this.#skip()
+    if (this.#reader.seen) this.#skip()
   }
 
   /** The stream was behind the log when it was joined: what is known already is passed over. */
   #skip(): void {
-    const place = this.#place
-    while (place.seen && place.at.next) {
-      const { position, endsHistory } = place.at.next.frame
+    const reader = this.#reader
+    while (reader.seen && reader.at.next) {
+      const { position, endsHistory } = reader.at.next.frame
       if (endsHistory) {
-        place.seen = undefined // of the history that follows it has seen nothing
+        reader.seen = undefined // of the history that follows it has seen nothing
         return
       }
       if (!position) return // a plain NOTIFY stands nowhere in the log
-      if (comparePositions(position, place.seen) > 0) place.seen = undefined
-      else place.at = place.stream.advance(place.at)
+      if (comparePositions(position, reader.seen) > 0) reader.seen = undefined
+      else reader.at = reader.stream.advance(reader.at)
     }
   }
 }

@@ -3,16 +3,16 @@ import type { Checkpoint } from './event-log.js'
 import type { LogEvent } from './log-event.js'
 import type { Tables } from './tables.js'
 
-export interface AdoptionOptions {
+export interface SchemaSwitchOptions {
   readonly tables: Tables
   /** Looks at the catalogue now, because an event says that a table has this generation. */
   readonly refresh: (relid: string, generation: number) => Promise<void>
   /** The tables have changed, as far as the log has been handed on. The log waits until it resolves. */
-  readonly onAdopted: (tables: readonly WatchedTable[]) => Promise<void>
+  readonly onSwitched: (tables: readonly WatchedTable[]) => Promise<void>
 }
 
 /** Takes what the catalogue says about watched tables into force, each change at its place in the log. */
-export interface Adoption extends Checkpoint {
+export interface SchemaSwitch extends Checkpoint {
   /**
    * What the catalogue says now.
    * @param paused oids of tables that are watched and have no whole history at the moment. Default: none
@@ -25,7 +25,7 @@ export interface Adoption extends Checkpoint {
  * meet the columns that they were made of. A new list therefore waits until the log has been handed on up to where the new
  * histories begin, or to the first event of a new generation.
  */
-export function createAdoption({ tables, refresh, onAdopted }: AdoptionOptions): Adoption {
+export function createSchemaSwitch({ tables, refresh, onSwitched }: SchemaSwitchOptions): SchemaSwitch {
   let offered: readonly WatchedTable[] | undefined
   let paused: readonly string[] = []
   /** Whether `offered` was there when the ledger was looked at last: then all before it has been handed on. */
@@ -33,13 +33,13 @@ export function createAdoption({ tables, refresh, onAdopted }: AdoptionOptions):
   /** The newest generation of each table that the catalogue was asked for. */
   const asked = new Map<string, number>()
 
-  async function adopt(isReached: boolean): Promise<void> {
+  async function switchTo(isReached: boolean): Promise<void> {
     const list = offered as readonly WatchedTable[]
     offered = undefined
     const settling = tables.settled() // what waits to be handed on has to meet the former columns
     if (settling) await settling
-    tables.adopt(list, isReached, paused)
-    await onAdopted(list)
+    tables.switchTo(list, isReached, paused)
+    await onSwitched(list)
   }
 
   /** Whether an event stands behind everything that is to meet the former columns. */
@@ -54,7 +54,7 @@ export function createAdoption({ tables, refresh, onAdopted }: AdoptionOptions):
   async function catchUpWith({ topic, generation }: LogEvent): Promise<void> {
     asked.set(topic, generation) // once: where it may not be refreshed, the former columns must do
     await refresh(topic, generation)
-    if (offered) await adopt(false)
+    if (offered) await switchTo(false)
   }
 
   return {
@@ -67,14 +67,14 @@ export function createAdoption({ tables, refresh, onAdopted }: AdoptionOptions):
       if (offered) isSeen = true
     },
     before(event) {
-      if (offered && needsNewSchema(event, offered)) return adopt(false)
+      if (offered && needsNewSchema(event, offered)) return switchTo(false)
       if (event.kind !== 't') return undefined
       const known = tables.generationOf(event.topic)
       const isNew = known !== undefined && event.generation > Math.max(known, asked.get(event.topic) ?? 0)
       return isNew ? catchUpWith(event) : undefined
     },
     drained(isHandedOn) {
-      if (offered && isSeen) return adopt(isHandedOn)
+      if (offered && isSeen) return switchTo(isHandedOn)
       if (isHandedOn) tables.reached() // the list in force was there when the ledger was looked at
       return undefined
     },

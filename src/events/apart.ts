@@ -2,7 +2,7 @@ import type { Viewer } from '../auth/viewer.js'
 import type { Position } from './cursor.js'
 import type { HandOn } from './hand-on.js'
 import type { StageView, VisibleEvents } from './stage-view.js'
-import { eventsBetween, PAGE, type Place, type WaitingEvent } from './waiting-event.js'
+import { eventsBetween, PAGE, type QueuedSubscription, type WaitingEvent } from './waiting-event.js'
 
 export interface ApartOptions {
   readonly key: string
@@ -73,13 +73,15 @@ export class Apart {
     while (!this.#isStopped) {
       const next = eventsBetween(this.#at, taken(), PAGE)
       if (next.length === 0) return onLevel()
-      const mine = next.filter(({ interest }) => interest?.places.some(place => this.#isMine(place)))
+      const mine = next.filter(({ interest }) =>
+        interest?.subscriptions.some(subscription => this.#isMine(subscription)),
+      )
       await this.#handOn(next, mine, mine.length > 0 ? await readView(mine) : NOTHING)
     }
   }
 
-  #isMine(place: Place): boolean {
-    return place.key === this.key && !place.hasLeft
+  #isMine(subscription: QueuedSubscription): boolean {
+    return subscription.key === this.key && !subscription.hasLeft
   }
 
   async #handOn(
@@ -90,7 +92,7 @@ export class Apart {
     const isDone = await this.#options.handOn({
       page,
       asked,
-      viewOf: place => (this.#isMine(place) ? view : undefined),
+      viewOf: subscription => (this.#isMine(subscription) ? view : undefined),
       onHandedOn: position => {
         this.#held = position
       },

@@ -26,10 +26,10 @@ export interface ChannelsOptions {
 type Subscriber = Follower<ChannelEvent>
 
 /** Somebody of our own who listens to a channel. */
-export interface Hearer {
+export interface NotificationHandler {
   notify(payload: string): void
   /** Whether notifications are heard: from LISTEN until the connection is lost. */
-  hears(hearing: boolean): void
+  onListening(hearing: boolean): void
 }
 
 interface Channel {
@@ -52,7 +52,7 @@ export interface Channels {
   /** @throws ListenqlError CHANNEL_NAME_INVALID */
   source(name: string, after?: string): EventSource<ChannelEvent>
   /** Listens to a channel for good. */
-  hear(name: string, hearer: Hearer): void
+  handle(name: string, handler: NotificationHandler): void
   /** Stops and continues reading from Postgres. */
   pause(): void
   resume(): void
@@ -63,11 +63,11 @@ export interface Channels {
 export function createChannels(options: ChannelsOptions): Channels {
   const { log } = options
   const channels = new Map<string, Channel>()
-  const hearers = new Map<string, Hearer>()
+  const handlers = new Map<string, NotificationHandler>()
   const listener = new Listener({ ...options, onNotification, onListening, onLost })
 
   function onNotification(name: string, payload: string, isWhole: boolean): void {
-    hearers.get(name)?.notify(payload)
+    handlers.get(name)?.notify(payload)
     const channel = channels.get(name)
     if (!channel) return // what was under way when UNLISTEN was sent
     settleGap(name, channel)
@@ -76,13 +76,13 @@ export function createChannels(options: ChannelsOptions): Channels {
   }
 
   function onLost(): void {
-    for (const hearer of hearers.values()) hearer.hears(false)
+    for (const handler of handlers.values()) handler.onListening(false)
     for (const channel of channels.values()) channel.owesGap = channel.subscribers.size > 0
   }
 
   function onListening(names: readonly string[]): void {
     for (const name of names) {
-      hearers.get(name)?.hears(true)
+      handlers.get(name)?.onListening(true)
       const channel = channels.get(name)
       if (channel) settleGap(name, channel)
     }
@@ -136,7 +136,7 @@ export function createChannels(options: ChannelsOptions): Channels {
       if (--entry.references > 0) return
       channels.delete(name)
       entry.unfollow?.()
-      if (!hearers.has(name)) listener.unlisten(name)
+      if (!handlers.has(name)) listener.unlisten(name)
     }
     try {
       await listener.listen(name, signal)
@@ -172,9 +172,9 @@ export function createChannels(options: ChannelsOptions): Channels {
         },
       )
     },
-    hear(name, hearer) {
-      hearers.set(name, hearer)
-      void listener.listen(name).then(() => hearer.hears(true))
+    handle(name, handler) {
+      handlers.set(name, handler)
+      void listener.listen(name).then(() => handler.onListening(true))
     },
     pause: () => listener.pause(),
     resume: () => listener.resume(),

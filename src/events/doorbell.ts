@@ -14,7 +14,7 @@ export interface Doorbell {
   /** A notification came on the internal channel. Anyone may send one: the payload is a hint and nothing more. */
   ring(payload: string): void
   /** Whether the internal channel is listened to. While it is not, the bell is not relied on. */
-  hears(hearing: boolean): void
+  onListening(isListening: boolean): void
   /** The loop starts on a new connection. */
   reset(): void
   /** Ends the wait that is under way. */
@@ -38,7 +38,7 @@ export function createPollDoorbell({ poll }: Pick<DoorbellOptions, 'poll'>): Doo
   return {
     next: () => timer.wait(poll),
     ring: () => undefined,
-    hears: () => undefined,
+    onListening: () => undefined,
     reset: () => undefined,
     wake: timer.wake,
   }
@@ -82,7 +82,7 @@ export function createBell(options: DoorbellOptions): Doorbell {
   let fence: string | undefined
   let isSettled = false
   let leasedAt = 0
-  let hearing = false
+  let isListening = false
   let refusedAt = Number.NEGATIVE_INFINITY
 
   function awake(): void {
@@ -100,7 +100,7 @@ export function createBell(options: DoorbellOptions): Doorbell {
         await query('select listenql.clear($1)', [answered])
         return
       }
-      const mayRest = hearing && performance.now() - refusedAt > ASK_AGAIN
+      const mayRest = isListening && performance.now() - refusedAt > ASK_AGAIN
       if (found > 0 || !mayRest) awake()
       if (fence === undefined) {
         if (!mayRest || performance.now() - quietSince < quiet)
@@ -139,8 +139,8 @@ export function createBell(options: DoorbellOptions): Doorbell {
       ticket = Math.max(ticket, Number(payload))
       timer.wake()
     },
-    hears(now) {
-      hearing = now
+    onListening(now) {
+      isListening = now
       if (!now) timer.wake()
     },
     reset() {

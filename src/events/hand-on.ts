@@ -7,7 +7,7 @@ import type { LogEvent } from './log-event.js'
 import { readsItselfMeanwhile } from './present.js'
 import type { RowChange } from './row-change.js'
 import type { StageView, VisibleEvents } from './stage-view.js'
-import type { Interest, Place, WaitingEvent } from './waiting-event.js'
+import type { Interest, QueuedSubscription, WaitingEvent } from './waiting-event.js'
 
 export interface HandOnOptions {
   /** Most steps that a filter may take for one event. */
@@ -23,7 +23,7 @@ export interface Answered {
   /** Those of the page that the views are of. */
   readonly asked: readonly WaitingEvent[]
   /** What the viewer of a subscription sees of the events that were asked about; undefined: it is not for this subscription. */
-  viewOf(place: Place): StageView | undefined
+  viewOf(subscription: QueuedSubscription): StageView | undefined
   /** Called after each event of the page, in the same step. */
   onHandedOn(position: Position): void
   isStopped(): boolean
@@ -39,43 +39,49 @@ const STEPS = 1_000_000
 export function createHandOn({ maxFilterWork, paused, onFault }: HandOnOptions): HandOn {
   const work = new Work(maxFilterWork)
 
-  function end(place: Place, error: ListenqlError): void {
-    place.leave()
-    place.follower.end(error)
+  function end(subscription: QueuedSubscription, error: ListenqlError): void {
+    subscription.leave()
+    subscription.follower.end(error)
   }
 
   function changeFor(
-    place: Place,
+    subscription: QueuedSubscription,
     interest: Interest,
     at: number,
     seen: VisibleEvents,
   ): RowChange | undefined {
     const { event, images: whole } = interest
-    const { account } = place.follower
+    const { account } = subscription.follower
     const images = seen.images[at] as Images
     if (seen.present) {
-      if (!place.told) throw readsItselfMeanwhile()
-      return place.tell(account, event, whole, place.told.next(event, whole, images, seen.present), work)
+      if (!subscription.told) throw readsItselfMeanwhile()
+      return subscription.tell(
+        account,
+        event,
+        whole,
+        subscription.told.next(event, whole, images, seen.present),
+        work,
+      )
     }
     if (!images.row && !images.old && event.operation !== 'T') return undefined
-    return viewAt(account, place.view, event, images, work)
+    return viewAt(account, subscription.view, event, images, work)
   }
 
   /** @returns the steps that its filter took, of what the viewer may see */
-  function show(place: Place, interest: Interest, at: number, seen: StageView): number {
+  function show(subscription: QueuedSubscription, interest: Interest, at: number, seen: StageView): number {
     work.begin()
-    if (place.hasLeft) return 0
+    if (subscription.hasLeft) return 0
     try {
       if (seen instanceof ListenqlError) {
-        end(place, seen)
+        end(subscription, seen)
         return 0
       }
-      const change = changeFor(place, interest, at, seen)
-      if (change) place.follower.event(change)
+      const change = changeFor(subscription, interest, at, seen)
+      if (change) subscription.follower.event(change)
     } catch (error) {
       const isTold = error instanceof ListenqlError
       if (!isTold) onFault(error)
-      end(place, isTold ? error : unreadable())
+      end(subscription, isTold ? error : unreadable())
     }
     return work.steps
   }
@@ -90,9 +96,9 @@ export function createHandOn({ maxFilterWork, paused, onFault }: HandOnOptions):
       if (isStopped()) return false
       if (asked[at] === each) {
         const interest = each.interest as Interest
-        for (const place of interest.places) {
-          const view = viewOf(place)
-          if (view) steps += show(place, interest, at, view)
+        for (const subscription of interest.subscriptions) {
+          const view = viewOf(subscription)
+          if (view) steps += show(subscription, interest, at, view)
         }
         at++
       }

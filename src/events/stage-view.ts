@@ -28,7 +28,9 @@ export interface StageViewOptions {
 /** Adds the present rows to what the policies have answered; a promise where these are to be read or the answer is to come. */
 export function createStageViews({ present, table, events, signal }: StageViewOptions) {
   async function read(viewer: Viewer, key: string, images: readonly Images[]): Promise<StageView> {
-    const mine = events.filter(({ places }) => places.some(place => place.key === key && !place.hasLeft))
+    const mine = events.filter(({ subscriptions }) =>
+      subscriptions.some(subscription => subscription.key === key && !subscription.hasLeft),
+    )
     const wanted = mine.flatMap(({ images: { row, old } }) => row ?? old ?? [])
     try {
       return { images, present: await present?.rows(table, viewer, wanted, signal) }
@@ -42,8 +44,8 @@ export function createStageViews({ present, table, events, signal }: StageViewOp
     if (view instanceof ListenqlError) return view
     // Only now: the policies may have read the table for the first time.
     if (!present?.isNeeded(table, viewer)) return { images: view, present: undefined }
-    const isTold = events.some(({ places }) =>
-      places.some(({ key: of, told, hasLeft }) => of === key && told && !hasLeft),
+    const isTold = events.some(({ subscriptions }) =>
+      subscriptions.some(({ key: of, told, hasLeft }) => of === key && told && !hasLeft),
     )
     // Subscriptions that were not begun for this end: they need no rows.
     return isTold ? read(viewer, key, view) : { images: view, present: new Map() }

@@ -23,7 +23,7 @@ import {
   eventsBetween,
   type Interest,
   PAGE,
-  type Place,
+  type QueuedSubscription,
   type StageRequest,
   type WaitingEvent,
 } from './waiting-event.js'
@@ -63,11 +63,11 @@ const EVERY_CHANGE: ChangesRequest = { filter: EVERYTHING, operations: undefined
 export class TableQueue {
   readonly topic: ReturnType<typeof createTableTopic>
   readonly #options: TableQueueOptions
-  readonly #places = new Map<string, Set<Place>>()
+  readonly #subscriptions = new Map<string, Set<QueuedSubscription>>()
   readonly #apart = new Map<string, Apart>()
   readonly #handOn: HandOn
   /** Those who want the event that is being looked at. */
-  #interested: Place[] = []
+  #interested: QueuedSubscription[] = []
   #tail = beginChain()
   /** The last event that has been handed on to those who go on together, and the last one of the page that is on its way. */
   #at = this.#tail
@@ -86,11 +86,11 @@ export class TableQueue {
   }
 
   /** From the next event of the log on. */
-  add(request: StageRequest): Place {
+  add(request: StageRequest): QueuedSubscription {
     const key = viewerKey(request.viewer, true)
     // Where policies read the table itself, what is told next depends on what was told before.
     const concerning = request.told ? EVERY_CHANGE : request.request
-    const place: Place = {
+    const subscription: QueuedSubscription = {
       ...request,
       key,
       isConcerned: createInterest(concerning),
@@ -99,25 +99,25 @@ export class TableQueue {
       leave: () => undefined,
       hasLeft: false,
     }
-    const forget = this.#remember(place)
-    const stop = this.topic.add(concerning, (event, images) => this.#collect(place, event, images), {
+    const forget = this.#remember(subscription)
+    const stop = this.topic.add(concerning, (event, images) => this.#collect(subscription, event, images), {
       event: () => undefined,
       end(error) {
-        place.hasLeft = true
+        subscription.hasLeft = true
         request.follower.end(error)
       },
     })
-    place.leave = () => {
-      place.hasLeft = true
+    subscription.leave = () => {
+      subscription.hasLeft = true
       stop()
       forget()
       if (this.topic.size === 0) this.#options.onEmpty()
     }
-    return place
+    return subscription
   }
 
   /** All live events up to here have been handed on to this subscription, and none after it. */
-  position({ key, from }: Place): Position | undefined {
+  position({ key, from }: QueuedSubscription): Position | undefined {
     const apart = this.#apart.get(key)
     const live = apart ? apart.held : this.#running ? this.#held : this.#options.log.position
     return live && from && comparePositions(from, live) > 0 ? from : live
@@ -179,13 +179,14 @@ export class TableQueue {
     await Promise.all([...this.#apart.values()].map(({ running }) => running))
   }
 
-  #remember(place: Place): Stop {
-    const places = this.#places.get(place.key) ?? new Set()
-    places.add(place)
-    this.#places.set(place.key, places)
+  #remember(subscription: QueuedSubscription): Stop {
+    const subscriptions = this.#subscriptions.get(subscription.key) ?? new Set()
+    subscriptions.add(subscription)
+    this.#subscriptions.set(subscription.key, subscriptions)
     return () => {
-      places.delete(place)
-      if (places.size === 0 && this.#places.get(place.key) === places) this.#places.delete(place.key)
+      subscriptions.delete(subscription)
+      if (subscriptions.size === 0 && this.#subscriptions.get(subscription.key) === subscriptions)
+        this.#subscriptions.delete(subscription.key)
     }
   }
 
@@ -240,10 +241,10 @@ export class TableQueue {
     const viewers = new Map<string, Viewer>()
     for (const each of page) {
       each.interest = this.#interestIn(each.event as LogEvent)
-      for (const { key, viewer } of each.interest?.places ?? [])
+      for (const { key, viewer } of each.interest?.subscriptions ?? [])
         if (!this.#apart.has(key)) viewers.set(key, viewer)
     }
-    const asked = page.filter(({ interest }) => interest?.places.some(({ key }) => viewers.has(key)))
+    const asked = page.filter(({ interest }) => interest?.subscriptions.some(({ key }) => viewers.has(key)))
     const views = new Map<string, StageView>()
     if (asked.length > 0) {
       const all = await this.#readViews([...viewers.values()], asked)
@@ -302,9 +303,9 @@ export class TableQueue {
 
   #endApart(apart: Apart, error: ListenqlError = tooLate()): void {
     this.#rejoin(apart)
-    for (const place of [...(this.#places.get(apart.key) ?? [])]) {
-      place.leave()
-      place.follower.end(error)
+    for (const subscription of [...(this.#subscriptions.get(apart.key) ?? [])]) {
+      subscription.leave()
+      subscription.follower.end(error)
     }
   }
 
@@ -325,14 +326,14 @@ export class TableQueue {
     if (!read) return undefined
     this.#interested = []
     this.topic.event(event, read.images)
-    const places = this.#interested
-    return places.length > 0 ? { event, ...read, places } : undefined
+    const subscriptions = this.#interested
+    return subscriptions.length > 0 ? { event, ...read, subscriptions } : undefined
   }
 
   /** What must hold of whole images must hold of what can be seen of them. */
-  #collect(place: Place, event: LogEvent, images: Images): undefined {
-    if (place.from && comparePositions(event.position, place.from) <= 0) return
-    if (place.isConcerned(event, images)) this.#interested.push(place)
+  #collect(subscription: QueuedSubscription, event: LogEvent, images: Images): undefined {
+    if (subscription.from && comparePositions(event.position, subscription.from) <= 0) return
+    if (subscription.isConcerned(event, images)) this.#interested.push(subscription)
   }
 }
 

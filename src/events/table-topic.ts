@@ -48,12 +48,12 @@ export function createTableTopic(onFault: (error: unknown) => void, work = new W
       const { filter, operations } = request
       const leave = () => {
         if (!entries.delete(entry)) return
-        for (const takeOut of places) takeOut()
+        for (const takeOut of removals) takeOut()
       }
       const entry: Entry = { request, view, follower, leave }
       entries.add(entry)
       const wanted = operations ? [...new Set(operations)] : [undefined]
-      const places = wanted.map(operation => indexOf(operation).add(filter, entry))
+      const removals = wanted.map(operation => indexOf(operation).add(filter, entry))
       return leave
     },
     event(event, images) {

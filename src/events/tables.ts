@@ -46,7 +46,7 @@ export interface Tables {
    * @param isReached see `reached`
    * @param paused oids of tables that are watched and have no whole history at the moment. Default: none
    */
-  adopt(tables: readonly WatchedTable[], isReached: boolean, paused?: readonly string[]): void
+  switchTo(tables: readonly WatchedTable[], isReached: boolean, paused?: readonly string[]): void
   /** The log has been handed on up to where the histories of all tables begin. */
   reached(): void
   /** The generation that is known of a table; undefined if it is not watched. */
@@ -462,7 +462,7 @@ export function createTables({
         },
       )
     },
-    adopt(tables, areReached, areWithout = []) {
+    switchTo(tables, areReached, areWithout = []) {
       isReached = areReached
       paused = new Set(areWithout)
       const before = new Map(adopted)

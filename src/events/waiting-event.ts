@@ -24,7 +24,7 @@ export interface StageRequest {
 }
 
 /** A subscription in the queue of a table. */
-export interface Place extends StageRequest {
+export interface QueuedSubscription extends StageRequest {
   /** Of its viewer. */
   readonly key: string
   readonly isConcerned: (event: LogEvent, images: Images) => boolean
@@ -38,7 +38,7 @@ export interface Place extends StageRequest {
 /** An event, and the subscriptions that are told of it if they may see it. */
 export interface Interest extends ReadEvent {
   readonly table: WatchedTable
-  readonly places: readonly Place[]
+  readonly subscriptions: readonly QueuedSubscription[]
 }
 
 /**

@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import type { Sessions } from '../auth/sessions.js'
 import type { Viewer } from '../auth/viewer.js'
-import type { Groups, Membership, Request } from '../delivery/groups.js'
+import type { Groups } from '../delivery/groups.js'
 import { Outbound, type OutboundOptions, type Sink } from '../delivery/outbound.js'
+import type { SubscriptionHandle, SubscriptionRequest } from '../delivery/request.js'
 import type { Position } from '../events/cursor.js'
 import type { Stop } from '../events/source.js'
 import type { ClientMemory, Hold } from '../lib/client-memory.js'
@@ -27,7 +28,7 @@ export interface Connection {
    */
   serve(viewer: Viewer, end: (reason: ListenqlError) => void): void
   /** Resolves once subscribed. Rejects with LimitExceeded, too. */
-  subscribe(request: Request<unknown>, options: SubscribeOptions): Promise<Membership>
+  subscribe(request: SubscriptionRequest<unknown>, options: SubscribeOptions): Promise<SubscriptionHandle>
   /** The connection is gone: leaves every group. Idempotent. */
   close(): void
 }
@@ -130,10 +131,10 @@ export function createConnections(options: {
         },
         async subscribe(subscription, { id, after, signal }) {
           const topic = subscription.source.topic.name
-          const freePlace = served ? viewerLimits.subscription(served, address) : () => undefined
+          const releaseSlot = served ? viewerLimits.subscription(served, address) : () => undefined
           let held: Hold | undefined
           const free = () => {
-            freePlace()
+            releaseSlot()
             held?.release()
           }
           try {
@@ -143,7 +144,7 @@ export function createConnections(options: {
             free()
             throw error
           }
-          const membership = await groups
+          const handle = await groups
             .join(subscription, { id, outbound, after, account }, signal)
             .catch((error: unknown) => {
               free()
@@ -153,12 +154,12 @@ export function createConnections(options: {
           const leave = () => {
             if (!stops.delete(leave)) return
             free()
-            membership.leave()
+            handle.leave()
             observe({ type: 'subscriber.left', transport, topic, remote })
           }
           stops.add(leave)
           if (!open.has(connection)) leave() // the client left meanwhile
-          return { position: membership.position, leave }
+          return { position: handle.position, leave }
         },
         close() {
           if (!open.delete(connection)) return

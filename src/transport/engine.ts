@@ -11,7 +11,7 @@ import {
   OperationTypeNode,
 } from 'graphql'
 import { type Viewer, viewerKey } from '../auth/viewer.js'
-import type { Request } from '../delivery/groups.js'
+import type { SubscriptionRequest } from '../delivery/request.js'
 import type { Position } from '../events/cursor.js'
 import type { Cursors } from '../events/cursors.js'
 import { EventSource } from '../events/source.js'
@@ -41,7 +41,7 @@ export interface Params {
 
 /** What a subscription joins, and where it starts. */
 export interface Subscription {
-  readonly request: Request<unknown>
+  readonly request: SubscriptionRequest<unknown>
   /** Default: what comes from now on. */
   readonly after: Position | undefined
 }
@@ -179,7 +179,11 @@ export function createEngine(options: EngineOptions): Engine {
     }
   }
 
-  function toRequest(given: ExecutionArgs, params: Params, source: EventSource<unknown>): Request<unknown> {
+  function toRequest(
+    given: ExecutionArgs,
+    params: Params,
+    source: EventSource<unknown>,
+  ): SubscriptionRequest<unknown> {
     const end = (error: unknown) => stringifyResult({ data: null, errors: [toClientError(error)] })
     const cursorOf = (event: unknown) => {
       const position = source.positionOf(event)
@@ -222,7 +226,7 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   /** The request once more, now that the schema is another one. */
-  async function renew(asked: Params, audience: string | undefined): Promise<Request<unknown>> {
+  async function renew(asked: Params, audience: string | undefined): Promise<SubscriptionRequest<unknown>> {
     const prepared = prepare(asked)
     const result =
       prepared.kind === 'subscription' ? await prepared.subscribe() : { errors: invalidErrors(prepared) }

@@ -11,7 +11,7 @@ import {
 import { CloseCode, MessageType, makeServer, type SubscribePayload } from 'graphql-ws'
 import type { WebSocket } from 'ws'
 import type { Viewer } from '../auth/viewer.js'
-import type { Membership } from '../delivery/groups.js'
+import type { SubscriptionHandle } from '../delivery/request.js'
 import type { Cursors } from '../events/cursors.js'
 import type { ClientMemory, Hold } from '../lib/client-memory.js'
 import { LimitExceeded } from '../lib/limits.js'
@@ -25,7 +25,7 @@ import { type ClientErrors, formatError, formatResult, isTooDeep, TOO_DEEP } fro
 import { readMessage } from './graphql-ws-message.js'
 import { countInbound } from './inbound.js'
 import { keepWebSocketAlive } from './keep-alive.js'
-import { Silence } from './silence.js'
+import { ExternalIterator } from './silence.js'
 import { closeWebSocket, type Envelope, endWebSocket, overLimit, WebSocketSink } from './websocket-sink.js'
 
 export interface GraphqlWsOptions {
@@ -57,10 +57,10 @@ export type AcceptGraphqlWs = (webSocket: WebSocket, request: IncomingMessage, s
  */
 interface Args extends ExecutionArgs {
   /** Undefined once it has been subscribed to. */
-  asked: Asked | undefined
+  pending: PendingOperation | undefined
 }
 
-interface Asked {
+interface PendingOperation {
   /** The request in memory. */
   readonly held: Hold
   readonly extra: Extra
@@ -85,9 +85,9 @@ interface Extra {
 }
 
 interface Accepted {
-  readonly membership: Membership
+  readonly handle: SubscriptionHandle
   /** Its `fail` ends it with an `error` message. */
-  readonly silence: Silence
+  readonly iterator: ExternalIterator
 }
 
 /**
@@ -150,7 +150,7 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
         schema: operation.args.schema,
         document: DOCUMENTS[operation.kind],
         contextValue: undefined,
-        asked: { held, extra, operation, id, left: left.signal },
+        pending: { held, extra, operation, id, left: left.signal },
       }
       return args
     },
@@ -161,9 +161,9 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
   })
 
   async function run(args: Args): Promise<ExecutionResult | AsyncIterableIterator<never>> {
-    const { held, operation, id, extra, left } = args.asked as Asked
+    const { held, operation, id, extra, left } = args.pending as PendingOperation
     const { connection, subscriptions } = extra
-    args.asked = undefined
+    args.pending = undefined
     extra.running++
     try {
       if (operation.kind !== 'subscription') {
@@ -176,19 +176,19 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       const subscription = await operation.subscribe()
       if (!('request' in subscription)) return subscription
       const { request, after } = subscription
-      const membership = await connection.subscribe(request, { id, after, signal: left })
-      const silence = new Silence(() => {
-        membership.leave()
+      const handle = await connection.subscribe(request, { id, after, signal: left })
+      const iterator = new ExternalIterator(() => {
+        handle.leave()
         if (subscriptions.get(id) === accepted) subscriptions.delete(id)
       })
-      const accepted: Accepted = { membership, silence }
+      const accepted: Accepted = { handle, iterator }
       subscriptions.set(id, accepted)
       // The protocol has no word for "accepted"; a ping may carry anything, and every client answers it.
       connection.outbound.control(positions([id], subscriptions, options.cursors))
-      return silence
+      return iterator
     } catch (error) {
       if (left.aborted) return {}
-      const refusal = new Silence()
+      const refusal = new ExternalIterator()
       refusal.fail(toClientError(error))
       return refusal
     } finally {
@@ -238,7 +238,7 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       webSocket,
       socket,
       envelope: NEXT,
-      onOther: ({ id }, { text }) => acceptedOf(subscriptions, id)?.silence.fail(errorOf(text)),
+      onOther: ({ id }, { text }) => acceptedOf(subscriptions, id)?.iterator.fail(errorOf(text)),
       onCut: reason => endWebSocket(webSocket, reason),
     })
     const connection = connections.open({
@@ -356,7 +356,7 @@ function positions(
   for (const id of ids) {
     const accepted = acceptedOf(subscriptions, id)
     if (!accepted) continue
-    const position = accepted.membership.position()
+    const position = accepted.handle.position()
     cursors.push(`${JSON.stringify(id)}:${position ? `"${encode(position)}"` : null}`)
   }
   // As text: V8 would keep a shape for each object with a name of its own.

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { AccessRules } from '../auth/channel-rules.js'
 import type { Viewer } from '../auth/viewer.js'
-import type { Request } from '../delivery/groups.js'
+import type { SubscriptionRequest } from '../delivery/request.js'
 import type { ChannelEvent } from '../events/channel-event.js'
 import type { EventSource } from '../events/source.js'
 import type { ClientMemory } from '../lib/client-memory.js'
@@ -97,7 +97,10 @@ export function createListen(options: ListenOptions): Listen {
             onExcess: excess => closeWebSocket(webSocket, 1013, overLimit(excess)),
           })
           keepWebSocketAlive({ webSocket, socket: request.socket, outbound, interval: keepAlive })
-          await connection.subscribe(payloads(source) as Request<unknown>, { id: '', signal: left.signal })
+          await connection.subscribe(payloads(source) as SubscriptionRequest<unknown>, {
+            id: '',
+            signal: left.signal,
+          })
         } catch (error) {
           connection.close()
           if (!(error instanceof LimitExceeded)) throw error
@@ -130,7 +133,7 @@ function noticeLeaving(socket: Duplex): () => void {
 
 const PAYLOAD: Envelope = { before: () => '', after: '', isOther: ({ text }) => FAREWELLS.has(text) }
 
-function payloads(source: EventSource<ChannelEvent>): Request<ChannelEvent> {
+function payloads(source: EventSource<ChannelEvent>): SubscriptionRequest<ChannelEvent> {
   return {
     key: `listen ${source.topic.name}`,
     bytes: 0,

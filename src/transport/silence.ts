@@ -2,7 +2,7 @@
  * An iterator that never yields: what graphql-ws iterates over while delivery writes to the socket. Small, since each idle
  * subscription has one.
  */
-export class Silence implements AsyncIterableIterator<never> {
+export class ExternalIterator implements AsyncIterableIterator<never> {
   readonly #onReturn: () => void
   #resolve: ((result: IteratorResult<never>) => void) | undefined
   #reject: ((error: unknown) => void) | undefined

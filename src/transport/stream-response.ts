@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ExecutionResult } from 'graphql'
 import type { Viewer } from '../auth/viewer.js'
-import type { Membership } from '../delivery/groups.js'
+import type { SubscriptionHandle } from '../delivery/request.js'
 import type { Cursors } from '../events/cursors.js'
 import type { Hold } from '../lib/client-memory.js'
 import type { ListenqlError } from '../lib/errors.js'
@@ -113,10 +113,10 @@ export function createStreamResponses(options: {
         return replyErrors(response, statusOf(error), [toClientError(error)], { ...RETRY, ...CLOSE })
       }
       left.signal.addEventListener('abort', () => connection.close(), { once: true })
-      let membership: Membership
+      let handle: SubscriptionHandle
       try {
         const { request: asked, after } = subscription
-        membership = await connection.subscribe(asked, { id: '', after, signal: left.signal })
+        handle = await connection.subscribe(asked, { id: '', after, signal: left.signal })
       } catch (error) {
         connection.close()
         if (!left.signal.aborted) await answer({ errors: [toClientError(error)] })
@@ -125,7 +125,7 @@ export function createStreamResponses(options: {
       if (left.signal.aborted) return
       open()
       const position = () => {
-        const at = membership.position()
+        const at = handle.position()
         return at && cursors.encode(at)
       }
       response.write(

@@ -50,7 +50,7 @@ async function connectBell(bell: Doorbell): Promise<void> {
   await client.connect()
   client.on('notification', ({ payload }) => bell.ring(payload ?? ''))
   await client.query('listen listenql')
-  bell.hears(true)
+  bell.onListening(true)
   cleanUps.push(() => client.end())
 }
 

@@ -36,7 +36,7 @@ beforeAll(async () => {
   const [one, two] = roleNames as [string, string]
   viewers = [viewerOf(one, { sub: 'ann' }), viewerOf(one, { sub: 'bob' }), viewerOf(two, { sub: 'ann' })]
   staged = await createStaged(watched)
-  staged.tables.adopt([table], true)
+  staged.tables.switchTo([table], true)
 })
 afterAll(async () => {
   await superuser?.end()

@@ -44,7 +44,7 @@ beforeAll(async () => {
     viewerOf(two, { sub: "o'neil", team: 2, admin: true }), viewerOf(group), viewerOf(bypass, { sub: 'bob' }), viewerOf(owner, { sub: 'ann' }),
   ] // biome-ignore format: a list
   staged = await createStaged(watched)
-  staged.tables.adopt([await watched.find('items')], true)
+  staged.tables.switchTo([await watched.find('items')], true)
 })
 afterAll(async () => {
   await staged.close()

@@ -54,7 +54,7 @@ async function start(): Promise<Staged> {
       return sees(of, viewers, images, signal)
     }
   staged = await createStaged(watched, { checkVisibility: look })
-  staged.tables.adopt([await watched.find('items')], true)
+  staged.tables.switchTo([await watched.find('items')], true)
   await staged.end()
   asked = []
   return staged
@@ -216,9 +216,9 @@ describe('a stream ends', () => {
   it('with the table', async () => {
     const { follow, tables } = await start()
     const ann = await follow(table, me('ann'))
-    tables.adopt([], true)
+    tables.switchTo([], true)
     expect(ann.ended).toMatchObject({ code: 'SCHEMA_CHANGED' })
-    tables.adopt([table], true)
+    tables.switchTo([table], true)
     const again = await follow(table, me('ann'))
     await admin(`insert into items values (1, 'ann')`)
     await again.level()
@@ -231,7 +231,7 @@ describe('a stream ends', () => {
     const concerned = await follow(table, undefined, { used: ['owner'], usesKey: false })
     const ann = await follow(table, me('ann'), { used: ['id'] })
     const next = { ...table, generation: table.generation + 1 }
-    tables.adopt([{ ...next, columnFrom: { owner: next.generation } }], true)
+    tables.switchTo([{ ...next, columnFrom: { owner: next.generation } }], true)
     expect([everybody, concerned, ann].map(({ ended }) => ended?.code)).toEqual([
       undefined,
       'CURSOR_EXPIRED',
@@ -240,7 +240,7 @@ describe('a stream ends', () => {
     await admin(`insert into items values (1, 'ann')`)
     await everybody.level()
     expect(ids(everybody.changes)).toEqual(['I1'])
-    tables.adopt([table], true)
+    tables.switchTo([table], true)
   })
 
   it('when the right to it is lost', async () => {

@@ -38,7 +38,7 @@ beforeAll(async () => {
       return createPresentRows({ snapshots, tableAccess, rowAccess })
     },
   })
-  staged.tables.adopt([table], true)
+  staged.tables.switchTo([table], true)
   await staged.rowAccess.probe(table, viewer)
   expect(staged.rowAccess.readsItself(table, viewer)).toBe(true)
 })

@@ -64,7 +64,7 @@ async function start(using: string, change: (present: Present) => Present = one 
       return change(createPresentRows({ snapshots, tableAccess, rowAccess }))
     },
   })
-  staged.tables.adopt([notes], true)
+  staged.tables.switchTo([notes], true)
   await staged.end()
 }
 

@@ -62,7 +62,7 @@ afterAll(async () => {
 async function start(using: string, more: Parameters<typeof createStaged>[1] = {}): Promise<Staged> {
   await admin(`create policy p on slow using (${using})`)
   staged = await createStaged(watched, more)
-  staged.tables.adopt([slow, quick], true)
+  staged.tables.switchTo([slow, quick], true)
   await staged.end()
   return staged
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { createGroups, type Request } from '../../src/delivery/groups.js'
+import { createGroups } from '../../src/delivery/groups.js'
 import { Outbound } from '../../src/delivery/outbound.js'
 import { createPressure } from '../../src/delivery/pressure.js'
+import type { SubscriptionRequest } from '../../src/delivery/request.js'
 import { createTurn } from '../../src/delivery/turn.js'
 import type { Position } from '../../src/events/cursor.js'
 import { EventSource, type Follower } from '../../src/events/source.js'
@@ -48,7 +49,7 @@ it('a group that all have left while the schema was built again follows nothing'
     )
   const renewed = createDeferred()
   let isOld = false
-  const request = (renew: Request<unknown>['renew']): Request<unknown> => ({
+  const request = (renew: SubscriptionRequest<unknown>['renew']): SubscriptionRequest<unknown> => ({
     key: 'same',
     bytes: 0,
     source: source(),
@@ -75,7 +76,7 @@ it('a group that all have left while the schema was built again follows nothing'
 it('a source that ends while it is opened is refused with its reason, and leaves nothing behind', async () => {
   const groups = createGroups({ maxEvent: 1e6, turn, pressure, memory, observe })
   const lost = new ListenqlError('FORBIDDEN', 'the right was lost')
-  const request: Request<unknown> = {
+  const request: SubscriptionRequest<unknown> = {
     key: 'same',
     bytes: 0,
     source: new EventSource(
@@ -119,7 +120,7 @@ describe('groups that ask the same under the next schema', () => {
       for (const follower of followers) follower.event(handedOn)
     }
     let schema = 1
-    const request = (key: string): Request<number> => {
+    const request = (key: string): SubscriptionRequest<number> => {
       const made = schema
       return {
         key: made === 1 ? key : 'same',

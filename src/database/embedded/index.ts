@@ -82,8 +82,8 @@ function startIn(
     try {
       await abortable(setUp(port, credentials), signal)
       await writeFile(portFile(layout), String(port))
-      const membership = await users.join()
-      const disarm = stopAtExit(layout, { pid, port }, membership)
+      const registration = await users.register()
+      const disarm = stopAtExit(layout, { pid, port }, registration)
       let closed: Promise<void> | undefined
       return {
         dataDirectory: layout.data,
@@ -92,7 +92,7 @@ function startIn(
         port,
         takenOver: found && !inUse,
         close: () => {
-          closed ??= leaveAndStop(layout, binaries, { pid, port }, membership.leave).then(disarm)
+          closed ??= leaveAndStop(layout, binaries, { pid, port }, registration.leave).then(disarm)
           return closed
         },
       }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Layout } from './directory.js'
 import type { Postmaster } from './postmaster.js'
-import type { Membership } from './users.js'
+import type { Registration } from './users.js'
 
 /** What is to be done should this process exit now. */
 const atExit = new Set<() => void>()
@@ -12,10 +12,10 @@ const atExit = new Set<() => void>()
  * Ctrl-C. It stops by itself then. A process that is killed with SIGKILL leaves it running, and the next one takes it over.
  * @returns undoes it
  */
-export function stopAtExit(layout: Layout, { pid }: Postmaster, membership: Membership): () => void {
+export function stopAtExit(layout: Layout, { pid }: Postmaster, registration: Registration): () => void {
   if (atExit.size === 0) process.on('exit', runAll)
   const stop = () => {
-    if (membership.isAlone() && isPostmaster(layout, pid)) process.kill(pid, 'SIGINT')
+    if (registration.isAlone() && isPostmaster(layout, pid)) process.kill(pid, 'SIGINT')
   }
   atExit.add(stop)
   return () => {

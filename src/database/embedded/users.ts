@@ -11,12 +11,12 @@ import { identifyProcess, isAlive } from './process-identity.js'
  */
 export interface Users {
   /** Adds this process. */
-  join(): Promise<Membership>
+  register(): Promise<Registration>
   /** How many are alive. */
   count(): Promise<number>
 }
 
-export interface Membership {
+export interface Registration {
   /** Takes this process away again. */
   leave(): Promise<void>
   /** No other process uses it, at a glance: for a process that exits, and cannot wait for the lock. */
@@ -25,7 +25,7 @@ export interface Membership {
 
 export function createUsers(folder: string): Users {
   return {
-    async join() {
+    async register() {
       await mkdir(folder, { recursive: true })
       const name = `${process.pid}-${randomBytes(4).toString('hex')}.json`
       const file = join(folder, name)
