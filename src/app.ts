@@ -46,10 +46,10 @@ import { createViewerLimits } from './transport/viewer-limits.js'
 import { createGraphqlYoga } from './transport/yoga.js'
 
 /** Longest that a server which starts waits for the database before it accepts clients, in ms. */
-const START_PATIENCE = 2000
+const START_PATIENCE_MS = 2000
 
 /** Longest time of a timer in Node, in ms. */
-const MAX_TIMER = 2 ** 31 - 1
+const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** Every option of docs/configuration.md under its camelCase name (durations in ms, sizes in bytes), and what only code can give. */
 export interface ServerOptions extends Partial<Settings> {
@@ -128,7 +128,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     observe({ type: 'fault', id: 'delivery', message: 'delivery failed', error }),
   )
   const pool = createPool(database.config, settings.connectTimeout, {
-    idleTimeout: Math.min(Math.max(2 * settings.heartbeat, 30_000), MAX_TIMER),
+    idleTimeout: Math.min(Math.max(2 * settings.heartbeat, 30_000), MAX_TIMER_MS),
   })
   const pressure = createPressure({
     maxBuffer: settings.maxBuffer,
@@ -318,7 +318,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     }
     hasStarted = true
     // Who comes back first finds all tables, unless the database is away.
-    const patience = delay(START_PATIENCE, undefined, { ref: false, signal })
+    const patience = delay(START_PATIENCE_MS, undefined, { ref: false, signal })
     await Promise.race([liveSchema.known, contact.failed, patience])
     const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
     return {

@@ -3,7 +3,7 @@ import type { TableAccess } from '../auth/table-access.js'
 import type { TableColumn, WatchedTable } from '../database/watched-table.js'
 import type { Present } from '../events/present.js'
 import type { Snapshots } from '../events/snapshots.js'
-import { keyText, MOST_TOLD, tooMany } from '../events/told-rows.js'
+import { keyText, MAX_TOLD_ROWS, tooMany } from '../events/told-rows.js'
 import { EVERYTHING, type Filter, type RowImage } from '../filters/index.js'
 import { ListenqlError } from '../lib/errors.js'
 
@@ -25,10 +25,10 @@ export function createPresentRows({ snapshots, tableAccess, rowAccess }: Present
       keyColumns(table)
       const { rows, position } = await snapshots.snapshot(
         table,
-        { filter: EVERYTHING, orderBy: [], limit: MOST_TOLD + 1, offset: 0, viewer, columns: table.key },
+        { filter: EVERYTHING, orderBy: [], limit: MAX_TOLD_ROWS + 1, offset: 0, viewer, columns: table.key },
         signal,
       )
-      if (rows.length > MOST_TOLD) throw tooMany()
+      if (rows.length > MAX_TOLD_ROWS) throw tooMany()
       return { keys: rows.map(row => keyText(table.key, row)), position }
     },
     async rows(table, viewer, images, signal) {

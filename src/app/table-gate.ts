@@ -40,7 +40,7 @@ export interface TableGate {
 
 /** Most (table, role) whose policies are remembered to work, and for how long, in ms. */
 const MAX_PROBED = 1000
-const PROBE_AGE = 1000
+const PROBE_AGE_MS = 1000
 
 export function createTableGate({ tables, snapshots, tableAccess, rowAccess }: TableGateOptions): TableGate {
   const probed = new Map<string, { readonly seesToken: boolean; readonly until: number }>()
@@ -51,7 +51,7 @@ export function createTableGate({ tables, snapshots, tableAccess, rowAccess }: T
     let known = probed.get(key)
     if (!known || known.until < performance.now()) {
       const seesToken = (await rowAccess?.probe(table, viewer)) ?? true
-      known = { seesToken, until: performance.now() + PROBE_AGE }
+      known = { seesToken, until: performance.now() + PROBE_AGE_MS }
       if (probed.size >= MAX_PROBED) probed.clear()
       probed.set(key, known)
     }

@@ -116,11 +116,11 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
 
 /** A time in ms; undefined if it is none: it must not count as later than every kick. */
 function timeOf(ms: number): number | undefined {
-  return Math.abs(ms) <= LAST_TIME ? ms : undefined
+  return Math.abs(ms) <= LAST_DATE_MS ? ms : undefined
 }
 
 /** The last moment that a Date can have, in ms since 1970. */
-const LAST_TIME = 8.64e15
+const LAST_DATE_MS = 8.64e15
 
 async function call(authenticate: Authenticate, handshake: Handshake) {
   try {

@@ -65,7 +65,7 @@ export interface Auth extends Authenticator {
 }
 
 /** Roles that the configuration names are looked at once in so many looks. */
-const ROLES_INTERVAL = 10
+const ROLES_CHECK_EVERY = 10
 
 /** Whether viewers have roles. */
 export function isAuthConfigured(
@@ -113,7 +113,7 @@ export function createAuth({ settings, authenticate, ...options }: AuthOptions):
     withChannels: [...Object.keys(settings.roleChannels), ...Object.keys(settings.rolePublish)],
     login: options.config.user,
     roles,
-    interval: ROLES_INTERVAL * interval,
+    interval: ROLES_CHECK_EVERY * interval,
     observe,
   })
   const revocation = createRevocation({

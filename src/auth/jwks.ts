@@ -15,7 +15,7 @@ export interface JwksOptions {
 }
 
 /** Largest answer that is read, in bytes. */
-const MAX_BYTES = 1024 * 1024
+const MAX_JWKS_BYTES = 1024 * 1024
 
 /**
  * The keys that an issuer publishes (https://www.rfc-editor.org/rfc/rfc7517#section-5), kept and asked for again: when they
@@ -84,7 +84,7 @@ async function read(url: string, timeout: number): Promise<unknown> {
   let size = 0
   for await (const chunk of response.body ?? []) {
     size += chunk.length
-    if (size > MAX_BYTES) throw new Error(`more than ${MAX_BYTES} bytes`)
+    if (size > MAX_JWKS_BYTES) throw new Error(`more than ${MAX_JWKS_BYTES} bytes`)
     chunks.push(chunk)
   }
   return JSON.parse(Buffer.concat(chunks).toString())

@@ -42,7 +42,7 @@ interface Known {
 }
 
 /** For how long a commit may take after the moment of its kick was noted, in ms. */
-const COMMIT_TIME = 60_000
+const MAX_COMMIT_MS = 60_000
 
 /** @param clock tells the database's time, in ms since 1970 */
 export function createKicks(clock: { now(): number } = Date): Kicks {
@@ -102,7 +102,7 @@ export function createKicks(clock: { now(): number } = Date): Kicks {
         if (values.size === 0) known.delete(claim)
       }
     },
-    knownUpTo: moment => early.forget(moment - COMMIT_TIME),
+    knownUpTo: moment => early.forget(moment - MAX_COMMIT_MS),
     extensions: () => [...unwritten],
     written: extension => void unwritten.delete(extension),
   }

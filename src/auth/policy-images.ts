@@ -25,7 +25,7 @@ const NOT_TO_BE_READ: ReadonlySet<string> = new Set([
 ])
 
 /** More columns that can be null in two ways than this are not gone through. */
-const MOST_DOUBTS = 4
+const MAX_DOUBTFUL_COLUMNS = 4
 
 /** Settings of the transaction that hold the images: of some columns, and of whole rows. */
 export const IMAGES = 'listenql.images'
@@ -100,7 +100,7 @@ export function encodeImages(columns: readonly TableColumn[], images: readonly R
       if (text === 'null' && !notNull) doubtful.push(name)
       else sure.push(`${JSON.stringify(name)}:${JSON.stringify(text)}`)
     }
-    if (doubtful.length > MOST_DOUBTS) return 0
+    if (doubtful.length > MAX_DOUBTFUL_COLUMNS) return 0
     for (let way = 0; way < 2 ** doubtful.length; way++) {
       const nulls = doubtful.filter((_, i) => way & (1 << i)).map(name => `${JSON.stringify(name)}:"null"`)
       rows.push(`{${[...sure, ...nulls].join(',')}}`)
@@ -119,11 +119,11 @@ export function isDecidable(image: RowImage, columns: readonly TableColumn[]): b
 export function decodeVerdicts(answer: string, counts: readonly number[]): boolean[] {
   let at = 0
   return counts.map(count => {
-    if (count === 1) return answer.charCodeAt(at++) === ONE
+    if (count === 1) return answer.charCodeAt(at++) === ONE_CODE
     const of = answer.slice(at, at + count)
     at += count
     return count > 0 && of.length === count && !of.includes('0')
   })
 }
 
-const ONE = 0x31
+const ONE_CODE = 0x31

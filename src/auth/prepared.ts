@@ -19,7 +19,7 @@ export interface Prepared {
 }
 
 /** Policies that change leave statements behind. */
-const MOST = 200
+const MAX_STATEMENTS = 200
 
 /** @param keeps false behind a pooler that hands each transaction to another session */
 export function createPrepared(keeps: boolean): Prepared {
@@ -35,7 +35,7 @@ export function createPrepared(keeps: boolean): Prepared {
     const key = `${role}\n${text}`
     let name = names.get(key)
     if (name === undefined) {
-      if (names.size > MOST) names.clear()
+      if (names.size > MAX_STATEMENTS) names.clear()
       name = `listenql ${createHash('sha256').update(key).digest('hex').slice(0, 40)}`
       names.set(key, name)
     }
@@ -52,7 +52,7 @@ export function createPrepared(keeps: boolean): Prepared {
     execute: (text, literals, role) =>
       `execute ${pg.escapeIdentifier(nameOf(text, role))}(${literals.join(', ')})`,
     forget: client => void sessions.delete(client),
-    isFull: client => namesOf(client).size > MOST,
+    isFull: client => namesOf(client).size > MAX_STATEMENTS,
     end(client, how) {
       if (keeps) return how
       const all = [...namesOf(client)].map(name => `; deallocate ${pg.escapeIdentifier(name)}`)

@@ -41,9 +41,9 @@ export interface Revocation {
 }
 
 /** Longest that a viewer waits for the database, in ms: an EventSource that is refused does not come back. */
-const PATIENCE = 30_000
+const DATABASE_PATIENCE_MS = 30_000
 /** Between two removals of old kicks, in ms. */
-const PRUNE_INTERVAL = 3_600_000
+const PRUNE_INTERVAL_MS = 3_600_000
 
 export function createRevocation(options: RevocationOptions): Revocation {
   const { config, queries, kicks, clock, roles, configuredRoles, sessions, interval, retention, observe } =
@@ -91,7 +91,7 @@ export function createRevocation(options: RevocationOptions): Revocation {
       if (kicks.add(page.kicks)) sessions.endWhere(viewer => kicks.hits(viewer))
       kicks.knownUpTo(page.now)
       if (performance.now() < pruneAt) return
-      pruneAt = performance.now() + PRUNE_INTERVAL
+      pruneAt = performance.now() + PRUNE_INTERVAL_MS
       kicks.forget(page.now - retention)
       await queries.pruneKicks(retention)
     } catch (error) {
@@ -116,7 +116,7 @@ export function createRevocation(options: RevocationOptions): Revocation {
   }
 
   async function again(): Promise<void> {
-    const ended = AbortSignal.any([stop.signal, AbortSignal.timeout(PATIENCE)])
+    const ended = AbortSignal.any([stop.signal, AbortSignal.timeout(DATABASE_PATIENCE_MS)])
     await abortable(answered.promise, ended).catch(() => {
       throw unavailable('the database does not answer')
     })

@@ -21,7 +21,7 @@ export interface Roles {
 }
 
 /** Most roles that are remembered. */
-const MAX_KNOWN = 1000
+const MAX_KNOWN_ROLES = 1000
 
 export function createRoles({ read, allowed, maxAge }: RolesOptions): Roles {
   const known = new Map<string, { readonly problem: string | undefined; readonly until: number }>()
@@ -36,7 +36,7 @@ export function createRoles({ read, allowed, maxAge }: RolesOptions): Roles {
       known.set(name, { problem, until })
     }
     for (const oldest of known.keys()) {
-      if (known.size <= MAX_KNOWN) break
+      if (known.size <= MAX_KNOWN_ROLES) break
       known.delete(oldest)
     }
   }

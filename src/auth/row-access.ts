@@ -77,27 +77,27 @@ export interface RowAccess {
 export type { Visibility as Verdict } from './row-batch.js'
 
 /** Most images that one statement is asked about. */
-const MOST_IMAGES = 500
+const MAX_IMAGES = 500
 
 /** Viewers in one message, at first and at most: it should not take long, since others wait for the connection. */
-const FIRST_ASKERS = 50
-const MOST_ASKERS = 250
+const FIRST_BATCH_VIEWERS = 50
+const MAX_BATCH_VIEWERS = 250
 
 /**
  * Longest that the policies may take for one viewer, in ms, while other viewers of the table wait. It is halved after so many
  * viewers of one query who take longer, down to the least, so that many of them are found soon.
  */
-const QUICK = 50
-const LEAST_QUICK = 15
-const SLOW_TO_HALVE = 4
+const QUICK_MS = 50
+const MIN_QUICK_MS = 15
+const SLOW_VIEWERS_TO_HALVE = 4
 
 /** How long locks may be in the way, in ms, before the viewers whom they keep out are told so. */
-const PATIENCE = 30_000
+const LOCK_PATIENCE_MS = 30_000
 
-const LOCK_PAUSE = 100
+const LOCK_PAUSE_MS = 100
 
 /** Most policy queries and settings of roles that are remembered to work. */
-const MOST_REMEMBERED = 2000
+const MAX_REMEMBERED = 2000
 
 export function createRowAccess(options: RowAccessOptions): RowAccess {
   const {
@@ -115,8 +115,8 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     max: connections,
   })
   const stop = new AbortController()
-  const slow = createSlowViewers(QUICK)
-  const sizes = createBatchSizes(FIRST_ASKERS, MOST_ASKERS)
+  const slow = createSlowViewers(QUICK_MS)
+  const sizes = createBatchSizes(FIRST_BATCH_VIEWERS, MAX_BATCH_VIEWERS)
   const turns = createTurns({ limit: connections, slowLimit: Math.max(1, connections - 1) })
   const planPolicies = createPolicyPlanner()
   const prepared = createPrepared(options.keepsPrepared ?? false)
@@ -130,8 +130,8 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
   function memoryOf({ relid }: WatchedTable) {
     const known = rights.get(relid) ?? new Map<string, string>()
     rights.set(relid, known)
-    if (readers.size > MOST_REMEMBERED) readers.clear()
-    if (usable.size > MOST_REMEMBERED) usable.clear()
+    if (readers.size > MAX_REMEMBERED) readers.clear()
+    if (usable.size > MAX_REMEMBERED) usable.clear()
     return { rights: known, planPolicies, prepared, readers, usable, selfReading }
   }
 
@@ -176,7 +176,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
           observe({ type: 'policies.lost', ...describeFailure(error, config), retryIn })
           await delay(retryIn, signal)
         } else if (found) for (const { key } of left) addUnlessKnown(found, key, verdicts)
-        else if (performance.now() - began < PATIENCE) await delay(LOCK_PAUSE, signal)
+        else if (performance.now() - began < LOCK_PATIENCE_MS) await delay(LOCK_PAUSE_MS, signal)
         else
           for (const { key } of left) if (!verdicts.has(key)) verdicts.set(key, lockedTooLong(table, error))
       }
@@ -188,7 +188,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
   }
 
   function limitsOf(found: Set<string>) {
-    const quick = Math.max(LEAST_QUICK, QUICK / 2 ** Math.floor(found.size / SLOW_TO_HALVE))
+    const quick = Math.max(MIN_QUICK_MS, QUICK_MS / 2 ** Math.floor(found.size / SLOW_VIEWERS_TO_HALVE))
     return {
       budget: Math.min(budget, Math.ceil(quick)),
       toPrepare: budget * 4,
@@ -228,7 +228,10 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     signal: AbortSignal,
     found: Set<string> | undefined,
   ): Promise<Map<string, Visibility>> {
-    const size = Math.min(MOST_ASKERS, Math.max(FIRST_ASKERS, Math.ceil(batchViewers.length / connections)))
+    const size = Math.min(
+      MAX_BATCH_VIEWERS,
+      Math.max(FIRST_BATCH_VIEWERS, Math.ceil(batchViewers.length / connections)),
+    )
     const all = await Promise.all(
       chunks(batchViewers, size).map(some => askAll(table, some, images, signal, found)),
     )
@@ -256,7 +259,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
   ): Promise<Map<string, Visibility>> {
     let batchViewers = all
     const verdicts = new Map<string, Visibility>()
-    for (const slice of images.length === 0 ? [[]] : chunks(images, MOST_IMAGES)) {
+    for (const slice of images.length === 0 ? [[]] : chunks(images, MAX_IMAGES)) {
       for (const [key, verdict] of await askSlice(table, batchViewers, slice, signal, found)) {
         const before = verdicts.get(key)
         if (verdict instanceof ListenqlError || before === undefined) verdicts.set(key, verdict)

@@ -90,15 +90,15 @@ interface BatchPlan {
 }
 
 /** How long after its time is up a silent connection is given up, in ms. */
-const GRACE = 5000
+const SILENCE_GRACE_MS = 5000
 
 /** Longest that a statement of ours may take, in ms. */
-const OURS = 30_000
+const OWN_STATEMENT_TIMEOUT_MS = 30_000
 
 function begin(budget: number): string {
   return `begin isolation level repeatable read read only; set local row_security = on; set local jit = off;
     set local lc_monetary = 'C'; set local xmloption = content; set local plan_cache_mode = force_generic_plan;
-    set local lock_timeout = ${Math.ceil(budget / 2)}; set local statement_timeout = ${OURS}`
+    set local lock_timeout = ${Math.ceil(budget / 2)}; set local statement_timeout = ${OWN_STATEMENT_TIMEOUT_MS}`
 }
 
 /** invalid_sql_statement_name: a function that a policy calls, or somebody else, has dropped it. */
@@ -325,7 +325,7 @@ async function askAll(
     let failure: unknown
     try {
       const text = `${head}${statements.join('')}; ${CLEAN}${unlock}; ${prepared.end(client, 'commit')}`
-      await runSeveral(client, text, OURS + GRACE, take)
+      await runSeveral(client, text, OWN_STATEMENT_TIMEOUT_MS + SILENCE_GRACE_MS, take)
     } catch (error) {
       if (sqlStateOf(error) === undefined) throw error
       failure = error
@@ -356,19 +356,19 @@ async function askAll(
     // Viewers of the same role who were asked before have their answer, but what it has read is not counted yet.
     const count = watches(failed) ? `; ${scansSql(relid, at)}` : ''
     if (sqlStateOf(failure) === GONE) {
-      await runSeveral(client, `${CLEAN}${count}`, OURS + GRACE, take)
+      await runSeveral(client, `${CLEAN}${count}`, OWN_STATEMENT_TIMEOUT_MS + SILENCE_GRACE_MS, take)
       await recover(client, failure, prepared)
       throw new StatementsLost('prepared statements were dropped', { cause: failure })
     }
     const clean = `${CLEAN}${dropOnce(client, failed, memory)}${count}`
     if (batch.onSlow && isSlow(failure)) {
       batch.onSlow(failed.viewer.key)
-      await runSeveral(client, clean, OURS + GRACE, take)
+      await runSeveral(client, clean, OWN_STATEMENT_TIMEOUT_MS + SILENCE_GRACE_MS, take)
       await rollBack(client, prepared)
       return true
     }
     if (sqlStateOf(failure) === LOCKED) {
-      await runSeveral(client, clean, OURS + GRACE, take)
+      await runSeveral(client, clean, OWN_STATEMENT_TIMEOUT_MS + SILENCE_GRACE_MS, take)
       await recover(client, failure, prepared)
     }
     verdicts.set(failed.viewer.key, explain(batch, failed, failure, memory))

@@ -9,7 +9,7 @@ export interface SlowViewers {
 }
 
 /** Most viewers that are remembered for a table; then all are found out anew. */
-const MOST_REMEMBERED = 10_000
+const MAX_REMEMBERED_VIEWERS = 10_000
 
 /** @param longest time that a viewer's query may take among others, in ms */
 export function createSlowViewers(longest: number): SlowViewers {
@@ -18,7 +18,7 @@ export function createSlowViewers(longest: number): SlowViewers {
     has: (relid, key) => tables.get(relid)?.has(key) ?? false,
     add(relid, key) {
       const keys = tables.get(relid) ?? new Set()
-      if (keys.size >= MOST_REMEMBERED) keys.clear()
+      if (keys.size >= MAX_REMEMBERED_VIEWERS) keys.clear()
       keys.add(key)
       tables.set(relid, keys)
     },
@@ -39,8 +39,8 @@ export interface BatchSizes {
 }
 
 /** Times of a message between which nothing is changed, in ms. */
-const SHORT = 25
-const LONG = 100
+const SHORT_MS = 25
+const LONG_MS = 100
 
 export function createBatchSizes(first: number, most: number): BatchSizes {
   const sizes = new Map<string, number>()
@@ -49,8 +49,8 @@ export function createBatchSizes(first: number, most: number): BatchSizes {
     of,
     took(relid, viewers, took) {
       const size = of(relid)
-      if (took > LONG) sizes.set(relid, Math.max(1, Math.floor(Math.min(viewers, size) / 2)))
-      else if (took < SHORT && viewers >= size) sizes.set(relid, Math.min(most, size * 2))
+      if (took > LONG_MS) sizes.set(relid, Math.max(1, Math.floor(Math.min(viewers, size) / 2)))
+      else if (took < SHORT_MS && viewers >= size) sizes.set(relid, Math.min(most, size * 2))
     },
   }
 }

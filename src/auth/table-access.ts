@@ -89,10 +89,10 @@ interface Known {
 }
 
 /** Longest that a look may take, in ms; a dead peer shows in no other way. */
-const QUERY_TIMEOUT = 10_000
+const QUERY_TIMEOUT_MS = 10_000
 
 /** Most (role, table) that are remembered beside those that somebody holds. */
-const MAX_KNOWN = 5000
+const MAX_KNOWN_RIGHTS = 5000
 
 export function createTableAccess(options: TableAccessOptions): TableAccess {
   const { config, connectTimeout, reconnectMax, catalogInterval, observe } = options
@@ -100,7 +100,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     ...config,
     application_name: 'listenql rights',
     connectionTimeoutMillis: connectTimeout,
-    query_timeout: QUERY_TIMEOUT,
+    query_timeout: QUERY_TIMEOUT_MS,
     max: 3,
   })
   const stop = new AbortController()
@@ -220,7 +220,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
   }
 
   function forget(): void {
-    if (known.size <= MAX_KNOWN) return
+    if (known.size <= MAX_KNOWN_RIGHTS) return
     for (const key of [...known.keys()]) if (!holders.has(key)) known.delete(key)
   }
 

@@ -3,16 +3,16 @@ import { existsSync, readFileSync } from 'node:fs'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 
 /** Shortest secret, in bytes: as long as the digest of HS256 (https://www.rfc-editor.org/rfc/rfc7518#section-3.2). */
-const MIN_SECRET = 32
+const MIN_SECRET_BYTES = 32
 const MIN_RSA_BITS = 2048
 
 /** @throws ListenqlError BAD_CONFIGURATION if it is too short to resist guessing; it never quotes the secret */
 export function readSecret(secret: string): Uint8Array {
   const bytes = Buffer.from(secret)
-  if (bytes.length >= MIN_SECRET) return bytes
+  if (bytes.length >= MIN_SECRET_BYTES) return bytes
   throw new ListenqlError(
     'BAD_CONFIGURATION',
-    `the secret for tokens (--jwt-secret) has ${bytes.length} bytes, it must have ${MIN_SECRET} or more`,
+    `the secret for tokens (--jwt-secret) has ${bytes.length} bytes, it must have ${MIN_SECRET_BYTES} or more`,
     { hint: 'make one: openssl rand -hex 32' },
   )
 }

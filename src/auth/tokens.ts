@@ -30,7 +30,7 @@ export interface Tokens {
 }
 
 /** Longest token that is looked at, in characters. */
-const MAX_TOKEN = 16 * 1024
+const MAX_TOKEN_CHARACTERS = 16 * 1024
 const SYMMETRIC = ['HS256', 'HS384', 'HS512']
 const PUBLISHED = [
   'RS256',
@@ -80,7 +80,7 @@ export function createTokens(options: TokensOptions): Tokens | undefined {
   }
   return {
     async verify(token) {
-      if (token.length > MAX_TOKEN) throw badToken(`${token.length} characters are too many`)
+      if (token.length > MAX_TOKEN_CHARACTERS) throw badToken(`${token.length} characters are too many`)
       const algorithm = algorithmOf(token)
       // The header chooses among keys, never what a key is used for.
       const verifier = verifiers.find(({ algorithms }) => algorithms.includes(algorithm ?? ''))

@@ -9,16 +9,19 @@ export interface Backoff {
   cancel(): void
 }
 
-const SHORTEST = 100
-const FIRST = 1_000
-const LONGEST = 10_000
+const SHORTEST_MS = 100
+const FIRST_MS = 1_000
+const LONGEST_MS = 10_000
 
 export function createBackoff(): Backoff {
   let end = () => {}
   return {
     wait: retries =>
       new Promise(resolve => {
-        const timer = setTimeout(resolve, SHORTEST + Math.random() * Math.min(LONGEST, FIRST * 2 ** retries))
+        const timer = setTimeout(
+          resolve,
+          SHORTEST_MS + Math.random() * Math.min(LONGEST_MS, FIRST_MS * 2 ** retries),
+        )
         end = () => {
           clearTimeout(timer)
           resolve()

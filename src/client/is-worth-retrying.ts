@@ -1,5 +1,5 @@
 /** graphql-ws leaves this one to us; it would be the same again, as are the codes that it holds for fatal. */
-const FORBIDDEN = 4403
+const FORBIDDEN_CODE = 4403
 /** Unless the token was good until then: `connectionParams` is asked for another one. Should that be refused, it is with 4401. */
 const OVER: ReadonlySet<unknown> = new Set(['Token expired', 'Session ended'])
 
@@ -8,7 +8,7 @@ const OVER: ReadonlySet<unknown> = new Set(['Token expired', 'Session ended'])
  * an Error comes from what the application gave (`connectionParams`, a sink) or from a server that does not speak the protocol.
  */
 export function isWorthRetrying(reason: unknown): boolean {
-  if (isCloseEvent(reason)) return reason.code !== FORBIDDEN || OVER.has(reason.reason)
+  if (isCloseEvent(reason)) return reason.code !== FORBIDDEN_CODE || OVER.has(reason.reason)
   return !(reason instanceof Error)
 }
 

@@ -6,7 +6,7 @@ interface Socket {
   close(): void
 }
 
-const CONNECTING = 0
+const CONNECTING_STATE = 0
 
 /** Notices connections that have died without a word: behind a NAT that forgot them, after a laptop slept. */
 export interface SocketWatch {
@@ -46,7 +46,7 @@ export function createSocketWatch({
     clearTimeout(timer)
     timer = setTimeout(() => {
       // `terminate` takes away `onerror`, without which `ws` throws when connecting is given up.
-      if (socket?.readyState === CONNECTING) return socket.close()
+      if (socket?.readyState === CONNECTING_STATE) return socket.close()
       terminate()
       silence()
     }, within)

@@ -2,7 +2,7 @@ import pg from 'pg'
 import { listenForStop } from './stop-signals.js'
 
 /** Longest that a cancellation may take before the process ends all the same, in ms. */
-const DEADLINE = 2000
+const DEADLINE_MS = 2000
 
 /** The parts of pg's connection that its types leave out. */
 interface Wire {
@@ -44,7 +44,7 @@ function cancel(client: pg.Client, { ssl, host = 'localhost', port = 5432 }: pg.
     const connection = new pg.Connection({ ssl })
     const wire = connection as unknown as Wire
     const send = () => wire.cancel(processID, secretKey)
-    setTimeout(resolve, DEADLINE)
+    setTimeout(resolve, DEADLINE_MS)
     connection.on('error', () => resolve())
     connection.on('end', () => resolve())
     connection.on('connect', () => (ssl ? wire.requestSsl() : send()))

@@ -9,7 +9,7 @@ import {
 import type { Command } from './command.js'
 import { findCommand } from './find-command.js'
 
-const WIDTH = 96
+const WIDTH_COLUMNS = 96
 
 /**
  * What `--help` prints of a command, or, without a name, of all.
@@ -81,7 +81,7 @@ function wrap(text: string, indent: string): string {
   for (const word of text.split(' ')) {
     const line = lines.at(-1) ?? ''
     if (line === '') lines[lines.length - 1] = word
-    else if (indent.length + line.length + 1 + word.length <= WIDTH)
+    else if (indent.length + line.length + 1 + word.length <= WIDTH_COLUMNS)
       lines[lines.length - 1] = `${line} ${word}`
     else lines.push(word)
   }

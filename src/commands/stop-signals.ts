@@ -7,10 +7,10 @@ const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const
  * Signals within this time of the first are the same request, in ms: npm passes on the SIGINT that the terminal sends to the
  * whole process group, and a shell passes on the SIGHUP of a terminal that is closed.
  */
-const SAME_REQUEST = 1000
+const SAME_REQUEST_MS = 1000
 
 /** Between two looks at the parent process, in ms. */
-const PARENT_INTERVAL = 500
+const PARENT_INTERVAL_MS = 500
 
 /** A request to stop, once it comes. */
 export interface StopRequest {
@@ -40,7 +40,7 @@ export function listenForStop({ watchesParent = false } = {}): StopRequest {
   }
   const handle = (name: NodeJS.Signals) => {
     // Shells show a process that a signal has ended as 128 and the number of the signal.
-    if (first !== undefined && performance.now() - first >= SAME_REQUEST)
+    if (first !== undefined && performance.now() - first >= SAME_REQUEST_MS)
       process.exit(128 + constants.signals[name])
     came ??= name
     stop(name)
@@ -69,5 +69,5 @@ function watchParent(stop: (reason: string) => void): NodeJS.Timeout {
   const before = process.ppid
   return setInterval(() => {
     if (process.ppid !== before) stop('the parent process has ended')
-  }, PARENT_INTERVAL).unref()
+  }, PARENT_INTERVAL_MS).unref()
 }

@@ -60,8 +60,8 @@ function optional<T>(
 }
 
 const globs = list('GLOBS', checkChannelPattern)
-const SECOND = 1000
-const HOUR = 3600 * SECOND
+const SECOND_MS = 1000
+const HOUR_MS = 3600 * SECOND_MS
 const KiB = 2 ** 10
 const MiB = 2 ** 20
 
@@ -94,7 +94,7 @@ export const OPTIONS = {
   retention: option({
     group: 'Watched tables',
     type: period,
-    default: 24 * HOUR,
+    default: 24 * HOUR_MS,
     help: 'How long events are kept at least: a client that was away for longer reads a snapshot again',
   }),
   maxLogSize: optional({
@@ -125,19 +125,19 @@ export const OPTIONS = {
   safety: option({
     group: 'Watched tables',
     type: duration,
-    default: 2 * SECOND,
+    default: 2 * SECOND_MS,
     help: 'Between two looks at the event log while the server sleeps: nothing rests on the bell alone',
   }),
   catalogInterval: option({
     group: 'Watched tables',
     type: duration,
-    default: SECOND,
+    default: SECOND_MS,
     help: 'Between two looks for tables that were watched, unwatched or altered',
   }),
   queryTimeout: option({
     group: 'Watched tables',
     type: duration,
-    default: 30 * SECOND,
+    default: 30 * SECOND_MS,
     help: 'Longest time that a snapshot of a table may take',
   }),
   policyTimeout: option({
@@ -306,7 +306,7 @@ export const OPTIONS = {
   jwtClockTolerance: option({
     group: 'Viewers',
     type: duration,
-    default: 5 * SECOND,
+    default: 5 * SECOND_MS,
     help: 'How far the clock of who issues tokens may be off',
   }),
   roleClaim: option({
@@ -339,7 +339,7 @@ export const OPTIONS = {
   kickRetention: option({
     group: 'Viewers',
     type: period,
-    default: 30 * 24 * HOUR,
+    default: 30 * 24 * HOUR_MS,
     help: 'How long a kick is remembered: longer than any token lives',
   }),
 
@@ -376,25 +376,25 @@ export const OPTIONS = {
   headersTimeout: option({
     group: 'Limits',
     type: duration,
-    default: 10 * SECOND,
+    default: 10 * SECOND_MS,
     help: 'Longest time that a client may take to send the head of a request',
   }),
   requestTimeout: option({
     group: 'Limits',
     type: duration,
-    default: 60 * SECOND,
+    default: 60 * SECOND_MS,
     help: 'Longest time that a client may take to send a whole request',
   }),
   idleTimeout: option({
     group: 'Limits',
     type: duration,
-    default: 75 * SECOND,
+    default: 75 * SECOND_MS,
     help: 'How long an HTTP connection stays open after a request, for the next one: longer than a proxy or balancer keeps it',
   }),
   connectionInitTimeout: option({
     group: 'Limits',
     type: duration,
-    default: 3 * SECOND,
+    default: 3 * SECOND_MS,
     help: 'Longest time from the opening of a WebSocket of graphql-ws to its connection_init',
   }),
   maxConnections: option({
@@ -516,37 +516,37 @@ export const OPTIONS = {
   stallTimeout: option({
     group: 'Timing',
     type: duration,
-    default: 10 * SECOND,
+    default: 10 * SECOND_MS,
     help: 'A connection is cut off if nothing moves for so long while something waits for it',
   }),
   keepAlive: option({
     group: 'Timing',
     type: duration,
-    default: 12 * SECOND,
+    default: 12 * SECOND_MS,
     help: 'Between two signs of life on a WebSocket or an event stream',
   }),
   heartbeat: option({
     group: 'Timing',
     type: duration,
-    default: 10 * SECOND,
+    default: 10 * SECOND_MS,
     help: 'Between two checks that the LISTEN connection is alive',
   }),
   connectTimeout: option({
     group: 'Timing',
     type: duration,
-    default: 10 * SECOND,
+    default: 10 * SECOND_MS,
     help: 'Longest wait for the database to take a connection',
   }),
   reconnectMax: option({
     group: 'Timing',
     type: duration,
-    default: 10 * SECOND,
+    default: 10 * SECOND_MS,
     help: 'Longest pause between two attempts to reach the database again',
   }),
   shutdownTimeout: option({
     group: 'Timing',
     type: duration,
-    default: 10 * SECOND,
+    default: 10 * SECOND_MS,
     help: 'Longest time that stopping may take',
   }),
 

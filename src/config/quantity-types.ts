@@ -2,10 +2,10 @@ import { formatBytes, formatDuration, parseBytes, parseDuration } from './units.
 import { inRange, quote, scalar, type ValueType } from './value-type.js'
 
 /** Longest time that a timer of Node takes: about 24 days. */
-const MAX_TIMER = 2 ** 31 - 1
-const HOUR = 3_600_000
+const MAX_TIMER_MS = 2 ** 31 - 1
+const HOUR_MS = 3_600_000
 /** Ten years. */
-const MAX_PERIOD = 87_600 * HOUR
+const MAX_PERIOD_MS = 87_600 * HOUR_MS
 
 /**
  * Durations have a unit, everywhere: a bare number would be seconds to one and milliseconds to another.
@@ -43,13 +43,13 @@ function either(words: readonly string[]): string {
 }
 
 /** Milliseconds of waiting; never zero, since a time limit of nothing is no time limit. */
-export const duration = milliseconds(1, MAX_TIMER, '1ms to 24 days')
+export const duration = milliseconds(1, MAX_TIMER_MS, '1ms to 24 days')
 
 /** Milliseconds for which something is kept. */
-export const period = milliseconds(1000, MAX_PERIOD, '1s to 10 years (87600h)')
+export const period = milliseconds(1000, MAX_PERIOD_MS, '1s to 10 years (87600h)')
 
 /** Milliseconds of a command's patience; with none it tries once. */
-export const patience = milliseconds(0, 24 * HOUR, '0s to 24h')
+export const patience = milliseconds(0, 24 * HOUR_MS, '0s to 24h')
 
 function size(min: number, words: string): ValueType<number> {
   const fits = (text: string) => (parseBytes(text) ?? 0) >= min

@@ -56,23 +56,23 @@ interface RefreshRequest {
  * Longest that a look may take, in ms; a dead peer shows in no other way. A first look at many tables writes functions for
  * each: given up half-way, it would begin from the start, for ever.
  */
-const QUERY_TIMEOUT = 300_000
+const QUERY_TIMEOUT_MS = 300_000
 
 /** After so many ms the catalogue is read even if nothing tells of a change. */
-const READ_ANYWAY = 60_000
+const READ_ANYWAY_MS = 60_000
 
 /** After so many ms the database compares all tables, even if nothing tells of a change. */
-const REFRESH_ANYWAY = 10_000
+const REFRESH_ANYWAY_MS = 10_000
 
 /** And after so many times as long as that took: with hundreds of tables it takes a second. */
-const REFRESH_SHARE = 30
+const REFRESH_COST_FACTOR = 30
 
-/** How often a generation that was seen is looked for, at intervals of RETRY ms. */
-const TRIES = 10
-const RETRY = 50
+/** How often a generation that was seen is looked for, at intervals of GENERATION_RETRY_MS. */
+const GENERATION_TRIES = 10
+const GENERATION_RETRY_MS = 50
 
 /** Looks that somebody was in the way of, in a row, before we say so. */
-const PATIENCE = 30
+const BLOCKED_CHECKS = 30
 
 /** lock_not_available, serialization_failure, deadlock_detected: next time. */
 const IN_THE_WAY = new Set(['55P03', '40001', '40P01'])
@@ -123,7 +123,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
       const open = mine.filter(one => !isAnswered(one))
       const isNewlyAsked = requests.length > 0
       requests.unshift(...open)
-      if (!isNewlyAsked) await untilAsked(open.length > 0 ? RETRY : usualPause())
+      if (!isNewlyAsked) await untilAsked(open.length > 0 ? GENERATION_RETRY_MS : usualPause())
     }
     for (const one of requests) one.resolve()
   }
@@ -146,7 +146,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
     const { seen } = one
     const table = seen && tables?.find(({ relid }) => relid === seen.relid)
     const isKnown = !table || table.generation >= seen.generation
-    if (!isKnown && access?.mayRefresh && one.tries < TRIES) return false
+    if (!isKnown && access?.mayRefresh && one.tries < GENERATION_TRIES) return false
     one.resolve()
     return true
   }
@@ -167,7 +167,8 @@ export function createCatalog(options: CatalogOptions): Catalog {
         state &&= await readCatalogState(connection)
         if (state?.isWhole === false) isDone = false // maybe another server is at it
         const took = performance.now() - began
-        refreshAt = performance.now() + (isDone ? Math.max(REFRESH_ANYWAY, took * REFRESH_SHARE) : took * 4)
+        refreshAt =
+          performance.now() + (isDone ? Math.max(REFRESH_ANYWAY_MS, took * REFRESH_COST_FACTOR) : took * 4)
       }
       if (state) await read(connection, state)
       else if (!access.isInstalled || !tables) handOn([], [])
@@ -186,7 +187,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
       ...config,
       application_name: 'listenql catalog',
       connectionTimeoutMillis: connectTimeout,
-      query_timeout: QUERY_TIMEOUT,
+      query_timeout: QUERY_TIMEOUT_MS,
       keepAlive: true,
     })
     client = opened
@@ -227,14 +228,14 @@ export function createCatalog(options: CatalogOptions): Catalog {
         if (code === undefined || ACCESS_LOST.has(code)) throw error
         isDone = false
         if (!IN_THE_WAY.has(code)) say(`refresh ${messageOf(error)}`, describeFailure(error, config))
-        else if (++blocked === PATIENCE) say('blocked', describeFailure(error, config))
+        else if (++blocked === BLOCKED_CHECKS) say('blocked', describeFailure(error, config))
       }
     }
     return isDone
   }
 
   async function read(connection: pg.Client, state: StateRow): Promise<void> {
-    if (state.digest === digest && performance.now() - readAt < READ_ANYWAY) return
+    if (state.digest === digest && performance.now() - readAt < READ_ANYWAY_MS) return
     const list = await readCatalog(connection, sayLeftOut)
     const paused = await readPaused(connection, list)
     digest = state.digest // of before: what changed in between is seen next time

@@ -3,7 +3,7 @@ import { socketOf } from './socket.js'
 import { liftTimeLimits } from './time-limits.js'
 
 /** How long queries may take that are under way when the pool is closed, in ms. */
-const CLOSE_PATIENCE = 1000
+const CLOSE_TIMEOUT_MS = 1000
 
 /** A pool that can be closed whether or not the database answers. */
 export interface ClosablePool {
@@ -34,7 +34,7 @@ export function createClosablePool(config: pg.PoolConfig): ClosablePool {
   async function end(): Promise<void> {
     const timer = setTimeout(() => {
       for (const client of clients) socketOf(client).destroy()
-    }, CLOSE_PATIENCE)
+    }, CLOSE_TIMEOUT_MS)
     await pool.end()
     clearTimeout(timer)
   }

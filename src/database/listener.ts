@@ -12,10 +12,10 @@ import { isText, RELAX_SESSION } from './text-encoding.js'
 import { liftTimeLimitsSql } from './time-limits.js'
 
 /** LISTEN statements in one round trip. They share a transaction, so that a thousand channels are back in milliseconds. */
-const BATCH = 500
+const CHANNELS_PER_STATEMENT = 500
 
 /** Shortest time that a notification to ourselves may take, in ms: Postgres may be busy, whatever the heartbeat is. */
-const PROOF_PATIENCE = 2000
+const PROOF_TIMEOUT_MS = 2000
 
 export interface ListenerOptions {
   readonly config: pg.ClientConfig
@@ -190,7 +190,7 @@ export class Listener {
     const over = new AbortController()
     const ended = AbortSignal.any([over.signal, this.#stop.signal])
     const proof = createDeliveryProof({
-      patience: Math.max(heartbeat, PROOF_PATIENCE),
+      patience: Math.max(heartbeat, PROOF_TIMEOUT_MS),
       isPaused: () => this.#paused,
       signal: ended,
     })
@@ -312,7 +312,7 @@ export class Listener {
       if (this.#wanted.has(channel) === this.#active.has(channel) || this.#refused.has(channel)) continue
       if (this.#active.delete(channel)) dropped.push(channel)
       else added.push(channel)
-      if (dropped.length + added.length >= BATCH) break
+      if (dropped.length + added.length >= CHANNELS_PER_STATEMENT) break
     }
     if (dropped.length + added.length === 0) return
     const refused = await this.#apply(connection, dropped, added)

@@ -24,10 +24,10 @@ export interface Patience {
  * How long one attempt waits for a lock. Writers queue up behind it meanwhile. And it is less than `deadlock_timeout` (1 s by
  * default): where we and a writer wait for each other, it is we who give way, not the writer that is aborted.
  */
-const LOCK_TIMEOUT = 800
+const LOCK_TIMEOUT_MS = 800
 
 /** Longest pause between two attempts, in ms: writers that had to queue up get through. */
-const MAX_PAUSE = 5000
+const MAX_PAUSE_MS = 5000
 
 /** lock_not_available, deadlock_detected (https://www.postgresql.org/docs/current/errcodes-appendix.html) */
 const IN_THE_WAY = new Set(['55P03', '40P01'])
@@ -90,7 +90,7 @@ export async function withLocks<T>(
       let stopWatching: () => void = () => undefined
       try {
         return await inTransaction(client, async () => {
-          await client.query(`set local lock_timeout = ${LOCK_TIMEOUT}`)
+          await client.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
           const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
           stopWatching = watcher.start(rows[0]?.pid ?? 0)
           return await work()
@@ -104,7 +104,7 @@ export async function withLocks<T>(
         const now = blockers.map(({ words }) => words.replace(/ for [^:]*/, '')).join('; ')
         if (attempt === 1 || now !== told) onWait?.(blockers)
         told = now
-        await delay(Math.min(left, MAX_PAUSE, 250 * 2 ** (attempt - 1)), new AbortController().signal)
+        await delay(Math.min(left, MAX_PAUSE_MS, 250 * 2 ** (attempt - 1)), new AbortController().signal)
       } finally {
         stopWatching()
       }
@@ -158,7 +158,7 @@ function createBlockerWatch(config: pg.ClientConfig) {
       asked = Promise.resolve([])
       const timer = setTimeout(() => {
         asked = ask(pid)
-      }, LOCK_TIMEOUT / 2)
+      }, LOCK_TIMEOUT_MS / 2)
       return () => clearTimeout(timer)
     },
     seen: () => asked,

@@ -19,7 +19,7 @@ export interface Migrated {
 }
 
 /** What two processes that migrate at once wait on; any constant will do. */
-const LOCK = 7_283_646_515_001
+const MIGRATION_LOCK_KEY = 7_283_646_515_001
 
 /** What a process meets that was overtaken where the lock is not shared: duplicate keys, columns and objects, and changed rows. */
 const OVERTAKEN = new Set(['23505', '42701', '42P06', '42P07', '42710', '42723', '40001', '40P01', 'XX000'])
@@ -28,13 +28,13 @@ const OVERTAKEN = new Set(['23505', '42701', '42P06', '42P07', '42710', '42723',
 const IN_USE = '55P03'
 
 /** Longest wait for a lock, in ms: writers queue up for no longer. As in `withLocks`. */
-const LOCK_TIMEOUT = 800
+const LOCK_TIMEOUT_MS = 800
 
 /** Longest time for which a migration is tried again while its locks are not to be had, in ms. */
-const PATIENCE = 60_000
+const LOCK_PATIENCE_MS = 60_000
 
 /** The first version whose schema can make itself whole. */
-const HEALS_ITSELF = 10
+const FIRST_REPAIRABLE_VERSION = 10
 
 /**
  * Brings schema `listenql` up to date: each migration in a transaction of its own, together with its row in
@@ -57,7 +57,7 @@ export async function migrate(client: ClientBase, options: MigrateOptions = {}):
     if (migration.version > from) await apply(client, migration, migrations)
   }
   const to = Math.max(from, migrations.length)
-  const wasRestored = from > 0 && to >= HEALS_ITSELF && (await makeWhole(client))
+  const wasRestored = from > 0 && to >= FIRST_REPAIRABLE_VERSION && (await makeWhole(client))
   return { from, to, ...(wasRestored && { wasRestored }) }
 }
 
@@ -156,12 +156,12 @@ async function apply(
   migration: Migration,
   migrations: readonly Migration[],
 ): Promise<void> {
-  const deadline = performance.now() + PATIENCE
+  const deadline = performance.now() + LOCK_PATIENCE_MS
   for (let attempt = 1; ; attempt++) {
     try {
       await client.query(BEGIN)
-      await client.query('select pg_advisory_xact_lock($1)', [LOCK])
-      await client.query(`set local lock_timeout = ${LOCK_TIMEOUT}`)
+      await client.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK_KEY])
+      await client.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
       if ((await versionNow(client, migrations)) < migration.version) {
         await client.query(migration.sql)
         await client.query(noteSql(migration))

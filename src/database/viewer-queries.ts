@@ -52,7 +52,7 @@ export interface ViewerQueries {
 }
 
 /** Longest that one of these queries may take, in ms; a dead peer shows in no other way. */
-const QUERY_TIMEOUT = 5000
+const QUERY_TIMEOUT_MS = 5000
 
 // From 16 on, membership alone does not let one SET ROLE (https://www.postgresql.org/docs/16/role-membership.html).
 const ROLES = `
@@ -75,7 +75,7 @@ export function createViewerQueries(config: pg.ClientConfig, connectTimeout: num
     ...config,
     application_name: 'listenql viewers',
     connectionTimeoutMillis: connectTimeout,
-    query_timeout: QUERY_TIMEOUT,
+    query_timeout: QUERY_TIMEOUT_MS,
     max: 2,
   })
   return {

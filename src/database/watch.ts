@@ -30,7 +30,7 @@ export interface FoundTable {
 }
 
 /** How long a history may take to begin while another process looks at the catalogue, in ms. */
-const REFRESH_PATIENCE = 10_000
+const REFRESH_TIMEOUT_MS = 10_000
 
 /**
  * The table that a name, as SQL writes it, stands for on this connection: `people`, `chat.messages`, `"Mixed Case"."t"`. Undefined
@@ -184,7 +184,7 @@ async function stateOf(client: ClientBase, relid: string): Promise<WatchState | 
 async function beginHistory(client: ClientBase, relid: string): Promise<string | undefined> {
   // It notices a log that was restored from a dump, whose batches mean nothing here.
   await inTransaction(client, () => client.query('select listenql.newest()'))
-  for (const deadline = performance.now() + REFRESH_PATIENCE; ; ) {
+  for (const deadline = performance.now() + REFRESH_TIMEOUT_MS; ; ) {
     // Alone in its transaction: others that read the log wait until it is committed.
     const changes = await inTransaction(client, async () => {
       const { rows } = await client.query<{ relid: string; change: string; detail: string }>(

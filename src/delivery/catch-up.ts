@@ -26,7 +26,7 @@ export interface CatchUpOptions<Event> {
 }
 
 /** So much is rendered before it is taken, in bytes: a page may hold megabytes. */
-const SLICE = 256 * 1024
+const RENDER_AHEAD_BYTES = 256 * 1024
 
 /**
  * Feeds a subscriber that comes back from the log, a page at a time and as fast as it takes them, until it is level with the
@@ -44,7 +44,7 @@ export async function catchUp<Event>(options: CatchUpOptions<Event>): Promise<vo
     let begin = own.tail.end
     for (const event of page.events) {
       push(event)
-      if (own.tail.end - begin < SLICE) continue
+      if (own.tail.end - begin < RENDER_AHEAD_BYTES) continue
       notify()
       await subscriber.taken()
       if (signal.aborted) return

@@ -40,12 +40,12 @@ export interface Link {
 }
 
 /** What a frame takes beside its text, and that its text is there twice: as it was rendered, and as it is sent. */
-const OVERHEAD = 256
-const COPIES = 2
+const FRAME_OVERHEAD_BYTES = 256
+const TEXT_COPIES = 2
 
 /** What a frame takes in memory, about, in bytes. */
 export function costOf({ bytes }: Frame): number {
-  return OVERHEAD + COPIES * bytes
+  return FRAME_OVERHEAD_BYTES + TEXT_COPIES * bytes
 }
 
 /**

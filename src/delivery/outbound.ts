@@ -7,11 +7,11 @@ import type { Subscriber } from './subscriber.js'
 import type { Turn } from './turn.js'
 
 /** Most that is handed to a socket at a time, in bytes: it is copied there, for each socket. */
-const BATCH = 64 * 1024
+const WRITE_BYTES = 64 * 1024
 /** Most of one subscription in a row, in bytes, where a connection has several: all of them move. */
-const SLICE = 16 * 1024
+const SUBSCRIPTION_SHARE_BYTES = 16 * 1024
 /** What a protocol adds to a frame, about, in bytes: empty payloads are not free. */
-const ENVELOPE = 8
+const ENVELOPE_BYTES = 8
 
 /** The socket or response at the end, as the transport sees it. */
 export interface Sink {
@@ -54,7 +54,7 @@ export class Outbound {
   readonly #controls = new Fifo<string>()
   #controlBytes = 0
   /** Bytes that are left of the turn of the first in `#ready`. */
-  #slice = SLICE
+  #slice = SUBSCRIPTION_SHARE_BYTES
   #closed = false
   /** When the socket last took something while it was blocked (ms of performance.now), or 0 while nothing waits. */
   #blockedSince = 0
@@ -179,7 +179,7 @@ export class Outbound {
 
   #writeBatch(): void {
     const { sink } = this.#options
-    let budget = BATCH
+    let budget = WRITE_BYTES
     while (this.#controls.size > 0 && budget > 0) {
       const text = this.#controls.shift() as string
       this.#controlBytes -= text.length
@@ -192,11 +192,11 @@ export class Outbound {
         // Its turn goes on with the next batch, or some would always get the rest of a batch and no more.
         if (budget <= 0 || !sink.writable) return
         const frame = subscriber.take() as Frame
-        this.#slice -= frame.bytes + ENVELOPE
-        budget -= frame.bytes + ENVELOPE
+        this.#slice -= frame.bytes + ENVELOPE_BYTES
+        budget -= frame.bytes + ENVELOPE_BYTES
         sink.frame(subscriber, frame)
       }
-      this.#slice = SLICE
+      this.#slice = SUBSCRIPTION_SHARE_BYTES
       if (this.#ready.delete(subscriber) && subscriber.hasNext) this.#ready.add(subscriber)
     }
   }
@@ -220,7 +220,7 @@ export class Outbound {
       this.#watchStall()
     }
     const waiting = this.waiting
-    if (waiting > maxBuffer && !sink.writable) this.cut('too much waits', waiting)
+    if (waiting > maxBuffer && !sink.writable) this.cut('buffer-full', waiting)
     else pressure.report(this, waiting)
   }
 
@@ -233,7 +233,7 @@ export class Outbound {
     const { stallTimeout } = this.#options
     this.#stallTimer ??= setInterval(
       () => {
-        if (this.blockedFor >= stallTimeout) this.cut('nothing moves')
+        if (this.blockedFor >= stallTimeout) this.cut('stalled')
       },
       Math.max(10, stallTimeout / 4),
     ).unref()

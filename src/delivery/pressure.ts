@@ -2,18 +2,18 @@ import type { Observe } from '../lib/observation.js'
 import type { Turn } from './turn.js'
 
 /** A connection strains when this part of its buffer is full … */
-const HIGH = 1 / 4
+const HIGH_WATER = 1 / 4
 /** … until it is down to this part. */
-const LOW = 1 / 16
+const LOW_WATER = 1 / 16
 /** A reader counts while it took something within this time, in ms … */
-const ALIVE = 250
+const ALIVE_MS = 250
 /** … and has not strained for longer than this, in ms: a trickle may not hold everyone back. */
-const PATIENCE = 2000
+const STRAIN_PATIENCE_MS = 2000
 /** Most that one turn may bring before those who wait are served, as a part of the buffer, and in bytes. */
-const TURN = 1 / 8
-const TURN_MAX = 1024 * 1024
+const TURN_PART = 1 / 8
+const TURN_MAX_BYTES = 1024 * 1024
 /** How often that is looked at while reading is paused, in ms. */
-const REVIEW = 50
+const REVIEW_MS = 50
 
 /** A connection that may hold reading back. */
 export interface Reader {
@@ -43,7 +43,7 @@ export interface Pressure {
 
 export function createPressure({ maxBuffer, turn, onChange, observe }: PressureOptions): Pressure {
   const strained = new Map<Reader, number>()
-  const turnLimit = Math.min(maxBuffer * TURN, TURN_MAX)
+  const turnLimit = Math.min(maxBuffer * TURN_PART, TURN_MAX_BYTES)
   let turnBytes = 0
   let pausedSince = 0
   let isPaused = false
@@ -51,13 +51,13 @@ export function createPressure({ maxBuffer, turn, onChange, observe }: PressureO
   let review: NodeJS.Timeout | undefined
 
   const hasSay = (reader: Reader, since: number) =>
-    reader.blockedFor < ALIVE && performance.now() - since < PATIENCE
+    reader.blockedFor < ALIVE_MS && performance.now() - since < STRAIN_PATIENCE_MS
   const evaluate = () => {
     let subscribers = 0
     for (const [reader, since] of strained) if (hasSay(reader, since)) subscribers++
     if (subscribers > 0 && pausedSince === 0) {
       pausedSince = performance.now()
-      review = setInterval(evaluate, REVIEW)
+      review = setInterval(evaluate, REVIEW_MS)
       observe({ type: 'reading.paused', subscribers })
     } else if (subscribers === 0 && pausedSince !== 0) {
       const pausedFor = performance.now() - pausedSince
@@ -85,9 +85,9 @@ export function createPressure({ maxBuffer, turn, onChange, observe }: PressureO
     },
     report(reader, waiting) {
       if (closed) return
-      if (waiting > maxBuffer * HIGH) {
+      if (waiting > maxBuffer * HIGH_WATER) {
         if (!strained.has(reader)) strained.set(reader, performance.now())
-      } else if (waiting > maxBuffer * LOW || !strained.delete(reader)) return
+      } else if (waiting > maxBuffer * LOW_WATER || !strained.delete(reader)) return
       evaluate()
     },
     release(reader) {

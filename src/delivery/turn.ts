@@ -11,7 +11,7 @@ export interface Turn {
 }
 
 /** How long one turn may take, in ms, before others have theirs: sockets are read and timers run in between. */
-const SLICE = 8
+const TURN_MS = 8
 
 /**
  * `setImmediate` runs right after the poll phase that brought the input, before any timer or further input: a burst becomes
@@ -45,7 +45,7 @@ export function createTurn(onFault: (error: unknown) => void): Turn {
     for (const task of tasks) task()
   }
   function run(): void {
-    end = performance.now() + SLICE
+    end = performance.now() + TURN_MS
     if (work(urgent)) settle()
     work(spare) // one at least: whoever may wait moves on, however much is due
     isRunning = urgent.size + spare.size + last.size > 0

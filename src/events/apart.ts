@@ -2,7 +2,7 @@ import type { Viewer } from '../auth/viewer.js'
 import type { Position } from './cursor.js'
 import type { HandOn } from './hand-on.js'
 import type { StageView, VisibleEvents } from './stage-view.js'
-import { eventsBetween, PAGE, type QueuedSubscription, type WaitingEvent } from './waiting-event.js'
+import { eventsBetween, PAGE_EVENTS, type QueuedSubscription, type WaitingEvent } from './waiting-event.js'
 
 export interface ApartOptions {
   readonly key: string
@@ -71,7 +71,7 @@ export class Apart {
     const { page, asked, view, taken, readView, onLevel } = this.#options
     await this.#handOn(page, asked, await view)
     while (!this.#isStopped) {
-      const next = eventsBetween(this.#at, taken(), PAGE)
+      const next = eventsBetween(this.#at, taken(), PAGE_EVENTS)
       if (next.length === 0) return onLevel()
       const mine = next.filter(({ interest }) =>
         interest?.subscriptions.some(subscription => this.#isMine(subscription)),

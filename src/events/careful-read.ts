@@ -64,7 +64,7 @@ const OUTLINE = `select n, token, ord, statement, id, xid, pg_catalog.date_part(
   pg_catalog.getdatabaseencoding()::pg_catalog.text as encoding`
 
 /** Of images that are read in pieces, in bytes: each piece costs Postgres the whole image. */
-const PIECE = 32 * 2 ** 20
+const PIECE_BYTES = 32 * 2 ** 20
 
 /**
  * Whether Postgres refused because of what a row holds: data (22: no text in this encoding, …), limits that it exceeds (54),
@@ -168,12 +168,12 @@ export async function readCarefully(
   async function* piecesOf(index: number, image: 'old' | 'new'): AsyncGenerator<Buffer> {
     const outline = outlines[index] as Outline
     const bytes = (image === 'old' ? outline.oldBytes : outline.newBytes) as number
-    for (let at = 1; at <= bytes; at += PIECE) {
+    for (let at = 1; at <= bytes; at += PIECE_BYTES) {
       const [row] = await query<{ piece: Buffer }>(
         `select pg_catalog.substring(${bytesSql(image)}, $7::pg_catalog.int4, $8::pg_catalog.int4) as piece
          from listenql.read($1, $2, $3, $4, $5, $6)`,
         before(index),
-        [1, at, PIECE],
+        [1, at, PIECE_BYTES],
       )
       yield (row as { piece: Buffer }).piece
     }

@@ -9,11 +9,11 @@ import {
 import type { Position } from './cursor.js'
 
 /** Length of an encrypted cursor in characters. No plain cursor is as long. */
-export const CIPHER_LENGTH = 60
+export const CIPHER_CHARACTERS = 60
 
-const TAG = 16
+const TAG_BYTES = 16
 /** Bytes of a position: all have the same length, since a length would tell how large the numbers are. */
-const PLAIN = 29
+const PLAIN_BYTES = 29
 
 /** Turns positions into texts that tell nothing of them, and back. */
 export interface CursorCipher {
@@ -34,7 +34,7 @@ export function createCursorCipher(key: Uint8Array): CursorCipher {
     createSecretKey(Buffer.from(hkdfSync('sha256', key, '', `listenql cursor ${purpose}`, 32)))
   const forTags = derive('tag')
   const forText = derive('text')
-  const tagOf = (plain: Buffer) => createHmac('sha256', forTags).update(plain).digest().subarray(0, TAG)
+  const tagOf = (plain: Buffer) => createHmac('sha256', forTags).update(plain).digest().subarray(0, TAG_BYTES)
 
   return {
     encrypt(position) {
@@ -45,10 +45,10 @@ export function createCursorCipher(key: Uint8Array): CursorCipher {
     },
     decrypt(cursor) {
       // 60 characters are 45 bytes without a bit left over: one text for one position.
-      if (cursor.length !== CIPHER_LENGTH || !/^[\w-]+$/.test(cursor)) return undefined
+      if (cursor.length !== CIPHER_CHARACTERS || !/^[\w-]+$/.test(cursor)) return undefined
       const bytes = Buffer.from(cursor, 'base64url')
-      const tag = bytes.subarray(0, TAG)
-      const plain = createDecipheriv('aes-256-ctr', forText, tag).update(bytes.subarray(TAG))
+      const tag = bytes.subarray(0, TAG_BYTES)
+      const plain = createDecipheriv('aes-256-ctr', forText, tag).update(bytes.subarray(TAG_BYTES))
       return timingSafeEqual(tagOf(plain), tag) ? toPosition(plain) : undefined
     },
   }
@@ -56,7 +56,7 @@ export function createCursorCipher(key: Uint8Array): CursorCipher {
 
 /** Batch, token and id have up to 53 bits, place and statement are int4. */
 function toBytes({ n, token, ord, statement, id }: Position): Buffer {
-  const bytes = Buffer.allocUnsafe(PLAIN)
+  const bytes = Buffer.allocUnsafe(PLAIN_BYTES)
   let offset = 0
   for (const value of [n, token, id]) {
     offset = bytes.writeUIntBE(Math.floor(value / 2 ** 32), offset, 3)

@@ -15,8 +15,8 @@ export interface Position {
 export const END_OF_BATCH = 2147483647
 
 /** Longest plain cursor that is taken, in characters. */
-const MAX_LENGTH = 64
-const VERSION = 1
+const MAX_CURSOR_CHARACTERS = 64
+const CURSOR_VERSION = 1
 
 export function endOfBatch({ n, token }: { readonly n: number; readonly token: number }): Position {
   return { n, token, ord: END_OF_BATCH, statement: 0, id: 0 }
@@ -33,21 +33,22 @@ export function comparePositions(a: Position, b: Position): number {
  */
 export function encodePlain(position: Position): string {
   const { n, token, ord, statement, id } = position
-  const numbers = ord === END_OF_BATCH ? [VERSION, n, token] : [VERSION, n, token, ord, statement, id]
+  const numbers =
+    ord === END_OF_BATCH ? [CURSOR_VERSION, n, token] : [CURSOR_VERSION, n, token, ord, statement, id]
   return Buffer.from(numbers.flatMap(toVarint)).toString('base64url')
 }
 
 /** @throws ListenqlError CURSOR_INVALID if it is not one of ours; whether its history still stands, only the database knows. */
 export function decodePlain(cursor: unknown): Position {
   const bytes =
-    typeof cursor === 'string' && cursor.length <= MAX_LENGTH && /^[\w-]+$/.test(cursor)
+    typeof cursor === 'string' && cursor.length <= MAX_CURSOR_CHARACTERS && /^[\w-]+$/.test(cursor)
       ? Buffer.from(cursor, 'base64url')
       : Buffer.alloc(0)
   const [version, n, token, ord = END_OF_BATCH, statement = 0, id = 0, ...rest] = fromVarints(bytes)
   const position = { n: n ?? 0, token: token ?? 0, ord, statement, id }
   // One text for one position: what does not come out as it went in was made up. Place and statement are int4.
   const isInRange = ord <= END_OF_BATCH && statement <= END_OF_BATCH
-  const isOurs = version === VERSION && token !== undefined && rest.length === 0 && isInRange
+  const isOurs = version === CURSOR_VERSION && token !== undefined && rest.length === 0 && isInRange
   if (!isOurs || encodePlain(position) !== cursor) throw notOurs()
   return position
 }

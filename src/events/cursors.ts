@@ -1,7 +1,7 @@
 import { abortable } from '../lib/abort.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { comparePositions, decodePlain, encodePlain, notOurs, type Position } from './cursor.js'
-import { CIPHER_LENGTH, type CursorCipher, createCursorCipher } from './cursor-cipher.js'
+import { CIPHER_CHARACTERS, type CursorCipher, createCursorCipher } from './cursor-cipher.js'
 
 /**
  * The cursors of one database. They are encrypted with a key that is in the database, so that they are good at every server on
@@ -34,10 +34,10 @@ interface Made {
 }
 
 /** How many cursors are kept: more than events that are handed on in a row. */
-const KEPT = 256
+const KEPT_CURSORS = 256
 
 /** Between two looks at the key for cursors that it does not fit, in ms. */
-const LOOK_AGAIN = 1000
+const KEY_RELOAD_MS = 1000
 
 export function createCursors({ tried, load }: CursorsOptions): Cursors {
   let current: { readonly key: string; readonly cipher: CursorCipher | undefined } | undefined
@@ -61,7 +61,7 @@ export function createCursors({ tried, load }: CursorsOptions): Cursors {
     return loading
   }
   async function loadKey(): Promise<void> {
-    const wait = loadedAt + LOOK_AGAIN - performance.now()
+    const wait = loadedAt + KEY_RELOAD_MS - performance.now()
     if (wait > 0) await new Promise(resolve => setTimeout(resolve, wait).unref())
     loadedAt = performance.now()
     use(await load())
@@ -76,7 +76,7 @@ export function createCursors({ tried, load }: CursorsOptions): Cursors {
     use,
     ready,
     encode(position) {
-      const place = (position.n + position.id) % KEPT
+      const place = (position.n + position.id) % KEPT_CURSORS
       const known = made[place]
       if (known && isSame(known.position, position)) return known.cursor
       if (!current) throw new Error('a position was known before the key of cursors')
@@ -85,7 +85,7 @@ export function createCursors({ tried, load }: CursorsOptions): Cursors {
       return cursor
     },
     async decode(cursor, signal) {
-      if (typeof cursor !== 'string' || cursor.length !== CIPHER_LENGTH) return decodePlain(cursor)
+      if (typeof cursor !== 'string' || cursor.length !== CIPHER_CHARACTERS) return decodePlain(cursor)
       await ready(signal)
       let position = current?.cipher?.decrypt(cursor)
       if (!position) {

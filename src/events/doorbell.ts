@@ -61,7 +61,7 @@ function createTimer() {
 }
 
 /** For how long it polls before it asks again for a bell that the database refused (prepared transactions), in ms. */
-const ASK_AGAIN = 60_000
+const ASK_AGAIN_MS = 60_000
 
 /**
  * Interrupt, then poll, as NAPI does in Linux network drivers: asleep, the first commit rings; awake, writers do not notify
@@ -71,7 +71,7 @@ const ASK_AGAIN = 60_000
  * 3. go on reading until no transaction below the fence is running. Only then is silence proof.
  */
 /** A page of so many events is followed by another at once. After shorter ones it pauses: each look costs a commit. */
-const LONG = 1000
+const LONG_PAGE_EVENTS = 1000
 
 export function createBell(options: DoorbellOptions): Doorbell {
   const { poll, quiet, settle = 20, safety } = options
@@ -100,11 +100,11 @@ export function createBell(options: DoorbellOptions): Doorbell {
         await query('select listenql.clear($1)', [answered])
         return
       }
-      const mayRest = isListening && performance.now() - refusedAt > ASK_AGAIN
+      const mayRest = isListening && performance.now() - refusedAt > ASK_AGAIN_MS
       if (found > 0 || !mayRest) awake()
       if (fence === undefined) {
         if (!mayRest || performance.now() - quietSince < quiet)
-          return found >= LONG ? undefined : timer.wait(poll)
+          return found >= LONG_PAGE_EVENTS ? undefined : timer.wait(poll)
         const [bell] = await query('select listenql.arm($1) as armed', [leaseSeconds])
         leasedAt = performance.now()
         if (bell?.armed !== true) {

@@ -67,20 +67,20 @@ export interface LogListener {
 }
 
 /** Longest that a read may take, in ms; a dead peer shows in no other way. */
-const QUERY_TIMEOUT = 30_000
+const QUERY_TIMEOUT_MS = 30_000
 
 /** How often it looks whether a position has been reached, in ms. */
-const POLL_REACHED = 10
+const POLL_REACHED_MS = 10
 
 /** Failures in a row at one place after which the log counts as stalled. */
-const STALLED_AFTER = 3
+const STALLED_AFTER_FAILURES = 3
 
 /** After so many events in a row, or so long in ms, others get their turn: what has come of them leaves. */
-const SLICE = 100
-const SLICE_TIME = 5
+const EVENTS_PER_TURN = 100
+const TURN_MS = 5
 
 /** How often it looks whether the log has been installed, or brought up to date, meanwhile, in ms. */
-const LOOK_AGAIN = 2000
+const INSTALL_CHECK_MS = 2000
 
 const turnOver = () => new Promise<void>(resolve => void setImmediate(resolve))
 
@@ -134,7 +134,7 @@ export class EventLog {
     this.#replay = createLogReplay({
       ...options,
       maxImage: this.#maxImage,
-      queryTimeout: QUERY_TIMEOUT,
+      queryTimeout: QUERY_TIMEOUT_MS,
       live: () => ({ position: this.#position, history: this.#histories }),
     })
     this.cursors = createCursors({ tried: () => this.#started.promise, load: () => this.#replay.key() })
@@ -201,7 +201,7 @@ export class EventLog {
       signal.throwIfAborted()
       this.#stop.signal.throwIfAborted()
       this.wake()
-      await delay(POLL_REACHED, signal)
+      await delay(POLL_REACHED_MS, signal)
     }
   }
 
@@ -264,7 +264,7 @@ export class EventLog {
       ...config,
       application_name: 'listenql log',
       connectionTimeoutMillis: connectTimeout,
-      query_timeout: QUERY_TIMEOUT,
+      query_timeout: QUERY_TIMEOUT_MS,
       keepAlive: true,
     })
     this.#client = client
@@ -287,7 +287,7 @@ export class EventLog {
       this.#options.checkpoint?.pulling()
       await this.#options.checkpoint?.drained(false)
       if (this.#stop.signal.aborted) return
-      await delay(LOOK_AGAIN, AbortSignal.any([this.#stop.signal, this.#nap.signal]))
+      await delay(INSTALL_CHECK_MS, AbortSignal.any([this.#stop.signal, this.#nap.signal]))
       if (lost) throw lost
     }
     this.#isConnected = true
@@ -296,7 +296,7 @@ export class EventLog {
     const { checkpoint, breathe = turnOver, troubles } = this.#options
     if (this.#state === 'stalled') await troubles?.note(query)
     // If the next failure means that the log is stalled, the operator wants to know at which table.
-    const suspect = this.#failures >= STALLED_AFTER - 1 ? this.#position : undefined
+    const suspect = this.#failures >= STALLED_AFTER_FAILURES - 1 ? this.#position : undefined
     if (suspect) this.#isCautious = true
     this.#suspect = suspect && (await troubles?.topicAfter(suspect, query))
     let position = await this.#resume(client)
@@ -318,7 +318,7 @@ export class EventLog {
         if (this.#resumed) await this.#resumed.promise
         if (this.#stop.signal.aborted) return
         this.#handOn(event)
-        if (i % SLICE === SLICE - 1 || performance.now() - began > SLICE_TIME) {
+        if (i % EVENTS_PER_TURN === EVENTS_PER_TURN - 1 || performance.now() - began > TURN_MS) {
           await breathe()
           began = performance.now()
         }
@@ -367,7 +367,7 @@ export class EventLog {
 
   /** After the end of a session: whether reading gets on at all. While the database is away, nothing is wrong with the log. */
   #countFailure(reason: string): void {
-    if (!this.#isConnected || ++this.#failures < STALLED_AFTER) return
+    if (!this.#isConnected || ++this.#failures < STALLED_AFTER_FAILURES) return
     this.#state = 'stalled'
     this.#options.troubles?.stalled(this.#position, this.#suspect, reason)
   }
@@ -404,7 +404,7 @@ export class EventLog {
   async #learnKey(client: pg.Client): Promise<void> {
     const key = await cursorKey(client)
     this.cursors.use(key)
-    this.#keyDue = key ? undefined : performance.now() + LOOK_AGAIN
+    this.#keyDue = key ? undefined : performance.now() + INSTALL_CHECK_MS
   }
 
   #reset(error: ListenqlError): void {

@@ -33,8 +33,8 @@ export interface Answered {
 export type HandOn = (answered: Answered) => Promise<boolean>
 
 /** After so many events in a row, or so many steps of filters, others get their turn. */
-const SLICE = 100
-const STEPS = 1_000_000
+const EVENTS_PER_TURN = 100
+const STEPS_PER_TURN = 1_000_000
 
 export function createHandOn({ maxFilterWork, paused, onFault }: HandOnOptions): HandOn {
   const work = new Work(maxFilterWork)
@@ -103,7 +103,7 @@ export function createHandOn({ maxFilterWork, paused, onFault }: HandOnOptions):
         at++
       }
       onHandedOn(event.position)
-      if (i % SLICE < SLICE - 1 && steps < STEPS) continue
+      if (i % EVENTS_PER_TURN < EVENTS_PER_TURN - 1 && steps < STEPS_PER_TURN) continue
       steps = 0
       await setImmediate()
     }

@@ -5,7 +5,7 @@ import { type DeliveryRow, type LogEvent, toLogEvent } from './log-event.js'
 import { type Queryable, TYPES } from './queryable.js'
 
 /** Most events in a page; the database bounds a page in bytes, too. */
-export const PAGE = 2000
+export const PAGE_EVENTS = 2000
 
 export interface Page {
   readonly events: readonly LogEvent[]
@@ -28,11 +28,11 @@ export interface ReadOptions {
 
 /** An image of at most so many bytes is read as a whole: a text of JavaScript ends at 512 MiB. */
 export function imageLimit(maxEvent: number): number {
-  return Math.min(Math.max(2 * maxEvent, DEFAULT_MAX_IMAGE), 256 * MiB)
+  return Math.min(Math.max(2 * maxEvent, DEFAULT_MAX_IMAGE_BYTES), 256 * MiB)
 }
 
 const MiB = 2 ** 20
-const DEFAULT_MAX_IMAGE = 64 * MiB
+const DEFAULT_MAX_IMAGE_BYTES = 64 * MiB
 
 /** Not the moment itself: its text depends on DateStyle. */
 const OUTLINE = `n, token, ord, statement, id, xid, pg_catalog.date_part('epoch', at) as at, kind, topic, generation, operation`
@@ -81,7 +81,7 @@ async function readPage(
   client: Queryable,
   fn: 'pull' | 'read',
   after: Position,
-  { name, maxImage = DEFAULT_MAX_IMAGE, limit = PAGE }: ReadOptions,
+  { name, maxImage = DEFAULT_MAX_IMAGE_BYTES, limit = PAGE_EVENTS }: ReadOptions,
 ): Promise<Page> {
   const { n, token, ord, statement, id } = after
   const values = [n, token, ord, statement, id, limit]

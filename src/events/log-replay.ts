@@ -40,7 +40,7 @@ export interface LogReplay {
 }
 
 /** How many pages are read at a time; others wait for their turn, however long: a pool would give up. */
-const READS = 3
+const CONCURRENT_READS = 3
 
 export function createLogReplay(options: LogReplayOptions): LogReplay {
   const { config, connectTimeout, queryTimeout, reconnectMax, maxImage, live, observe } = options
@@ -49,9 +49,9 @@ export function createLogReplay(options: LogReplayOptions): LogReplay {
     application_name: 'listenql replay',
     connectionTimeoutMillis: connectTimeout,
     query_timeout: queryTimeout,
-    max: READS,
+    max: CONCURRENT_READS,
   })
-  const limit = createLimiter(READS)
+  const limit = createLimiter(CONCURRENT_READS)
   const stop = new AbortController()
   const pages = createPageCache()
   /** Reads that are under way, by position: many that come back from the same place at once read its page once. */

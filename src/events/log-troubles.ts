@@ -29,7 +29,7 @@ export interface LogTroubles {
 }
 
 /** For so long nothing more is said about a topic of which something was lost, in ms. */
-const QUIET = 10_000
+const QUIET_MS = 10_000
 /** Topics of which that is remembered. */
 const MAX_TOPICS = 1000
 
@@ -72,7 +72,7 @@ export function createLogTroubles(observe: Observe): LogTroubles {
       const now = performance.now()
       for (const [key, first] of firstOfTopics(losses)) {
         const last = said.get(key)
-        if (last !== undefined && now - last < QUIET) continue
+        if (last !== undefined && now - last < QUIET_MS) continue
         if (said.size >= MAX_TOPICS) said.clear()
         said.set(key, now)
         const name = await nameOf(first.event, query)

@@ -1,20 +1,20 @@
 import { Fifo } from '../lib/fifo.js'
 
 /** Events handed out in a row; a Repeater takes 1,024 before it throws. */
-const SLICE = 256
+const EVENTS_PER_TURN = 256
 /** Pauses before an event that was refused is handed out again, in ms. */
-const RETRY_MIN = 1
-const RETRY_MAX = 50
+const RETRY_MIN_MS = 1
+const RETRY_MAX_MS = 50
 /** The same for a listener that was cut off. */
-const LAST_RETRY_MAX = 1000
+const CUT_OFF_RETRY_MAX_MS = 1000
 /** A listener strains when this part of `maxWaiting` waits for it … */
-const HIGH = 1 / 4
+const HIGH_WATER = 1 / 4
 /** … until it is down to this part. */
-const LOW = 1 / 16
+const LOW_WATER = 1 / 16
 /** It may hold reading back until it has refused so often in a row (250 ms, or as many turns of a busy event loop) … */
-const REFUSALS = 10
+const MAX_REFUSALS = 10
 /** … or has been waited for, in one strain, for so long in ms: a trickle may not hold everyone back. */
-const PATIENCE = 2000
+const STRAIN_PATIENCE_MS = 2000
 
 export interface PacedListenerOptions {
   /** Hands out an event. A thrown RepeaterOverflowError refuses it for now; any other error is passed to `onError`. */
@@ -48,7 +48,7 @@ export function createPacedListener(options: PacedListenerOptions): PacedListene
   const waiting = new Fifo<CustomEvent>()
   let state: 'open' | 'overflowed' | 'closed' = 'open'
   let cancel: (() => void) | undefined
-  let pause = RETRY_MIN
+  let pause = RETRY_MIN_MS
   let refusals = 0
   let strain: 'none' | 'held' | 'given up' = 'none'
   let waited = 0
@@ -66,17 +66,17 @@ export function createPacedListener(options: PacedListenerOptions): PacedListene
 
   function run(): void {
     cancel = undefined
-    for (let handed = 0; handed < SLICE && waiting.size > 0; handed++) {
+    for (let handed = 0; handed < EVENTS_PER_TURN && waiting.size > 0; handed++) {
       if (!take(waiting.peek() as CustomEvent)) {
         schedule(pause)
         refusals++
         waited += pause
-        pause = Math.min(pause * 2, state === 'overflowed' ? LAST_RETRY_MAX : RETRY_MAX)
+        pause = Math.min(pause * 2, state === 'overflowed' ? CUT_OFF_RETRY_MAX_MS : RETRY_MAX_MS)
         return assess()
       }
       if (state === 'closed') return // the listener removed itself
       waiting.shift()
-      pause = RETRY_MIN
+      pause = RETRY_MIN_MS
       refusals = 0
     }
     if (waiting.size > 0) schedule(0)
@@ -95,12 +95,12 @@ export function createPacedListener(options: PacedListenerOptions): PacedListene
 
   function assess(): void {
     const before = strain
-    if (waiting.size <= maxWaiting * LOW || state !== 'open') {
+    if (waiting.size <= maxWaiting * LOW_WATER || state !== 'open') {
       strain = 'none'
       waited = 0
-    } else if (strain === 'none' && waiting.size > maxWaiting * HIGH) strain = 'held'
+    } else if (strain === 'none' && waiting.size > maxWaiting * HIGH_WATER) strain = 'held'
     // Once given up it stays so until it has caught up.
-    if (strain === 'held' && (refusals >= REFUSALS || waited >= PATIENCE)) strain = 'given up'
+    if (strain === 'held' && (refusals >= MAX_REFUSALS || waited >= STRAIN_PATIENCE_MS)) strain = 'given up'
     if ((strain === 'held') !== (before === 'held')) onStrain(strain === 'held')
   }
 

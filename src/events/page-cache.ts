@@ -19,9 +19,9 @@ interface Entry {
 }
 
 /** How many pages are kept; the database bounds each in bytes. */
-const PAGES = 8
+const CACHED_PAGES = 8
 /** For how long, in ms: retention may have cleared what they hold, which is not looked at. */
-const AGE = 1000
+const MAX_AGE_MS = 1000
 
 export function createPageCache(): PageCache {
   let entries: Entry[] = []
@@ -40,7 +40,7 @@ export function createPageCache(): PageCache {
     if (entries.length > 0) watch()
   }
   function watch(): void {
-    timer ??= setTimeout(sweep, AGE).unref()
+    timer ??= setTimeout(sweep, MAX_AGE_MS).unref()
   }
 
   return {
@@ -57,8 +57,8 @@ export function createPageCache(): PageCache {
     keep(after, page, history) {
       enter(history)
       if (page.events.length === 0) return // what comes after it will change
-      if (entries.length >= PAGES) entries.shift()
-      entries.push({ after, page, until: performance.now() + AGE })
+      if (entries.length >= CACHED_PAGES) entries.shift()
+      entries.push({ after, page, until: performance.now() + MAX_AGE_MS })
       watch()
     },
     clear() {

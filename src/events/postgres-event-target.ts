@@ -10,7 +10,7 @@ import { createOrderedSender } from './ordered-sender.js'
 import { createPacedListener, type PacedListener } from './paced-listener.js'
 
 /** Longest wait for a connection or an answer, interval of the heartbeat, longest pause before reconnecting: in ms. */
-const TIMEOUT = 10_000
+const TIMEOUT_MS = 10_000
 
 export interface PostgresEventTarget<Event extends CustomEvent = CustomEvent>
   extends TypedEventTarget<Event> {
@@ -52,14 +52,14 @@ export function createPostgresEventTarget<Event extends CustomEvent = CustomEven
   const closing = new AbortController()
   let closed: Promise<void> | undefined
 
-  const pool = createPool({ ...config, query_timeout: TIMEOUT }, TIMEOUT, { max: 1 })
+  const pool = createPool({ ...config, query_timeout: TIMEOUT_MS }, TIMEOUT_MS, { max: 1 })
   const sender = createOrderedSender(pool)
   const listener = new Listener({
     config,
     lend: pool.lend,
-    heartbeat: TIMEOUT,
-    connectTimeout: TIMEOUT,
-    reconnectMax: TIMEOUT,
+    heartbeat: TIMEOUT_MS,
+    connectTimeout: TIMEOUT_MS,
+    reconnectMax: TIMEOUT_MS,
     observe,
     onNotification(name, payload) {
       const topic = topics.get(name)

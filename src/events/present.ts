@@ -13,7 +13,7 @@ export interface Present {
   readable(table: WatchedTable, viewer: Viewer): Promise<readonly string[]>
   /**
    * The keys of all that the viewer sees (`keyText`), and where in the log that is.
-   * @throws ListenqlError LIMIT_EXCEEDED if there are more than MOST_TOLD, and as snapshots do
+   * @throws ListenqlError LIMIT_EXCEEDED if there are more than MAX_TOLD_ROWS, and as snapshots do
    */
   keys(
     table: WatchedTable,

@@ -22,14 +22,14 @@ export interface Retention {
   close(): Promise<void>
 }
 
-const SECOND = 1000
-const MINUTE = 60 * SECOND
+const SECOND_MS = 1000
+const MINUTE_MS = 60 * SECOND_MS
 
 /** Longest that a rotation may take, in ms; a dead peer shows in no other way. */
-const QUERY_TIMEOUT = MINUTE
+const QUERY_TIMEOUT = MINUTE_MS
 
 /** How long Postgres may take to say goodbye, in ms. */
-const CLOSE_PATIENCE = 1000
+const CLOSE_TIMEOUT_MS = 1000
 
 /**
  * Rotates the log about every minute, on a connection that it opens for that. Servers do so independently of each other: of
@@ -45,7 +45,7 @@ export function createRetention(options: RetentionOptions): Retention {
 
   async function run(): Promise<void> {
     // Servers that are started together do not stay in step.
-    await delay(Math.random() * Math.min(interval, 10 * SECOND), stop.signal)
+    await delay(Math.random() * Math.min(interval, 10 * SECOND_MS), stop.signal)
     while (!stop.signal.aborted) {
       let pause = interval
       try {
@@ -77,7 +77,7 @@ export function createRetention(options: RetentionOptions): Retention {
       await liftTimeLimits(client, connectTimeout)
       return (await canRotate(client)) ? await rotate(client, { retention, maxLogSize }) : undefined
     } finally {
-      const timer = setTimeout(giveUp, CLOSE_PATIENCE)
+      const timer = setTimeout(giveUp, CLOSE_TIMEOUT_MS)
       await client.end().catch(() => undefined)
       clearTimeout(timer)
       stop.signal.removeEventListener('abort', giveUp)
@@ -106,6 +106,6 @@ export function createRetention(options: RetentionOptions): Retention {
 }
 
 function usualInterval({ retention, maxLogSize }: RotateOptions): number {
-  const most = maxLogSize === undefined ? MINUTE : 10 * SECOND
-  return Math.min(most, Math.max(SECOND, retention / 8))
+  const most = maxLogSize === undefined ? MINUTE_MS : 10 * SECOND_MS
+  return Math.min(most, Math.max(SECOND_MS, retention / 8))
 }

@@ -45,7 +45,7 @@ interface StagedTable {
 }
 
 /** How long a change of the schema, and so the log, waits for viewers whose policies take long, in ms. */
-const PATIENCE = 1000
+const SCHEMA_CHANGE_PATIENCE_MS = 1000
 
 /**
  * Where live events of tables with row-level security wait until it is known who sees what of them. Each table has a queue of
@@ -82,7 +82,7 @@ export class RowStage {
   drained(): Promise<void> | undefined {
     const busy = [...this.#tables.values()].map(({ queue }) => queue).filter(({ isBusy }) => isBusy)
     if (busy.length === 0) return undefined
-    return Promise.all(busy.map(queue => queue.settle(PATIENCE))).then(() => undefined)
+    return Promise.all(busy.map(queue => queue.settle(SCHEMA_CHANGE_PATIENCE_MS))).then(() => undefined)
   }
 
   pause(): void {

@@ -5,7 +5,7 @@ import type { Snapshot, SnapshotRequest } from './snapshot-request.js'
 import { type RowsQuery, rowsQuery } from './snapshot-sql.js'
 
 /** How often a read is tried, before it is given up. */
-const TRIES = 5
+const READ_TRIES = 5
 
 /** One snapshot that somebody waits for. */
 export interface Job {
@@ -70,7 +70,7 @@ export function createJob(
     reject: error => settle() && reject(error),
     started: () => clearTimeout(timer),
     again() {
-      if (!isSettled && ++tries >= TRIES) {
+      if (!isSettled && ++tries >= READ_TRIES) {
         job.reject(
           new ListenqlError('DATABASE_FAILED', `table ${table.name} could not be read`, {
             hint: 'try again; the log of the server has the reason',

@@ -31,10 +31,10 @@ export type Outcome =
   | { readonly kind: 'failed'; readonly error: ListenqlError }
 
 /** How long after its statement_timeout a silent connection is given up, in ms. */
-const GRACE = 5000
+const SILENCE_GRACE_MS = 5000
 
 /** A text of JavaScript ends at 512 MiB. */
-const LARGEST = 256 * 2 ** 20
+const MAX_TEXT_BYTES = 256 * 2 ** 20
 
 /** Undefined column, table, object, schema, function; wrong type; a type that is gone: the table was altered, or is gone. */
 const ALTERED = new Set(['42703', '42P01', '42704', '3F000', '42883', '42804', 'XX000'])
@@ -164,7 +164,7 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
       const timer = setTimeout(() => {
         isSilent = true
         socketOf(client).destroy()
-      }, queryTimeout + GRACE)
+      }, queryTimeout + SILENCE_GRACE_MS)
       try {
         const whyNot = (error: unknown) =>
           recoverable(
@@ -229,7 +229,7 @@ function limited(text: string, what: string, values: unknown[], maxBytes: number
   const most = `$${values.length + 1}::pg_catalog.int8`
   return {
     text: `select case when pg_catalog.octet_length(image) operator(pg_catalog.<=) ${most} then ${what} end from (${text}) q(image)`,
-    values: [...values, Math.min(maxBytes, LARGEST)],
+    values: [...values, Math.min(maxBytes, MAX_TEXT_BYTES)],
     rowMode: 'array',
   }
 }

@@ -12,7 +12,7 @@ export interface SnapshotTexts {
 }
 
 /** Most texts that are remembered as lacking, or not. */
-const MAX_KNOWN = 10_000
+const MAX_KNOWN_TEXTS = 10_000
 
 /** untranslatable_character, character_not_in_repertoire. */
 const LACKING = new Set(['22P05', '22021'])
@@ -45,7 +45,7 @@ export function createSnapshotTexts(): SnapshotTexts {
       lacks = true
       await client.query(`rollback to savepoint ${SAVEPOINT}`)
     }
-    if (known.size >= MAX_KNOWN) known.clear()
+    if (known.size >= MAX_KNOWN_TEXTS) known.clear()
     known.set(text, lacks)
     return lacks
   }

@@ -39,10 +39,10 @@ export interface Snapshots {
 const MiB = 2 ** 20
 
 /** Cuts that are made in vain for one that makes no batch, where the cutting transaction has to read by itself. */
-const LONELY_TRIES = 5
+const LONELY_CUT_TRIES = 5
 
 /** After so many ms it is tried again whether snapshots can be exported, in ms. */
-const EXPORT_AGAIN = 60_000
+const EXPORT_RETRY_MS = 60_000
 
 /**
  * Everybody who waits shares the next cut: a thousand clients that come at once need one or two. The transaction that cuts
@@ -123,7 +123,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
       for (const client of idle) letGo(client)
       for (const client of reading) letGo(client, true)
     }
-    noExportUntil = performance.now() + EXPORT_AGAIN
+    noExportUntil = performance.now() + EXPORT_RETRY_MS
     await serveAlone(cutter, works)
   }
 
@@ -181,7 +181,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     for (let attempt = 1; ; attempt++) {
       const position = await cut(cutter, works)
       const isHeldUp = await hasWritten(cutter)
-      if (isHeldUp && attempt < LONELY_TRIES) {
+      if (isHeldUp && attempt < LONELY_CUT_TRIES) {
         await cutter.query('commit')
         continue
       }

@@ -22,7 +22,7 @@ import {
   beginChain,
   eventsBetween,
   type Interest,
-  PAGE,
+  PAGE_EVENTS,
   type QueuedSubscription,
   type StageRequest,
   type WaitingEvent,
@@ -48,7 +48,7 @@ export interface TableQueueOptions {
   readonly onFailure: (error: unknown) => void
 }
 
-const SETTLE_ROUNDS = 5
+const MAX_SETTLE_ROUNDS = 5
 
 const EVERY_CHANGE: ChangesRequest = { filter: EVERYTHING, operations: undefined, after: undefined }
 
@@ -160,7 +160,11 @@ export class TableQueue {
   async settle(patience: number): Promise<void> {
     await this.#running
     let left = Number.POSITIVE_INFINITY
-    for (let round = 0; round < SETTLE_ROUNDS && this.#apart.size > 0 && this.#apart.size < left; round++) {
+    for (
+      let round = 0;
+      round < MAX_SETTLE_ROUNDS && this.#apart.size > 0 && this.#apart.size < left;
+      round++
+    ) {
       left = this.#apart.size
       await this.#allApartOr(patience)
     }
@@ -235,7 +239,7 @@ export class TableQueue {
   async #handOnPage(): Promise<void> {
     const begin = this.#at
     const held = this.#held as Position
-    const page = eventsBetween(begin, undefined, PAGE)
+    const page = eventsBetween(begin, undefined, PAGE_EVENTS)
     const last = page.at(-1) as WaitingEvent
     this.#taken = last
     const viewers = new Map<string, Viewer>()

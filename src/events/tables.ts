@@ -60,7 +60,7 @@ export interface Tables {
   close(): Promise<void>
 }
 
-interface Adopted {
+interface CurrentTable {
   readonly table: WatchedTable
   readonly read: ReadImage
   /** Parsed once, for all who look at an event: live, and while several that come back are at the same page. */
@@ -77,7 +77,7 @@ type Past = (
 ) => Promise<RowChange[]>
 
 /** After so many steps of looking at the past others have their turn. */
-const PAST_STEPS = 1_000_000
+const REPLAY_STEPS = 1_000_000
 
 export function createTables({
   log,
@@ -88,14 +88,14 @@ export function createTables({
   refresh,
   observe,
 }: TablesOptions): Tables {
-  const adopted = new Map<string, Adopted>()
+  const current = new Map<string, CurrentTable>()
   /** Names of tables that were watched once, by oid. */
   const former = new Map<string, string>()
   let paused = new Set<string>()
   /** The newest generation of each table that the catalogue was asked for in vain. */
   const unknown = new Map<string, number>()
   /** Resolves when something else is adopted. */
-  let adoption = createDeferred()
+  let switched = createDeferred()
   const topics = new Map<string, { readonly topic: TableTopic; readonly stop: Stop }>()
   const pageTimes = new WeakMap<readonly LogEvent[], number>()
   let isReached = true
@@ -105,7 +105,7 @@ export function createTables({
     log,
     checkVisibility,
     read(event) {
-      const entry = adopted.get(event.topic)
+      const entry = current.get(event.topic)
       return entry && { table: entry.table, images: imagesOf(entry, event) }
     },
     present,
@@ -114,7 +114,7 @@ export function createTables({
     observe,
   })
 
-  function imagesOf({ images, read }: Adopted, event: LogEvent): Images {
+  function imagesOf({ images, read }: CurrentTable, event: LogEvent): Images {
     let found = images.get(event)
     if (!found) {
       found = {
@@ -141,7 +141,7 @@ export function createTables({
       )
       const stop = log.follow('t', relid, {
         event(event) {
-          const entry = adopted.get(relid)
+          const entry = current.get(relid)
           if (entry) founded.event(event, imagesOf(entry, event))
         },
         lost(error) {
@@ -165,7 +165,7 @@ export function createTables({
   /** Whether an event is of columns that are not known yet; what is live learns of them when it comes there. */
   function isAhead(event: LogEvent, relid: string): boolean {
     if (event.kind !== 't' || event.topic !== relid) return false
-    const known = adopted.get(relid)?.table.generation
+    const known = current.get(relid)?.table.generation
     return (
       known !== undefined &&
       event.generation > known &&
@@ -177,7 +177,7 @@ export function createTables({
   /** Why a table has no history any more: another one goes by its name, its own will begin anew, or it is not watched. */
   function goneOf(relid: string): ListenqlError {
     const name = former.get(relid)
-    const isReplaced = name !== undefined && [...adopted.values()].some(({ table }) => nameOf(table) === name)
+    const isReplaced = name !== undefined && [...current.values()].some(({ table }) => nameOf(table) === name)
     if (isReplaced) return begunAnew()
     return paused.has(relid) ? notWhole() : notWatched()
   }
@@ -208,15 +208,15 @@ export function createTables({
     relid: string,
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
-    const known = adopted.get(relid)?.table.generation
+    const known = current.get(relid)?.table.generation
     if (!refresh || known === undefined || generation <= Math.max(known, unknown.get(relid) ?? 0))
       return false
     const now = await refresh(relid, generation)
     if (now === undefined) return true
     if (now >= generation) {
       // A client that is told begins anew at once, and must find the new history then.
-      while (!stop.signal.aborted && (adopted.get(relid)?.table.generation ?? now) < generation)
-        await abortable(adoption.promise, signal)
+      while (!stop.signal.aborted && (current.get(relid)?.table.generation ?? now) < generation)
+        await abortable(switched.promise, signal)
       return true
     }
     unknown.set(relid, generation) // it may not be refreshed: the former columns must do
@@ -225,14 +225,14 @@ export function createTables({
 
   /** Where the history of a table begins. */
   function beginning(relid: string): Position {
-    const entry = adopted.get(relid)
+    const entry = current.get(relid)
     if (!entry) throw goneOf(relid)
     return endOfBatch(entry.table.since)
   }
 
   /** What of a page of the log concerns a table. The same array for everybody who reads the page. */
   function readEvents(relid: string, page: readonly LogEvent[]): readonly ReadEvent[] {
-    const entry = adopted.get(relid)
+    const entry = current.get(relid)
     if (!entry) return []
     let events = entry.pages.get(page)
     if (!events) {
@@ -257,7 +257,7 @@ export function createTables({
       const change = checkVisibility(each, work)
       if (change) changes.push(change)
       steps += work.steps
-      if (steps < PAST_STEPS) continue
+      if (steps < REPLAY_STEPS) continue
       steps = 0
       await new Promise(resolve => setImmediate(resolve))
     }
@@ -311,7 +311,7 @@ export function createTables({
     }
     async function ask(page: readonly LogEvent[], account: Account | undefined): Promise<RowChange[]> {
       const events = readEvents(relid, page)
-      const table = adopted.get(relid)?.table
+      const table = current.get(relid)?.table
       if (!table || !events.some(({ event, images }) => mayConcern(event, images))) return []
       const seen = await see(table, viewer, events)
       if (present?.isNeeded(table, viewer)) return tellAll(table, events, seen, account)
@@ -465,10 +465,10 @@ export function createTables({
     switchTo(tables, areReached, areWithout = []) {
       isReached = areReached
       paused = new Set(areWithout)
-      const before = new Map(adopted)
-      adopted.clear()
+      const before = new Map(current)
+      current.clear()
       for (const table of tables) {
-        adopted.set(table.relid, {
+        current.set(table.relid, {
           table,
           read: createImageReader(table.columns),
           images: new WeakMap(),
@@ -477,25 +477,25 @@ export function createTables({
       }
       for (const [relid, { table: known }] of before) {
         former.set(relid, nameOf(known))
-        const now = adopted.get(relid)?.table
+        const now = current.get(relid)?.table
         // A table under another name is another history, even if nothing of it was missed.
         if (now && now.wholeFrom <= known.generation && nameOf(now) === nameOf(known))
           endChanged(relid, now, known.generation)
         else log.end('t', relid, goneOf(relid))
       }
-      adoption.resolve()
-      adoption = createDeferred()
+      switched.resolve()
+      switched = createDeferred()
     },
     reached() {
       isReached = true
     },
-    generationOf: relid => adopted.get(relid)?.table.generation,
+    generationOf: relid => current.get(relid)?.table.generation,
     settled: () => stage.drained(),
     pause: () => stage.pause(),
     resume: () => stage.resume(),
     async close() {
       stop.abort()
-      adoption.resolve()
+      switched.resolve()
       await stage.close()
     },
   }

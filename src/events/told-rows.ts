@@ -5,7 +5,7 @@ import { comparePositions, type Position } from './cursor.js'
 import type { LogEvent } from './log-event.js'
 
 /** Most rows that a viewer may see of a table whose policies read it, in one subscription. */
-export const MOST_TOLD = 10_000
+export const MAX_TOLD_ROWS = 10_000
 
 /**
  * What a subscriber has of a row: its last version; an older one, since the last was replaced before it could be judged; or
@@ -57,7 +57,7 @@ export function createToldRows({ key, readable, keys, position }: ToldBase): Tol
     seen?.add(of)
     if (state === 'hidden') states.delete(of)
     else states.set(of, state)
-    if (states.size > MOST_TOLD) throw tooMany()
+    if (states.size > MAX_TOLD_ROWS) throw tooMany()
   }
 
   return {
@@ -151,7 +151,7 @@ function isSame(a: RowImage, b: RowImage, columns: readonly string[]): boolean {
 export function tooMany(): ListenqlError {
   return new ListenqlError(
     'LIMIT_EXCEEDED',
-    `the policies of this table read the table itself, and more than ${MOST_TOLD} of its rows are to be seen`,
+    `the policies of this table read the table itself, and more than ${MAX_TOLD_ROWS} of its rows are to be seen`,
     { hint: 'see Row-level security in docs/security.md' },
   )
 }

@@ -11,7 +11,7 @@ import type { TellingView } from './telling-view.js'
 import type { ToldRows } from './told-rows.js'
 
 /** Events about which is asked at once. */
-export const PAGE = 250
+export const PAGE_EVENTS = 250
 
 /** A subscription to a table as a viewer sees it. */
 export interface StageRequest {

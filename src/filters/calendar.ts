@@ -1,5 +1,5 @@
-const SECOND = 1_000_000
-const DAY = 86_400 * SECOND
+const SECOND_US = 1_000_000
+const DAY_US = 86_400 * SECOND_US
 
 /**
  * Days since 1970-01-01 in the Gregorian calendar, which Postgres extends to before it was made; the year before 1 is 0.
@@ -36,7 +36,7 @@ export function readUsualMoment(text: string, end: number): number | undefined {
   const days = daysSince1970(year, digits(text, 5), digits(text, 8))
   return days === undefined
     ? undefined
-    : days * DAY + (hour * 3600 + minute * 60 + second) * SECOND + fraction
+    : days * DAY_US + (hour * 3600 + minute * 60 + second) * SECOND_US + fraction
 }
 
 function isPunctuated(text: string, end: number): boolean {

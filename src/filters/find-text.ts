@@ -4,13 +4,13 @@ import type { Work } from './work.js'
 export type Find = (text: string, from: number, work: Work) => number
 
 /** Units that `indexOf` goes through in a step. */
-export const AT_ONCE = 8
+export const UNITS_PER_STEP = 8
 /** Up to so many units `indexOf` compares no more than a few at each place, however texts are made; beyond, V8 gives no bound. */
-const SHORT = 8
+const SHORT_UNITS = 8
 /** What looking at a place takes at least, in steps. */
-const TRY = 4
+const TRY_STEPS = 4
 /** Steps that may go into places where it is not, beside as many as the text has units. */
-const PATIENCE = 64
+const SPARE_STEPS = 64
 
 /**
  * Places at which something may be are found by how it begins, which is fast in the texts of people; where there are too many,
@@ -26,34 +26,34 @@ export function findByStart(
   endAt: (text: string, at: number) => number,
   inOnePass: Find,
 ): Find {
-  const wanted = start.slice(0, SHORT)
+  const wanted = start.slice(0, SHORT_UNITS)
   return (text, from, work) => {
     let tried = 0
     for (let next = from; ; ) {
       const at = text.indexOf(wanted, next)
-      work.take(((at < 0 ? text.length : at) - next) / AT_ONCE + TRY + (at < 0 ? 0 : size))
+      work.take(((at < 0 ? text.length : at) - next) / UNITS_PER_STEP + TRY_STEPS + (at < 0 ? 0 : size))
       if (at < 0) return -1
       const end = endAt(text, at)
       if (end >= 0) return end
-      tried += TRY + size
+      tried += TRY_STEPS + size
       next = at + 1
-      if (tried > PATIENCE + next - from) return inOnePass(text, next, work)
+      if (tried > SPARE_STEPS + next - from) return inOnePass(text, next, work)
     }
   }
 }
 
 export function findText(wanted: string): Find {
   const { length } = wanted
-  if (length <= SHORT) {
+  if (length <= SHORT_UNITS) {
     return (text, from, work) => {
       const at = text.indexOf(wanted, from)
       const end = at < 0 ? -1 : at + length
-      work.take(((at < 0 ? text.length : end) - from) / AT_ONCE + 1)
+      work.take(((at < 0 ? text.length : end) - from) / UNITS_PER_STEP + 1)
       return end
     }
   }
   const endAt = (text: string, at: number) => (text.startsWith(wanted, at) ? at + length : -1)
-  return findByStart(wanted, length / AT_ONCE, endAt, findInOnePass(wanted))
+  return findByStart(wanted, length / UNITS_PER_STEP, endAt, findInOnePass(wanted))
 }
 
 /** https://en.wikipedia.org/wiki/Knuth%E2%80%93Morris%E2%80%93Pratt_algorithm */

@@ -3,11 +3,11 @@ import type { Find } from './find-text.js'
 /** Code points, and null for one that may be any. */
 export type Gapped = readonly (number | null)[]
 
-const WORD = 32
+const WORD_BITS = 32
 /** Steps for each code point, beside those for its words. */
-const BASE = 2
+const BASE_STEPS = 2
 /** Steps after which they are counted. */
-const OFTEN = 4096
+const COUNT_EVERY_STEPS = 4096
 
 /**
  * Finds a text of which some code points may be any. All places at which it may have begun are looked at at once, as bits
@@ -15,8 +15,8 @@ const OFTEN = 4096
  * @param length of `wanted`, in code points
  */
 export function findWithGaps(length: number, wanted: () => Gapped): Find {
-  const words = Math.ceil(length / WORD)
-  const lastBit = 1 << ((length - 1) % WORD)
+  const words = Math.ceil(length / WORD_BITS)
+  const lastBit = 1 << ((length - 1) % WORD_BITS)
   /** Bit i: the code points read last are the first i + 1 of `wanted`. Nobody else looks between two calls. */
   let state: Uint32Array | undefined
   let masks: Masks | undefined // most never need them
@@ -42,18 +42,18 @@ export function findWithGaps(length: number, wanted: () => Gapped): Find {
         const shifted = (before << 1) | carry
         carry = before >>> 31
         let kept = shifted & ((mask ?? any)[word] as number)
-        for (; (places[next] ?? Number.POSITIVE_INFINITY) < (word + 1) * WORD; next++)
-          kept |= shifted & (1 << ((places[next] as number) % WORD))
+        for (; (places[next] ?? Number.POSITIVE_INFINITY) < (word + 1) * WORD_BITS; next++)
+          kept |= shifted & (1 << ((places[next] as number) % WORD_BITS))
         state[word] = kept
         if (kept !== 0) highest = word
       }
       top = highest
-      steps += BASE + end + next
+      steps += BASE_STEPS + end + next
       if (((state[words - 1] as number) & lastBit) !== 0) {
         work.take(steps)
         return at
       }
-      if (steps > OFTEN) {
+      if (steps > COUNT_EVERY_STEPS) {
         work.take(steps)
         steps = 0
       }
@@ -100,6 +100,6 @@ function masksOf(wanted: Gapped, words: number): Masks {
 }
 
 function set(bits: Uint32Array, place: number): void {
-  const word = Math.floor(place / WORD)
-  bits[word] = (bits[word] as number) | (1 << (place % WORD))
+  const word = Math.floor(place / WORD_BITS)
+  bits[word] = (bits[word] as number) | (1 << (place % WORD_BITS))
 }

@@ -1,4 +1,4 @@
-import { AT_ONCE, type Find, findByStart, findText } from './find-text.js'
+import { type Find, findByStart, findText, UNITS_PER_STEP } from './find-text.js'
 import { findWithGaps } from './find-with-gaps.js'
 import type { Work } from './work.js'
 
@@ -18,7 +18,7 @@ export function compileLike(pattern: string): Like | undefined {
   if (!pieces || !first) return
   if (pieces.length === 1) {
     return (text, work) => {
-      work.take(1 + pattern.length / AT_ONCE)
+      work.take(1 + pattern.length / UNITS_PER_STEP)
       return matchAt(first, text, 0) === text.length
     }
   }
@@ -28,7 +28,7 @@ export function compileLike(pattern: string): Like | undefined {
     .filter(piece => piece.length > 0)
     .map(findPiece)
   return (text, work) => {
-    work.take(1 + pattern.length / AT_ONCE)
+    work.take(1 + pattern.length / UNITS_PER_STEP)
     // Both ends first: they take no more than the pattern is long.
     const end = matchEnd(last, text)
     let at = end < 0 ? -1 : matchAt(first, text, 0)
@@ -93,7 +93,7 @@ function findCore(core: Piece): Find {
   const inOnePass = findWithGaps(length, () =>
     core.flatMap(part => (part === null ? [null] : codePointsOf(part))),
   )
-  const size = core.length + length / AT_ONCE
+  const size = core.length + length / UNITS_PER_STEP
   return findByStart(first, size, (text, at) => matchAt(core, text, at), inOnePass)
 }
 

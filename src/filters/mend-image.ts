@@ -12,7 +12,7 @@ export interface MendedImage {
 }
 
 /** Larger values are left out of an image that is too large to be read as a whole, in bytes. */
-const MAX_VALUE = 1024 * 1024
+const MAX_VALUE_BYTES = 1024 * 1024
 
 const NOTHING: ReadonlyMap<string, Unreadable> = new Map()
 
@@ -27,7 +27,7 @@ export async function mendImage(bytes: Buffer, decode: Decode): Promise<MendedIm
 
 /** An image that is read in pieces, and of which only small values are kept. */
 export async function mendLargeImage(pieces: AsyncIterable<Buffer>, decode: Decode): Promise<MendedImage> {
-  const sifter = createImageSifter(MAX_VALUE)
+  const sifter = createImageSifter(MAX_VALUE_BYTES)
   for await (const piece of pieces) sifter.push(piece)
   return assemble(sifter.end(), decode)
 }

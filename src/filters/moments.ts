@@ -1,8 +1,8 @@
 import { daysSince1970, readUsualMoment } from './calendar.js'
 import { integerKey, type Key } from './keys.js'
 
-const SECOND = 1_000_000
-const DAY = 86_400 * SECOND
+const SECOND_US = 1_000_000
+const DAY_US = 86_400 * SECOND_US
 
 /** Postgres's range of dates, in days, and of timestamps, in microseconds, both since 1970 (datatype/timestamp.h). */
 const FIRST_DAY = -2_440_588
@@ -48,7 +48,7 @@ export const readTimetz: ReadMoment = text => {
   const { local, offset } = splitOffset(text)
   const time = timeOf(local)
   if (time === undefined || offset === undefined) return
-  return integerKey(BigInt(time - offset * SECOND) * 131_072n - BigInt(offset))
+  return integerKey(BigInt(time - offset * SECOND_US) * 131_072n - BigInt(offset))
 }
 
 /** Microseconds, with 30 days to a month and 24 hours to a day, as Postgres compares intervals. ISO 8601, each part with a sign of its own. */
@@ -64,7 +64,7 @@ export const readInterval: ReadMoment = text => {
   const part = BigInt(seconds ?? 0) * 1_000_000n + BigInt((fraction ?? '').padEnd(6, '0'))
   const rest = BigInt(integer(hours)) * 3_600_000_000n + BigInt(integer(minutes)) * 60_000_000n
   const time = rest + (sign === '-' ? -part : part)
-  return integerKey((BigInt(allMonths) * 30n + BigInt(allDays)) * BigInt(DAY) + time)
+  return integerKey((BigInt(allMonths) * 30n + BigInt(allDays)) * BigInt(DAY_US) + time)
 }
 
 function integer(text: string | undefined): number {
@@ -108,9 +108,9 @@ function momentOf(text: string, bc: boolean, offset: number): Key | undefined {
   const days = dayOf(text.slice(0, middle), bc)
   const time = timeOf(text.slice(middle + 1))
   if (days === undefined || time === undefined) return
-  const rest = time - offset * SECOND
-  if (Math.abs(days) < 100_000) return days * DAY + rest // exact as a number
-  const exact = BigInt(days) * BigInt(DAY) + BigInt(rest)
+  const rest = time - offset * SECOND_US
+  if (Math.abs(days) < 100_000) return days * DAY_US + rest // exact as a number
+  const exact = BigInt(days) * BigInt(DAY_US) + BigInt(rest)
   return exact < FIRST_MOMENT || exact >= END_OF_MOMENTS ? undefined : integerKey(exact)
 }
 
@@ -120,8 +120,9 @@ function timeOf(text: string): number | undefined {
   const [, hours, minutes, seconds = '0', fraction = ''] = match
   if (Number(minutes) > 59 || Number(seconds) > 59) return
   const micros =
-    (Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds)) * SECOND + Number(fraction.padEnd(6, '0'))
-  return micros > DAY ? undefined : micros
+    (Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds)) * SECOND_US +
+    Number(fraction.padEnd(6, '0'))
+  return micros > DAY_US ? undefined : micros
 }
 
 function dayOf(text: string, bc: boolean): number | undefined {

@@ -29,7 +29,7 @@ export class Undecided extends Error {
 type Test = (row: RowImage, work: Work) => boolean | null
 
 /** Texts that are compared in order take a step for so many units. */
-const AT_ONCE = 4
+const UNITS_PER_STEP = 4
 
 /** The filter as a function that looks at a row image. Only true matches, unknown does not. */
 export function toPredicate(filter: Filter): Predicate {
@@ -142,7 +142,7 @@ function onKey(
 ): Test {
   return (row, work) => {
     const key = row.key(name)
-    work.take(typeof key === 'string' ? 1 + Math.min(key.length, length) / AT_ONCE : 1)
+    work.take(typeof key === 'string' ? 1 + Math.min(key.length, length) / UNITS_PER_STEP : 1)
     return key === null ? withoutValue(row, name, ifUnreadable) : test(key)
   }
 }

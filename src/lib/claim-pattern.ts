@@ -61,16 +61,16 @@ export function parseClaimPattern(pattern: string): ClaimPattern {
 function quoted(value: unknown): string | undefined {
   const text = scalarText(value)
   // A claim may be as long as a message; its rest would only be kept for as long as the viewer is there.
-  const enough = text !== undefined && text.length > TOO_LONG ? startOf(text) : text
+  const enough = text !== undefined && text.length > TOO_LONG_CHARACTERS ? startOf(text) : text
   return enough?.replace(/[*?[\]{},\\!^-]/g, '\\$&')
 }
 
 function startOf(text: string): string {
-  return [...text.slice(0, 2 * TOO_LONG)].slice(0, TOO_LONG).join('') // no half of a surrogate pair
+  return [...text.slice(0, 2 * TOO_LONG_CHARACTERS)].slice(0, TOO_LONG_CHARACTERS).join('') // no half of a surrogate pair
 }
 
 /** Characters. No name of a channel has as many, so that a text which begins with them matches none, whatever follows. */
-const TOO_LONG = 64
+const TOO_LONG_CHARACTERS = 64
 
 function badReference(pattern: string, problem: string): ListenqlError {
   return new ListenqlError('BAD_CONFIGURATION', `in the pattern '${pattern}' ${problem}`, {

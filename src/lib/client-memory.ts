@@ -30,9 +30,9 @@ export interface Hold {
 }
 
 /** Requests and documents may take this part of all: the rest is there for what waits, however many documents there are. */
-const HELD = 1 / 2
+const HELD_PART = 1 / 2
 /** … and those of one address this part: it may not take all that others need. */
-const SHARE = 1 / 4
+const ADDRESS_PART = 1 / 4
 
 /** @param onOver called whenever more waits and is held than may be: something that waits has to go */
 export function createClientMemory(max: number, onOver: () => void = () => undefined): ClientMemory {
@@ -43,8 +43,8 @@ export function createClientMemory(max: number, onOver: () => void = () => undef
   /** @throws LimitExceeded, only if it is to be more */
   function change(by: number, owner: string | undefined, shared: number): void {
     const share = owner === undefined ? 0 : (owners.get(owner) ?? 0) + by + shared
-    if (by > 0 && (held + by > max * HELD || held + waiting + by > max)) throw noRoom(max)
-    if (by + shared > 0 && share > max * SHARE) throw shareTaken(max)
+    if (by > 0 && (held + by > max * HELD_PART || held + waiting + by > max)) throw noRoom(max)
+    if (by + shared > 0 && share > max * ADDRESS_PART) throw shareTaken(max)
     held += by
     if (owner === undefined) return
     if (share > 0) owners.set(owner, share)

@@ -1,5 +1,5 @@
 /** Longest step of a timer, in ms: a clock that is set, or a machine that slept, is noticed after that. Node's own limit is 24.8 days. */
-const STEP = 60_000
+const MAX_STEP_MS = 60_000
 
 /**
  * Calls back once the clock on the wall shows `at` (ms since 1970); soon, if it does already.
@@ -13,7 +13,7 @@ export function atTime(at: number, callback: () => void): () => void {
       timer = setTimeout(callback, 0)
       return
     }
-    timer = setTimeout(wait, Math.min(left, STEP))
+    timer = setTimeout(wait, Math.min(left, MAX_STEP_MS))
     timer.unref()
   }
   wait()

@@ -58,13 +58,13 @@ function isSame(a: Decimal, b: Decimal): boolean {
 }
 
 /** Most zeros that are written out at the end of a number. */
-const MOST_ZEROS = 40
+const MAX_ZEROS = 40
 
 /** As JavaScript would write it if it had the digits: plainly, unless that takes many zeros. */
 function plain({ sign, digits, exponent }: Decimal): string {
   if (digits === '') return '0'
   const point = digits.length + exponent
-  if (exponent >= 0 && exponent <= MOST_ZEROS) return sign + digits + '0'.repeat(exponent)
+  if (exponent >= 0 && exponent <= MAX_ZEROS) return sign + digits + '0'.repeat(exponent)
   if (exponent < 0 && point > 0) return `${sign}${digits.slice(0, point)}.${digits.slice(point)}`
   if (exponent < 0 && point > -6) return `${sign}0.${'0'.repeat(-point)}${digits}`
   const rest = digits.length > 1 ? `.${digits.slice(1)}` : ''
@@ -81,7 +81,7 @@ const WORDS: readonly (readonly [string, unknown])[] = [
 ]
 
 /** Deepest nesting; beyond, a text is refused before the stack is used up. */
-const DEEPEST = 1000
+const MAX_DEPTH = 1000
 
 /**
  * As JSON.parse, but a number that JavaScript would write in another way is an ExactNumber. Of members with one name the last
@@ -125,7 +125,7 @@ export function parseExactJson(text: string): unknown {
     return isNext(']') ? all : fail()
   }
   function value(depth: number): unknown {
-    if (depth > DEEPEST) fail()
+    if (depth > MAX_DEPTH) fail()
     if (isNext('{')) return members(depth + 1)
     if (isNext('[')) return items(depth + 1)
     const string = take(STRING)

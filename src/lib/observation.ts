@@ -1,5 +1,5 @@
 /** Why a connection was cut off: it does not keep up with what is sent to it, or sends no sign of life. */
-export type CutReason = 'too much waits' | 'nothing moves' | 'too much memory' | 'silent'
+export type CutReason = 'buffer-full' | 'stalled' | 'memory-full' | 'silent'
 
 /** Why something that needs the database failed. */
 export interface Failure {

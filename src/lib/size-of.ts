@@ -1,7 +1,7 @@
 /** What V8 takes for an object or a list, and for each thing in it, about, in bytes. */
-const OBJECT = 56
-const SLOT = 24
-const NUMBER = 16
+const OBJECT_BYTES = 56
+const SLOT_BYTES = 24
+const NUMBER_BYTES = 16
 
 /**
  * About how many bytes a value from JSON takes in memory: `[{},{},{}]` takes twenty times its text. Without recursion, since it
@@ -13,14 +13,14 @@ export function sizeOf(value: unknown): number {
   while (rest.length > 0) {
     const next = rest.pop()
     if (typeof next === 'string') size += textSize(next)
-    else if (typeof next !== 'object' || next === null) size += NUMBER
+    else if (typeof next !== 'object' || next === null) size += NUMBER_BYTES
     else if (Array.isArray(next)) {
-      size += OBJECT + SLOT * next.length
+      size += OBJECT_BYTES + SLOT_BYTES * next.length
       for (const item of next) rest.push(item)
     } else {
-      size += OBJECT
+      size += OBJECT_BYTES
       for (const [name, item] of Object.entries(next)) {
-        size += SLOT + textSize(name)
+        size += SLOT_BYTES + textSize(name)
         rest.push(item)
       }
     }
@@ -30,5 +30,5 @@ export function sizeOf(value: unknown): number {
 
 /** Two bytes for each unit, as where one of them is beyond Latin-1. */
 export function textSize(text: string): number {
-  return SLOT + 2 * text.length
+  return SLOT_BYTES + 2 * text.length
 }

@@ -30,10 +30,10 @@ export interface DatabaseVoice {
 }
 
 /** How long the LISTEN connection may take to notice what another connection has noticed, in ms. */
-const SAME_LOSS = 1000
+const SAME_LOSS_MS = 1000
 
 /** After so many ms a reason may be given again, if a part still fails for it, or the database is away for it once more. */
-const AGAIN = 600_000
+const REPEAT_MS = 600_000
 
 export function createDatabaseVoice(logger: Logger): DatabaseVoice {
   let state: 'unknown' | 'there' | 'deaf' | 'away' = 'unknown'
@@ -46,7 +46,7 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
 
   function unreachable({ message, hint }: { readonly message: string; readonly hint?: string | undefined }) {
     const now = performance.now()
-    for (const [reason, at] of given) if (now - at >= AGAIN) given.delete(reason)
+    for (const [reason, at] of given) if (now - at >= REPEAT_MS) given.delete(reason)
     // Attempts that fail for two reasons by turns (a pooler, a host of two addresses) give each once.
     const isKnown = message === cause || given.has(message)
     state = 'away'
@@ -58,7 +58,7 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
 
   function say({ part, message, line, hint }: PartFailure): void {
     const before = parts.get(part)
-    if (before?.message === message && performance.now() - before.at < AGAIN) return logger.debug(line)
+    if (before?.message === message && performance.now() - before.at < REPEAT_MS) return logger.debug(line)
     parts.set(part, { message, at: performance.now() })
     logger.warn(withHint(line.replace(/\.$/, ''), hint))
   }
@@ -114,7 +114,7 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
       if (!hasListener && failure.part === 'log') return unreachable(failure)
       setTimeout(() => {
         if (state !== 'away') say(failure)
-      }, SAME_LOSS).unref()
+      }, SAME_LOSS_MS).unref()
     },
   }
 }

@@ -1,7 +1,7 @@
 /** For how long lines of one kind are counted before the next is written, in ms. */
-const PERIOD = 10_000
+const PERIOD_MS = 10_000
 /** Longest text of a client that a line repeats, in characters. */
-const MAX_TEXT = 200
+const MAX_TEXT_CHARACTERS = 200
 
 /**
  * Keeps what clients can cause at will from flooding the log: the first of a kind is written at once, those of the next ten
@@ -26,7 +26,7 @@ export function createLogLimiter(): LogLimiter {
       if (entry.count === 0) return
       entry.writeLast(entry.count)
       wait(kind)
-    }, PERIOD).unref()
+    }, PERIOD_MS).unref()
   }
 
   return (kind, details, write) => {
@@ -38,14 +38,14 @@ export function createLogLimiter(): LogLimiter {
     }
     entry.count++
     entry.writeLast = count =>
-      write(shown, ` So were ${count} more within ${PERIOD / 1000} s; this is the last.`)
+      write(shown, ` So were ${count} more within ${PERIOD_MS / 1000} s; this is the last.`)
   }
 }
 
 function shorten<Details extends object>(details: Details): Details {
   const entries = Object.entries(details).map(([name, value]) => {
-    const isLong = typeof value === 'string' && value.length > MAX_TEXT
-    return [name, isLong ? `${value.slice(0, MAX_TEXT)}…` : value]
+    const isLong = typeof value === 'string' && value.length > MAX_TEXT_CHARACTERS
+    return [name, isLong ? `${value.slice(0, MAX_TEXT_CHARACTERS)}…` : value]
   })
   return Object.fromEntries(entries) as Details
 }

@@ -25,7 +25,7 @@ export interface AddressLimits {
 }
 
 /** Of connections beyond the limit for all, so many, as a part of it, get an answer that says so; the others are dropped. */
-const ANSWERED = 1 / 10
+const ANSWERED_PART = 1 / 10
 
 /**
  * A connection counts for as long as it is open, whether something is asked over it or not; of a proxy's connections the requests
@@ -74,7 +74,7 @@ export function createAddressLimits(
   /** @returns false: it was dropped */
   function countOfAll(socket: Socket): boolean {
     if (open >= maxConnections) {
-      if (overAll.size >= Math.ceil(maxConnections * ANSWERED)) {
+      if (overAll.size >= Math.ceil(maxConnections * ANSWERED_PART)) {
         socket.destroy()
         return false
       }

@@ -64,8 +64,8 @@ export interface OpenOptions {
 }
 
 /** What a connection and a subscription take, about, beside what is the client's own in them, in bytes. */
-const CONNECTION = 8192
-const SUBSCRIPTION = 4096
+const CONNECTION_BYTES = 8192
+const SUBSCRIPTION_BYTES = 4096
 
 export function createConnections(options: {
   readonly groups: Groups
@@ -103,7 +103,7 @@ export function createConnections(options: {
         ...{ sink, transport, remote, memory, observe },
         onCut: () => connection.close(),
       })
-      const head = request.rawHeaders.reduce((size, text) => size + textSize(text), CONNECTION)
+      const head = request.rawHeaders.reduce((size, text) => size + textSize(text), CONNECTION_BYTES)
       const stops = new FewSet<Stop>()
       let leaveSession: Stop = () => undefined
       let freeConnection: Stop = () => undefined
@@ -139,7 +139,7 @@ export function createConnections(options: {
           }
           try {
             // Its document is counted by its group, once for all members; here as a part of the owner's share.
-            held = memory.hold(SUBSCRIPTION + 2 * textSize(id), owner, subscription.bytes)
+            held = memory.hold(SUBSCRIPTION_BYTES + 2 * textSize(id), owner, subscription.bytes)
           } catch (error) {
             free()
             throw error

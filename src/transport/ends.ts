@@ -18,15 +18,15 @@ export type EndReason = 'stopping' | CutReason
 /** How WebSockets are closed: with codes after which the client of graphql-ws connects again. */
 export const CLOSES: Readonly<Record<EndReason, { readonly code: number; readonly reason: string }>> = {
   stopping: { code: 1001, reason: 'The server is stopping' },
-  'too much waits': {
+  'buffer-full': {
     code: 1013,
     reason: 'Too slow: more than the limit is waiting for you. Connect again.',
   },
-  'nothing moves': {
+  stalled: {
     code: 1013,
     reason: 'Too slow: you have not read anything for too long. Connect again.',
   },
-  'too much memory': {
+  'memory-full': {
     code: 1013,
     reason: 'Too slow: the server is short of memory, and most of it waits for you. Connect again.',
   },

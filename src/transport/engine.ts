@@ -101,10 +101,10 @@ export interface EngineOptions {
 }
 
 /** What a filter takes for each byte of its text: patterns are taken apart. */
-const FILTER = 4
+const FILTER_FACTOR = 4
 
 /** Longest that a query or a mutation waits for the tables to be known, in ms. */
-const PATIENCE = 30_000
+const TABLES_PATIENCE_MS = 30_000
 
 export function createEngine(options: EngineOptions): Engine {
   const { getEnveloped, contextFor, toClientError, claimsMatter = ofTables, cursors } = options
@@ -119,7 +119,7 @@ export function createEngine(options: EngineOptions): Engine {
       if (prepared.kind !== 'invalid' || !prepared.mayFit || schemaState.isKnown) return prepared
       // A subscription waits for as long as its client does: one that resumes would take a refusal for the end.
       const waits = prepared.mayFit === 'subscription' && signal
-      const patience = AbortSignal.timeout(PATIENCE)
+      const patience = AbortSignal.timeout(TABLES_PATIENCE_MS)
       const ended = waits || (signal ? AbortSignal.any([signal, patience]) : patience)
       await abortable(schemaState.known, ended).catch(() => undefined)
       return schemaState.isKnown
@@ -203,7 +203,7 @@ export function createEngine(options: EngineOptions): Engine {
     return {
       key,
       bytes:
-        (1 + FILTER) * (textSize(params.query ?? '') + sizeOf(variables)) +
+        (1 + FILTER_FACTOR) * (textSize(params.query ?? '') + sizeOf(variables)) +
         textSize(key) +
         documentSize(args.document),
       source,

@@ -17,11 +17,11 @@ export interface OpenAccount extends Account {
 }
 
 /** After a rest, what this many seconds bring may be spent at once. */
-const BURST = 2
+const BURST_SECONDS = 2
 /** What this part of a second brings may be spent before the clock is looked at. */
-const UNSEEN = 1 / 16
+const UNCLOCKED_SECONDS = 1 / 16
 /** Up to so many are kept, whether anything was spent from them lately or not. */
-const FEW = 1000
+const KEPT_ACCOUNTS = 1000
 
 /**
  * @param rate steps that the filters of one viewer may take each second on average
@@ -32,14 +32,14 @@ export function createFilterAccounts(
   now: () => number = () => performance.now(),
 ): FilterAccounts {
   const accounts = new Map<string, FilterAccount>()
-  let sweepAt = FEW
+  let sweepAt = KEPT_ACCOUNTS
 
   /** Those that are full again are as good as new ones. */
   function sweep(): void {
     for (const [person, account] of accounts) {
       if (account.connections === 0 && account.isFull) accounts.delete(person)
     }
-    sweepAt = Math.max(FEW, 2 * accounts.size)
+    sweepAt = Math.max(KEPT_ACCOUNTS, 2 * accounts.size)
   }
 
   return {
@@ -73,13 +73,13 @@ class FilterAccount implements OpenAccount {
   constructor(rate: number, now: () => number) {
     this.#rate = rate
     this.#now = now
-    this.#left = rate * BURST
+    this.#left = rate * BURST_SECONDS
     this.#at = now()
   }
 
   get isFull(): boolean {
     this.#fill()
-    return this.#left === this.#rate * BURST
+    return this.#left === this.#rate * BURST_SECONDS
   }
 
   refusal(): LimitExceeded | undefined {
@@ -97,7 +97,7 @@ class FilterAccount implements OpenAccount {
   pay(steps: number): void {
     this.#left -= steps
     this.#unseen += steps
-    if (this.#unseen > this.#rate * UNSEEN) this.#fill()
+    if (this.#unseen > this.#rate * UNCLOCKED_SECONDS) this.#fill()
   }
 
   close(): void {
@@ -106,7 +106,7 @@ class FilterAccount implements OpenAccount {
 
   #fill(): void {
     const time = this.#now()
-    this.#left = Math.min(this.#rate * BURST, this.#left + ((time - this.#at) / 1000) * this.#rate)
+    this.#left = Math.min(this.#rate * BURST_SECONDS, this.#left + ((time - this.#at) / 1000) * this.#rate)
     this.#at = time
     this.#unseen = 0
   }

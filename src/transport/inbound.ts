@@ -14,9 +14,9 @@ export interface InboundOptions {
 }
 
 /** Less is not counted: nearly all messages come whole, and at once. */
-const SMALL = 16 * 1024
+const SMALL_BYTES = 16 * 1024
 /** Header and mask of a client's control frame (https://www.rfc-editor.org/rfc/rfc6455#section-5.2). */
-const CONTROL_HEADER = 6
+const CONTROL_HEADER_BYTES = 6
 
 /**
  * Counts what has come of a message that is not whole yet: ws keeps that, and says nothing of it. When a message is whole, what
@@ -29,7 +29,7 @@ export function countInbound({ webSocket, socket, memory, owner, onExcess }: Inb
   const count = () => {
     try {
       held ??= memory.hold(0, owner)
-      held.resize(pending > SMALL ? pending : 0)
+      held.resize(pending > SMALL_BYTES ? pending : 0)
     } catch (error) {
       if (!(error instanceof LimitExceeded)) throw error
       socket.off('data', onData)
@@ -39,15 +39,15 @@ export function countInbound({ webSocket, socket, memory, owner, onExcess }: Inb
   const onData = (chunk: Buffer) => {
     last = chunk.length
     pending += last
-    if (pending > SMALL) count()
+    if (pending > SMALL_BYTES) count()
   }
   const onControl = (data: Buffer) => {
-    pending -= Math.min(pending, CONTROL_HEADER + data.length)
+    pending -= Math.min(pending, CONTROL_HEADER_BYTES + data.length)
   }
   socket.on('data', onData)
   webSocket.on('ping', onControl).on('pong', onControl)
   webSocket.on('message', () => {
-    const wasCounted = pending > SMALL
+    const wasCounted = pending > SMALL_BYTES
     pending = Math.min(pending, last)
     if (wasCounted) count()
   })

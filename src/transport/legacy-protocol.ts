@@ -11,9 +11,9 @@ export const LEGACY_REASON = `Sub-protocol "${LEGACY_PROTOCOL}" (subscriptions-t
 export const UNKNOWN_REASON = `Subprotocol not acceptable: use "${GRAPHQL_TRANSPORT_WS_PROTOCOL}"`
 
 /** How long a client may take to say what it wants, so that its operations can be told, in ms. */
-const PATIENCE = 1000
+const FIRST_MESSAGE_MS = 1000
 /** How long further messages are answered, in ms: a client sends them all at once. */
-const GRACE = 100
+const LINGER_MS = 100
 
 /** Picks the sub-protocol, for ws. Of a legacy client, too: without one, its browser would show it no reason. */
 export function pickProtocol(offered: Set<string>): string | false {
@@ -28,7 +28,7 @@ export function pickProtocol(offered: Set<string>): string | false {
 export function refuseLegacy(webSocket: WebSocket): void {
   const send = (message: object) => webSocket.send(JSON.stringify(message))
   const close = () => closeWebSocket(webSocket, CloseCode.SubprotocolNotAcceptable, LEGACY_REASON)
-  let timer = setTimeout(close, PATIENCE)
+  let timer = setTimeout(close, FIRST_MESSAGE_MS)
   webSocket.on('message', data => {
     if (webSocket.readyState !== webSocket.OPEN) return
     const message = parse(String(data))
@@ -38,7 +38,7 @@ export function refuseLegacy(webSocket: WebSocket): void {
   })
   webSocket.once('message', () => {
     clearTimeout(timer)
-    timer = setTimeout(close, GRACE)
+    timer = setTimeout(close, LINGER_MS)
   })
   webSocket.once('close', () => clearTimeout(timer))
 }

@@ -84,7 +84,7 @@ function isByName(glob: string): boolean {
 
 /** As browsers send it: no path in it that a glob could run over, such as `https://evil.com/.example.com`. */
 function isOrigin(origin: string): boolean {
-  if (origin.length > MAX_ORIGIN) return false
+  if (origin.length > MAX_ORIGIN_CHARACTERS) return false
   return (
     origin === 'null' ||
     origin === 'file://' ||
@@ -93,7 +93,7 @@ function isOrigin(origin: string): boolean {
 }
 
 /** Characters: a host name has 253 at most, and scheme and port are short. */
-const MAX_ORIGIN = 512
+const MAX_ORIGIN_CHARACTERS = 512
 
 function parse(url: string): URL | undefined {
   return URL.canParse(url) ? new URL(url) : undefined

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 
 /** Written at a time, in bytes: progress on a large answer shows between two pieces. */
-const PIECE = 64 * 1024
+const PIECE_BYTES = 64 * 1024
 
 /**
  * Sends an answer as fast as its client takes it, and drops the connection if nothing moves for `stallTimeout` ms: a client that
@@ -16,8 +16,8 @@ export async function replyPaced(
 ): Promise<void> {
   if (isOver(response)) return
   response.writeHead(status, { ...headers, 'content-length': body.length })
-  for (let at = 0; at < body.length && !isOver(response); at += PIECE) {
-    if (!response.write(body.subarray(at, at + PIECE))) await moved(response, 'drain', stallTimeout)
+  for (let at = 0; at < body.length && !isOver(response); at += PIECE_BYTES) {
+    if (!response.write(body.subarray(at, at + PIECE_BYTES))) await moved(response, 'drain', stallTimeout)
   }
   if (isOver(response)) return
   const sent = moved(response, 'finish', stallTimeout)

@@ -31,7 +31,7 @@ export interface StreamFormat {
 }
 
 /** Largest piece written to a response at a time, in bytes: progress on a large frame shows between pieces. */
-const PIECE = 64 * 1024
+const PIECE_BYTES = 64 * 1024
 
 /**
  * Writes frames to a streaming HTTP response. A frame is encoded once for all responses of a format, as a chunk of the
@@ -97,7 +97,7 @@ export class ResponseSink implements Sink {
       bytes = isChunk ? toChunk(text) : Buffer.from(text)
       frame.encoded.set(name, bytes)
     }
-    if (bytes.length > PIECE) this.outbound?.borrow(frame)
+    if (bytes.length > PIECE_BYTES) this.outbound?.borrow(frame)
     this.#parts.push(bytes)
   }
 
@@ -119,7 +119,7 @@ export class ResponseSink implements Sink {
       small = []
     }
     for (const part of this.#parts) {
-      if (part.length <= PIECE) small.push(part)
+      if (part.length <= PIECE_BYTES) small.push(part)
       else {
         join()
         this.#queue.push({ bytes: part, isShared: true })
@@ -186,7 +186,7 @@ export class ResponseSink implements Sink {
 
   #writeQueue(takesMore = () => !this.#needsDrain): void {
     for (let first = this.#queue.peek(); first && takesMore() && !this.#response.destroyed; ) {
-      const piece = first.bytes.subarray(this.#written, this.#written + PIECE)
+      const piece = first.bytes.subarray(this.#written, this.#written + PIECE_BYTES)
       this.#written += piece.length
       if (!first.isShared) this.#own -= piece.length
       if (this.#written === first.bytes.length) {

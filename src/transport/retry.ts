@@ -2,11 +2,11 @@
  * After how long an EventSource is to come back, in ms: it does so for ever, after an end with a result as after a lost connection
  * (https://html.spec.whatwg.org/multipage/server-sent-events.html#reestablish-the-connection).
  */
-export const SOON = 1000
+export const SOON_MS = 1000
 /** What went wrong may pass by itself. */
-const LATER = 10_000
+const LATER_MS = 10_000
 /** The same request would end the same, until the server or the database is changed. */
-const RARELY = 300_000
+const RARELY_MS = 300_000
 
 /** What cannot work until somebody changes it. */
 const LASTING: ReadonlySet<unknown> = new Set([
@@ -42,11 +42,11 @@ interface FormattedError {
  */
 export function retryTime(json: string, isRemembered: boolean): number {
   const error = firstError(json)
-  if (!error) return RARELY // it was no subscription, and has been answered
+  if (!error) return RARELY_MS // it was no subscription, and has been answered
   const { code, limit } = error.extensions ?? {}
-  if (String(code).startsWith('CURSOR_')) return isRemembered ? SOON : RARELY
-  if (code === 'LIMIT_EXCEEDED') return PASSING_LIMIT.test(String(limit)) ? LATER : RARELY
-  return LASTING.has(code) ? RARELY : LATER
+  if (String(code).startsWith('CURSOR_')) return isRemembered ? SOON_MS : RARELY_MS
+  if (code === 'LIMIT_EXCEEDED') return PASSING_LIMIT.test(String(limit)) ? LATER_MS : RARELY_MS
+  return LASTING.has(code) ? RARELY_MS : LATER_MS
 }
 
 /** They come first in a result; a large one without is not parsed. */

@@ -66,7 +66,7 @@ interface Refusal {
 
 const LISTEN = '/listen/'
 /** Between two lines in the log about the same fault of set-up, which makes a client come back again and again; in ms. */
-const LINE_INTERVAL = 600_000
+const LINE_INTERVAL_MS = 600_000
 
 export function createRouter(options: RouterOptions): Router {
   const {
@@ -99,7 +99,7 @@ export function createRouter(options: RouterOptions): Router {
   const listenServer = new WebSocketServer(shared)
   /** Those whose handshake is over. */
   const opened = new WeakMap<Duplex, WebSocket>()
-  const isWorthALine = createOccasional(LINE_INTERVAL)
+  const isWorthALine = createOccasional(LINE_INTERVAL_MS)
 
   function check(request: IncomingMessage): Refusal | undefined {
     if (!origins.isHostAllowed(request)) {

@@ -1,5 +1,5 @@
 import type { StreamFormat } from './response-sink.js'
-import { retryTime, SOON } from './retry.js'
+import { retryTime, SOON_MS } from './retry.js'
 
 const COMPLETE = 'event: complete\ndata:\n\n' // without a data line a browser would drop the event
 
@@ -16,7 +16,7 @@ export const sse: StreamFormat = {
     'x-accel-buffering': 'no', // nginx would hold events back
   },
   // A browser comes back after 3 s by itself; a restart takes less.
-  opening: `retry: ${SOON}\n\n`,
+  opening: `retry: ${SOON_MS}\n\n`,
   next: (json, cursor) => `event: next\n${id(cursor)}data: ${json}\n\n`,
   // A block without data is no event, but its id is remembered.
   keepAlive: cursor => (cursor === undefined ? ':\n\n' : `${id(cursor)}\n`),

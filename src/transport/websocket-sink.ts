@@ -9,11 +9,11 @@ import { CLOSES, type EndReason } from './ends.js'
 import { headerSize, textFrame, writeHeader } from './websocket-frame.js'
 
 /** Larger messages leave in WebSocket fragments of this size in bytes: between them progress shows, and pings pass. */
-const FRAGMENT = 64 * 1024
+const FRAGMENT_BYTES = 64 * 1024
 /** Longest reason in a close frame, in bytes (https://www.rfc-editor.org/rfc/rfc6455#section-5.5): ws throws for a longer one. */
-const MAX_REASON = 123
+const MAX_REASON_BYTES = 123
 /** How long the peer may take to answer our close frame, in ms; one that does not read never will. */
-const CLOSE_PATIENCE = 1000
+const CLOSE_TIMEOUT_MS = 1000
 
 const NOTHING = Buffer.alloc(0)
 
@@ -86,7 +86,7 @@ export class WebSocketSink implements Sink {
       this.end() // it may close the connection: what came before goes first
       return onOther(subscriber, frame)
     }
-    if (frame.bytes > FRAGMENT) {
+    if (frame.bytes > FRAGMENT_BYTES) {
       this.outbound?.borrow(frame)
       this.#isShared = true
       return this.#sendLarge(this.#labelOf(subscriber), this.#payloadOf(frame))
@@ -95,7 +95,7 @@ export class WebSocketSink implements Sink {
   }
 
   control(text: string): void {
-    if (text.length <= FRAGMENT) return void this.#parts.push(textFrame(text))
+    if (text.length <= FRAGMENT_BYTES) return void this.#parts.push(textFrame(text))
     this.#isShared = false
     this.#sendLarge(NOTHING, Buffer.from(text))
   }
@@ -149,7 +149,7 @@ export class WebSocketSink implements Sink {
     const { webSocket, socket } = this.#options
     while (this.#rest && !socket.writableNeedDrain && webSocket.readyState === webSocket.OPEN) {
       const lead = this.#lead ?? NOTHING
-      const piece = this.#rest.subarray(0, Math.max(0, FRAGMENT - lead.length))
+      const piece = this.#rest.subarray(0, Math.max(0, FRAGMENT_BYTES - lead.length))
       const fin = piece.length === this.#rest.length
       this.#rest = fin ? undefined : this.#rest.subarray(piece.length)
       this.#lead = undefined
@@ -169,13 +169,13 @@ export function endWebSocket(webSocket: WebSocket, why: EndReason): void {
 export function closeWebSocket(webSocket: WebSocket, code: number, reason: string): void {
   if (webSocket.readyState === webSocket.CLOSED) return
   webSocket.close(code, shorten(reason))
-  const timer = setTimeout(() => webSocket.terminate(), CLOSE_PATIENCE)
+  const timer = setTimeout(() => webSocket.terminate(), CLOSE_TIMEOUT_MS)
   webSocket.once('close', () => clearTimeout(timer))
 }
 
 /** Cut between two characters: a reason must be UTF-8. */
 function shorten(reason: string): Buffer {
-  const { read } = new TextEncoder().encodeInto(reason, new Uint8Array(MAX_REASON))
+  const { read } = new TextEncoder().encodeInto(reason, new Uint8Array(MAX_REASON_BYTES))
   return Buffer.from(reason.slice(0, read))
 }
 

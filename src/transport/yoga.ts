@@ -9,9 +9,9 @@ import type { Enveloped } from './engine.js'
 import { type ClientErrors, isTooDeep, TOO_DEEP } from './errors.js'
 
 /** Most that parsed documents take which are kept for the next who sends the same, about, in bytes. */
-const MAX_CACHED = 32 * 1024 * 1024
+const MAX_CACHED_BYTES = 32 * 1024 * 1024
 /** Most that the texts of documents take which could not be parsed, in bytes. */
-const MAX_ERRORS = 4 * 1024 * 1024
+const MAX_ERRORS_BYTES = 4 * 1024 * 1024
 
 /**
  * Yoga lends its parser and validator, with their caches and plugins, to all transports. A new schema gets a new Yoga, with caches of
@@ -40,10 +40,10 @@ function createOne(options: YogaOptions, schema: GraphQLSchema) {
     schema,
     parserAndValidationCache: {
       documentCache: createDocumentCache<DocumentNode>(
-        MAX_CACHED,
+        MAX_CACHED_BYTES,
         (text, document) => textSize(text) + documentSize(document),
       ),
-      errorCache: createDocumentCache<unknown>(MAX_ERRORS, textSize),
+      errorCache: createDocumentCache<unknown>(MAX_ERRORS_BYTES, textSize),
     },
     maskedErrors: { maskError: options.toClientError },
     logging: false,

@@ -164,7 +164,7 @@ describe('what waits', () => {
       await log.query(`select pg_notify('much', g || repeat('x', 7900)) from generate_series(1, 200) g`)
       return (server?.ofType('subscriber.cut').length ?? 0) > 0
     }, 'the cut')
-    expect(server?.ofType('subscriber.cut')).toMatchObject([{ reason: 'too much memory' }])
+    expect(server?.ofType('subscriber.cut')).toMatchObject([{ reason: 'memory-full' }])
     for (const { webSocket } of [lazy, lesser]) webSocket.resume()
     expect(await lazy.closed).toMatchObject({ code: 1013, reason: expect.stringContaining('memory') })
     expect((await lesser.messages.take(200)).at(-1)).toContain('"200xxx')

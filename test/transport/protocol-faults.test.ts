@@ -291,7 +291,7 @@ describe('a client that pings for ever and never reads', () => {
       if (transport === 'graphql-ws') connection.socket.write(frame(1, '{"type":"connection_init"}'))
       const pings = Buffer.concat(Array.from({ length: 500 }, () => frame(9, 'x'.repeat(125))))
       await flood(connection.socket, pings, () => impatient.ofType('subscriber.cut').length > 0)
-      expect(impatient.ofType('subscriber.cut')[0]).toMatchObject({ transport, reason: 'nothing moves' })
+      expect(impatient.ofType('subscriber.cut')[0]).toMatchObject({ transport, reason: 'stalled' })
       await impatient.expectHealthy()
       await impatient.expectNothingLeft()
     } finally {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodePlain, END_OF_BATCH, encodePlain, endOfBatch } from '../../src/events/cursor.js'
-import { CIPHER_LENGTH, createCursorCipher } from '../../src/events/cursor-cipher.js'
+import { CIPHER_CHARACTERS, createCursorCipher } from '../../src/events/cursor-cipher.js'
 
 const natural = fc.oneof(fc.nat(), fc.maxSafeNat())
 const position = fc.oneof(
@@ -46,7 +46,7 @@ describe('an encrypted cursor', () => {
     const cipher = createCursorCipher(KEY)
     const character = fc.constantFrom(...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_')
     fc.assert(
-      fc.property(position, fc.nat(CIPHER_LENGTH - 1), character, (value, at, other) => {
+      fc.property(position, fc.nat(CIPHER_CHARACTERS - 1), character, (value, at, other) => {
         const cursor = cipher.encrypt(value)
         fc.pre(cursor[at] !== other)
         expect(cipher.decrypt(cursor.slice(0, at) + other + cursor.slice(at + 1))).toBeUndefined()
@@ -79,7 +79,7 @@ describe('an encrypted cursor', () => {
     fc.assert(
       fc.property(position, value => {
         const cursor = encodePlain(value)
-        expect(cursor.length).toBeLessThan(CIPHER_LENGTH)
+        expect(cursor.length).toBeLessThan(CIPHER_CHARACTERS)
         expect(decodePlain(cursor)).toEqual(value)
       }),
     )

@@ -301,9 +301,9 @@ describe('a connection is cut off', () => {
     expect(log).toEqual([])
     publish(stream, 'x', [outbound, subscriber])
     endTurn()
-    expect(log).toEqual([{ id: 'cut', text: 'too much waits' }])
+    expect(log).toEqual([{ id: 'cut', text: 'buffer-full' }])
     expect(observations.filter(({ type }) => type === 'subscriber.cut')).toEqual([
-      { type: 'subscriber.cut', transport: 'test', remote: 'here', reason: 'too much waits', waiting: 1001 },
+      { type: 'subscriber.cut', transport: 'test', remote: 'here', reason: 'buffer-full', waiting: 1001 },
     ])
     expect(outbound.closed).toBe(true)
     expect(vi.getTimerCount()).toBe(0)
@@ -324,7 +324,7 @@ describe('a connection is cut off', () => {
     socket.room = 0
     for (let i = 0; i < 101; i++) outbound.control('x'.repeat(10))
     endTurn()
-    expect(got('cut')).toEqual(['too much waits'])
+    expect(got('cut')).toEqual(['buffer-full'])
   })
 
   it('when nothing moves for the stall timeout, but not while something moves', () => {
@@ -346,7 +346,7 @@ describe('a connection is cut off', () => {
     expect(got('cut')).toEqual([])
     expect(outbound.blockedFor).toBe(900)
     vi.advanceTimersByTime(400)
-    expect(got('cut')).toEqual(['nothing moves'])
+    expect(got('cut')).toEqual(['stalled'])
     expect(vi.getTimerCount()).toBe(0)
   })
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Position } from '../../src/events/cursor.js'
 import type { LogEvent } from '../../src/events/log-event.js'
-import { createToldRows, keyText, MOST_TOLD, type Telling, tellPast } from '../../src/events/told-rows.js'
+import { createToldRows, keyText, MAX_TOLD_ROWS, type Telling, tellPast } from '../../src/events/told-rows.js'
 import { createImageReader, type RowImage } from '../../src/filters/index.js'
 import { column } from '../support/watched-tables.js'
 
@@ -90,7 +90,7 @@ describe('what is told of a row', () => {
   })
 
   it('has a limit', () => {
-    const { next } = follow(Array.from({ length: MOST_TOLD }, (_, i) => version(i + 10, 'x')))
+    const { next } = follow(Array.from({ length: MAX_TOLD_ROWS }, (_, i) => version(i + 10, 'x')))
     expect(() => next(null, one, [one])).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED' }))
   })
 

@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 
-const LOWEST = 20_000
-const HIGHEST = 32_000
+const LOWEST_PORT = 20_000
+const HIGHEST_PORT = 32_000
 
 /**
  * A port of 127.0.0.1 that nobody uses: `preferred` if that is free. Taken from below the range that systems give to
@@ -11,7 +11,7 @@ const HIGHEST = 32_000
 export async function freePort(preferred?: number): Promise<number> {
   if (preferred !== undefined && (await canListen(preferred)) !== undefined) return preferred
   for (let attempt = 0; attempt < 50; attempt += 1) {
-    const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST))
+    const port = LOWEST_PORT + Math.floor(Math.random() * (HIGHEST_PORT - LOWEST_PORT))
     if ((await canListen(port)) !== undefined) return port
   }
   return (await canListen(0)) ?? 0

@@ -14,7 +14,7 @@ const LOG_LIMIT_BYTES = 10 * 1024 * 1024
 const FAST_STOP_MS = 10_000
 const IMMEDIATE_STOP_MS = 10_000
 /** Larger than any pid of Linux, macOS or Windows' tables in practice, and still a number that Postgres reads. */
-const NOBODY = 2_147_483_646
+const NOBODY_UID = 2_147_483_646
 
 /** The main process of a running Postgres. */
 export interface Postmaster {
@@ -183,7 +183,7 @@ async function disownPidFile(data: string): Promise<void> {
   const file = await readPidFile(data)
   if (!file || (await serves(file, data))) return
   const text = await readFile(path, 'utf8')
-  await writeFile(path, text.replace(/^\d+/, String(NOBODY)))
+  await writeFile(path, text.replace(/^\d+/, String(NOBODY_UID)))
 }
 
 async function openLog(layout: Layout) {
