@@ -1,3 +1,4 @@
+import type { Images } from '../filters/images.js'
 import {
   indexKeys,
   type RowImage,
@@ -12,12 +13,6 @@ import type { ChangesRequest } from './changes-request.js'
 import type { Cursors } from './cursors.js'
 import type { LogEvent, LogOperation } from './log-event.js'
 import type { RowChange, RowOperation } from './row-change.js'
-
-/** The rows of an event, as a filter reads them. */
-export interface Images {
-  readonly row: RowImage | null
-  readonly old: RowImage | null
-}
 
 /** A change as one request sees it; undefined if it does not concern it. @throws LimitExceeded if its filter takes too much work */
 export type ChangeView = (event: LogEvent, images: Images, work: Work) => RowChange | undefined

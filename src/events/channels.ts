@@ -3,12 +3,13 @@ import type { ProofSender } from '../database/delivery-proof.js'
 import { Listener } from '../database/listener.js'
 import { abortable } from '../lib/abort.js'
 import type { Observe } from '../lib/observation.js'
+import type { Stop } from '../lib/stop.js'
 import { ChannelEvent } from './channel-event.js'
 import { assertChannelName } from './channel-name.js'
 import type { Position } from './cursor.js'
 import type { EventLog } from './event-log.js'
 import type { LogEvent } from './log-event.js'
-import { EventSource, type Follower, type Replay, type Stop } from './source.js'
+import { EventSource, type Follower, type Replay } from './source.js'
 
 export interface ChannelsOptions {
   readonly config: pg.ClientConfig

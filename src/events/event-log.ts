@@ -7,6 +7,7 @@ import { backoffDelay } from '../lib/backoff.js'
 import { createDeferred, type Deferred } from '../lib/deferred.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
+import type { Stop } from '../lib/stop.js'
 import { comparePositions, type Position } from './cursor.js'
 import { type Cursors, createCursors } from './cursors.js'
 import type { Doorbell } from './doorbell.js'
@@ -15,7 +16,6 @@ import { cursorKey, imageLimit, newest, type Page, pull, read } from './log-quer
 import { isRefusal } from './log-refusals.js'
 import { createLogReplay, type LogReplay } from './log-replay.js'
 import type { LogTroubles, Query } from './log-troubles.js'
-import type { Stop } from './source.js'
 
 export interface EventLogOptions {
   readonly config: pg.ClientConfig

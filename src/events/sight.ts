@@ -1,8 +1,8 @@
 import { type Viewer, viewerKey } from '../auth/viewer.js'
 import type { WatchedTable } from '../database/watched-table.js'
+import type { Images } from '../filters/images.js'
 import type { RowImage } from '../filters/index.js'
 import { ListenqlError } from '../lib/errors.js'
-import type { Images } from './change-view.js'
 import type { LogEvent } from './log-event.js'
 
 /** An event of a table, read. */

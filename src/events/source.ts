@@ -1,6 +1,7 @@
 import type { Account } from '../lib/account.js'
 import { ListenqlError } from '../lib/errors.js'
 import { createEventQueue } from '../lib/event-queue.js'
+import type { Stop } from '../lib/stop.js'
 import { comparePositions, decodePlain, type Position } from './cursor.js'
 import type { Cursors } from './cursors.js'
 
@@ -9,8 +10,6 @@ export interface Topic {
   readonly kind: 'channel' | 'table'
   readonly name: string
 }
-
-export type Stop = () => void
 
 /** Who is told of a source's events. Called synchronously; may not throw. */
 export interface Follower<Event> {

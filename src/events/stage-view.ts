@@ -1,7 +1,7 @@
 import type { Viewer } from '../auth/viewer.js'
 import type { WatchedTable } from '../database/watched-table.js'
+import type { Images } from '../filters/images.js'
 import { ListenqlError } from '../lib/errors.js'
-import type { Images } from './change-view.js'
 import type { Present } from './present.js'
 import type { View } from './sight.js'
 import type { PresentRows } from './told-rows.js'

@@ -1,11 +1,13 @@
+import type { Images } from '../filters/images.js'
 import { createFilterIndex, type FilterIndex, Work } from '../filters/index.js'
 import { ListenqlError } from '../lib/errors.js'
 import { LimitExceeded } from '../lib/limits.js'
-import { type ChangeView, type Images, operationOf, viewAt } from './change-view.js'
+import type { Stop } from '../lib/stop.js'
+import { type ChangeView, operationOf, viewAt } from './change-view.js'
 import type { ChangesRequest } from './changes-request.js'
 import type { LogEvent } from './log-event.js'
 import type { RowChange, RowOperation } from './row-change.js'
-import type { Follower, Stop } from './source.js'
+import type { Follower } from './source.js'
 
 /** Those who follow one table, of whom an event is shown to those whose filter it may match. */
 export interface TableTopic {

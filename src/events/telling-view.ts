@@ -1,6 +1,7 @@
+import type { Images } from '../filters/images.js'
 import type { Work } from '../filters/index.js'
 import type { Account } from '../lib/account.js'
-import { createChangeView, createRemovalView, type Images, viewAt } from './change-view.js'
+import { createChangeView, createRemovalView, viewAt } from './change-view.js'
 import type { ChangesRequest } from './changes-request.js'
 import type { Cursors } from './cursors.js'
 import type { LogEvent } from './log-event.js'

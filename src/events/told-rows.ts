@@ -1,6 +1,6 @@
+import type { Images } from '../filters/images.js'
 import type { RowImage } from '../filters/index.js'
 import { ListenqlError } from '../lib/errors.js'
-import type { Images } from './change-view.js'
 import { comparePositions, type Position } from './cursor.js'
 import type { LogEvent } from './log-event.js'
 
