@@ -1,5 +1,5 @@
 import SchemaBuilder from '@pothos/core'
-import type { ChannelEvent } from '../src/events/channel-event.js'
+import type { ChannelEvent } from '../src/sources/channels/channel-event.js'
 import type { SchemaContext } from './context.js'
 
 export interface SchemaTypes {

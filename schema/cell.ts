@@ -1,4 +1,4 @@
-import type { Column } from '../src/database/types.js'
+import type { Column } from '../src/postgres/types.js'
 import { JsonText, type RowImage, unreadableError } from '../src/filters/index.js'
 import { ListenqlError } from '../src/lib/errors.js'
 import type { SchemaContext } from './context.js'

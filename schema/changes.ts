@@ -1,4 +1,4 @@
-import { ROW_OPERATIONS, type RowChange, type RowOperation } from '../src/events/row-change.js'
+import { ROW_OPERATIONS, type RowChange, type RowOperation } from '../src/sources/tables/row-change.js'
 import { unreadableError } from '../src/filters/index.js'
 import type { Builder } from './builder.js'
 import { tableName, text } from './describe.js'

@@ -1,4 +1,4 @@
-import type { ChannelEvent } from '../src/events/channel-event.js'
+import type { ChannelEvent } from '../src/sources/channels/channel-event.js'
 import { unreadableWords } from '../src/filters/index.js'
 import { ListenqlError } from '../src/lib/errors.js'
 import type { Builder } from './builder.js'

@@ -1,5 +1,5 @@
-import type { Column, TypeCategory } from '../src/database/types.js'
-import { enumKey } from './enum-names.js'
+import type { Column, TypeCategory } from '../src/postgres/types.js'
+import { enumKey } from './names/enum-names.js'
 import type { ScalarName } from './scalars.js'
 
 export type BuiltInName = 'Boolean' | 'Float' | 'Int' | 'String'

@@ -1,10 +1,10 @@
 import type { ChannelRules } from '../src/auth/channel-rules.js'
 import type { Viewer } from '../src/auth/viewer.js'
-import type { WatchedTable } from '../src/database/watched-table.js'
-import type { ChannelEvent } from '../src/events/channel-event.js'
-import type { RowChange, RowOperation } from '../src/events/row-change.js'
-import type { Snapshot, SnapshotRequest } from '../src/events/snapshot-request.js'
-import type { EventSource } from '../src/events/source.js'
+import type { WatchedTable } from '../src/catalog/watched-table.js'
+import type { ChannelEvent } from '../src/sources/channels/channel-event.js'
+import type { RowChange, RowOperation } from '../src/sources/tables/row-change.js'
+import type { Snapshot, SnapshotRequest } from '../src/snapshots/snapshot-request.js'
+import type { EventSource } from '../src/sources/source.js'
 import type { Filter } from '../src/filters/index.js'
 
 /** Which changes of a table a subscription wants. */

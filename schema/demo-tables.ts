@@ -1,4 +1,4 @@
-import type { TableColumn, WatchedTable } from '../src/database/watched-table.js'
+import type { TableColumn, WatchedTable } from '../src/catalog/watched-table.js'
 
 /** The table of sql/demo.sql as the catalogue shows it, so that its schema can be printed without a database. */
 export const DEMO_TABLES: readonly WatchedTable[] = [

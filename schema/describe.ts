@@ -1,4 +1,4 @@
-import type { TableColumn, WatchedTable } from '../src/database/watched-table.js'
+import type { TableColumn, WatchedTable } from '../src/catalog/watched-table.js'
 
 /** A description: SDL cannot hold half of a surrogate pair, which a name or comment may have. */
 export function text(...paragraphs: readonly (string | null | undefined)[]): string {

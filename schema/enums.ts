@@ -1,8 +1,8 @@
 import { GraphQLEnumType, type GraphQLSchema } from 'graphql'
 import type { Builder } from './builder.js'
 import { text } from './describe.js'
-import type { EnumNames } from './enum-names.js'
-import { labelName } from './identifiers.js'
+import type { EnumNames } from './names/enum-names.js'
+import { labelName } from './names/identifiers.js'
 
 export type EnumRef = ReturnType<typeof addEnum>
 

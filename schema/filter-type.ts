@@ -1,4 +1,4 @@
-import type { Column } from '../src/database/types.js'
+import type { Column } from '../src/postgres/types.js'
 import { EVERYTHING, type Filter, type FilterLimits, parseFilter } from '../src/filters/index.js'
 import type { ComparisonRef } from './comparisons.js'
 import { describeColumn, tableName, text } from './describe.js'

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { lexicographicSortSchema, printSchema } from 'graphql'
-import type { WatchedTable } from '../src/database/watched-table.js'
+import type { WatchedTable } from '../src/catalog/watched-table.js'
 import { DEMO_TABLES } from './demo-tables.js'
 import { buildSchema } from './index.js'
 

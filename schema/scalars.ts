@@ -1,5 +1,5 @@
 import { GraphQLError, Kind, print, type ValueNode, valueFromASTUntyped } from 'graphql'
-import type { Column, TypeCategory } from '../src/database/types.js'
+import type { Column, TypeCategory } from '../src/postgres/types.js'
 import { comparisonOf } from '../src/filters/comparisons.js'
 import type { Builder, SchemaTypes } from './builder.js'
 

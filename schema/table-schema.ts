@@ -2,7 +2,7 @@ import type { FilterLimits } from '../src/filters/index.js'
 import type { Builder } from './builder.js'
 import { type ColumnType, columnType, type EnumTypes, type ItemType } from './column-type.js'
 import type { EnumRef } from './enums.js'
-import type { NamedColumn, TableNames } from './names.js'
+import type { NamedColumn, TableNames } from './names/names.js'
 
 /** A column with all that the types of its table are made from. */
 export interface TypedColumn extends NamedColumn {

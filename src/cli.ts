@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { runCommandLine } from './commands/index.js'
-import { reportError } from './commands/report-error.js'
+import { reportError } from './commands/shared/report-error.js'
 
 const argv = process.argv.slice(2)
 process.title = 'listenql' // other users of the machine see what stands on the command line, and there may be a secret

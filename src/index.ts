@@ -1,6 +1,6 @@
 // Types of Node are part of these: a project that lists none (`types: []`, TypeScript 6 on) gets them from here.
 /// <reference types="node" preserve="true" />
-export { createServer, type ListenqlServer, type ServerOptions } from './app.js'
+export { createServer, type ListenqlServer, type ServerOptions } from './server/create-server.js'
 export type { Authenticate, Authenticated } from './auth/authenticated.js'
 export type { Handshake } from './auth/credentials.js'
 export type { Settings } from './config/index.js'
@@ -9,9 +9,9 @@ export {
   type BoundedPubSubOptions,
   createBoundedPubSub,
   type PubSubTopics,
-} from './events/bounded-pubsub.js'
-export type { Serializer } from './events/event-payload.js'
-export type { PostgresConnection, PostgresEventTargetOptions } from './events/event-target-options.js'
-export { createPostgresEventTarget, type PostgresEventTarget } from './events/postgres-event-target.js'
+} from './pubsub/bounded-pubsub.js'
+export type { Serializer } from './pubsub/event-payload.js'
+export type { PostgresConnection, PostgresEventTargetOptions } from './pubsub/options.js'
+export { createPostgresEventTarget, type PostgresEventTarget } from './pubsub/event-target.js'
 export { type ErrorCode, ListenqlError } from './lib/errors.js'
 export type { CutReason, Observation, Observe } from './lib/observation.js'

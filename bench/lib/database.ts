@@ -2,8 +2,8 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { startEmbeddedPostgres } from '../../src/database/embedded/index.js'
-import { migrate } from '../../src/database/migrations.js'
+import { startEmbeddedPostgres } from '../../src/embedded/index.js'
+import { migrate } from '../../src/log/migrations.js'
 
 /** A database that a benchmark may do anything with; schema `listenql` is installed. */
 export interface BenchDatabase {

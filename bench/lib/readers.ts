@@ -1,6 +1,6 @@
 import pg from 'pg'
-import { BELL, createBell } from '../../src/events/doorbell.js'
-import { EventLog } from '../../src/events/event-log.js'
+import { BELL, createBell } from '../../src/log/doorbell.js'
+import { EventLog } from '../../src/log/log-follower.js'
 
 /** Somebody to whom every row is delivered, while writers write. */
 export interface Reader {

@@ -1,4 +1,4 @@
-import { assertChannelName, isInternalChannel } from '../events/channel-name.js'
+import { assertChannelName, isInternalChannel } from '../postgres/channel-name.js'
 import { type ClaimPattern, parseClaimPattern } from '../lib/claim-pattern.js'
 import { ListenqlError } from '../lib/errors.js'
 import { compileGlob } from '../lib/glob.js'

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { createViewerQueries } from '../database/viewer-queries.js'
+import { createViewerQueries } from './viewer-queries.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import { type Authenticator, createAuthenticator, LETS_ANYBODY_IN } from './authenticate.js'

@@ -1,4 +1,4 @@
-import type { Kick } from '../database/viewer-queries.js'
+import type { Kick } from './viewer-queries.js'
 import { createEarlyTokens, fingerprintOf, valuesOf } from './early-tokens.js'
 import type { Viewer } from './viewer.js'
 

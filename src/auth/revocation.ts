@@ -1,5 +1,5 @@
-import { type ConnectionTarget, describeFailure } from '../database/connect-failure.js'
-import type { KickAccess, ViewerQueries } from '../database/viewer-queries.js'
+import { type ConnectionTarget, describeFailure } from '../postgres/connect-failure.js'
+import type { KickAccess, ViewerQueries } from './viewer-queries.js'
 import { abortable, delay } from '../lib/abort.js'
 import { createDeferred } from '../lib/deferred.js'
 import type { Observe } from '../lib/observation.js'

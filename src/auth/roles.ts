@@ -1,4 +1,4 @@
-import type { RoleFacts } from '../database/viewer-queries.js'
+import type { RoleFacts } from './viewer-queries.js'
 import { messageOf } from '../lib/errors.js'
 import { forbiddenRole, unavailable } from './errors.js'
 

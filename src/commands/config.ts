@@ -6,8 +6,8 @@ import {
   printExample,
   printSettings,
 } from '../config/index.js'
-import { hideSecrets } from '../database/conninfo.js'
-import type { Invocation } from './command.js'
+import { hideSecrets } from '../postgres/conninfo.js'
+import type { Invocation } from './shared/command.js'
 import { version } from './version.js'
 
 /** Prints what is in force, an example file, or the page of the documentation. */

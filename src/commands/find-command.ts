@@ -1,7 +1,7 @@
 import { didYouMean } from '../config/index.js'
-import { hideSecrets } from '../database/conninfo.js'
+import { hideSecrets } from '../postgres/conninfo.js'
 import { ListenqlError } from '../lib/errors.js'
-import type { Command } from './command.js'
+import type { Command } from './shared/command.js'
 
 /** @throws ListenqlError BAD_CONFIGURATION if there is no such command */
 export function findCommand(commands: readonly Command[], name: string): Command {

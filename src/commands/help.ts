@@ -6,7 +6,7 @@ import {
   OPTION_LIST,
   type PlainFlag,
 } from '../config/index.js'
-import type { Command } from './command.js'
+import type { Command } from './shared/command.js'
 import { findCommand } from './find-command.js'
 
 const WIDTH_COLUMNS = 96

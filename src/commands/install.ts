@@ -1,10 +1,10 @@
-import { noteOnDumps } from '../database/dump-grants.js'
-import { findSchema, printInstallSql } from '../database/install.js'
-import { readMigrations } from '../database/migration-files.js'
+import { noteOnDumps } from '../log/dump-grants.js'
+import { findSchema, printInstallSql } from '../log/install.js'
+import { readMigrations } from '../log/migration-files.js'
 import { ListenqlError } from '../lib/errors.js'
-import type { Streams } from './command.js'
-import { type Database, refuseStandby, withClient } from './connect.js'
-import { grantDump, grantToServer, isKeptByOthers, provideLog } from './provide-log.js'
+import type { Streams } from './shared/command.js'
+import { type Database, refuseStandby, withClient } from './shared/connect.js'
+import { grantDump, grantToServer, isKeptByOthers, provideLog } from './shared/provide-log.js'
 
 /** Prints the SQL of the installation; needs no database. @throws ListenqlError BAD_CONFIGURATION */
 export function printInstallCommand(

@@ -1,7 +1,7 @@
-import { inTransaction, sqlState } from '../database/lock-retry.js'
+import { inTransaction, sqlState } from '../postgres/lock-retry.js'
 import { ListenqlError } from '../lib/errors.js'
-import type { Streams } from './command.js'
-import { type Database, refuseStandby, withClient } from './connect.js'
+import type { Streams } from './shared/command.js'
+import { type Database, refuseStandby, withClient } from './shared/connect.js'
 
 /** What a kick is meant for. */
 export interface KickArguments {

@@ -1,6 +1,6 @@
 import { patience } from '../config/index.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
-import type { Command, Invocation } from './command.js'
+import type { Command, Invocation } from './shared/command.js'
 
 const NO_WORDS = { min: 0, max: 0, what: '' }
 const TABLES = { min: 1, max: 1000, what: 'the name of a table' }
@@ -209,8 +209,8 @@ export const LOG_COMMANDS: readonly Command[] = [
 ]
 
 async function databaseFor({ load, env }: Invocation) {
-  const { databaseArguments } = await import('./database-arguments.js')
-  const { findDatabase } = await import('./connect.js')
+  const { databaseArguments } = await import('./shared/database-arguments.js')
+  const { findDatabase } = await import('./shared/connect.js')
   return findDatabase(databaseArguments(load().settings, env))
 }
 

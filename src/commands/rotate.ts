@@ -1,9 +1,9 @@
 import type { Settings } from '../config/index.js'
-import { canRotate, rotate } from '../database/rotate.js'
+import { canRotate, rotate } from '../log/rotate.js'
 import { ListenqlError } from '../lib/errors.js'
 import { sizeWords } from '../lib/words.js'
-import type { Streams } from './command.js'
-import { type Database, refuseStandby, withClient } from './connect.js'
+import type { Streams } from './shared/command.js'
+import { type Database, refuseStandby, withClient } from './shared/connect.js'
 
 /** Clears what is due from the event log, once. @throws ListenqlError DATABASE_FAILED */
 export async function rotateCommand(

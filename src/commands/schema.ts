@@ -1,9 +1,9 @@
 import { printSdl } from '../../schema/print.js'
-import { readCatalog } from '../database/catalog.js'
-import { readAccess } from '../database/catalog-access.js'
+import { readCatalog } from '../catalog/catalog.js'
+import { readAccess } from '../catalog/catalog-access.js'
 import { ListenqlError } from '../lib/errors.js'
-import type { Streams } from './command.js'
-import { type Database, withClient } from './connect.js'
+import type { Streams } from './shared/command.js'
+import { type Database, withClient } from './shared/connect.js'
 
 /**
  * Prints the SDL of the schema that a server offers for this database.

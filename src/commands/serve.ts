@@ -1,10 +1,10 @@
-import { createServer } from '../app.js'
+import { createServer } from '../server/create-server.js'
 import type { LoadedSettings } from '../config/index.js'
 import { messageOf } from '../lib/errors.js'
 import { type Failure, failureToConnect, isContact, type Observe } from '../lib/observation.js'
 import { createLogger } from '../telemetry/logger.js'
-import { announce } from './announce.js'
-import { listenForStop } from './stop-signals.js'
+import { announce } from './shared/announce.js'
+import { listenForStop } from './shared/stop-signals.js'
 
 /** Runs the server until a signal asks it to stop; a second signal does not wait. @returns the exit code */
 export async function serveCommand({ settings, notices, warnings }: LoadedSettings): Promise<number> {

@@ -1,11 +1,11 @@
 import type { Readable, Writable } from 'node:stream'
 import type pg from 'pg'
-import { hideSecrets } from '../database/conninfo.js'
+import { hideSecrets } from '../postgres/conninfo.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { formatTable } from '../lib/table.js'
-import { findDatabase, withClient } from './connect.js'
-import type { DatabaseArguments } from './database-arguments.js'
-import { formatDatabaseError } from './sql-error.js'
+import { findDatabase, withClient } from './shared/connect.js'
+import type { DatabaseArguments } from './shared/database-arguments.js'
+import { formatDatabaseError } from './shared/sql-error.js'
 import { createSimpleQuery, type SqlResult } from './sql-query.js'
 
 export interface SqlArguments extends DatabaseArguments {

@@ -1,5 +1,5 @@
 import type { Settings } from '../config/index.js'
-import type { LogStatus } from '../database/log-status.js'
+import type { LogStatus } from '../log/log-status.js'
 import { countWords, sizeWords, timeWords } from '../lib/words.js'
 
 /** What is wrong, or soon will be, and what to do about it; a line each. */

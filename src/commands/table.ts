@@ -1,5 +1,5 @@
 import { OPTION_LIST } from '../config/index.js'
-import type { Command } from './command.js'
+import type { Command } from './shared/command.js'
 import { LOG_COMMANDS } from './log-commands.js'
 
 const ALL = OPTION_LIST.map(option => option.key)
@@ -48,7 +48,7 @@ export const COMMANDS: readonly Command[] = [
     flags: [],
     words: { min: 0, max: 1, what: 'the statement, in quotes' },
     run: async ({ load, words, env, ...streams }) => {
-      const { databaseArguments } = await import('./database-arguments.js')
+      const { databaseArguments } = await import('./shared/database-arguments.js')
       const { sqlCommand } = await import('./sql.js')
       const [statement] = words
       const database = databaseArguments(load().settings, env)
@@ -75,7 +75,7 @@ export const COMMANDS: readonly Command[] = [
     run: async ({ load, words, plain, ...streams }) => {
       const { tailArguments } = await import('./tail-arguments.js')
       const argv = tailArguments(() => load().settings, words, plain)
-      const { listenForStop } = await import('./stop-signals.js')
+      const { listenForStop } = await import('./shared/stop-signals.js')
       const stop = listenForStop()
       const { tailCommand } = await import('./tail.js')
       const code = await tailCommand(argv, streams, stop.signal)

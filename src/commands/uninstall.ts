@@ -1,13 +1,13 @@
 import { createInterface } from 'node:readline/promises'
 import type pg from 'pg'
-import { describeConnection } from '../database/conninfo.js'
-import { findSchema, uninstall } from '../database/install.js'
-import { ask } from '../database/lock-retry.js'
+import { describeConnection } from '../postgres/conninfo.js'
+import { findSchema, uninstall } from '../log/install.js'
+import { ask } from '../postgres/lock-retry.js'
 import { ListenqlError } from '../lib/errors.js'
 import { countWords } from '../lib/words.js'
-import type { Streams } from './command.js'
-import { type Database, withClient } from './connect.js'
-import { tellWhoIsInTheWay } from './each-table.js'
+import type { Streams } from './shared/command.js'
+import { type Database, withClient } from './shared/connect.js'
+import { tellWhoIsInTheWay } from './shared/each-table.js'
 
 /**
  * Removes everything that listenql made in the database, once that is confirmed.

@@ -1,8 +1,8 @@
-import { ask } from '../database/lock-retry.js'
-import { findWatched, tableNames, unwatchTable, watchedNames } from '../database/watch.js'
-import type { Streams } from './command.js'
-import { type Database, refuseStandby, withClient } from './connect.js'
-import { eachTable, noSuchTable, tellWhoIsInTheWay } from './each-table.js'
+import { ask } from '../postgres/lock-retry.js'
+import { findWatched, tableNames, unwatchTable, watchedNames } from '../catalog/watch.js'
+import type { Streams } from './shared/command.js'
+import { type Database, refuseStandby, withClient } from './shared/connect.js'
+import { eachTable, noSuchTable, tellWhoIsInTheWay } from './shared/each-table.js'
 
 export interface UnwatchArguments {
   readonly tables: readonly string[]

@@ -1,14 +1,14 @@
 import type pg from 'pg'
-import { noteOnDumps } from '../database/dump-grants.js'
-import { grantReadSql } from '../database/install.js'
-import { ask, inTransaction } from '../database/lock-retry.js'
-import { findTable, tableNames, type WatchOutcome, watchTable } from '../database/watch.js'
+import { noteOnDumps } from '../log/dump-grants.js'
+import { grantReadSql } from '../log/install.js'
+import { ask, inTransaction } from '../postgres/lock-retry.js'
+import { findTable, tableNames, type WatchOutcome, watchTable } from '../catalog/watch.js'
 import { ListenqlError } from '../lib/errors.js'
-import type { Streams } from './command.js'
-import { type Database, refuseStandby, withClient } from './connect.js'
-import { eachTable, noSuchTable, tellWhoIsInTheWay } from './each-table.js'
-import { graphqlFields } from './graphql-fields.js'
-import { grantDump, granting, grantToServer, provideLog } from './provide-log.js'
+import type { Streams } from './shared/command.js'
+import { type Database, refuseStandby, withClient } from './shared/connect.js'
+import { eachTable, noSuchTable, tellWhoIsInTheWay } from './shared/each-table.js'
+import { graphqlFields } from './shared/graphql-fields.js'
+import { grantDump, granting, grantToServer, provideLog } from './shared/provide-log.js'
 
 export interface WatchArguments {
   readonly tables: readonly string[]

@@ -1,7 +1,7 @@
-import { comparePositions, type Position } from '../events/cursor.js'
-import type { Replay, ReplayPage } from '../events/source.js'
-import type { Account } from '../lib/account.js'
-import type { FrameStream } from './frame-stream.js'
+import { comparePositions, type Position } from '../log/position.js'
+import type { Replay, ReplayPage } from '../sources/source.js'
+import type { Account } from '../lib/limits/account.js'
+import type { FrameStream } from './stream.js'
 import type { Subscriber } from './subscriber.js'
 
 export interface CatchUpOptions<Event> {

@@ -1,5 +1,5 @@
 import { Group } from './group.js'
-import type { GroupOptions, SubscriberOptions, SubscriptionHandle, SubscriptionRequest } from './request.js'
+import type { GroupOptions, SubscriberOptions, SubscriptionHandle, SubscriptionRequest } from './subscription.js'
 
 /** Subscriptions that ask the same share one source, one execution and one text for each event. */
 export interface Groups {

@@ -1,10 +1,10 @@
-import type { ClientMemory } from '../lib/client-memory.js'
+import type { ClientMemory } from '../lib/limits/client-memory.js'
 import { Fifo } from '../lib/fifo.js'
 import type { CutReason, Observe } from '../lib/observation.js'
-import { costOf, type Frame } from './frame-stream.js'
-import type { Pressure } from './pressure.js'
+import { costOf, type Frame } from './stream.js'
+import type { Pressure } from './backpressure.js'
 import type { Subscriber } from './subscriber.js'
-import type { Turn } from './turn.js'
+import type { Turn } from './scheduler.js'
 
 /** Most that is handed to a socket at a time, in bytes: it is copied there, for each socket. */
 const WRITE_BYTES = 64 * 1024

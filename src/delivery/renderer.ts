@@ -1,5 +1,5 @@
-import { createFrame, type Frame } from './frame-stream.js'
-import type { GroupOptions, SubscriptionRequest } from './request.js'
+import { createFrame, type Frame } from './stream.js'
+import type { GroupOptions, SubscriptionRequest } from './subscription.js'
 
 /** Makes the frames of one group. */
 export interface Renderer {

@@ -1,6 +1,6 @@
-import { comparePositions, type Position } from '../events/cursor.js'
-import type { Account } from '../lib/account.js'
-import type { Frame, FrameStream, Link } from './frame-stream.js'
+import { comparePositions, type Position } from '../log/position.js'
+import type { Account } from '../lib/limits/account.js'
+import type { Frame, FrameStream, Link } from './stream.js'
 
 /** A place in a stream: everything up to `at` has been taken. */
 interface StreamReader {

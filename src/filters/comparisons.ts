@@ -1,4 +1,4 @@
-import type { Column, TypeCategory } from '../database/types.js'
+import type { Column, TypeCategory } from '../postgres/types.js'
 import { compareDecimals, decimalKey, readDecimal } from './decimal.js'
 import { COMPARISONS, type Operand, type Operator } from './filter.js'
 import type { Key } from './keys.js'

@@ -1,4 +1,4 @@
-import type { Column } from '../database/types.js'
+import type { Column } from '../postgres/types.js'
 import type { Key } from './keys.js'
 
 export const COMPARISONS = ['eq', 'neq', 'gt', 'gte', 'lt', 'lte'] as const

@@ -1,4 +1,4 @@
-import type { Column } from '../database/types.js'
+import type { Column } from '../postgres/types.js'
 import { comparisonOf } from './comparisons.js'
 import { elementsOf, endOfString, endOfValue, skipSpace } from './json-scan.js'
 import { JsonText } from './json-text.js'

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import type { Column, TypeCategory } from '../database/types.js'
+import type { Column, TypeCategory } from '../postgres/types.js'
 import { type DatabaseText, likeOfBytes, UTF8_TEXT } from './database-text.js'
 import type { ComparisonOperator, Filter, Operand } from './filter.js'
 

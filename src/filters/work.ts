@@ -1,4 +1,4 @@
-import { LimitExceeded } from '../lib/limits.js'
+import { LimitExceeded } from '../lib/limits/limit-exceeded.js'
 
 /**
  * What looking at a row takes, in steps that are the same on every machine: a condition is one, and so is each piece of text

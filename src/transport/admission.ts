@@ -4,8 +4,8 @@ import type { Handshake } from '../auth/credentials.js'
 import type { Viewer } from '../auth/viewer.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
-import type { ClientAddresses } from './client-address.js'
-import type { ClientErrors } from './errors.js'
+import type { ClientAddresses } from './limits/client-address.js'
+import type { ClientErrors } from '../graphql/errors.js'
 
 /** Why somebody is not let in, as each protocol says it. */
 export interface Refused {

@@ -4,29 +4,29 @@ import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Viewer } from '../auth/viewer.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
-import { LimitExceeded } from '../lib/limits.js'
+import { LimitExceeded } from '../lib/limits/limit-exceeded.js'
 import type { Observe } from '../lib/observation.js'
 import { createOccasional } from '../lib/occasional.js'
-import type { AddressLimits, Closing } from './address-limits.js'
+import type { AddressLimits, Closing } from './limits/address-limits.js'
 import { type Admit, isRefused } from './admission.js'
-import type { ClientAddresses } from './client-address.js'
-import { allowOrigin, answerPreflight, varyBy } from './cors.js'
-import type { ClientErrors } from './errors.js'
-import type { GraphqlHttp } from './graphql-http.js'
-import type { AcceptGraphqlWs } from './graphql-ws.js'
+import type { ClientAddresses } from './limits/client-address.js'
+import { allowOrigin, answerPreflight, varyBy } from './http/cors.js'
+import type { ClientErrors } from '../graphql/errors.js'
+import type { GraphqlHttp } from './http/graphql-http.js'
+import type { AcceptGraphqlWs } from './ws/graphql-ws.js'
 import {
   LEGACY_PROTOCOL,
   LEGACY_REASON,
   pickProtocol,
   refuseLegacy,
   UNKNOWN_REASON,
-} from './legacy-protocol.js'
-import type { Listen } from './listen.js'
-import { LOST_UPGRADE, lostItsUpgrade, UPGRADE_HEADERS } from './lost-upgrade.js'
-import type { Origins } from './origins.js'
-import type { Page } from './page.js'
-import { RETRY, refuseUpgrade, replyErrors, replyText, statusOf } from './reply.js'
-import { closeWebSocket } from './websocket-sink.js'
+} from './ws/legacy-protocol.js'
+import type { Listen } from './ws/listen.js'
+import { LOST_UPGRADE, lostItsUpgrade, UPGRADE_HEADERS } from './ws/lost-upgrade.js'
+import type { Origins } from './limits/origins.js'
+import type { Page } from './http/page.js'
+import { RETRY, refuseUpgrade, replyErrors, replyText, statusOf } from './http/reply.js'
+import { closeWebSocket } from './ws/sink.js'
 
 export interface RouterOptions {
   /** Path that all routes are under: empty, or with a leading and no trailing slash. */

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readMigrations } from '../../src/database/migration-files.js'
+import { readMigrations } from '../../src/log/migration-files.js'
 
 const NAMES = 'serve watch unwatch status schema install uninstall rotate kick sql tail config help'.split(
   ' ',

@@ -5,7 +5,7 @@ import {
   identifyProcess,
   isAlive,
   type ProcessIdentity,
-} from '../../src/database/embedded/process-identity.js'
+} from '../../src/embedded/process-identity.js'
 import { payloadOf, TRANSPORTS } from '../support/clients.js'
 import { postmasterPid } from '../support/postgres.js'
 import { createCommands } from '../support/running.js'

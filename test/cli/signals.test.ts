@@ -2,12 +2,12 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
-import { freePort } from '../../src/database/embedded/free-port.js'
+import { freePort } from '../../src/embedded/free-port.js'
 import {
   identifyProcess,
   isAlive,
   type ProcessIdentity,
-} from '../../src/database/embedded/process-identity.js'
+} from '../../src/embedded/process-identity.js'
 import { overSse } from '../support/clients.js'
 import { createTestDatabase, postmasterPid, type TestDatabase } from '../support/postgres.js'
 import { CLI, cleanEnvironment, createCommands } from '../support/running.js'

@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/
 import { join, resolve } from 'node:path'
 import pg from 'pg'
 import { inject } from 'vitest'
-import { findEmbeddedPostgres } from '../../src/database/embedded/index.js'
+import { findEmbeddedPostgres } from '../../src/embedded/index.js'
 import { CLI, cleanEnvironment, createCommands, type Running } from '../support/running.js'
 
 /** What readers of the docs have before them: the demo running, and a database of their own beside it. */

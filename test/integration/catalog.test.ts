@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readCatalog, readCatalogState, readPaused } from '../../src/database/catalog.js'
-import type { WatchedTable } from '../../src/database/watched-table.js'
+import { readCatalog, readCatalogState, readPaused } from '../../src/catalog/catalog.js'
+import type { WatchedTable } from '../../src/catalog/watched-table.js'
 import { createLog, type TestLog } from '../support/log.js'
 import { createServerLogin, type ServerLogin } from '../support/server-login.js'
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { connectionOptions } from '../../src/database/conninfo.js'
-import { Listener } from '../../src/database/listener.js'
+import { connectionOptions } from '../../src/postgres/conninfo.js'
+import { Listener } from '../../src/postgres/listener.js'
 import { createServer, type ListenqlServer, type ServerOptions } from '../../src/index.js'
 import { createLogObserver } from '../../src/telemetry/log-observations.js'
 import type { Logger } from '../../src/telemetry/logger.js'

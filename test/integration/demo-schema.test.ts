@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { DEMO_TABLES } from '../../schema/demo-tables.js'
 import { printSdl } from '../../schema/print.js'
-import { readCatalog } from '../../src/database/catalog.js'
+import { readCatalog } from '../../src/catalog/catalog.js'
 import { createLog } from '../support/log.js'
 
 it("schema/schema.graphql is what a server makes of the demo's tables", async context => {

@@ -28,18 +28,18 @@ import {
   it,
   onTestFinished,
 } from 'vitest'
-import { findBinaries, locatePackage } from '../../src/database/embedded/binaries.js'
-import { findLayout } from '../../src/database/embedded/directory.js'
+import { findBinaries, locatePackage } from '../../src/embedded/binaries.js'
+import { findLayout } from '../../src/embedded/directory.js'
 import {
   type EmbeddedPostgres,
   findEmbeddedPostgres,
   type StartEmbeddedPostgresOptions,
   startEmbeddedPostgres,
-} from '../../src/database/embedded/index.js'
-import { identifyProcess, isAlive } from '../../src/database/embedded/process-identity.js'
-import { chooseRunAs } from '../../src/database/embedded/run-as.js'
-import { readMigrations } from '../../src/database/migration-files.js'
-import { migrate } from '../../src/database/migrations.js'
+} from '../../src/embedded/index.js'
+import { identifyProcess, isAlive } from '../../src/embedded/process-identity.js'
+import { chooseRunAs } from '../../src/embedded/run-as.js'
+import { readMigrations } from '../../src/log/migration-files.js'
+import { migrate } from '../../src/log/migrations.js'
 import { ListenqlError } from '../../src/lib/errors.js'
 import { compileEmbeddedProcesses, type EmbeddedProcesses } from '../support/embedded-process.js'
 import { QUICK_SETTINGS } from '../support/global-setup.js'

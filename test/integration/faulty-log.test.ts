@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { statusCommand } from '../../src/commands/status.js'
-import { connectionOptions } from '../../src/database/conninfo.js'
+import { connectionOptions } from '../../src/postgres/conninfo.js'
 import { createServer, type ListenqlServer, type ServerOptions } from '../../src/index.js'
 import { createLogObserver } from '../../src/telemetry/log-observations.js'
 import type { Logger } from '../../src/telemetry/logger.js'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Column, classifyType, type PgType, typesQuery } from '../../src/database/types.js'
+import { type Column, classifyType, type PgType, typesQuery } from '../../src/postgres/types.js'
 import {
   createImageReader,
   type Filter,

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { migrate } from '../../src/database/migrations.js'
+import { migrate } from '../../src/log/migrations.js'
 import { createLog, type Delivery, endOf, lines, refusal, type TestLog } from '../support/log.js'
 import { startPrivatePostgres } from '../support/postgres.js'
 import { waitUntil } from '../support/wait.js'

@@ -1,8 +1,8 @@
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { printInstallSql, uninstall } from '../../src/database/install.js'
-import { readMigrations } from '../../src/database/migration-files.js'
-import { installedVersion, migrate } from '../../src/database/migrations.js'
+import { printInstallSql, uninstall } from '../../src/log/install.js'
+import { readMigrations } from '../../src/log/migration-files.js'
+import { installedVersion, migrate } from '../../src/log/migrations.js'
 import { createLog, lines, type TestLog } from '../support/log.js'
 
 let log: TestLog

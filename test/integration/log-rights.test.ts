@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { grantSql, SERVER_FUNCTIONS } from '../../src/database/install.js'
+import { grantSql, SERVER_FUNCTIONS } from '../../src/log/install.js'
 import { createLog, lines, refusal, type TestLog } from '../support/log.js'
 
 let log: TestLog

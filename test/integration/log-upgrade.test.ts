@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { readMigrations } from '../../src/database/migration-files.js'
-import { installedVersion, migrate } from '../../src/database/migrations.js'
+import { readMigrations } from '../../src/log/migration-files.js'
+import { installedVersion, migrate } from '../../src/log/migrations.js'
 import { createFormerLog } from '../support/former-log.js'
 import { lines, type TestLog } from '../support/log.js'
 import { waitUntil } from '../support/wait.js'

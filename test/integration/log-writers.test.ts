@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { migrate } from '../../src/database/migrations.js'
+import { migrate } from '../../src/log/migrations.js'
 import { createFormerLog } from '../support/former-log.js'
 import { createLog, lines, type TestLog } from '../support/log.js'
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { unwatchCommand } from '../../src/commands/unwatch.js'
 import { type WatchArguments, watchCommand } from '../../src/commands/watch.js'
-import { connectionOptions } from '../../src/database/conninfo.js'
+import { connectionOptions } from '../../src/postgres/conninfo.js'
 import { commandStreams } from '../support/command.js'
 import { createLog, lines, type TestLog } from '../support/log.js'
 import type { Row } from '../support/postgres.js'

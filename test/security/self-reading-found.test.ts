@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { mayReadItself } from '../../src/database/self-reading.js'
+import { mayReadItself } from '../../src/rls/self-reading.js'
 import { createTestDatabase, type TestDatabase } from '../support/postgres.js'
 
 let database: TestDatabase

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { comparePositions, type Position } from '../../src/events/cursor.js'
+import { comparePositions, type Position } from '../../src/log/position.js'
 import { positionOf } from './positions.js'
 import type { Random } from './random.js'
 import { ClientRecord } from './record.js'

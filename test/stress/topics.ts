@@ -1,4 +1,4 @@
-import type { Position } from '../../src/events/cursor.js'
+import type { Position } from '../../src/log/position.js'
 import { positionOf } from './positions.js'
 
 export type Row = Readonly<Record<string, unknown>>

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { encodePlain } from '../../src/events/cursor.js'
+import { encodePlain } from '../../src/log/position.js'
 import { createRandom } from './random.js'
 import { ClientRecord } from './record.js'
 import { ALL, nameOf, PEOPLE, type Row, type Seen, show, type View } from './topics.js'

@@ -1,4 +1,4 @@
-import { comparePositions, type Position } from '../../src/events/cursor.js'
+import { comparePositions, type Position } from '../../src/log/position.js'
 import type { ClientRecord, Received, Segment } from './record.js'
 import { apply, type Row, type Seen, show, type TopicSpec, type View } from './topics.js'
 

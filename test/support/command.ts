@@ -1,5 +1,5 @@
 import { PassThrough, Writable } from 'node:stream'
-import type { Streams } from '../../src/commands/command.js'
+import type { Streams } from '../../src/commands/shared/command.js'
 
 /** Streams for a command that runs in this process. */
 export interface CommandStreams extends Streams {

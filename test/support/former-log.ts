@@ -1,4 +1,4 @@
-import { readMigrations } from '../../src/database/migration-files.js'
+import { readMigrations } from '../../src/log/migration-files.js'
 import { createLog, type Delivery, type TestLog } from './log.js'
 
 /** A database whose schema `listenql` is of an earlier version, as that version made it: without what later programs add. */

@@ -1,6 +1,6 @@
 import pg from 'pg'
-import { readMigrations } from '../../src/database/migration-files.js'
-import { migrate } from '../../src/database/migrations.js'
+import { readMigrations } from '../../src/log/migration-files.js'
+import { migrate } from '../../src/log/migrations.js'
 import { createTestDatabase, type Row, type TestDatabase } from './postgres.js'
 
 /** A row of `listenql.delivery`. */

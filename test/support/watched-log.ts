@@ -1,6 +1,6 @@
 import type pg from 'pg'
-import { readCatalog } from '../../src/database/catalog.js'
-import type { WatchedTable } from '../../src/database/watched-table.js'
+import { readCatalog } from '../../src/catalog/catalog.js'
+import type { WatchedTable } from '../../src/catalog/watched-table.js'
 import { createLog, type TestLog } from './log.js'
 import { createServerLogin, type ServerLogin } from './server-login.js'
 

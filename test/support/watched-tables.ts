@@ -2,12 +2,12 @@ import { type ExecutionResult, execute, type GraphQLSchema, parse, subscribe, va
 import type { ChangesRequest, SchemaContext } from '../../schema/context.js'
 import { createChannelRules } from '../../src/auth/channel-rules.js'
 import { ANYBODY } from '../../src/auth/viewer.js'
-import type { TypeCategory } from '../../src/database/types.js'
-import type { TableColumn, WatchedTable } from '../../src/database/watched-table.js'
-import { endOfBatch } from '../../src/events/cursor.js'
-import type { RowChange } from '../../src/events/row-change.js'
-import type { SnapshotRequest } from '../../src/events/snapshot-request.js'
-import { EventSource, type Topic } from '../../src/events/source.js'
+import type { TypeCategory } from '../../src/postgres/types.js'
+import type { TableColumn, WatchedTable } from '../../src/catalog/watched-table.js'
+import { endOfBatch } from '../../src/log/position.js'
+import type { RowChange } from '../../src/sources/tables/row-change.js'
+import type { SnapshotRequest } from '../../src/snapshots/snapshot-request.js'
+import { EventSource, type Topic } from '../../src/sources/source.js'
 import { createImageReader, type RowImage } from '../../src/filters/index.js'
 
 /** A column as the catalogue would show it. */

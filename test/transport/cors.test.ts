@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { createServer, type ListenqlServer, type ServerOptions } from '../../src/index.js'
-import { createOrigins } from '../../src/transport/origins.js'
+import { createOrigins } from '../../src/transport/limits/origins.js'
 import { createLog, type TestLog } from '../support/log.js'
 import { channelQuery, openConnection, post, type RawAnswer, type RawRequest, send } from '../support/raw.js'
 import { SECRET, sign } from '../support/tokens.js'

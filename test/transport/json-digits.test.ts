@@ -167,8 +167,8 @@ it('where another server writes the result, a value that it would change is an e
 })
 
 it('so it is in a schema that another server subscribes to', async () => {
-  const { ChannelEvent } = await import('../../src/events/channel-event.js')
-  const { EventSource } = await import('../../src/events/source.js')
+  const { ChannelEvent } = await import('../../src/sources/channels/channel-event.js')
+  const { EventSource } = await import('../../src/sources/source.js')
   const { context } = createFakeContext()
   const channelSource: SchemaContext['channelSource'] = () =>
     new EventSource(

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createOrigins } from '../../src/transport/origins.js'
+import { createOrigins } from '../../src/transport/limits/origins.js'
 import { createTestDatabase, type TestDatabase } from '../support/postgres.js'
 import { channelQuery, exchange, handshake, openConnection, post, send } from '../support/raw.js'
 import { startWitnessed, type WitnessedServer } from '../support/witness.js'

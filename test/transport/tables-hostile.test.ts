@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { encodePlain } from '../../src/events/cursor.js'
+import { encodePlain } from '../../src/log/position.js'
 import { createServer, type ListenqlServer, type Observation } from '../../src/index.js'
 import { GRAPHQL_TRANSPORTS, overGraphqlWs, overSse } from '../support/clients.js'
 import { cursorsOf } from '../support/cursors.js'

@@ -1,6 +1,6 @@
 import { type IncomingMessage, request } from 'node:http'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { comparePositions, type Position } from '../../src/events/cursor.js'
+import { comparePositions, type Position } from '../../src/log/position.js'
 import { createServer, type ListenqlServer } from '../../src/index.js'
 import { cursorsOf } from '../support/cursors.js'
 import { query } from '../support/graphql-request.js'

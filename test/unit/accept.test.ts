@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Accepted, acceptsPage, negotiate } from '../../src/transport/accept.js'
+import { type Accepted, acceptsPage, negotiate } from '../../src/transport/http/accept.js'
 
 const JSON_TYPE = 'application/json'
 const GRAPHQL = 'application/graphql-response+json'

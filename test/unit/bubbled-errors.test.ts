@@ -1,6 +1,6 @@
 import { buildSchema, type ExecutionResult, execute, parse } from 'graphql'
 import { expect, it } from 'vitest'
-import { withoutFalseRemoval } from '../../src/transport/bubbled-errors.js'
+import { withoutFalseRemoval } from '../../src/graphql/bubbled-errors.js'
 
 const schema = buildSchema(`
   type Row { id: Int!, name: String, tags: [Int] }

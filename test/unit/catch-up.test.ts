@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { catchUp } from '../../src/delivery/catch-up.js'
-import { createFrame, FrameStream } from '../../src/delivery/frame-stream.js'
+import { createFrame, FrameStream } from '../../src/delivery/stream.js'
 import { Subscriber } from '../../src/delivery/subscriber.js'
-import { comparePositions, type Position } from '../../src/events/cursor.js'
+import { comparePositions, type Position } from '../../src/log/position.js'
 
 /** Event number `i` of the log, in batches of three. */
 const at = (i: number): Position => ({

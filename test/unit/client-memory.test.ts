@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createClientMemory, type Hold } from '../../src/lib/client-memory.js'
+import { createClientMemory, type Hold } from '../../src/lib/limits/client-memory.js'
 import { sizeOf } from '../../src/lib/size-of.js'
 
 const refused = expect.objectContaining({ code: 'LIMIT_EXCEEDED', limit: 'maxClientMemory', max: 1000 })

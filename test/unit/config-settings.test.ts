@@ -10,7 +10,7 @@ import {
   resolveSettings,
   type Settings,
 } from '../../src/config/index.js'
-import { hideSecrets } from '../../src/database/conninfo.js'
+import { hideSecrets } from '../../src/postgres/conninfo.js'
 import { load } from '../support/settings.js'
 
 describe('the table', () => {

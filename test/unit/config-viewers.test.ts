@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { OPTION_LIST, printSettings } from '../../src/config/index.js'
-import { hideSecrets } from '../../src/database/conninfo.js'
+import { hideSecrets } from '../../src/postgres/conninfo.js'
 import { load } from '../support/settings.js'
 
 const expected = { user: ['people', `room:\${claims.room}`, '{a;b,c}*'], 'the admin': ['*'] }

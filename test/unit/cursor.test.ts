@@ -6,7 +6,7 @@ import {
   END_OF_BATCH,
   encodePlain,
   endOfBatch,
-} from '../../src/events/cursor.js'
+} from '../../src/log/position.js'
 
 const natural = fc.oneof(fc.nat(), fc.maxSafeNat())
 const position = fc.oneof(

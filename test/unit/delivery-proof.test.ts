@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createDeliveryProof, PROOF_CHANNEL, type ProofSender } from '../../src/database/delivery-proof.js'
+import { createDeliveryProof, PROOF_CHANNEL, type ProofSender } from '../../src/postgres/delivery-proof.js'
 
 /** A sender whose notifications are kept, and answered when the test says so. */
 function createSender() {

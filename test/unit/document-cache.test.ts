@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createDocumentCache } from '../../src/transport/document-cache.js'
+import { createDocumentCache } from '../../src/graphql/document-cache.js'
 
 it('keeps what was used last, up to a limit of characters', () => {
   const cache = createDocumentCache<string>(10)

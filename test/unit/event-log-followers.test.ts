@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { createPollDoorbell } from '../../src/events/doorbell.js'
-import { EventLog } from '../../src/events/event-log.js'
+import { createPollDoorbell } from '../../src/log/doorbell.js'
+import { EventLog } from '../../src/log/log-follower.js'
 import { ListenqlError } from '../../src/lib/errors.js'
 
 const createLog = () =>

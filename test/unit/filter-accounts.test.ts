@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ANYBODY } from '../../src/auth/viewer.js'
-import { createFilterAccounts } from '../../src/transport/filter-accounts.js'
+import { createFilterAccounts } from '../../src/transport/limits/filter-accounts.js'
 
 const viewer = (sub: string) => ({ ...ANYBODY, role: 'user', claims: { sub } })
 

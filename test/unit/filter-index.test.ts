@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { Column } from '../../src/database/types.js'
+import type { Column } from '../../src/postgres/types.js'
 import {
   createFilterIndex,
   createImageReader,

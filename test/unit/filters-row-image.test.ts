@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Column, TypeCategory } from '../../src/database/types.js'
+import type { Column, TypeCategory } from '../../src/postgres/types.js'
 import { createImageReader, JsonText } from '../../src/filters/index.js'
 
 function column(name: string, category: TypeCategory, isArray = false): Column {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Column, TypeCategory } from '../../src/database/types.js'
+import type { Column, TypeCategory } from '../../src/postgres/types.js'
 import {
   createImageReader,
   type FilterLimits,
@@ -10,7 +10,7 @@ import {
   toSql,
 } from '../../src/filters/index.js'
 import { ListenqlError } from '../../src/lib/errors.js'
-import { LimitExceeded } from '../../src/lib/limits.js'
+import { LimitExceeded } from '../../src/lib/limits/limit-exceeded.js'
 
 function column(name: string, category: TypeCategory, more: Partial<Column> = {}): Column {
   return {

@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { costOf, createFrame, FrameStream, type Link } from '../../src/delivery/frame-stream.js'
+import { costOf, createFrame, FrameStream, type Link } from '../../src/delivery/stream.js'
 import { Subscriber } from '../../src/delivery/subscriber.js'
 import { waitUntil } from '../support/wait.js'
 

@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http'
 import { GraphQLError } from 'graphql'
 import { describe, expect, it } from 'vitest'
 import { tokenOf } from '../../src/auth/credentials.js'
-import { createClientErrors } from '../../src/transport/errors.js'
-import { createOrigins } from '../../src/transport/origins.js'
+import { createClientErrors } from '../../src/graphql/errors.js'
+import { createOrigins } from '../../src/transport/limits/origins.js'
 
 /** As many characters as a message may have: what takes time of the order of their square does not end within a test. */
 const MANY = 1_000_000

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { createKicks } from '../../src/auth/kicks.js'
 import type { Viewer } from '../../src/auth/viewer.js'
-import type { Kick } from '../../src/database/viewer-queries.js'
+import type { Kick } from '../../src/auth/viewer-queries.js'
 
 /**
  * Issuers whose clocks differ, several servers that come and go, kicks that each server reads when it looks. All times in ms

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Column } from '../../src/database/types.js'
+import type { Column } from '../../src/postgres/types.js'
 import { createImageSifter } from '../../src/filters/image-sifter.js'
 import { createImageReader, mendImage, mendLargeImage } from '../../src/filters/index.js'
 

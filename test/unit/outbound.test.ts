@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createFrame, FrameStream } from '../../src/delivery/frame-stream.js'
+import { createFrame, FrameStream } from '../../src/delivery/stream.js'
 import { Outbound, type Sink } from '../../src/delivery/outbound.js'
-import { createPressure } from '../../src/delivery/pressure.js'
+import { createPressure } from '../../src/delivery/backpressure.js'
 import { Subscriber } from '../../src/delivery/subscriber.js'
 import type { Observation } from '../../src/lib/observation.js'
 

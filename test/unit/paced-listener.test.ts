@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Repeater } from '@graphql-yoga/subscription'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createPacedListener } from '../../src/events/paced-listener.js'
+import { createPacedListener } from '../../src/pubsub/paced-listener.js'
 
 const event = (detail: unknown) => new CustomEvent('x', { detail })
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i + 1)

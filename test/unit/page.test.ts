@@ -1,7 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type Server, request as send } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createPage } from '../../src/transport/page.js'
+import { createPage } from '../../src/transport/http/page.js'
 
 interface Answer {
   readonly status: number

@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { expect, it } from 'vitest'
-import { onceClosed } from '../../src/transport/closed.js'
-import { replyPaced } from '../../src/transport/paced-reply.js'
+import { onceClosed } from '../../src/transport/http/closed.js'
+import { replyPaced } from '../../src/transport/http/paced-reply.js'
 
 /** The second of two requests on one connection whose client leaves while the first is still being answered. */
 async function secondOfTwo(

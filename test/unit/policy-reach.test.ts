@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isTransparent, mayReadToken } from '../../src/auth/policy-reach.js'
+import { isTransparent, mayReadToken } from '../../src/rls/policy-reach.js'
 import { column } from '../support/watched-tables.js'
 
 const policy = (using: string) => ({ name: 'p', isPermissive: true, using, columns: [], isTransparent: true })

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createPressure } from '../../src/delivery/pressure.js'
+import { createPressure } from '../../src/delivery/backpressure.js'
 import type { Observation } from '../../src/lib/observation.js'
 
 const MAX = 16_000

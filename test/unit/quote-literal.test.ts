@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import pg from 'pg'
 import { expect, it } from 'vitest'
-import { quoteLiteral } from '../../src/database/quote-literal.js'
+import { quoteLiteral } from '../../src/postgres/quote-literal.js'
 
 it('quotes as pg does', () => {
   const text = fc.string({ unit: fc.constantFrom("'", '\\', '"', 'a', ' ', '\n', '🐘', '\ud800') })

@@ -1,7 +1,7 @@
 import { GraphQLError } from 'graphql'
 import { expect, it } from 'vitest'
-import { stringifyResult } from '../../src/transport/engine.js'
-import { retryTime } from '../../src/transport/retry.js'
+import { stringifyResult } from '../../src/graphql/engine.js'
+import { retryTime } from '../../src/transport/http/retry.js'
 
 const SOON = 1000
 const LATER = 10_000

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { printInstallSql } from '../../src/database/install.js'
-import { readMigrations } from '../../src/database/migration-files.js'
+import { printInstallSql } from '../../src/log/install.js'
+import { readMigrations } from '../../src/log/migration-files.js'
 
 it('SQL is ASCII: a database of another encoding would refuse a character that it lacks, in a comment as well', () => {
   for (const { version, sql } of readMigrations()) {

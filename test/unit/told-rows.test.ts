@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { Position } from '../../src/events/cursor.js'
-import type { LogEvent } from '../../src/events/log-event.js'
-import { createToldRows, keyText, MAX_TOLD_ROWS, type Telling, tellPast } from '../../src/events/told-rows.js'
+import type { Position } from '../../src/log/position.js'
+import type { LogEvent } from '../../src/log/log-event.js'
+import { createToldRows, keyText, MAX_TOLD_ROWS, type Telling, tellPast } from '../../src/sources/tables/told-rows.js'
 import { createImageReader, type RowImage } from '../../src/filters/index.js'
 import { column } from '../support/watched-tables.js'
 

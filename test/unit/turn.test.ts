@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createTurn } from '../../src/delivery/turn.js'
+import { createTurn } from '../../src/delivery/scheduler.js'
 
 const turnOver = () => new Promise(resolve => setImmediate(resolve))
 /** Keeps the processor busy until the turn's time is used up. */

@@ -1,0 +1,166 @@
+import type { TableColumn, WatchedTable } from '../../src/catalog/watched-table.js'
+import { assignNames, type Candidate } from './assign-names.js'
+import { type EnumNames, enumsOf, nameLabels, type PostgresEnum } from './enum-names.js'
+import { camelCase, isPlain, typeCase } from './identifiers.js'
+import { RESERVED_COLUMNS, RESERVED_QUERY_FIELDS, RESERVED_TYPES } from './reserved.js'
+
+/** What a table is called in GraphQL. */
+export interface TableNames {
+  readonly table: WatchedTable
+  /** `people`: its rows. */
+  readonly queryField: string
+  /** `peopleChanged`: its changes. */
+  readonly subscriptionField: string
+  /** `People`: one row. */
+  readonly rowType: string
+  readonly changeType: string
+  readonly keyType: string
+  readonly snapshotType: string
+  readonly filterType: string
+  readonly orderType: string
+  /** In the order of the table. */
+  readonly columns: readonly NamedColumn[]
+}
+
+export interface NamedColumn {
+  readonly column: TableColumn
+  readonly field: string
+}
+
+export interface Names {
+  /** In the order given. */
+  readonly tables: readonly TableNames[]
+  readonly enums: readonly EnumNames[]
+}
+
+type Thing = { readonly schema: string; readonly name: string } & (
+  | { readonly kind: 'table'; readonly table: WatchedTable }
+  | { readonly kind: 'enum'; readonly type: PostgresEnum }
+)
+
+/**
+ * Finds a name in GraphQL for every table, column, enum and label, whatever they are called in Postgres. The same tables
+ * get the same names, in whatever order they come.
+ *
+ * 1. Words are what stands between underscores and characters that are no letter or digit. A table or column is its words in
+ *    camelCase, `user_id` and `UserId` both `userId`; a name in capitals counts as one in lower case. Types begin with a
+ *    capital: table `chat_rooms` has the field `chatRooms` and the type `ChatRooms`. One underscore in front stays.
+ * 2. A table or enum of a schema other than `public` has that schema's words in front: `chat.messages` is `chatMessages`.
+ * 3. GraphQL's names are ASCII: `é` is `e`, `ß` is `ss`, a letter without such an equal is `u` and its code in hex (`日` is
+ *    `u65e5`). What begins with a digit gets an underscore in front. A name without any letter or digit is all such codes.
+ * 4. A table or enum of `public` whose types or fields would be called as one of listenql's own (`Operation`, `channels`, …) has
+ *    `public` in front after all: `public.channels` is `publicChannels`. A column that would be called `and`, `or`, `not`, which
+ *    belong to filters, or as what every JavaScript object has (`constructor`), gets an underscore at its end: `and_`.
+ * 5. Labels of enums are kept as they are if GraphQL can have them. Else other characters become underscores, rule 3 holds,
+ *    `true`, `false`, `null` get an underscore at their end, and the empty label is `empty_`.
+ * 6. If two would have the same name, or one the name of what another brings with it (table `people_filter` and the type
+ *    `PeopleFilter` of table `people`), the first keeps it and the others get `_2`, `_3`, … at the end of the table's name, the
+ *    column's or the label's. First are shorter names of tables and enums, tables before enums, names of ASCII letters, digits and
+ *    underscores before others, `public` before other schemas, then by code unit of schema and name.
+ *
+ * @param onWarning gets a line for each name that rules 3 (but for case and underscores), 4, 5 and 6 made, with the old and the new
+ */
+export function nameEverything(
+  tables: readonly WatchedTable[],
+  onWarning: (message: string) => void = () => {},
+): Names {
+  const things: Thing[] = [
+    ...tables.map(table => ({ kind: 'table' as const, schema: table.schema, name: table.name, table })),
+    ...enumsOf(tables).map(type => ({ kind: 'enum' as const, schema: type.schema, name: type.name, type })),
+  ]
+  const stems = assignNames(things.map(candidateOf), RESERVED)
+  const named: { tables: TableNames[]; enums: EnumNames[] } = { tables: [], enums: [] }
+  for (const thing of things) {
+    const stem = stems.get(thing) as string
+    const shown = `${thing.kind} ${JSON.stringify(`${thing.schema}.${thing.name}`)}`
+    const reason = whyRenamed(thing, stem)
+    if (reason)
+      onWarning(`${shown} is ${thing.kind === 'table' ? stem : typeCase(stem)} in GraphQL: ${reason}`)
+    const warn = (message: string) => onWarning(`${message} (${shown})`)
+    if (thing.kind === 'enum') named.enums.push(nameLabels(thing.type, typeCase(stem), warn))
+    else
+      named.tables.push({ ...tableNames(thing.table, stem), columns: nameColumns(thing.table.columns, warn) })
+  }
+  return named
+}
+
+const RESERVED: ReadonlySet<string> = new Set([
+  ...RESERVED_TYPES.map(name => `type ${name}`),
+  ...RESERVED_QUERY_FIELDS.map(name => `query ${name}`),
+])
+
+function candidateOf(thing: Thing): Candidate<Thing> {
+  const wanted = stemOf(thing)
+  const { kind, schema, name } = thing
+  const oddness = isPlain(name) && isPlain(schema) ? 0 : 1
+  const rank = [wanted.length, kind === 'table' ? 0 : 1, oddness, schema === 'public' ? 0 : 1, schema, name]
+  return { item: thing, wanted, brings: stem => brings(kind, stem), rank }
+}
+
+function stemOf({ kind, schema, name }: Thing): string {
+  const plain = schema === 'public' ? camelCase(name) : camelCase(schema, name)
+  return schema === 'public' && isReserved(kind, plain) ? camelCase(schema, name) : plain
+}
+
+function isReserved(kind: Thing['kind'], stem: string): boolean {
+  return brings(kind, stem).some(each => RESERVED.has(each))
+}
+
+function brings(kind: Thing['kind'], stem: string): readonly string[] {
+  const type = `type ${typeCase(stem)}`
+  if (kind === 'enum') return [type, `${type}Comparison`]
+  return [`query ${stem}`, type, ...PARTS.map(part => `${type}${part}`)]
+}
+
+const PARTS = ['Change', 'Key', 'Snapshot', 'Filter', 'OrderBy'] as const
+
+function whyRenamed(thing: Thing, stem: string): string | undefined {
+  const { kind, schema, name } = thing
+  if (stem !== stemOf(thing)) return `another has the name ${stemOf(thing)}`
+  if (schema === 'public' && isReserved(kind, camelCase(name))) return 'listenql uses the shorter name itself'
+  return isPlain(name) && (schema === 'public' || isPlain(schema)) ? undefined : 'GraphQL has no such names'
+}
+
+function tableNames(table: WatchedTable, stem: string): Omit<TableNames, 'columns'> {
+  const rowType = typeCase(stem)
+  return {
+    table,
+    queryField: stem,
+    subscriptionField: `${stem}Changed`,
+    rowType,
+    changeType: `${rowType}Change`,
+    keyType: `${rowType}Key`,
+    snapshotType: `${rowType}Snapshot`,
+    filterType: `${rowType}Filter`,
+    orderType: `${rowType}OrderBy`,
+  }
+}
+
+function nameColumns(columns: readonly TableColumn[], warn: (message: string) => void): NamedColumn[] {
+  const fields = assignNames(
+    columns.map(column => ({
+      item: column,
+      wanted: wantedField(column.name),
+      brings: field => [field],
+      rank: [isPlain(column.name) ? 0 : 1, column.name],
+    })),
+    RESERVED_COLUMNS,
+  )
+  return columns.map(column => {
+    const { name } = column
+    const field = fields.get(column) as string
+    const wanted = wantedField(name)
+    const isKept = field === camelCase(name) && isPlain(name)
+    const reason =
+      field === wanted
+        ? isPlain(name) ? 'filters or JavaScript use the name themselves' : 'GraphQL has no such names'
+        : `another has the name ${wanted}` // biome-ignore format: one choice
+    if (!isKept) warn(`column ${JSON.stringify(name)} is ${field} in GraphQL: ${reason}`)
+    return { column, field }
+  })
+}
+
+function wantedField(name: string): string {
+  const field = camelCase(name)
+  return RESERVED_COLUMNS.has(field) ? `${field}_` : field
+}

@@ -1,0 +1,22 @@
+import { SCALAR_NAMES } from '../scalars.js'
+
+/** Names of types that no table and no enum can have, whether or not the schema at hand uses them. */
+export const RESERVED_TYPES: readonly string[] = [
+  ...['Query', 'Mutation', 'Subscription', 'Int', 'Float', 'String', 'Boolean', 'ID'],
+  ...['ChannelEvent', 'Operation', 'OrderDirection', 'WatchedColumn', 'WatchedTable'],
+  ...['NullComparison', 'StringEqualityComparison', 'StringOrderComparison'],
+  ...['Int', 'Float', 'String', 'Boolean', ...SCALAR_NAMES].map(name => `${name}Comparison`),
+  ...SCALAR_NAMES,
+]
+
+/** Fields of Query. All fields of Subscription that are made for tables end with `Changed`, so `channel` is safe there. */
+export const RESERVED_QUERY_FIELDS: readonly string[] = ['channels', 'watchedTables']
+
+/**
+ * `and`, `or`, `not` belong to filters. The rest is what every JavaScript object answers to: graphql-js reads the fields of
+ * a variable with `value[name]`, and would find these in any filter.
+ */
+export const RESERVED_COLUMNS: ReadonlySet<string> = new Set([
+  ...['and', 'or', 'not'],
+  ...Object.getOwnPropertyNames(Object.prototype),
+])

@@ -1,0 +1,313 @@
+import { EventEmitter, once } from 'node:events'
+import pg from 'pg'
+import { abortable, delay } from '../lib/abort.js'
+import { backoffDelay } from '../lib/backoff.js'
+import { messageOf } from '../lib/errors.js'
+import type { Failure, Observe } from '../lib/observation.js'
+import { type LeftOut, readCatalog, readCatalogState, readPaused } from './catalog.js'
+import { type Access, readAccess } from './catalog-access.js'
+import type { StateRow } from './catalog-query.js'
+import { describeFailure } from '../postgres/connect-failure.js'
+import { refresh, type Seen } from './refresh.js'
+import { createRefreshReport } from './refresh-report.js'
+import { socketOf } from '../postgres/socket.js'
+import { RELAX_SESSION } from '../postgres/text-encoding.js'
+import { liftTimeLimits } from '../postgres/time-limits.js'
+import type { WatchedTable } from './watched-table.js'
+
+export interface CatalogOptions {
+  readonly config: pg.ClientConfig
+  /** Between two looks, in ms. */
+  readonly catalogInterval: number
+  /** Longest wait for a connection, in ms. */
+  readonly connectTimeout: number
+  /** Longest pause between two attempts to connect, in ms. */
+  readonly reconnectMax: number
+  readonly observe: Observe
+  /**
+   * What is watched now: once when it is known for the first time (maybe nothing), then whenever it has changed.
+   * @param paused oids of tables that are watched and have no whole history at the moment
+   */
+  readonly onChange: (tables: readonly WatchedTable[], paused: readonly string[]) => void
+}
+
+/** Keeps an eye on the watched tables. */
+export interface Catalog {
+  /** What was found last; undefined until it is known. */
+  readonly tables: readonly WatchedTable[] | undefined
+  start(): void
+  /**
+   * Looks at once. With a generation of a table that an event of the log carries, until that generation is known (or another
+   * try is no use: it may not be refreshed, it is not watched). `onChange` has been called when this resolves. Waits while the
+   * database is away; resolves on `close`, rejects when the signal aborts.
+   */
+  refreshNow(relid?: string, generation?: number, signal?: AbortSignal): Promise<void>
+  /** Idempotent. */
+  close(): Promise<void>
+}
+
+interface RefreshRequest {
+  readonly seen: Seen | undefined
+  readonly resolve: () => void
+  tries: number
+}
+
+/**
+ * Longest that a look may take, in ms; a dead peer shows in no other way. A first look at many tables writes functions for
+ * each: given up half-way, it would begin from the start, for ever.
+ */
+const QUERY_TIMEOUT_MS = 300_000
+
+/** After so many ms the catalogue is read even if nothing tells of a change. */
+const READ_ANYWAY_MS = 60_000
+
+/** After so many ms the database compares all tables, even if nothing tells of a change. */
+const REFRESH_ANYWAY_MS = 10_000
+
+/** And after so many times as long as that took: with hundreds of tables it takes a second. */
+const REFRESH_COST_FACTOR = 30
+
+/** How often a generation that was seen is looked for, at intervals of GENERATION_RETRY_MS. */
+const GENERATION_TRIES = 10
+const GENERATION_RETRY_MS = 50
+
+/** Looks that somebody was in the way of, in a row, before we say so. */
+const BLOCKED_CHECKS = 30
+
+/** lock_not_available, serialization_failure, deadlock_detected: next time. */
+const IN_THE_WAY = new Set(['55P03', '40001', '40P01'])
+
+/** insufficient_privilege, invalid_schema_name, undefined_table, undefined_function: rights or the schema are gone. */
+const ACCESS_LOST = new Set(['42501', '3F000', '42P01', '42883'])
+
+/**
+ * Looks about every second whether watched tables have changed, lets the database start new generations, and hands the list
+ * on when it is another one. Where there is no log, or our login may not look, it says so once, and looks again.
+ */
+export function createCatalog(options: CatalogOptions): Catalog {
+  const { config, catalogInterval, connectTimeout, reconnectMax, observe } = options
+  const stop = new AbortController()
+  const wake = new EventEmitter()
+  const report = createRefreshReport(observe)
+  let running: Promise<void> | undefined
+  let client: pg.Client | undefined
+  let access: Access | undefined
+  let tables: readonly WatchedTable[] | undefined
+  let digest: string | undefined
+  let pulse: string | undefined
+  let refreshAt = 0
+  let text: string | undefined
+  let readAt = 0
+  let requests: RefreshRequest[] = []
+  let said: string | undefined
+  let blocked = 0
+  const leftOut = new Set<string>()
+
+  async function run(): Promise<void> {
+    for (let attempt = 0; !stop.signal.aborted; ) {
+      const mine = requests
+      requests = []
+      try {
+        attempt++
+        await check(mine)
+        attempt = 0
+      } catch (error) {
+        requests.unshift(...mine)
+        if (stop.signal.aborted) break
+        drop()
+        const failure = describeFailure(error, config)
+        say(`connection ${failure.message}`, failure)
+        await delay(backoffDelay(attempt, reconnectMax), stop.signal)
+        continue
+      }
+      const open = mine.filter(one => !isAnswered(one))
+      const isNewlyAsked = requests.length > 0
+      requests.unshift(...open)
+      if (!isNewlyAsked) await untilAsked(open.length > 0 ? GENERATION_RETRY_MS : usualPause())
+    }
+    for (const one of requests) one.resolve()
+  }
+
+  function usualPause(): number {
+    return access?.mayRefresh && access.mayRead ? catalogInterval : 2 * catalogInterval
+  }
+
+  async function untilAsked(ms: number): Promise<void> {
+    const waited = new AbortController()
+    const timer = setTimeout(() => waited.abort(), ms)
+    await once(wake, 'asked', { signal: AbortSignal.any([stop.signal, waited.signal]) }).catch(
+      () => undefined,
+    )
+    clearTimeout(timer)
+  }
+
+  function isAnswered(one: RefreshRequest): boolean {
+    one.tries++
+    const { seen } = one
+    const table = seen && tables?.find(({ relid }) => relid === seen.relid)
+    const isKnown = !table || table.generation >= seen.generation
+    if (!isKnown && access?.mayRefresh && one.tries < GENERATION_TRIES) return false
+    one.resolve()
+    return true
+  }
+
+  async function check(mine: readonly RefreshRequest[]): Promise<void> {
+    const connection = await connect()
+    if (!access?.mayRefresh || !access.mayRead) {
+      access = await readAccess(connection)
+      sayAccess(access)
+    }
+    try {
+      let state = access.mayRead ? await readCatalogState(connection) : undefined
+      const isDue = mine.length > 0 || state?.pulse !== pulse || performance.now() >= refreshAt
+      if (access.mayRefresh && isDue) {
+        pulse = state?.pulse // of before: what changes in between shows next time
+        const began = performance.now()
+        let isDone = await refreshAll(connection, mine)
+        state &&= await readCatalogState(connection)
+        if (state?.isWhole === false) isDone = false // maybe another server is at it
+        const took = performance.now() - began
+        refreshAt =
+          performance.now() + (isDone ? Math.max(REFRESH_ANYWAY_MS, took * REFRESH_COST_FACTOR) : took * 4)
+      }
+      if (state) await read(connection, state)
+      else if (!access.isInstalled || !tables) handOn([], [])
+    } catch (error) {
+      const code = sqlStateOf(error)
+      if (code === undefined || !ACCESS_LOST.has(code)) throw error
+      access = undefined // the next look says what has become of it
+      digest = undefined
+      pulse = undefined
+    }
+  }
+
+  async function connect(): Promise<pg.Client> {
+    if (client) return client
+    const opened = new pg.Client({
+      ...config,
+      application_name: 'listenql catalog',
+      connectionTimeoutMillis: connectTimeout,
+      query_timeout: QUERY_TIMEOUT_MS,
+      keepAlive: true,
+    })
+    client = opened
+    opened.on('error', () => {
+      if (client === opened) client = undefined
+    })
+    await opened.connect()
+    await liftTimeLimits(opened, connectTimeout)
+    await opened.query(RELAX_SESSION) // what refresh() says of one table must not hide the others
+    access = undefined
+    pulse = undefined
+    return opened
+  }
+
+  function drop(): void {
+    if (!client) return
+    socketOf(client).destroy()
+    client = undefined
+  }
+
+  /** True if nothing is left to be done. */
+  async function refreshAll(connection: pg.Client, mine: readonly RefreshRequest[]): Promise<boolean> {
+    let isDone = true
+    const newest = new Map<string, number>()
+    for (const { seen } of mine) {
+      if (seen) newest.set(seen.relid, Math.max(seen.generation, newest.get(seen.relid) ?? 0))
+    }
+    const calls: (Seen | undefined)[] = [...newest].map(([relid, generation]) => ({ relid, generation }))
+    for (const seen of calls.length > 0 ? calls : [undefined]) {
+      try {
+        const rows = await refresh(connection, seen)
+        report.rows(rows)
+        if (rows.some(({ change }) => change === 'lacking')) isDone = false
+        blocked = 0
+        sayNothing()
+      } catch (error) {
+        const code = sqlStateOf(error)
+        if (code === undefined || ACCESS_LOST.has(code)) throw error
+        isDone = false
+        if (!IN_THE_WAY.has(code)) say(`refresh ${messageOf(error)}`, describeFailure(error, config))
+        else if (++blocked === BLOCKED_CHECKS) say('blocked', describeFailure(error, config))
+      }
+    }
+    return isDone
+  }
+
+  async function read(connection: pg.Client, state: StateRow): Promise<void> {
+    if (state.digest === digest && performance.now() - readAt < READ_ANYWAY_MS) return
+    const list = await readCatalog(connection, sayLeftOut)
+    const paused = await readPaused(connection, list)
+    digest = state.digest // of before: what changed in between is seen next time
+    readAt = performance.now()
+    handOn(list, paused)
+  }
+
+  function handOn(list: readonly WatchedTable[], paused: readonly string[]): void {
+    report.whole(list)
+    const now = JSON.stringify(list)
+    if (now === text) return
+    text = now
+    tables = list
+    try {
+      options.onChange(list, paused)
+    } catch (error) {
+      observe({ type: 'fault', id: 'catalog', message: 'watched tables could not be taken over', error })
+    }
+  }
+
+  function sayAccess({ isInstalled, lacking }: Access): void {
+    if (lacking) return say(`access ${lacking.message}`, lacking)
+    if (isInstalled || said === 'absent') return
+    said = 'absent'
+    observe({ type: 'catalog.absent' })
+  }
+
+  function sayLeftOut({ relid, what, detail }: LeftOut): void {
+    const key = `${relid} ${what} ${detail}`
+    if (leftOut.has(key)) return
+    leftOut.add(key)
+    observe({ type: 'catalog.unreadable', relid, what, detail })
+  }
+
+  /** Once, and again only after something else. */
+  function say(key: string, failure: Failure): void {
+    if (said === key) return
+    said = key
+    observe({ type: 'catalog.failed', ...failure })
+  }
+
+  function sayNothing(): void {
+    if (access?.mayRefresh && access.mayRead) said = undefined
+  }
+
+  return {
+    get tables() {
+      return tables
+    },
+    start() {
+      running ??= run()
+    },
+    refreshNow(relid, generation, signal) {
+      if (stop.signal.aborted) return Promise.resolve()
+      const seen = relid === undefined ? undefined : { relid, generation: generation ?? 0 }
+      const answered = new Promise<void>(resolve => requests.push({ seen, resolve, tries: 0 }))
+      wake.emit('asked')
+      return abortable(answered, signal)
+    },
+    async close() {
+      if (!stop.signal.aborted) {
+        stop.abort()
+        drop() // a look that is under way ends with its connection, and Postgres rolls it back
+        for (const one of requests.splice(0)) one.resolve()
+      }
+      await running
+    },
+  }
+}
+
+/** The code of an answer of Postgres, if it goes on answering: class 57 and 08 are those of a connection that ends. */
+function sqlStateOf(error: unknown): string | undefined {
+  if (!(error instanceof pg.DatabaseError)) return undefined
+  return error.code !== undefined && !/^(08|57)/.test(error.code) ? error.code : undefined
+}

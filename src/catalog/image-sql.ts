@@ -1,0 +1,73 @@
+import pg, { type ClientBase } from 'pg'
+import type { Column } from '../postgres/types.js'
+
+/** How a value becomes part of an image: by itself, as the text that its type shows, or as an array of such texts. */
+export type ImageKind = 'plain' | 'text' | 'texts'
+
+/**
+ * The kinds of columns of these types ($1, oid[]), by the rules of listenql.is_builtin and listenql.value_sql
+ * (sql/migrations/0004_capture.sql), which a server's login may not call.
+ */
+const KINDS = `
+with recursive walk(root, oid) as (
+  select o, o from pg_catalog.unnest($1::pg_catalog.oid[]) o
+  union
+  select w.root, below.oid from walk w join pg_catalog.pg_type t on t.oid = w.oid
+  cross join lateral (select case when t.typtype = 'd' then t.typbasetype
+    when t.typcategory = 'A' and t.typelem <> 0 then t.typelem end as oid) below
+  where w.oid >= 16384 and below.oid is not null
+)
+select w.root::pg_catalog.int8::pg_catalog.float8 as "oid",
+  case when pg_catalog.bool_or(w.oid < 16384) then 'plain'
+    when exists (select from pg_catalog.pg_type t where t.oid = w.root and t.typcategory = 'A' and t.typelem <> 0) then 'texts'
+    else 'text' end as "kind"
+from walk w group by w.root`
+
+export async function readImageKinds(
+  client: ClientBase,
+  columns: readonly Column[],
+): Promise<ReadonlyMap<number, ImageKind>> {
+  const oids = [...new Set(columns.map(({ typeOid }) => typeOid))]
+  const { rows } = await client.query<{ oid: number; kind: ImageKind }>({
+    text: KINDS,
+    values: [oids],
+  })
+  return new Map(rows.map(({ oid, kind }) => [oid, kind]))
+}
+
+/** A name for a row that no column has, nor with i or n at its end: `row_to_json(x)` means the column x if there is one. */
+export function aliasBeside(columns: readonly Column[]): string {
+  const names = new Set(columns.map(({ name }) => name))
+  let alias = '_lq_r'
+  while ([alias, `${alias}i`, `${alias}n`].some(name => names.has(name))) alias += '_'
+  return alias
+}
+
+/** The columns for an image, as the triggers select them: `row_to_json` of such a row is the text in the event log. */
+export function imageColumns(
+  columns: readonly Column[],
+  kinds: ReadonlyMap<number, ImageKind>,
+  alias: string,
+): string {
+  return columns
+    .map(({ name, typeOid }) => {
+      const quoted = pg.escapeIdentifier(name)
+      return `${valueSql(quoted, kinds.get(typeOid) ?? 'text', `${alias}i`)} as ${quoted}`
+    })
+    .join(', ')
+}
+
+/** As listenql.value_sql. Read under any search_path. */
+function valueSql(column: string, kind: ImageKind, index: string): string {
+  switch (kind) {
+    case 'plain':
+      return column
+    case 'text':
+      return `case when pg_catalog.num_nulls(${column}) = 0 then pg_catalog.format('%s', ${column}) end`
+    case 'texts':
+      return `case when pg_catalog.num_nulls(${column}) = 1 then null
+        when pg_catalog.array_ndims(${column}) > 1 then pg_catalog.to_json(pg_catalog.format('%s', ${column}))
+        else pg_catalog.to_json(array(select case when pg_catalog.num_nulls((${column})[${index}]) = 0 then pg_catalog.format('%s', (${column})[${index}]) end
+          from pg_catalog.generate_subscripts(${column}, 1) ${index})) end`
+  }
+}

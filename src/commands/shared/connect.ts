@@ -1,0 +1,88 @@
+import pg from 'pg'
+import { describeFailure } from '../../postgres/connect-failure.js'
+import { connectionOptions, describeConnection } from '../../postgres/conninfo.js'
+import { findEmbeddedPostgres } from '../../embedded/index.js'
+import { ask } from '../../postgres/lock-retry.js'
+import { RELAX_SESSION } from '../../postgres/text-encoding.js'
+import { liftTimeLimits } from '../../postgres/time-limits.js'
+import { ListenqlError } from '../../lib/errors.js'
+import { cancellable } from './cancel-query.js'
+import type { DatabaseArguments } from './database-arguments.js'
+
+/** Where the database of a command is. */
+export interface Database {
+  readonly config: pg.ClientConfig
+  /** As the server connects. */
+  readonly serverConfig: pg.ClientConfig
+  /** The login of the server, where it is another than that of the commands: with the embedded Postgres. */
+  readonly serverLogin: string | undefined
+}
+
+/**
+ * The database that is meant. Of the embedded Postgres the superuser.
+ * @throws ListenqlError BAD_CONFIGURATION; DATABASE_FAILED if the embedded Postgres does not run
+ */
+export async function findDatabase({ databaseUrl, dataDirectory }: DatabaseArguments): Promise<Database> {
+  if (databaseUrl !== undefined) {
+    const config = connectionOptions(databaseUrl)
+    return { config, serverConfig: config, serverLogin: undefined }
+  }
+  const embedded = await findEmbeddedPostgres(dataDirectory === undefined ? {} : { directory: dataDirectory })
+  if (!embedded) {
+    throw new ListenqlError(
+      'DATABASE_FAILED',
+      'no database to talk to: no embedded Postgres is running here',
+      {
+        hint: 'start one with `npx listenql` (or `npm start`) in this folder, or set DATABASE_URL',
+      },
+    )
+  }
+  const serverConfig = connectionOptions(embedded.serverUrl, {})
+  return { config: connectionOptions(embedded.adminUrl, {}), serverConfig, serverLogin: serverConfig.user }
+}
+
+/**
+ * Runs a task on a connection of its own, and closes it. A signal that ends the process also ends what Postgres runs for it.
+ * @param name of the command, which Postgres shows as application_name
+ * @throws ListenqlError DATABASE_FAILED if there is no connection to be had; whatever the task throws
+ */
+export async function withClient<T>(
+  config: pg.ClientConfig,
+  name: string,
+  task: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const client = new pg.Client({
+    connectionTimeoutMillis: 10_000,
+    ...config,
+    application_name: `listenql ${name}`,
+  })
+  client.on('error', () => undefined) // a lost connection fails the query, too, and that is reported
+  try {
+    await client.connect()
+  } catch (error) {
+    const { message, hint } = describeFailure(error, config)
+    throw new ListenqlError(
+      'DATABASE_FAILED',
+      `cannot connect as ${describeConnection(config)}: ${message}`,
+      { hint: hint ?? 'is Postgres running there, and are login and password right?', cause: error },
+    )
+  }
+  try {
+    return await cancellable(client, config, async () => {
+      await liftTimeLimits(client) // a command may wait between two statements
+      await client.query(RELAX_SESSION) // one name that is not UTF8 must not hide the others
+      return task(client)
+    })
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+/** @throws ListenqlError DATABASE_FAILED on a standby, where nothing can be watched */
+export async function refuseStandby(client: pg.Client): Promise<void> {
+  const rows = await ask<{ standby: boolean }>(client, 'select pg_is_in_recovery() as standby')
+  if (!rows[0]?.standby) return
+  throw new ListenqlError('DATABASE_FAILED', 'this Postgres is a standby: it cannot be written to', {
+    hint: 'connect to the primary',
+  })
+}

@@ -1,0 +1,140 @@
+import { readFile, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import { ListenqlError, messageOf } from '../lib/errors.js'
+import { grantSql } from '../log/install.js'
+import { inTransaction, sqlState } from '../postgres/lock-retry.js'
+import { readMigrations } from '../log/migration-files.js'
+import { installedVersion, migrate } from '../log/migrations.js'
+import type { Credentials } from './credentials.js'
+
+/** Name of the server's login and of the database. */
+export const LOGIN = 'listenql'
+/** A comment on the database, committed together with the demo: the demo comes once, and never half. */
+const WITH_DEMO = 'Made by listenql, with its demo (table people).'
+/** The comment once the demo is watched: whoever unwatches it, or uninstalls the log, is not overruled at the next start. */
+const WITH_WATCHED_DEMO = 'Made by listenql, with its demo (table people, watched).'
+/** lock_not_available: a transaction uses the table. Postgres was running already, and the next start will do. */
+const IN_USE = '55P03'
+
+export function superuserUrl(port: number, credentials: Credentials, database: string = LOGIN): string {
+  return `postgres://postgres:${credentials.superuser}@127.0.0.1:${port}/${database}`
+}
+
+export function loginUrl(port: number, credentials: Credentials): string {
+  return `postgres://${LOGIN}:${credentials.login}@127.0.0.1:${port}/${LOGIN}`
+}
+
+/**
+ * Makes the login, the database and the demo in a running embedded Postgres, as far as they are missing.
+ * @throws ListenqlError EMBEDDED_POSTGRES_FAILED
+ */
+export async function setUp(port: number, credentials: Credentials): Promise<void> {
+  try {
+    await withClient(superuserUrl(port, credentials, 'postgres'), async client => {
+      const role = await client.query('select from pg_roles where rolname = $1', [LOGIN])
+      if (role.rowCount === 0) {
+        const password = client.escapeLiteral(credentials.login)
+        await client.query(
+          `create role ${LOGIN} login nosuperuser nocreatedb nocreaterole password ${password}`,
+        )
+      }
+      const database = await client.query('select from pg_database where datname = $1', [LOGIN])
+      if (database.rowCount === 0) await client.query(`create database ${LOGIN} encoding 'UTF8'`)
+    })
+    await withClient(superuserUrl(port, credentials), async client => {
+      await createDemo(client)
+      await provideLog(client)
+    })
+  } catch (error) {
+    if (error instanceof ListenqlError) throw error
+    throw new ListenqlError(
+      'EMBEDDED_POSTGRES_FAILED',
+      `could not prepare the embedded Postgres: ${messageOf(error)}`,
+      {
+        hint: 'if credentials.json was changed or lost, delete the folder that it is in (with all data) to start afresh',
+        cause: error,
+      },
+    )
+  }
+}
+
+async function createDemo(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ exists: boolean }>(
+    `select to_regclass('public.people') is not null as exists`,
+  )
+  const comment = await readComment(client)
+  if (rows[0]?.exists || comment === WITH_DEMO || comment === WITH_WATCHED_DEMO) return
+  const demo = await readFile(await demoPath(), 'utf8')
+  await inTransaction(client, async () => {
+    await client.query('set local search_path = public')
+    await client.query(demo)
+    await writeComment(client, WITH_DEMO)
+  })
+}
+
+/** Makes the event log and watches the demo, once; later only brings the log up to date, if it is still there. */
+async function provideLog(client: pg.Client): Promise<void> {
+  const comment = await readComment(client)
+  const isDue = comment === null || comment === WITH_DEMO
+  const version = await installedVersion(client)
+  const newest = readMigrations().length
+  // A newer listenql has been here: the server says what that means.
+  if (version > newest || (version === 0 && !isDue)) return
+  if (version < newest) await migrate(client)
+  if (version < newest || isDue) await client.query(grantSql(LOGIN))
+  if (!isDue) return
+  try {
+    await inTransaction(client, async () => {
+      await client.query(`set local lock_timeout = '2s'`)
+      const { rows } = await client.query<{ people: string | null }>(
+        `select to_regclass('public.people')::text as people`,
+      )
+      if (rows[0]?.people) await client.query('select listenql.watch($1)', [rows[0].people])
+      await writeComment(client, WITH_WATCHED_DEMO)
+    })
+  } catch (error) {
+    if (sqlState(error) === IN_USE) return
+    throw error
+  }
+  await inTransaction(client, () => client.query('select listenql.refresh()'))
+}
+
+async function readComment(client: pg.Client): Promise<string | null> {
+  const { rows } = await client.query<{ comment: string | null }>(
+    `select shobj_description(oid, 'pg_database') as comment from pg_database where datname = current_database()`,
+  )
+  return rows[0]?.comment ?? null
+}
+
+async function writeComment(client: pg.Client, text: string): Promise<void> {
+  await client.query(`comment on database ${LOGIN} is ${client.escapeLiteral(text)}`)
+}
+
+/** sql/ lies beside package.json, however deep this module is (src in development, dist/src when installed). */
+async function demoPath(): Promise<string> {
+  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
+    const found = await stat(join(folder, 'package.json')).catch(() => undefined)
+    if (found || dirname(folder) === folder) return join(folder, 'sql', 'demo.sql')
+  }
+}
+
+async function withClient(
+  connectionString: string,
+  task: (client: pg.Client) => Promise<void>,
+): Promise<void> {
+  const client = new pg.Client({
+    connectionString,
+    ssl: false,
+    application_name: 'listenql set-up',
+    connectionTimeoutMillis: 10_000,
+  })
+  client.on('error', () => undefined) // the query that runs rejects with the same
+  await client.connect()
+  try {
+    await task(client)
+  } finally {
+    await client.end()
+  }
+}

@@ -1,0 +1,342 @@
+import {
+  createSourceEventStream,
+  type DocumentNode,
+  type ExecutionArgs,
+  type ExecutionResult,
+  execute,
+  GraphQLError,
+  type GraphQLSchema,
+  getOperationAST,
+  type OperationDefinitionNode,
+  OperationTypeNode,
+} from 'graphql'
+import { type Viewer, viewerKey } from '../auth/viewer.js'
+import type { SubscriptionRequest } from '../delivery/subscription.js'
+import type { Position } from '../log/position.js'
+import type { Cursors } from '../log/cursors.js'
+import { EventSource } from '../sources/source.js'
+import { stringifyJson } from '../filters/index.js'
+import { abortable } from '../lib/abort.js'
+import { ListenqlError } from '../lib/errors.js'
+import { sizeOf, textSize } from '../lib/size-of.js'
+import { stableStringify } from '../lib/stable-stringify.js'
+import { withoutFalseRemoval } from './bubbled-errors.js'
+import { documentSize } from './document-size.js'
+import { type ClientErrors, formatResult } from './errors.js'
+import { type Identity, identify } from './identity.js'
+import { missingOperation } from './missing-operation.js'
+import { isHashed, persistedQueryNotSupported } from './persisted-query.js'
+import { isConditional } from './root-selection.js'
+
+/** A GraphQL request as any transport brings it. */
+export interface Params {
+  readonly viewer: Viewer
+  readonly query?: string | undefined
+  readonly operationName?: string | undefined
+  readonly variables?: Record<string, unknown> | undefined
+  readonly extensions?: Record<string, unknown> | undefined
+  /** A position that the client remembers by itself; it outranks those of `extensions` and of the arguments. */
+  readonly lastEventId?: string | undefined
+}
+
+/** What a subscription joins, and where it starts. */
+export interface Subscription {
+  readonly request: SubscriptionRequest<unknown>
+  /** Default: what comes from now on. */
+  readonly after: Position | undefined
+}
+
+/** A request that has been parsed and validated. */
+export type Prepared = Invalid | Operation
+
+export interface Invalid {
+  readonly kind: 'invalid'
+  readonly errors: readonly GraphQLError[]
+  /** It is well formed; another schema may have what it asks for. */
+  readonly mayFit?: 'subscription' | 'other' | undefined
+  /** Nothing is wrong with it: the database is away. */
+  readonly isUnavailable?: boolean
+}
+
+export type Operation =
+  | { readonly kind: 'query' | 'mutation'; readonly args: ExecutionArgs; run(): Promise<ExecutionResult> }
+  /** `subscribe` resolves to what to join, or to the result that says why not. */
+  | {
+      readonly kind: 'subscription'
+      readonly args: ExecutionArgs
+      subscribe(): Promise<Subscription | ExecutionResult>
+    }
+
+export interface Engine {
+  /**
+   * What does not fit a schema whose tables are not known yet, since the database has not been reached, waits for it: a
+   * server that is started again must not turn away the clients that come back first.
+   */
+  prepare(params: Params, signal?: AbortSignal): Promise<Prepared>
+}
+
+/** Whether the schema has all that the database has. */
+export interface SchemaState {
+  readonly isKnown: boolean
+  /** Resolves once it has. */
+  readonly known: Promise<void>
+}
+
+/** The part of a Yoga server that parses and validates, with its caches and plugins: the same for all transports. */
+export interface Enveloped {
+  readonly schema: GraphQLSchema
+  parse(source: string): DocumentNode
+  validate(schema: GraphQLSchema, document: DocumentNode): readonly GraphQLError[]
+}
+
+export interface EngineOptions {
+  readonly getEnveloped: () => Enveloped
+  /** The context for every execution of ours; sources are opened by delivery, not by the schema. */
+  readonly contextFor: (viewer: Viewer) => object
+  /** Whether what a subscription shows depends on the viewer's claims; on the role it always does. Default: with tables, if there are roles. */
+  readonly claimsMatter?: (source: EventSource<unknown>, viewer: Viewer) => boolean
+  readonly toClientError: ClientErrors
+  readonly schemaState: SchemaState
+  readonly cursors: Pick<Cursors, 'encode' | 'ready'>
+}
+
+/** What a filter takes for each byte of its text: patterns are taken apart. */
+const FILTER_FACTOR = 4
+
+/** Longest that a query or a mutation waits for the tables to be known, in ms. */
+const TABLES_PATIENCE_MS = 30_000
+
+export function createEngine(options: EngineOptions): Engine {
+  const { getEnveloped, contextFor, toClientError, claimsMatter = ofTables, cursors } = options
+  const identities = new WeakMap<DocumentNode, Identity>()
+
+  return {
+    async prepare(asked, signal) {
+      // A form, or a URL made by a program, has an empty name where there is none.
+      const params = { ...asked, operationName: asked.operationName || undefined }
+      const { schemaState } = options
+      const prepared = prepare(params, signal)
+      if (prepared.kind !== 'invalid' || !prepared.mayFit || schemaState.isKnown) return prepared
+      // A subscription waits for as long as its client does: one that resumes would take a refusal for the end.
+      const waits = prepared.mayFit === 'subscription' && signal
+      const patience = AbortSignal.timeout(TABLES_PATIENCE_MS)
+      const ended = waits || (signal ? AbortSignal.any([signal, patience]) : patience)
+      await abortable(schemaState.known, ended).catch(() => undefined)
+      return schemaState.isKnown
+        ? prepare(params, signal)
+        : { kind: 'invalid', errors: [toClientError(notReached())], isUnavailable: true }
+    },
+  }
+
+  function prepare(params: Params, signal?: AbortSignal): Prepared {
+    const { schema, parse, validate } = getEnveloped()
+    if (isHashed(params.query, params.extensions))
+      return { kind: 'invalid', errors: [persistedQueryNotSupported()] }
+    if (typeof params.query !== 'string') return invalid('The request has no "query"; send {"query": "…"}.')
+    let document: DocumentNode
+    let operation: OperationDefinitionNode | null | undefined
+    try {
+      document = parse(params.query)
+      operation = getOperationAST(document, params.operationName)
+      // Before validation, which would take the variables of such a condition for missing.
+      const isSubscription = operation?.operation === OperationTypeNode.SUBSCRIPTION
+      if (operation && isSubscription && isConditional(document, operation)) {
+        return invalid('A subscription always has its one root field: @skip and @include cannot stand there.')
+      }
+      const errors = validate(schema, document)
+      if (errors.length > 0)
+        return { kind: 'invalid', errors, mayFit: isSubscription ? 'subscription' : 'other' }
+    } catch (error) {
+      return { kind: 'invalid', errors: [toClientError(error)] }
+    }
+    if (!operation) return { kind: 'invalid', errors: [missingOperation(document, params.operationName)] }
+    const args: ExecutionArgs = {
+      schema,
+      document,
+      contextValue: contextFor(params.viewer),
+      variableValues: params.variables ?? null,
+      operationName: params.operationName ?? null,
+    }
+    if (operation.operation !== OperationTypeNode.SUBSCRIPTION) {
+      return { kind: operation.operation, args, run: async () => mask(await execute(args)) }
+    }
+    return { kind: 'subscription', args, subscribe: () => subscribe(args, params, signal) }
+  }
+
+  async function subscribe(
+    args: ExecutionArgs,
+    params: Params,
+    signal: AbortSignal | undefined,
+  ): Promise<Subscription | ExecutionResult> {
+    const source: unknown = await createSourceEventStream(args)
+    if (!(source instanceof EventSource)) return mask(source as ExecutionResult)
+    try {
+      // The beginning of a table's history is known from the catalogue, also where our login may not read the log.
+      if (source.topic.kind === 'table') await cursors.ready(signal)
+      return { request: toRequest(args, params, source), after: await startOf(params, source, signal) }
+    } catch (error) {
+      return { errors: [toClientError(error)] }
+    }
+  }
+
+  function toRequest(
+    given: ExecutionArgs,
+    params: Params,
+    source: EventSource<unknown>,
+  ): SubscriptionRequest<unknown> {
+    const end = (error: unknown) => stringifyResult({ data: null, errors: [toClientError(error)] })
+    const cursorOf = (event: unknown) => {
+      const position = source.positionOf(event)
+      return position && cursors.encode(position)
+    }
+    const identity = identityOf(given)
+    // It lives as long as the subscription: what the operation does not ask for is not kept for it.
+    const variables = declaredVariables(given)
+    const args = { ...given, variableValues: variables }
+    const asked = {
+      viewer: params.viewer,
+      query: params.query,
+      operationName: params.operationName,
+      variables,
+    }
+    const key = keyOf(identity, asked, source)
+    return {
+      key,
+      bytes:
+        (1 + FILTER_FACTOR) * (textSize(params.query ?? '') + sizeOf(variables)) +
+        textSize(key) +
+        documentSize(args.document),
+      source,
+      render(event) {
+        const cursor = cursorOf(event)
+        try {
+          const result = execute({ ...args, rootValue: event })
+          if ('then' in result) throw new Error('a field of a subscription did not resolve synchronously')
+          return stringifyResult(mask(withoutFalseRemoval(result)), cursor)
+        } catch (error) {
+          if (isTooLong(error)) return stringifyResult({ data: null, errors: [tooLong()] }, cursor)
+          return stringifyResult({ data: null, errors: [toClientError(error)] }, cursor)
+        }
+      },
+      renderTooLarge: (event, bytes) =>
+        stringifyResult({ data: null, errors: [tooLarge(bytes)] }, cursorOf(event)),
+      renderEnd: end,
+      renew: () => (getEnveloped().schema === args.schema ? undefined : renew(asked, source.audience)),
+    }
+  }
+
+  /** The request once more, now that the schema is another one. */
+  async function renew(asked: Params, audience: string | undefined): Promise<SubscriptionRequest<unknown>> {
+    const prepared = prepare(asked)
+    const result =
+      prepared.kind === 'subscription' ? await prepared.subscribe() : { errors: invalidErrors(prepared) }
+    if ('request' in result) {
+      // A group is one of subscribers for whom the same is decided. What is decided for each from now on may tell them apart.
+      const { source } = result.request
+      if (source.audience === undefined || source.audience === audience) return result.request
+      throw new ListenqlError('SCHEMA_CHANGED', 'other rights decide about the rows from now on', {
+        hint: 'subscribe again',
+      })
+    }
+    throw new ListenqlError(
+      'SCHEMA_CHANGED',
+      `the schema has changed, and this subscription does not fit it any more: ${result.errors?.[0]?.message}`,
+      { hint: 'read the schema again, and subscribe anew' },
+    )
+  }
+
+  function identityOf({ schema, document }: ExecutionArgs): Identity {
+    let identity = identities.get(document)
+    if (!identity) {
+      identity = identify(schema, document)
+      identities.set(document, identity)
+    }
+    return identity
+  }
+
+  function keyOf(
+    { text, uses }: Identity,
+    { operationName, variables = {}, viewer }: Params,
+    source: EventSource<unknown>,
+  ): string {
+    const used = Object.entries(variables).filter(([name]) => uses.has(name))
+    const who = source.audience ?? viewerKey(viewer, claimsMatter(source, viewer))
+    return stableStringify([text, operationName ?? null, Object.fromEntries(used), who])
+  }
+
+  function mask(result: ExecutionResult): ExecutionResult {
+    return result.errors ? { ...result, errors: result.errors.map(toClientError) } : result
+  }
+}
+
+function declaredVariables({
+  document,
+  operationName,
+  variableValues,
+}: ExecutionArgs): Record<string, unknown> {
+  const { variableDefinitions = [] } = getOperationAST(document, operationName) ?? {}
+  const declared = new Set(variableDefinitions.map(({ variable }) => variable.name.value))
+  return Object.fromEntries(Object.entries(variableValues ?? {}).filter(([name]) => declared.has(name)))
+}
+
+function ofTables(source: EventSource<unknown>, { role }: Viewer): boolean {
+  return role !== undefined && source.topic.kind === 'table'
+}
+
+/** The JSON text of a result, as every transport carries it. */
+export function stringifyResult(result: ExecutionResult, cursor?: string): string {
+  const formatted = formatResult(result)
+  if (cursor === undefined) return stringifyJson(formatted)
+  const extensions = { ...formatted.extensions, cursor }
+  return stringifyJson({ ...formatted, extensions })
+}
+
+/** Precedence: what the client remembers by itself, `extensions.after`, the argument. @throws ListenqlError CURSOR_INVALID */
+async function startOf(
+  { lastEventId, extensions }: Params,
+  source: EventSource<unknown>,
+  signal: AbortSignal | undefined,
+): Promise<Position | undefined> {
+  const given = lastEventId || (extensions?.after ?? source.after)
+  return given == null ? undefined : source.decode(given, signal)
+}
+
+function notReached(): ListenqlError {
+  return new ListenqlError(
+    'DATABASE_FAILED',
+    'the database has not been reached since the server started: its tables are not known yet',
+    { hint: 'try again; the log of the server has the reason' },
+  )
+}
+
+function invalidErrors(prepared: Prepared): readonly GraphQLError[] {
+  return prepared.kind === 'invalid' ? prepared.errors : []
+}
+
+function invalid(message: string): Invalid {
+  return { kind: 'invalid', errors: [new GraphQLError(message, { extensions: { code: 'BAD_REQUEST' } })] }
+}
+
+function tooLarge(bytes: number): GraphQLError {
+  return new GraphQLError(
+    `This event has ${bytes} bytes as you asked for it, more than this server delivers.`,
+    {
+      extensions: {
+        code: 'EVENT_TOO_LARGE',
+        bytes,
+        hint: 'ask for fewer fields, or raise --max-event on the server',
+      },
+    },
+  )
+}
+
+/** A text of JavaScript ends at 512 MiB. */
+function isTooLong(error: unknown): boolean {
+  return error instanceof RangeError && error.message.includes('string length')
+}
+
+function tooLong(): GraphQLError {
+  return new GraphQLError('This event is larger, as you asked for it, than any server delivers.', {
+    extensions: { code: 'EVENT_TOO_LARGE', hint: 'ask for fewer fields' },
+  })
+}

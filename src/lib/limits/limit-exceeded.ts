@@ -1,0 +1,23 @@
+import { ListenqlError } from '../errors.js'
+
+/** Something is more than the server takes: the code is LIMIT_EXCEEDED, and `limit` says which option it is. */
+export class LimitExceeded extends ListenqlError {
+  /** Key of the option, such as `maxDepth`. */
+  readonly limit: string
+  /** Its value. */
+  readonly max: number
+
+  /** @param message one line that says what is too much, without the name of the option */
+  constructor(limit: string, max: number, message: string, hint?: string) {
+    super('LIMIT_EXCEEDED', message, {
+      hint: hint ?? `the option ${flagOf(limit)} of the server sets the limit`,
+    })
+    this.limit = limit
+    this.max = max
+  }
+}
+
+/** `--max-depth` of `maxDepth`. */
+export function flagOf(key: string): string {
+  return `--${key.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}`
+}

@@ -1,0 +1,146 @@
+import { ListenqlError } from '../lib/errors.js'
+import { isOfContent, isSmallSql, type Loss, readCarefully } from './careful-read.js'
+import { endOfBatch, type Position } from './position.js'
+import { type DeliveryRow, type LogEvent, toLogEvent } from './log-event.js'
+import { type Queryable, TYPES } from '../postgres/queryable.js'
+
+/** Most events in a page; the database bounds a page in bytes, too. */
+export const PAGE_EVENTS = 2000
+
+export interface Page {
+  readonly events: readonly LogEvent[]
+  /** Where to go on: everything at or before it has been read. */
+  readonly position: Position
+  /** Nothing more was there. */
+  readonly isLast: boolean
+  /** What of the events could not be read. Default: nothing. */
+  readonly losses?: readonly Loss[]
+}
+
+export interface ReadOptions {
+  /** Keeps the statement prepared in the session; not through a pooler that hands each transaction to another one. */
+  readonly name?: string | undefined
+  /** Larger images are not read as a whole, in bytes. Default: 64 MiB. */
+  readonly maxImage?: number | undefined
+  /** Most events. Default: PAGE. */
+  readonly limit?: number
+}
+
+/** An image of at most so many bytes is read as a whole: a text of JavaScript ends at 512 MiB. */
+export function imageLimit(maxEvent: number): number {
+  return Math.min(Math.max(2 * maxEvent, DEFAULT_MAX_IMAGE_BYTES), 256 * MiB)
+}
+
+const MiB = 2 ** 20
+const DEFAULT_MAX_IMAGE_BYTES = 64 * MiB
+
+/** Not the moment itself: its text depends on DateStyle. */
+const OUTLINE = `n, token, ord, statement, id, xid, pg_catalog.date_part('epoch', at) as at, kind, topic, generation, operation`
+const IMAGES = `case when ${isSmallSql('old')} then old end as old, case when ${isSmallSql('new')} then new end as new,
+  not coalesce(${isSmallSql('old')} and ${isSmallSql('new')}, ${isSmallSql('old')}, ${isSmallSql('new')}, true) as large`
+
+/**
+ * Takes what has newly become visible into the ledger, and reads the page after `after`. It counts once this has resolved: the
+ * call has committed.
+ */
+export function pull(client: Queryable, after: Position, options: ReadOptions = {}): Promise<Page> {
+  return readPage(client, 'pull', after, options)
+}
+
+/** Reads the page after `after` of what is in the ledger. @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED */
+export function read(client: Queryable, after: Position, options: ReadOptions = {}): Promise<Page> {
+  return readPage(client, 'read', after, options)
+}
+
+/**
+ * The key of cursors. Undefined: the schema has none, since it is of a version before 13, or there is no schema. After `newest`,
+ * which makes a history where there is none.
+ */
+export async function cursorKey(client: Queryable): Promise<Buffer | undefined> {
+  try {
+    const { rows } = await client.query({ text: 'select listenql.cursor_key() as key' })
+    return rows[0]?.key ?? undefined
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code === '42883' || code === '3F000') return undefined // undefined_function, invalid_schema_name
+    throw error
+  }
+}
+
+/** The end of what is in the ledger now. */
+export async function newest(client: Queryable): Promise<Position> {
+  const { rows } = await client
+    .query({ text: 'select n, token from listenql.newest()', types: TYPES })
+    .catch((error: unknown) => {
+      throw explainMissing(error)
+    })
+  return endOfBatch(rows[0])
+}
+
+async function readPage(
+  client: Queryable,
+  fn: 'pull' | 'read',
+  after: Position,
+  { name, maxImage = DEFAULT_MAX_IMAGE_BYTES, limit = PAGE_EVENTS }: ReadOptions,
+): Promise<Page> {
+  const { n, token, ord, statement, id } = after
+  const values = [n, token, ord, statement, id, limit]
+  const from = `from listenql.${fn}($1, $2, $3, $4, $5, $6)`
+  try {
+    const { rows } = await client
+      .query({
+        ...(name === undefined ? {} : { name }),
+        text: `select ${OUTLINE}, ${IMAGES} ${from}`,
+        values: [...values, maxImage],
+        types: TYPES,
+      })
+      .catch(async error => {
+        if (!isOfContent(error)) throw error
+        return { rows: undefined }
+      })
+    if (rows && !(rows as DeliveryRow[]).some(({ large }) => large)) {
+      return toPage(
+        (rows as DeliveryRow[]).map(row => toLogEvent(row, { old: row.old, new: row.new })),
+        after,
+      )
+    }
+    const { events, losses } = await readCarefully(client, { fn, after, limit, maxImage })
+    return { ...toPage(events, after), losses }
+  } catch (error) {
+    throw explain(error)
+  }
+}
+
+function toPage(events: readonly LogEvent[], after: Position): Page {
+  const last = events.at(-1)
+  // The end of a batch is a good position for as long as later batches are there; an event goes with its partition.
+  return { events, position: last?.position ?? endOfBatch(after), isLast: last === undefined }
+}
+
+/** not_null_violation: schemas before version 10 cannot make themselves whole. */
+function explainMissing(error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code !== '23502') return error
+  const message =
+    'the event log was restored from a dump without its rows, and its schema is of an older version; run as its owner: listenql install'
+  return Object.assign(new Error(message, { cause: error }), { code })
+}
+
+function explain(error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  const hint = 'read a snapshot, and subscribe after its cursor'
+  if (code === 'LQ001') {
+    return new ListenqlError(
+      'CURSOR_INVALID',
+      'the history that this cursor is of is not the history of this database',
+      { hint, cause: error },
+    )
+  }
+  if (code === 'LQ002') {
+    return new ListenqlError('CURSOR_EXPIRED', 'this cursor is older than what is kept', {
+      hint,
+      cause: error,
+    })
+  }
+  return error
+}

@@ -1,0 +1,231 @@
+import type { ClientBase } from 'pg'
+import { ListenqlError } from '../lib/errors.js'
+import { inReading, sqlState } from '../postgres/lock-retry.js'
+import { refuseIncomplete, versionNow } from './migrations.js'
+
+/** Times are those of the database; sizes in bytes. */
+export interface LogStatus {
+  /** Version of schema `listenql`. */
+  readonly version: number
+  readonly postgres: string
+  readonly database: string
+  readonly now: Date
+  readonly tables: readonly TableStatus[]
+  readonly log: {
+    readonly bytes: number
+    /** When the oldest event that is kept was logged. */
+    readonly oldest: Date | null
+    readonly batches: number
+    /**
+     * The newest batch: its end is where a new subscriber begins. Null: the log was restored from a dump without its rows, and
+     * the next server, `watch` or `install` begins a new history.
+     */
+    readonly position: { readonly n: number; readonly token: number; readonly at: Date } | null
+    /** Events that no server has taken into a batch yet, counted up to 10001. */
+    readonly pending: number
+    readonly pendingSince: Date | null
+  }
+  /** A commit rings, since every server sleeps; otherwise one is awake, or there is none that wants the bell. */
+  readonly bellArmed: boolean
+  /** Connections of running servers to this database. */
+  readonly listening: readonly Connection[]
+  readonly reading: readonly Connection[]
+  /** How full the queue of notifications is, from 0 to 1. */
+  readonly notificationQueue: number
+  /** Logins whose sessions begin with session_replication_role = replica, in which triggers do not fire; `all` is everybody. */
+  readonly silentLogins: readonly string[]
+  /** Transactions that may have written, open for long: what they may have logged cannot be cleared yet. */
+  readonly longTransactions: readonly { readonly words: string; readonly since: Date }[]
+  readonly troubles: readonly Trouble[]
+}
+
+/** What a server could not read of the log. */
+export interface Trouble {
+  /** The server, or the table or channel. */
+  readonly subject: string
+  readonly place: string
+  readonly reason: string
+  /** The server reads no further than that place. */
+  readonly stalled: boolean
+  readonly at: Date
+}
+
+export interface Connection {
+  readonly pid: number
+  /** Null where our login may not see it. */
+  readonly since: Date | null
+  readonly address: string | null
+}
+
+export interface TableStatus {
+  /** As SQL: `people`, `chat.messages`. */
+  readonly name: string
+  readonly generation: number
+  /** Its history is whole since then; null: it has none at the moment. */
+  readonly since: Date | null
+  readonly key: readonly string[]
+  readonly always: boolean
+  /** Tables (it and those below it) whose triggers are not all there and enabled. */
+  readonly lacking: readonly string[]
+  /** The tables of which it is a partition or a child: what is written through them is not logged. */
+  readonly partOf: readonly string[]
+  /** Tables (it and those below it) that a crash would empty. */
+  readonly unlogged: readonly string[]
+  /** Whether the server's login may SELECT from it: there are snapshots. */
+  readonly readable: boolean
+}
+
+/**
+ * What there is to know about the event log, its tables and its servers.
+ * @param serverLogin whose rights count; default: ours
+ * @param options.longMinutes after which a transaction counts as open for long
+ * @returns undefined: there is no schema `listenql`
+ * @throws ListenqlError DATABASE_FAILED if our login may not look
+ */
+export function readLogStatus(
+  client: ClientBase,
+  serverLogin?: string,
+  { longMinutes = 5 }: { readonly longMinutes?: number } = {},
+): Promise<LogStatus | undefined> {
+  return inReading(client, () => read(client, serverLogin, longMinutes))
+}
+
+async function read(
+  client: ClientBase,
+  serverLogin: string | undefined,
+  longMinutes: number,
+): Promise<LogStatus | undefined> {
+  const { rows: found } = await client.query<{ present: boolean }>(
+    `select exists (select from pg_namespace where nspname = 'listenql') as present`,
+  )
+  if (!found[0]?.present) return undefined
+  await refuseIncomplete(client)
+  const row = await statusRow(client)
+  const tables = await client.query<TableStatus>(TABLES, [serverLogin ?? null])
+  const connections = await client.query<Connection & { name: string }>(
+    `select pid, backend_start as since, host(client_addr) as address, application_name as name from pg_stat_activity
+     where datname = current_database() and application_name in ('listenql listen', 'listenql log') order by backend_start, pid`,
+  )
+  const long = await client.query<{ words: string; since: Date }>(LONG_TRANSACTIONS, [longMinutes])
+  const silent = await client.query<{ login: string }>(SILENT_LOGINS)
+  const named = (name: string) =>
+    connections.rows
+      .filter(connection => connection.name === name)
+      .map(({ pid, since, address }) => ({ pid, since, address }))
+  return {
+    version: row.version ?? (await versionNow(client)),
+    postgres: row.postgres,
+    database: row.database,
+    now: row.now,
+    tables: tables.rows,
+    log: {
+      bytes: Number(row.bytes),
+      oldest: row.oldest,
+      batches: Number(row.batches),
+      position:
+        row.position_at === null
+          ? null
+          : { n: Number(row.position_n), token: Number(row.position_token), at: row.position_at },
+      pending: Number(row.pending),
+      pendingSince: row.pending_since,
+    },
+    bellArmed: row.bell_armed,
+    listening: named('listenql listen'),
+    reading: named('listenql log'),
+    notificationQueue: row.queue,
+    longTransactions: long.rows,
+    silentLogins: silent.rows.map(({ login }) => login),
+    troubles: await readTroubles(client),
+  }
+}
+
+/** None where the schema is older than this program, or our login may not look. */
+async function readTroubles(client: ClientBase): Promise<Trouble[]> {
+  const { rows: found } = await client.query<{ readable: boolean }>(
+    `select coalesce(has_function_privilege(to_regprocedure('listenql.troubles()'), 'execute'), false) as readable`,
+  )
+  if (!found[0]?.readable) return []
+  return (await client.query<Trouble>('select * from listenql.troubles()')).rows
+}
+
+async function statusRow(client: ClientBase): Promise<StatusRow> {
+  try {
+    const { rows } = await client.query<StatusRow>(
+      `select s.*, clock_timestamp() as now, current_setting('server_version') as postgres, current_database()::text as database,
+         pg_notification_queue_usage() as queue from listenql.status() s`,
+    )
+    const [row] = rows
+    if (!row) throw new Error('listenql.status() gave no row')
+    return row
+  } catch (error) {
+    if (sqlState(error) !== '42501') throw error
+    throw new ListenqlError('DATABASE_FAILED', 'this login may not look at the event log', {
+      hint: 'the owner of schema listenql may allow it: listenql install --grant-to LOGIN',
+      cause: error,
+    })
+  }
+}
+
+interface StatusRow {
+  /** Null in schemas before version 10 whose rows were left out of a dump. */
+  readonly version: number | null
+  readonly postgres: string
+  readonly database: string
+  readonly now: Date
+  readonly bytes: string
+  readonly oldest: Date | null
+  readonly batches: string | null
+  /** These three are null where the log has no state. */
+  readonly position_n: string | null
+  readonly position_token: string | null
+  readonly position_at: Date | null
+  readonly pending: string
+  readonly pending_since: Date | null
+  readonly bell_armed: boolean
+  readonly queue: number
+}
+
+/** Triggers are looked up in the catalogue, which every login may read. Five of them belong on each table of a tree. */
+const TABLES = `
+select w.relid::regclass::text as name, w.generation, w.since, w.key_columns as key, w.always,
+  array(
+    with recursive tree(relid) as (
+      select w.relid union select i.inhrelid from pg_inherits i join tree t on t.relid = i.inhparent)
+    select t.relid::regclass::text from tree t
+    where 5 <> (select count(*) from pg_trigger g join pg_proc p on p.oid = g.tgfoid
+      where g.tgrelid = t.relid and p.pronamespace = 'listenql'::regnamespace
+        and p.proname in ('number_' || t.relid, 'capture_' || t.relid)
+        and g.tgenabled::text in (case when w.always then 'A' else 'O' end, 'A'))
+    order by 1) as lacking,
+  array(
+    with recursive up(relid) as (
+      select i.inhparent from pg_inherits i where i.inhrelid = w.relid
+      union select i.inhparent from pg_inherits i join up u on i.inhrelid = u.relid)
+    select u.relid::regclass::text from up u where not exists (select from pg_inherits i where i.inhrelid = u.relid)
+    order by 1) as "partOf",
+  array(
+    with recursive tree(relid) as (
+      select w.relid union select i.inhrelid from pg_inherits i join tree t on t.relid = i.inhparent)
+    select t.relid::regclass::text from tree t join pg_class k on k.oid = t.relid
+    where k.relkind = 'r' and k.relpersistence <> 'p' order by 1) as unlogged,
+  has_schema_privilege(coalesce($1, current_user), c.relnamespace, 'usage')
+    and has_any_column_privilege(coalesce($1, current_user), w.relid, 'select') as readable
+from listenql.watched w join pg_class c on c.oid = w.relid order by 1`
+
+/** Settings of logins and of the database, https://www.postgresql.org/docs/current/catalog-pg-db-role-setting.html */
+const SILENT_LOGINS = `
+select distinct coalesce(quote_ident(r.rolname), 'all') as login
+from pg_db_role_setting s left join pg_roles r on r.oid = s.setrole join pg_database d on d.datname = current_database()
+where s.setdatabase in (0, d.oid) and 'session_replication_role=replica' = any (s.setconfig) order by 1`
+
+const LONG_TRANSACTIONS = `
+select concat('pid ', pid, coalesce(' (' || nullif(application_name, '') || ')', ''), ' of user ', usename,
+    case state when 'idle in transaction' then ', idle in its transaction' end, coalesce(': ' || left(query, 80), '')) as words,
+  xact_start as since
+from pg_stat_activity
+where datname = current_database() and backend_xid is not null and xact_start < now() - make_interval(mins => $1)
+  and pid <> pg_backend_pid()
+union all
+select 'prepared transaction ' || quote_literal(gid), prepared from pg_prepared_xacts
+where database = current_database() and prepared < now() - make_interval(mins => $1)
+order by 2 limit 10`

@@ -1,0 +1,208 @@
+import pg, { type ClientBase } from 'pg'
+import { delay } from '../lib/abort.js'
+import { ListenqlError, messageOf } from '../lib/errors.js'
+import { ask, BEGIN, inReading, inTransaction } from '../postgres/lock-retry.js'
+import { type Migration, readMigrations } from './migration-files.js'
+import { missingParts, partsOf, readParts, versionOf } from './schema-parts.js'
+
+export interface MigrateOptions {
+  /** Default: those of the package. */
+  readonly migrations?: readonly Migration[]
+}
+
+export interface Migrated {
+  /** The version before; 0 is a database without schema `listenql`. */
+  readonly from: number
+  readonly to: number
+  /** What was there had come from a dump without all that belongs to it. It was made whole: a new history began. */
+  readonly wasRestored?: true
+}
+
+/** What two processes that migrate at once wait on; any constant will do. */
+const MIGRATION_LOCK_KEY = 7_283_646_515_001
+
+/** What a process meets that was overtaken where the lock is not shared: duplicate keys, columns and objects, and changed rows. */
+const OVERTAKEN = new Set(['23505', '42701', '42P06', '42P07', '42710', '42723', '40001', '40P01', 'XX000'])
+
+/** lock_not_available: a transaction writes to a watched table. */
+const IN_USE = '55P03'
+
+/** Longest wait for a lock, in ms: writers queue up for no longer. As in `withLocks`. */
+const LOCK_TIMEOUT_MS = 800
+
+/** Longest time for which a migration is tried again while its locks are not to be had, in ms. */
+const LOCK_PATIENCE_MS = 60_000
+
+/** The first version whose schema can make itself whole. */
+const FIRST_REPAIRABLE_VERSION = 10
+
+/**
+ * Brings schema `listenql` up to date: each migration in a transaction of its own, together with its row in
+ * `listenql.migration`. What was restored from a dump that left the rows of the log out is made whole. Safe when several
+ * processes do it at once. Needs a connection of its own, outside a transaction, as a role that may create schemas in the
+ * database, or that owns schema `listenql`.
+ * @throws ListenqlError DATABASE_FAILED if the database is newer than this program, parts of the schema are missing, or
+ * Postgres refuses
+ */
+export async function migrate(client: ClientBase, options: MigrateOptions = {}): Promise<Migrated> {
+  const migrations = options.migrations ?? readMigrations()
+  await removeShell(client, migrations)
+  const from = await inReading(client, async () => {
+    const version = await versionNow(client, migrations)
+    refuseNewer(version, migrations)
+    await refuseIncomplete(client, migrations)
+    return version
+  })
+  for (const migration of migrations) {
+    if (migration.version > from) await apply(client, migration, migrations)
+  }
+  const to = Math.max(from, migrations.length)
+  const wasRestored = from > 0 && to >= FIRST_REPAIRABLE_VERSION && (await makeWhole(client))
+  return { from, to, ...(wasRestored && { wasRestored }) }
+}
+
+/**
+ * The version of schema `listenql`; 0 if there is none. Where the rows of `listenql.migration` were left out of a dump, or may
+ * not be read, the functions tell.
+ */
+export function installedVersion(
+  client: ClientBase,
+  migrations: readonly Migration[] = readMigrations(),
+): Promise<number> {
+  return inReading(client, () => versionNow(client, migrations))
+}
+
+/** The same, in a transaction that has begun. */
+export async function versionNow(
+  client: ClientBase,
+  migrations: readonly Migration[] = readMigrations(),
+): Promise<number> {
+  const { rows } = await client.query<{ rows: boolean; told: number | null }>(
+    `select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = 'listenql' and c.relname = 'migration' and pg_catalog.has_schema_privilege(n.oid, 'usage')
+           and pg_catalog.has_table_privilege(c.oid, 'select')) as rows,
+       (select pg_catalog.substring(p.prosrc, '\\d+')::pg_catalog.int4 from pg_catalog.pg_proc p
+        join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+        where n.nspname = 'listenql' and p.proname = 'schema_version' limit 1) as told`,
+  )
+  const [state] = rows
+  const noted = state?.rows
+    ? await client.query<{ version: number }>(
+        'select pg_catalog.max(version) as version from listenql.migration',
+      )
+    : undefined
+  const version = Math.max(noted?.rows[0]?.version ?? 0, state?.told ?? 0)
+  return version > 0 ? version : versionOf(await readParts(client), migrations)
+}
+
+/** SQL that notes, after a migration, that it was applied. */
+export function noteSql({ version, name }: Migration): string {
+  return `insert into listenql.migration (version, name) values (${version}, ${pg.escapeLiteral(name)});
+create or replace function listenql.schema_version() returns int language sql immutable
+  set search_path = pg_catalog, pg_temp as 'select ${version}';
+revoke all on function listenql.schema_version() from public;
+`
+}
+
+function refuseNewer(version: number, migrations: readonly Migration[]): void {
+  if (version <= migrations.length) return
+  throw new ListenqlError(
+    'DATABASE_FAILED',
+    `schema listenql has version ${version}, this program knows up to ${migrations.length}`,
+    { hint: 'a newer listenql has been here: run that version' },
+  )
+}
+
+/**
+ * What is left of the schema in a dump of some objects only is of no use. In a transaction that has begun.
+ * @throws ListenqlError DATABASE_FAILED
+ */
+export async function refuseIncomplete(
+  client: ClientBase,
+  migrations: readonly Migration[] = readMigrations(),
+): Promise<void> {
+  const installed = migrations.slice(0, await versionNow(client, migrations))
+  const missing = missingParts(partsOf(installed), await readParts(client))
+  // Partitions are made again.
+  const first = missing.find(({ name }) => !/^event_\d$/.test(name))
+  if (!first) return
+  throw new ListenqlError(
+    'DATABASE_FAILED',
+    `schema listenql is incomplete, as of a dump of some objects only: ${first.kind} listenql.${first.name} is missing`,
+    { hint: 'remove what is left, then begin anew: listenql uninstall, listenql watch TABLE' },
+  )
+}
+
+/** `pg_dump --table` takes tables along, and no function: of such a schema nothing can be used, and nothing in it is of use. */
+async function removeShell(client: ClientBase, migrations: readonly Migration[]): Promise<void> {
+  const found = await inReading(client, () => readParts(client))
+  const own = partsOf(migrations).filter(part => missingParts([part], found).length === 0)
+  if (own.length === 0 || found.some(({ kind }) => kind === 'function')) return
+  const names = (kind: string) =>
+    own
+      .filter(part => part.kind === kind)
+      .map(({ name }) => `listenql.${name}`)
+      .join(', ')
+  await inTransaction(client, async () => {
+    // Not CASCADE: what others have made of them is not ours to drop.
+    for (const kind of ['view', 'table', 'sequence', 'type']) {
+      if (names(kind)) await client.query(`drop ${kind} if exists ${names(kind)}`)
+    }
+  })
+}
+
+async function apply(
+  client: ClientBase,
+  migration: Migration,
+  migrations: readonly Migration[],
+): Promise<void> {
+  const deadline = performance.now() + LOCK_PATIENCE_MS
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await client.query(BEGIN)
+      await client.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK_KEY])
+      await client.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
+      if ((await versionNow(client, migrations)) < migration.version) {
+        await client.query(migration.sql)
+        await client.query(noteSql(migration))
+      }
+      await client.query('commit')
+      return
+    } catch (error) {
+      await client.query('rollback').catch(() => undefined)
+      const code = (error as { code?: string }).code
+      // The lock may not be shared (a pooler that runs each statement elsewhere): then what the winner made stops us.
+      if (attempt < 5 && code !== undefined && OVERTAKEN.has(code)) continue
+      if (code === IN_USE && performance.now() < deadline) {
+        await delay(Math.min(250 * attempt, 5000), new AbortController().signal)
+        continue
+      }
+      throw failed(migration, error)
+    }
+  }
+}
+
+/** @returns whether something was missing */
+async function makeWhole(client: ClientBase): Promise<boolean> {
+  const rows = await ask<{ whole: boolean }>(client, 'select listenql.is_whole() as whole')
+  if (rows[0]?.whole) return false
+  await inTransaction(client, () => client.query('select listenql.newest()'))
+  return true
+}
+
+function failed(migration: Migration, error: unknown): ListenqlError {
+  const code = (error as { code?: string }).code
+  return new ListenqlError(
+    'DATABASE_FAILED',
+    `migration ${migration.version} (${migration.name}) failed: ${messageOf(error)}`,
+    {
+      hint:
+        code === '42501'
+          ? 'it takes a role with CREATE on the database; or let a DBA run what `listenql install --print` prints'
+          : code === IN_USE
+            ? 'a transaction that writes to a watched table is open for long: try again when it has ended'
+            : 'nothing of it was kept; correct the cause and run it again',
+      cause: error,
+    },
+  )
+}

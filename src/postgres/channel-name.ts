@@ -1,0 +1,34 @@
+import { PROOF_CHANNEL } from './delivery-proof.js'
+import { ListenqlError } from '../lib/errors.js'
+
+/** On which servers are told to look for kicks. */
+export const KICK_CHANNEL = 'listenql_kick'
+
+/** The channels that listenql itself uses (see doorbell.ts, delivery-proof.ts); no client may listen to them or publish on them. */
+export function isInternalChannel(name: string): boolean {
+  return name === 'listenql' || name === KICK_CHANNEL || name === PROOF_CHANNEL
+}
+
+/** Longest channel name in bytes of UTF-8: NAMEDATALEN - 1. LISTEN would silently truncate a longer one, and hear nothing. */
+export const MAX_CHANNEL_BYTES = 63
+
+/**
+ * Checks that Postgres can take `name` as a channel, whatever its characters: LISTEN quotes it.
+ * @throws ListenqlError CHANNEL_NAME_INVALID if it is empty, longer than 63 bytes, or has a character that Postgres text cannot hold.
+ */
+export function assertChannelName(name: string): void {
+  if (name === '') throw new ListenqlError('CHANNEL_NAME_INVALID', 'a channel name may not be empty')
+  const bytes = Buffer.byteLength(name)
+  if (bytes > MAX_CHANNEL_BYTES) {
+    throw new ListenqlError(
+      'CHANNEL_NAME_INVALID',
+      `a channel name may have ${MAX_CHANNEL_BYTES} bytes at most, '${name.slice(0, 20)}…' has ${bytes}`,
+    )
+  }
+  if (name.includes('\0') || /\p{Surrogate}/u.test(name)) {
+    throw new ListenqlError(
+      'CHANNEL_NAME_INVALID',
+      'a channel name may not hold a NUL or half a surrogate pair',
+    )
+  }
+}

@@ -1,0 +1,80 @@
+import type { WatchedTable } from '../catalog/watched-table.js'
+import type { ListenqlError } from '../lib/errors.js'
+import type { Viewer } from '../auth/viewer.js'
+
+/** What somebody relies on. */
+export interface ReadRequirement {
+  readonly viewer: Viewer
+  readonly table: WatchedTable
+  /** Names in the table. */
+  readonly columns: readonly string[]
+}
+
+/** What a stream relies on: it sees all rows, too, or those that policies let it see. */
+export interface HeldRequirement extends ReadRequirement {
+  readonly seesAll: boolean
+}
+
+/** A role and a table. */
+export interface Pair {
+  readonly relid: string
+  readonly role: string
+}
+
+/** A stream that relies on rights. */
+export interface Holder {
+  readonly requirement: HeldRequirement
+  readonly role: string
+  /** Of the role and the table. */
+  readonly key: string
+  readonly lost: (error: ListenqlError) => void
+}
+
+/** Those who rely on rights, by role and table. */
+export interface Holders {
+  add(holder: Holder): void
+  /** @returns false if it was not among them */
+  remove(holder: Holder): boolean
+  has(key: string): boolean
+  /** Checks all of a key. */
+  check(key: string): void
+  /** The roles that rely on rights to these tables. */
+  pairs(relids: ReadonlySet<string>): Pair[]
+}
+
+/** @param check may remove the holder */
+export function createHolders(check: (holder: Holder) => void): Holders {
+  const byKey = new Map<string, Set<Holder>>()
+  /** The keys of each table. */
+  const byTable = new Map<string, Map<string, Pair>>()
+  return {
+    add(holder) {
+      const { key, role, requirement } = holder
+      const { relid } = requirement.table
+      const some = byKey.get(key) ?? new Set()
+      byKey.set(key, some.add(holder))
+      const pairs = byTable.get(relid) ?? new Map<string, Pair>()
+      byTable.set(relid, pairs.set(key, { relid, role }))
+    },
+    remove(holder) {
+      const { key, requirement } = holder
+      const some = byKey.get(key)
+      if (!some?.delete(holder)) return false
+      if (some.size > 0) return true
+      byKey.delete(key)
+      const pairs = byTable.get(requirement.table.relid)
+      pairs?.delete(key)
+      if (pairs?.size === 0) byTable.delete(requirement.table.relid)
+      return true
+    },
+    has: key => byKey.has(key),
+    check(key) {
+      for (const holder of [...(byKey.get(key) ?? [])]) check(holder)
+    },
+    pairs(relids) {
+      const found: Pair[] = []
+      for (const relid of relids) found.push(...(byTable.get(relid)?.values() ?? []))
+      return found
+    },
+  }
+}

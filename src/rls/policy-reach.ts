@@ -1,0 +1,45 @@
+import type { Policy } from './policies.js'
+import type { TableColumn } from '../catalog/watched-table.js'
+import { isOfTheToken } from '../lib/claims.js'
+
+/** Functions of Postgres that run SQL which is in a text, or show all settings: what they do is not in the policy. */
+const INDIRECT = /\b(\w*_to_xml\w*|ts_stat|ts_rewrite|pg_settings|pg_show_all_settings|show_all_settings)\b/i
+
+/** Types of others run code of others when an image is read: a domain has checks. An enum has none. */
+function isPlain({ typeOid, category, enumType }: TableColumn): boolean {
+  return typeOid < 16384 || (category === 'enum' && enumType === undefined)
+}
+
+/**
+ * Whether the text of the policies tells all that they do. Otherwise they may call a function that says it is IMMUTABLE and
+ * reads the claims all the same: then a plan holds the answer for the viewer for whom it was made, and so do plans that a
+ * function in a procedural language keeps in the session.
+ * @param columns those that are read of an image
+ */
+export function isTransparent(policies: readonly Policy[], columns: readonly TableColumn[]): boolean {
+  return (
+    policies.every(policy => policy.isTransparent && !INDIRECT.test(policy.using)) && columns.every(isPlain)
+  )
+}
+
+const STRING = `'((?:[^']|'')*)'`
+/** One claim by its name, as pg_get_expr writes it: `((NULLIF(current_setting('request.jwt.claims'::text, true), ''::text))::json ->> 'sub'::text)`. */
+const ONE_CLAIM = new RegExp(
+  `current_setting\\('request\\.jwt\\.claims'::text(?:, (?:true|false))?\\)(?:, '(?:\\{\\})?'::text)?\\)*::jsonb?\\)* ->>? ${STRING}::text`,
+  'g',
+)
+const OTHER_SETTING = /current_setting\('(?!request\.)[^']*'::text(?:, (?:true|false))?\)/g
+
+/**
+ * Whether policies may look at claims that change with every token: `jti`, `iat`, `exp`, `nbf`. They do not if all that is
+ * read of the claims is read by other names.
+ */
+export function mayReadToken(policies: readonly Policy[], isAllInText: boolean): boolean {
+  return !isAllInText || policies.some(({ using }) => mayTextReadToken(using))
+}
+
+function mayTextReadToken(using: string): boolean {
+  for (const [, name = ''] of using.matchAll(ONE_CLAIM)) if (isOfTheToken(name)) return true
+  const rest = using.replaceAll(ONE_CLAIM, '').replaceAll(OTHER_SETTING, '')
+  return /current_setting|request\.jwt/i.test(rest)
+}

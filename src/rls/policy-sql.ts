@@ -1,0 +1,124 @@
+import type { Policy, PolicyColumn } from './policies.js'
+import type { RowRights } from './privileges.js'
+import type { TableColumn, WatchedTable } from '../catalog/watched-table.js'
+import { ListenqlError } from '../lib/errors.js'
+import { altered, cannotBeAsked, mayNotBeTaken, mayNotRead, noRole } from './access-errors.js'
+import { imagesSql, refusalOf, refusalOfWhole, wholeImagesSql } from './policy-images.js'
+import { isTransparent, mayReadToken } from './policy-reach.js'
+
+/** How it is found out which rows a role sees. */
+export type PolicyPlan =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'refused'; readonly error: ListenqlError }
+  | PolicyQuery
+
+/** The policies have to be asked. */
+export interface PolicyQuery {
+  readonly kind: 'asked'
+  /**
+   * SELECT that gives $1 (int4), and a text with a 1 or a 0 for each row of the images. As far as it is not ours, it comes out
+   * of the catalogue. To be read as the role, under its search_path.
+   */
+  readonly text: string
+  /** The same with a number in the place of $1. */
+  literal(number: number): string
+  /** The columns that it reads of each image; undefined: whole rows. */
+  readonly columns: readonly TableColumn[] | undefined
+  readonly policies: readonly Policy[]
+  /** Its plan may serve all viewers of the role: nothing in it is anybody's answer. */
+  readonly isShareable: boolean
+  /** It may look at the claims that change with every token. */
+  readonly mayReadToken: boolean
+  /** What the role has set, as the catalogue has it. */
+  readonly settings: readonly string[]
+  readonly schemas: readonly string[]
+}
+
+export const POLICY_QUERY_PARAMETERS = '(pg_catalog.int4)'
+
+export type PlanPolicies = (table: WatchedTable, rights: string | undefined) => PolicyPlan
+
+/** Remembers what it has found for a table. @returns `planPolicies` for rights as JSON; undefined: the table is gone */
+export function createPolicyPlanner(): PlanPolicies {
+  const known = new WeakMap<WatchedTable, Map<string, PolicyPlan>>()
+  return (table, rights) => {
+    if (rights === undefined) return refused(altered(table))
+    const plans = known.get(table) ?? new Map<string, PolicyPlan>()
+    known.set(table, plans)
+    const plan = plans.get(rights) ?? planPolicies(table, JSON.parse(rights) as RowRights)
+    plans.set(rights, plan)
+    return plan
+  }
+}
+
+/** What the policies say about a role, as SQL about images of rows. */
+export function planPolicies(table: WatchedTable, rights: RowRights): PolicyPlan {
+  const { policies } = rights
+  if (!rights.exists) return refused(noRole(rights.role))
+  if (!rights.mayBeTaken) return refused(mayNotBeTaken(rights.role))
+  if (!rights.mayRead) return refused(mayNotRead(table, rights.role))
+  if (!rights.hasRowSecurity) return { kind: 'all' }
+  if (!policies.some(({ isPermissive }) => isPermissive)) return { kind: 'none' }
+  try {
+    return policyQueryOf(table, policies, rights)
+  } catch (error) {
+    if (error instanceof ListenqlError) return refused(error)
+    throw error
+  }
+}
+
+/** @throws ListenqlError FORBIDDEN for what an image does not tell, SCHEMA_CHANGED */
+export function policyQueryOf(
+  table: WatchedTable,
+  policies: readonly Policy[],
+  { settings, schemas }: Pick<RowRights, 'settings' | 'schemas'>,
+): PolicyQuery {
+  const isWhole = policies.some(usesWholeRow)
+  const columns = new Map<string, PolicyColumn & { readonly column: TableColumn }>()
+  for (const policy of policies) {
+    for (const used of policy.columns) {
+      if (used.isSystem) throw cannotBeAsked(table, policy.name, `it uses the system column ${used.name}`)
+      const column = table.columns.find(({ name }) => name === used.name)
+      if (!column) throw altered(table)
+      const reason = refusalOf(column)
+      if (reason !== undefined) throw cannotBeAsked(table, policy.name, reason)
+      columns.set(used.name, { ...used, column })
+    }
+    if (!usesWholeRow(policy)) continue
+    const reasons = table.columns.map(refusalOfWhole).filter(reason => reason !== undefined)
+    if (reasons[0] !== undefined) throw cannotBeAsked(table, policy.name, reasons[0])
+  }
+  const used = [...columns.values()]
+  const source = isWhole ? wholeImagesSql(table) : imagesSql(table, used)
+  const read = isWhole ? table.columns : used.map(({ column }) => column)
+  const isAllInText = isTransparent(policies, read)
+  const answer = `(select pg_catalog.string_agg(_lq_v.seen, '') from (select case when ${conditionOf(policies)} then '1' else '0' end as seen from ${source}) _lq_v)`
+  return {
+    kind: 'asked',
+    text: `select $1, ${answer}`,
+    literal: number => `select ${number}, ${answer}`,
+    columns: isWhole ? undefined : read,
+    policies,
+    isShareable: isAllInText,
+    mayReadToken: mayReadToken(policies, isAllInText),
+    settings,
+    schemas,
+  }
+}
+
+/** As add_security_quals (src/backend/rewrite/rowsecurity.c) joins them. */
+function conditionOf(policies: readonly Policy[]): string {
+  const restrictive = policies.filter(({ isPermissive }) => !isPermissive).map(({ using }) => `(${using})`)
+  const permissive = policies.filter(({ isPermissive }) => isPermissive).map(({ using }) => `(${using})`)
+  return [...restrictive, `(${permissive.join(' or ')})`].join(' and ')
+}
+
+/** Of a whole row Postgres notes no columns, but writes it as `people.*`. */
+function usesWholeRow({ using }: Policy): boolean {
+  return using.replaceAll(/"(?:[^"]|"")*"|'(?:[^']|'')*'/g, '_').includes('.*')
+}
+
+function refused(error: ListenqlError): PolicyPlan {
+  return { kind: 'refused', error }
+}

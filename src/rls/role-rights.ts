@@ -1,0 +1,138 @@
+import pg from 'pg'
+import { PRINT_SETTINGS, RIGHTS, ROLES_TO_TAKE } from './privileges.js'
+import { CHANGEABLE, effectiveSettings, type RoleSetting } from './role-settings.js'
+import { sqlStateOf, textArray } from '../postgres/multi-statement.js'
+import type { WatchedTable } from '../catalog/watched-table.js'
+import type { ListenqlError } from '../lib/errors.js'
+import { mayNotBeTaken, noRole } from './access-errors.js'
+import { takeRoleSql, takeSettingsSql } from './become.js'
+import { CLEAN, LockedOut } from './policy-session.js'
+import type { Prepared } from './prepared.js'
+
+export const RIGHTS_PARAMETERS = '(pg_catalog.oid[], pg_catalog.text[])'
+
+/** Which of a role's settings a session can take, by the role and the settings as the catalogue has them. */
+export type UsableSettings = Map<string, readonly RoleSetting[]>
+
+/** @returns undefined if it was not found out yet */
+export function usableOf(
+  usable: UsableSettings,
+  role: string,
+  settings: readonly string[],
+): readonly RoleSetting[] | undefined {
+  return settings.length === 0 ? [] : usable.get(JSON.stringify([role, settings]))
+}
+
+/** SQL that reads the rights of a role, which then have to be prepared for it, in a transaction with the savepoint `listenql`. */
+export function readRightsSql(
+  { relid }: WatchedTable,
+  role: string,
+  settings: readonly RoleSetting[],
+  prepared: Prepared,
+): string {
+  const read = prepared.execute(RIGHTS, [textArray([relid]), textArray([role])], role)
+  return `${enterToReadSql(role, settings)}; ${read}; ${CLEAN}`
+}
+
+function enterToReadSql(role: string, settings: readonly RoleSetting[]): string {
+  const path = settings.filter(({ name }) => name.toLowerCase() === 'search_path')
+  const takePath = path.length > 0 ? `${takeSettingsSql(path)}; ` : ''
+  return `${takeRoleSql(role)}; ${takePath}${PRINT_SETTINGS}`
+}
+
+/** The rights of a role as JSON (undefined: the table is gone), or the error that says why it cannot be taken. */
+export type FoundRights = { readonly text: string | undefined } | { readonly error: ListenqlError }
+
+/**
+ * Reads the rights of these roles, each under that role, in a transaction with the savepoint `listenql`. Afterwards they can be
+ * read by `readRightsSql`.
+ * @throws LockedOut while a table that a policy names is locked; the transaction is over
+ */
+export async function readRights(
+  client: pg.PoolClient,
+  table: WatchedTable,
+  roles: readonly string[],
+  usable: UsableSettings,
+  prepared: Prepared,
+): Promise<Map<string, FoundRights>> {
+  const { rows } = await client.query<{ role: string; mayBeTaken: boolean; settings: string[] }>(
+    ROLES_TO_TAKE,
+    [roles],
+  )
+  const facts = new Map(rows.map(row => [row.role, row]))
+  const found = new Map<string, FoundRights>()
+  for (const role of roles) {
+    const fact = facts.get(role)
+    if (!fact) found.set(role, { error: noRole(role) })
+    else if (!fact.mayBeTaken) found.set(role, { error: mayNotBeTaken(role) })
+    else {
+      try {
+        const settings = await findUsable(client, role, fact.settings, usable)
+        await client.query(enterToReadSql(role, settings))
+        await prepared.provide(client, RIGHTS, RIGHTS_PARAMETERS, role)
+        const read = prepared.execute(RIGHTS, [textArray([table.relid]), textArray([role])], role)
+        found.set(role, { text: (await client.query<{ rights: string }>(read)).rows[0]?.rights })
+        await client.query(CLEAN)
+      } catch (error) {
+        found.set(role, { error: await explain(client, role, error) })
+      }
+    }
+  }
+  return found
+}
+
+/** From PostgreSQL 16 on a member may lack the right to SET ROLE; and a role may be gone by now. */
+async function explain(client: pg.PoolClient, role: string, error: unknown): Promise<ListenqlError> {
+  const state = sqlStateOf(error)
+  if (state === '55P03' || state === '57014') {
+    await client.query('rollback')
+    throw new LockedOut('a lock is in the way', { cause: error })
+  }
+  if (state !== '42501' && state !== '22023') throw error
+  await client.query(CLEAN)
+  return mayNotBeTaken(role)
+}
+
+/** When a role logs in, Postgres passes over settings that are not to be had, with a warning. */
+async function findUsable(
+  client: pg.ClientBase,
+  role: string,
+  settings: readonly string[],
+  usable: UsableSettings,
+): Promise<readonly RoleSetting[]> {
+  const known = usableOf(usable, role, settings)
+  if (known) return known
+  const wanted = effectiveSettings(settings)
+  const { rows } = await client.query<{ name: string; changeable: boolean }>(CHANGEABLE, [
+    wanted.map(({ name }) => name),
+  ])
+  const changeable = new Set(rows.filter(row => row.changeable).map(row => row.name))
+  const found: RoleSetting[] = []
+  for (const setting of wanted) {
+    if (!changeable.has(setting.name)) continue
+    try {
+      await client.query(`${takeRoleSql(role)}; ${takeSettingsSql([setting])}`)
+      found.push(setting)
+    } catch (error) {
+      if (sqlStateOf(error) === undefined) throw error
+    }
+    await client.query(CLEAN)
+  }
+  usable.set(JSON.stringify([role, settings]), found)
+  return found
+}
+
+/** What a role has set, as far as a session can take it, in a transaction with the savepoint `listenql`. */
+export async function readSettings(
+  client: pg.ClientBase,
+  role: string,
+  usable: UsableSettings,
+): Promise<readonly RoleSetting[]> {
+  const { rows } = await client.query<{ settings: string[] }>(ROLES_TO_TAKE, [[role]])
+  return rows[0] ? findUsable(client, role, rows[0].settings, usable) : []
+}
+
+/** The schemas as a search_path that is found in the same way by every role that may use them. */
+export function schemasSetting(schemas: readonly string[]): RoleSetting {
+  return { name: 'search_path', value: schemas.map(name => pg.escapeIdentifier(name)).join(', ') }
+}

@@ -1,0 +1,101 @@
+import { type Viewer, viewerKey } from '../auth/viewer.js'
+import type { WatchedTable } from '../catalog/watched-table.js'
+import type { Images } from '../filters/images.js'
+import type { RowImage } from '../filters/index.js'
+import { ListenqlError } from '../lib/errors.js'
+import type { LogEvent } from '../log/log-event.js'
+
+/** An event of a table, read. */
+export interface ReadEvent {
+  readonly event: LogEvent
+  readonly images: Images
+}
+
+type Visibility = readonly boolean[] | ListenqlError
+
+/**
+ * Asks for each viewer (by `viewerKey` with claims) whether each image may be seen, or why that is not to be had; a promise of
+ * it for viewers whom the others should not wait for. Waits while the database is away, until the signal aborts.
+ */
+export type CheckVisibility = (
+  table: WatchedTable,
+  viewers: readonly Viewer[],
+  images: readonly RowImage[],
+  signal: AbortSignal,
+) => Promise<ReadonlyMap<string, Visibility | Promise<Visibility>>>
+
+/** What a viewer sees of each event, in their order. Where nothing is to be seen, both images are null. */
+export type View = readonly Images[] | ListenqlError
+
+/** The same by viewer. */
+export type Views = ReadonlyMap<string, View | Promise<View>>
+
+/** Asks about all images of some events of one table at once. */
+export async function viewsOf(
+  checkVisibility: CheckVisibility,
+  table: WatchedTable,
+  viewers: readonly Viewer[],
+  events: readonly ReadEvent[],
+  signal: AbortSignal,
+): Promise<Views> {
+  const rows = events.flatMap(({ images: { row, old } }) => [row, old].filter(image => image !== null))
+  const verdicts = await checkVisibility(table, viewers, rows, signal)
+  const viewOf = (verdict: Visibility): View =>
+    verdict instanceof ListenqlError ? verdict : imagesSeen(events, verdict)
+  const views = new Map<string, View | Promise<View>>()
+  for (const [key, verdict] of verdicts) {
+    if (!(verdict instanceof Promise)) views.set(key, viewOf(verdict))
+    else {
+      const view = verdict.then(viewOf)
+      view.catch(() => undefined) // it may not be waited for any more
+      views.set(key, view)
+    }
+  }
+  return views
+}
+
+const NOTHING: Images = { row: null, old: null }
+
+function imagesSeen(events: readonly ReadEvent[], verdict: readonly boolean[]): Images[] {
+  let at = 0
+  return events.map(({ images }) => {
+    const row = images.row !== null && verdict[at++] === true
+    const old = images.old !== null && verdict[at++] === true
+    if (!row && !old) return NOTHING
+    return { row: row ? images.row : null, old: old ? images.old : null }
+  })
+}
+
+interface Asking {
+  readonly viewers: Viewer[]
+  readonly views: Promise<Views>
+}
+
+/**
+ * Asks for one viewer at a time, as those who come back do; what is asked about the same events in the same moment is asked
+ * in one go. The array of the events is what they are known by.
+ */
+export function createBatchedView(checkVisibility: CheckVisibility, signal: AbortSignal) {
+  const asking = new WeakMap<readonly ReadEvent[], Asking>()
+  return async function see(
+    table: WatchedTable,
+    viewer: Viewer,
+    events: readonly ReadEvent[],
+  ): Promise<readonly Images[]> {
+    let joint = asking.get(events)
+    if (!joint) {
+      const viewers: Viewer[] = []
+      const views = new Promise(resolve => setImmediate(resolve)).then(() => {
+        asking.delete(events)
+        return viewsOf(checkVisibility, table, viewers, events, signal)
+      })
+      joint = { viewers, views }
+      asking.set(events, joint)
+    }
+    joint.viewers.push(viewer)
+    const seen = await (await joint.views).get(viewerKey(viewer, true))
+    if (seen === undefined) throw new TypeError('a viewer was forgotten')
+    if (seen instanceof ListenqlError) throw seen
+    return seen
+  }
+}

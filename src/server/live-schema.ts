@@ -1,0 +1,51 @@
+import type { GraphQLSchema } from 'graphql'
+import { buildSchema, type SchemaLimits } from '../../schema/index.js'
+import type { WatchedTable } from '../catalog/watched-table.js'
+import { createDeferred } from '../lib/deferred.js'
+import type { Observe } from '../lib/observation.js'
+
+export interface LiveSchemaOptions {
+  /** A new schema is in force from now on. Resolves when everything that lives on the former one has moved or ended. */
+  readonly onChange: (schema: GraphQLSchema) => Promise<void>
+  readonly limits: SchemaLimits
+  readonly observe: Observe
+}
+
+/** The schema of the moment: it follows the database. */
+export interface LiveSchema {
+  /** The schema without tables, to begin with. */
+  readonly initial: GraphQLSchema
+  /** Builds the schema again for these tables. */
+  follow(tables: readonly WatchedTable[]): Promise<void>
+  /** Resolves once the tables are known for the first time. */
+  readonly known: Promise<void>
+  readonly isKnown: boolean
+}
+
+export function createLiveSchema({ onChange, limits, observe }: LiveSchemaOptions): LiveSchema {
+  const known = createDeferred()
+  const warned = new Set<string>()
+  let isKnown = false
+  return {
+    initial: buildSchema(),
+    async follow(tables) {
+      const schema = buildSchema({
+        tables,
+        limits,
+        onWarning(message) {
+          if (warned.has(message)) return // each rebuild finds the same
+          warned.add(message)
+          observe({ type: 'schema.renamed', message })
+        },
+      })
+      await onChange(schema)
+      isKnown = true
+      known.resolve()
+      observe({ type: 'schema.built', tables: tables.length })
+    },
+    known: known.promise,
+    get isKnown() {
+      return isKnown
+    },
+  }
+}

@@ -1,0 +1,208 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type ExecutionResult, GraphQLError } from 'graphql'
+import type { Viewer } from '../../auth/viewer.js'
+import type { ClientMemory, Hold } from '../../lib/limits/client-memory.js'
+import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
+import { networkOf } from '../../lib/networks.js'
+import { sizeOf, textSize } from '../../lib/size-of.js'
+import { acceptsPage, type JsonType, negotiate } from './accept.js'
+import { type Admit, isRefused } from '../admission.js'
+import { type Body, ENCODINGS, readBody } from './body.js'
+import type { ClientAddresses } from '../limits/client-address.js'
+import { onceClosed } from './closed.js'
+import { varyBy } from './cors.js'
+import { type Engine, stringifyResult } from '../../graphql/engine.js'
+import type { ClientErrors } from '../../graphql/errors.js'
+import type { Graphiql } from './graphiql.js'
+import { lastEventIdOf } from './last-event-id.js'
+import { parseMediaTypes } from './media-type.js'
+import { multipart } from './multipart.js'
+import { replyPaced } from './paced-reply.js'
+import { RETRY, replyErrors, replyText, statusOf } from './reply.js'
+import { paramsOfBody, paramsOfQuery } from './request-params.js'
+import { eventSource, sse } from './sse.js'
+import type { StreamResponses } from './stream-response.js'
+
+export interface GraphqlHttpOptions {
+  readonly admit: Admit
+  readonly engine: Engine
+  readonly streams: StreamResponses
+  readonly toClientError: ClientErrors
+  readonly graphiql: Graphiql | undefined
+  readonly addresses: ClientAddresses
+  readonly memory: ClientMemory
+  /** Largest body in bytes. */
+  readonly maxMessage: number
+  /** Longest time in which nothing moves while an answer is sent, in ms. */
+  readonly stallTimeout: number
+}
+
+/** `/graphql` over HTTP: a page for people, a stream for subscriptions, JSON for everything else. */
+export interface GraphqlHttp {
+  handle(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void>
+}
+
+export function createGraphqlHttp({
+  admit,
+  engine,
+  streams,
+  toClientError,
+  graphiql,
+  addresses,
+  memory,
+  maxMessage,
+  stallTimeout,
+}: GraphqlHttpOptions): GraphqlHttp {
+  return {
+    async handle(request, response, url) {
+      const { method, headers } = request
+      varyBy(response, 'accept')
+      if (method !== 'GET' && method !== 'POST') {
+        return replyText(response, 405, 'Use GET or POST.\n', { allow: 'GET, POST, OPTIONS' })
+      }
+      if (method === 'GET' && graphiql && !url.searchParams.has('query') && acceptsPage(headers.accept)) {
+        return graphiql.serve(request, response)
+      }
+      if (method === 'POST' && !isJson(headers['content-type'])) {
+        // Other types can be sent by any page's form, without asking first.
+        const message = 'Send the request as JSON in UTF-8, with the header "content-type: application/json".'
+        return refuse(response, 415, message)
+      }
+      const viewer = await admit({ transport: 'http', request })
+      // The client has left: nobody would ever unsubscribe for it.
+      if (response.destroyed || request.socket.destroyed) return
+      if (isRefused(viewer)) return replyErrors(response, viewer.status, [viewer.error], viewer.headers)
+      url.searchParams.delete('access_token') // from here on nobody needs it
+      const held = memory.hold(0, networkOf(addresses.of(request)))
+      const left = new AbortController()
+      onceClosed(request, response, () => {
+        held.release()
+        left.abort()
+      })
+      try {
+        await answer(request, response, url, viewer, held, left.signal)
+      } catch (error) {
+        if (!(error instanceof LimitExceeded) || response.headersSent) throw error
+        replyErrors(response, statusOf(error), [toClientError(error)], { ...RETRY, ...CLOSE })
+      } finally {
+        held.release()
+      }
+    },
+  }
+
+  /** @throws LimitExceeded if there is no memory for it */
+  async function answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    url: URL,
+    viewer: Viewer,
+    held: Hold,
+    left: AbortSignal,
+  ): Promise<void> {
+    const { method, headers } = request
+    const body =
+      method === 'POST' ? await readBody(request, maxMessage, bytes => held.resize(2 * bytes)) : undefined
+    if (body && body.kind !== 'text') return refuseBody(response, body.kind)
+    const asked = body ? paramsOfBody(body.text) : paramsOfQuery(url.searchParams)
+    if (typeof asked === 'string') return refuse(response, 400, asked)
+    held.resize(textSize(body?.text ?? '') + sizeOf(asked))
+    const lastEventId = lastEventIdOf(request, url.searchParams)
+    const params = { ...asked, viewer, lastEventId }
+    const { json, stream: kind, prefersStream } = negotiate(headers.accept)
+    // What an EventSource sends, and what stands in for one.
+    const events = method === 'GET' && !json ? eventSource : sse
+    const format = kind === 'multipart' ? multipart : events
+    const stream = { request, response, format, viewer, isResuming: lastEventId !== undefined, held }
+    const prepared = await engine.prepare(params, left)
+    if (left.aborted) return
+    if (prepared.kind === 'invalid') {
+      if (!json && kind === 'sse') return replyErrorsAsEvents(response, prepared.errors)
+      if (prepared.isUnavailable) return replyErrors(response, 503, prepared.errors, RETRY)
+      return replyResult(response, { errors: prepared.errors }, json)
+    }
+    if (prepared.kind === 'subscription') {
+      if (!kind) return refuse(response, 406, NO_STREAM)
+      return streams.respond({ ...stream, operation: prepared })
+    }
+    if (!json && !kind) return refuse(response, 406, NO_TYPE)
+    if (prepared.kind === 'mutation' && method === 'GET') {
+      return refuse(response, 405, 'A mutation must be sent with POST.', { allow: 'POST' })
+    }
+    if (kind && (!json || prefersStream)) {
+      return streams.respond({ ...stream, operation: prepared })
+    }
+    await replyResult(response, await prepared.run(), json, viewer, held)
+  }
+
+  function refuseBody(response: ServerResponse, kind: Exclude<Body['kind'], 'text'>): void {
+    switch (kind) {
+      case 'unknown-encoding': {
+        const message = `Send the body as it is, or with one content-encoding of: ${ENCODINGS}.`
+        return refuse(response, 415, message, { 'accept-encoding': ENCODINGS })
+      }
+      case 'corrupt':
+        return refuse(response, 400, 'The body is not what the header "content-encoding" says.', CLOSE)
+      case 'too-large': {
+        const message = `The request is larger than this server takes (--max-message, ${maxMessage} bytes).`
+        const error = toClientError(new LimitExceeded('maxMessage', maxMessage, message))
+        return replyErrors(response, 413, [error], CLOSE)
+      }
+    }
+  }
+
+  /**
+   * A result that is whole. A client that accepts `application/json` cannot tell our status from that of a proxy, so a request that is
+   * well formed gets 200 (https://graphql.github.io/graphql-over-http/draft/#sec-application-json); else one without data gets 400.
+   */
+  async function replyResult(
+    response: ServerResponse,
+    result: ExecutionResult,
+    type: JsonType | undefined,
+    viewer?: Viewer,
+    held?: Hold,
+  ): Promise<void> {
+    const isRequestError = result.data === undefined && type !== 'application/json'
+    // What one viewer may see is not for a cache that serves others, and an error may be over in a moment.
+    const isLasting = viewer?.role === undefined && !result.errors
+    const kept: Record<string, string> = isLasting ? {} : { 'cache-control': 'no-store' }
+    const text = stringifyResult(result)
+    held?.resize(textSize(text))
+    const sent = { 'content-type': `${type ?? 'application/json'}; charset=utf-8`, ...kept }
+    await replyPaced(response, isRequestError ? 400 : 200, sent, Buffer.from(text), stallTimeout)
+  }
+}
+
+const CLOSE = { connection: 'close' }
+
+const NO_TYPE =
+  'Nothing that you accept can be made of the result: accept "application/graphql-response+json" or "application/json".'
+const NO_STREAM =
+  'A subscription is a stream: accept "text/event-stream" or "multipart/mixed;subscriptionSpec=1.0".'
+
+function isJson(header: string | undefined): boolean {
+  const [media] = parseMediaTypes(header ?? '')
+  const charset = media?.parameters.get('charset') ?? 'utf-8'
+  return media?.type === 'application/json' && /^utf-?8$/i.test(charset)
+}
+
+function refuse(
+  response: ServerResponse,
+  status: number,
+  message: string,
+  headers?: Record<string, string>,
+): void {
+  replyErrors(response, status, [new GraphQLError(message, { extensions: { code: 'BAD_REQUEST' } })], headers)
+}
+
+/**
+ * An EventSource, and graphql-sse's client, show nothing of an answer other than 200, so that errors of validation must come as
+ * an event (https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md#distinct-connections-mode).
+ */
+function replyErrorsAsEvents(response: ServerResponse, errors: readonly GraphQLError[]): void {
+  // urql hands out the last result once more when the stream ends; its persistedExchange, which takes an error for itself once, would
+  // then let it through to the application. So it is told that there is no next one.
+  const isHash = errors.some(({ extensions }) => extensions.code === 'PERSISTED_QUERY_NOT_SUPPORTED')
+  const result: ExecutionResult & { hasNext?: boolean } = isHash ? { errors, hasNext: false } : { errors }
+  response.writeHead(200, sse.headers)
+  response.end(sse.opening + sse.last(stringifyResult(result), false))
+}

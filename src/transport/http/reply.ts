@@ -1,0 +1,62 @@
+import { type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { GraphQLError } from 'graphql'
+import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
+import { negotiate } from './accept.js'
+import { formatError } from '../../graphql/errors.js'
+
+export function replyText(
+  response: ServerResponse,
+  status: number,
+  text: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  response.writeHead(status, {
+    'content-type': 'text/plain; charset=utf-8',
+    'x-content-type-options': 'nosniff',
+    ...headers,
+  })
+  response.end(text)
+}
+
+/** Errors as JSON, under the name of it that the client takes; `application/json` where it takes none. */
+export function replyErrors(
+  response: ServerResponse,
+  status: number,
+  errors: readonly GraphQLError[],
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const type = negotiate(response.req.headers.accept).json ?? 'application/json'
+  response.writeHead(status, { 'content-type': `${type}; charset=utf-8`, ...headers })
+  response.end(JSON.stringify({ errors: errors.map(formatError) }))
+}
+
+/** When it may be tried again, in seconds. */
+export const RETRY = { 'retry-after': '1' }
+
+/** What HTTP says to something that is too much: of this client, or for the server. */
+export function statusOf(error: unknown): 429 | 503 {
+  return error instanceof LimitExceeded && OF_THE_SERVER.has(error.limit) ? 503 : 429
+}
+
+const OF_THE_SERVER: ReadonlySet<string> = new Set(['maxConnections', 'maxClientMemory'])
+
+/** Refuses an upgrade: the socket is bare, no response object stands before it. */
+export function refuseUpgrade(
+  socket: Duplex,
+  status: number,
+  text: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  // The other side may never close its half, and no timeout of HTTP is in force any more.
+  socket.once('finish', () => socket.destroy())
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
+      'connection: close\r\n' +
+      Object.entries(headers)
+        .map(([name, value]) => `${name}: ${value}\r\n`)
+        .join('') +
+      'content-type: text/plain; charset=utf-8\r\n' +
+      `content-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+  )
+}

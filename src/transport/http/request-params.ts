@@ -1,0 +1,47 @@
+import { isRecord } from '../../lib/is-record.js'
+import type { Params } from '../../graphql/engine.js'
+import { isHashed } from '../../graphql/persisted-query.js'
+
+/** What a request over HTTP asks for; the rest of it says who asks. */
+export type AskedParams = Omit<Params, 'viewer' | 'lastEventId'>
+
+/** @returns what a body asks for, or a sentence that says why it is no request */
+export function paramsOfBody(body: string): AskedParams | string {
+  try {
+    return asParams(JSON.parse(body))
+  } catch {
+    return 'The body is not JSON. Send {"query": "…"}.'
+  }
+}
+
+/** The same for the parameters of a URL: an empty one counts as absent. */
+export function paramsOfQuery(query: URLSearchParams): AskedParams | string {
+  const params: Record<string, unknown> = {}
+  for (const name of ['query', 'operationName']) params[name] = query.get(name) ?? undefined
+  for (const name of ['variables', 'extensions']) {
+    const text = query.get(name)
+    try {
+      params[name] = text ? JSON.parse(text) : undefined
+    } catch {
+      return `The parameter "${name}" is not JSON.`
+    }
+  }
+  return asParams(params)
+}
+
+function asParams(value: unknown): AskedParams | string {
+  if (Array.isArray(value)) return 'Send one operation for each request: there is no batching.'
+  if (!isRecord(value)) return 'The body is not an object. Send {"query": "…"}.'
+  const { query, operationName, variables, extensions } = value
+  if (typeof query !== 'string' && !isHashed(query, extensions))
+    return 'The request has no "query", or it is not a text. Send {"query": "…"}.'
+  if (operationName != null && typeof operationName !== 'string') return '"operationName" is not a text.'
+  if (variables != null && !isRecord(variables)) return '"variables" is not an object.'
+  if (extensions != null && !isRecord(extensions)) return '"extensions" is not an object.'
+  return {
+    query: typeof query === 'string' ? query : undefined,
+    operationName: operationName ?? undefined,
+    variables: variables ?? undefined,
+    extensions: extensions ?? undefined,
+  }
+}

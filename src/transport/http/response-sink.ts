@@ -1,0 +1,226 @@
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Frame } from '../../delivery/stream.js'
+import type { Outbound, Sink } from '../../delivery/outbound.js'
+import type { Cursors } from '../../log/cursors.js'
+import type { ListenqlError } from '../../lib/errors.js'
+import { Fifo } from '../../lib/fifo.js'
+
+/** How a stream over HTTP is written. */
+export interface StreamFormat {
+  readonly name: 'sse' | 'multipart'
+  readonly headers: Readonly<Record<string, string>>
+  /** Sent at once, so that the client has the headers. */
+  readonly opening: string
+  /** @param cursor where the event stands */
+  next(json: string, cursor?: string): string
+  /**
+   * Sent when nothing else was for a while, so that proxies keep the connection and dead clients are found.
+   * @param cursor everything up to there has been sent
+   */
+  keepAlive(cursor: string | undefined): string
+  /**
+   * The result that the stream ends with, and its end.
+   * @param isRemembered whether the client remembers positions of this subscription by itself
+   */
+  last(json: string, isRemembered: boolean): string
+  /** What is said when the server ends a stream that its client still wants. */
+  goodbye(error: ListenqlError): string
+  /** Whether the connection is cut after that, rather than the response ended. */
+  readonly isCutOff: boolean
+}
+
+/** Largest piece written to a response at a time, in bytes: progress on a large frame shows between pieces. */
+const PIECE_BYTES = 64 * 1024
+
+/**
+ * Writes frames to a streaming HTTP response. A frame is encoded once for all responses of a format, as a chunk of the
+ * chunked transfer coding (https://www.rfc-editor.org/rfc/rfc9112#section-7.1), and goes around the response to its socket:
+ * 1,000 subscribers cost 40 % less CPU so (bench/, fanout).
+ */
+export class ResponseSink implements Sink {
+  readonly #response: ServerResponse
+  readonly #format: StreamFormat
+  readonly #cursors: Pick<Cursors, 'encode'>
+  readonly #onCut: () => void
+  readonly #onFinal: () => void
+  #isEnding = false
+  #parts: Buffer[] = []
+  /** What is being written. Large parts are those of frames, as they are shared with other responses. */
+  readonly #queue = new Fifo<{ readonly bytes: Buffer; readonly isShared: boolean }>()
+  /** Bytes of the first in the queue that have been written. */
+  #written = 0
+  /** Bytes in the queue that are this response's alone. */
+  #own = 0
+  /** The socket, once it is this response's turn on it and the headers have left; then the chunks are ours. */
+  #socket: Socket | undefined
+  outbound: Outbound | undefined
+
+  /**
+   * @param on.cut the connection is to be dropped
+   * @param on.final the subscription has ended; the response ends by itself
+   */
+  constructor(
+    response: ServerResponse,
+    format: StreamFormat,
+    cursors: Pick<Cursors, 'encode'>,
+    on: { readonly cut: () => void; readonly final: () => void },
+  ) {
+    this.#response = response
+    this.#format = format
+    this.#cursors = cursors
+    this.#onCut = on.cut
+    this.#onFinal = on.final
+    response.on('drain', this.#onDrain)
+  }
+
+  get writable(): boolean {
+    return this.#queue.size === 0 && !this.#needsDrain
+  }
+
+  get held(): number {
+    return (this.#socket ?? this.#response).writableLength + this.#own
+  }
+
+  frame(_subscriber: unknown, frame: Frame): void {
+    if (frame.isFinal) {
+      this.#add(this.#format.last(frame.text, true))
+      this.#isEnding = true
+      return this.#onFinal()
+    }
+    const isChunk = this.#direct() !== undefined
+    const name = isChunk ? `${this.#format.name} chunk` : this.#format.name
+    frame.encoded ??= new Map()
+    let bytes = frame.encoded.get(name)
+    if (!bytes) {
+      const text = this.#format.next(frame.text, frame.position && this.#cursors.encode(frame.position))
+      bytes = isChunk ? toChunk(text) : Buffer.from(text)
+      frame.encoded.set(name, bytes)
+    }
+    if (bytes.length > PIECE_BYTES) this.outbound?.borrow(frame)
+    this.#parts.push(bytes)
+  }
+
+  control(text: string): void {
+    this.#add(text)
+  }
+
+  begin(): void {
+    this.#parts = []
+  }
+
+  end(): void {
+    let small: Buffer[] = []
+    const join = () => {
+      if (small.length === 0) return
+      const joined = small.length === 1 ? (small[0] as Buffer) : Buffer.concat(small)
+      this.#own += joined.length
+      this.#queue.push({ bytes: joined, isShared: false })
+      small = []
+    }
+    for (const part of this.#parts) {
+      if (part.length <= PIECE_BYTES) small.push(part)
+      else {
+        join()
+        this.#queue.push({ bytes: part, isShared: true })
+      }
+    }
+    join()
+    this.#parts = []
+    this.#writeQueue()
+  }
+
+  cut(): void {
+    this.#onCut()
+  }
+
+  /** Ends a stream that its client still wants, so that the client comes back. */
+  sayGoodbye(error: ListenqlError): void {
+    const text = this.#format.goodbye(error)
+    if (!this.#format.isCutOff) return this.finish(text)
+    this.#writeQueue(() => true)
+    const response = this.#response
+    // Cut once what was written has left: the last events are among it. Clients that take nothing are dropped with the server.
+    const cut = () => cutResponse(response)
+    const socket = this.#direct()
+    if (socket) socket.write(toChunk(text), cut)
+    else response.write(text, cut)
+  }
+
+  /** Ends the response after what is being written: a frame is never cut in two by a goodbye. */
+  finish(text: string): void {
+    this.#writeQueue(() => true)
+    this.#response.end(text)
+  }
+
+  readonly #onDrain = () => {
+    this.#writeQueue()
+    this.outbound?.resume()
+  }
+
+  get #needsDrain(): boolean {
+    return (this.#socket ?? this.#response).writableNeedDrain
+  }
+
+  #add(text: string): void {
+    this.#parts.push(this.#direct() ? toChunk(text) : Buffer.from(text))
+  }
+
+  /** The socket to write chunks to. Once there is one it stays: half a chunk may be on its way. */
+  #direct(): Socket | undefined {
+    const response = this.#response
+    const { socket } = response
+    // Behind another response on the same connection (pipelining) it has none yet, and an old client knows no chunks.
+    if (this.#socket || !socket || !response.headersSent || !response.chunkedEncoding) return this.#socket
+    if (response.writableNeedDrain || response.writableLength > 0) return undefined
+    this.#socket = socket
+    socket.on('drain', this.#onDrain)
+    response.once('close', () => socket.off('drain', this.#onDrain))
+    return socket
+  }
+
+  #write(bytes: Buffer): void {
+    const target = this.#socket ?? this.#response
+    target.write(bytes)
+  }
+
+  #writeQueue(takesMore = () => !this.#needsDrain): void {
+    for (let first = this.#queue.peek(); first && takesMore() && !this.#response.destroyed; ) {
+      const piece = first.bytes.subarray(this.#written, this.#written + PIECE_BYTES)
+      this.#written += piece.length
+      if (!first.isShared) this.#own -= piece.length
+      if (this.#written === first.bytes.length) {
+        this.#queue.shift()
+        this.#written = 0
+        first = this.#queue.peek()
+      }
+      this.#write(piece)
+    }
+    if (this.#queue.size > 0) return
+    this.outbound?.giveBack()
+    if (this.#isEnding && !this.#response.writableEnded) this.#response.end()
+  }
+}
+
+/**
+ * Drops the connection in the middle of a response, at once, so that it does not look whole. Where there are no chunks (HTTP/1.0, as
+ * nginx speaks it by default), the end of the connection is the end of the response, unless it is reset.
+ */
+export function cutResponse(response: ServerResponse): void {
+  const { socket } = response
+  if (!socket || response.chunkedEncoding) response.destroy()
+  else reset(socket)
+}
+
+function reset(socket: Socket): void {
+  try {
+    socket.resetAndDestroy()
+  } catch {
+    socket.destroy() // of TLS, which tells a cut from an end by itself
+  }
+}
+
+function toChunk(text: string): Buffer {
+  const size = Buffer.byteLength(text)
+  return Buffer.from(`${size.toString(16)}\r\n${text}\r\n`)
+}

@@ -1,0 +1,113 @@
+import type { Viewer } from '../../auth/viewer.js'
+import type { Account } from '../../lib/limits/account.js'
+import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
+import { personOf } from './viewer-limits.js'
+
+/** What the filters of each viewer may cost, over all connections. */
+export interface FilterAccounts {
+  /** For one connection. */
+  open(viewer: Viewer, address: string): OpenAccount
+  /** How many are kept. */
+  readonly size: number
+}
+
+export interface OpenAccount extends Account {
+  /** The connection is closed. To be called once. */
+  close(): void
+}
+
+/** After a rest, what this many seconds bring may be spent at once. */
+const BURST_SECONDS = 2
+/** What this part of a second brings may be spent before the clock is looked at. */
+const UNCLOCKED_SECONDS = 1 / 16
+/** Up to so many are kept, whether anything was spent from them lately or not. */
+const KEPT_ACCOUNTS = 1000
+
+/**
+ * @param rate steps that the filters of one viewer may take each second on average
+ * @param now the time in ms
+ */
+export function createFilterAccounts(
+  rate: number,
+  now: () => number = () => performance.now(),
+): FilterAccounts {
+  const accounts = new Map<string, FilterAccount>()
+  let sweepAt = KEPT_ACCOUNTS
+
+  /** Those that are full again are as good as new ones. */
+  function sweep(): void {
+    for (const [person, account] of accounts) {
+      if (account.connections === 0 && account.isFull) accounts.delete(person)
+    }
+    sweepAt = Math.max(KEPT_ACCOUNTS, 2 * accounts.size)
+  }
+
+  return {
+    open(viewer, address) {
+      const person = personOf(viewer, address)
+      let account = accounts.get(person)
+      if (!account) {
+        if (accounts.size >= sweepAt) sweep()
+        account = new FilterAccount(rate, now)
+        accounts.set(person, account)
+      }
+      account.connections++
+      return account
+    },
+    get size() {
+      return accounts.size
+    },
+  }
+}
+
+/** A token bucket (https://en.wikipedia.org/wiki/Token_bucket) that looks at the clock only now and then: many pay little. */
+class FilterAccount implements OpenAccount {
+  connections = 0
+  readonly #rate: number
+  readonly #now: () => number
+  #left: number
+  #at: number
+  /** Spent since it was last filled. */
+  #unseen = 0
+
+  constructor(rate: number, now: () => number) {
+    this.#rate = rate
+    this.#now = now
+    this.#left = rate * BURST_SECONDS
+    this.#at = now()
+  }
+
+  get isFull(): boolean {
+    this.#fill()
+    return this.#left === this.#rate * BURST_SECONDS
+  }
+
+  refusal(): LimitExceeded | undefined {
+    if (this.#left > 0) return undefined
+    this.#fill()
+    if (this.#left > 0) return undefined
+    return new LimitExceeded(
+      'filterRate',
+      this.#rate,
+      'Your filters take too much work for the events that there are: too many conditions look through too long texts.',
+      'ask for less text, or with fewer conditions of like and ilike; --filter-rate on the server sets the limit',
+    )
+  }
+
+  pay(steps: number): void {
+    this.#left -= steps
+    this.#unseen += steps
+    if (this.#unseen > this.#rate * UNCLOCKED_SECONDS) this.#fill()
+  }
+
+  close(): void {
+    this.connections--
+  }
+
+  #fill(): void {
+    const time = this.#now()
+    this.#left = Math.min(this.#rate * BURST_SECONDS, this.#left + ((time - this.#at) / 1000) * this.#rate)
+    this.#at = time
+    this.#unseen = 0
+  }
+}

@@ -1,0 +1,150 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { WebSocket } from 'ws'
+import type { AccessRules } from '../../auth/channel-rules.js'
+import type { Viewer } from '../../auth/viewer.js'
+import type { SubscriptionRequest } from '../../delivery/subscription.js'
+import type { ChannelEvent } from '../../sources/channels/channel-event.js'
+import type { EventSource } from '../../sources/source.js'
+import type { ClientMemory } from '../../lib/limits/client-memory.js'
+import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
+import type { Connections } from '../connections.js'
+import { countInbound } from './inbound.js'
+import { keepWebSocketAlive } from '../keep-alive.js'
+import { refuseUpgrade } from '../http/reply.js'
+import { closeWebSocket, type Envelope, endWebSocket, overLimit, WebSocketSink } from './sink.js'
+
+// The protocol has no room for a gap or an error between payloads, so those end the connection in their place: the client
+// comes back. No payload looks like them, since text in Postgres has no NUL.
+const GAP = '\0gap'
+const TOO_LARGE = '\0too large'
+const FAREWELLS: ReadonlyMap<string, readonly [code: number, reason: string]> = new Map([
+  [GAP, [1012, 'Notifications may have been missed: the database connection was lost']],
+  [TOO_LARGE, [1009, 'EVENT_TOO_LARGE']],
+])
+
+export interface ListenOptions {
+  readonly rules: AccessRules
+  /** @throws ListenqlError CHANNEL_NAME_INVALID */
+  readonly channelSource: (name: string) => EventSource<ChannelEvent>
+  readonly connections: Connections
+  readonly memory: ClientMemory
+  readonly keepAlive: number
+}
+
+/** The raw WebSocket of pg_eventserv: `/listen/{channel}`, each message the payload of one notification and nothing else. */
+export interface Listen {
+  /** @throws ListenqlError CHANNEL_NOT_ALLOWED, CHANNEL_NAME_INVALID */
+  check(channel: string, viewer: Viewer): void
+  /**
+   * Listens, then has the handshake completed by `upgrade`: a client that sees the socket open misses nothing from then on.
+   */
+  accept(
+    channel: string,
+    viewer: Viewer,
+    request: IncomingMessage,
+    socket: Duplex,
+    upgrade: () => Promise<WebSocket>,
+  ): Promise<void>
+}
+
+export function createListen(options: ListenOptions): Listen {
+  const { rules, channelSource, connections, memory, keepAlive } = options
+  return {
+    check(channel, viewer) {
+      rules.for(viewer).assertListen(channel)
+      channelSource(channel)
+    },
+    async accept(channel, viewer, request, socket, upgrade) {
+      const left = new AbortController()
+      socket.once('close', () => left.abort())
+      const source = channelSource(channel)
+      const stopNoticing = noticeLeaving(socket)
+      const stopWaiting = connections.wait(() => refuseUpgrade(socket, 503, 'the server is stopping\n'))
+      left.signal.addEventListener('abort', stopWaiting, { once: true })
+
+      const release = await source.open({ event: () => undefined, end: () => undefined }, left.signal)
+      try {
+        stopNoticing()
+        stopWaiting()
+        const webSocket = await upgrade()
+        socket.resume()
+        const sink = new WebSocketSink({
+          webSocket,
+          socket,
+          envelope: PAYLOAD,
+          onOther(_subscriber, { text }) {
+            connection.close()
+            const farewell = FAREWELLS.get(text)
+            if (farewell) closeWebSocket(webSocket, ...farewell)
+          },
+          onCut: reason => endWebSocket(webSocket, reason),
+        })
+        const connection = connections.open({
+          transport: 'listen',
+          request,
+          sink,
+          end: () => endWebSocket(webSocket, 'stopping'),
+          destroy: () => webSocket.terminate(),
+        })
+        sink.outbound = connection.outbound
+        left.signal.addEventListener('abort', () => connection.close(), { once: true })
+        try {
+          connection.serve(viewer, reason => closeWebSocket(webSocket, 4403, reason.message))
+          const { outbound, owner } = connection
+          countInbound({
+            ...{ webSocket, socket: request.socket, memory, owner },
+            onExcess: excess => closeWebSocket(webSocket, 1013, overLimit(excess)),
+          })
+          keepWebSocketAlive({ webSocket, socket: request.socket, outbound, interval: keepAlive })
+          await connection.subscribe(payloads(source) as SubscriptionRequest<unknown>, {
+            id: '',
+            signal: left.signal,
+          })
+        } catch (error) {
+          connection.close()
+          if (!(error instanceof LimitExceeded)) throw error
+          closeWebSocket(webSocket, 1013, overLimit(error))
+        }
+      } finally {
+        release() // the subscription holds the channel now
+      }
+    },
+  }
+}
+
+/**
+ * Until its handshake is answered nobody reads an upgraded socket, and the end of one that nobody reads goes unnoticed.
+ * @returns stops reading; the socket is paused then
+ */
+function noticeLeaving(socket: Duplex): () => void {
+  const leave = () => void socket.destroy()
+  const hear = (chunk: Buffer) => {
+    stop()
+    socket.unshift(chunk) // too early, but it may be a WebSocket frame
+  }
+  const stop = () => {
+    socket.off('end', leave).off('data', hear)
+    socket.pause()
+  }
+  socket.on('end', leave).on('data', hear)
+  return stop
+}
+
+const PAYLOAD: Envelope = { before: () => '', after: '', isOther: ({ text }) => FAREWELLS.has(text) }
+
+function payloads(source: EventSource<ChannelEvent>): SubscriptionRequest<ChannelEvent> {
+  return {
+    key: `listen ${source.topic.name}`,
+    bytes: 0,
+    source,
+    render: ({ gap, payload, unreadable }) => {
+      if (typeof unreadable === 'number') return TOO_LARGE
+      // There is no word for a payload that cannot be read, other than that something was missed.
+      return gap || unreadable !== undefined ? GAP : (payload ?? '')
+    },
+    renderTooLarge: () => TOO_LARGE,
+    renderEnd: () => GAP, // a channel never ends
+    renew: () => undefined,
+  }
+}

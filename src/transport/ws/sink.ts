@@ -1,0 +1,185 @@
+import type { Duplex } from 'node:stream'
+import type { WebSocket } from 'ws'
+import type { Frame } from '../../delivery/stream.js'
+import type { Outbound, Sink } from '../../delivery/outbound.js'
+import type { Subscriber } from '../../delivery/subscriber.js'
+import type { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
+import type { CutReason } from '../../lib/observation.js'
+import { CLOSES, type EndReason } from '../ends.js'
+import { headerSize, textFrame, writeHeader } from './frame.js'
+
+/** Larger messages leave in WebSocket fragments of this size in bytes: between them progress shows, and pings pass. */
+const FRAGMENT_BYTES = 64 * 1024
+/** Longest reason in a close frame, in bytes (https://www.rfc-editor.org/rfc/rfc6455#section-5.5): ws throws for a longer one. */
+const MAX_REASON_BYTES = 123
+/** How long the peer may take to answer our close frame, in ms; one that does not read never will. */
+const CLOSE_TIMEOUT_MS = 1000
+
+const NOTHING = Buffer.alloc(0)
+
+/** How the frames of one protocol are written. */
+export interface Envelope {
+  /** What stands before the text of a frame in a message; asked for once for each subscriber. */
+  before(subscriber: Subscriber): string
+  /** What stands behind it. */
+  readonly after: string
+  /** Whether a frame is to be acted on, by `onOther`, rather than sent. */
+  isOther(frame: Frame): boolean
+}
+
+export interface WebSocketSinkOptions {
+  readonly webSocket: WebSocket
+  /** The socket under it, as the HTTP server handed it over with the upgrade. */
+  readonly socket: Duplex
+  readonly envelope: Envelope
+  readonly onOther: (subscriber: Subscriber, frame: Frame) => void
+  readonly onCut: (reason: CutReason) => void
+}
+
+/**
+ * Writes messages to a WebSocket, those of one turn in one write to the socket, around ws, which would take each apart again:
+ * 1,000 subscribers cost 30 % less CPU so than with `ws.send` between `cork` and `uncork` (bench/, fanout).
+ */
+export class WebSocketSink implements Sink {
+  readonly #options: WebSocketSinkOptions
+  #parts: Buffer[] = []
+  /** What is left of a large message. */
+  #rest: Buffer | undefined
+  /** What goes before it: its beginning, that is this connection's own. */
+  #lead: Buffer | undefined
+  /** Whether the rest is a frame's, which other connections send, too. */
+  #isShared = false
+  outbound: Outbound | undefined
+
+  constructor(options: WebSocketSinkOptions) {
+    this.#options = options
+    options.socket.on('drain', () => {
+      this.#writeRest()
+      this.outbound?.resume()
+    })
+  }
+
+  get held(): number {
+    const own = this.#isShared ? (this.#lead?.length ?? 0) : (this.#rest?.length ?? 0)
+    return this.#options.socket.writableLength + own
+  }
+
+  get writable(): boolean {
+    return this.#rest === undefined && !this.#options.socket.writableNeedDrain
+  }
+
+  begin(): void {
+    this.#parts = []
+  }
+
+  end(): void {
+    const { webSocket, socket } = this.#options
+    const [first] = this.#parts
+    if (!first || webSocket.readyState !== webSocket.OPEN) return
+    socket.write(this.#parts.length === 1 ? first : Buffer.concat(this.#parts))
+    this.#parts = []
+  }
+
+  frame(subscriber: Subscriber, frame: Frame): void {
+    const { envelope, onOther } = this.#options
+    if (envelope.isOther(frame)) {
+      this.end() // it may close the connection: what came before goes first
+      return onOther(subscriber, frame)
+    }
+    if (frame.bytes > FRAGMENT_BYTES) {
+      this.outbound?.borrow(frame)
+      this.#isShared = true
+      return this.#sendLarge(this.#labelOf(subscriber), this.#payloadOf(frame))
+    }
+    this.#parts.push(this.#encode(subscriber, frame))
+  }
+
+  control(text: string): void {
+    if (text.length <= FRAGMENT_BYTES) return void this.#parts.push(textFrame(text))
+    this.#isShared = false
+    this.#sendLarge(NOTHING, Buffer.from(text))
+  }
+
+  cut(reason: CutReason): void {
+    this.#options.onCut(reason)
+  }
+
+  #labelOf(subscriber: Subscriber): Buffer {
+    subscriber.label ??= Buffer.from(this.#options.envelope.before(subscriber))
+    return subscriber.label
+  }
+
+  /** The text of a frame as all subscribers get it. */
+  #payloadOf(frame: Frame): Buffer {
+    return this.#sharedOf(frame, 'payload', text => Buffer.from(text))
+  }
+
+  #sharedOf(frame: Frame, name: string, encode: (text: string) => Buffer): Buffer {
+    frame.encoded ??= new Map()
+    let shared = frame.encoded.get(name)
+    if (!shared) {
+      shared = encode(frame.text + this.#options.envelope.after)
+      frame.encoded.set(name, shared)
+    }
+    return shared
+  }
+
+  /** The text is encoded once for all; what is the subscriber's own is put before a copy of that. */
+  #encode(subscriber: Subscriber, frame: Frame): Buffer {
+    const label = this.#labelOf(subscriber)
+    if (label.length === 0) return this.#sharedOf(frame, 'message', textFrame)
+    const shared = this.#payloadOf(frame)
+    const size = label.length + shared.length
+    const message = Buffer.allocUnsafe(headerSize(size) + size)
+    const start = writeHeader(message, 0, size)
+    message.set(label, start)
+    message.set(shared, start + label.length)
+    return message
+  }
+
+  /** The body is not copied. */
+  #sendLarge(lead: Buffer, body: Buffer): void {
+    this.end()
+    this.#lead = lead
+    this.#rest = body
+    this.#writeRest()
+  }
+
+  #writeRest(): void {
+    const { webSocket, socket } = this.#options
+    while (this.#rest && !socket.writableNeedDrain && webSocket.readyState === webSocket.OPEN) {
+      const lead = this.#lead ?? NOTHING
+      const piece = this.#rest.subarray(0, Math.max(0, FRAGMENT_BYTES - lead.length))
+      const fin = piece.length === this.#rest.length
+      this.#rest = fin ? undefined : this.#rest.subarray(piece.length)
+      this.#lead = undefined
+      webSocket.send(lead.length > 0 ? Buffer.concat([lead, piece]) : piece, { binary: false, fin })
+    }
+    if (!this.#rest) this.outbound?.giveBack()
+  }
+}
+
+/** Closes a connection that its client still wants, so that the client comes back. */
+export function endWebSocket(webSocket: WebSocket, why: EndReason): void {
+  const { code, reason } = CLOSES[why]
+  closeWebSocket(webSocket, code, reason)
+}
+
+/** Closes with a code and a reason, and drops the socket if the peer does not answer in time. */
+export function closeWebSocket(webSocket: WebSocket, code: number, reason: string): void {
+  if (webSocket.readyState === webSocket.CLOSED) return
+  webSocket.close(code, shorten(reason))
+  const timer = setTimeout(() => webSocket.terminate(), CLOSE_TIMEOUT_MS)
+  webSocket.once('close', () => clearTimeout(timer))
+}
+
+/** Cut between two characters: a reason must be UTF-8. */
+function shorten(reason: string): Buffer {
+  const { read } = new TextEncoder().encodeInto(reason, new Uint8Array(MAX_REASON_BYTES))
+  return Buffer.from(reason.slice(0, read))
+}
+
+/** What a client reads in the close frame when it has too much open. */
+export function overLimit({ code, limit, message }: LimitExceeded): string {
+  return `${code} ${limit}: ${message}`
+}
