@@ -10,18 +10,18 @@
 import { cpus, release } from 'node:os'
 import { parseArgs } from 'node:util'
 import pg from 'pg'
-import { claimsText, takeClaimsSql, takeRoleSql } from '../src/rls/become.js'
-import { createRowAccess } from '../src/rls/row-access.js'
 import { type Viewer, viewerKey } from '../src/auth/viewer.js'
 import { readCatalog } from '../src/catalog/catalog.js'
 import type { WatchedTable } from '../src/catalog/watched-table.js'
-import { createPollDoorbell } from '../src/log/doorbell.js'
-import { EventLog } from '../src/log/log-follower.js'
-import type { RowChange } from '../src/sources/tables/row-change.js'
-import type { CheckVisibility } from '../src/rls/visibility.js'
-import { createTables } from '../src/sources/tables/table-feed.js'
 import { EVERYTHING, type Filter, parseFilter } from '../src/filters/index.js'
 import { formatTable } from '../src/lib/table.js'
+import { createPollDoorbell } from '../src/log/doorbell.js'
+import { LogFollower } from '../src/log/log-follower.js'
+import { claimsText, takeClaimsSql, takeRoleSql } from '../src/rls/become.js'
+import { createRowAccess } from '../src/rls/row-access.js'
+import type { CheckVisibility } from '../src/rls/visibility.js'
+import type { RowChange } from '../src/sources/tables/row-change.js'
+import { createTables } from '../src/sources/tables/table-feed.js'
 import { createBenchDatabase } from './lib/database.js'
 import { median, percent, quantile } from './lib/statistics.js'
 
@@ -175,7 +175,7 @@ async function measure(
   { checkVisibility, filterOf, events }: Mode,
   lone: number,
 ): Promise<Measured> {
-  const log = new EventLog({
+  const log = new LogFollower({
     config,
     doorbell: createPollDoorbell({ poll: 5 }),
     keepsPrepared: true,

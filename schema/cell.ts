@@ -1,6 +1,6 @@
-import type { Column } from '../src/postgres/types.js'
 import { JsonText, type RowImage, unreadableError } from '../src/filters/index.js'
 import { ListenqlError } from '../src/lib/errors.js'
+import type { Column } from '../src/postgres/types.js'
 import type { SchemaContext } from './context.js'
 
 /** What decides how a JSON value is handed on. */

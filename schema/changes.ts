@@ -1,5 +1,5 @@
-import { ROW_OPERATIONS, type RowChange, type RowOperation } from '../src/sources/tables/row-change.js'
 import { unreadableError } from '../src/filters/index.js'
+import { ROW_OPERATIONS, type RowChange, type RowOperation } from '../src/sources/tables/row-change.js'
 import type { Builder } from './builder.js'
 import { tableName, text } from './describe.js'
 import type { FilterRef } from './filter-type.js'

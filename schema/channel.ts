@@ -1,6 +1,6 @@
-import type { ChannelEvent } from '../src/sources/channels/channel-event.js'
 import { unreadableWords } from '../src/filters/index.js'
 import { ListenqlError } from '../src/lib/errors.js'
+import type { ChannelEvent } from '../src/sources/channels/channel-event.js'
 import type { Builder } from './builder.js'
 import { json } from './cell.js'
 

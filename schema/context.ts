@@ -1,11 +1,11 @@
 import type { ChannelRules } from '../src/auth/channel-rules.js'
 import type { Viewer } from '../src/auth/viewer.js'
 import type { WatchedTable } from '../src/catalog/watched-table.js'
-import type { ChannelEvent } from '../src/sources/channels/channel-event.js'
-import type { RowChange, RowOperation } from '../src/sources/tables/row-change.js'
-import type { Snapshot, SnapshotRequest } from '../src/snapshots/snapshot-request.js'
-import type { EventSource } from '../src/sources/source.js'
 import type { Filter } from '../src/filters/index.js'
+import type { Snapshot, SnapshotRequest } from '../src/snapshots/snapshot-request.js'
+import type { ChannelEvent } from '../src/sources/channels/channel-event.js'
+import type { EventSource } from '../src/sources/source.js'
+import type { RowChange, RowOperation } from '../src/sources/tables/row-change.js'
 
 /** Which changes of a table a subscription wants. */
 export interface ChangesRequest {

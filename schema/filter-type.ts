@@ -1,5 +1,5 @@
-import type { Column } from '../src/postgres/types.js'
 import { EVERYTHING, type Filter, type FilterLimits, parseFilter } from '../src/filters/index.js'
+import type { Column } from '../src/postgres/types.js'
 import type { ComparisonRef } from './comparisons.js'
 import { describeColumn, tableName, text } from './describe.js'
 import type { Building, TypedColumn, TypedTable } from './table-schema.js'

@@ -1,6 +1,6 @@
-import type { SnapshotRequest, SortDirection } from '../src/snapshots/snapshot-request.js'
 import { operatorsOf } from '../src/filters/index.js'
 import { LimitExceeded } from '../src/lib/limits/limit-exceeded.js'
+import type { SnapshotRequest, SortDirection } from '../src/snapshots/snapshot-request.js'
 import type { Builder } from './builder.js'
 import { describeColumn, tableName, text } from './describe.js'
 import type { Building, TypedColumn, TypedTable } from './table-schema.js'

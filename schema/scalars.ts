@@ -1,6 +1,6 @@
 import { GraphQLError, Kind, print, type ValueNode, valueFromASTUntyped } from 'graphql'
-import type { Column, TypeCategory } from '../src/postgres/types.js'
 import { comparisonOf } from '../src/filters/comparisons.js'
+import type { Column, TypeCategory } from '../src/postgres/types.js'
 import type { Builder, SchemaTypes } from './builder.js'
 
 export type ScalarName = keyof SchemaTypes['Scalars']

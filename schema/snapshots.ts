@@ -1,6 +1,6 @@
-import type { Snapshot } from '../src/snapshots/snapshot-request.js'
 import { ListenqlError } from '../src/lib/errors.js'
 import { LimitExceeded } from '../src/lib/limits/limit-exceeded.js'
+import type { Snapshot } from '../src/snapshots/snapshot-request.js'
 import { tableName, text } from './describe.js'
 import { createFilterReader, type FilterRef } from './filter-type.js'
 import { addOrderType, createOrderReader, type DirectionRef } from './order-by.js'

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { BELL, createBell } from '../../src/log/doorbell.js'
-import { EventLog } from '../../src/log/log-follower.js'
+import { LogFollower } from '../../src/log/log-follower.js'
 
 /** Somebody to whom every row is delivered, while writers write. */
 export interface Reader {
@@ -18,7 +18,7 @@ export async function followTable(url: string, relid: string): Promise<Reader> {
   listener.on('notification', ({ payload }) => bell.ring(payload ?? ''))
   await listener.query(`listen ${BELL}`)
   bell.onListening(true)
-  const log = new EventLog({
+  const log = new LogFollower({
     config: { connectionString: url },
     doorbell: bell,
     connectTimeout: 5000,

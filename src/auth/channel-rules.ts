@@ -1,7 +1,7 @@
-import { assertChannelName, isInternalChannel } from '../postgres/channel-name.js'
 import { type ClaimPattern, parseClaimPattern } from '../lib/claim-pattern.js'
 import { ListenqlError } from '../lib/errors.js'
 import { compileGlob } from '../lib/glob.js'
+import { assertChannelName, isInternalChannel } from '../postgres/channel-name.js'
 import type { Viewer } from './viewer.js'
 
 /** Which channels a viewer may listen to, and which publish on. */

@@ -1,5 +1,4 @@
 import type pg from 'pg'
-import { createViewerQueries } from './viewer-queries.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import { type Authenticator, createAuthenticator, LETS_ANYBODY_IN } from './authenticate.js'
@@ -14,6 +13,7 @@ import { createRoles } from './roles.js'
 import { createSessions, type Sessions } from './sessions.js'
 import { readSecretFile } from './token-keys.js'
 import { createTokens } from './tokens.js'
+import { createViewerQueries } from './viewer-queries.js'
 
 /** See the options of the same names in docs/configuration.md; durations in ms. */
 export interface AuthSettings {

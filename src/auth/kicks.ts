@@ -1,6 +1,6 @@
-import type { Kick } from './viewer-queries.js'
 import { createEarlyTokens, fingerprintOf, valuesOf } from './early-tokens.js'
 import type { Viewer } from './viewer.js'
+import type { Kick } from './viewer-queries.js'
 
 /** Tokens that are to be written into the row of a kick. */
 export interface KickExtension {

@@ -1,14 +1,14 @@
-import { type ConnectionTarget, describeFailure } from '../postgres/connect-failure.js'
-import type { KickAccess, ViewerQueries } from './viewer-queries.js'
 import { abortable, delay } from '../lib/abort.js'
 import { createDeferred } from '../lib/deferred.js'
 import type { Observe } from '../lib/observation.js'
+import { type ConnectionTarget, describeFailure } from '../postgres/connect-failure.js'
 import type { ConfiguredRoles } from './configured-roles.js'
 import type { DatabaseClock } from './database-clock.js'
 import { unavailable } from './errors.js'
 import type { Kicks } from './kicks.js'
 import type { Roles } from './roles.js'
 import type { Sessions } from './sessions.js'
+import type { KickAccess, ViewerQueries } from './viewer-queries.js'
 
 export interface RevocationOptions {
   /** Where the database is, for messages. */

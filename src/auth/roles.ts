@@ -1,6 +1,6 @@
-import type { RoleFacts } from './viewer-queries.js'
 import { messageOf } from '../lib/errors.js'
 import { forbiddenRole, unavailable } from './errors.js'
+import type { RoleFacts } from './viewer-queries.js'
 
 export interface RolesOptions {
   readonly read: (names: readonly string[]) => Promise<readonly RoleFacts[]>

@@ -1,5 +1,7 @@
 import type { ClientBase, QueryResult } from 'pg'
 import { messageOf } from '../lib/errors.js'
+import { isNoText, isText, NOT_TEXT, type TextEncoding, textEncoding } from '../postgres/text-encoding.js'
+import { classifyType, type PgType, typesQuery } from '../postgres/types.js'
 import {
   COLUMNS,
   type ColumnRow,
@@ -10,8 +12,6 @@ import {
   type TableRow,
   WATCHED,
 } from './catalog-query.js'
-import { isNoText, isText, NOT_TEXT, type TextEncoding, textEncoding } from '../postgres/text-encoding.js'
-import { classifyType, type PgType, typesQuery } from '../postgres/types.js'
 import type { TableColumn, WatchedTable } from './watched-table.js'
 
 /** Names of types are shown as they are known without a search_path: `public.mood`, whoever asks. */

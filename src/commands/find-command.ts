@@ -1,6 +1,6 @@
 import { didYouMean } from '../config/index.js'
-import { hideSecrets } from '../postgres/conninfo.js'
 import { ListenqlError } from '../lib/errors.js'
+import { hideSecrets } from '../postgres/conninfo.js'
 import type { Command } from './shared/command.js'
 
 /** @throws ListenqlError BAD_CONFIGURATION if there is no such command */

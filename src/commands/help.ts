@@ -6,8 +6,8 @@ import {
   OPTION_LIST,
   type PlainFlag,
 } from '../config/index.js'
-import type { Command } from './shared/command.js'
 import { findCommand } from './find-command.js'
+import type { Command } from './shared/command.js'
 
 const WIDTH_COLUMNS = 96
 

@@ -1,9 +1,9 @@
 import { loadSettings, parseFlags } from '../config/index.js'
 import { ListenqlError } from '../lib/errors.js'
-import type { Command, Streams } from './shared/command.js'
-import { endWithReaders } from './shared/end-with-readers.js'
 import { findCommand } from './find-command.js'
 import { helpText } from './help.js'
+import type { Command, Streams } from './shared/command.js'
+import { endWithReaders } from './shared/end-with-readers.js'
 import { COMMANDS } from './table.js'
 import { version } from './version.js'
 

@@ -1,7 +1,7 @@
+import { ListenqlError } from '../lib/errors.js'
 import { noteOnDumps } from '../log/dump-grants.js'
 import { findSchema, printInstallSql } from '../log/install.js'
 import { readMigrations } from '../log/migration-files.js'
-import { ListenqlError } from '../lib/errors.js'
 import type { Streams } from './shared/command.js'
 import { type Database, refuseStandby, withClient } from './shared/connect.js'
 import { grantDump, grantToServer, isKeptByOthers, provideLog } from './shared/provide-log.js'

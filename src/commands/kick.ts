@@ -1,5 +1,5 @@
-import { inTransaction, sqlState } from '../postgres/lock-retry.js'
 import { ListenqlError } from '../lib/errors.js'
+import { inTransaction, sqlState } from '../postgres/lock-retry.js'
 import type { Streams } from './shared/command.js'
 import { type Database, refuseStandby, withClient } from './shared/connect.js'
 

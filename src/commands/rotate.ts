@@ -1,7 +1,7 @@
 import type { Settings } from '../config/index.js'
-import { canRotate, rotate } from '../log/rotate.js'
 import { ListenqlError } from '../lib/errors.js'
 import { sizeWords } from '../lib/words.js'
+import { canRotate, rotate } from '../log/rotate.js'
 import type { Streams } from './shared/command.js'
 import { type Database, refuseStandby, withClient } from './shared/connect.js'
 

@@ -1,7 +1,7 @@
-import { createServer } from '../server/create-server.js'
 import type { LoadedSettings } from '../config/index.js'
 import { messageOf } from '../lib/errors.js'
 import { type Failure, failureToConnect, isContact, type Observe } from '../lib/observation.js'
+import { createServer } from '../server/create-server.js'
 import { createLogger } from '../telemetry/logger.js'
 import { announce } from './shared/announce.js'
 import { listenForStop } from './shared/stop-signals.js'

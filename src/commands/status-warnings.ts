@@ -1,6 +1,6 @@
 import type { Settings } from '../config/index.js'
-import type { LogStatus } from '../log/log-status.js'
 import { countWords, sizeWords, timeWords } from '../lib/words.js'
+import type { LogStatus } from '../log/log-status.js'
 
 /** What is wrong, or soon will be, and what to do about it; a line each. */
 export function statusWarnings(

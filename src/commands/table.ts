@@ -1,6 +1,6 @@
 import { OPTION_LIST } from '../config/index.js'
-import type { Command } from './shared/command.js'
 import { LOG_COMMANDS } from './log-commands.js'
+import type { Command } from './shared/command.js'
 
 const ALL = OPTION_LIST.map(option => option.key)
 const NO_WORDS = { min: 0, max: 0, what: '' }

@@ -1,5 +1,5 @@
-import { ask } from '../postgres/lock-retry.js'
 import { findWatched, tableNames, unwatchTable, watchedNames } from '../catalog/watch.js'
+import { ask } from '../postgres/lock-retry.js'
 import type { Streams } from './shared/command.js'
 import { type Database, refuseStandby, withClient } from './shared/connect.js'
 import { eachTable, noSuchTable, tellWhoIsInTheWay } from './shared/each-table.js'

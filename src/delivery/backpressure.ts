@@ -1,5 +1,5 @@
 import type { Observe } from '../lib/observation.js'
-import type { Turn } from './scheduler.js'
+import type { Scheduler } from './scheduler.js'
 
 /** A connection strains when this part of its buffer is full … */
 const HIGH_WATER = 1 / 4
@@ -21,9 +21,9 @@ export interface Reader {
   readonly blockedFor: number
 }
 
-export interface PressureOptions {
+export interface BackpressureOptions {
   readonly maxBuffer: number
-  readonly turn: Turn
+  readonly scheduler: Scheduler
   /** Stops or continues reading from Postgres. */
   readonly onChange: (paused: boolean) => void
   readonly observe: Observe
@@ -33,7 +33,7 @@ export interface PressureOptions {
  * Backpressure towards Postgres: where a burst brings more than readers that do read can take, reading stops for a moment,
  * rather than cut them off. Those that do not read have no say, they are cut off at their limit.
  */
-export interface Pressure {
+export interface Backpressure {
   /** So many bytes of events are new in this turn, as they come. libuv reads up to 32 chunks of 64 KiB from a socket before anyone else has a turn. */
   took(bytes: number): void
   report(reader: Reader, waiting: number): void
@@ -41,7 +41,12 @@ export interface Pressure {
   close(): void
 }
 
-export function createPressure({ maxBuffer, turn, onChange, observe }: PressureOptions): Pressure {
+export function createBackpressure({
+  maxBuffer,
+  scheduler,
+  onChange,
+  observe,
+}: BackpressureOptions): Backpressure {
   const strained = new Map<Reader, number>()
   const turnLimit = Math.min(maxBuffer * TURN_PART, TURN_MAX_BYTES)
   let turnBytes = 0
@@ -79,7 +84,7 @@ export function createPressure({ maxBuffer, turn, onChange, observe }: PressureO
   }
   return {
     took(bytes) {
-      turn.afterwards(endTurn)
+      scheduler.afterwards(endTurn)
       turnBytes += bytes
       if (turnBytes > turnLimit) apply()
     },

@@ -1,6 +1,6 @@
+import type { Account } from '../lib/limits/account.js'
 import { comparePositions, type Position } from '../log/position.js'
 import type { Replay, ReplayPage } from '../sources/source.js'
-import type { Account } from '../lib/limits/account.js'
 import type { FrameStream } from './stream.js'
 import type { Subscriber } from './subscriber.js'
 

@@ -1,16 +1,21 @@
-import { noHistory, type Replay } from '../sources/source.js'
 import { abortable } from '../lib/abort.js'
-import type { Account } from '../lib/limits/account.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { Fifo } from '../lib/fifo.js'
+import type { Account } from '../lib/limits/account.js'
 import type { LimitExceeded } from '../lib/limits/limit-exceeded.js'
 import type { Stop } from '../lib/stop.js'
+import { noHistory, type Replay } from '../sources/source.js'
 import { catchUp } from './catch-up.js'
-import { createFrame, FrameStream } from './stream.js'
 import type { Outbound } from './outbound.js'
 import { createRenderer, type Renderer } from './renderer.js'
-import type { GroupOptions, SubscriberOptions, SubscriptionHandle, SubscriptionRequest } from './subscription.js'
+import { createFrame, FrameStream } from './stream.js'
 import { Subscriber } from './subscriber.js'
+import type {
+  GroupOptions,
+  SubscriberOptions,
+  SubscriptionHandle,
+  SubscriptionRequest,
+} from './subscription.js'
 
 /** Subscribers that ask the same: one source, one execution and one text for each event. */
 export class Group {
@@ -32,8 +37,8 @@ export class Group {
   /** Subscribers, those who still wait for the source, and groups that have merged with this one. */
   #references = 0
   readonly #work = () => {
-    this.#render(() => this.#options.turn.isOver)
-    if (this.#pending.size > 0) this.#options.turn.due(this.#work)
+    this.#render(() => this.#options.scheduler.isOver)
+    if (this.#pending.size > 0) this.#options.scheduler.due(this.#work)
   }
 
   constructor(request: SubscriptionRequest<unknown>, options: GroupOptions, onEmpty: () => void) {
@@ -232,14 +237,14 @@ export class Group {
   }
 
   #open({ source }: SubscriptionRequest<unknown>): Promise<Stop> {
-    const { turn, pressure } = this.#options
+    const { scheduler, backpressure } = this.#options
     const opened = source.open(
       {
         event: event => {
           if (this.#end) return
           this.#pending.push(event)
-          turn.due(this.#work)
-          pressure.took(source.sizeOf(event))
+          scheduler.due(this.#work)
+          backpressure.took(source.sizeOf(event))
         },
         end: error => this.#finish(error),
         account: this.#account,

@@ -1,5 +1,10 @@
 import { Group } from './group.js'
-import type { GroupOptions, SubscriberOptions, SubscriptionHandle, SubscriptionRequest } from './subscription.js'
+import type {
+  GroupOptions,
+  SubscriberOptions,
+  SubscriptionHandle,
+  SubscriptionRequest,
+} from './subscription.js'
 
 /** Subscriptions that ask the same share one source, one execution and one text for each event. */
 export interface Groups {

@@ -1,10 +1,10 @@
-import type { ClientMemory } from '../lib/limits/client-memory.js'
 import { Fifo } from '../lib/fifo.js'
+import type { ClientMemory } from '../lib/limits/client-memory.js'
 import type { CutReason, Observe } from '../lib/observation.js'
+import type { Backpressure } from './backpressure.js'
+import type { Scheduler } from './scheduler.js'
 import { costOf, type Frame } from './stream.js'
-import type { Pressure } from './backpressure.js'
 import type { Subscriber } from './subscriber.js'
-import type { Turn } from './scheduler.js'
 
 /** Most that is handed to a socket at a time, in bytes: it is copied there, for each socket. */
 const WRITE_BYTES = 64 * 1024
@@ -39,8 +39,8 @@ export interface OutboundOptions {
   readonly maxBuffer: number
   /** Longest time in ms in which nothing moves while something waits. */
   readonly stallTimeout: number
-  readonly turn: Turn
-  readonly pressure: Pressure
+  readonly scheduler: Scheduler
+  readonly backpressure: Backpressure
   readonly memory: Pick<ClientMemory, 'wait'>
   readonly observe: Observe
   /** Called when it has cut the connection off. */
@@ -120,8 +120,8 @@ export class Outbound {
   notify(subscriber: Subscriber): void {
     if (this.#closed || subscriber.hasLeft) return
     this.#ready.add(subscriber)
-    if (subscriber.isLive) this.#options.turn.due(this.#flush)
-    else this.#options.turn.spare(this.#flush)
+    if (subscriber.isLive) this.#options.scheduler.due(this.#flush)
+    else this.#options.scheduler.spare(this.#flush)
   }
 
   /** Sends a message of the protocol, after the frames handed out before and ahead of those that wait. */
@@ -129,7 +129,7 @@ export class Outbound {
     if (this.#closed) return
     this.#controls.push(text)
     this.#controlBytes += text.length
-    this.#options.turn.due(this.#flush)
+    this.#options.scheduler.due(this.#flush)
   }
 
   /** The socket takes more (its `drain`), or took a piece of a large frame. */
@@ -170,7 +170,7 @@ export class Outbound {
     this.#count(0)
     this.giveBack()
     clearInterval(this.#stallTimer)
-    this.#options.pressure.release(this)
+    this.#options.backpressure.release(this)
   }
 
   #hasWork(): boolean {
@@ -202,7 +202,7 @@ export class Outbound {
   }
 
   #account(): void {
-    const { sink, turn, pressure, maxBuffer } = this.#options
+    const { sink, scheduler, backpressure, maxBuffer } = this.#options
     if (this.#closed) return // by a frame that ended the connection
     // A socket that takes more may hold a little: nothing would tell when that has left.
     this.#count(2 * this.#controlBytes + (sink.writable ? 0 : sink.held))
@@ -210,18 +210,18 @@ export class Outbound {
       this.#blockedSince = 0
       clearInterval(this.#stallTimer)
       this.#stallTimer = undefined
-      return pressure.release(this)
+      return backpressure.release(this)
     }
     if (sink.writable) {
       this.#blockedSince = 0
-      turn.spare(this.#flush) // a batch was full, the socket is not
+      scheduler.spare(this.#flush) // a batch was full, the socket is not
     } else if (this.#blockedSince === 0) {
       this.#blockedSince = performance.now()
       this.#watchStall()
     }
     const waiting = this.waiting
     if (waiting > maxBuffer && !sink.writable) this.cut('buffer-full', waiting)
-    else pressure.report(this, waiting)
+    else backpressure.report(this, waiting)
   }
 
   #count(bytes: number): void {

@@ -1,5 +1,5 @@
 /** Collects what happens in one turn of the event loop, and acts on it once, when the turn's input has been taken. */
-export interface Turn {
+export interface Scheduler {
   /** Runs `task` at the end of this turn; a task that is already due is not run twice. */
   due(task: () => void): void
   /** The same, when nothing is due any more, in the time that is left, for what may wait: somebody who catches up on the past. */
@@ -18,7 +18,7 @@ const TURN_MS = 8
  * one write per socket, and a lone event waits for nothing.
  * @param onFault takes what a task throws; the others run all the same
  */
-export function createTurn(onFault: (error: unknown) => void): Turn {
+export function createScheduler(onFault: (error: unknown) => void): Scheduler {
   const urgent = new Set<() => void>()
   const spare = new Set<() => void>()
   let last = new Set<() => void>()

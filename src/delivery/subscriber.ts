@@ -1,5 +1,5 @@
-import { comparePositions, type Position } from '../log/position.js'
 import type { Account } from '../lib/limits/account.js'
+import { comparePositions, type Position } from '../log/position.js'
 import type { Frame, FrameStream, Link } from './stream.js'
 
 /** A place in a stream: everything up to `at` has been taken. */

@@ -1,12 +1,12 @@
-import type { Position } from '../log/position.js'
-import type { EventSource } from '../sources/source.js'
+import type { ListenqlError } from '../lib/errors.js'
 import type { Account } from '../lib/limits/account.js'
 import type { ClientMemory } from '../lib/limits/client-memory.js'
-import type { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
+import type { Position } from '../log/position.js'
+import type { EventSource } from '../sources/source.js'
+import type { Backpressure } from './backpressure.js'
 import type { Outbound } from './outbound.js'
-import type { Pressure } from './backpressure.js'
-import type { Turn } from './scheduler.js'
+import type { Scheduler } from './scheduler.js'
 
 /** What a subscription asks for. Equal keys get equal frames: the first subscriber's `source` and `render` serve all of them. */
 export interface SubscriptionRequest<Event> {
@@ -45,8 +45,8 @@ export interface SubscriptionHandle {
 export interface GroupOptions {
   /** Largest event that is delivered, in bytes as rendered. */
   readonly maxEvent: number
-  readonly turn: Turn
-  readonly pressure: Pressure
+  readonly scheduler: Scheduler
+  readonly backpressure: Backpressure
   readonly memory: ClientMemory
   readonly observe: Observe
 }

@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { grantSql } from '../log/install.js'
-import { inTransaction, sqlState } from '../postgres/lock-retry.js'
 import { readMigrations } from '../log/migration-files.js'
 import { installedVersion, migrate } from '../log/migrations.js'
+import { inTransaction, sqlState } from '../postgres/lock-retry.js'
 import type { Credentials } from './credentials.js'
 
 /** Name of the server's login and of the database. */

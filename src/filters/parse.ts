@@ -1,6 +1,6 @@
-import type { Column } from '../postgres/types.js'
 import { ListenqlError } from '../lib/errors.js'
 import { LimitExceeded } from '../lib/limits/limit-exceeded.js'
+import type { Column } from '../postgres/types.js'
 import { badText, type Comparison, comparisonOf } from './comparisons.js'
 import { COMPARISONS, type ComparisonOperator, type Filter, type Operand, type Operator } from './filter.js'
 import { compileLike } from './like.js'

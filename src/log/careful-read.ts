@@ -7,9 +7,9 @@ import {
   unreadableWords,
 } from '../filters/index.js'
 import { messageOf } from '../lib/errors.js'
-import type { Position } from './position.js'
-import { type Content, type LogEvent, type OutlineRow, toLogEvent } from './log-event.js'
 import { type Queryable, TYPES } from '../postgres/queryable.js'
+import { type Content, type LogEvent, type OutlineRow, toLogEvent } from './log-event.js'
+import type { Position } from './position.js'
 import { createDecode } from './text-decoding.js'
 
 /** A value of an event, or all of it, that could not be read. */

@@ -1,7 +1,7 @@
 import { abortable } from '../lib/abort.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
-import { comparePositions, decodePlain, encodePlain, notOurs, type Position } from './position.js'
 import { CIPHER_CHARACTERS, type CursorCipher, createCursorCipher } from './cursor-cipher.js'
+import { comparePositions, decodePlain, encodePlain, notOurs, type Position } from './position.js'
 
 /**
  * The cursors of one database. They are encrypted with a key that is in the database, so that they are good at every server on

@@ -1,9 +1,9 @@
 import pg, { type ClientBase } from 'pg'
-import { dumpGrantSql } from './dump-grants.js'
 import { ask, inTransaction, type Patience, withLocks } from '../postgres/lock-retry.js'
+import { PIN_TRANSACTION } from '../postgres/pinned-settings.js'
+import { dumpGrantSql } from './dump-grants.js'
 import { type Migration, readMigrations } from './migration-files.js'
 import { noteSql } from './migrations.js'
-import { PIN_TRANSACTION } from '../postgres/pinned-settings.js'
 
 /** The functions that a server calls: all that its login needs of schema `listenql`, beside the view `watched`. */
 export const SERVER_FUNCTIONS = [

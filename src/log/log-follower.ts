@@ -1,23 +1,23 @@
 import pg from 'pg'
-import { describeFailure, STANDBY } from '../postgres/connect-failure.js'
-import { socketOf } from '../postgres/socket.js'
-import { liftTimeLimits } from '../postgres/time-limits.js'
 import { delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
 import { createDeferred, type Deferred } from '../lib/deferred.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import type { Stop } from '../lib/stop.js'
-import { comparePositions, type Position } from './position.js'
+import { describeFailure, STANDBY } from '../postgres/connect-failure.js'
+import { socketOf } from '../postgres/socket.js'
+import { liftTimeLimits } from '../postgres/time-limits.js'
 import { type Cursors, createCursors } from './cursors.js'
 import type { Doorbell } from './doorbell.js'
 import type { LogEvent } from './log-event.js'
 import { cursorKey, imageLimit, newest, type Page, pull, read } from './log-queries.js'
+import { createLogReader, type LogReader } from './log-reader.js'
 import { isRefusal } from './log-refusals.js'
-import { createLogReplay, type LogReplay } from './log-reader.js'
 import type { LogTroubles, Query } from './log-troubles.js'
+import { comparePositions, type Position } from './position.js'
 
-export interface EventLogOptions {
+export interface LogFollowerOptions {
   readonly config: pg.ClientConfig
   readonly doorbell: Doorbell
   /** Whether statements may stay prepared, which a pooler in transaction mode does not allow. Default: false. */
@@ -98,13 +98,13 @@ async function isReadable(client: pg.Client): Promise<boolean> {
  * Follows the event log on a connection of its own, from where it was when it started, and hands each event to those who
  * follow its topic, in the one order of the log.
  */
-export class EventLog {
+export class LogFollower {
   /** The cursors of its positions. */
   readonly cursors: Cursors
-  readonly #options: EventLogOptions
+  readonly #options: LogFollowerOptions
   readonly #topics = new Map<string, Set<LogListener>>()
   readonly #stop = new AbortController()
-  readonly #replay: LogReplay
+  readonly #reader: LogReader
   readonly #started = createDeferred()
   #position: Position | undefined
   /** When to look for a key of cursors again, in ms of the process; undefined: there is one. */
@@ -128,16 +128,16 @@ export class EventLog {
   readonly #maxImage: number
   #client: pg.Client | undefined
 
-  constructor(options: EventLogOptions) {
+  constructor(options: LogFollowerOptions) {
     this.#options = options
     this.#maxImage = imageLimit(options.maxEvent ?? 0)
-    this.#replay = createLogReplay({
+    this.#reader = createLogReader({
       ...options,
       maxImage: this.#maxImage,
       queryTimeout: QUERY_TIMEOUT_MS,
       live: () => ({ position: this.#position, history: this.#histories }),
     })
-    this.cursors = createCursors({ tried: () => this.#started.promise, load: () => this.#replay.key() })
+    this.cursors = createCursors({ tried: () => this.#started.promise, load: () => this.#reader.key() })
   }
 
   /** How far it has handed events on; undefined until it has found the end of the log. */
@@ -192,7 +192,7 @@ export class EventLog {
    * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED; DATABASE_FAILED if the database is there and refuses
    */
   read(after: Position, signal: AbortSignal = this.#stop.signal): Promise<Page> {
-    return this.#replay.read(after, signal)
+    return this.#reader.read(after, signal)
   }
 
   /** Resolves once everything up to a position has been handed on. Rejects when the signal aborts. */
@@ -227,7 +227,7 @@ export class EventLog {
     this.#options.doorbell.wake()
     this.resume()
     if (this.#client) socketOf(this.#client).destroy() // a read that is under way may never be answered
-    await Promise.all([this.#running, this.#replay.close()])
+    await Promise.all([this.#running, this.#reader.close()])
   }
 
   async #run(): Promise<void> {

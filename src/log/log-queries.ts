@@ -1,8 +1,8 @@
 import { ListenqlError } from '../lib/errors.js'
-import { isOfContent, isSmallSql, type Loss, readCarefully } from './careful-read.js'
-import { endOfBatch, type Position } from './position.js'
-import { type DeliveryRow, type LogEvent, toLogEvent } from './log-event.js'
 import { type Queryable, TYPES } from '../postgres/queryable.js'
+import { isOfContent, isSmallSql, type Loss, readCarefully } from './careful-read.js'
+import { type DeliveryRow, type LogEvent, toLogEvent } from './log-event.js'
+import { endOfBatch, type Position } from './position.js'
 
 /** Most events in a page; the database bounds a page in bytes, too. */
 export const PAGE_EVENTS = 2000

@@ -1,17 +1,17 @@
 import type pg from 'pg'
-import { createClosablePool } from '../postgres/closable-pool.js'
-import { describeFailure } from '../postgres/connect-failure.js'
 import { abortable, delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { createLimiter } from '../lib/limits/limiter.js'
 import type { Observe } from '../lib/observation.js'
-import { comparePositions, encodePlain, type Position } from './position.js'
+import { createClosablePool } from '../postgres/closable-pool.js'
+import { describeFailure } from '../postgres/connect-failure.js'
 import { cursorKey, type Page, read } from './log-queries.js'
 import { isFinal } from './log-refusals.js'
 import { createPageCache } from './page-cache.js'
+import { comparePositions, encodePlain, type Position } from './position.js'
 
-export interface LogReplayOptions {
+export interface LogReaderOptions {
   readonly config: pg.ClientConfig
   /** Longest wait for a connection, in ms. */
   readonly connectTimeout: number
@@ -27,7 +27,7 @@ export interface LogReplayOptions {
 }
 
 /** Reads the past of the log, for those who come back. */
-export interface LogReplay {
+export interface LogReader {
   /**
    * A page of what comes after a position. Waits while the database is away, until the signal aborts.
    * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED; DATABASE_FAILED if the database is there and refuses
@@ -42,7 +42,7 @@ export interface LogReplay {
 /** How many pages are read at a time; others wait for their turn, however long: a pool would give up. */
 const CONCURRENT_READS = 3
 
-export function createLogReplay(options: LogReplayOptions): LogReplay {
+export function createLogReader(options: LogReaderOptions): LogReader {
   const { config, connectTimeout, queryTimeout, reconnectMax, maxImage, live, observe } = options
   const pool = createClosablePool({
     ...config,

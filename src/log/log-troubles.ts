@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Observe } from '../lib/observation.js'
 import type { Loss } from './careful-read.js'
-import type { Position } from './position.js'
 import type { LogEvent } from './log-event.js'
+import type { Position } from './position.js'
 
 /** Runs SQL on the connection that reads the log. */
 export type Query = (sql: string, values?: readonly unknown[]) => Promise<Record<string, unknown>[]>

@@ -1,5 +1,5 @@
-import { comparePositions, type Position } from './position.js'
 import type { Page } from './log-queries.js'
+import { comparePositions, type Position } from './position.js'
 
 /**
  * The pages of the log that were read last. Who comes back a little later, or from a place in the middle of one of them, is

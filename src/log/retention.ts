@@ -1,10 +1,10 @@
 import pg from 'pg'
-import { describeFailure } from '../postgres/connect-failure.js'
-import { canRotate, type RotateOptions, type Rotation, rotate } from './rotate.js'
-import { socketOf } from '../postgres/socket.js'
-import { liftTimeLimits } from '../postgres/time-limits.js'
 import { delay } from '../lib/abort.js'
 import type { Observe } from '../lib/observation.js'
+import { describeFailure } from '../postgres/connect-failure.js'
+import { socketOf } from '../postgres/socket.js'
+import { liftTimeLimits } from '../postgres/time-limits.js'
+import { canRotate, type RotateOptions, type Rotation, rotate } from './rotate.js'
 
 export interface RetentionOptions extends RotateOptions {
   readonly config: pg.ClientConfig

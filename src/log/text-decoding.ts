@@ -1,6 +1,6 @@
-import { isNoText } from '../postgres/text-encoding.js'
 import type { Decode } from '../filters/index.js'
 import type { Queryable } from '../postgres/queryable.js'
+import { isNoText } from '../postgres/text-encoding.js'
 
 /**
  * Turns bytes in the encoding of the database into text, one by one, so that what is no text harms nothing else. Where that

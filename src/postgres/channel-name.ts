@@ -1,5 +1,5 @@
-import { PROOF_CHANNEL } from './delivery-proof.js'
 import { ListenqlError } from '../lib/errors.js'
+import { PROOF_CHANNEL } from './delivery-proof.js'
 
 /** On which servers are told to look for kicks. */
 export const KICK_CHANNEL = 'listenql_kick'

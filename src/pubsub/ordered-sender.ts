@@ -1,5 +1,5 @@
-import type { Pool } from '../postgres/pool.js'
 import { ListenqlError } from '../lib/errors.js'
+import type { Pool } from '../postgres/pool.js'
 
 /** Sends notifications one after the other, in the order of the calls. */
 export interface OrderedSender {

@@ -1,8 +1,8 @@
 import pg from 'pg'
+import { claimsOf, type Viewer } from '../auth/viewer.js'
+import { stringifyExactJson } from '../lib/exact-json.js'
 import { UNPIN_SETTINGS } from '../postgres/pinned-settings.js'
 import type { RoleSetting } from './role-settings.js'
-import { stringifyExactJson } from '../lib/exact-json.js'
-import { claimsOf, type Viewer } from '../auth/viewer.js'
 
 /** The claims that count for a viewer as Postgres shows them: as JSON, with all digits of their numbers. */
 export function claimsText(viewer: Pick<Viewer, 'claims' | 'seesToken'>): string {

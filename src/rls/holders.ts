@@ -1,6 +1,6 @@
+import type { Viewer } from '../auth/viewer.js'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import type { ListenqlError } from '../lib/errors.js'
-import type { Viewer } from '../auth/viewer.js'
 
 /** What somebody relies on. */
 export interface ReadRequirement {

@@ -1,7 +1,7 @@
 import pg from 'pg'
-import type { PolicyColumn } from './policies.js'
 import type { TableColumn, WatchedTable } from '../catalog/watched-table.js'
 import type { RowImage } from '../filters/index.js'
+import type { PolicyColumn } from './policies.js'
 
 /** Built-in types whose text may mean something else later, or nothing, or leaves out where the array begins. */
 const NOT_TO_BE_READ: ReadonlySet<string> = new Set([

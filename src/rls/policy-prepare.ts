@@ -1,14 +1,14 @@
 import type pg from 'pg'
-import type { RoleSetting } from './role-settings.js'
-import { sqlStateOf } from '../postgres/multi-statement.js'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import { type ListenqlError, messageOf } from '../lib/errors.js'
+import { sqlStateOf } from '../postgres/multi-statement.js'
 import { cannotBeAsked, outOfReach } from './access-errors.js'
 import { takeRoleSql, takeSettingsSql } from './become.js'
 import { CLEAN, LockedOut, rollBack } from './policy-session.js'
 import { POLICY_QUERY_PARAMETERS, type PolicyQuery, policyQueryOf } from './policy-sql.js'
 import type { Prepared } from './prepared.js'
 import { schemasSetting } from './role-rights.js'
+import type { RoleSetting } from './role-settings.js'
 
 /**
  * Under which role queries are read (that of the viewers executes them), by role and text. Postgres wants no USAGE of the

@@ -1,6 +1,6 @@
-import type { Policy } from './policies.js'
 import type { TableColumn } from '../catalog/watched-table.js'
 import { isOfTheToken } from '../lib/claims.js'
+import type { Policy } from './policies.js'
 
 /** Functions of Postgres that run SQL which is in a text, or show all settings: what they do is not in the policy. */
 const INDIRECT = /\b(\w*_to_xml\w*|ts_stat|ts_rewrite|pg_settings|pg_show_all_settings|show_all_settings)\b/i

@@ -1,10 +1,10 @@
-import type { Policy, PolicyColumn } from './policies.js'
-import type { RowRights } from './privileges.js'
 import type { TableColumn, WatchedTable } from '../catalog/watched-table.js'
 import { ListenqlError } from '../lib/errors.js'
 import { altered, cannotBeAsked, mayNotBeTaken, mayNotRead, noRole } from './access-errors.js'
+import type { Policy, PolicyColumn } from './policies.js'
 import { imagesSql, refusalOf, refusalOfWhole, wholeImagesSql } from './policy-images.js'
 import { isTransparent, mayReadToken } from './policy-reach.js'
+import type { RowRights } from './privileges.js'
 
 /** How it is found out which rows a role sees. */
 export type PolicyPlan =

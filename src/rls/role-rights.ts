@@ -1,13 +1,13 @@
 import pg from 'pg'
-import { PRINT_SETTINGS, RIGHTS, ROLES_TO_TAKE } from './privileges.js'
-import { CHANGEABLE, effectiveSettings, type RoleSetting } from './role-settings.js'
-import { sqlStateOf, textArray } from '../postgres/multi-statement.js'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import type { ListenqlError } from '../lib/errors.js'
+import { sqlStateOf, textArray } from '../postgres/multi-statement.js'
 import { mayNotBeTaken, noRole } from './access-errors.js'
 import { takeRoleSql, takeSettingsSql } from './become.js'
 import { CLEAN, LockedOut } from './policy-session.js'
 import type { Prepared } from './prepared.js'
+import { PRINT_SETTINGS, RIGHTS, ROLES_TO_TAKE } from './privileges.js'
+import { CHANGEABLE, effectiveSettings, type RoleSetting } from './role-settings.js'
 
 export const RIGHTS_PARAMETERS = '(pg_catalog.oid[], pg_catalog.text[])'
 

@@ -1,12 +1,9 @@
 import type pg from 'pg'
-import { RIGHTS, type RowRights } from './privileges.js'
-import { quoteLiteral } from '../postgres/quote-literal.js'
-import type { RoleSetting } from './role-settings.js'
-import { SCANS, scansSql } from './self-reading.js'
-import { runSeveral, sqlStateOf } from '../postgres/multi-statement.js'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import type { RowImage } from '../filters/index.js'
 import { type ListenqlError, messageOf } from '../lib/errors.js'
+import { runSeveral, sqlStateOf } from '../postgres/multi-statement.js'
+import { quoteLiteral } from '../postgres/quote-literal.js'
 import { outOfReach, policiesFailed, policiesTooSlow, tokensMatterMeanwhile } from './access-errors.js'
 import { takeClaimsSql, takeRoleSql, takeSettingsSql } from './become.js'
 import {
@@ -21,6 +18,7 @@ import { preparePolicyQuery, type Readers, readerKey, takeReaderSql } from './po
 import { CLEAN, CLEAN_CLAIMS, LockedOut, rollBack, StatementsLost } from './policy-session.js'
 import { type PlanPolicies, POLICY_QUERY_PARAMETERS, type PolicyQuery } from './policy-sql.js'
 import type { Prepared } from './prepared.js'
+import { RIGHTS, type RowRights } from './privileges.js'
 import {
   type FoundRights,
   readRights,
@@ -29,6 +27,8 @@ import {
   type UsableSettings,
   usableOf,
 } from './role-rights.js'
+import type { RoleSetting } from './role-settings.js'
+import { SCANS, scansSql } from './self-reading.js'
 
 /** For each image whether it may be seen, or why that is not to be had. */
 export type Visibility = readonly boolean[] | ListenqlError

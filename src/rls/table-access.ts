@@ -1,12 +1,11 @@
 import type pg from 'pg'
-import { createClosablePool } from '../postgres/closable-pool.js'
-import { describeFailure } from '../postgres/connect-failure.js'
-import { readAccess, readDigests, type TableRights } from './privileges.js'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import { delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
+import { createClosablePool } from '../postgres/closable-pool.js'
+import { describeFailure } from '../postgres/connect-failure.js'
 import {
   altered,
   mayNotBeTaken,
@@ -22,6 +21,7 @@ import {
   type Pair,
   type ReadRequirement,
 } from './holders.js'
+import { readAccess, readDigests, type TableRights } from './privileges.js'
 
 export interface TableAccessOptions {
   readonly config: pg.ClientConfig

@@ -1,17 +1,17 @@
+import type { Viewer } from '../auth/viewer.js'
+import type { WatchedTable } from '../catalog/watched-table.js'
+import { ListenqlError } from '../lib/errors.js'
+import type { TableRights } from '../rls/privileges.js'
 import type { RowAccess } from '../rls/row-access.js'
 import type { TableAccess } from '../rls/table-access.js'
-import type { Viewer } from '../auth/viewer.js'
-import type { TableRights } from '../rls/privileges.js'
-import type { WatchedTable } from '../catalog/watched-table.js'
-import type { ChangesRequest } from '../sources/tables/changes-request.js'
-import type { RowChange } from '../sources/tables/row-change.js'
 import type { Snapshot, SnapshotRequest } from '../snapshots/snapshot-request.js'
 import type { Snapshots } from '../snapshots/snapshots.js'
 import type { EventSource } from '../sources/source.js'
+import type { ChangesRequest } from '../sources/tables/changes-request.js'
+import type { RowChange } from '../sources/tables/row-change.js'
 import type { Tables } from '../sources/tables/table-feed.js'
-import { ListenqlError } from '../lib/errors.js'
 
-export interface TableGateOptions {
+export interface AuthorisedTablesOptions {
   readonly tables: Tables
   readonly snapshots: Snapshots
   /** Both undefined where authorisation is not configured. */
@@ -25,7 +25,7 @@ interface Used {
 }
 
 /** Tables as viewers may read them; a viewer without a role reads everything, under the server's login. */
-export interface TableGate {
+export interface AuthorisedTables {
   /** @throws ListenqlError FORBIDDEN, SCHEMA_CHANGED, QUERY_TIMEOUT, DATABASE_FAILED */
   changes(
     viewer: Viewer,
@@ -42,7 +42,12 @@ export interface TableGate {
 const MAX_PROBED = 1000
 const PROBE_AGE_MS = 1000
 
-export function createTableGate({ tables, snapshots, tableAccess, rowAccess }: TableGateOptions): TableGate {
+export function createAuthorisedTables({
+  tables,
+  snapshots,
+  tableAccess,
+  rowAccess,
+}: AuthorisedTablesOptions): AuthorisedTables {
   const probed = new Map<string, { readonly seesToken: boolean; readonly until: number }>()
 
   /** That the policies work on images, and the viewer as they may see it: without what they do not look at, so that more is shared. */

@@ -4,46 +4,46 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { getHeapStatistics } from 'node:v8'
 import type pg from 'pg'
 import type { SchemaContext } from '../../schema/context.js'
-import { createFirstContact, isReasonToExit } from './first-contact.js'
-import { createLiveSchema } from './live-schema.js'
-import { createSources } from './sources.js'
 import type { Authenticate } from '../auth/authenticated.js'
 import { createAuth } from '../auth/index.js'
 import type { Viewer } from '../auth/viewer.js'
 import { databaseOf, resolveSettings, type Settings } from '../config/index.js'
-import { connectionOptions, describeConnection } from '../postgres/conninfo.js'
+import { createBackpressure } from '../delivery/backpressure.js'
+import { createGroups } from '../delivery/groups.js'
+import { createScheduler } from '../delivery/scheduler.js'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../embedded/index.js'
+import { createEngine } from '../graphql/engine.js'
+import { createClientErrors } from '../graphql/errors.js'
+import { createGraphqlYoga } from '../graphql/yoga.js'
+import { abortable } from '../lib/abort.js'
+import { ListenqlError, messageOf } from '../lib/errors.js'
+import { createClientMemory } from '../lib/limits/client-memory.js'
+import type { Observe } from '../lib/observation.js'
+import { connectionOptions, describeConnection } from '../postgres/conninfo.js'
 import { pinSession } from '../postgres/pinned-settings.js'
 import { createPool } from '../postgres/pool.js'
-import { createGroups } from '../delivery/groups.js'
-import { createPressure } from '../delivery/backpressure.js'
-import { createTurn } from '../delivery/scheduler.js'
-import { abortable } from '../lib/abort.js'
-import { createClientMemory } from '../lib/limits/client-memory.js'
-import { ListenqlError, messageOf } from '../lib/errors.js'
-import type { Observe } from '../lib/observation.js'
 import { createHealth } from '../telemetry/health.js'
 import { createLogObserver } from '../telemetry/log-observations.js'
 import { createLogger, type Logger } from '../telemetry/logger.js'
-import { createAddressLimits } from '../transport/limits/address-limits.js'
-import { bind, isLoopback } from '../transport/bind.js'
 import { createAdmission } from '../transport/admission.js'
-import { createClientAddresses } from '../transport/limits/client-address.js'
+import { bind, isLoopback } from '../transport/bind.js'
 import { createConnections } from '../transport/connections.js'
-import { createEngine } from '../graphql/engine.js'
-import { createClientErrors } from '../graphql/errors.js'
-import { createFilterAccounts } from '../transport/limits/filter-accounts.js'
 import { createGraphiql } from '../transport/http/graphiql.js'
 import { createGraphqlHttp } from '../transport/http/graphql-http.js'
+import { createPage } from '../transport/http/page.js'
+import { createStreamResponses } from '../transport/http/stream-response.js'
+import { createAddressLimits } from '../transport/limits/address-limits.js'
+import { createClientAddresses } from '../transport/limits/client-address.js'
+import { createFilterAccounts } from '../transport/limits/filter-accounts.js'
+import { createOrigins } from '../transport/limits/origins.js'
+import { createViewerLimits } from '../transport/limits/viewer-limits.js'
+import { createRouter } from '../transport/router.js'
 import { createGraphqlWs } from '../transport/ws/graphql-ws.js'
 import { ignoreUpgrade } from '../transport/ws/ignore-upgrade.js'
 import { createListen } from '../transport/ws/listen.js'
-import { createOrigins } from '../transport/limits/origins.js'
-import { createPage } from '../transport/http/page.js'
-import { createRouter } from '../transport/router.js'
-import { createStreamResponses } from '../transport/http/stream-response.js'
-import { createViewerLimits } from '../transport/limits/viewer-limits.js'
-import { createGraphqlYoga } from '../graphql/yoga.js'
+import { createFirstContact, isReasonToExit } from './first-contact.js'
+import { createLiveSchema } from './live-schema.js'
+import { createSources } from './sources.js'
 
 /** Longest that a server which starts waits for the database before it accepts clients, in ms. */
 const START_PATIENCE_MS = 2000
@@ -124,24 +124,24 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     settings.maxConnections,
   )
   const { graphiql = !auth.isConfigured, introspection = !auth.isConfigured } = settings
-  const turn = createTurn(error =>
+  const scheduler = createScheduler(error =>
     observe({ type: 'fault', id: 'delivery', message: 'delivery failed', error }),
   )
   const pool = createPool(database.config, settings.connectTimeout, {
     idleTimeout: Math.min(Math.max(2 * settings.heartbeat, 30_000), MAX_TIMER_MS),
   })
-  const pressure = createPressure({
+  const backpressure = createBackpressure({
     maxBuffer: settings.maxBuffer,
-    turn,
+    scheduler,
     onChange: paused => (paused ? sources.pause() : sources.resume()),
     observe,
   })
   const relieve = () => connections.relieve()
   const memory = createClientMemory(
     settings.maxClientMemory ?? Math.floor(getHeapStatistics().heap_size_limit / 2),
-    () => turn.afterwards(relieve), // what came in this turn may have been taken at its end
+    () => scheduler.afterwards(relieve), // what came in this turn may have been taken at its end
   )
-  const groups = createGroups({ maxEvent: settings.maxEvent, turn, pressure, memory, observe })
+  const groups = createGroups({ maxEvent: settings.maxEvent, scheduler, backpressure, memory, observe })
   const connections = createConnections({
     groups,
     sessions: auth.sessions,
@@ -149,7 +149,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     viewerLimits: createViewerLimits(settings),
     memory,
     filterAccounts: createFilterAccounts(settings.filterRate),
-    outbound: { maxBuffer: settings.maxBuffer, stallTimeout: settings.stallTimeout, turn, pressure },
+    outbound: { maxBuffer: settings.maxBuffer, stallTimeout: settings.stallTimeout, scheduler, backpressure },
     observe,
   })
   const liveSchema = createLiveSchema({
@@ -177,7 +177,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     hasRoles: auth.isConfigured,
     onKick: auth.isConfigured ? auth.wake : undefined,
     needsNotifications,
-    breathe: () => new Promise(resolve => turn.afterwards(resolve)),
+    breathe: () => new Promise(resolve => scheduler.afterwards(resolve)),
     observe,
   })
   const { channels } = sources
@@ -286,7 +286,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     }, settings.shutdownTimeout / 4)
     await Promise.all(httpClosed)
     clearTimeout(timer)
-    pressure.close()
+    backpressure.close()
     await Promise.all([sources.close(), authClosed])
     await pool.close()
     await database.embedded?.close()

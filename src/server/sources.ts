@@ -1,23 +1,23 @@
 import type pg from 'pg'
-import { createRowAccess } from '../rls/row-access.js'
-import { createTableAccess } from '../rls/table-access.js'
-import type { Settings } from '../config/index.js'
 import { type Catalog, createCatalog } from '../catalog/catalog-watch.js'
-import type { ProofSender } from '../postgres/delivery-proof.js'
-import { pinSession } from '../postgres/pinned-settings.js'
 import type { WatchedTable } from '../catalog/watched-table.js'
-import { createSchemaSwitch } from '../sources/tables/schema-switch.js'
-import { KICK_CHANNEL } from '../postgres/channel-name.js'
-import { type Channels, createChannels } from '../sources/channels/channels.js'
+import type { Settings } from '../config/index.js'
+import type { Observe } from '../lib/observation.js'
 import { BELL, createBell, createPollDoorbell } from '../log/doorbell.js'
-import { EventLog } from '../log/log-follower.js'
+import { LogFollower } from '../log/log-follower.js'
 import { createLogTroubles, type LogTroubles } from '../log/log-troubles.js'
 import { createRetention } from '../log/retention.js'
-import { createSnapshots } from '../snapshots/snapshots.js'
-import { createTables } from '../sources/tables/table-feed.js'
-import type { Observe } from '../lib/observation.js'
+import { KICK_CHANNEL } from '../postgres/channel-name.js'
+import type { ProofSender } from '../postgres/delivery-proof.js'
+import { pinSession } from '../postgres/pinned-settings.js'
+import { createRowAccess } from '../rls/row-access.js'
+import { createTableAccess } from '../rls/table-access.js'
 import { createPresentRows } from '../snapshots/present-rows.js'
-import { createTableGate, type TableGate } from './authorised-tables.js'
+import { createSnapshots } from '../snapshots/snapshots.js'
+import { type Channels, createChannels } from '../sources/channels/channels.js'
+import { createSchemaSwitch } from '../sources/tables/schema-switch.js'
+import { createTables } from '../sources/tables/table-feed.js'
+import { type AuthorisedTables, createAuthorisedTables } from './authorised-tables.js'
 
 export interface SourcesOptions {
   readonly settings: Settings
@@ -40,8 +40,8 @@ export interface SourcesOptions {
 /** Everything that comes out of the database. */
 export interface Sources {
   readonly channels: Channels
-  readonly log: Pick<EventLog, 'state' | 'cursors'> & { readonly stall: LogTroubles['stall'] }
-  readonly tables: TableGate
+  readonly log: Pick<LogFollower, 'state' | 'cursors'> & { readonly stall: LogTroubles['stall'] }
+  readonly tables: AuthorisedTables
   start(): void
   /** Stops and continues handing on events. */
   pause(): void
@@ -58,7 +58,7 @@ export function createSources(options: SourcesOptions): Sources {
   const own = isPooled ? config : pinSession(config, { runs: 'ours' })
   const forPolicies = isPooled ? config : pinSession(config, { runs: 'policies' })
   const troubles = createLogTroubles(observe)
-  const log: EventLog = new EventLog({
+  const log: LogFollower = new LogFollower({
     ...settings,
     config: own,
     doorbell,
@@ -131,7 +131,7 @@ export function createSources(options: SourcesOptions): Sources {
       },
       cursors: log.cursors,
     },
-    tables: createTableGate({ tables, snapshots, tableAccess, rowAccess }),
+    tables: createAuthorisedTables({ tables, snapshots, tableAccess, rowAccess }),
     start() {
       for (const part of parts) if (part !== channels || needsNotifications) part.start()
       // Polling works through any pooler, and through some of them nothing is heard.

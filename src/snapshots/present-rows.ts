@@ -1,11 +1,11 @@
-import type { RowAccess } from '../rls/row-access.js'
-import type { TableAccess } from '../rls/table-access.js'
 import type { TableColumn, WatchedTable } from '../catalog/watched-table.js'
-import type { Present } from '../sources/tables/present.js'
-import type { Snapshots } from './snapshots.js'
-import { keyText, MAX_TOLD_ROWS, tooMany } from '../sources/tables/told-rows.js'
 import { EVERYTHING, type Filter, type RowImage } from '../filters/index.js'
 import { ListenqlError } from '../lib/errors.js'
+import type { RowAccess } from '../rls/row-access.js'
+import type { TableAccess } from '../rls/table-access.js'
+import type { Present } from '../sources/tables/present.js'
+import { keyText, MAX_TOLD_ROWS, tooMany } from '../sources/tables/told-rows.js'
+import type { Snapshots } from './snapshots.js'
 
 export interface PresentRowsOptions {
   readonly snapshots: Snapshots

@@ -1,6 +1,6 @@
 import pg from 'pg'
-import { PIN_PATIENCE, PIN_SETTINGS } from '../postgres/pinned-settings.js'
 import { endOfBatch, type Position } from '../log/position.js'
+import { PIN_PATIENCE, PIN_SETTINGS } from '../postgres/pinned-settings.js'
 
 /** What a reading transaction goes back to after each read, which lets go of the locks and of an error. */
 export const SAVEPOINT = 'listenql'

@@ -1,11 +1,11 @@
 import pg from 'pg'
-import { claimsText } from '../rls/become.js'
 import { aliasBeside, type ImageKind, imageColumns } from '../catalog/image-sql.js'
-import { PIN_COLUMNS } from '../postgres/pinned-settings.js'
-import type { Column } from '../postgres/types.js'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import { columnsOf, type DatabaseText, sortKey, textsOf, toSql } from '../filters/index.js'
 import { ListenqlError } from '../lib/errors.js'
+import { PIN_COLUMNS } from '../postgres/pinned-settings.js'
+import type { Column } from '../postgres/types.js'
+import { claimsText } from '../rls/become.js'
 import type { SnapshotRequest, SortDirection } from './snapshot-request.js'
 
 const ORDER: Readonly<Record<SortDirection, string>> = {

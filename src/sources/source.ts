@@ -1,9 +1,9 @@
-import type { Account } from '../lib/limits/account.js'
 import { ListenqlError } from '../lib/errors.js'
 import { createEventQueue } from '../lib/event-queue.js'
+import type { Account } from '../lib/limits/account.js'
 import type { Stop } from '../lib/stop.js'
-import { comparePositions, decodePlain, type Position } from '../log/position.js'
 import type { Cursors } from '../log/cursors.js'
+import { comparePositions, decodePlain, type Position } from '../log/position.js'
 
 /** What is listened to: a topic is (kind, name). */
 export interface Topic {

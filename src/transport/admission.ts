@@ -2,10 +2,10 @@ import type { GraphQLError } from 'graphql'
 import type { Authenticator } from '../auth/authenticate.js'
 import type { Handshake } from '../auth/credentials.js'
 import type { Viewer } from '../auth/viewer.js'
+import type { ClientErrors } from '../graphql/errors.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import type { ClientAddresses } from './limits/client-address.js'
-import type { ClientErrors } from '../graphql/errors.js'
 
 /** Why somebody is not let in, as each protocol says it. */
 export interface Refused {

@@ -4,14 +4,14 @@ import type { Viewer } from '../auth/viewer.js'
 import type { Groups } from '../delivery/groups.js'
 import { Outbound, type OutboundOptions, type Sink } from '../delivery/outbound.js'
 import type { SubscriptionHandle, SubscriptionRequest } from '../delivery/subscription.js'
-import type { Position } from '../log/position.js'
-import type { ClientMemory, Hold } from '../lib/limits/client-memory.js'
 import type { ListenqlError } from '../lib/errors.js'
 import { FewSet } from '../lib/few-set.js'
+import type { ClientMemory, Hold } from '../lib/limits/client-memory.js'
 import { networkOf } from '../lib/networks.js'
 import type { Observe } from '../lib/observation.js'
 import { sizeOf, textSize } from '../lib/size-of.js'
 import type { Stop } from '../lib/stop.js'
+import type { Position } from '../log/position.js'
 import type { ClientAddresses } from './limits/client-address.js'
 import type { FilterAccounts, OpenAccount } from './limits/filter-accounts.js'
 import { relieve } from './limits/relief.js'
@@ -74,7 +74,7 @@ export function createConnections(options: {
   readonly viewerLimits: ViewerLimits
   readonly memory: ClientMemory
   readonly filterAccounts: FilterAccounts
-  readonly outbound: Pick<OutboundOptions, 'maxBuffer' | 'stallTimeout' | 'turn' | 'pressure'>
+  readonly outbound: Pick<OutboundOptions, 'maxBuffer' | 'stallTimeout' | 'scheduler' | 'backpressure'>
   readonly observe: Observe
 }): Connections {
   const { groups, sessions, addresses, viewerLimits, memory, filterAccounts, observe } = options

@@ -1,11 +1,7 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, inject, it } from 'vitest'
-import {
-  identifyProcess,
-  isAlive,
-  type ProcessIdentity,
-} from '../../src/embedded/process-identity.js'
+import { identifyProcess, isAlive, type ProcessIdentity } from '../../src/embedded/process-identity.js'
 import { payloadOf, TRANSPORTS } from '../support/clients.js'
 import { postmasterPid } from '../support/postgres.js'
 import { createCommands } from '../support/running.js'

@@ -3,11 +3,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
 import { freePort } from '../../src/embedded/free-port.js'
-import {
-  identifyProcess,
-  isAlive,
-  type ProcessIdentity,
-} from '../../src/embedded/process-identity.js'
+import { identifyProcess, isAlive, type ProcessIdentity } from '../../src/embedded/process-identity.js'
 import { overSse } from '../support/clients.js'
 import { createTestDatabase, postmasterPid, type TestDatabase } from '../support/postgres.js'
 import { CLI, cleanEnvironment, createCommands } from '../support/running.js'

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { createServer, type ListenqlServer, type ServerOptions } from '../../src/index.js'
 import { connectionOptions } from '../../src/postgres/conninfo.js'
 import { Listener } from '../../src/postgres/listener.js'
-import { createServer, type ListenqlServer, type ServerOptions } from '../../src/index.js'
 import { createLogObserver } from '../../src/telemetry/log-observations.js'
 import type { Logger } from '../../src/telemetry/logger.js'
 import { payloadOf, type TestSubscription, TRANSPORTS } from '../support/clients.js'

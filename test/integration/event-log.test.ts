@@ -1,10 +1,10 @@
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { createBell, createPollDoorbell, type Doorbell } from '../../src/log/doorbell.js'
+import type { LogEvent } from '../../src/log/log-event.js'
+import { LogFollower } from '../../src/log/log-follower.js'
 import { migrate } from '../../src/log/migrations.js'
 import { comparePositions } from '../../src/log/position.js'
-import { createBell, createPollDoorbell, type Doorbell } from '../../src/log/doorbell.js'
-import { EventLog } from '../../src/log/log-follower.js'
-import type { LogEvent } from '../../src/log/log-event.js'
 import { Inbox } from '../support/inbox.js'
 import { createTestDatabase, type TestDatabase } from '../support/postgres.js'
 import { waitUntil } from '../support/wait.js'
@@ -24,8 +24,8 @@ afterEach(async () => {
 })
 afterAll(() => database.close())
 
-async function open(doorbell: Doorbell): Promise<EventLog> {
-  const log = new EventLog({
+async function open(doorbell: Doorbell): Promise<LogFollower> {
+  const log = new LogFollower({
     config: { connectionString: database.adminUrl },
     doorbell,
     connectTimeout: 5000,
@@ -38,7 +38,7 @@ async function open(doorbell: Doorbell): Promise<EventLog> {
   return log
 }
 
-function follow(log: EventLog, channel: string): Inbox<LogEvent> {
+function follow(log: LogFollower, channel: string): Inbox<LogEvent> {
   const inbox = new Inbox<LogEvent>()
   cleanUps.push(log.follow('c', channel, { event: inbox.push, lost: error => Promise.reject(error) }))
   return inbox
@@ -121,7 +121,7 @@ it('refuses a cursor of another history, and one of the future', async () => {
 it('waits for a log that is not installed yet', async () => {
   const bare = await createTestDatabase()
   cleanUps.push(() => bare.close())
-  const log = new EventLog({
+  const log = new LogFollower({
     config: { connectionString: bare.adminUrl },
     doorbell: createPollDoorbell({ poll: 5 }),
     connectTimeout: 5000,

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { statusCommand } from '../../src/commands/status.js'
-import { connectionOptions } from '../../src/postgres/conninfo.js'
 import { createServer, type ListenqlServer, type ServerOptions } from '../../src/index.js'
+import { connectionOptions } from '../../src/postgres/conninfo.js'
 import { createLogObserver } from '../../src/telemetry/log-observations.js'
 import type { Logger } from '../../src/telemetry/logger.js'
 import { GRAPHQL_TRANSPORTS, overSse } from '../support/clients.js'

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Column, classifyType, type PgType, typesQuery } from '../../src/postgres/types.js'
 import {
   createImageReader,
   type Filter,
@@ -12,6 +11,7 @@ import {
   toPredicate,
   toSql,
 } from '../../src/filters/index.js'
+import { type Column, classifyType, type PgType, typesQuery } from '../../src/postgres/types.js'
 import { filterOf, KINDS, storable, valueSql } from '../support/filter-values.js'
 import { createTestDatabase, type TestDatabase } from '../support/postgres.js'
 

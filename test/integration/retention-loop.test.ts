@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { connectionOptions } from '../../src/postgres/conninfo.js'
-import { createRetention, type Retention, type RetentionOptions } from '../../src/log/retention.js'
 import type { Observation } from '../../src/lib/observation.js'
+import { createRetention, type Retention, type RetentionOptions } from '../../src/log/retention.js'
+import { connectionOptions } from '../../src/postgres/conninfo.js'
 import { createLog, type TestLog } from '../support/log.js'
 import { waitUntil } from '../support/wait.js'
 

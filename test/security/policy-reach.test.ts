@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { RowAccess } from '../../src/rls/row-access.js'
 import type { WatchedTable } from '../../src/catalog/watched-table.js'
 import type { RowImage } from '../../src/filters/index.js'
+import type { RowAccess } from '../../src/rls/row-access.js'
 import { createSecured, type Secured, seenBy } from '../support/secured.js'
 import { viewerOf } from '../support/viewers.js'
 import { waitUntil } from '../support/wait.js'

@@ -1,9 +1,9 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createPrepared } from '../../src/rls/prepared.js'
-import { readRights } from '../../src/rls/role-rights.js'
-import { type RowRights, readAccess, readDigests, type TableRights } from '../../src/rls/privileges.js'
 import type { WatchedTable } from '../../src/catalog/watched-table.js'
+import { createPrepared } from '../../src/rls/prepared.js'
+import { type RowRights, readAccess, readDigests, type TableRights } from '../../src/rls/privileges.js'
+import { readRights } from '../../src/rls/role-rights.js'
 import { createViewerRoles, type ViewerRoles, viewerOf } from '../support/viewers.js'
 import { createWatchedLog, type WatchedLog } from '../support/watched-log.js'
 

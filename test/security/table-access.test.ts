@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createTableAccess, type TableAccess } from '../../src/rls/table-access.js'
 import { ANYBODY } from '../../src/auth/viewer.js'
 import type { WatchedTable } from '../../src/catalog/watched-table.js'
+import { createTableAccess, type TableAccess } from '../../src/rls/table-access.js'
 import { createObserved } from '../support/observed.js'
 import { createViewerRoles, type ViewerRoles, viewerOf } from '../support/viewers.js'
 import { createWatchedLog, type WatchedLog } from '../support/watched-log.js'

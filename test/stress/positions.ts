@@ -1,5 +1,5 @@
-import { decodePlain, type Position } from '../../src/log/position.js'
 import { type CursorCipher, createCursorCipher } from '../../src/log/cursor-cipher.js'
+import { decodePlain, type Position } from '../../src/log/position.js'
 import type { Query } from './database.js'
 
 let cipher: CursorCipher | undefined

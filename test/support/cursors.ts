@@ -1,6 +1,6 @@
-import { encodePlain, type Position } from '../../src/log/position.js'
 import { createCursorCipher } from '../../src/log/cursor-cipher.js'
 import type { Cursors } from '../../src/log/cursors.js'
+import { encodePlain, type Position } from '../../src/log/position.js'
 
 /** Cursors as where the schema has no key. */
 export const PLAIN: Pick<Cursors, 'encode' | 'ready'> = { encode: encodePlain, ready: async () => undefined }

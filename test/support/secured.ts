@@ -1,8 +1,8 @@
-import { createRowAccess, type RowAccess, type RowAccessOptions } from '../../src/rls/row-access.js'
 import { type Viewer, viewerKey } from '../../src/auth/viewer.js'
 import type { WatchedTable } from '../../src/catalog/watched-table.js'
 import { createImageReader, type RowImage } from '../../src/filters/index.js'
 import { ListenqlError } from '../../src/lib/errors.js'
+import { createRowAccess, type RowAccess, type RowAccessOptions } from '../../src/rls/row-access.js'
 import { createViewerRoles, type ViewerRoles } from './viewers.js'
 import { createWatchedLog, type WatchedLog } from './watched-log.js'
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
-import { connectionOptions } from '../../src/postgres/conninfo.js'
 import { grantReadSql, grantSql } from '../../src/log/install.js'
+import { connectionOptions } from '../../src/postgres/conninfo.js'
 import type { TestLog } from './log.js'
 
 /** A login as a server has it: what `grantSql` gives and SELECT on some tables, and nothing else. */

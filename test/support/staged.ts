@@ -1,24 +1,24 @@
-import { createRowAccess, type RowAccess, type RowAccessOptions } from '../../src/rls/row-access.js'
 import type { Viewer } from '../../src/auth/viewer.js'
 import type { WatchedTable } from '../../src/catalog/watched-table.js'
-import type { ChangesRequest } from '../../src/sources/tables/changes-request.js'
-import { comparePositions, type Position } from '../../src/log/position.js'
-import { createPollDoorbell } from '../../src/log/doorbell.js'
-import { EventLog } from '../../src/log/log-follower.js'
-import type { Present } from '../../src/sources/tables/present.js'
-import type { RowChange } from '../../src/sources/tables/row-change.js'
-import type { CheckVisibility } from '../../src/rls/visibility.js'
-import type { EventSource, Replay } from '../../src/sources/source.js'
-import { createTables, type Tables } from '../../src/sources/tables/table-feed.js'
 import { EVERYTHING } from '../../src/filters/index.js'
 import type { ListenqlError } from '../../src/lib/errors.js'
 import type { Observe } from '../../src/lib/observation.js'
+import { createPollDoorbell } from '../../src/log/doorbell.js'
+import { LogFollower } from '../../src/log/log-follower.js'
+import { comparePositions, type Position } from '../../src/log/position.js'
+import { createRowAccess, type RowAccess, type RowAccessOptions } from '../../src/rls/row-access.js'
+import type { CheckVisibility } from '../../src/rls/visibility.js'
+import type { EventSource, Replay } from '../../src/sources/source.js'
+import type { ChangesRequest } from '../../src/sources/tables/changes-request.js'
+import type { Present } from '../../src/sources/tables/present.js'
+import type { RowChange } from '../../src/sources/tables/row-change.js'
+import { createTables, type Tables } from '../../src/sources/tables/table-feed.js'
 import { waitUntil } from './wait.js'
 import type { WatchedLog } from './watched-log.js'
 
 /** Changes of tables as viewers see them, out of a real log and real policies, without a server around them. */
 export interface Staged {
-  readonly log: EventLog
+  readonly log: LogFollower
   readonly tables: Tables
   readonly rowAccess: RowAccess
   /** Follows what a viewer (undefined: everybody) sees from now on. */
@@ -52,7 +52,7 @@ export async function createStaged(
     access?: Partial<RowAccessOptions>
     checkVisibility?: (sees: CheckVisibility) => CheckVisibility
     maxWaiting?: number
-    present?: (rowAccess: RowAccess, cursors: EventLog['cursors']) => Present
+    present?: (rowAccess: RowAccess, cursors: LogFollower['cursors']) => Present
   } = {},
 ): Promise<Staged> {
   const { observe = () => undefined } = options
@@ -63,7 +63,7 @@ export async function createStaged(
     keepsPrepared: true,
     ...options.access,
   })
-  const log = new EventLog({ ...shared, doorbell: createPollDoorbell({ poll: 5 }), keepsPrepared: true })
+  const log = new LogFollower({ ...shared, doorbell: createPollDoorbell({ poll: 5 }), keepsPrepared: true })
   const tables = createTables({
     log,
     checkVisibility: options.checkVisibility?.(rowAccess.checkVisibility) ?? rowAccess.checkVisibility,

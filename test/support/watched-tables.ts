@@ -2,13 +2,13 @@ import { type ExecutionResult, execute, type GraphQLSchema, parse, subscribe, va
 import type { ChangesRequest, SchemaContext } from '../../schema/context.js'
 import { createChannelRules } from '../../src/auth/channel-rules.js'
 import { ANYBODY } from '../../src/auth/viewer.js'
-import type { TypeCategory } from '../../src/postgres/types.js'
 import type { TableColumn, WatchedTable } from '../../src/catalog/watched-table.js'
+import { createImageReader, type RowImage } from '../../src/filters/index.js'
 import { endOfBatch } from '../../src/log/position.js'
-import type { RowChange } from '../../src/sources/tables/row-change.js'
+import type { TypeCategory } from '../../src/postgres/types.js'
 import type { SnapshotRequest } from '../../src/snapshots/snapshot-request.js'
 import { EventSource, type Topic } from '../../src/sources/source.js'
-import { createImageReader, type RowImage } from '../../src/filters/index.js'
+import type { RowChange } from '../../src/sources/tables/row-change.js'
 
 /** A column as the catalogue would show it. */
 export function column(

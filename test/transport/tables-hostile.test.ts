@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { encodePlain } from '../../src/log/position.js'
 import { createServer, type ListenqlServer, type Observation } from '../../src/index.js'
+import { encodePlain } from '../../src/log/position.js'
 import { GRAPHQL_TRANSPORTS, overGraphqlWs, overSse } from '../support/clients.js'
 import { cursorsOf } from '../support/cursors.js'
 import { codeOf, dataOf, query } from '../support/graphql-request.js'

@@ -1,7 +1,7 @@
 import { type IncomingMessage, request } from 'node:http'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { comparePositions, type Position } from '../../src/log/position.js'
 import { createServer, type ListenqlServer } from '../../src/index.js'
+import { comparePositions, type Position } from '../../src/log/position.js'
 import { cursorsOf } from '../support/cursors.js'
 import { query } from '../support/graphql-request.js'
 import { createLog, type TestLog } from '../support/log.js'

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ListenqlError } from '../../src/lib/errors.js'
 import { connectionOptions, describeConnection, hideSecrets } from '../../src/postgres/conninfo.js'
 import { STRAY_AT } from '../../src/postgres/conninfo-syntax.js'
-import { ListenqlError } from '../../src/lib/errors.js'
 
 const base = { host: 'h', port: 5432, user: 'u', database: 'd', ssl: false }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodePlain, END_OF_BATCH, encodePlain, endOfBatch } from '../../src/log/position.js'
 import { CIPHER_CHARACTERS, createCursorCipher } from '../../src/log/cursor-cipher.js'
+import { decodePlain, END_OF_BATCH, encodePlain, endOfBatch } from '../../src/log/position.js'
 
 const natural = fc.oneof(fc.nat(), fc.maxSafeNat())
 const position = fc.oneof(

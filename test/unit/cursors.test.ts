@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { encodePlain, endOfBatch } from '../../src/log/position.js'
 import { createCursorCipher } from '../../src/log/cursor-cipher.js'
 import { type CursorsOptions, createCursors } from '../../src/log/cursors.js'
+import { encodePlain, endOfBatch } from '../../src/log/position.js'
 
 const KEY = new Uint8Array(32).fill(1)
 const OTHER = new Uint8Array(32).fill(2)

@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest'
-import { createPollDoorbell } from '../../src/log/doorbell.js'
-import { EventLog } from '../../src/log/log-follower.js'
 import { ListenqlError } from '../../src/lib/errors.js'
+import { createPollDoorbell } from '../../src/log/doorbell.js'
+import { LogFollower } from '../../src/log/log-follower.js'
 
 const createLog = () =>
-  new EventLog({
+  new LogFollower({
     config: {},
     doorbell: createPollDoorbell({ poll: 5 }),
     connectTimeout: 1000,

@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { Column } from '../../src/postgres/types.js'
 import {
   createFilterIndex,
   createImageReader,
@@ -8,6 +7,7 @@ import {
   parseFilter,
   toPredicate,
 } from '../../src/filters/index.js'
+import type { Column } from '../../src/postgres/types.js'
 
 const column = (name: string, category: Column['category']): Column => ({
   name,

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Column, TypeCategory } from '../../src/postgres/types.js'
 import { createImageReader, JsonText } from '../../src/filters/index.js'
+import type { Column, TypeCategory } from '../../src/postgres/types.js'
 
 function column(name: string, category: TypeCategory, isArray = false): Column {
   return { name, category, isArray, baseType: category, typeName: category, typeOid: 0, notNull: false }

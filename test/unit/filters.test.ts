@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import type { Column, TypeCategory } from '../../src/postgres/types.js'
 import {
   createImageReader,
   type FilterLimits,
@@ -11,6 +10,7 @@ import {
 } from '../../src/filters/index.js'
 import { ListenqlError } from '../../src/lib/errors.js'
 import { LimitExceeded } from '../../src/lib/limits/limit-exceeded.js'
+import type { Column, TypeCategory } from '../../src/postgres/types.js'
 
 function column(name: string, category: TypeCategory, more: Partial<Column> = {}): Column {
   return {

@@ -1,21 +1,21 @@
 import { describe, expect, it } from 'vitest'
+import { createBackpressure } from '../../src/delivery/backpressure.js'
 import { createGroups } from '../../src/delivery/groups.js'
 import { Outbound } from '../../src/delivery/outbound.js'
-import { createPressure } from '../../src/delivery/backpressure.js'
+import { createScheduler } from '../../src/delivery/scheduler.js'
 import type { SubscriptionRequest } from '../../src/delivery/subscription.js'
-import { createTurn } from '../../src/delivery/scheduler.js'
-import type { Position } from '../../src/log/position.js'
-import { EventSource, type Follower } from '../../src/sources/source.js'
-import { createClientMemory } from '../../src/lib/limits/client-memory.js'
 import { createDeferred } from '../../src/lib/deferred.js'
 import { ListenqlError } from '../../src/lib/errors.js'
+import { createClientMemory } from '../../src/lib/limits/client-memory.js'
+import type { Position } from '../../src/log/position.js'
+import { EventSource, type Follower } from '../../src/sources/source.js'
 import { waitUntil } from '../support/wait.js'
 
 const observe = () => undefined
-const turn = createTurn(error => {
+const scheduler = createScheduler(error => {
   throw error
 })
-const pressure = createPressure({ maxBuffer: 1e6, turn, onChange: observe, observe })
+const backpressure = createBackpressure({ maxBuffer: 1e6, scheduler, onChange: observe, observe })
 const memory = createClientMemory(1e9)
 const sink = { writable: true, held: 0, frame() {}, control() {}, begin() {}, end() {}, cut() {} }
 const connection = {
@@ -23,8 +23,8 @@ const connection = {
   remote: '',
   maxBuffer: 1e6,
   stallTimeout: 1e6,
-  turn,
-  pressure,
+  scheduler,
+  backpressure,
   memory,
   observe,
 }
@@ -58,7 +58,7 @@ it('a group that all have left while the schema was built again follows nothing'
     renderEnd: String,
     renew,
   })
-  const groups = createGroups({ maxEvent: 1e6, turn, pressure, memory, observe })
+  const groups = createGroups({ maxEvent: 1e6, scheduler, backpressure, memory, observe })
   const { leave } = await groups.join(
     request(() => (isOld ? renewed.promise.then(() => request(() => undefined)) : undefined)),
     { id: '', outbound },
@@ -74,7 +74,7 @@ it('a group that all have left while the schema was built again follows nothing'
 })
 
 it('a source that ends while it is opened is refused with its reason, and leaves nothing behind', async () => {
-  const groups = createGroups({ maxEvent: 1e6, turn, pressure, memory, observe })
+  const groups = createGroups({ maxEvent: 1e6, scheduler, backpressure, memory, observe })
   const lost = new ListenqlError('FORBIDDEN', 'the right was lost')
   const request: SubscriptionRequest<unknown> = {
     key: 'same',
@@ -143,7 +143,7 @@ describe('groups that ask the same under the next schema', () => {
         renew: () => (made === schema ? undefined : Promise.resolve(request(key))),
       }
     }
-    const groups = createGroups({ maxEvent: 1e6, turn, pressure, memory, observe })
+    const groups = createGroups({ maxEvent: 1e6, scheduler, backpressure, memory, observe })
     const client = (writable: () => boolean) => {
       const taken: string[] = []
       const own = new Outbound({

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Column } from '../../src/postgres/types.js'
 import { createImageSifter } from '../../src/filters/image-sifter.js'
 import { createImageReader, mendImage, mendLargeImage } from '../../src/filters/index.js'
+import type { Column } from '../../src/postgres/types.js'
 
 const space = fc.constantFrom('', ' ', '\n', ' \t')
 const name = fc.string({ unit: 'binary', minLength: 1, maxLength: 8 })

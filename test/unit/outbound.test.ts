@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createFrame, FrameStream } from '../../src/delivery/stream.js'
+import { createBackpressure } from '../../src/delivery/backpressure.js'
 import { Outbound, type Sink } from '../../src/delivery/outbound.js'
-import { createPressure } from '../../src/delivery/backpressure.js'
+import { createFrame, FrameStream } from '../../src/delivery/stream.js'
 import { Subscriber } from '../../src/delivery/subscriber.js'
 import type { Observation } from '../../src/lib/observation.js'
 
@@ -61,22 +61,22 @@ function connect({ maxBuffer = 2 ** 30, stallTimeout = 1000, blockAfterWrite = f
     },
     cut: reason => log.push({ id: 'cut', text: reason }),
   }
-  const turn = {
+  const scheduler = {
     due: (task: () => void) => void due.add(task),
     spare: (task: () => void) => void due.add(task),
     afterwards: (task: () => void) => void due.add(task),
     isOver: false,
   }
   const observe = (observation: Observation) => void observations.push(observation)
-  const pressure = createPressure({ maxBuffer, turn, onChange: () => undefined, observe })
+  const backpressure = createBackpressure({ maxBuffer, scheduler, onChange: () => undefined, observe })
   const outbound = new Outbound({
     sink,
     transport: 'test',
     remote: 'here',
     maxBuffer,
     stallTimeout,
-    turn,
-    pressure,
+    scheduler,
+    backpressure,
     memory: { wait: () => undefined },
     observe,
   })
@@ -86,7 +86,7 @@ function connect({ maxBuffer = 2 ** 30, stallTimeout = 1000, blockAfterWrite = f
     log,
     batches,
     observations,
-    pressure,
+    backpressure,
     join(id: string, stream: FrameStream) {
       const subscriber = new Subscriber(id, stream)
       return subscriber

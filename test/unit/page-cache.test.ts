@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { comparePositions, endOfBatch, type Position } from '../../src/log/position.js'
 import type { LogEvent } from '../../src/log/log-event.js'
 import type { Page } from '../../src/log/log-queries.js'
 import { createPageCache } from '../../src/log/page-cache.js'
+import { comparePositions, endOfBatch, type Position } from '../../src/log/position.js'
 
 const token = (n: number) => 1000 + n
 const at = (n: number, id: number): Position => ({ n, token: token(n), ord: 0, statement: 1, id })

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createPressure } from '../../src/delivery/backpressure.js'
+import { createBackpressure } from '../../src/delivery/backpressure.js'
 import type { Observation } from '../../src/lib/observation.js'
 
 const MAX = 16_000
@@ -16,9 +16,9 @@ function setUp(maxBuffer = MAX) {
   const changes: boolean[] = []
   const observations: Observation[] = []
   const due = new Set<() => void>()
-  const pressure = createPressure({
+  const backpressure = createBackpressure({
     maxBuffer,
-    turn: {
+    scheduler: {
       due: task => due.add(task),
       spare: task => due.add(task),
       afterwards: task => due.add(task),
@@ -33,7 +33,7 @@ function setUp(maxBuffer = MAX) {
       task()
     }
   }
-  return { pressure, changes, observations, endTurn }
+  return { backpressure, changes, observations, endTurn }
 }
 
 /** A reader whose socket moved just now, unless it is told since when it has not. */
@@ -41,16 +41,16 @@ const reader = () => ({ blockedFor: 0 })
 
 describe('a connection that lags behind', () => {
   it('pauses reading above a quarter of its buffer, until it is down to a sixteenth', () => {
-    const { pressure, changes, observations } = setUp()
+    const { backpressure, changes, observations } = setUp()
     const slow = reader()
-    pressure.report(slow, HIGH)
+    backpressure.report(slow, HIGH)
     expect(changes).toEqual([])
-    pressure.report(slow, HIGH + 1)
+    backpressure.report(slow, HIGH + 1)
     expect(changes).toEqual([true])
-    pressure.report(slow, LOW + 1)
+    backpressure.report(slow, LOW + 1)
     expect(changes).toEqual([true])
     vi.advanceTimersByTime(30)
-    pressure.report(slow, LOW)
+    backpressure.report(slow, LOW)
     expect(changes).toEqual([true, false])
     expect(observations).toEqual([
       { type: 'reading.paused', subscribers: 1 },
@@ -60,42 +60,42 @@ describe('a connection that lags behind', () => {
   })
 
   it('is one of many: reading goes on when the last of them has caught up or is gone', () => {
-    const { pressure, changes } = setUp()
+    const { backpressure, changes } = setUp()
     const readers = [reader(), reader(), reader()]
-    for (const slow of readers) pressure.report(slow, HIGH + 1)
-    pressure.report(readers[0]!, 0)
-    pressure.release(readers[1]!)
+    for (const slow of readers) backpressure.report(slow, HIGH + 1)
+    backpressure.report(readers[0]!, 0)
+    backpressure.release(readers[1]!)
     expect(changes).toEqual([true])
-    pressure.release(readers[2]!)
+    backpressure.release(readers[2]!)
     expect(changes).toEqual([true, false])
     expect(vi.getTimerCount()).toBe(0)
   })
 
   it('never was behind: its release changes nothing', () => {
-    const { pressure, changes } = setUp()
-    pressure.release(reader())
+    const { backpressure, changes } = setUp()
+    backpressure.release(reader())
     expect(changes).toEqual([])
   })
 })
 
 describe('a connection that has no say', () => {
   it('is one that takes nothing', () => {
-    const { pressure, changes } = setUp()
+    const { backpressure, changes } = setUp()
     const dead = { blockedFor: 250 }
-    pressure.report(dead, MAX)
+    backpressure.report(dead, MAX)
     expect(changes).toEqual([])
     // It does not take away the say of another.
     const slow = reader()
-    pressure.report(slow, HIGH + 1)
+    backpressure.report(slow, HIGH + 1)
     expect(changes).toEqual([true])
-    pressure.release(slow)
+    backpressure.release(slow)
     expect(changes).toEqual([true, false])
   })
 
   it('is one that stops taking while reading is paused', () => {
-    const { pressure, changes } = setUp()
+    const { backpressure, changes } = setUp()
     const slow = reader()
-    pressure.report(slow, HIGH + 1)
+    backpressure.report(slow, HIGH + 1)
     vi.advanceTimersByTime(200)
     expect(changes).toEqual([true])
     slow.blockedFor = 300
@@ -105,67 +105,67 @@ describe('a connection that has no say', () => {
   })
 
   it('is one that only trickles, after two seconds, until it has caught up', () => {
-    const { pressure, changes } = setUp()
+    const { backpressure, changes } = setUp()
     const trickle = reader()
     for (let ms = 0; ms < 1950; ms += 50) {
-      pressure.report(trickle, HIGH + 1)
+      backpressure.report(trickle, HIGH + 1)
       vi.advanceTimersByTime(50)
     }
     expect(changes).toEqual([true])
     vi.advanceTimersByTime(50)
     expect(changes).toEqual([true, false])
-    pressure.report(trickle, MAX)
+    backpressure.report(trickle, MAX)
     expect(changes).toEqual([true, false])
-    pressure.report(trickle, LOW)
-    pressure.report(trickle, HIGH + 1)
+    backpressure.report(trickle, LOW)
+    backpressure.report(trickle, HIGH + 1)
     expect(changes).toEqual([true, false, true])
   })
 })
 
 describe('a turn that brings much', () => {
   it('pauses reading until it is over', () => {
-    const { pressure, changes, endTurn } = setUp()
-    pressure.took(MAX / 8)
+    const { backpressure, changes, endTurn } = setUp()
+    backpressure.took(MAX / 8)
     expect(changes).toEqual([])
-    pressure.took(1)
-    pressure.took(1000)
+    backpressure.took(1)
+    backpressure.took(1000)
     expect(changes).toEqual([true])
     endTurn()
     expect(changes).toEqual([true, false])
-    pressure.took(MAX / 8) // a new turn counts anew
+    backpressure.took(MAX / 8) // a new turn counts anew
     endTurn()
     expect(changes).toEqual([true, false])
     expect(vi.getTimerCount()).toBe(0)
   })
 
   it('is never more than 1 MiB, however large the buffer', () => {
-    const { pressure, changes } = setUp(2 ** 30)
-    pressure.took(2 ** 20)
+    const { backpressure, changes } = setUp(2 ** 30)
+    backpressure.took(2 ** 20)
     expect(changes).toEqual([])
-    pressure.took(1)
+    backpressure.took(1)
     expect(changes).toEqual([true])
   })
 
   it('does not end the pause that a lagging connection has asked for', () => {
-    const { pressure, changes, endTurn } = setUp()
+    const { backpressure, changes, endTurn } = setUp()
     const slow = reader()
-    pressure.took(MAX)
-    pressure.report(slow, HIGH + 1)
+    backpressure.took(MAX)
+    backpressure.report(slow, HIGH + 1)
     endTurn()
     expect(changes).toEqual([true])
-    pressure.release(slow)
+    backpressure.release(slow)
     expect(changes).toEqual([true, false])
   })
 })
 
 it('leaves no timer when it is closed, whatever is reported after that', () => {
-  const { pressure } = setUp()
-  pressure.report(reader(), HIGH + 1)
-  pressure.close()
+  const { backpressure } = setUp()
+  backpressure.report(reader(), HIGH + 1)
+  backpressure.close()
   expect(vi.getTimerCount()).toBe(0)
-  pressure.report(reader(), HIGH + 1)
+  backpressure.report(reader(), HIGH + 1)
   expect(vi.getTimerCount()).toBe(0)
-  const other = setUp().pressure
+  const other = setUp().backpressure
   other.close()
   other.report(reader(), HIGH + 1)
   expect(vi.getTimerCount()).toBe(0)

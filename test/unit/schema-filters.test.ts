@@ -2,9 +2,9 @@ import { GraphQLError, type GraphQLInputObjectType } from 'graphql'
 import { describe, expect, it } from 'vitest'
 import { buildSchema } from '../../schema/index.js'
 import { MAX_LIMIT } from '../../schema/snapshots.js'
-import type { TypeCategory } from '../../src/postgres/types.js'
 import type { WatchedTable } from '../../src/catalog/watched-table.js'
 import { type Filter, operatorsOf } from '../../src/filters/index.js'
+import type { TypeCategory } from '../../src/postgres/types.js'
 import { ask, column, createFakeContext, listen, table } from '../support/watched-tables.js'
 
 const moods = { baseType: 'mood', enumSchema: 'public', enumLabels: ['sad', 'so so', 'true'] }

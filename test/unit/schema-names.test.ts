@@ -8,12 +8,12 @@ import {
   validateSchema,
 } from 'graphql'
 import { describe, expect, it } from 'vitest'
-import { camelCase, labelName } from '../../schema/names/identifiers.js'
 import { buildSchema } from '../../schema/index.js'
+import { camelCase, labelName } from '../../schema/names/identifiers.js'
 import { nameEverything } from '../../schema/names/names.js'
 import { printSdl } from '../../schema/print.js'
-import { classifyType, type TypeCategory } from '../../src/postgres/types.js'
 import type { WatchedTable } from '../../src/catalog/watched-table.js'
+import { classifyType, type TypeCategory } from '../../src/postgres/types.js'
 import { ask, column, createFakeContext, table } from '../support/watched-tables.js'
 
 function fieldsOf(tables: readonly WatchedTable[]): Record<string, string> {

@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest'
 import { DEMO_TABLES } from '../../schema/demo-tables.js'
 import { buildSchema } from '../../schema/index.js'
 import { printSdl } from '../../schema/print.js'
-import type { TypeCategory } from '../../src/postgres/types.js'
 import type { TableColumn, WatchedTable } from '../../src/catalog/watched-table.js'
-import { EventSource } from '../../src/sources/source.js'
 import { EVERYTHING } from '../../src/filters/index.js'
+import type { TypeCategory } from '../../src/postgres/types.js'
+import { EventSource } from '../../src/sources/source.js'
 import { ask, change, column, createFakeContext, image, listen, table } from '../support/watched-tables.js'
 
 const [people] = DEMO_TABLES as readonly [WatchedTable]

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import type { ChangesRequest } from '../../src/sources/tables/changes-request.js'
-import type { LogEvent } from '../../src/log/log-event.js'
-import { createTellingView } from '../../src/sources/tables/telling-view.js'
 import { createImageReader, parseFilter, Work } from '../../src/filters/index.js'
 import { LimitExceeded } from '../../src/lib/limits/limit-exceeded.js'
+import type { LogEvent } from '../../src/log/log-event.js'
+import type { ChangesRequest } from '../../src/sources/tables/changes-request.js'
+import { createTellingView } from '../../src/sources/tables/telling-view.js'
 import { PLAIN } from '../support/cursors.js'
 import { column } from '../support/watched-tables.js'
 

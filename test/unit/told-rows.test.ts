@@ -1,8 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import type { Position } from '../../src/log/position.js'
-import type { LogEvent } from '../../src/log/log-event.js'
-import { createToldRows, keyText, MAX_TOLD_ROWS, type Telling, tellPast } from '../../src/sources/tables/told-rows.js'
 import { createImageReader, type RowImage } from '../../src/filters/index.js'
+import type { LogEvent } from '../../src/log/log-event.js'
+import type { Position } from '../../src/log/position.js'
+import {
+  createToldRows,
+  keyText,
+  MAX_TOLD_ROWS,
+  type Telling,
+  tellPast,
+} from '../../src/sources/tables/told-rows.js'
 import { column } from '../support/watched-tables.js'
 
 const read = createImageReader([column('id', 'int4'), column('body', 'text')])

@@ -1,26 +1,26 @@
 import { expect, it } from 'vitest'
-import { createTurn } from '../../src/delivery/scheduler.js'
+import { createScheduler } from '../../src/delivery/scheduler.js'
 
 const turnOver = () => new Promise(resolve => setImmediate(resolve))
 /** Keeps the processor busy until the turn's time is used up. */
-function useUp(turn: ReturnType<typeof createTurn>): void {
-  while (!turn.isOver);
+function useUp(scheduler: ReturnType<typeof createScheduler>): void {
+  while (!scheduler.isOver);
 }
 
 it('runs a task once however often it is due, and what it makes due, in the same turn', async () => {
   const ran: string[] = []
-  const turn = createTurn(() => undefined)
+  const scheduler = createScheduler(() => undefined)
   const second = () => void ran.push('second')
   const first = () => {
     ran.push('first')
-    turn.due(second)
+    scheduler.due(second)
   }
-  turn.due(first)
-  turn.due(first)
+  scheduler.due(first)
+  scheduler.due(first)
   expect(ran).toEqual([])
   await turnOver()
   expect(ran).toEqual(['first', 'second'])
-  turn.due(second)
+  scheduler.due(second)
   await turnOver()
   expect(ran).toEqual(['first', 'second', 'second'])
 })
@@ -28,27 +28,27 @@ it('runs a task once however often it is due, and what it makes due, in the same
 it('runs the others when one throws', async () => {
   const faults: unknown[] = []
   const ran: string[] = []
-  const turn = createTurn(error => faults.push(error))
-  turn.due(() => {
+  const scheduler = createScheduler(error => faults.push(error))
+  scheduler.due(() => {
     throw new Error('broken')
   })
-  turn.due(() => void ran.push('sound'))
+  scheduler.due(() => void ran.push('sound'))
   await turnOver()
   expect(ran).toEqual(['sound'])
   expect(faults).toEqual([new Error('broken')])
 })
 
 it('lets others have a turn when its time is used up, and says when nothing is due any more', async () => {
-  const turn = createTurn(() => undefined)
+  const scheduler = createScheduler(() => undefined)
   const ran: string[] = []
   for (const name of ['a', 'b', 'c']) {
-    turn.due(() => {
+    scheduler.due(() => {
       ran.push(name)
-      useUp(turn)
+      useUp(scheduler)
     })
   }
-  turn.afterwards(() => void ran.push('settled'))
-  turn.spare(() => void ran.push('spare'))
+  scheduler.afterwards(() => void ran.push('settled'))
+  scheduler.spare(() => void ran.push('spare'))
   await turnOver()
   expect(ran).toEqual(['a', 'spare'])
   await turnOver()
@@ -58,19 +58,19 @@ it('lets others have a turn when its time is used up, and says when nothing is d
 })
 
 it('puts what is due ahead of what may wait, which moves on all the same', async () => {
-  const turn = createTurn(() => undefined)
+  const scheduler = createScheduler(() => undefined)
   const ran: string[] = []
   let isBusy = true
   const busy = () => {
-    if (isBusy) turn.afterwards(() => turn.due(busy))
+    if (isBusy) scheduler.afterwards(() => scheduler.due(busy))
   }
-  turn.due(busy)
+  scheduler.due(busy)
   const waits = ['a', 'b', 'c'].map(name => () => {
     ran.push(name)
-    useUp(turn)
-    turn.due(() => void ran.push('urgent'))
+    useUp(scheduler)
+    scheduler.due(() => void ran.push('urgent'))
   })
-  for (const wait of waits) turn.spare(wait)
+  for (const wait of waits) scheduler.spare(wait)
   while (!ran.includes('c')) await turnOver()
   isBusy = false
   await turnOver()
@@ -79,12 +79,12 @@ it('puts what is due ahead of what may wait, which moves on all the same', async
 })
 
 it('a task that becomes urgent does not run a second time as one that may wait', async () => {
-  const turn = createTurn(() => undefined)
+  const scheduler = createScheduler(() => undefined)
   let runs = 0
   const task = () => void runs++
-  turn.spare(task)
-  turn.due(task)
-  turn.spare(task)
+  scheduler.spare(task)
+  scheduler.due(task)
+  scheduler.spare(task)
   await turnOver()
   await turnOver()
   expect(runs).toBe(1)

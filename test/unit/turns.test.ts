@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { createDeferred } from '../../src/lib/deferred.js'
 import { createTurns } from '../../src/lib/turns.js'
 
-const turn = () => new Promise(resolve => setImmediate(resolve))
+const scheduler = () => new Promise(resolve => setImmediate(resolve))
 
 function createScene(limit: number, slowLimit: number) {
   const turns = createTurns({ limit, slowLimit })
@@ -20,7 +20,7 @@ function createScene(limit: number, slowLimit: number) {
     },
     async finish(name: string) {
       running.get(name)?.()
-      await turn()
+      await scheduler()
     },
   }
 }
@@ -30,7 +30,7 @@ describe('turns', () => {
     const { add, started, finish } = createScene(1, 1)
     for (const name of ['a1', 'a2', 'a3']) void add('a', name)
     for (const name of ['b1', 'b2']) void add('b', name)
-    await turn()
+    await scheduler()
     for (const name of ['a1', 'a2', 'b1', 'a3']) await finish(name)
     expect(started).toEqual(['a1', 'a2', 'b1', 'a3', 'b2'])
   })
@@ -38,15 +38,15 @@ describe('turns', () => {
   it('leave a place for what is quick, and alternate where there is one place', async () => {
     const many = createScene(3, 2)
     for (const name of ['s1', 's2', 's3']) void many.add('a', name, true)
-    await turn()
+    await scheduler()
     expect(many.started).toEqual(['s1', 's2'])
     void many.add('b', 'q1')
-    await turn()
+    await scheduler()
     expect(many.started).toEqual(['s1', 's2', 'q1'])
     const one = createScene(1, 1)
     for (const name of ['s1', 's2']) void one.add('a', name, true)
     for (const name of ['q1', 'q2']) void one.add('b', name)
-    await turn()
+    await scheduler()
     for (const name of ['s1', 'q1', 's2']) await one.finish(name)
     expect(one.started).toEqual(['s1', 'q1', 's2', 'q2'])
   })

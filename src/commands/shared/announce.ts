@@ -1,6 +1,6 @@
-import type { ListenqlServer } from '../../server/create-server.js'
 import type { Settings } from '../../config/index.js'
 import type { Failure } from '../../lib/observation.js'
+import type { ListenqlServer } from '../../server/create-server.js'
 import type { Logger } from '../../telemetry/logger.js'
 
 export interface Announcement {

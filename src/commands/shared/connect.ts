@@ -1,11 +1,11 @@
 import pg from 'pg'
+import { findEmbeddedPostgres } from '../../embedded/index.js'
+import { ListenqlError } from '../../lib/errors.js'
 import { describeFailure } from '../../postgres/connect-failure.js'
 import { connectionOptions, describeConnection } from '../../postgres/conninfo.js'
-import { findEmbeddedPostgres } from '../../embedded/index.js'
 import { ask } from '../../postgres/lock-retry.js'
 import { RELAX_SESSION } from '../../postgres/text-encoding.js'
 import { liftTimeLimits } from '../../postgres/time-limits.js'
-import { ListenqlError } from '../../lib/errors.js'
 import { cancellable } from './cancel-query.js'
 import type { DatabaseArguments } from './database-arguments.js'
 

@@ -1,9 +1,9 @@
 import type pg from 'pg'
+import { ListenqlError } from '../../lib/errors.js'
 import { dumpGrantSql } from '../../log/dump-grants.js'
 import { grantSql } from '../../log/install.js'
-import { ask, inTransaction, sqlState } from '../../postgres/lock-retry.js'
 import { migrate } from '../../log/migrations.js'
-import { ListenqlError } from '../../lib/errors.js'
+import { ask, inTransaction, sqlState } from '../../postgres/lock-retry.js'
 
 /**
  * Brings schema `listenql` up to date. Where that is the business of somebody else, who gave our login no right to see which

@@ -1,5 +1,5 @@
-import { hideSecrets } from '../../postgres/conninfo.js'
 import { ListenqlError, messageOf } from '../../lib/errors.js'
+import { hideSecrets } from '../../postgres/conninfo.js'
 
 /** What stderr is told about an error that ended a command, and the exit code: 2 if the command line or configuration is wrong. */
 export function reportError(error: unknown, debug: boolean): { text: string; exitCode: 1 | 2 } {

@@ -1,7 +1,7 @@
 import { JsonText, type Unreadable } from '../../filters/index.js'
-import type { Position } from '../../log/position.js'
 import type { Cursors } from '../../log/cursors.js'
 import type { LogEvent } from '../../log/log-event.js'
+import type { Position } from '../../log/position.js'
 
 export interface ChannelEventOptions {
   readonly gap?: boolean

@@ -1,15 +1,15 @@
 import type pg from 'pg'
-import type { ProofSender } from '../../postgres/delivery-proof.js'
-import { Listener } from '../../postgres/listener.js'
 import { abortable } from '../../lib/abort.js'
 import type { Observe } from '../../lib/observation.js'
 import type { Stop } from '../../lib/stop.js'
-import { ChannelEvent } from './channel-event.js'
-import { assertChannelName } from '../../postgres/channel-name.js'
-import type { Position } from '../../log/position.js'
-import type { EventLog } from '../../log/log-follower.js'
 import type { LogEvent } from '../../log/log-event.js'
+import type { LogFollower } from '../../log/log-follower.js'
+import type { Position } from '../../log/position.js'
+import { assertChannelName } from '../../postgres/channel-name.js'
+import type { ProofSender } from '../../postgres/delivery-proof.js'
+import { Listener } from '../../postgres/listener.js'
 import { EventSource, type Follower, type Replay } from '../source.js'
+import { ChannelEvent } from './channel-event.js'
 
 export interface ChannelsOptions {
   readonly config: pg.ClientConfig
@@ -20,7 +20,7 @@ export interface ChannelsOptions {
   readonly connectTimeout: number
   readonly reconnectMax: number
   /** Brings what was published with listenql.publish. Default: notifications only. */
-  readonly log?: EventLog
+  readonly log?: LogFollower
   readonly observe: Observe
 }
 
@@ -185,7 +185,7 @@ export function createChannels(options: ChannelsOptions): Channels {
 }
 
 /** Of the past there is only what was published; of plain notifications before the seam nothing is known. */
-function createReplay(name: string, log: EventLog): Replay<ChannelEvent> {
+function createReplay(name: string, log: LogFollower): Replay<ChannelEvent> {
   const position = () => log.position as Position // once known, it stays
   const isOurs = (event: LogEvent) => event.kind === 'c' && event.topic === name
   return {

@@ -7,11 +7,11 @@ import {
   unreadableError,
   type Work,
 } from '../../filters/index.js'
-import type { Account } from '../../lib/limits/account.js'
 import type { ListenqlError } from '../../lib/errors.js'
-import type { ChangesRequest } from './changes-request.js'
+import type { Account } from '../../lib/limits/account.js'
 import type { Cursors } from '../../log/cursors.js'
 import type { LogEvent, LogOperation } from '../../log/log-event.js'
+import type { ChangesRequest } from './changes-request.js'
 import type { RowChange, RowOperation } from './row-change.js'
 
 /** A change as one request sees it; undefined if it does not concern it. @throws LimitExceeded if its filter takes too much work */

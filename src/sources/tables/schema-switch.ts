@@ -1,6 +1,6 @@
 import type { WatchedTable } from '../../catalog/watched-table.js'
-import type { Checkpoint } from '../../log/log-follower.js'
 import type { LogEvent } from '../../log/log-event.js'
+import type { Checkpoint } from '../../log/log-follower.js'
 import type { Tables } from './table-feed.js'
 
 export interface SchemaSwitchOptions {

@@ -3,27 +3,27 @@ import type { WatchedTable } from '../../catalog/watched-table.js'
 import type { Images } from '../../filters/images.js'
 import { createImageReader, type ReadImage, Work } from '../../filters/index.js'
 import { abortable } from '../../lib/abort.js'
-import type { Account } from '../../lib/limits/account.js'
 import { createDeferred } from '../../lib/deferred.js'
 import { ListenqlError } from '../../lib/errors.js'
+import type { Account } from '../../lib/limits/account.js'
 import type { Observe } from '../../lib/observation.js'
 import type { Stop } from '../../lib/stop.js'
-import { type ChangeView, createChangeView, createInterest, viewAt } from './change-view.js'
-import type { ChangesRequest } from './changes-request.js'
-import { comparePositions, endOfBatch, type Position } from '../../log/position.js'
-import { type EventLog, hole } from '../../log/log-follower.js'
 import type { LogEvent } from '../../log/log-event.js'
-import type { Present } from './present.js'
-import type { RowChange } from './row-change.js'
-import { type Followed, RowStage } from './visibility-queues.js'
+import { hole, type LogFollower } from '../../log/log-follower.js'
+import { comparePositions, endOfBatch, type Position } from '../../log/position.js'
 import { type CheckVisibility, createBatchedView, type ReadEvent } from '../../rls/visibility.js'
 import { EventSource, type Follower, type Replay } from '../source.js'
+import { type ChangeView, createChangeView, createInterest, viewAt } from './change-view.js'
+import type { ChangesRequest } from './changes-request.js'
+import type { Present } from './present.js'
+import type { RowChange } from './row-change.js'
 import { createTableTopic, type TableTopic } from './table-topic.js'
 import { createTellingView } from './telling-view.js'
 import { createToldRows, type ToldRows, tellPast } from './told-rows.js'
+import { type Followed, VisibilityQueues } from './visibility-queues.js'
 
 export interface TablesOptions {
-  readonly log: EventLog
+  readonly log: LogFollower
   /** Says who may see what, for requests with a viewer. */
   readonly checkVisibility?: CheckVisibility
   /** Undefined: no policy reads its own table. */
@@ -103,7 +103,7 @@ export function createTables({
   let isReached = true
   const stop = new AbortController()
   const see = createBatchedView(checkVisibility, stop.signal)
-  const stage = new RowStage({
+  const visibility = new VisibilityQueues({
     log,
     checkVisibility,
     read(event) {
@@ -198,7 +198,7 @@ export function createTables({
       topics.delete(relid)
       known.stop()
     }
-    stage.end(relid, begunAnew()) // what policies look at is not known
+    visibility.end(relid, begunAnew()) // what policies look at is not known
   }
 
   /**
@@ -439,7 +439,7 @@ export function createTables({
               try {
                 const begun = await beginTelling(table, viewer, ends)
                 if (refusal) throw refusal
-                staged = stage.follow(relid, { viewer, request, view, follower, told: begun?.told })
+                staged = visibility.follow(relid, { viewer, request, view, follower, told: begun?.told })
                 if (begun) begun.told.settle(await changesBetween(relid, begun.position, staged.from, ends))
                 if (refusal) throw refusal
               } catch (error) {
@@ -492,13 +492,13 @@ export function createTables({
       isReached = true
     },
     generationOf: relid => current.get(relid)?.table.generation,
-    settled: () => stage.drained(),
-    pause: () => stage.pause(),
-    resume: () => stage.resume(),
+    settled: () => visibility.drained(),
+    pause: () => visibility.pause(),
+    resume: () => visibility.resume(),
     async close() {
       stop.abort()
       switched.resolve()
-      await stage.close()
+      await visibility.close()
     },
   }
 }

@@ -3,11 +3,11 @@ import { createFilterIndex, type FilterIndex, Work } from '../../filters/index.j
 import { ListenqlError } from '../../lib/errors.js'
 import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
 import type { Stop } from '../../lib/stop.js'
+import type { LogEvent } from '../../log/log-event.js'
+import type { Follower } from '../source.js'
 import { type ChangeView, operationOf, viewAt } from './change-view.js'
 import type { ChangesRequest } from './changes-request.js'
-import type { LogEvent } from '../../log/log-event.js'
 import type { RowChange, RowOperation } from './row-change.js'
-import type { Follower } from '../source.js'
 
 /** Those who follow one table, of whom an event is shown to those whose filter it may match. */
 export interface TableTopic {

@@ -1,10 +1,10 @@
 import type { Images } from '../../filters/images.js'
 import type { Work } from '../../filters/index.js'
 import type { Account } from '../../lib/limits/account.js'
-import { createChangeView, createRemovalView, viewAt } from './change-view.js'
-import type { ChangesRequest } from './changes-request.js'
 import type { Cursors } from '../../log/cursors.js'
 import type { LogEvent } from '../../log/log-event.js'
+import { createChangeView, createRemovalView, viewAt } from './change-view.js'
+import type { ChangesRequest } from './changes-request.js'
 import type { RowChange } from './row-change.js'
 import type { Telling } from './told-rows.js'
 

@@ -1,8 +1,8 @@
 import type { Images } from '../../filters/images.js'
 import type { RowImage } from '../../filters/index.js'
 import { ListenqlError } from '../../lib/errors.js'
-import { comparePositions, type Position } from '../../log/position.js'
 import type { LogEvent } from '../../log/log-event.js'
+import { comparePositions, type Position } from '../../log/position.js'
 
 /** Most rows that a viewer may see of a table whose policies read it, in one subscription. */
 export const MAX_TOLD_ROWS = 10_000

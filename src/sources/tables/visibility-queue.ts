@@ -6,15 +6,15 @@ import { EVERYTHING } from '../../filters/index.js'
 import { delay } from '../../lib/abort.js'
 import { ListenqlError } from '../../lib/errors.js'
 import type { Stop } from '../../lib/stop.js'
+import type { LogEvent } from '../../log/log-event.js'
+import { hole, type LogFollower } from '../../log/log-follower.js'
+import { comparePositions, type Position } from '../../log/position.js'
+import { type CheckVisibility, viewsOf } from '../../rls/visibility.js'
 import { Apart, type ApartOptions } from './apart.js'
 import { createInterest } from './change-view.js'
 import type { ChangesRequest } from './changes-request.js'
-import { comparePositions, type Position } from '../../log/position.js'
-import { type EventLog, hole } from '../../log/log-follower.js'
 import { createHandOn, type HandOn, unreadable } from './hand-on.js'
-import type { LogEvent } from '../../log/log-event.js'
 import type { Present } from './present.js'
-import { type CheckVisibility, viewsOf } from '../../rls/visibility.js'
 import { createStageViews, type StageView } from './stage-view.js'
 import { createTableTopic } from './table-topic.js'
 import { createTellingView } from './telling-view.js'
@@ -25,13 +25,13 @@ import {
   type Interest,
   PAGE_EVENTS,
   type QueuedSubscription,
-  type StageRequest,
+  type VisibilityRequest,
   type WaitingEvent,
 } from './waiting-event.js'
 
-export interface TableQueueOptions {
+export interface VisibilityQueueOptions {
   readonly relid: string
-  readonly log: Pick<EventLog, 'position' | 'read' | 'cursors'>
+  readonly log: Pick<LogFollower, 'position' | 'read' | 'cursors'>
   readonly checkVisibility: CheckVisibility
   readonly read: (event: LogEvent) => { readonly table: WatchedTable; readonly images: Images } | undefined
   /** Undefined: no policy reads its own table. */
@@ -61,9 +61,9 @@ const EVERY_CHANGE: ChangesRequest = { filter: EVERYTHING, operations: undefined
  * its own pace, until they are level with the others. What waits is bounded: if it becomes too much, the others read it from
  * the log again, and the subscriptions of viewers who are apart and too late end.
  */
-export class TableQueue {
+export class VisibilityQueue {
   readonly topic: ReturnType<typeof createTableTopic>
-  readonly #options: TableQueueOptions
+  readonly #options: VisibilityQueueOptions
   readonly #subscriptions = new Map<string, Set<QueuedSubscription>>()
   readonly #apart = new Map<string, Apart>()
   readonly #handOn: HandOn
@@ -80,14 +80,14 @@ export class TableQueue {
   #isOver = false
   #running: Promise<void> | undefined
 
-  constructor(options: TableQueueOptions) {
+  constructor(options: VisibilityQueueOptions) {
     this.#options = options
     this.topic = createTableTopic(options.onFault)
     this.#handOn = createHandOn(options)
   }
 
   /** From the next event of the log on. */
-  add(request: StageRequest): QueuedSubscription {
+  add(request: VisibilityRequest): QueuedSubscription {
     const key = viewerKey(request.viewer, true)
     // Where policies read the table itself, what is told next depends on what was told before.
     const concerning = request.told ? EVERY_CHANGE : request.request

@@ -4,17 +4,17 @@ import { createDeferred, type Deferred } from '../../lib/deferred.js'
 import { ListenqlError } from '../../lib/errors.js'
 import type { Observe } from '../../lib/observation.js'
 import type { Stop } from '../../lib/stop.js'
-import type { Position } from '../../log/position.js'
-import type { EventLog } from '../../log/log-follower.js'
-import { unreadable } from './hand-on.js'
 import type { LogEvent } from '../../log/log-event.js'
-import type { Present } from './present.js'
+import type { LogFollower } from '../../log/log-follower.js'
+import type { Position } from '../../log/position.js'
 import type { CheckVisibility } from '../../rls/visibility.js'
-import { TableQueue } from './visibility-queue.js'
-import type { StageRequest } from './waiting-event.js'
+import { unreadable } from './hand-on.js'
+import type { Present } from './present.js'
+import { VisibilityQueue } from './visibility-queue.js'
+import type { VisibilityRequest } from './waiting-event.js'
 
-export interface RowStageOptions {
-  readonly log: Pick<EventLog, 'position' | 'follow' | 'read' | 'cursors'>
+export interface VisibilityQueuesOptions {
+  readonly log: Pick<LogFollower, 'position' | 'follow' | 'read' | 'cursors'>
   readonly checkVisibility: CheckVisibility
   /** The table as it is known, and the rows of an event of it; undefined if it is not watched any more. */
   readonly read: (event: LogEvent) => { readonly table: WatchedTable; readonly images: Images } | undefined
@@ -40,7 +40,7 @@ export interface Followed {
 }
 
 interface StagedTable {
-  readonly queue: TableQueue
+  readonly queue: VisibilityQueue
   readonly stop: Stop
 }
 
@@ -52,18 +52,18 @@ const SCHEMA_CHANGE_PATIENCE_MS = 1000
  * its own; those who follow without row-level security are not held up. Events are handed on in the order of the log, and a
  * subscription has a position of its own, which may lie before that of the log.
  */
-export class RowStage {
-  readonly #options: RowStageOptions
+export class VisibilityQueues {
+  readonly #options: VisibilityQueuesOptions
   readonly #tables = new Map<string, StagedTable>()
   readonly #stop = new AbortController()
   #paused: Deferred | undefined
 
-  constructor(options: RowStageOptions) {
+  constructor(options: VisibilityQueuesOptions) {
     this.#options = options
   }
 
   /** From the next event of the log on. */
-  follow(relid: string, request: StageRequest): Followed {
+  follow(relid: string, request: VisibilityRequest): Followed {
     const { queue } = this.#provide(relid)
     const place = queue.add(request)
     return { from: place.from, position: () => queue.position(place), stop: () => place.leave() }
@@ -105,7 +105,7 @@ export class RowStage {
     const known = this.#tables.get(relid)
     if (known) return known
     const { log, checkVisibility, read, present, maxFilterWork } = this.#options
-    const queue: TableQueue = new TableQueue({
+    const queue: VisibilityQueue = new VisibilityQueue({
       relid,
       log,
       checkVisibility,
@@ -131,7 +131,7 @@ export class RowStage {
     return table
   }
 
-  #release(relid: string, queue: TableQueue): void {
+  #release(relid: string, queue: VisibilityQueue): void {
     const table = this.#tables.get(relid)
     if (table?.queue !== queue) return
     this.#tables.delete(relid)
@@ -153,7 +153,7 @@ export class RowStage {
   }
 
   /** The log has no more what lies between, or something unforeseen: those who follow the table begin anew. */
-  #fail(relid: string, queue: TableQueue, error: unknown): void {
+  #fail(relid: string, queue: VisibilityQueue, error: unknown): void {
     const isTold = error instanceof ListenqlError
     if (!isTold) this.#fault(error)
     if (this.#tables.get(relid)?.queue === queue) this.end(relid, isTold ? error : unreadable())

@@ -2,13 +2,13 @@ import type { Viewer } from '../../auth/viewer.js'
 import type { WatchedTable } from '../../catalog/watched-table.js'
 import type { Images } from '../../filters/images.js'
 import type { Stop } from '../../lib/stop.js'
-import type { ChangeView } from './change-view.js'
-import type { ChangesRequest } from './changes-request.js'
-import type { Position } from '../../log/position.js'
 import type { LogEvent } from '../../log/log-event.js'
-import type { RowChange } from './row-change.js'
+import type { Position } from '../../log/position.js'
 import type { ReadEvent } from '../../rls/visibility.js'
 import type { Follower } from '../source.js'
+import type { ChangeView } from './change-view.js'
+import type { ChangesRequest } from './changes-request.js'
+import type { RowChange } from './row-change.js'
 import type { TellingView } from './telling-view.js'
 import type { ToldRows } from './told-rows.js'
 
@@ -16,7 +16,7 @@ import type { ToldRows } from './told-rows.js'
 export const PAGE_EVENTS = 250
 
 /** A subscription to a table as a viewer sees it. */
-export interface StageRequest {
+export interface VisibilityRequest {
   readonly viewer: Viewer
   readonly request: ChangesRequest
   readonly view: ChangeView
@@ -26,7 +26,7 @@ export interface StageRequest {
 }
 
 /** A subscription in the queue of a table. */
-export interface QueuedSubscription extends StageRequest {
+export interface QueuedSubscription extends VisibilityRequest {
   /** Of its viewer. */
   readonly key: string
   readonly isConcerned: (event: LogEvent, images: Images) => boolean

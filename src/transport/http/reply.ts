@@ -1,9 +1,9 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { GraphQLError } from 'graphql'
+import { formatError } from '../../graphql/errors.js'
 import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
 import { negotiate } from './accept.js'
-import { formatError } from '../../graphql/errors.js'
 
 export function replyText(
   response: ServerResponse,

@@ -1,6 +1,6 @@
-import { isRecord } from '../../lib/is-record.js'
 import type { Params } from '../../graphql/engine.js'
 import { isHashed } from '../../graphql/persisted-query.js'
+import { isRecord } from '../../lib/is-record.js'
 
 /** What a request over HTTP asks for; the rest of it says who asks. */
 export type AskedParams = Omit<Params, 'viewer' | 'lastEventId'>

@@ -1,10 +1,10 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Frame } from '../../delivery/stream.js'
 import type { Outbound, Sink } from '../../delivery/outbound.js'
-import type { Cursors } from '../../log/cursors.js'
+import type { Frame } from '../../delivery/stream.js'
 import type { ListenqlError } from '../../lib/errors.js'
 import { Fifo } from '../../lib/fifo.js'
+import type { Cursors } from '../../log/cursors.js'
 
 /** How a stream over HTTP is written. */
 export interface StreamFormat {
@@ -38,7 +38,7 @@ const PIECE_BYTES = 64 * 1024
  * chunked transfer coding (https://www.rfc-editor.org/rfc/rfc9112#section-7.1), and goes around the response to its socket:
  * 1,000 subscribers cost 40 % less CPU so (bench/, fanout).
  */
-export class ResponseSink implements Sink {
+export class HttpSink implements Sink {
   readonly #response: ServerResponse
   readonly #format: StreamFormat
   readonly #cursors: Pick<Cursors, 'encode'>

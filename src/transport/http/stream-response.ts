@@ -2,18 +2,18 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ExecutionResult } from 'graphql'
 import type { Viewer } from '../../auth/viewer.js'
 import type { SubscriptionHandle } from '../../delivery/subscription.js'
-import type { Cursors } from '../../log/cursors.js'
-import type { Hold } from '../../lib/limits/client-memory.js'
-import type { ListenqlError } from '../../lib/errors.js'
-import { textSize } from '../../lib/size-of.js'
-import { onceClosed } from './closed.js'
-import type { Connections } from '../connections.js'
-import { SERVER_STOPPING } from '../ends.js'
 import { type Operation, type Subscription, stringifyResult } from '../../graphql/engine.js'
 import type { ClientErrors } from '../../graphql/errors.js'
+import type { ListenqlError } from '../../lib/errors.js'
+import type { Hold } from '../../lib/limits/client-memory.js'
+import { textSize } from '../../lib/size-of.js'
+import type { Cursors } from '../../log/cursors.js'
+import type { Connections } from '../connections.js'
+import { SERVER_STOPPING } from '../ends.js'
+import { onceClosed } from './closed.js'
 import { replyPaced } from './paced-reply.js'
 import { RETRY, replyErrors, statusOf } from './reply.js'
-import { cutResponse, ResponseSink, type StreamFormat } from './response-sink.js'
+import { cutResponse, HttpSink, type StreamFormat } from './response-sink.js'
 
 export interface StreamResponses {
   /** Answers with a stream: of events for a subscription, of one result for any other operation. */
@@ -74,7 +74,7 @@ export function createStreamResponses(options: {
       if (left.signal.aborted) return
       if (!('request' in subscription)) return answer(subscription)
 
-      const sink = new ResponseSink(response, format, cursors, {
+      const sink = new HttpSink(response, format, cursors, {
         cut: () => cutResponse(response),
         final: () => connection.close(),
       })

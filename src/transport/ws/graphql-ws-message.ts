@@ -1,6 +1,6 @@
 import { MessageType, parseMessage } from 'graphql-ws'
-import { isRecord } from '../../lib/is-record.js'
 import { isHashed } from '../../graphql/persisted-query.js'
+import { isRecord } from '../../lib/is-record.js'
 
 /** A message that a client may send. */
 export interface ClientMessage {

@@ -12,20 +12,26 @@ import { CloseCode, MessageType, makeServer, type SubscribePayload } from 'graph
 import type { WebSocket } from 'ws'
 import type { Viewer } from '../../auth/viewer.js'
 import type { SubscriptionHandle } from '../../delivery/subscription.js'
-import type { Cursors } from '../../log/cursors.js'
+import {
+  type Engine,
+  type Operation,
+  type Params,
+  type Prepared,
+  stringifyResult,
+} from '../../graphql/engine.js'
+import { type ClientErrors, formatError, formatResult, isTooDeep, TOO_DEEP } from '../../graphql/errors.js'
 import type { ClientMemory, Hold } from '../../lib/limits/client-memory.js'
 import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
+import { createTokenBucket, type TokenBucket } from '../../lib/limits/token-bucket.js'
 import type { Observe } from '../../lib/observation.js'
 import { sizeOf, textSize } from '../../lib/size-of.js'
-import { createTokenBucket, type TokenBucket } from '../../lib/limits/token-bucket.js'
+import type { Cursors } from '../../log/cursors.js'
 import { type Admit, isRefused } from '../admission.js'
 import type { Connection, Connections } from '../connections.js'
-import { type Engine, type Operation, type Params, type Prepared, stringifyResult } from '../../graphql/engine.js'
-import { type ClientErrors, formatError, formatResult, isTooDeep, TOO_DEEP } from '../../graphql/errors.js'
-import { readMessage } from './graphql-ws-message.js'
-import { countInbound } from './inbound.js'
 import { keepWebSocketAlive } from '../keep-alive.js'
 import { ExternalIterator } from './external-iterator.js'
+import { readMessage } from './graphql-ws-message.js'
+import { countInbound } from './inbound.js'
 import { closeWebSocket, type Envelope, endWebSocket, overLimit, WebSocketSink } from './sink.js'
 
 export interface GraphqlWsOptions {

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
-import type { Frame } from '../../delivery/stream.js'
 import type { Outbound, Sink } from '../../delivery/outbound.js'
+import type { Frame } from '../../delivery/stream.js'
 import type { Subscriber } from '../../delivery/subscriber.js'
 import type { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
 import type { CutReason } from '../../lib/observation.js'
