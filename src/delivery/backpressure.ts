@@ -24,8 +24,6 @@ export interface Reader {
 export interface BackpressureOptions {
   readonly maxBuffer: number
   readonly scheduler: Scheduler
-  /** Stops or continues reading from Postgres. */
-  readonly onChange: (paused: boolean) => void
   readonly observe: Observe
 }
 
@@ -38,21 +36,25 @@ export interface Backpressure {
   took(bytes: number): void
   report(reader: Reader, waiting: number): void
   release(reader: Reader): void
+  /** @param source what reads from Postgres: it is paused and resumed from now on. Replaces the former one */
+  pauses(source: Pausable): void
   close(): void
 }
 
-export function createBackpressure({
-  maxBuffer,
-  scheduler,
-  onChange,
-  observe,
-}: BackpressureOptions): Backpressure {
+/** What can stop reading for a moment. Both are idempotent. */
+export interface Pausable {
+  pause(): void
+  resume(): void
+}
+
+export function createBackpressure({ maxBuffer, scheduler, observe }: BackpressureOptions): Backpressure {
   const strained = new Map<Reader, number>()
   const turnLimit = Math.min(maxBuffer * TURN_PART, TURN_MAX_BYTES)
   let turnBytes = 0
   let pausedSince = 0
   let isPaused = false
   let closed = false
+  let source: Pausable | undefined
   let review: NodeJS.Timeout | undefined
 
   const hasSay = (reader: Reader, since: number) =>
@@ -76,7 +78,8 @@ export function createBackpressure({
     const paused = pausedSince !== 0 || turnBytes > turnLimit
     if (paused === isPaused) return
     isPaused = paused
-    onChange(paused)
+    if (paused) source?.pause()
+    else source?.resume()
   }
   const endTurn = () => {
     turnBytes = 0
@@ -97,6 +100,9 @@ export function createBackpressure({
     },
     release(reader) {
       if (strained.delete(reader)) evaluate()
+    },
+    pauses(other) {
+      source = other
     },
     close() {
       closed = true

@@ -13,8 +13,6 @@ export interface LiveSchemaOptions {
 
 /** The schema of the moment: it follows the database. */
 export interface LiveSchema {
-  /** The schema without tables, to begin with. */
-  readonly initial: GraphQLSchema
   /** Builds the schema again for these tables. */
   follow(tables: readonly WatchedTable[]): Promise<void>
   /** Resolves once the tables are known for the first time. */
@@ -27,7 +25,6 @@ export function createLiveSchema({ onChange, limits, observe }: LiveSchemaOption
   const warned = new Set<string>()
   let isKnown = false
   return {
-    initial: buildSchema(),
     async follow(tables) {
       const schema = buildSchema({
         tables,

@@ -51,8 +51,6 @@ export interface Connections {
   endAll(): void
   /** Drops every connection. */
   destroyAll(): void
-  /** Too much waits for all together: cuts off those for which most waits. */
-  relieve(): void
 }
 
 export interface OpenOptions {
@@ -85,6 +83,14 @@ export function createConnections(options: {
   const endIfLate = (end: () => void) => {
     if (ending) setImmediate(end)
   }
+
+  const relieveMemory = () =>
+    relieve(
+      memory,
+      [...open.keys()].map(connection => connection.outbound),
+    )
+  // What came in this turn may have been taken at its end.
+  memory.onOver(() => options.outbound.scheduler.afterwards(relieveMemory))
 
   return {
     wait(end) {
@@ -189,11 +195,6 @@ export function createConnections(options: {
         end()
       }
     },
-    relieve: () =>
-      relieve(
-        memory,
-        [...open.keys()].map(connection => connection.outbound),
-      ),
     destroyAll() {
       for (const [connection, { destroy }] of [...open]) {
         connection.close()

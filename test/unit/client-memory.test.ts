@@ -8,7 +8,8 @@ const refused = expect.objectContaining({ code: 'LIMIT_EXCEEDED', limit: 'maxCli
 describe('the memory of all clients', () => {
   it('has room for requests in one half, and for what waits in what they leave', () => {
     let over = 0
-    const memory = createClientMemory(1000, () => over++)
+    const memory = createClientMemory(1000)
+    memory.onOver(() => over++)
     for (const owner of ['a', 'b']) memory.hold(250, owner)
     expect(() => memory.hold(1)).toThrow(refused)
     memory.wait(500)

@@ -15,7 +15,7 @@ const observe = () => undefined
 const scheduler = createScheduler(error => {
   throw error
 })
-const backpressure = createBackpressure({ maxBuffer: 1e6, scheduler, onChange: observe, observe })
+const backpressure = createBackpressure({ maxBuffer: 1e6, scheduler, observe })
 const memory = createClientMemory(1e9)
 const sink = { writable: true, held: 0, frame() {}, control() {}, begin() {}, end() {}, cut() {} }
 const connection = {

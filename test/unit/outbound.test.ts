@@ -68,7 +68,7 @@ function connect({ maxBuffer = 2 ** 30, stallTimeout = 1000, blockAfterWrite = f
     isOver: false,
   }
   const observe = (observation: Observation) => void observations.push(observation)
-  const backpressure = createBackpressure({ maxBuffer, scheduler, onChange: () => undefined, observe })
+  const backpressure = createBackpressure({ maxBuffer, scheduler, observe })
   const outbound = new Outbound({
     sink,
     transport: 'test',

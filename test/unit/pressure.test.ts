@@ -24,9 +24,9 @@ function setUp(maxBuffer = MAX) {
       afterwards: task => due.add(task),
       isOver: false,
     },
-    onChange: paused => changes.push(paused),
     observe: observation => observations.push(observation),
   })
+  backpressure.pauses({ pause: () => changes.push(true), resume: () => changes.push(false) })
   const endTurn = () => {
     for (const task of due) {
       due.delete(task)

@@ -17,8 +17,10 @@ export interface ClientMemory {
    * @throws LimitExceeded if there is no room
    */
   hold(bytes: number, owner?: string, shared?: number): Hold
-  /** More, or less, waits. Nothing is refused: `onOver` is told. */
+  /** More, or less, waits. Nothing is refused: the listener of `onOver` is called. */
   wait(bytes: number): void
+  /** @param listener called whenever more waits and is held than may be: something that waits has to go. Replaces the former one */
+  onOver(listener: () => void): void
 }
 
 /** Something that is held. */
@@ -34,8 +36,8 @@ const HELD_PART = 1 / 2
 /** … and those of one address this part: it may not take all that others need. */
 const ADDRESS_PART = 1 / 4
 
-/** @param onOver called whenever more waits and is held than may be: something that waits has to go */
-export function createClientMemory(max: number, onOver: () => void = () => undefined): ClientMemory {
+export function createClientMemory(max: number): ClientMemory {
+  let tellOver: () => void = () => undefined
   const owners = new Map<string, number>()
   let held = 0
   let waiting = 0
@@ -89,7 +91,10 @@ export function createClientMemory(max: number, onOver: () => void = () => undef
     hold: (bytes, owner, shared = 0) => new OneHold(bytes, owner, shared),
     wait(bytes) {
       waiting += bytes
-      if (bytes > 0 && held + waiting > max) onOver()
+      if (bytes > 0 && held + waiting > max) tellOver()
+    },
+    onOver(listener) {
+      tellOver = listener
     },
   }
 }

@@ -1,0 +1,112 @@
+import { readFileSync } from 'node:fs'
+import type { Server } from 'node:http'
+import type { Settings } from '../config/index.js'
+import { ListenqlError, messageOf } from '../lib/errors.js'
+import { bind } from '../transport/bind.js'
+import type { AddressLimits } from '../transport/limits/address-limits.js'
+import type { Router } from '../transport/router.js'
+import { ignoreUpgrade } from '../transport/ws/ignore-upgrade.js'
+
+export interface HttpServersOptions {
+  readonly settings: Settings
+  /** Path that all routes are under: empty, or with a leading and no trailing slash. */
+  readonly prefix: string
+  readonly router: Router
+  readonly addressLimits: AddressLimits
+}
+
+/** The HTTP server of a listenql server, and the HTTPS server if a certificate is configured. */
+export interface HttpServers {
+  /**
+   * Starts to accept clients.
+   * @throws ListenqlError PORT_IN_USE, BAD_CONFIGURATION
+   */
+  listen(): Promise<HttpAddresses>
+  /**
+   * Accepts no more connections, and resolves once all have ended.
+   * @param sayGoodbye called when no more connections are accepted; those that are idle after it are closed
+   * @param patience connections that are open after so many ms are dropped
+   */
+  close(sayGoodbye: () => void, patience: number): Promise<void>
+}
+
+export interface HttpAddresses {
+  /** Where the server is reached, without a trailing slash. */
+  readonly url: string
+  readonly port: number
+  readonly httpsUrl: string | undefined
+}
+
+export function createHttpServers({
+  settings,
+  prefix,
+  router,
+  addressLimits,
+}: HttpServersOptions): HttpServers {
+  const { host } = settings
+  const servers: Server[] = []
+
+  function prepare(server: Server): void {
+    addressLimits.watch(server)
+    server.on('upgrade', (request, socket, head) => {
+      if (request.headers.upgrade?.toLowerCase() === 'websocket') router.onUpgrade(request, socket, head)
+      else ignoreUpgrade(server, request, socket, head)
+    })
+  }
+
+  async function open(port: number, tls?: { readonly cert: Buffer; readonly key: Buffer }): Promise<number> {
+    const target = { host, port, limits: settings, ...(tls && { tls }) }
+    const bound = await bind(target, prepare, router.onRequest)
+    servers.push(...bound.servers)
+    return bound.port
+  }
+
+  return {
+    async listen() {
+      const { tlsCert, tlsKey } = settings
+      const port = await open(settings.port)
+      const httpsPort =
+        tlsCert && tlsKey
+          ? await open(settings.httpsPort, { cert: readPem(tlsCert), key: readPem(tlsKey) })
+          : undefined
+      const name = nameOf(host)
+      return {
+        url: publicUrl(settings.urlBase, prefix) ?? `http://${name}:${port}${prefix}`,
+        port,
+        httpsUrl: httpsPort === undefined ? undefined : `https://${name}:${httpsPort}${prefix}`,
+      }
+    },
+    async close(sayGoodbye, patience) {
+      const closed = servers.map(server => new Promise(resolve => server.close(resolve)))
+      sayGoodbye()
+      for (const server of servers) server.closeIdleConnections()
+      const timer = setTimeout(() => {
+        for (const server of servers) server.closeAllConnections()
+      }, patience)
+      await Promise.all(closed)
+      clearTimeout(timer)
+    },
+  }
+}
+
+/** The name by which this machine reaches what is bound to `host`. */
+function nameOf(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return 'localhost'
+  return host.includes(':') ? `[${host}]` : host
+}
+
+/** `--url-base` may have the base path at its end already. */
+function publicUrl(urlBase: string | undefined, prefix: string): string | undefined {
+  const base = urlBase?.replace(/\/+$/, '')
+  return base === undefined || base.endsWith(prefix) ? base : `${base}${prefix}`
+}
+
+function readPem(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    throw new ListenqlError('BAD_CONFIGURATION', `cannot read the TLS file ${file}: ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
+}
