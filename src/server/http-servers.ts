@@ -3,6 +3,7 @@ import type { Server } from 'node:http'
 import type { Settings } from '../config/index.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { bind } from '../transport/bind.js'
+import { refuseMalformed } from '../transport/http/refuse-malformed.js'
 import type { AddressLimits } from '../transport/limits/address-limits.js'
 import type { Router } from '../transport/router.js'
 import { ignoreUpgrade } from '../transport/ws/ignore-upgrade.js'
@@ -48,6 +49,7 @@ export function createHttpServers({
 
   function prepare(server: Server): void {
     addressLimits.watch(server)
+    refuseMalformed(server)
     server.on('upgrade', (request, socket, head) => {
       if (request.headers.upgrade?.toLowerCase() === 'websocket') router.onUpgrade(request, socket, head)
       else ignoreUpgrade(server, request, socket, head)
