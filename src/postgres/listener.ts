@@ -8,6 +8,7 @@ import type { Failure, Observe } from '../lib/observation.js'
 import { describeFailure, STANDBY } from './connect-failure.js'
 import { createDeliveryProof, type DeliveryProof, PROOF_CHANNEL, type ProofSender } from './delivery-proof.js'
 import { type ListenConnection, openListenConnection } from './listen-connection.js'
+import { hasSqlState, SQL_STATE } from './sql-state.js'
 import { isText, RELAX_SESSION } from './text-encoding.js'
 import { liftTimeLimitsSql } from './time-limits.js'
 
@@ -368,9 +369,9 @@ export class Listener {
   }
 }
 
-/** untranslatable_character: the encoding of the database lacks a character. */
+/** The encoding of the database lacks a character. */
 function isLacking(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.code === '22P05'
+  return hasSqlState(error, SQL_STATE.untranslatableCharacter)
 }
 
 function cannotBe(channel: string, cause: unknown): ListenqlError {
