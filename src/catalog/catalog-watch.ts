@@ -1,10 +1,10 @@
 import { EventEmitter, once } from 'node:events'
 import pg from 'pg'
-import { abortable, delay } from '../lib/abort.js'
-import { backoffDelay } from '../lib/backoff.js'
+import { abortable } from '../lib/abort.js'
 import { messageOf } from '../lib/errors.js'
 import type { Failure, Observe } from '../lib/observation.js'
 import { describeFailure } from '../postgres/connect-failure.js'
+import { reconnect } from '../postgres/reconnect.js'
 import { socketOf } from '../postgres/socket.js'
 import {
   hasSqlState,
@@ -106,28 +106,34 @@ export function createCatalog(options: CatalogOptions): Catalog {
   const leftOut = new Set<string>()
 
   async function run(): Promise<void> {
-    for (let attempt = 0; !stop.signal.aborted; ) {
-      const mine = requests
-      requests = []
-      try {
-        attempt++
-        await check(mine)
-        attempt = 0
-      } catch (error) {
-        requests.unshift(...mine)
-        if (stop.signal.aborted) break
+    await reconnect({
+      config,
+      reconnectMax,
+      signal: stop.signal,
+      session: (_, ready) => look(ready),
+      onFailure(failure) {
         drop()
-        const failure = describeFailure(error, config)
         say(`connection ${failure.message}`, failure)
-        await delay(backoffDelay(attempt, reconnectMax), stop.signal)
-        continue
-      }
-      const open = mine.filter(one => !isAnswered(one))
-      const isNewlyAsked = requests.length > 0
-      requests.unshift(...open)
-      if (!isNewlyAsked) await untilAsked(open.length > 0 ? GENERATION_RETRY_MS : usualPause())
-    }
+      },
+    })
     for (const one of requests) one.resolve()
+  }
+
+  /** One look, and the pause until the next: they share a connection for as long as it lasts. */
+  async function look(ready: () => void): Promise<void> {
+    const mine = requests
+    requests = []
+    try {
+      await check(mine)
+    } catch (error) {
+      requests.unshift(...mine)
+      throw error
+    }
+    ready()
+    const open = mine.filter(one => !isAnswered(one))
+    const isNewlyAsked = requests.length > 0
+    requests.unshift(...open)
+    if (!isNewlyAsked) await untilAsked(open.length > 0 ? GENERATION_RETRY_MS : usualPause())
   }
 
   function usualPause(): number {
