@@ -1,11 +1,19 @@
 import { EventEmitter, once } from 'node:events'
 import pg from 'pg'
-import { abortable, delay } from '../lib/abort.js'
-import { backoffDelay } from '../lib/backoff.js'
+import { abortable } from '../lib/abort.js'
 import { messageOf } from '../lib/errors.js'
 import type { Failure, Observe } from '../lib/observation.js'
 import { describeFailure } from '../postgres/connect-failure.js'
+import { reconnect } from '../postgres/reconnect.js'
 import { socketOf } from '../postgres/socket.js'
+import {
+  hasSqlState,
+  isConflict,
+  isFunctionMissing,
+  isStatementError,
+  SQL_STATE,
+  SQL_STATE_CLASS,
+} from '../postgres/sql-state.js'
 import { RELAX_SESSION } from '../postgres/text-encoding.js'
 import { liftTimeLimits } from '../postgres/time-limits.js'
 import { type LeftOut, readCatalog, readCatalogState, readPaused } from './catalog.js'
@@ -74,12 +82,6 @@ const GENERATION_RETRY_MS = 50
 /** Looks that somebody was in the way of, in a row, before we say so. */
 const BLOCKED_CHECKS = 30
 
-/** lock_not_available, serialization_failure, deadlock_detected: next time. */
-const IN_THE_WAY = new Set(['55P03', '40001', '40P01'])
-
-/** insufficient_privilege, invalid_schema_name, undefined_table, undefined_function: rights or the schema are gone. */
-const ACCESS_LOST = new Set(['42501', '3F000', '42P01', '42883'])
-
 /**
  * Looks about every second whether watched tables have changed, lets the database start new generations, and hands the list
  * on when it is another one. Where there is no log, or our login may not look, it says so once, and looks again.
@@ -104,28 +106,34 @@ export function createCatalog(options: CatalogOptions): Catalog {
   const leftOut = new Set<string>()
 
   async function run(): Promise<void> {
-    for (let attempt = 0; !stop.signal.aborted; ) {
-      const mine = requests
-      requests = []
-      try {
-        attempt++
-        await check(mine)
-        attempt = 0
-      } catch (error) {
-        requests.unshift(...mine)
-        if (stop.signal.aborted) break
+    await reconnect({
+      config,
+      reconnectMax,
+      signal: stop.signal,
+      session: (_, ready) => look(ready),
+      onFailure(failure) {
         drop()
-        const failure = describeFailure(error, config)
         say(`connection ${failure.message}`, failure)
-        await delay(backoffDelay(attempt, reconnectMax), stop.signal)
-        continue
-      }
-      const open = mine.filter(one => !isAnswered(one))
-      const isNewlyAsked = requests.length > 0
-      requests.unshift(...open)
-      if (!isNewlyAsked) await untilAsked(open.length > 0 ? GENERATION_RETRY_MS : usualPause())
-    }
+      },
+    })
     for (const one of requests) one.resolve()
+  }
+
+  /** One look, and the pause until the next: they share a connection for as long as it lasts. */
+  async function look(ready: () => void): Promise<void> {
+    const mine = requests
+    requests = []
+    try {
+      await check(mine)
+    } catch (error) {
+      requests.unshift(...mine)
+      throw error
+    }
+    ready()
+    const open = mine.filter(one => !isAnswered(one))
+    const isNewlyAsked = requests.length > 0
+    requests.unshift(...open)
+    if (!isNewlyAsked) await untilAsked(open.length > 0 ? GENERATION_RETRY_MS : usualPause())
   }
 
   function usualPause(): number {
@@ -173,8 +181,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
       if (state) await read(connection, state)
       else if (!access.isInstalled || !tables) handOn([], [])
     } catch (error) {
-      const code = sqlStateOf(error)
-      if (code === undefined || !ACCESS_LOST.has(code)) throw error
+      if (!isAccessLost(error)) throw error
       access = undefined // the next look says what has become of it
       digest = undefined
       pulse = undefined
@@ -224,10 +231,11 @@ export function createCatalog(options: CatalogOptions): Catalog {
         blocked = 0
         sayNothing()
       } catch (error) {
-        const code = sqlStateOf(error)
-        if (code === undefined || ACCESS_LOST.has(code)) throw error
+        // A look that was cancelled is given up with its connection.
+        const isOver = !isStatementError(error) || hasSqlState(error, SQL_STATE_CLASS.operatorIntervention)
+        if (isOver || isAccessLost(error)) throw error
         isDone = false
-        if (!IN_THE_WAY.has(code)) say(`refresh ${messageOf(error)}`, describeFailure(error, config))
+        if (!isInTheWay(error)) say(`refresh ${messageOf(error)}`, describeFailure(error, config))
         else if (++blocked === BLOCKED_CHECKS) say('blocked', describeFailure(error, config))
       }
     }
@@ -306,8 +314,14 @@ export function createCatalog(options: CatalogOptions): Catalog {
   }
 }
 
-/** The code of an answer of Postgres, if it goes on answering: class 57 and 08 are those of a connection that ends. */
-function sqlStateOf(error: unknown): string | undefined {
-  if (!(error instanceof pg.DatabaseError)) return undefined
-  return error.code !== undefined && !/^(08|57)/.test(error.code) ? error.code : undefined
+/** Another transaction holds what `refresh` needs: the next look may get it. */
+function isInTheWay(error: unknown): boolean {
+  return isConflict(error) || hasSqlState(error, SQL_STATE.lockNotAvailable)
+}
+
+/** The login's rights or the schema are gone. */
+function isAccessLost(error: unknown): boolean {
+  return (
+    isFunctionMissing(error) || hasSqlState(error, SQL_STATE.insufficientPrivilege, SQL_STATE.undefinedTable)
+  )
 }

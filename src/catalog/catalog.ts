@@ -1,6 +1,7 @@
 import type { ClientBase, QueryResult } from 'pg'
 import { messageOf } from '../lib/errors.js'
-import { isNoText, isText, NOT_TEXT, type TextEncoding, textEncoding } from '../postgres/text-encoding.js'
+import { isEncodingError } from '../postgres/sql-state.js'
+import { isText, NOT_TEXT, type TextEncoding, textEncoding } from '../postgres/text-encoding.js'
 import { classifyType, type PgType, typesQuery } from '../postgres/types.js'
 import {
   COLUMNS,
@@ -30,7 +31,8 @@ export interface LeftOut {
  * The watched tables whose history is whole, as they are at one moment, ordered by schema and name. Needs a connection that is
  * in no transaction, and what `grantSql` gives.
  * @param onLeftOut told of what is not among them although it is watched
- * @throws DatabaseError 3F000 or 42P01 if there is no schema `listenql`, 42501 if our login may not look
+ * @throws DatabaseError invalid_schema_name or undefined_table if there is no schema `listenql`, insufficient_privilege if our
+ * login may not look
  */
 export async function readCatalog(
   client: ClientBase,
@@ -40,7 +42,7 @@ export async function readCatalog(
   try {
     return await readTables(client, encoding, null, onLeftOut)
   } catch (error) {
-    if (!isNoText(error)) throw error
+    if (!isEncodingError(error)) throw error
   }
   const { rows } = await client.query<{ relid: string }>(RELIDS)
   const tables: WatchedTable[] = []
@@ -48,7 +50,7 @@ export async function readCatalog(
     try {
       tables.push(...(await readTables(client, encoding, relid, onLeftOut)))
     } catch (error) {
-      if (!isNoText(error)) throw error
+      if (!isEncodingError(error)) throw error
       onLeftOut({ relid, what: 'table', detail: messageOf(error) })
     }
   }

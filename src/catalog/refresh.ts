@@ -28,7 +28,7 @@ interface Row {
 /**
  * Lets the database compare watched tables with what their triggers were made for. A transaction of its own: others that want
  * to read the log wait until it ends.
- * @throws DatabaseError 55P03, 40001, 40P01 when somebody was in the way
+ * @throws DatabaseError lock_not_available, serialization_failure, deadlock_detected when another transaction was in the way
  */
 export async function refresh(client: ClientBase, seen?: Seen): Promise<readonly Refreshed[]> {
   return await inTransaction(client, async () => {

@@ -1,7 +1,8 @@
 import type { ClientBase } from 'pg'
 import { delay } from '../lib/abort.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
-import { ask, inTransaction, type Patience, sqlState, withLocks } from '../postgres/lock-retry.js'
+import { ask, inTransaction, type Patience, withLocks } from '../postgres/lock-retry.js'
+import { hasSqlState, SQL_STATE, SQL_STATE_CLASS, sqlState } from '../postgres/sql-state.js'
 
 /** A watched table as the log knows it. */
 export interface WatchState {
@@ -49,8 +50,10 @@ export async function findTable(client: ClientBase, name: string): Promise<Found
     )
     return rows[0]
   } catch (error) {
-    // Before Postgres 16, to_regclass rejects what is no name at all.
-    if (sqlState(error)?.startsWith('42') || sqlState(error) === '0A000') return undefined
+    // Before Postgres 16, to_regclass raises an error for a text that cannot be a name.
+    const { featureNotSupported } = SQL_STATE
+    const { syntaxErrorOrAccessRuleViolation } = SQL_STATE_CLASS
+    if (hasSqlState(error, syntaxErrorOrAccessRuleViolation, featureNotSupported)) return undefined
     throw error
   }
 }
@@ -146,7 +149,7 @@ export async function unwatchTable(
     )
     return { kind: 'removed' }
   } catch (error) {
-    if (sqlState(error) === 'LQ004') {
+    if (hasSqlState(error, SQL_STATE.watchRefused)) {
       if (error instanceof Error && !('hint' in error && error.hint)) return { kind: 'not watched' }
       throw await explain(client, error)
     }
@@ -207,10 +210,10 @@ async function explain(client: ClientBase, error: unknown): Promise<unknown> {
   const text = messageOf(error).replace(/^listenql: /, '')
   const hint =
     error instanceof Error && 'hint' in error && typeof error.hint === 'string' ? error.hint : undefined
-  if (state === 'LQ004') {
+  if (state === SQL_STATE.watchRefused) {
     return new ListenqlError('DATABASE_FAILED', text, { ...(hint !== undefined && { hint }), cause: error })
   }
-  if (state === '42501') {
+  if (state === SQL_STATE.insufficientPrivilege) {
     return new ListenqlError('DATABASE_FAILED', text, { hint: await rightsHint(client), cause: error })
   }
   if (error instanceof ListenqlError || state === undefined) return error

@@ -1,5 +1,6 @@
 import { ListenqlError } from '../lib/errors.js'
-import { inTransaction, sqlState } from '../postgres/lock-retry.js'
+import { inTransaction } from '../postgres/lock-retry.js'
+import { hasSqlState, isFunctionMissing, SQL_STATE } from '../postgres/sql-state.js'
 import type { Streams } from './shared/command.js'
 import { type Database, refuseStandby, withClient } from './shared/connect.js'
 
@@ -41,19 +42,17 @@ export async function kickCommand(
 }
 
 function explain(error: unknown): unknown {
-  switch (sqlState(error)) {
-    case '3F000': // no schema
-    case '42883': // no function
-      return new ListenqlError('DATABASE_FAILED', 'nobody can be kicked in this database yet', {
-        hint: 'listenql install makes or updates schema listenql',
-        cause: error,
-      })
-    case '42501':
-      return new ListenqlError('DATABASE_FAILED', 'this login may not kick', {
-        hint: 'as the owner of schema listenql: grant usage on schema listenql to LOGIN; grant execute on function listenql.kick(text, text) to LOGIN;',
-        cause: error,
-      })
-    default:
-      return error
+  if (isFunctionMissing(error)) {
+    return new ListenqlError('DATABASE_FAILED', 'nobody can be kicked in this database yet', {
+      hint: 'listenql install makes or updates schema listenql',
+      cause: error,
+    })
   }
+  if (hasSqlState(error, SQL_STATE.insufficientPrivilege)) {
+    return new ListenqlError('DATABASE_FAILED', 'this login may not kick', {
+      hint: 'as the owner of schema listenql: grant usage on schema listenql to LOGIN; grant execute on function listenql.kick(text, text) to LOGIN;',
+      cause: error,
+    })
+  }
+  return error
 }

@@ -6,7 +6,8 @@ import { ListenqlError, messageOf } from '../lib/errors.js'
 import { grantSql } from '../log/install.js'
 import { readMigrations } from '../log/migration-files.js'
 import { installedVersion, migrate } from '../log/migrations.js'
-import { inTransaction, sqlState } from '../postgres/lock-retry.js'
+import { inTransaction } from '../postgres/lock-retry.js'
+import { hasSqlState, SQL_STATE } from '../postgres/sql-state.js'
 import type { Credentials } from './credentials.js'
 
 /** Name of the server's login and of the database. */
@@ -15,8 +16,6 @@ export const LOGIN = 'listenql'
 const WITH_DEMO = 'Made by listenql, with its demo (table people).'
 /** The comment once the demo is watched: whoever unwatches it, or uninstalls the log, is not overruled at the next start. */
 const WITH_WATCHED_DEMO = 'Made by listenql, with its demo (table people, watched).'
-/** lock_not_available: a transaction uses the table. Postgres was running already, and the next start will do. */
-const IN_USE = '55P03'
 
 export function superuserUrl(port: number, credentials: Credentials, database: string = LOGIN): string {
   return `postgres://postgres:${credentials.superuser}@127.0.0.1:${port}/${database}`
@@ -95,7 +94,8 @@ async function provideLog(client: pg.Client): Promise<void> {
       await writeComment(client, WITH_WATCHED_DEMO)
     })
   } catch (error) {
-    if (sqlState(error) === IN_USE) return
+    // Postgres was running already, and a transaction uses the table: the next start will watch it.
+    if (hasSqlState(error, SQL_STATE.lockNotAvailable)) return
     throw error
   }
   await inTransaction(client, () => client.query('select listenql.refresh()'))

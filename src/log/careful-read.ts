@@ -1,4 +1,3 @@
-import pg from 'pg'
 import {
   type MendedImage,
   mendImage,
@@ -8,6 +7,7 @@ import {
 } from '../filters/index.js'
 import { messageOf } from '../lib/errors.js'
 import { type Queryable, TYPES } from '../postgres/queryable.js'
+import { isContentError } from '../postgres/sql-state.js'
 import { type Content, type LogEvent, type OutlineRow, toLogEvent } from './log-event.js'
 import type { Position } from './position.js'
 import { createDecode } from './text-decoding.js'
@@ -67,14 +67,6 @@ const OUTLINE = `select n, token, ord, statement, id, xid, pg_catalog.date_part(
 const PIECE_BYTES = 32 * 2 ** 20
 
 /**
- * Whether Postgres refused because of what a row holds: data (22: no text in this encoding, …), limits that it exceeds (54),
- * memory for it (53200), a corrupt table (XX). Not LQ001 and its like, which are about the position.
- */
-export function isOfContent(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && /^(22|54|53200|XX)/.test(error.code ?? '')
-}
-
-/**
  * Reads a page without asking Postgres to turn it into text of this connection, which fails as a whole if one value of one
  * event is no valid text. What can be read of each event is read; the rest is named.
  * @throws what Postgres says if not even the places of the events can be read
@@ -108,7 +100,7 @@ export async function readCarefully(
           []
         )
       } catch (error) {
-        if (most <= 1 || !isOfContent(error)) throw error
+        if (most <= 1 || !isContentError(error)) throw error
       }
     }
   }
@@ -118,7 +110,7 @@ export async function readCarefully(
     try {
       return await readTogether(from, to)
     } catch (error) {
-      if (!isOfContent(error)) throw error
+      if (!isContentError(error)) throw error
       if (to - from === 1) return [nothingOf('lost', `cannot be read: ${messageOf(error)}`)]
       const middle = (from + to) >> 1
       return [...(await readContents(from, middle)), ...(await readContents(middle, to))]

@@ -1,19 +1,19 @@
 import pg from 'pg'
 import { delay } from '../lib/abort.js'
-import { backoffDelay } from '../lib/backoff.js'
 import { createDeferred, type Deferred } from '../lib/deferred.js'
 import { ListenqlError } from '../lib/errors.js'
-import type { Observe } from '../lib/observation.js'
+import type { Failure, Observe } from '../lib/observation.js'
 import type { Stop } from '../lib/stop.js'
-import { describeFailure, STANDBY } from '../postgres/connect-failure.js'
+import { STANDBY } from '../postgres/connect-failure.js'
+import { type FailureDetails, reconnect } from '../postgres/reconnect.js'
 import { socketOf } from '../postgres/socket.js'
+import { isRefusal } from '../postgres/sql-state.js'
 import { liftTimeLimits } from '../postgres/time-limits.js'
 import { type Cursors, createCursors } from './cursors.js'
 import type { Doorbell } from './doorbell.js'
 import type { LogEvent } from './log-event.js'
 import { cursorKey, imageLimit, newest, type Page, pull, read } from './log-queries.js'
 import { createLogReader, type LogReader } from './log-reader.js'
-import { isRefusal } from './log-refusals.js'
 import type { LogTroubles, Query } from './log-troubles.js'
 import { comparePositions, type Position } from './position.js'
 
@@ -231,34 +231,37 @@ export class LogFollower {
   }
 
   async #run(): Promise<void> {
-    const { observe, reconnectMax } = this.#options
-    for (let attempt = 0; !this.#stop.signal.aborted; ) {
-      try {
-        attempt++
-        await this.#session(() => {
-          attempt = 0
-        })
-      } catch (error) {
-        if (this.#stop.signal.aborted) break
-        if (isRefusal(error)) this.#unavailable()
-        const retryIn = backoffDelay(Math.max(1, attempt, this.#failures), reconnectMax)
-        const failure = describeFailure(error, this.#options.config)
-        if (!failure.isAway) this.#answered()
-        observe({ type: 'log.lost', ...failure, retryIn })
-        // That a standby takes no writes is no fault of an event.
-        if (failure.message !== STANDBY.message) this.#countFailure(failure.message)
-        await delay(retryIn, this.#stop.signal)
-      } finally {
-        if (this.#state !== 'stalled') this.#state = 'away'
-        this.#isConnected = false
-        this.#hasAnswered = false
-        if (this.#client) socketOf(this.#client).destroy()
-        this.#client = undefined
-      }
-    }
+    const { config, reconnectMax } = this.#options
+    await reconnect({
+      config,
+      reconnectMax,
+      signal: this.#stop.signal,
+      session: (_, ready) => this.#session(ready),
+      onFailure: (failure, details) => this.#failed(failure, details),
+      minAttempt: () => Math.max(1, this.#failures),
+    })
+    this.#leave()
+  }
+
+  #failed(failure: Failure, { error, retryIn }: FailureDetails): void {
+    if (isRefusal(error)) this.#unavailable()
+    if (!failure.isAway) this.#answered()
+    this.#options.observe({ type: 'log.lost', ...failure, retryIn })
+    // That a standby takes no writes is no fault of an event.
+    if (failure.message !== STANDBY.message) this.#countFailure(failure.message)
+  }
+
+  /** Forgets the session. After a failure only once its pause has passed: until then the state is that of the session. */
+  #leave(): void {
+    if (this.#state !== 'stalled') this.#state = 'away'
+    this.#isConnected = false
+    this.#hasAnswered = false
+    if (this.#client) socketOf(this.#client).destroy()
+    this.#client = undefined
   }
 
   async #session(onReady: () => void): Promise<void> {
+    this.#leave()
     const { config, connectTimeout, doorbell } = this.#options
     const client = new pg.Client({
       ...config,

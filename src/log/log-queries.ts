@@ -1,6 +1,7 @@
 import { ListenqlError } from '../lib/errors.js'
 import { type Queryable, TYPES } from '../postgres/queryable.js'
-import { isOfContent, isSmallSql, type Loss, readCarefully } from './careful-read.js'
+import { hasSqlState, isContentError, isFunctionMissing, SQL_STATE } from '../postgres/sql-state.js'
+import { isSmallSql, type Loss, readCarefully } from './careful-read.js'
 import { type DeliveryRow, type LogEvent, toLogEvent } from './log-event.js'
 import { endOfBatch, type Position } from './position.js'
 
@@ -61,8 +62,7 @@ export async function cursorKey(client: Queryable): Promise<Buffer | undefined> 
     const { rows } = await client.query({ text: 'select listenql.cursor_key() as key' })
     return rows[0]?.key ?? undefined
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code === '42883' || code === '3F000') return undefined // undefined_function, invalid_schema_name
+    if (isFunctionMissing(error)) return undefined
     throw error
   }
 }
@@ -95,7 +95,7 @@ async function readPage(
         types: TYPES,
       })
       .catch(async error => {
-        if (!isOfContent(error)) throw error
+        if (!isContentError(error)) throw error
         return { rows: undefined }
       })
     if (rows && !(rows as DeliveryRow[]).some(({ large }) => large)) {
@@ -117,26 +117,24 @@ function toPage(events: readonly LogEvent[], after: Position): Page {
   return { events, position: last?.position ?? endOfBatch(after), isLast: last === undefined }
 }
 
-/** not_null_violation: schemas before version 10 cannot make themselves whole. */
+/** Schemas before version 10 cannot make themselves whole: they insert nulls. */
 function explainMissing(error: unknown): unknown {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  if (code !== '23502') return error
+  if (!hasSqlState(error, SQL_STATE.notNullViolation)) return error
   const message =
     'the event log was restored from a dump without its rows, and its schema is of an older version; run as its owner: listenql install'
-  return Object.assign(new Error(message, { cause: error }), { code })
+  return new Error(message, { cause: error })
 }
 
 function explain(error: unknown): unknown {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
   const hint = 'read a snapshot, and subscribe after its cursor'
-  if (code === 'LQ001') {
+  if (hasSqlState(error, SQL_STATE.cursorInvalid)) {
     return new ListenqlError(
       'CURSOR_INVALID',
       'the history that this cursor is of is not the history of this database',
       { hint, cause: error },
     )
   }
-  if (code === 'LQ002') {
+  if (hasSqlState(error, SQL_STATE.cursorExpired)) {
     return new ListenqlError('CURSOR_EXPIRED', 'this cursor is older than what is kept', {
       hint,
       cause: error,

@@ -6,8 +6,8 @@ import { createLimiter } from '../lib/limits/limiter.js'
 import type { Observe } from '../lib/observation.js'
 import { createClosablePool } from '../postgres/closable-pool.js'
 import { describeFailure } from '../postgres/connect-failure.js'
+import { isPermanent } from '../postgres/sql-state.js'
 import { cursorKey, type Page, read } from './log-queries.js'
-import { isFinal } from './log-refusals.js'
 import { createPageCache } from './page-cache.js'
 import { comparePositions, encodePlain, type Position } from './position.js'
 
@@ -88,7 +88,7 @@ export function createLogReader(options: LogReaderOptions): LogReader {
           return await abortable(readShared(after), signal)
         } catch (error) {
           if (error instanceof ListenqlError || signal.aborted || stop.signal.aborted) throw error
-          if (isFinal(error)) throw refused(error)
+          if (isPermanent(error)) throw refused(error)
           const retryIn = backoffDelay(attempt, reconnectMax)
           observe({ type: 'log.lost', ...describeFailure(error, config), retryIn })
           await delay(retryIn, AbortSignal.any([signal, stop.signal]))

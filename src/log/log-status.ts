@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg'
 import { ListenqlError } from '../lib/errors.js'
-import { inReading, sqlState } from '../postgres/lock-retry.js'
+import { inReading } from '../postgres/lock-retry.js'
+import { hasSqlState, SQL_STATE } from '../postgres/sql-state.js'
 import { refuseIncomplete, versionNow } from './migrations.js'
 
 /** Times are those of the database; sizes in bytes. */
@@ -158,7 +159,7 @@ async function statusRow(client: ClientBase): Promise<StatusRow> {
     if (!row) throw new Error('listenql.status() gave no row')
     return row
   } catch (error) {
-    if (sqlState(error) !== '42501') throw error
+    if (!hasSqlState(error, SQL_STATE.insufficientPrivilege)) throw error
     throw new ListenqlError('DATABASE_FAILED', 'this login may not look at the event log', {
       hint: 'the owner of schema listenql may allow it: listenql install --grant-to LOGIN',
       cause: error,

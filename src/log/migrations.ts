@@ -2,6 +2,7 @@ import pg, { type ClientBase } from 'pg'
 import { delay } from '../lib/abort.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { ask, BEGIN, inReading, inTransaction } from '../postgres/lock-retry.js'
+import { hasSqlState, SQL_STATE } from '../postgres/sql-state.js'
 import { type Migration, readMigrations } from './migration-files.js'
 import { missingParts, partsOf, readParts, versionOf } from './schema-parts.js'
 
@@ -21,11 +22,18 @@ export interface Migrated {
 /** What two processes that migrate at once wait on; any constant will do. */
 const MIGRATION_LOCK_KEY = 7_283_646_515_001
 
-/** What a process meets that was overtaken where the lock is not shared: duplicate keys, columns and objects, and changed rows. */
-const OVERTAKEN = new Set(['23505', '42701', '42P06', '42P07', '42710', '42723', '40001', '40P01', 'XX000'])
-
-/** lock_not_available: a transaction writes to a watched table. */
-const IN_USE = '55P03'
+/** Errors of a process that another one has overtaken, where the lock is not shared: its objects exist, or rows have changed. */
+const OVERTAKEN = [
+  SQL_STATE.uniqueViolation,
+  SQL_STATE.duplicateColumn,
+  SQL_STATE.duplicateSchema,
+  SQL_STATE.duplicateTable,
+  SQL_STATE.duplicateObject,
+  SQL_STATE.duplicateFunction,
+  SQL_STATE.serializationFailure,
+  SQL_STATE.deadlockDetected,
+  SQL_STATE.internalError,
+]
 
 /** Longest wait for a lock, in ms: writers queue up for no longer. As in `withLocks`. */
 const LOCK_TIMEOUT_MS = 800
@@ -170,10 +178,9 @@ async function apply(
       return
     } catch (error) {
       await client.query('rollback').catch(() => undefined)
-      const code = (error as { code?: string }).code
       // The lock may not be shared (a pooler that runs each statement elsewhere): then what the winner made stops us.
-      if (attempt < 5 && code !== undefined && OVERTAKEN.has(code)) continue
-      if (code === IN_USE && performance.now() < deadline) {
+      if (attempt < 5 && hasSqlState(error, ...OVERTAKEN)) continue
+      if (isInUse(error) && performance.now() < deadline) {
         await delay(Math.min(250 * attempt, 5000), new AbortController().signal)
         continue
       }
@@ -190,18 +197,21 @@ async function makeWhole(client: ClientBase): Promise<boolean> {
   return true
 }
 
+/** A transaction writes to a watched table. */
+function isInUse(error: unknown): boolean {
+  return hasSqlState(error, SQL_STATE.lockNotAvailable)
+}
+
 function failed(migration: Migration, error: unknown): ListenqlError {
-  const code = (error as { code?: string }).code
   return new ListenqlError(
     'DATABASE_FAILED',
     `migration ${migration.version} (${migration.name}) failed: ${messageOf(error)}`,
     {
-      hint:
-        code === '42501'
-          ? 'it takes a role with CREATE on the database; or let a DBA run what `listenql install --print` prints'
-          : code === IN_USE
-            ? 'a transaction that writes to a watched table is open for long: try again when it has ended'
-            : 'nothing of it was kept; correct the cause and run it again',
+      hint: hasSqlState(error, SQL_STATE.insufficientPrivilege)
+        ? 'it takes a role with CREATE on the database; or let a DBA run what `listenql install --print` prints'
+        : isInUse(error)
+          ? 'a transaction that writes to a watched table is open for long: try again when it has ended'
+          : 'nothing of it was kept; correct the cause and run it again',
       cause: error,
     },
   )

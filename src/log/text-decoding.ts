@@ -1,6 +1,6 @@
 import type { Decode } from '../filters/index.js'
 import type { Queryable } from '../postgres/queryable.js'
-import { isNoText } from '../postgres/text-encoding.js'
+import { isEncodingError } from '../postgres/sql-state.js'
 
 /**
  * Turns bytes in the encoding of the database into text, one by one, so that what is no text harms nothing else. Where that
@@ -36,7 +36,7 @@ export function createDecode(
       )
       return (rows as { utf8: Buffer }[]).map(({ utf8 }) => decodeUtf8(utf8))
     } catch (error) {
-      if (!isNoText(error)) throw error
+      if (!isEncodingError(error)) throw error
       if (all.length === 1) return [undefined]
       const middle = all.length >> 1
       return [...(await convert(all.slice(0, middle))), ...(await convert(all.slice(middle)))]

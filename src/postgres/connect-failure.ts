@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Failure } from '../lib/observation.js'
+import { endsConnection, SQL_STATE, sqlState } from './sql-state.js'
 
 /** What a standby cannot do, in the same words wherever it is noticed. */
 export const STANDBY: Failure = {
@@ -20,10 +21,9 @@ export function describeFailure(error: unknown, target: ConnectionTarget): Failu
   if (error instanceof ListenqlError) {
     return { message: error.message, hint: error.hint, isAway: error.message === STANDBY.message }
   }
-  const code = codeOf(error)
   const message = messageOf(error)
   const isAnswer = error instanceof pg.DatabaseError
-  const known = isAnswer ? refusal(code, message, target) : obstacle(code, message, target)
+  const known = isAnswer ? refusal(error, message, target) : obstacle(codeOf(error), message, target)
   if (known !== undefined) return { ...known, isAway: true }
   return { message, hint: undefined, isAway: !isAnswer }
 }
@@ -35,34 +35,38 @@ interface Explained {
 
 const PERCENT = 'in a URL, the characters @ : / ? # % of a password are written as %40 %3A %2F %3F %23 %25'
 
-/** Errors of Postgres with which it refuses a connection (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
-function refusal(code: string, message: string, { user, database }: ConnectionTarget): Explained | undefined {
+/** Errors of Postgres with which it refuses a connection. */
+function refusal(
+  error: pg.DatabaseError,
+  message: string,
+  { user, database }: ConnectionTarget,
+): Explained | undefined {
   const because = (hint: string | undefined) => ({ message, hint })
-  switch (code) {
-    case '28P01':
+  switch (sqlState(error)) {
+    case SQL_STATE.invalidPassword:
       return because(`correct the password of ${user}; ${PERCENT}`)
-    case '28000':
+    case SQL_STATE.invalidAuthorizationSpecification:
       if (message.includes('no encryption'))
         return because('add sslmode=require to the connection string, or an entry to pg_hba.conf')
       if (message.includes('pg_hba.conf')) return because('let an administrator add an entry to pg_hba.conf')
       return because(`correct the login in the connection string, or: create role "${user}" login`)
-    case '3D000':
+    case SQL_STATE.invalidCatalogName:
       return because(`correct its name in the connection string, or: create database "${database}"`)
-    case '42501':
+    case SQL_STATE.insufficientPrivilege:
       return /^permission denied for database/.test(message)
         ? because(`grant connect on database "${database}" to "${user}"`)
         : undefined
-    case '53300':
+    case SQL_STATE.tooManyConnections:
       return because('end other connections, or raise max_connections or the limit of the role or database')
-    case '25006':
+    case SQL_STATE.readOnlySqlTransaction:
       return STANDBY as Explained
-    case '08P01':
+    case SQL_STATE.protocolViolation:
       return message.includes('startup parameter')
         ? because('this is a pooler: connect to Postgres itself, or see "Poolers" in docs/operations.md')
         : because(undefined)
   }
   // A connection that is ended, or not taken yet: Postgres says all there is to say, and it passes.
-  return /^(08|57P)/.test(code) ? because(undefined) : undefined
+  return endsConnection(error) ? because(undefined) : undefined
 }
 
 /** Errors of Node and of `pg` on the way there. */
@@ -111,7 +115,7 @@ function obstacle(code: string, message: string, { host, port }: ConnectionTarge
   return undefined
 }
 
-/** The SQLSTATE or the code of Node; of several attempts (one for each address of a name) that of the first. */
+/** The code of Node; of several attempts (one for each address of a name) that of the first. */
 function codeOf(error: unknown): string {
   if (error instanceof AggregateError) return codeOf(error.errors[0])
   const code: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'code') : undefined

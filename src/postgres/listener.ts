@@ -1,13 +1,14 @@
 import { EventEmitter, once } from 'node:events'
 import pg from 'pg'
-import { abortable, delay } from '../lib/abort.js'
-import { backoffDelay } from '../lib/backoff.js'
+import { abortable } from '../lib/abort.js'
 import { createDeferred, type Deferred } from '../lib/deferred.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Failure, Observe } from '../lib/observation.js'
-import { describeFailure, STANDBY } from './connect-failure.js'
+import { STANDBY } from './connect-failure.js'
 import { createDeliveryProof, type DeliveryProof, PROOF_CHANNEL, type ProofSender } from './delivery-proof.js'
 import { type ListenConnection, openListenConnection } from './listen-connection.js'
+import { type FailureDetails, reconnect } from './reconnect.js'
+import { hasSqlState, SQL_STATE } from './sql-state.js'
 import { isText, RELAX_SESSION } from './text-encoding.js'
 import { liftTimeLimitsSql } from './time-limits.js'
 
@@ -140,35 +141,39 @@ export class Listener {
   }
 
   async #run(): Promise<void> {
-    const { observe, reconnectMax } = this.#options
-    for (let attempt = 0; !this.#stop.signal.aborted; ) {
-      let failure: Failure = { message: '' }
-      let deaf: DeafError | undefined
-      try {
-        attempt++
-        await this.#session(() => {
+    const { config, reconnectMax, observe } = this.#options
+    await reconnect({
+      config,
+      reconnectMax,
+      signal: this.#stop.signal,
+      session: (attempt, ready) =>
+        this.#session(() => {
           observe({ type: 'database.connected', afterAttempts: attempt, channels: this.#active.size })
-          attempt = 0 // only a connection that serves is a success: a pooler may accept and then refuse
-        })
-      } catch (error) {
-        failure = describeFailure(error, this.#options.config)
-        if (error instanceof DeafError) deaf = error
-      }
-      this.#connection?.destroy(failure.message)
-      this.#connection = undefined
-      if (this.#stop.signal.aborted) break
-      const wasReady = this.#ready
-      this.#isDeaf = deaf !== undefined
-      this.#lost()
-      const channels = this.#wanted.size
-      if (wasReady && !deaf) observe({ type: 'database.lost', message: failure.message, channels })
-      const retryIn = attempt === 0 ? 0 : backoffDelay(attempt, reconnectMax)
-      if (deaf)
-        observe({ type: 'database.deaf', message: deaf.message, isPooled: deaf.isPooled, channels, retryIn })
-      else if (!wasReady) observe({ type: 'database.unreachable', ...failure, attempt, retryIn })
-      await delay(retryIn, this.#stop.signal)
-    }
+          ready()
+        }),
+      onFailure: (failure, details) => this.#failed(failure, details),
+    })
+    this.#drop('')
     this.#ready = false
+  }
+
+  #failed(failure: Failure, { error, attempt, retryIn }: FailureDetails): void {
+    const { observe } = this.#options
+    const { message } = failure
+    this.#drop(message)
+    const wasReady = this.#ready
+    this.#isDeaf = error instanceof DeafError
+    this.#lost()
+    const channels = this.#wanted.size
+    if (error instanceof DeafError)
+      observe({ type: 'database.deaf', message: error.message, isPooled: error.isPooled, channels, retryIn })
+    else if (wasReady) observe({ type: 'database.lost', message, channels })
+    else observe({ type: 'database.unreachable', ...failure, attempt, retryIn })
+  }
+
+  #drop(reason: string): void {
+    this.#connection?.destroy(reason)
+    this.#connection = undefined
   }
 
   #lost(): void {
@@ -368,9 +373,9 @@ export class Listener {
   }
 }
 
-/** untranslatable_character: the encoding of the database lacks a character. */
+/** The encoding of the database lacks a character. */
 function isLacking(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.code === '22P05'
+  return hasSqlState(error, SQL_STATE.untranslatableCharacter)
 }
 
 function cannotBe(channel: string, cause: unknown): ListenqlError {

@@ -2,6 +2,7 @@ import pg, { type ClientBase } from 'pg'
 import { delay } from '../lib/abort.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { PIN_TRANSACTION } from './pinned-settings.js'
+import { hasSqlState, SQL_STATE } from './sql-state.js'
 
 /** A transaction that holds what another one waits for. */
 export interface Blocker {
@@ -28,14 +29,6 @@ const LOCK_TIMEOUT_MS = 800
 
 /** Longest pause between two attempts, in ms: writers that had to queue up get through. */
 const MAX_PAUSE_MS = 5000
-
-/** lock_not_available, deadlock_detected (https://www.postgresql.org/docs/current/errcodes-appendix.html) */
-const IN_THE_WAY = new Set(['55P03', '40P01'])
-
-/** What Postgres says it is; undefined if the error is none of Postgres. */
-export function sqlState(error: unknown): string | undefined {
-  return error instanceof pg.DatabaseError ? error.code : undefined
-}
 
 /** Begins a transaction that may write and take its time, whatever the defaults of login and database are. */
 export const BEGIN = `begin isolation level read committed read write; ${PIN_TRANSACTION}`
@@ -96,8 +89,7 @@ export async function withLocks<T>(
           return await work()
         })
       } catch (error) {
-        const state = sqlState(error)
-        if (state === undefined || !IN_THE_WAY.has(state)) throw error
+        if (!hasSqlState(error, SQL_STATE.lockNotAvailable, SQL_STATE.deadlockDetected)) throw error
         const blockers = await watcher.seen()
         const left = deadline - performance.now()
         if (left <= 0) throw gaveUp(patience, blockers, error)

@@ -32,12 +32,6 @@ export function runSeveral(
   })
 }
 
-/** The code of an answer of Postgres; undefined if the connection is of no more use (classes 08 and 57P are of one that ends). */
-export function sqlStateOf(error: unknown): string | undefined {
-  if (!(error instanceof pg.DatabaseError) || error.code === undefined) return undefined
-  return /^(08|57P)/.test(error.code) ? undefined : error.code
-}
-
 /** An array of texts as Postgres reads it, as a literal. */
 export function textArray(items: readonly string[]): string {
   return pg.escapeLiteral(`{${items.map(item => `"${item.replace(/["\\]/g, '\\$&')}"`).join(',')}}`)

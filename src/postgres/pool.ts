@@ -1,7 +1,8 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { createClosablePool } from './closable-pool.js'
 import type { ProofSender } from './delivery-proof.js'
+import { hasSqlState, SQL_STATE } from './sql-state.js'
 
 /** Payloads of NOTIFY must be shorter than 8000 bytes (https://www.postgresql.org/docs/current/sql-notify.html). */
 const MAX_PAYLOAD_BYTES = 7999
@@ -50,7 +51,7 @@ export function createPool(
       try {
         await pool.query('select pg_catalog.pg_notify($1, $2)', [channel, payload])
       } catch (error) {
-        if (error instanceof pg.DatabaseError && error.code === '22P05') {
+        if (hasSqlState(error, SQL_STATE.untranslatableCharacter)) {
           throw new ListenqlError(
             'PAYLOAD_INVALID',
             'the encoding of the database lacks a character of this channel or payload',

@@ -1,4 +1,4 @@
-import pg, { type ClientBase } from 'pg'
+import type { ClientBase } from 'pg'
 import type { TypeCategory } from './types.js'
 
 /** How the texts of a database come out of it. */
@@ -64,11 +64,6 @@ export async function textEncoding(client: ClientBase): Promise<TextEncoding> {
 /** SQL for a session: the same for a connection that is ours alone. */
 export const RELAX_SESSION = `select pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)
   where pg_catalog.getdatabaseencoding() operator(pg_catalog.=) 'SQL_ASCII'`
-
-/** character_not_in_repertoire, untranslatable_character: a text has no equal in UTF8. */
-export function isNoText(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && (error.code === '22021' || error.code === '22P05')
-}
 
 /** Whether these names are what the database holds. */
 export function isText(...names: readonly string[]): boolean {

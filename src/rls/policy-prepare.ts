@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import { type ListenqlError, messageOf } from '../lib/errors.js'
-import { sqlStateOf } from '../postgres/multi-statement.js'
+import { hasSqlState, isStatementError, isTimeout, SQL_STATE } from '../postgres/sql-state.js'
 import { cannotBeAsked, outOfReach } from './access-errors.js'
 import { takeRoleSql, takeSettingsSql } from './become.js'
 import { CLEAN, LockedOut, rollBack } from './policy-session.js'
@@ -57,7 +57,7 @@ export async function preparePolicyQuery(
 }
 
 function refusalOf(table: WatchedTable, policy: string, error: unknown): ListenqlError {
-  return sqlStateOf(error) === '42501'
+  return hasSqlState(error, SQL_STATE.insufficientPrivilege)
     ? outOfReach(table, policy, messageOf(error), "the server's login", error)
     : cannotBeAsked(table, policy, messageOf(error), error)
 }
@@ -70,7 +70,7 @@ async function tryAs(
   prepared: Prepared,
 ): Promise<{ readonly refusal?: unknown; readonly reader?: string | undefined }> {
   const refusal = await tryOne(client, role, query, settings, role, prepared)
-  if (refusal === undefined || sqlStateOf(refusal) !== '42501') return { refusal }
+  if (!hasSqlState(refusal, SQL_STATE.insufficientPrivilege)) return { refusal }
   const { rows } = await client.query<{ role: string }>(OTHERS)
   const path = [schemasSetting(query.schemas)]
   for (const reader of ['none', ...rows.map(row => row.role)]) {
@@ -94,9 +94,8 @@ async function tryOne(
     await prepared.provide(client, query.text, POLICY_QUERY_PARAMETERS, role)
     return undefined
   } catch (error) {
-    const state = sqlStateOf(error)
-    if (state === undefined) throw error
-    if (state === '55P03' || state === '57014') {
+    if (!isStatementError(error)) throw error
+    if (isTimeout(error)) {
       await rollBack(client, prepared)
       throw new LockedOut('a lock is in the way', { cause: error })
     }

@@ -1,7 +1,8 @@
 import pg from 'pg'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import type { ListenqlError } from '../lib/errors.js'
-import { sqlStateOf, textArray } from '../postgres/multi-statement.js'
+import { textArray } from '../postgres/multi-statement.js'
+import { hasSqlState, isStatementError, isTimeout, SQL_STATE } from '../postgres/sql-state.js'
 import { mayNotBeTaken, noRole } from './access-errors.js'
 import { takeRoleSql, takeSettingsSql } from './become.js'
 import { CLEAN, LockedOut } from './policy-session.js'
@@ -83,12 +84,11 @@ export async function readRights(
 
 /** From PostgreSQL 16 on a member may lack the right to SET ROLE; and a role may be gone by now. */
 async function explain(client: pg.PoolClient, role: string, error: unknown): Promise<ListenqlError> {
-  const state = sqlStateOf(error)
-  if (state === '55P03' || state === '57014') {
+  if (isTimeout(error)) {
     await client.query('rollback')
     throw new LockedOut('a lock is in the way', { cause: error })
   }
-  if (state !== '42501' && state !== '22023') throw error
+  if (!hasSqlState(error, SQL_STATE.insufficientPrivilege, SQL_STATE.invalidParameterValue)) throw error
   await client.query(CLEAN)
   return mayNotBeTaken(role)
 }
@@ -114,7 +114,7 @@ async function findUsable(
       await client.query(`${takeRoleSql(role)}; ${takeSettingsSql([setting])}`)
       found.push(setting)
     } catch (error) {
-      if (sqlStateOf(error) === undefined) throw error
+      if (!isStatementError(error)) throw error
     }
     await client.query(CLEAN)
   }

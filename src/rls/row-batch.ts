@@ -2,8 +2,9 @@ import type pg from 'pg'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import type { RowImage } from '../filters/index.js'
 import { type ListenqlError, messageOf } from '../lib/errors.js'
-import { runSeveral, sqlStateOf } from '../postgres/multi-statement.js'
+import { runSeveral } from '../postgres/multi-statement.js'
 import { quoteLiteral } from '../postgres/quote-literal.js'
+import { hasSqlState, isStatementError, isTimeout, SQL_STATE } from '../postgres/sql-state.js'
 import { outOfReach, policiesFailed, policiesTooSlow, tokensMatterMeanwhile } from './access-errors.js'
 import { takeClaimsSql, takeRoleSql, takeSettingsSql } from './become.js'
 import {
@@ -100,11 +101,6 @@ function begin(budget: number): string {
     set local lc_monetary = 'C'; set local xmloption = content; set local plan_cache_mode = force_generic_plan;
     set local lock_timeout = ${Math.ceil(budget / 2)}; set local statement_timeout = ${OWN_STATEMENT_TIMEOUT_MS}`
 }
-
-/** invalid_sql_statement_name: a function that a policy calls, or somebody else, has dropped it. */
-const GONE = '26000'
-/** lock_not_available. */
-const LOCKED = '55P03'
 
 /** Statement that is read by another role than the one that executes it, each time anew. */
 const ONCE = 'listenql once'
@@ -327,7 +323,7 @@ async function askAll(
       const text = `${head}${statements.join('')}; ${CLEAN}${unlock}; ${prepared.end(client, 'commit')}`
       await runSeveral(client, text, OWN_STATEMENT_TIMEOUT_MS + SILENCE_GRACE_MS, take)
     } catch (error) {
-      if (sqlStateOf(error) === undefined) throw error
+      if (!isStatementError(error)) throw error
       failure = error
     }
     if (at === 0 && isCurrent?.(read) === false) {
@@ -355,19 +351,19 @@ async function askAll(
     if (!failed) throw failure
     // Viewers of the same role who were asked before have their answer, but what it has read is not counted yet.
     const count = watches(failed) ? `; ${scansSql(relid, at)}` : ''
-    if (sqlStateOf(failure) === GONE) {
+    if (isStatementLost(failure)) {
       await runSeveral(client, `${CLEAN}${count}`, OWN_STATEMENT_TIMEOUT_MS + SILENCE_GRACE_MS, take)
       await recover(client, failure, prepared)
       throw new StatementsLost('prepared statements were dropped', { cause: failure })
     }
     const clean = `${CLEAN}${dropOnce(client, failed, memory)}${count}`
-    if (batch.onSlow && isSlow(failure)) {
+    if (batch.onSlow && isTimeout(failure)) {
       batch.onSlow(failed.viewer.key)
       await runSeveral(client, clean, OWN_STATEMENT_TIMEOUT_MS + SILENCE_GRACE_MS, take)
       await rollBack(client, prepared)
       return true
     }
-    if (sqlStateOf(failure) === LOCKED) {
+    if (isLocked(failure)) {
       await runSeveral(client, clean, OWN_STATEMENT_TIMEOUT_MS + SILENCE_GRACE_MS, take)
       await recover(client, failure, prepared)
     }
@@ -376,9 +372,13 @@ async function askAll(
   }
 }
 
-/** query_canceled, as by a timeout; lock_not_available. */
-function isSlow(error: unknown): boolean {
-  return sqlStateOf(error) === '57014' || sqlStateOf(error) === LOCKED
+/** A function that a policy calls, or another client of a pooler, has dropped the prepared statement. */
+function isStatementLost(error: unknown): boolean {
+  return hasSqlState(error, SQL_STATE.invalidSqlStatementName)
+}
+
+function isLocked(error: unknown): boolean {
+  return hasSqlState(error, SQL_STATE.lockNotAvailable)
 }
 
 /**
@@ -386,9 +386,9 @@ function isSlow(error: unknown): boolean {
  * @throws LockedOut if a lock was in the way
  */
 async function recover(client: pg.PoolClient, failure: unknown, prepared: Prepared): Promise<void> {
-  if (sqlStateOf(failure) === GONE) prepared.forget(client)
+  if (isStatementLost(failure)) prepared.forget(client)
   await rollBack(client, prepared)
-  if (sqlStateOf(failure) === LOCKED) throw new LockedOut('a lock is in the way', { cause: failure })
+  if (isLocked(failure)) throw new LockedOut('a lock is in the way', { cause: failure })
 }
 
 /** A statement that stayed behind an error is not to be dropped by name, since it may not be there. */
@@ -408,10 +408,12 @@ function explain(
   error: unknown,
   { readers }: BatchMemory,
 ): ListenqlError {
-  const state = sqlStateOf(error)
-  if (state === '57014') return policiesTooSlow(table, budget, error)
+  if (hasSqlState(error, SQL_STATE.queryCanceled)) return policiesTooSlow(table, budget, error)
   // Below the policies of another table a statement is read again by the role that executes it.
-  if (state === '42501' && readers.get(readerKey(role, query)) !== undefined)
+  if (
+    hasSqlState(error, SQL_STATE.insufficientPrivilege) &&
+    readers.get(readerKey(role, query)) !== undefined
+  )
     return outOfReach(
       table,
       query.policies.map(({ name }) => name).join(', '),

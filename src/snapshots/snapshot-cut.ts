@@ -1,12 +1,10 @@
 import pg from 'pg'
 import { endOfBatch, type Position } from '../log/position.js'
 import { PIN_PATIENCE, PIN_SETTINGS } from '../postgres/pinned-settings.js'
+import { isConflict, isStatementError } from '../postgres/sql-state.js'
 
 /** What a reading transaction goes back to after each read, which lets go of the locks and of an error. */
 export const SAVEPOINT = 'listenql'
-
-/** serialization_failure, deadlock_detected: somebody else was first. */
-const LOST_RACE = new Set(['40001', '40P01'])
 
 export interface CutOptions {
   /** Longest that a statement may take, in ms. */
@@ -32,9 +30,8 @@ export async function beginCut(client: pg.ClientBase, options: CutOptions): Prom
       const { n, token } = rows[0] as { n: string; token: string }
       return endOfBatch({ n: Number(n), token: Number(token) })
     } catch (error) {
-      const code = answerOf(error)
-      if (code !== undefined) await client.query('rollback')
-      if (code === undefined || !LOST_RACE.has(code) || signal.aborted) throw error
+      if (isStatementError(error)) await client.query('rollback')
+      if (!isConflict(error) || signal.aborted) throw error
     }
   }
 }
@@ -59,10 +56,4 @@ export async function hasWritten(client: pg.ClientBase): Promise<boolean> {
     'select pg_current_xact_id_if_assigned()::text as xid',
   )
   return rows[0]?.xid != null
-}
-
-/** The code of an answer of Postgres; undefined if the connection is of no more use (classes 08 and 57P are of one that ends). */
-export function answerOf(error: unknown): string | undefined {
-  if (!(error instanceof pg.DatabaseError) || error.code === undefined) return undefined
-  return /^(08|57P)/.test(error.code) ? undefined : error.code
 }

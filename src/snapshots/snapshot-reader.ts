@@ -9,11 +9,18 @@ import { grantReadSql } from '../log/install.js'
 import { createDecode } from '../log/text-decoding.js'
 import { PIN_SETTINGS } from '../postgres/pinned-settings.js'
 import { socketOf } from '../postgres/socket.js'
-import { isNoText } from '../postgres/text-encoding.js'
+import {
+  hasSqlState,
+  isEncodingError,
+  isServerError,
+  isStatementError,
+  isTimeout,
+  SQL_STATE,
+} from '../postgres/sql-state.js'
 import { mayNotRead, policiesFailed, securedMeanwhile } from '../rls/access-errors.js'
 import { becomeSql, takeRoleSql } from '../rls/become.js'
 import { readSettings, type UsableSettings } from '../rls/role-rights.js'
-import { answerOf, SAVEPOINT } from './snapshot-cut.js'
+import { SAVEPOINT } from './snapshot-cut.js'
 import { isAsKnown, type RowsQuery, TABLE_NOW, type TableNow } from './snapshot-sql.js'
 import { createSnapshotTexts } from './snapshot-texts.js'
 
@@ -36,11 +43,16 @@ const SILENCE_GRACE_MS = 5000
 /** A text of JavaScript ends at 512 MiB. */
 const MAX_TEXT_BYTES = 256 * 2 ** 20
 
-/** Undefined column, table, object, schema, function; wrong type; a type that is gone: the table was altered, or is gone. */
-const ALTERED = new Set(['42703', '42P01', '42704', '3F000', '42883', '42804', 'XX000'])
-
-/** Classes of errors that are no policy's: resources, operators, system, internal. */
-const OURS = /^(53|57|58|XX)/
+/** The table was altered, or is gone; internal_error: one of its types is gone. */
+const ALTERED = [
+  SQL_STATE.undefinedColumn,
+  SQL_STATE.undefinedTable,
+  SQL_STATE.undefinedObject,
+  SQL_STATE.invalidSchemaName,
+  SQL_STATE.undefinedFunction,
+  SQL_STATE.datatypeMismatch,
+  SQL_STATE.internalError,
+]
 
 /** Reads rows of tables in transactions that `importSnapshot` (or `beginCut`, and a savepoint) has begun. */
 export interface SnapshotReader {
@@ -137,24 +149,22 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
     { viewer }: RowsQuery,
     error: unknown,
   ): Promise<Outcome> {
-    const code = answerOf(error) ?? ''
     const role = viewer?.role
-    if (ALTERED.has(code)) {
+    if (hasSqlState(error, ...ALTERED)) {
       // Postgres reads SQL with the newest catalogue; that of the snapshot may be older, then it is too early to say.
       const now = await tableNow(client, table)
       if (now.since === null || !isAsKnown(table, now)) return { kind: 'failed', error: schemaChanged(table) }
       return { kind: 'again', reason: messageOf(error) }
     }
-    if (role !== undefined && code === '42501')
-      return { kind: 'failed', error: mayNotRead(table, role, error) }
-    if (code === '42501') return { kind: 'failed', error: await notAllowed(client, table, error) }
-    // An image of more than 1 GB; a string buffer is what it is made in.
-    if (code === '54000' || (code === '53200' && /string buffer/.test(messageOf(error))))
-      return { kind: 'failed', error: tooLarge(table, maxBytes) }
-    if (code === '57014' || code === '55P03') {
-      return { kind: 'failed', error: tooSlow(table, queryTimeout, error) }
+    if (hasSqlState(error, SQL_STATE.insufficientPrivilege)) {
+      const denied =
+        role === undefined ? await notAllowed(client, table, error) : mayNotRead(table, role, error)
+      return { kind: 'failed', error: denied }
     }
-    if (role !== undefined && !OURS.test(code)) return { kind: 'failed', error: policiesFailed(table, error) }
+    if (isTooLarge(error)) return { kind: 'failed', error: tooLarge(table, maxBytes) }
+    if (isTimeout(error)) return { kind: 'failed', error: tooSlow(table, queryTimeout, error) }
+    if (role !== undefined && !isServerError(error))
+      return { kind: 'failed', error: policiesFailed(table, error) }
     return { kind: 'failed', error: unexpected(table, error) }
   }
 
@@ -176,7 +186,7 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
           client,
           () => attempt(client, table, query, readTexts),
           error =>
-            isNoText(error)
+            isEncodingError(error)
               ? recoverable(client, () => attempt(client, table, query, readBytes), whyNot)
               : whyNot(error),
         )
@@ -187,6 +197,12 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
       }
     },
   }
+}
+
+/** An image of more than 1 GB; Postgres builds it in a string buffer. */
+function isTooLarge(error: unknown): boolean {
+  if (hasSqlState(error, SQL_STATE.programLimitExceeded)) return true
+  return hasSqlState(error, SQL_STATE.outOfMemory) && /string buffer/.test(messageOf(error))
 }
 
 /** Goes back to the savepoint after `work`; if Postgres has refused something of it, `otherwise` says what comes of that. */
@@ -200,7 +216,7 @@ async function recoverable(
   try {
     outcome = await work()
   } catch (error) {
-    if (answerOf(error) === undefined) throw error
+    if (!isStatementError(error)) throw error
     refusal = error
   }
   await client.query(`rollback to savepoint ${SAVEPOINT}`)

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { type DatabaseText, databaseText } from '../filters/index.js'
-import { answerOf, SAVEPOINT } from './snapshot-cut.js'
+import { isEncodingError } from '../postgres/sql-state.js'
+import { SAVEPOINT } from './snapshot-cut.js'
 
 /** Knows how the databases of connections keep texts. */
 export interface SnapshotTexts {
@@ -13,9 +14,6 @@ export interface SnapshotTexts {
 
 /** Most texts that are remembered as lacking, or not. */
 const MAX_KNOWN_TEXTS = 10_000
-
-/** untranslatable_character, character_not_in_repertoire. */
-const LACKING = new Set(['22P05', '22021'])
 
 export function createSnapshotTexts(): SnapshotTexts {
   const encodings = new WeakMap<pg.ClientBase, string>()
@@ -41,7 +39,7 @@ export function createSnapshotTexts(): SnapshotTexts {
     try {
       await client.query('select $1::text', [text])
     } catch (error) {
-      if (!LACKING.has(answerOf(error) ?? '')) throw error
+      if (!isEncodingError(error)) throw error
       lacks = true
       await client.query(`rollback to savepoint ${SAVEPOINT}`)
     }

@@ -5,7 +5,8 @@ import type { Observe } from '../lib/observation.js'
 import type { Cursors } from '../log/cursors.js'
 import type { Position } from '../log/position.js'
 import { createClosablePool } from '../postgres/closable-pool.js'
-import { answerOf, beginCut, exportSnapshot, hasWritten, importSnapshot, SAVEPOINT } from './snapshot-cut.js'
+import { hasSqlState, isStatementError, SQL_STATE } from '../postgres/sql-state.js'
+import { beginCut, exportSnapshot, hasWritten, importSnapshot, SAVEPOINT } from './snapshot-cut.js'
 import { createJob, groupJobs, type Job, type Work } from './snapshot-jobs.js'
 import { createSnapshotReader, type Outcome } from './snapshot-reader.js'
 import type { Snapshot, SnapshotRequest } from './snapshot-request.js'
@@ -90,9 +91,8 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     } catch (error) {
       cutter.release(true)
       if (works.length === 0) take(works)
-      const code = answerOf(error)
-      if (code === undefined) again(works.splice(0), messageOf(error))
-      else fail(jobsOf(works.splice(0)), refused(error))
+      if (isStatementError(error)) fail(jobsOf(works.splice(0)), refused(error))
+      else again(works.splice(0), messageOf(error))
     }
   }
 
@@ -151,7 +151,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
           await importSnapshot(client, id, queryTimeout)
           imported.push(client)
         } catch (error) {
-          if (answerOf(error) === undefined) lost = error
+          if (!isStatementError(error)) lost = error
           letGo(client, true)
         }
       }),
@@ -274,7 +274,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
 
 /** What Postgres refuses we can do without; a connection that is gone is another matter. */
 function unlessLost(error: unknown): undefined {
-  if (answerOf(error) === undefined) throw error
+  if (!isStatementError(error)) throw error
 }
 
 function jobsOf(works: readonly Work[]): Job[] {
@@ -290,7 +290,7 @@ function unreachable(cause: unknown): ListenqlError {
 
 /** Postgres would not cut. */
 function refused(cause: unknown): ListenqlError {
-  const denied = answerOf(cause) === '42501'
+  const denied = hasSqlState(cause, SQL_STATE.insufficientPrivilege)
   return new ListenqlError(
     'DATABASE_FAILED',
     denied ? `the server's login may not read the event log` : 'the event log could not be read',

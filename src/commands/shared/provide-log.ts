@@ -3,7 +3,8 @@ import { ListenqlError } from '../../lib/errors.js'
 import { dumpGrantSql } from '../../log/dump-grants.js'
 import { grantSql } from '../../log/install.js'
 import { migrate } from '../../log/migrations.js'
-import { ask, inTransaction, sqlState } from '../../postgres/lock-retry.js'
+import { ask, inTransaction } from '../../postgres/lock-retry.js'
+import { hasSqlState, SQL_STATE } from '../../postgres/sql-state.js'
 
 /**
  * Brings schema `listenql` up to date. Where that is the business of somebody else, who gave our login no right to see which
@@ -41,13 +42,13 @@ export async function granting(role: string, work: () => Promise<unknown>): Prom
   try {
     await work()
   } catch (error) {
-    if (sqlState(error) === '42704') {
+    if (hasSqlState(error, SQL_STATE.undefinedObject)) {
       throw new ListenqlError('DATABASE_FAILED', `there is no role ${role}`, {
         hint: `make it first: create role "${role}" login password '…'`,
         cause: error,
       })
     }
-    if (sqlState(error) === '42501') {
+    if (hasSqlState(error, SQL_STATE.insufficientPrivilege)) {
       throw new ListenqlError('DATABASE_FAILED', `this login may not give rights to ${role}`, {
         hint: 'run it as the owner of schema listenql and of the tables',
         cause: error,
