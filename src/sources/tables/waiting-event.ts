@@ -1,13 +1,12 @@
 import type { Viewer } from '../../auth/viewer.js'
 import type { WatchedTable } from '../../catalog/watched-table.js'
-import type { Images } from '../../filters/images.js'
 import type { Stop } from '../../lib/stop.js'
 import type { LogEvent } from '../../log/log-event.js'
 import type { Position } from '../../log/position.js'
 import type { ReadEvent } from '../../rls/visibility.js'
 import type { Follower } from '../source.js'
+import type { ChangeMatcher } from './change-matcher.js'
 import type { ChangeView } from './change-view.js'
-import type { ChangesRequest } from './changes-request.js'
 import type { RowChange } from './row-change.js'
 import type { TellingView } from './telling-view.js'
 import type { ToldRows } from './told-rows.js'
@@ -18,7 +17,6 @@ export const PAGE_EVENTS = 250
 /** A subscription to a table as a viewer sees it. */
 export interface VisibilityRequest {
   readonly viewer: Viewer
-  readonly request: ChangesRequest
   readonly view: ChangeView
   readonly follower: Follower<RowChange>
   /** Where policies read the table itself: what was told so far. */
@@ -29,7 +27,8 @@ export interface VisibilityRequest {
 export interface QueuedSubscription extends VisibilityRequest {
   /** Of its viewer. */
   readonly key: string
-  readonly isConcerned: (event: LogEvent, images: Images) => boolean
+  /** Decides which events are checked for it: those of its view, or all where it depends on what was told before. */
+  readonly matcher: ChangeMatcher
   readonly tell: TellingView
   /** Where the log was when it joined: what was on its way then is not for it. */
   readonly from: Position | undefined
