@@ -197,6 +197,8 @@ async function measure(
         filter: filterOf(sub),
         operations: undefined,
         after: undefined,
+        used: table.columns.map(({ name }) => name),
+        usesKey: true,
         viewer: checkVisibility && viewerOf(sub),
       }
       return tables.changes(table, request).open({

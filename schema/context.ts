@@ -1,25 +1,11 @@
 import type { ChannelRules } from '../src/auth/channel-rules.js'
 import type { Viewer } from '../src/auth/viewer.js'
 import type { WatchedTable } from '../src/catalog/watched-table.js'
-import type { Filter } from '../src/filters/index.js'
 import type { Snapshot, SnapshotRequest } from '../src/snapshots/snapshot-request.js'
 import type { ChannelEvent } from '../src/sources/channels/channel-event.js'
 import type { EventSource } from '../src/sources/source.js'
-import type { RowChange, RowOperation } from '../src/sources/tables/row-change.js'
-
-/** Which changes of a table a subscription wants. */
-export interface ChangesRequest {
-  /** A change counts if the old or the new row matches. */
-  readonly filter: Filter
-  /** As told to the client; undefined: all. */
-  readonly operations: readonly RowOperation[] | undefined
-  /** The position to go on from; undefined: from now on. */
-  readonly after: string | undefined
-  /** The columns that it selects or filters by, by their names in the table. */
-  readonly used: readonly string[]
-  /** Whether it selects the key. */
-  readonly usesKey: boolean
-}
+import type { ChangesRequest } from '../src/sources/tables/changes-request.js'
+import type { RowChange } from '../src/sources/tables/row-change.js'
 
 /** Which rows a query wants. */
 export interface RowsRequest extends SnapshotRequest {

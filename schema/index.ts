@@ -9,7 +9,7 @@ import type { SchemaLimits } from './table-schema.js'
 import { addTables, scalarsOf, typeTables } from './tables.js'
 import { addWatchedTables } from './watched-tables.js'
 
-export type { ChangesRequest, SchemaContext } from './context.js'
+export type { SchemaContext } from './context.js'
 export type { SchemaLimits } from './table-schema.js'
 
 export interface SchemaOptions {

@@ -19,7 +19,7 @@ export interface AuthorisedTablesOptions {
   readonly rowAccess: RowAccess | undefined
 }
 
-/** Columns (names in the table) that a request selects, filters and sorts by. */
+/** The columns that a snapshot selects, filters or sorts by, by their names in the table. */
 interface Used {
   readonly used: readonly string[]
 }
@@ -27,11 +27,7 @@ interface Used {
 /** Tables as viewers may read them; a viewer without a role reads everything, under the server's login. */
 export interface AuthorisedTables {
   /** @throws ListenqlError FORBIDDEN, SCHEMA_CHANGED, QUERY_TIMEOUT, DATABASE_FAILED */
-  changes(
-    viewer: Viewer,
-    table: WatchedTable,
-    request: ChangesRequest & Used,
-  ): Promise<EventSource<RowChange>>
+  changes(viewer: Viewer, table: WatchedTable, request: ChangesRequest): Promise<EventSource<RowChange>>
   /** @param request with the columns that are selected */
   snapshot(viewer: Viewer, table: WatchedTable, request: SnapshotRequest & Used): Promise<Snapshot>
   /** The names of the columns that may be read; undefined: all. None: nothing of the table. */

@@ -9,7 +9,7 @@ import { comparePositions, type Position } from '../../src/log/position.js'
 import { createRowAccess, type RowAccess, type RowAccessOptions } from '../../src/rls/row-access.js'
 import type { CheckVisibility } from '../../src/rls/visibility.js'
 import type { EventSource, Replay } from '../../src/sources/source.js'
-import type { ChangesRequest } from '../../src/sources/tables/changes-request.js'
+import type { AuthorisedChangesRequest } from '../../src/sources/tables/changes-request.js'
 import type { Present } from '../../src/sources/tables/present.js'
 import type { RowChange } from '../../src/sources/tables/row-change.js'
 import { createTables, type Tables } from '../../src/sources/tables/table-feed.js'
@@ -22,13 +22,17 @@ export interface Staged {
   readonly tables: Tables
   readonly rowAccess: RowAccess
   /** Follows what a viewer (undefined: everybody) sees from now on. */
-  follow(table: WatchedTable, viewer: Viewer | undefined, more?: Partial<ChangesRequest>): Promise<Following>
+  follow(
+    table: WatchedTable,
+    viewer: Viewer | undefined,
+    more?: Partial<AuthorisedChangesRequest>,
+  ): Promise<Following>
   /** All that comes after a cursor, as far as the log goes now. */
   replay(
     table: WatchedTable,
     viewer: Viewer | undefined,
     after: Position,
-    more?: Partial<ChangesRequest>,
+    more?: Partial<AuthorisedChangesRequest>,
   ): Promise<RowChange[]>
   /** Where the log ends now. */
   end(): Promise<Position>
@@ -86,8 +90,20 @@ export async function createStaged(
     return waitUntil(() => marks.get(mark), 'the log to be handed on')
   }
 
-  const sourceOf = (table: WatchedTable, viewer: Viewer | undefined, more: Partial<ChangesRequest> = {}) =>
-    tables.changes(table, { filter: EVERYTHING, operations: undefined, after: undefined, viewer, ...more })
+  const sourceOf = (
+    table: WatchedTable,
+    viewer: Viewer | undefined,
+    more: Partial<AuthorisedChangesRequest> = {},
+  ) =>
+    tables.changes(table, {
+      filter: EVERYTHING,
+      operations: undefined,
+      after: undefined,
+      used: table.columns.map(({ name }) => name),
+      usesKey: true,
+      viewer,
+      ...more,
+    })
   const replayOf = (source: EventSource<RowChange>) => source.replay as Replay<RowChange>
 
   return {

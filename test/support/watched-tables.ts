@@ -1,5 +1,5 @@
 import { type ExecutionResult, execute, type GraphQLSchema, parse, subscribe, validate } from 'graphql'
-import type { ChangesRequest, SchemaContext } from '../../schema/context.js'
+import type { SchemaContext } from '../../schema/context.js'
 import { createChannelRules } from '../../src/auth/channel-rules.js'
 import { ANYBODY } from '../../src/auth/viewer.js'
 import type { TableColumn, WatchedTable } from '../../src/catalog/watched-table.js'
@@ -8,6 +8,7 @@ import { endOfBatch } from '../../src/log/position.js'
 import type { TypeCategory } from '../../src/postgres/types.js'
 import type { SnapshotRequest } from '../../src/snapshots/snapshot-request.js'
 import { EventSource, type Topic } from '../../src/sources/source.js'
+import type { ChangesRequest } from '../../src/sources/tables/changes-request.js'
 import type { RowChange } from '../../src/sources/tables/row-change.js'
 
 /** A column as the catalogue would show it. */

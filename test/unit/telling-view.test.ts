@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { createImageReader, parseFilter, Work } from '../../src/filters/index.js'
 import { LimitExceeded } from '../../src/lib/limits/limit-exceeded.js'
 import type { LogEvent } from '../../src/log/log-event.js'
-import type { ChangesRequest } from '../../src/sources/tables/changes-request.js'
+import { createChangeView } from '../../src/sources/tables/change-view.js'
+import type { ChangeSelection } from '../../src/sources/tables/changes-request.js'
 import { createTellingView } from '../../src/sources/tables/telling-view.js'
 import { PLAIN } from '../support/cursors.js'
 import { column } from '../support/watched-tables.js'
@@ -11,10 +12,9 @@ const columns = [column('id', 'int4'), column('body', 'text')]
 const row = createImageReader(columns)(JSON.stringify({ id: 1, body: 'a'.repeat(5000) }))
 const position = { n: 1, token: 1, ord: 1, statement: 1, id: 1 }
 const event = { kind: 't', operation: 'U', position } as LogEvent
-const request: ChangesRequest = {
+const selection: ChangeSelection = {
   filter: parseFilter(new Map(columns.map(one => [one.name, one])), { body: { like: '%b%' } }),
   operations: undefined,
-  after: undefined,
 }
 const images = { row, old: null }
 
@@ -25,7 +25,7 @@ function createAccount(refusal?: LimitExceeded) {
 }
 
 describe('what is told of a change whose policies read the table', () => {
-  const tell = createTellingView(request, PLAIN)
+  const tell = createTellingView(createChangeView(selection, PLAIN))
   const telling = { kind: 'images', images, wasThere: false } as const
 
   it('is filtered at the expense of the subscriber', () => {

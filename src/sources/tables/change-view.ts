@@ -1,23 +1,68 @@
 import type { Images } from '../../filters/images.js'
-import {
-  indexKeys,
-  type RowImage,
-  toPredicate,
-  Undecided,
-  unreadableError,
-  type Work,
-} from '../../filters/index.js'
-import type { ListenqlError } from '../../lib/errors.js'
+import { type RowImage, Undecided, unreadableError, type Work } from '../../filters/index.js'
 import type { Account } from '../../lib/limits/account.js'
 import type { Cursors } from '../../log/cursors.js'
-import type { LogEvent, LogOperation } from '../../log/log-event.js'
-import type { ChangesRequest } from './changes-request.js'
+import type { LogEvent } from '../../log/log-event.js'
+import { type ChangeMatcher, createChangeMatcher, operationOf } from './change-matcher.js'
+import type { ChangeSelection } from './changes-request.js'
 import type { RowChange, RowOperation } from './row-change.js'
 
-/** A change as one request sees it; undefined if it does not concern it. @throws LimitExceeded if its filter takes too much work */
-export type ChangeView = (event: LogEvent, images: Images, work: Work) => RowChange | undefined
+/** Turns events of the log into the changes that one selection delivers. */
+export interface ChangeView {
+  readonly matcher: ChangeMatcher
+  /**
+   * The change with its rows; `row` is null if the new row does not match the filter. Undefined if the change is not selected.
+   * @param images the rows as the viewer may see them
+   * @throws LimitExceeded if the filter takes too much work
+   */
+  change(event: LogEvent, images: Images, work: Work): RowChange | undefined
+  /** The change for a row that is no longer visible: only its key is given. Undefined if the operation is not wanted. */
+  removal(event: LogEvent, images: Images): RowChange | undefined
+}
 
-/** Looks at a change for those who pay for it. @throws LimitExceeded if it takes too much work, or nobody can pay */
+export function createChangeView(selection: ChangeSelection, cursors: Pick<Cursors, 'encode'>): ChangeView {
+  const matcher = createChangeMatcher(selection)
+
+  /** @param images hold the key; `row` and `old` are what is delivered */
+  function toChange(event: LogEvent, images: Images, row: RowImage | null, old: RowImage | null): RowChange {
+    return {
+      operation: operationOf(event) as RowOperation,
+      position: event.position,
+      cursor: cursors.encode(event.position),
+      key: images.row ?? images.old,
+      row,
+      old,
+      at: event.at,
+      transaction: event.transaction,
+    }
+  }
+
+  /** Leaving out a change that cannot be decided would make the client's list wrong without a sign. */
+  function toFault(event: LogEvent, images: Images, error: unknown): RowChange {
+    if (!(error instanceof Undecided)) throw error
+    const fault = unreadableError(error.column, error.reason)
+    return { ...toChange(event, images, images.row, images.old), fault }
+  }
+
+  return {
+    matcher,
+    change(event, images, work) {
+      try {
+        const row = matcher.match(event, images, work)
+        return row === undefined ? undefined : toChange(event, images, row, images.old)
+      } catch (error) {
+        return toFault(event, images, error)
+      }
+    },
+    removal: (event, images) => (matcher.wants(event) ? toChange(event, images, null, null) : undefined),
+  }
+}
+
+/**
+ * `view.change`, paid for by the subscribers' account.
+ * @param expense undefined: the work is not accounted for
+ * @throws LimitExceeded if the account is overdrawn, or the filter takes too much work
+ */
 export function viewAt(
   expense: Account | undefined,
   view: ChangeView,
@@ -29,99 +74,23 @@ export function viewAt(
   if (refusal) throw refusal
   work.begin()
   try {
-    return view(event, images, work)
+    return view.change(event, images, work)
   } finally {
     expense?.pay(work.steps)
   }
 }
 
-const OPERATIONS: Readonly<Record<LogOperation, RowOperation | undefined>> = {
-  I: 'INSERT',
-  U: 'UPDATE',
-  D: 'DELETE',
-  T: 'TRUNCATE',
-  N: undefined,
-}
-
-export function operationOf(event: LogEvent): RowOperation | undefined {
-  return OPERATIONS[event.operation]
-}
-
 /**
- * Whether a change may concern a request, before it is known which of its rows the viewer may see. By the operation and by
- * equality conditions that must hold, and by nothing else: what a filter finds in rows that nobody may see, and what looking
- * for it takes, could tell of them.
+ * `viewAt` under row-level security. An event of which the viewer sees no row is not looked at, and so costs nothing: a charge
+ * or a refusal would reveal that there is a hidden row.
  */
-export function createInterest({
-  filter,
-  operations,
-}: ChangesRequest): (event: LogEvent, images: Images) => boolean {
-  const required = indexKeys(filter)
-  const mayMatch = (image: RowImage) =>
-    required.every(({ column, keys }) => {
-      const key = image.key(column)
-      return key !== null && keys.has(key)
-    })
-  return (event, { row, old }) => {
-    const operation = operationOf(event)
-    if (!operation || (operations && !operations.includes(operation))) return false
-    return operation === 'TRUNCATE' || (row !== null && mayMatch(row)) || (old !== null && mayMatch(old))
-  }
-}
-
-/** Delivered when the old or the new row matches; a row that does not match any more is null. TRUNCATE matches every filter. */
-export function createChangeView(
-  { filter, operations }: ChangesRequest,
-  cursors: Pick<Cursors, 'encode'>,
-): ChangeView {
-  const matches = toPredicate(filter)
-  const isOpen = filter.kind === 'and' && filter.filters.length === 0
-  return function view(event, { row, old }, work) {
-    const operation = operationOf(event)
-    if (!operation || (operations && !operations.includes(operation))) return undefined
-    let now = row
-    let fault: ListenqlError | undefined
-    if (!isOpen && operation !== 'TRUNCATE') {
-      try {
-        if (row && !matches(row, work)) now = null
-        if (!now && !(old && matches(old, work))) return undefined
-      } catch (error) {
-        if (!(error instanceof Undecided)) throw error
-        // Left out, the change would leave the client's list wrong without a word.
-        fault = unreadableError(error.column, error.reason)
-      }
-    }
-    return {
-      operation,
-      position: event.position,
-      cursor: cursors.encode(event.position),
-      key: row ?? old,
-      row: now,
-      old,
-      at: event.at,
-      transaction: event.transaction,
-      ...(fault && { fault }),
-    }
-  }
-}
-
-/** A row is no longer visible: only its key is given. Undefined if the request does not want the operation. */
-export function createRemovalView(
-  { operations }: ChangesRequest,
-  cursors: Pick<Cursors, 'encode'>,
-): (event: LogEvent, images: Images) => RowChange | undefined {
-  return function view(event, { row, old }) {
-    const operation = operationOf(event)
-    if (!operation || (operations && !operations.includes(operation))) return undefined
-    return {
-      operation,
-      position: event.position,
-      cursor: cursors.encode(event.position),
-      key: row ?? old,
-      row: null,
-      old: null,
-      at: event.at,
-      transaction: event.transaction,
-    }
-  }
+export function viewVisible(
+  expense: Account | undefined,
+  view: ChangeView,
+  event: LogEvent,
+  seen: Images,
+  work: Work,
+): RowChange | undefined {
+  if (!seen.row && !seen.old && event.operation !== 'T') return undefined
+  return viewAt(expense, view, event, seen, work)
 }

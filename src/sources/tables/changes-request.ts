@@ -3,30 +3,44 @@ import type { Filter } from '../../filters/index.js'
 import type { ListenqlError } from '../../lib/errors.js'
 import type { RowOperation } from './row-change.js'
 
-/** Which changes of a table are asked for. */
-export interface ChangesRequest {
+/** Which changes of a table a subscription selects. */
+export interface ChangeSelection {
+  /** Selects a change if the new or the old row matches. TRUNCATE matches every filter. */
   readonly filter: Filter
-  /** Undefined: all. */
+  /** The operations to deliver, as the client sees them. Undefined: all. */
   readonly operations: readonly RowOperation[] | undefined
-  /** A cursor as the client wrote it. */
+}
+
+/** A client's request for the changes of one table, as the schema passes it on. */
+export interface ChangesRequest extends ChangeSelection {
+  /** The cursor to resume after, as the client sent it. Undefined: start with the next change. */
   readonly after: string | undefined
-  /** The columns that it selects or filters by, by their names in the table. Default: all. */
-  readonly used?: readonly string[] | undefined
-  /** Whether it selects the key. Default: true. */
-  readonly usesKey?: boolean | undefined
-  /** Whose row-level security decides which rows are there. Undefined: all are. */
+  /** The columns that the client selects or filters by, by their names in the table. */
+  readonly used: readonly string[]
+  /** Whether the client selects the key. */
+  readonly usesKey: boolean
+}
+
+/** A request, and what the server has found out about the right to it. */
+export interface AuthorisedChangesRequest extends ChangesRequest {
+  /** The viewer whose row-level security decides which rows are visible. Default: no row-level security, all rows are. */
   readonly viewer?: Viewer | undefined
-  /** Called when it is opened; calls back once the right to it is lost. */
+  /**
+   * Called when the source is opened. It calls `lost` once the viewer has lost the right to what is requested; the source then
+   * ends with that error. Default: the right cannot be lost.
+   */
   readonly guard?: ((lost: (error: ListenqlError) => void) => Guarded) | undefined
   /**
-   * Resolves if the right to it is there still, by what is in force at this moment (`performance.now()`) at the earliest. Rejects
-   * with what `guard` calls back with.
+   * Checks the right again, for pages of the log that are replayed. Resolves if it exists by rules that were in force at `since`
+   * (in ms, of `performance.now()`) or later. Rejects with the error that `guard` passes to `lost`. Default: no check.
    */
   readonly recheck?: ((since: number, signal?: AbortSignal) => Promise<void>) | undefined
 }
 
+/** A right that is being watched. */
 export interface Guarded {
-  /** Nothing may be shown before it resolves; undefined: at once. */
+  /** Nothing is delivered before this resolves; if it rejects, the source does not open. Undefined: deliver at once. */
   readonly ready?: Promise<void>
+  /** Stops watching. */
   stop(): void
 }

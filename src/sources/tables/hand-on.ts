@@ -4,7 +4,7 @@ import { Work } from '../../filters/index.js'
 import { ListenqlError } from '../../lib/errors.js'
 import type { LogEvent } from '../../log/log-event.js'
 import type { Position } from '../../log/position.js'
-import { viewAt } from './change-view.js'
+import { viewVisible } from './change-view.js'
 import { readsItselfMeanwhile } from './present.js'
 import type { RowChange } from './row-change.js'
 import type { StageView, VisibleEvents } from './stage-view.js'
@@ -64,8 +64,7 @@ export function createHandOn({ maxFilterWork, paused, onFault }: HandOnOptions):
         work,
       )
     }
-    if (!images.row && !images.old && event.operation !== 'T') return undefined
-    return viewAt(account, subscription.view, event, images, work)
+    return viewVisible(account, subscription.view, event, images, work)
   }
 
   /** @returns the steps that its filter took, of what the viewer may see */

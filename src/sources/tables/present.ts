@@ -5,22 +5,25 @@ import { ListenqlError } from '../../lib/errors.js'
 import type { Position } from '../../log/position.js'
 import type { PresentRows } from './told-rows.js'
 
-/** The rows of tables whose policies read the table itself, as `select` shows them to a viewer. */
+/** Reads tables whose policies read the table itself, as `select` shows them to a viewer. */
 export interface Present {
-  /** Whether policies of the table read the table itself for this viewer, as far as that is known by now. */
+  /** Whether policies are known to read the table itself for this viewer. They may be found to do so later. */
   isNeeded(table: WatchedTable, viewer: Viewer): boolean
-  /** The columns that the viewer may read. */
+  /** The names of the columns that the viewer may read. */
   readable(table: WatchedTable, viewer: Viewer): Promise<readonly string[]>
   /**
-   * The keys of all that the viewer sees (`keyText`), and where in the log that is.
-   * @throws ListenqlError LIMIT_EXCEEDED if there are more than MAX_TOLD_ROWS, and as snapshots do
+   * The keys (`keyText`) of all rows that the viewer sees, and the position in the log of the snapshot they were read in.
+   * @throws ListenqlError LIMIT_EXCEEDED if there are more than MAX_TOLD_ROWS rows; and the errors of snapshots
    */
   keys(
     table: WatchedTable,
     viewer: Viewer,
     signal?: AbortSignal,
   ): Promise<{ readonly keys: readonly string[]; readonly position: Position }>
-  /** The rows with the keys of these images, in a snapshot that is newer than the call. @throws ListenqlError as snapshots do */
+  /**
+   * The visible rows among those with the keys of these images, in a snapshot that is taken after the call.
+   * @throws ListenqlError the errors of snapshots
+   */
   rows(
     table: WatchedTable,
     viewer: Viewer,
@@ -29,7 +32,7 @@ export interface Present {
   ): Promise<PresentRows>
 }
 
-/** A policy has read the table itself, for a subscription that was begun in the belief that none does. */
+/** SCHEMA_CHANGED: a policy has read the table itself, but the subscription began when none was known to. */
 export function readsItselfMeanwhile(): ListenqlError {
   return new ListenqlError('SCHEMA_CHANGED', 'the policies of this table read the table itself', {
     hint: 'subscribe again: it is taken into account from now on',

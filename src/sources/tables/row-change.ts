@@ -22,6 +22,6 @@ export interface RowChange {
   readonly at: Date
   /** Top-level transaction id (xid8) as text: changes of one transaction share it. */
   readonly transaction: string
-  /** Why nothing of it can be told: the filter depends on a value that could not be read. */
+  /** Why the change cannot be shown: the filter depends on a value that could not be read. Its rows must not be shown then. */
   readonly fault?: ListenqlError
 }

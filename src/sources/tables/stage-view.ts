@@ -7,25 +7,32 @@ import type { Present } from './present.js'
 import type { PresentRows } from './told-rows.js'
 import type { Interest } from './waiting-event.js'
 
-/** What the policies let a viewer see of some events, in their order. */
+/** What a viewer may see of some events. */
 export interface VisibleEvents {
+  /** For each event, in order, the rows that the policies allow; the others are null. */
   readonly images: readonly Images[]
-  /** Where they read the table itself: the rows of these events as they are by now. */
+  /** The rows of these events as they are now. Undefined: no policy reads the table itself. */
   readonly present: PresentRows | undefined
 }
 
-/** What a viewer sees, or why that is not to be had. */
+/** What a viewer sees, or the error that prevented the check. */
 export type StageView = VisibleEvents | ListenqlError
 
 export interface StageViewOptions {
+  /** Undefined: no policy reads the table itself. */
   readonly present: Present | undefined
   readonly table: WatchedTable
-  /** Those that the views are of. */
+  /** The events that the policies have been asked about. */
   readonly events: readonly Interest[]
+  /** Ends the reading of present rows. */
   readonly signal: AbortSignal
 }
 
-/** Adds the present rows to what the policies have answered; a promise where these are to be read or the answer is to come. */
+/**
+ * Completes the policies' answer for a viewer with the present rows, where policies read the table itself.
+ * @returns takes a viewer, its key and the answer. It returns a promise if the answer is one, or if present rows must be read; the
+ * promise rejects with the answer's rejection, or if reading fails other than with a ListenqlError
+ */
 export function createStageViews({ present, table, events, signal }: StageViewOptions) {
   async function read(viewer: Viewer, key: string, images: readonly Images[]): Promise<StageView> {
     const mine = events.filter(({ subscriptions }) =>
@@ -42,12 +49,12 @@ export function createStageViews({ present, table, events, signal }: StageViewOp
 
   function viewOf(viewer: Viewer, key: string, view: View): StageView | Promise<StageView> {
     if (view instanceof ListenqlError) return view
-    // Only now: the policies may have read the table for the first time.
+    // Checked after the answer: with it, a policy may have read the table for the first time.
     if (!present?.isNeeded(table, viewer)) return { images: view, present: undefined }
     const isTold = events.some(({ subscriptions }) =>
       subscriptions.some(({ key: of, told, hasLeft }) => of === key && told && !hasLeft),
     )
-    // Subscriptions that were not begun for this end: they need no rows.
+    // Without `told`, subscriptions end when they meet present rows: an empty map is enough.
     return isTold ? read(viewer, key, view) : { images: view, present: new Map() }
   }
 
@@ -58,7 +65,7 @@ export function createStageViews({ present, table, events, signal }: StageViewOp
   ): StageView | Promise<StageView> {
     const whole =
       view instanceof Promise ? view.then(one => viewOf(viewer, key, one)) : viewOf(viewer, key, view)
-    if (whole instanceof Promise) whole.catch(() => undefined) // it may not be waited for any more
+    if (whole instanceof Promise) whole.catch(() => undefined) // the queue may have stopped waiting for it
     return whole
   }
 }

@@ -13,8 +13,8 @@ import { hole, type LogFollower } from '../../log/log-follower.js'
 import { comparePositions, endOfBatch, type Position } from '../../log/position.js'
 import { type CheckVisibility, createBatchedView, type ReadEvent } from '../../rls/visibility.js'
 import { EventSource, type Follower, type Replay } from '../source.js'
-import { type ChangeView, createChangeView, createInterest, viewAt } from './change-view.js'
-import type { ChangesRequest } from './changes-request.js'
+import { type ChangeView, createChangeView, viewAt, viewVisible } from './change-view.js'
+import type { AuthorisedChangesRequest, ChangesRequest } from './changes-request.js'
 import type { Present } from './present.js'
 import type { RowChange } from './row-change.js'
 import { createTableTopic, type TableTopic } from './table-topic.js'
@@ -42,7 +42,7 @@ export interface TablesOptions {
 
 /** The changes of watched tables, out of the event log. */
 export interface Tables {
-  changes(table: WatchedTable, request: ChangesRequest): EventSource<RowChange>
+  changes(table: WatchedTable, request: AuthorisedChangesRequest): EventSource<RowChange>
   /**
    * What is watched from here on in the log, in the generations of here.
    * @param isReached see `reached`
@@ -190,8 +190,7 @@ export function createTables({
     if (changed.size === 0) return
     const known = topics.get(relid)
     known?.topic.endWhere(
-      ({ used, usesKey = true }) =>
-        !used || used.some(name => changed.has(name)) || (usesKey && changed.has('')),
+      ({ used, usesKey }) => used.some(name => changed.has(name)) || (usesKey && changed.has('')),
       begunAnew(),
     )
     if (known?.topic.size === 0) {
@@ -289,10 +288,9 @@ export function createTables({
   }
 
   /** The past as far as a viewer may see it. */
-  function createPastFor(viewer: Viewer, relid: string, request: ChangesRequest, view: ChangeView): Past {
+  function createPastFor(viewer: Viewer, relid: string, view: ChangeView): Past {
     const asking = new WeakMap<readonly LogEvent[], Promise<RowChange[]>>()
-    const mayConcern = createInterest(request)
-    const tell = createTellingView(request, log.cursors)
+    const tell = createTellingView(view)
     /** Where policies read the table itself. */
     async function tellAll(
       table: WatchedTable,
@@ -314,14 +312,11 @@ export function createTables({
     async function ask(page: readonly LogEvent[], account: Account | undefined): Promise<RowChange[]> {
       const events = readEvents(relid, page)
       const table = current.get(relid)?.table
-      if (!table || !events.some(({ event, images }) => mayConcern(event, images))) return []
+      if (!table || !events.some(({ event, images }) => view.matcher.mayConcern(event, images))) return []
       const seen = await see(table, viewer, events)
       if (present?.isNeeded(table, viewer)) return tellAll(table, events, seen, account)
-      const visible = events.flatMap(({ event }, i) => {
-        const images = seen[i] as Images
-        return images.row || images.old || event.operation === 'T' ? [{ event, images }] : []
-      })
-      return viewAll(visible, ({ event, images }, work) => viewAt(account, view, event, images, work))
+      const visible = events.map(({ event }, i) => ({ event, images: seen[i] as Images }))
+      return viewAll(visible, ({ event, images }, work) => viewVisible(account, view, event, images, work))
     }
     return (page, signal, account) => {
       const asked = asking.get(page) ?? ask(page, account).finally(() => asking.delete(page))
@@ -334,7 +329,7 @@ export function createTables({
     relid: string,
     past: Past,
     live: () => Position | undefined,
-    recheck: ChangesRequest['recheck'],
+    recheck: AuthorisedChangesRequest['recheck'],
   ): Replay<RowChange> {
     const position = () => live() ?? beginning(relid)
     return {
@@ -411,7 +406,7 @@ export function createTables({
       const { viewer, guard, recheck } = request
       const view = createChangeView(request, log.cursors)
       let staged: Followed | undefined
-      const past = viewer ? createPastFor(viewer, relid, request, view) : createPast(relid, view)
+      const past = viewer ? createPastFor(viewer, relid, view) : createPast(relid, view)
       const replay = createReplay(relid, past, () => (staged ? staged.position() : log.position), recheck)
       return new EventSource<RowChange>(
         { kind: 'table', name: table.schema === 'public' ? table.name : `${table.schema}.${table.name}` },
@@ -439,7 +434,7 @@ export function createTables({
               try {
                 const begun = await beginTelling(table, viewer, ends)
                 if (refusal) throw refusal
-                staged = visibility.follow(relid, { viewer, request, view, follower, told: begun?.told })
+                staged = visibility.follow(relid, { viewer, view, follower, told: begun?.told })
                 if (begun) begun.told.settle(await changesBetween(relid, begun.position, staged.from, ends))
                 if (refusal) throw refusal
               } catch (error) {

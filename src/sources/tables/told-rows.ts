@@ -4,47 +4,58 @@ import { ListenqlError } from '../../lib/errors.js'
 import type { LogEvent } from '../../log/log-event.js'
 import { comparePositions, type Position } from '../../log/position.js'
 
-/** Most rows that a viewer may see of a table whose policies read it, in one subscription. */
+/** Limit for one subscription: most rows that a viewer may see of a table whose policies read the table itself. */
 export const MAX_TOLD_ROWS = 10_000
 
 /**
- * What a subscriber has of a row: its last version; an older one, since the last was replaced before it could be judged; or
- * nothing.
+ * What the subscriber has of a row. `shown`: its latest version. `held`: an older version, because the latest one was replaced
+ * before the policies could be asked about it. `hidden`: nothing.
  */
 type State = 'shown' | 'held' | 'hidden'
 
-/** Rows as `select` shows them to the viewer, by `keyText`, in a snapshot that is no older than the events in question. */
+/** Rows as `select` returns them to the viewer, by `keyText`. The snapshot is no older than the events that they are compared with. */
 export type PresentRows = ReadonlyMap<string, RowImage>
 
-/** What of a change may be told. */
+/** What may be delivered of a change. */
 export type Telling =
+  /** These rows. `wasThere`: the subscriber has a version of the row, or may have one. */
   | { readonly kind: 'images'; readonly images: Images; readonly wasThere: boolean }
   /** The row is no longer visible: only its key is given. */
   | { readonly kind: 'removal' }
   | { readonly kind: 'nothing' }
 
 /**
- * What is told of the changes of a table whose policies read the table itself. Such policies answer about the present: about a
- * row as it was before they know nothing. A new version is shown if `select` shows exactly that; an old one if it was there
- * when the subscription began, or was shown by it since.
+ * Decides what one subscription delivers of a table whose policies read the table itself. Such policies can be asked about the
+ * present only, not about a row as it was. So a new version is delivered if `select` returns exactly that version; an old
+ * version is delivered if the viewer could see it when the subscription began, or if the subscription has delivered it since.
  */
 export interface ToldRows {
-  /** The next change in the order of the log. @param allowed what the policies let through by now */
+  /**
+   * What may be delivered of an event. Must be called for each event, in the order of the log.
+   * @param images the unrestricted rows
+   * @param allowed the rows that the policies allow at the time of the call; the others are null
+   * @param present rows that the viewer sees now, among them the row of this event if it is visible
+   * @throws ListenqlError CURSOR_EXPIRED as `tellPast`, for events up to the snapshot of the base; LIMIT_EXCEEDED if the viewer
+   * sees more than MAX_TOLD_ROWS rows
+   */
   next(event: LogEvent, images: Images, allowed: Images, present: PresentRows): Telling
   /**
-   * To be called once, with the images of the changes between the snapshot of `base` and now: unless `next` was called for
-   * them, what was there before is not known.
+   * Must be called once, when the subscription has begun.
+   * @param changes the rows of the events between the snapshot of the base and the first event that is passed to `next`. What
+   * the viewer saw of those rows is unknown, except where `next` has been called for them meanwhile
    */
   settle(changes: readonly Images[]): void
 }
 
-/** What a viewer saw when a subscription began. */
+/** What the viewer saw when the subscription began. */
 export interface ToldBase {
-  /** Names of the key's columns, and of those that the viewer may read. */
+  /** Names of the primary key's columns. */
   readonly key: readonly string[]
+  /** Names of the columns that the viewer may read. */
   readonly readable: readonly string[]
-  /** The keys of the rows that were there, by `keyText`, in a snapshot at this position of the log. */
+  /** The keys of the rows that the viewer saw, as `keyText` writes them. */
   readonly keys: readonly string[]
+  /** The position in the log of the snapshot that `keys` was read in. */
   readonly position: Position
 }
 
@@ -62,8 +73,8 @@ export function createToldRows({ key, readable, keys, position }: ToldBase): Tol
 
   return {
     next(event, images, allowed, present) {
-      // In the snapshot already: what was there before it is not known, and may have been shown: by an earlier source, before the
-      // schema was built again, or before the cursor that the subscriber came back with.
+      // The snapshot contains this event, so what the viewer saw before the event is unknown. It may have been delivered: by an
+      // earlier source, before a schema change, or before the cursor with which the client resumed.
       if (comparePositions(event.position, position) <= 0)
         return tellPast(key, readable, images, allowed, present)
       const image = images.row ?? images.old
@@ -79,7 +90,7 @@ export function createToldRows({ key, readable, keys, position }: ToldBase): Tol
       const now = present.get(of)
       const row = images.row && now && isSame(images.row, now, readable) ? images.row : null
       if (images.row && now && !row) {
-        if (before !== 'hidden') put(of, 'held') // a later change tells of the row that is there now
+        if (before !== 'hidden') put(of, 'held') // the row that is there now is delivered with a later event
         return { kind: 'nothing' }
       }
       put(of, row ? 'shown' : 'hidden')
@@ -102,8 +113,11 @@ export function createToldRows({ key, readable, keys, position }: ToldBase): Tol
 }
 
 /**
- * The same for one page of the past, where it is not known what was there.
- * @throws ListenqlError CURSOR_EXPIRED if a row is gone that may have been there
+ * Decides what a replay delivers of an event, where it is unknown which rows the viewer saw before.
+ * @param key names of the primary key's columns
+ * @param readable names of the columns that the viewer may read
+ * @param images, allowed, present as in `ToldRows.next`
+ * @throws ListenqlError CURSOR_EXPIRED if the row is gone, and the viewer may have seen it
  */
 export function tellPast(
   key: readonly string[],
@@ -123,7 +137,7 @@ export function tellPast(
   )
 }
 
-/** Undefined: a row is gone that may have been there. */
+/** Undefined: the row is gone, and the viewer may have seen it. */
 function tellUnknown(
   key: readonly string[],
   readable: readonly string[],
@@ -136,10 +150,11 @@ function tellUnknown(
   const now = present.get(keyText(key, image))
   const row = images.row && now && isSame(images.row, now, readable) ? images.row : null
   if (row) return { kind: 'images', images: { row, old: null }, wasThere: images.old !== null }
-  if (now || !images.old) return { kind: 'nothing' } // a later change tells of it
+  if (now || !images.old) return { kind: 'nothing' } // the row is delivered with a later event
   return allowed.old ? { kind: 'removal' } : undefined
 }
 
+/** The primary key of a row as text, to compare rows by. @param key names of its columns */
 export function keyText(key: readonly string[], image: RowImage): string {
   return JSON.stringify(key.map(name => image.json(name)))
 }
@@ -148,6 +163,7 @@ function isSame(a: RowImage, b: RowImage, columns: readonly string[]): boolean {
   return columns.every(name => a.json(name) === b.json(name))
 }
 
+/** LIMIT_EXCEEDED: the viewer sees more than MAX_TOLD_ROWS rows. */
 export function tooMany(): ListenqlError {
   return new ListenqlError(
     'LIMIT_EXCEEDED',

@@ -11,12 +11,11 @@ import { hole, type LogFollower } from '../../log/log-follower.js'
 import { comparePositions, type Position } from '../../log/position.js'
 import { type CheckVisibility, viewsOf } from '../../rls/visibility.js'
 import { Apart, type ApartOptions } from './apart.js'
-import { createInterest } from './change-view.js'
-import type { ChangesRequest } from './changes-request.js'
+import { createChangeIndex } from './change-index.js'
+import { createChangeMatcher } from './change-matcher.js'
 import { createHandOn, type HandOn, unreadable } from './hand-on.js'
 import type { Present } from './present.js'
 import { createStageViews, type StageView } from './stage-view.js'
-import { createTableTopic } from './table-topic.js'
 import { createTellingView } from './telling-view.js'
 import {
   appendEvent,
@@ -51,7 +50,7 @@ export interface VisibilityQueueOptions {
 
 const MAX_SETTLE_ROUNDS = 5
 
-const EVERY_CHANGE: ChangesRequest = { filter: EVERYTHING, operations: undefined, after: undefined }
+const EVERY_CHANGE = createChangeMatcher({ filter: EVERYTHING, operations: undefined })
 
 /**
  * The live events of one table with row-level security, which wait until it is known which viewer sees what of them. It asks
@@ -62,13 +61,11 @@ const EVERY_CHANGE: ChangesRequest = { filter: EVERYTHING, operations: undefined
  * the log again, and the subscriptions of viewers who are apart and too late end.
  */
 export class VisibilityQueue {
-  readonly topic: ReturnType<typeof createTableTopic>
   readonly #options: VisibilityQueueOptions
+  readonly #index = createChangeIndex<QueuedSubscription>()
   readonly #subscriptions = new Map<string, Set<QueuedSubscription>>()
   readonly #apart = new Map<string, Apart>()
   readonly #handOn: HandOn
-  /** Those who want the event that is being looked at. */
-  #interested: QueuedSubscription[] = []
   #tail = beginChain()
   /** The last event that has been handed on to those who go on together, and the last one of the page that is on its way. */
   #at = this.#tail
@@ -82,7 +79,6 @@ export class VisibilityQueue {
 
   constructor(options: VisibilityQueueOptions) {
     this.#options = options
-    this.topic = createTableTopic(options.onFault)
     this.#handOn = createHandOn(options)
   }
 
@@ -90,29 +86,23 @@ export class VisibilityQueue {
   add(request: VisibilityRequest): QueuedSubscription {
     const key = viewerKey(request.viewer, true)
     // Where policies read the table itself, what is told next depends on what was told before.
-    const concerning = request.told ? EVERY_CHANGE : request.request
+    const matcher = request.told ? EVERY_CHANGE : request.view.matcher
     const subscription: QueuedSubscription = {
       ...request,
       key,
-      isConcerned: createInterest(concerning),
-      tell: createTellingView(request.request, this.#options.log.cursors),
+      matcher,
+      tell: createTellingView(request.view),
       from: this.#options.log.position,
       leave: () => undefined,
       hasLeft: false,
     }
     const forget = this.#remember(subscription)
-    const stop = this.topic.add(concerning, (event, images) => this.#collect(subscription, event, images), {
-      event: () => undefined,
-      end(error) {
-        subscription.hasLeft = true
-        request.follower.end(error)
-      },
-    })
+    const stop = this.#index.add(matcher, subscription)
     subscription.leave = () => {
       subscription.hasLeft = true
       stop()
       forget()
-      if (this.topic.size === 0) this.#options.onEmpty()
+      if (this.#index.entries.size === 0) this.#options.onEmpty()
     }
     return subscription
   }
@@ -140,7 +130,10 @@ export class VisibilityQueue {
   end(error: ListenqlError): void {
     this.#isOver = true
     this.#apart.clear()
-    this.topic.end(error)
+    for (const subscription of this.#index.clear()) {
+      subscription.hasLeft = true
+      subscription.follower.end(error)
+    }
   }
 
   /** Nobody follows it any more. */
@@ -329,16 +322,14 @@ export class VisibilityQueue {
   #interestIn(event: LogEvent): Interest | undefined {
     const read = this.#options.read(event)
     if (!read) return undefined
-    this.#interested = []
-    this.topic.event(event, read.images)
-    const subscriptions = this.#interested
+    const subscriptions: QueuedSubscription[] = []
+    // Policies can only hide rows, so what the unrestricted rows may concern is a superset of the recipients.
+    this.#index.visit(event, read.images, subscription => {
+      const { from, matcher } = subscription
+      if (from && comparePositions(event.position, from) <= 0) return
+      if (matcher.mayConcern(event, read.images)) subscriptions.push(subscription)
+    })
     return subscriptions.length > 0 ? { event, ...read, subscriptions } : undefined
-  }
-
-  /** What must hold of whole images must hold of what can be seen of them. */
-  #collect(subscription: QueuedSubscription, event: LogEvent, images: Images): undefined {
-    if (subscription.from && comparePositions(event.position, subscription.from) <= 0) return
-    if (subscription.isConcerned(event, images)) this.#interested.push(subscription)
   }
 }
 

@@ -1,68 +1,70 @@
 import type { Viewer } from '../../auth/viewer.js'
 import type { WatchedTable } from '../../catalog/watched-table.js'
-import type { Images } from '../../filters/images.js'
 import type { Stop } from '../../lib/stop.js'
 import type { LogEvent } from '../../log/log-event.js'
 import type { Position } from '../../log/position.js'
 import type { ReadEvent } from '../../rls/visibility.js'
 import type { Follower } from '../source.js'
+import type { ChangeMatcher } from './change-matcher.js'
 import type { ChangeView } from './change-view.js'
-import type { ChangesRequest } from './changes-request.js'
 import type { RowChange } from './row-change.js'
 import type { TellingView } from './telling-view.js'
 import type { ToldRows } from './told-rows.js'
 
-/** Events about which is asked at once. */
+/** Most events about which the policies are asked in one query. */
 export const PAGE_EVENTS = 250
 
-/** A subscription to a table as a viewer sees it. */
+/** A request to follow a table under the row-level security of a viewer. */
 export interface VisibilityRequest {
   readonly viewer: Viewer
-  readonly request: ChangesRequest
   readonly view: ChangeView
   readonly follower: Follower<RowChange>
-  /** Where policies read the table itself: what was told so far. */
+  /** What has been delivered so far. Undefined: no policy reads the table itself. */
   readonly told?: ToldRows | undefined
 }
 
 /** A subscription in the queue of a table. */
 export interface QueuedSubscription extends VisibilityRequest {
-  /** Of its viewer. */
+  /** The viewer's key (`viewerKey` with claims). */
   readonly key: string
-  readonly isConcerned: (event: LogEvent, images: Images) => boolean
+  /** Decides about which events the policies are asked: those that the view may select, or all if there is `told`. */
+  readonly matcher: ChangeMatcher
   readonly tell: TellingView
-  /** Where the log was when it joined: what was on its way then is not for it. */
+  /** The position of the log when the subscription joined; it gets no event up to there. Undefined: the log was not read yet. */
   readonly from: Position | undefined
+  /** Removes the subscription from the queue; idempotent. */
   leave: Stop
   hasLeft: boolean
 }
 
-/** An event, and the subscriptions that are told of it if they may see it. */
+/** An event, and the subscriptions that it is delivered to if their viewers may see it. */
 export interface Interest extends ReadEvent {
   readonly table: WatchedTable
   readonly subscriptions: readonly QueuedSubscription[]
 }
 
 /**
- * An event of a table that waits until it is known which viewers see it, linked to the next one: each viewer has a place in
- * the chain, and what all have passed is garbage.
+ * An event of a table that waits until it is known which viewers see it, linked to the next one. Each viewer holds its place in
+ * the chain, so that events that all viewers have passed can be garbage-collected.
  */
 export interface WaitingEvent {
-  /** Undefined: the beginning of a chain. */
+  /** Undefined for the beginning of a chain. */
   readonly event: LogEvent | undefined
-  /** Of the event in its chain, and characters of all images up to it. */
+  /** The number of the event in its chain, from 1. */
   readonly number: number
+  /** The characters of the row images of all events of the chain, up to this one. */
   readonly size: number
-  /** Undefined until it is looked for, or if nobody wants it. */
+  /** Undefined until it has been determined, and if no subscription wants the event. */
   interest: Interest | undefined
   next: WaitingEvent | undefined
 }
 
+/** The beginning of a new chain, without an event. */
 export function beginChain(): WaitingEvent {
   return { event: undefined, number: 0, size: 0, interest: undefined, next: undefined }
 }
 
-/** @returns the event as the end of the chain */
+/** Links an event to the end of a chain. @returns the new end */
 export function appendEvent(tail: WaitingEvent, event: LogEvent): WaitingEvent {
   const size = tail.size + (event.new?.length ?? 0) + (event.old?.length ?? 0)
   const next = { event, number: tail.number + 1, size, interest: undefined, next: undefined }
@@ -70,7 +72,11 @@ export function appendEvent(tail: WaitingEvent, event: LogEvent): WaitingEvent {
   return next
 }
 
-/** The events after a place in a chain, up to another one, so many at most. */
+/**
+ * The events after a place in a chain.
+ * @param until the last event to return. Undefined: up to the end of the chain
+ * @param most the number of events to return at most
+ */
 export function eventsBetween(
   from: WaitingEvent,
   until: WaitingEvent | undefined,
