@@ -1,48 +1,45 @@
 import type { Account } from '../lib/limits/account.js'
-import { comparePositions, type Position } from '../log/position.js'
-import type { Replay, ReplayPage } from '../sources/source.js'
+import type { Position } from '../log/position.js'
+import { joinIfLevel, pagesAfter, type Replay, type ReplayPage } from '../sources/resume.js'
 import type { FrameStream } from './stream.js'
 import type { Subscriber } from './subscriber.js'
 
 export interface CatchUpOptions<Event> {
-  /** The past of the group's source, which may be another one after the schema was built again. */
+  /** The past of the group's source, which is another one once the schema has been built again. */
   readonly replay: () => Replay<Event>
   /** What the client has seen. */
   readonly after: Position
   /** The page after that, if it has been read already. */
   readonly first?: ReplayPage<Event> | undefined
-  /** The stream of the subscriber, from which it is fed until it is level. */
+  /** The subscriber's own stream, which it is fed from until it is level. */
   readonly own: FrameStream
-  /** The stream of the group that it joins, with all that has been handed on so far. */
+  /** The stream of the group that the subscriber joins, with all events that have been handed on so far. */
   readonly group: () => FrameStream
   readonly subscriber: Subscriber
-  /** Adds an event to `own`, as it is sent. */
+  /** Renders an event, and adds it to `own`. */
   readonly push: (event: Event) => void
-  /** Pays for finding out which events of the past are for it. */
+  /** Pays for finding out which events of the past the subscriber gets. */
   readonly account?: Account | undefined
   /** New frames wait for the subscriber. */
   readonly notify: () => void
   readonly signal: AbortSignal
 }
 
-/** So much is rendered before it is taken, in bytes: a page may hold megabytes. */
+/** Bytes that are rendered before the subscriber has taken them: a page may hold megabytes. */
 const RENDER_AHEAD_BYTES = 256 * 1024
 
 /**
- * Feeds a subscriber that comes back from the log, a page at a time and as fast as it takes them, until it is level with the
- * live stream; then joins that exactly at the seam. Resolves once it has joined, or the signal aborts; rejects with what
- * reading rejects with.
- *
- * Level means: live events have been handed on no further than the log has been read for it. Both are looked at in one
- * synchronous step, so that nothing comes between. The log may be ahead of the live stream; the subscriber then passes over
- * what it has been served.
+ * Feeds a subscriber that resumes from the log, a page at a time and as fast as the subscriber takes them, until it joins the
+ * stream of its group. Resolves once it has joined, or the signal aborts; rejects with what reading rejects with.
  */
 export async function catchUp<Event>(options: CatchUpOptions<Event>): Promise<void> {
-  const { replay, own, group, subscriber, push, notify, account, signal } = options
-  let page = options.first ?? (await replay().read(options.after, signal, account))
-  while (!signal.aborted) {
+  const { replay, after, first, own, group, subscriber, push, notify, account, signal } = options
+  const read = (position: Position) => replay().read(position, signal, account)
+  const handedOn = () => replay().position()
+  for await (const { events, position } of pagesAfter(after, read, first)) {
+    if (signal.aborted) return
     let begin = own.tail.end
-    for (const event of page.events) {
+    for (const event of events) {
       push(event)
       if (own.tail.end - begin < RENDER_AHEAD_BYTES) continue
       notify()
@@ -50,16 +47,14 @@ export async function catchUp<Event>(options: CatchUpOptions<Event>): Promise<vo
       if (signal.aborted) return
       begin = own.tail.end
     }
-    const { position } = page
-    if (comparePositions(position, replay().position()) >= 0) {
+    const hasJoined = joinIfLevel(position, handedOn, () => {
       for (const event of replay().seam()) push(event)
       subscriber.join(group(), position)
-      return notify()
-    }
+    })
     notify()
+    if (hasJoined) return
     await subscriber.taken()
     if (signal.aborted) return
     subscriber.pass(position)
-    page = await replay().read(position, signal, account)
   }
 }

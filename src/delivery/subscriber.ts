@@ -1,14 +1,13 @@
 import type { Account } from '../lib/limits/account.js'
 import { comparePositions, type Position } from '../log/position.js'
+import { type JoinedReader, wasServed } from '../sources/resume.js'
 import type { Frame, FrameStream, Link } from './stream.js'
 
-/** A place in a stream: everything up to `at` has been taken. */
-interface StreamReader {
+/** A place in a stream: everything up to `at` has been taken. `seen` was served by the stream before. */
+interface StreamReader extends JoinedReader {
   readonly stream: FrameStream
   at: Link
-  /** Up to here it has been served by another stream: what this one brings of that is not for it. */
-  seen: Position | undefined
-  /** Where it goes on when this stream has been taken. */
+  /** The place that follows when this stream has been taken. */
   seam: StreamReader | undefined
 }
 
@@ -139,18 +138,12 @@ export class Subscriber {
     if (this.#reader.seen) this.#skip()
   }
 
-  /** The stream was behind the log when it was joined: what is known already is passed over. */
+  /** Passes over the frames that the stream before has served. */
   #skip(): void {
     const reader = this.#reader
-    while (reader.seen && reader.at.next) {
-      const { position, endsHistory } = reader.at.next.frame
-      if (endsHistory) {
-        reader.seen = undefined // of the history that follows it has seen nothing
-        return
-      }
-      if (!position) return // a plain NOTIFY stands nowhere in the log
-      if (comparePositions(position, reader.seen) > 0) reader.seen = undefined
-      else reader.at = reader.stream.advance(reader.at)
+    for (let next = reader.at.next; next; next = reader.at.next) {
+      if (!wasServed(reader, next.frame.position, next.frame.endsHistory)) return
+      reader.at = reader.stream.advance(reader.at)
     }
   }
 }

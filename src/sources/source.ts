@@ -3,7 +3,8 @@ import { createEventQueue } from '../lib/event-queue.js'
 import type { Account } from '../lib/limits/account.js'
 import type { Stop } from '../lib/stop.js'
 import type { Cursors } from '../log/cursors.js'
-import { comparePositions, decodePlain, type Position } from '../log/position.js'
+import { decodePlain, type Position } from '../log/position.js'
+import { type JoinedReader, joinIfLevel, pagesAfter, type Replay, wasServed } from './resume.js'
 
 /** What is listened to: a topic is (kind, name). */
 export interface Topic {
@@ -11,41 +12,19 @@ export interface Topic {
   readonly name: string
 }
 
-/** Who is told of a source's events. Called synchronously; may not throw. */
+/** Gets the events of a source. Called synchronously; may not throw. */
 export interface Follower<Event> {
   event(event: Event): void
   /** The source has ended for good; nothing comes after this. */
   end(error: ListenqlError): void
-  /** Pays for the work of finding out which events are for it. Default: nobody counts. */
+  /** Pays for the work of finding out which events it gets. Default: the work is not counted. */
   readonly account?: Account | undefined
-}
-
-export interface ReplayPage<Event> {
-  readonly events: readonly Event[]
-  /** Everything at or before it has been read. */
-  readonly position: Position
-}
-
-/** The past of a source, for those who come back. */
-export interface Replay<Event> {
-  /** How far live events have been handed on: all of them, up to here, and none behind it. */
-  position(): Position
-  /** Where somebody stands who has been told everything so far: at `position()`, or behind it where the history begins later. */
-  start(): Position
-  /**
-   * What comes after a position, a page at a time. The log is read for all topics: a page may hold nothing for this one.
-   * @param account pays for finding out which events are wanted. Default: nobody counts
-   * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED; LIMIT_EXCEEDED if that takes too much work
-   */
-  read(after: Position, signal?: AbortSignal, account?: Account): Promise<ReplayPage<Event>>
-  /** What is to be said between the past and the present. */
-  seam(): readonly Event[]
 }
 
 export interface SourceOptions<Event> {
   open(follower: Follower<Event>, signal?: AbortSignal): Promise<Stop>
   live(signal?: AbortSignal): Promise<void>
-  /** Where an event stands; undefined if it is not in the log, as a plain NOTIFY. */
+  /** Position of an event; undefined if it is not in the log (a plain NOTIFY). */
   positionOf?(event: Event): Position | undefined
   /** Whether positions before this event say nothing about what comes after it: a failover has lost the log that was followed. */
   endsHistory?(event: Event): boolean
@@ -53,7 +32,7 @@ export interface SourceOptions<Event> {
   sizeOf?(event: Event): number
   /** The past, if events are kept; asked for once the source is open. */
   replay?(): Replay<Event> | undefined
-  /** Whom it is for, if that is decided for each: of two with other keys one may show what the other does not. */
+  /** Key of the viewer, if each viewer may see other events. */
   readonly audience?: string | undefined
   /** The cursor to start after, as the client wrote it. */
   readonly after?: string | undefined
@@ -63,7 +42,7 @@ export interface SourceOptions<Event> {
 
 /**
  * Where the events of a subscription come from. It is an ordinary async iterable, so that a schema that returns it works
- * under any GraphQL server; our own transports recognise it and share one `open` among all subscribers that ask the same.
+ * under any GraphQL server; our own transports recognise it and share one `open` among all subscribers with equal requests.
  */
 export class EventSource<Event = unknown> implements AsyncIterable<Event> {
   readonly topic: Topic
@@ -115,18 +94,18 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
   }
 
   /**
-   * Opens at once, at `after` if that is given, and queues what comes until it is asked for.
-   * @param limit events that may wait before the iteration ends with an error, since a reader that is gone would fill the memory
+   * Opens at once, at `after` if that is given, and queues events until the reader asks for them.
+   * @param limit events that may wait before the iteration ends with an error: a reader that is gone would fill the memory
    * @throws ListenqlError CURSOR_INVALID
    */
   async iterate(limit = 100_000, signal?: AbortSignal): Promise<AsyncIterableIterator<Event>> {
     const position = this.after === undefined ? undefined : await this.decode(this.after, signal)
     const queue = createEventQueue<Event>(limit)
-    let isLevel = position === undefined
+    let hasJoined = position === undefined
     const stop = await this.open(
       {
-        // Before it is level, what is live is in the log as well, and read from there.
-        event: event => isLevel && queue.push(event),
+        // Until the reader has joined, it reads from the log what is handed on here.
+        event: event => hasJoined && queue.push(event),
         end: queue.fail,
       },
       signal,
@@ -138,13 +117,13 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
       stop()
       throw noHistory()
     }
-    const level = () => {
-      isLevel = true
+    const join = () => {
+      hasJoined = true
     }
-    const resumed = this.#resume(replay, position, level, queue.iterator, signal)
+    const resumed = this.#resume(replay, position, join, queue.iterator, signal)
     const iterator: AsyncIterableIterator<Event> = {
       next: () => resumed.next(),
-      // A generator that waits for a live event would not hear of it: the queue does.
+      // A generator that waits for a live event cannot be ended; the queue that it waits for can.
       return: async () => {
         await queue.iterator.return?.()
         return resumed.return(undefined)
@@ -157,26 +136,25 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
   async *#resume(
     replay: Replay<Event>,
     after: Position,
-    level: () => void,
+    join: () => void,
     live: AsyncIterableIterator<Event>,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Event, undefined, undefined> {
-    let position = after
+    const reader: JoinedReader = { seen: undefined }
     try {
-      for (let isLevel = false; !isLevel; ) {
-        const page = await replay.read(position, signal)
-        position = page.position
-        isLevel = comparePositions(position, replay.position()) >= 0
-        if (isLevel) level()
-        yield* page.events
+      const handedOn = () => replay.position()
+      const pages = pagesAfter(after, position => replay.read(position, signal))
+      for await (const { events, position } of pages) {
+        const hasJoined = joinIfLevel(position, handedOn, () => {
+          reader.seen = position
+          join()
+        })
+        yield* events
+        if (hasJoined) break
       }
       yield* replay.seam()
-      let seen: Position | undefined = position
       for await (const event of live) {
-        if (this.endsHistory(event)) seen = undefined
-        const at = this.positionOf(event)
-        // The log may have been read further than live events had been handed on.
-        if (!at || !seen || comparePositions(at, seen) > 0) yield event
+        if (!wasServed(reader, this.positionOf(event), this.endsHistory(event))) yield event
       }
       return undefined
     } finally {

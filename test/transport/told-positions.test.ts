@@ -108,7 +108,7 @@ it('no position is told that is ahead of what was sent, whatever is altered, liv
     streams.push(positions(server.url, undefined))
     await insert(1)
   }
-  await waitUntil(() => live.events >= written, 'all events')
+  await waitUntil(() => live.events >= written, 'all events', 60_000)
   expect(live.events).toBe(written)
   for (const stream of streams) {
     expectNeverAhead(stream.told)

@@ -8,7 +8,8 @@ import type { Position } from '../../log/position.js'
 import { assertChannelName } from '../../postgres/channel-name.js'
 import type { ProofSender } from '../../postgres/delivery-proof.js'
 import { Listener } from '../../postgres/listener.js'
-import { EventSource, type Follower, type Replay } from '../source.js'
+import type { Replay } from '../resume.js'
+import { EventSource, type Follower } from '../source.js'
 import { ChannelEvent } from './channel-event.js'
 
 export interface ChannelsOptions {

@@ -10,6 +10,7 @@ import type { LogEvent } from '../../log/log-event.js'
 import { hole, type LogFollower } from '../../log/log-follower.js'
 import { comparePositions, type Position } from '../../log/position.js'
 import { type CheckVisibility, viewsOf } from '../../rls/visibility.js'
+import { joinIfLevel, pagesAfter, type ReplayPage } from '../resume.js'
 import { Apart, type ApartOptions } from './apart.js'
 import { createChangeIndex } from './change-index.js'
 import { createChangeMatcher } from './change-matcher.js'
@@ -211,22 +212,35 @@ export class VisibilityQueue {
     this.#running = undefined
   }
 
-  /** A page out of the log; no further than the log has been handed on, since columns may be others after that. */
+  /** Reads from the log what was not kept, until live events may wait in memory again. */
   async #readOn(): Promise<void> {
-    const { log, relid, signal } = this.#options
-    const after = this.#held
-    const end = log.position
-    if (!after || !end) throw new Error('a table waits for a log that was not read')
-    const page = await log.read(after, signal)
-    for (const event of page.events) {
-      if (event.kind !== 't' || event.topic !== relid) continue
-      if (event.unreadable !== undefined) throw hole()
-      if (comparePositions(event.position, end) <= 0) this.#tail = appendEvent(this.#tail, event)
+    const { log } = this.#options
+    const handedOn = () => log.position
+    if (!this.#held || !log.position) throw new Error('a table waits for a log that was not read')
+    for await (const { events, position } of pagesAfter(this.#held, after => this.#readLog(after))) {
+      for (const event of events) this.#tail = appendEvent(this.#tail, event)
+      while (!this.#isStopped && this.#at.next) await this.#handOnPage()
+      if (this.#isStopped) return
+      this.#held = position
+      const isLevel = joinIfLevel(position, handedOn, () => {
+        this.#isLate = false
+      })
+      if (isLevel) return
     }
-    while (!this.#isStopped && this.#at.next) await this.#handOnPage()
-    if (this.#isStopped) return
-    this.#held = comparePositions(page.position, end) > 0 ? end : page.position
-    if (log.position && comparePositions(this.#held, log.position) >= 0) this.#isLate = false
+  }
+
+  /** Events of the table, no further than the log has been handed on: the columns may be others after that. */
+  async #readLog(after: Position): Promise<ReplayPage<LogEvent>> {
+    const { log, relid, signal } = this.#options
+    const end = log.position as Position // once known, it stays
+    const page = await log.read(after, signal)
+    const events = page.events.filter(({ kind, topic }) => kind === 't' && topic === relid)
+    if (events.some(({ unreadable }) => unreadable !== undefined)) throw hole()
+    const isHandedOn = (position: Position) => comparePositions(position, end) <= 0
+    return {
+      events: events.filter(event => isHandedOn(event.position)),
+      position: isHandedOn(page.position) ? page.position : end,
+    }
   }
 
   /** Asks for those who go on together. */

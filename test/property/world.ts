@@ -1,0 +1,106 @@
+import { viewerKey } from '../../src/auth/viewer.js'
+import { createBackpressure } from '../../src/delivery/backpressure.js'
+import { createGroups } from '../../src/delivery/groups.js'
+import { createScheduler } from '../../src/delivery/scheduler.js'
+import { EVERYTHING } from '../../src/filters/index.js'
+import { createClientMemory } from '../../src/lib/limits/client-memory.js'
+import type { Observe } from '../../src/lib/observation.js'
+import type { LogEvent } from '../../src/log/log-event.js'
+import { encodePlain, type Position } from '../../src/log/position.js'
+import { type ChannelsOptions, createChannels } from '../../src/sources/channels/channels.js'
+import { createTables } from '../../src/sources/tables/table-feed.js'
+import { createFakedLog } from '../support/faked-log.js'
+import { createGates } from '../support/gates.js'
+import { viewerOf } from '../support/viewers.js'
+import { column, table } from '../support/watched-tables.js'
+import { createIteratingReader, createSubscribedReader, type Reader, type Source } from './readers.js'
+
+/** What is subscribed to: a channel, a table, and the same table as two viewers see it. */
+export const SUBJECTS = ['channel', 'table', 'ann', 'bob'] as const
+export type Subject = (typeof SUBJECTS)[number]
+
+export const TOPICS = ['channel', 'table', 'another'] as const
+export type Topic = (typeof TOPICS)[number]
+
+const TABLE = table('table', [column('id', 'int4', { notNull: true })])
+
+/** Which rows the policies let a viewer see. */
+const POLICIES: Record<string, (number: number) => boolean> = {
+  ann: number => number % 3 > 0,
+  bob: number => number % 2 > 0,
+}
+
+export function isSeen(subject: Subject, { topic, position }: LogEvent): boolean {
+  if (subject === 'channel' || topic !== 'table') return subject === topic
+  return POLICIES[subject]?.(position.id) ?? true
+}
+
+/** The modules between the log and the clients, with nothing in them faked but the log, LISTEN and the policies' answers. */
+export function createWorld(options: { readonly pageSizes: readonly number[]; readonly maxWaiting: number }) {
+  const log = createFakedLog(options.pageSizes)
+  const policies = createGates()
+  const faults: unknown[] = []
+  const observe: Observe = observation => {
+    if (observation.type === 'fault') faults.push(observation.error)
+  }
+  const channels = createChannels({ log: log.follower, observe } as ChannelsOptions) // the rest is for LISTEN
+  const tables = createTables({
+    log: log.follower,
+    async checkVisibility(_table, viewers, images) {
+      await policies.pass()
+      const answers = viewers.map(viewer => {
+        const subject = viewer.claims.sub as Subject
+        const answer = images.map(image => POLICIES[subject]?.(Number(image.get('id'))) === true)
+        // The policies take longer for one of the two.
+        return [
+          viewerKey(viewer, true),
+          subject === 'bob' ? policies.pass().then(() => answer) : answer,
+        ] as const
+      })
+      return new Map(answers)
+    },
+    maxWaiting: options.maxWaiting,
+    observe,
+  })
+  tables.switchTo([TABLE], true)
+  const scheduler = createScheduler(error => faults.push(error))
+  const memory = createClientMemory(2 ** 30)
+  const backpressure = createBackpressure({
+    maxBuffer: 2 ** 30,
+    scheduler,
+    observe,
+  })
+  const shared = { scheduler, backpressure, memory, observe }
+  const connection = { transport: 'test', remote: '', maxBuffer: 2 ** 30, stallTimeout: 2 ** 30, ...shared }
+  const groups = createGroups({ maxEvent: 2 ** 30, ...shared })
+
+  function sourceOf(subject: Subject, after: string | undefined): Source {
+    if (subject === 'channel') return channels.source(subject, after) as Source
+    const viewer = subject === 'table' ? undefined : viewerOf('role', { sub: subject })
+    return tables.changes(TABLE, {
+      filter: EVERYTHING,
+      operations: undefined,
+      after,
+      viewer,
+      used: TABLE.columns.map(({ name }) => name),
+      usesKey: true,
+    }) as Source
+  }
+
+  return {
+    log,
+    policies,
+    faults,
+    read(subject: Subject, isGrouped: boolean, after: Position | undefined): Reader {
+      const source = sourceOf(subject, after && encodePlain(after))
+      return isGrouped
+        ? createSubscribedReader({ groups, ...connection }, subject, source, after)
+        : createIteratingReader(source)
+    },
+    async close() {
+      await tables.close()
+      await channels.close()
+      backpressure.close()
+    },
+  }
+}
