@@ -350,14 +350,14 @@ export class LogFollower {
         return this.#position
       } catch (error) {
         if (!(error instanceof ListenqlError)) throw error
-        this.#reset(error)
+        this.#reset(error, end)
       }
     }
     this.#position = end
     this.#started.resolve()
     if (this.#wasLate) {
       this.#wasLate = false
-      this.#reset(new ListenqlError('CURSOR_EXPIRED', 'the event log could not be read for a while'))
+      this.#reset(new ListenqlError('CURSOR_EXPIRED', 'the event log could not be read for a while'), end)
     }
     return this.#position
   }
@@ -392,8 +392,9 @@ export class LogFollower {
       })
     } catch (error) {
       if (!(error instanceof ListenqlError)) throw error
-      this.#reset(error)
-      return { events: [], position: await this.#newest(client), isLast: true }
+      const end = await this.#newest(client)
+      this.#reset(error, end)
+      return { events: [], position: end, isLast: true }
     }
   }
 
@@ -410,8 +411,9 @@ export class LogFollower {
     this.#keyDue = key ? undefined : performance.now() + INSTALL_CHECK_MS
   }
 
-  #reset(error: ListenqlError): void {
+  #reset(error: ListenqlError, begin: Position): void {
     this.#histories++
+    this.#position = begin
     const topics = [...this.#topics.values()]
     this.#topics.clear()
     for (const listeners of topics) for (const listener of listeners) listener.lost(error)

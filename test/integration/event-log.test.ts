@@ -148,3 +148,54 @@ it('waits for a log that is not installed yet', async () => {
   await client.end()
   expect((await inbox.next()).new).toBe('heard')
 })
+
+it('hands on what is published after followers are told that a history is lost, also where another server reads it first', async () => {
+  const own = await createTestDatabase()
+  cleanUps.push(() => own.close())
+  const setUp = new pg.Client(own.adminUrl)
+  await setUp.connect()
+  cleanUps.push(() => setUp.end())
+  await migrate(setUp)
+  const publish = (text: string) => own.query('select listenql.publish($1, $2::text)', ['news', text])
+
+  const log = new LogFollower({
+    config: { connectionString: own.adminUrl },
+    doorbell: createPollDoorbell({ poll: 5 }),
+    connectTimeout: 5000,
+    reconnectMax: 100,
+    observe: () => undefined,
+  })
+  cleanUps.push(() => log.close())
+  log.start()
+  await log.started()
+  await publish('first')
+  await waitUntil(async () => (await own.query('select from listenql.batch')).length > 1, 'a batch')
+
+  // From now on finding the end of the log waits for a lock of ours.
+  const [whole] = await own.query(`select pg_get_functiondef('listenql.newest()'::regprocedure) as text`)
+  await setUp.query('select pg_advisory_lock(1)')
+  await own.query(String(whole?.text).replaceAll(/newest(?=[.(])/g, 'newest_whole'))
+  await own.query(`create or replace function listenql.newest(out n bigint, out token bigint) language plpgsql
+    security definer set search_path = pg_catalog, pg_temp as $$ begin
+      perform pg_advisory_lock(1); perform pg_advisory_unlock(1);
+      select w.n, w.token into n, token from listenql.newest_whole() w;
+    end $$`)
+  const inbox = new Inbox<string>()
+  let published: Promise<unknown> | undefined
+  log.follow('c', 'news', {
+    event: () => undefined,
+    lost() {
+      log.follow('c', 'news', { event: event => inbox.push(event.new ?? ''), lost: () => undefined })
+      published = publish('after the loss').then(() => own.query('select listenql.cut_batch()')) // as another server does
+    },
+  })
+  await own.query(
+    `with lost as (delete from listenql.batch where n = (select max(n) from listenql.batch) returning xids)
+     delete from listenql.event where xid in (select unnest(xids) from lost)`,
+  )
+  const isWaiting = `select from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())`
+  await waitUntil(async () => (await own.query(isWaiting)).length > 0, 'the follower to look for the end')
+  await published // if followers were told by now, this is before the end is known
+  await setUp.query('select pg_advisory_unlock(1)')
+  expect(await inbox.next()).toBe('after the loss')
+})
