@@ -105,6 +105,11 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('%s', (transport, subscribe) =
     const second = await subscribe(server.url, CHANNEL, { name, after: cursor ?? '' })
     expect(codeOf(await second.results.next())).toBe('CURSOR_EXPIRED')
     await second.close()
+    // The server's own position may have expired, too: subscribers of the next test are not to be told of that gap.
+    const third = await subscribe(server.url, CHANNEL, { name })
+    do await publish(name, 'caught up')
+    while (eventOf(await third.results.next()).gap)
+    await third.close()
   })
 })
 
