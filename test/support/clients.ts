@@ -57,8 +57,9 @@ export const overGraphqlWs: Subscribe = async (url, query, variables = {}, start
     ...(start.token !== undefined && { connectionParams: { Authorization: `Bearer ${start.token}` } }),
     on: {
       ping: (received, payload) => {
-        if (!received || !payload?.cursors) return
-        position = Object.values(payload.cursors)[0] ?? position
+        const cursors = Object.values(payload?.cursors ?? {})
+        if (!received || cursors.length === 0) return // a keep-alive: nothing is accepted yet
+        position = cursors[0] ?? position
         accepted.resolve()
       },
       closed: event => {
