@@ -35,7 +35,9 @@ export function createClosablePool(config: pg.PoolConfig): ClosablePool {
     const timer = setTimeout(() => {
       for (const client of clients) socketOf(client).destroy()
     }, CLOSE_TIMEOUT_MS)
-    await pool.end()
+    const ended = pool.end()
+    refuseWaiting(pool)
+    await ended
     clearTimeout(timer)
   }
   let closed: Promise<void> | undefined
@@ -46,4 +48,16 @@ export function createClosablePool(config: pg.PoolConfig): ClosablePool {
       return closed
     },
   }
+}
+
+/**
+ * Fails the requests that wait for a connection: `pool.end()` forgets them, and whatever awaits one would wait for ever.
+ * pg-pool keeps them in a list that its types do not show.
+ */
+function refuseWaiting(pool: pg.Pool): void {
+  const { _pendingQueue: waiting } = pool as unknown as {
+    _pendingQueue: { callback(error: Error, client: undefined, release: () => void): void }[]
+  }
+  const error = new Error('the connection pool is closed')
+  for (const { callback } of waiting.splice(0)) callback(error, undefined, () => undefined)
 }
