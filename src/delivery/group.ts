@@ -218,9 +218,9 @@ export class Group {
       signal,
     }).then(
       () => {
-        // The group's last frame went by before this subscriber joined, which may have left its own stream by now.
+        // The group's last frame went by before this one joined.
         const end = this.#home.#end
-        if (end && !signal.aborted) this.#expel(subscriber, outbound, end)
+        if (end && !signal.aborted) finish(end)
       },
       (error: unknown) => {
         if (signal.aborted) return
