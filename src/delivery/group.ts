@@ -71,7 +71,7 @@ export class Group {
 
   async join(options: SubscriberOptions, signal?: AbortSignal): Promise<SubscriptionHandle> {
     this.#references++
-    const left = options.after ? new AbortController() : undefined // dear, for those who are many and idle
+    const left = options.after ? new AbortController() : undefined // costly per idle subscriber: only when resuming
     let hasLeft = false
     let subscriber: Subscriber | undefined
     const leave = () => {

@@ -85,7 +85,7 @@ const MAX_BATCH_VIEWERS = 250
 
 /**
  * Longest that the policies may take for one viewer, in ms, while other viewers of the table wait. It is halved after so many
- * viewers of one query who take longer, down to the least, so that many of them are found soon.
+ * viewers of one query that take longer, down to the minimum, so that many slow viewers are found soon.
  */
 const QUICK_MS = 50
 const MIN_QUICK_MS = 15

@@ -18,8 +18,8 @@ const START_PATIENCE_MS = 2000
 /** Every option of docs/configuration.md under its camelCase name (durations in ms, sizes in bytes), and what only code can give. */
 export interface ServerOptions extends Partial<Settings> {
   /**
-   * Says who asks, in the place of tokens, for people with sessions of their own. Then viewers have roles, and who is not
-   * allowed anything may do nothing.
+   * Finds the viewer of a request instead of tokens, for applications with sessions of their own. Viewers have roles then, and
+   * a viewer may do only what is allowed to its role.
    */
   readonly authenticate?: Authenticate
   /** Takes every observation of the core, beside the log. */
