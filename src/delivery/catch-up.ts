@@ -1,6 +1,6 @@
 import type { Account } from '../lib/limits/account.js'
 import type { Position } from '../log/position.js'
-import { joinIfLevel, pagesAfter, type Replay, type ReplayPage } from '../sources/resume.js'
+import { handedOnIn, joinIfLevel, pagesAfter, type Replay, type ReplayPage } from '../sources/resume.js'
 import type { FrameStream } from './stream.js'
 import type { Subscriber } from './subscriber.js'
 
@@ -35,9 +35,10 @@ const RENDER_AHEAD_BYTES = 256 * 1024
 export async function catchUp<Event>(options: CatchUpOptions<Event>): Promise<void> {
   const { replay, after, first, own, group, subscriber, push, notify, account, signal } = options
   const read = (position: Position) => replay().read(position, signal, account)
-  const handedOn = () => replay().position()
-  for await (const { events, position } of pagesAfter(after, read, first)) {
+  for await (const page of pagesAfter(after, read, first)) {
     if (signal.aborted) return
+    const { events, position } = page
+    const handedOn = () => handedOnIn(replay(), page)
     let begin = own.tail.end
     for (const event of events) {
       push(event)

@@ -218,9 +218,9 @@ export class Group {
       signal,
     }).then(
       () => {
-        // The group's last frame went by before this one joined.
+        // The group's last frame went by before this subscriber joined, which may have left its own stream by now.
         const end = this.#home.#end
-        if (end && !signal.aborted) finish(end)
+        if (end && !signal.aborted) this.#expel(subscriber, outbound, end)
       },
       (error: unknown) => {
         if (signal.aborted) return

@@ -145,6 +145,11 @@ export class LogFollower {
     return this.#position
   }
 
+  /** How many histories have ended under this follower. Positions of two histories cannot be compared. */
+  get histories(): number {
+    return this.#histories
+  }
+
   get state(): LogState {
     return this.#state
   }

@@ -15,12 +15,19 @@ export interface ReplayPage<Event> {
   readonly events: readonly Event[]
   /** Everything at or before it has been read. */
   readonly position: Position
+  /** The history that the log had when the page was asked for, see `Replay`. */
+  readonly history?: number | undefined
 }
 
 /** The past of a source, for subscribers that resume. */
 export interface Replay<Event> {
   /** How far live events have been handed on: all up to this position, and none after it. */
   position(): Position
+  /**
+   * Number of the history that `position()` is of; a failover or a restore begins another one, and positions of two histories
+   * cannot be compared. Undefined: the source ends with its history.
+   */
+  readonly history?: number | undefined
   /** The position of a subscriber that has been sent everything so far: `position()`, or later if the history begins later. */
   start(): Position
   /**
@@ -43,6 +50,14 @@ export async function* pagesAfter<Event>(
   first?: ReplayPage<Event>,
 ): AsyncGenerator<ReplayPage<Event>, never> {
   for (let page = first ?? (await read(after)); ; page = await read(page.position)) yield page
+}
+
+/** How far live events have been handed on in the history that a page is of; undefined: that history has ended. */
+export function handedOnIn(
+  replay: Pick<Replay<unknown>, 'position' | 'history'>,
+  { history }: Pick<ReplayPage<unknown>, 'history'>,
+): Position | undefined {
+  return replay.history === history ? replay.position() : undefined
 }
 
 /**

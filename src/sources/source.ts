@@ -4,7 +4,7 @@ import type { Account } from '../lib/limits/account.js'
 import type { Stop } from '../lib/stop.js'
 import type { Cursors } from '../log/cursors.js'
 import { decodePlain, type Position } from '../log/position.js'
-import { type JoinedReader, joinIfLevel, pagesAfter, type Replay, wasServed } from './resume.js'
+import { handedOnIn, type JoinedReader, joinIfLevel, pagesAfter, type Replay, wasServed } from './resume.js'
 
 /** What is listened to: a topic is (kind, name). */
 export interface Topic {
@@ -142,13 +142,17 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
   ): AsyncGenerator<Event, undefined, undefined> {
     const reader: JoinedReader = { seen: undefined }
     try {
-      const handedOn = () => replay.position()
       const pages = pagesAfter(after, position => replay.read(position, signal))
-      for await (const { events, position } of pages) {
-        const hasJoined = joinIfLevel(position, handedOn, () => {
-          reader.seen = position
-          join()
-        })
+      for await (const page of pages) {
+        const { events, position } = page
+        const hasJoined = joinIfLevel(
+          position,
+          () => handedOnIn(replay, page),
+          () => {
+            reader.seen = position
+            join()
+          },
+        )
         yield* events
         if (hasJoined) break
       }

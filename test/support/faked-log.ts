@@ -72,6 +72,9 @@ export function createFakedLog(pageSizes: readonly number[]): FakedLog {
     get position() {
       return position
     },
+    get histories() {
+      return history
+    },
     started: async () => position,
     follow(kind: LogEvent['kind'], topic: string, listener: LogListener) {
       const listeners = topics.get(kind + topic) ?? new Set()

@@ -192,10 +192,15 @@ function createReplay(name: string, log: LogFollower): Replay<ChannelEvent> {
   return {
     position,
     start: position,
+    get history() {
+      return log.histories
+    },
     async read(after, signal) {
+      const history = log.histories
       const page = await log.read(after, signal)
       return {
         ...page,
+        history,
         events: page.events.filter(isOurs).map(event => ChannelEvent.ofLog(event, log.cursors)),
       }
     },
