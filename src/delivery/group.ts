@@ -237,7 +237,7 @@ export class Group {
     return subscriber
   }
 
-  #open({ source }: SubscriptionRequest<unknown>): Promise<Stop> {
+  #open({ source }: SubscriptionRequest<unknown>, goesOn = false): Promise<Stop> {
     const { scheduler, backpressure } = this.#options
     const opened = source.open(
       {
@@ -249,6 +249,7 @@ export class Group {
         },
         end: error => this.#finish(error),
         account: this.#account,
+        goesOn,
       },
       this.#closing.signal,
     )
@@ -279,7 +280,7 @@ export class Group {
     this.#request = next
     this.#renderer = createRenderer(next, this.#options)
     if (next.source.topic.kind !== 'table') return // a channel is the same under every schema
-    this.#opened = this.#open(next)
+    this.#opened = this.#open(next, true)
     former.then(
       stop => stop(),
       () => undefined,

@@ -27,6 +27,12 @@ export function comparePositions(a: Position, b: Position): number {
   return a.n - b.n || a.ord - b.ord || a.statement - b.statement || a.id - b.id
 }
 
+/** The later one; undefined if both are. Of one history, as for `comparePositions`. */
+export function latest(a: Position | undefined, b: Position | undefined): Position | undefined {
+  if (!a || !b) return a ?? b
+  return comparePositions(a, b) < 0 ? b : a
+}
+
 /**
  * The plain form, which servers gave out before cursors were encrypted, and still do where the schema of the database has no
  * key (see cursors.ts): version, batch, token, then, unless it is the end of the batch, the place in it; as base64url of varints.

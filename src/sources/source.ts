@@ -19,6 +19,11 @@ export interface Follower<Event> {
   end(error: ListenqlError): void
   /** Pays for the work of finding out which events it gets. Default: the work is not counted. */
   readonly account?: Account | undefined
+  /**
+   * Whether it goes on where it stood with a former source, as after a change of the schema, and so gets what lies between.
+   * Default: it begins now, and needs nothing that was committed before `open` resolves.
+   */
+  readonly goesOn?: boolean | undefined
 }
 
 export interface SourceOptions<Event> {

@@ -2,8 +2,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { viewerKey } from '../../src/auth/viewer.js'
 import type { WatchedTable } from '../../src/catalog/watched-table.js'
 import { createImageReader } from '../../src/filters/index.js'
-import { createDeferred } from '../../src/lib/deferred.js'
+import { createDeferred, type Deferred } from '../../src/lib/deferred.js'
 import { ListenqlError } from '../../src/lib/errors.js'
+import { createPollDoorbell } from '../../src/log/doorbell.js'
+import { comparePositions, type Position } from '../../src/log/position.js'
 import { createTableAccess, type TableAccess } from '../../src/rls/table-access.js'
 import { createPresentRows } from '../../src/snapshots/present-rows.js'
 import { createSnapshots, type Snapshots } from '../../src/snapshots/snapshots.js'
@@ -54,10 +56,15 @@ afterAll(async () => {
   await watched?.close()
 })
 
-async function start(using: string, change: (present: Present) => Present = one => one): Promise<void> {
+async function start(
+  using: string,
+  change: (present: Present) => Present = one => one,
+  options: Parameters<typeof createStaged>[1] = {},
+): Promise<void> {
   await admin(`create policy p on notes using (${using})`)
   const shared = { config: watched.server.config, connectTimeout: 5000, observe: () => undefined }
   staged = await createStaged(watched, {
+    ...options,
     present(rowAccess, cursors) {
       snapshots = createSnapshots({ ...shared, queryTimeout: 5000, cursors })
       tableAccess = createTableAccess({ ...shared, reconnectMax: 100, catalogInterval: 1000 })
@@ -142,4 +149,41 @@ it('a right that is lost while it is found out what was there ends the subscript
   })
   await expect(opening).rejects.toBe(refusal)
   expect(stopped).toBe(1)
+})
+
+it('a row that was deleted before a subscription began does not end it, where the log was not read that far', async () => {
+  const poll = createPollDoorbell({ poll: 5 })
+  let held: Deferred | undefined
+  const parked = createDeferred()
+  await start('sees_note(id)', undefined, {
+    doorbell: {
+      ...poll,
+      async next(...given) {
+        if (held) parked.resolve()
+        await held?.promise
+        return poll.next(...given)
+      },
+    },
+  })
+  await staged.rowAccess.probe(notes, me('ann'))
+  expect(staged.rowAccess.readsItself(notes, me('ann'))).toBe(true)
+  held = createDeferred()
+  await parked.promise
+  const before = staged.log.position as Position
+  await admin('insert into notes values (1, true)')
+  await admin('delete from notes')
+  const following = await staged.follow(notes, me('ann'))
+  const successor = await staged.follow(notes, me('ann'), undefined, true)
+  const begun = following.replay.position()
+  held.resolve()
+  held = undefined
+  await admin('insert into notes values (2, true)')
+  await following.level()
+  expect(following.ended).toBeUndefined()
+  expect(ids(following.changes)).toEqual([2])
+  // The former source of this one may have shown the row.
+  expect(successor.ended).toMatchObject({ code: 'CURSOR_EXPIRED' })
+  // A subscriber that joins it and resumes gets what came before from the log: there the row is unknown.
+  await expect(following.replay.read(before)).rejects.toMatchObject({ code: 'CURSOR_EXPIRED' })
+  expect(comparePositions(begun, before)).toBeGreaterThan(0)
 })

@@ -3,7 +3,7 @@ import type { WatchedTable } from '../../src/catalog/watched-table.js'
 import { EVERYTHING } from '../../src/filters/index.js'
 import type { ListenqlError } from '../../src/lib/errors.js'
 import type { Observe } from '../../src/lib/observation.js'
-import { createPollDoorbell } from '../../src/log/doorbell.js'
+import { createPollDoorbell, type Doorbell } from '../../src/log/doorbell.js'
 import { LogFollower } from '../../src/log/log-follower.js'
 import { comparePositions, type Position } from '../../src/log/position.js'
 import { createRowAccess, type RowAccess, type RowAccessOptions } from '../../src/rls/row-access.js'
@@ -27,6 +27,7 @@ export interface Staged {
     table: WatchedTable,
     viewer: Viewer | undefined,
     more?: Partial<AuthorisedChangesRequest>,
+    goesOn?: boolean,
   ): Promise<Following>
   /** All that comes after a cursor, as far as the log goes now. */
   replay(
@@ -58,6 +59,7 @@ export async function createStaged(
     checkVisibility?: (sees: CheckVisibility) => CheckVisibility
     maxWaiting?: number
     present?: (rowAccess: RowAccess, cursors: LogFollower['cursors']) => Present
+    doorbell?: Doorbell
   } = {},
 ): Promise<Staged> {
   const { observe = () => undefined } = options
@@ -68,7 +70,8 @@ export async function createStaged(
     keepsPrepared: true,
     ...options.access,
   })
-  const log = new LogFollower({ ...shared, doorbell: createPollDoorbell({ poll: 5 }), keepsPrepared: true })
+  const doorbell = options.doorbell ?? createPollDoorbell({ poll: 5 })
+  const log = new LogFollower({ ...shared, doorbell, keepsPrepared: true })
   const tables = createTables({
     log,
     checkVisibility: options.checkVisibility?.(rowAccess.checkVisibility) ?? rowAccess.checkVisibility,
@@ -111,7 +114,7 @@ export async function createStaged(
     log,
     tables,
     rowAccess,
-    async follow(table, viewer, more) {
+    async follow(table, viewer, more, goesOn) {
       const source = sourceOf(table, viewer, more)
       const changes: RowChange[] = []
       let ended: ListenqlError | undefined
@@ -120,6 +123,7 @@ export async function createStaged(
         end(error) {
           ended = error
         },
+        goesOn,
       })
       return {
         changes,

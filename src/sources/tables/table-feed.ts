@@ -435,7 +435,9 @@ export function createTables({
               try {
                 const begun = await beginTelling(table, viewer, ends)
                 if (refusal) throw refusal
-                staged = visibility.follow(relid, { viewer, view, follower, told: begun?.told })
+                // What the snapshot has, a subscription that begins now does not need; what it was told of it before is unknown.
+                const after = follower.goesOn ? undefined : begun?.position
+                staged = visibility.follow(relid, { viewer, view, follower, told: begun?.told, after })
                 if (begun) begun.told.settle(await changesBetween(relid, begun.position, staged.from, ends))
                 if (refusal) throw refusal
               } catch (error) {

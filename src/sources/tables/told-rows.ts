@@ -73,8 +73,8 @@ export function createToldRows({ key, readable, keys, position }: ToldBase): Tol
 
   return {
     next(event, images, allowed, present) {
-      // The snapshot contains this event, so what the viewer saw before the event is unknown. It may have been delivered: by an
-      // earlier source, before a schema change, or before the cursor with which the client resumed.
+      // The snapshot contains this event, so what the viewer saw before the event is unknown. A former source may have delivered
+      // it, before a change of the schema.
       if (comparePositions(event.position, position) <= 0)
         return tellPast(key, readable, images, allowed, present)
       const image = images.row ?? images.old

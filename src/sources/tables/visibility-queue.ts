@@ -8,7 +8,7 @@ import { ListenqlError } from '../../lib/errors.js'
 import type { Stop } from '../../lib/stop.js'
 import type { LogEvent } from '../../log/log-event.js'
 import { hole, type LogFollower } from '../../log/log-follower.js'
-import { comparePositions, type Position } from '../../log/position.js'
+import { comparePositions, latest, type Position } from '../../log/position.js'
 import { type CheckVisibility, viewsOf } from '../../rls/visibility.js'
 import { joinIfLevel, pagesAfter, type ReplayPage } from '../resume.js'
 import { Apart, type ApartOptions } from './apart.js'
@@ -93,7 +93,7 @@ export class VisibilityQueue {
       key,
       matcher,
       tell: createTellingView(request.view),
-      from: this.#options.log.position,
+      from: latest(this.#options.log.position, request.after),
       leave: () => undefined,
       hasLeft: false,
     }
@@ -112,7 +112,7 @@ export class VisibilityQueue {
   position({ key, from }: QueuedSubscription): Position | undefined {
     const apart = this.#apart.get(key)
     const live = apart ? apart.held : this.#running ? this.#held : this.#options.log.position
-    return live && from && comparePositions(from, live) > 0 ? from : live
+    return live && latest(live, from)
   }
 
   take(event: LogEvent): void {

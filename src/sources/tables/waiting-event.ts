@@ -21,6 +21,8 @@ export interface VisibilityRequest {
   readonly follower: Follower<RowChange>
   /** What has been delivered so far. Undefined: no policy reads the table itself. */
   readonly told?: ToldRows | undefined
+  /** No event up to here is delivered. Default: none up to where the log has been handed on. */
+  readonly after?: Position | undefined
 }
 
 /** A subscription in the queue of a table. */
@@ -30,7 +32,7 @@ export interface QueuedSubscription extends VisibilityRequest {
   /** Decides about which events the policies are asked: those that the view may select, or all if there is `told`. */
   readonly matcher: ChangeMatcher
   readonly tell: TellingView
-  /** The position of the log when the subscription joined; it gets no event up to there. Undefined: the log was not read yet. */
+  /** It gets no event up to here: the position of the log when it joined, or `after` if that is later. Undefined: the log was not read yet. */
   readonly from: Position | undefined
   /** Removes the subscription from the queue; idempotent. */
   leave: Stop
