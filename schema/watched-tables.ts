@@ -3,6 +3,9 @@ import type { Builder } from './builder.js'
 import { typeText } from './column-type.js'
 import type { TypedColumn, TypedTable } from './table-schema.js'
 
+/** Marks a field in its `extensions`: it cannot be answered before the watched tables are known. */
+export const NEEDS_TABLES = 'needsTables'
+
 /**
  * `watchedTables`: what a client has to know to write operations for tables that it has never heard of.
  * @param tables undefined: not known yet
@@ -71,6 +74,7 @@ export function addWatchedTables(builder: Builder, tables: readonly TypedTable[]
     t.field({
       type: [watchedTable],
       description: 'The tables whose changes you can subscribe to, by their names in GraphQL.',
+      extensions: { [NEEDS_TABLES]: true },
       resolve: async (_root, _args, { readable }) => {
         if (!tables) throw notKnown()
         const names = await Promise.all(tables.map(({ table }) => readable?.(table)))
@@ -84,7 +88,7 @@ export function addWatchedTables(builder: Builder, tables: readonly TypedTable[]
 function notKnown(): ListenqlError {
   return new ListenqlError(
     'DATABASE_FAILED',
-    'The database cannot be reached, so it is not known which tables are watched.',
-    { hint: 'try again later; the log of the server has the reason' },
+    'Which tables are watched is not known yet: the database has not told since the server started.',
+    { hint: 'try again; the log of the server has the reason' },
   )
 }

@@ -27,6 +27,7 @@ import { type Identity, identify } from './identity.js'
 import { missingOperation } from './missing-operation.js'
 import { isHashed, persistedQueryNotSupported } from './persisted-query.js'
 import { isConditional } from './root-selection.js'
+import { asksForTables } from './tables-asked.js'
 
 /** A GraphQL request as any transport brings it. */
 export interface Params {
@@ -69,8 +70,8 @@ export type Operation =
 
 export interface Engine {
   /**
-   * What does not fit a schema whose tables are not known yet, since the database has not been reached, waits for it: a
-   * server that is started again must not turn away the clients that come back first.
+   * What needs the watched tables waits until they are known for the first time: a server that is started again must not turn
+   * away the clients that come back first. That is what does not fit the schema without tables, and `watchedTables`.
    */
   prepare(params: Params, signal?: AbortSignal): Promise<Prepared>
 }
@@ -116,9 +117,10 @@ export function createEngine(options: EngineOptions): Engine {
       const params = { ...asked, operationName: asked.operationName || undefined }
       const { schemaState } = options
       const prepared = prepare(params, signal)
-      if (prepared.kind !== 'invalid' || !prepared.mayFit || schemaState.isKnown) return prepared
+      const needsTables = prepared.kind === 'invalid' ? prepared.mayFit : asksForTables(prepared.args)
+      if (schemaState.isKnown || !needsTables) return prepared
       // A subscription waits for as long as its client does: one that resumes would take a refusal for the end.
-      const waits = prepared.mayFit === 'subscription' && signal
+      const waits = needsTables === 'subscription' && signal
       const patience = AbortSignal.timeout(TABLES_PATIENCE_MS)
       const ended = waits || (signal ? AbortSignal.any([signal, patience]) : patience)
       await abortable(schemaState.known, ended).catch(() => undefined)

@@ -1,0 +1,69 @@
+import type { GraphQLSchema } from 'graphql'
+import { parse, validate } from 'graphql'
+import { expect, it } from 'vitest'
+import { buildSchema } from '../../schema/index.js'
+import { ANYBODY } from '../../src/auth/viewer.js'
+import { createEngine } from '../../src/graphql/engine.js'
+import { createClientErrors } from '../../src/graphql/errors.js'
+import { createDeferred } from '../../src/lib/deferred.js'
+import { PLAIN } from '../support/cursors.js'
+import { column, table } from '../support/watched-tables.js'
+
+const people = table('people', [column('id', 'int4')])
+
+/** An engine whose tables are not known until `know` is called. */
+function createUnknowing() {
+  const known = createDeferred()
+  let schema: GraphQLSchema = buildSchema()
+  let isKnown = false
+  const engine = createEngine({
+    getEnveloped: () => ({ schema, parse: source => parse(source), validate }),
+    contextFor: () => ({ opensSources: true, keepsJsonText: true }),
+    toClientError: createClientErrors(() => undefined),
+    schemaState: {
+      get isKnown() {
+        return isKnown
+      },
+      known: known.promise,
+    },
+    cursors: PLAIN,
+  })
+  return {
+    engine,
+    know() {
+      schema = buildSchema({ tables: [people] })
+      isKnown = true
+      known.resolve()
+    },
+  }
+}
+
+it.each([
+  '{ watchedTables { name } }',
+  'query Q { ...Tables } fragment Tables on Query { ... { watchedTables { name } } }',
+])('a server that has just started answers %s once it knows its tables', async query => {
+  const { engine, know } = createUnknowing()
+  const prepared = engine.prepare({ viewer: ANYBODY, query })
+  await new Promise(resolve => setImmediate(resolve))
+  know()
+  const operation = await prepared
+  if (operation.kind !== 'query') throw new Error(JSON.stringify(operation))
+  expect(await operation.run()).toEqual({ data: { watchedTables: [{ name: 'people' }] } })
+})
+
+it('what the tables do not matter to is answered at once', async () => {
+  const { engine } = createUnknowing()
+  const operation = await engine.prepare({ viewer: ANYBODY, query: '{ __typename }' })
+  if (operation.kind !== 'query') throw new Error(JSON.stringify(operation))
+  expect(await operation.run()).toEqual({ data: { __typename: 'Query' } })
+})
+
+it('a client that does not wait for the tables is told that they are not known', async () => {
+  const { engine } = createUnknowing()
+  const query = '{ watchedTables { name } }'
+  expect(await engine.prepare({ viewer: ANYBODY, query }, AbortSignal.abort())).toMatchObject({
+    kind: 'invalid',
+    isUnavailable: true,
+    errors: [{ extensions: { code: 'DATABASE_FAILED' } }],
+  })
+})
