@@ -29,12 +29,23 @@ export interface ListenerOptions {
   /** Longest pause between two attempts to connect, in ms. */
   readonly reconnectMax: number
   readonly observe: Observe
-  /** `isWhole`: the payload is what was sent. If not, it holds bytes that are no text. */
-  readonly onNotification: (channel: string, payload: string, isWhole: boolean) => void
+}
+
+/** Gets what comes over the LISTEN connection, of all channels. */
+export interface ListenerHandlers {
+  /** @param isWhole false: the payload holds bytes that are no text, so it is not what was sent */
+  onNotification(channel: string, payload: string, isWhole: boolean): void
   /** LISTEN has returned for these channels, for the first time or again after an outage. */
-  readonly onListening: (channels: readonly string[]) => void
+  onListening(channels: readonly string[]): void
   /** The connection is gone; notifications are missed from now until `onListening`. */
-  readonly onLost: () => void
+  onLost(): void
+}
+
+/** Gets what comes over one channel of the server's own. */
+export interface ChannelHandler {
+  notify(payload: string): void
+  /** Whether notifications arrive: true from LISTEN until the connection is lost. */
+  onListening(isListening: boolean): void
 }
 
 /** The connection answers, and notifications do not arrive on it. */
@@ -59,6 +70,9 @@ export class Listener {
   readonly #refused = new Map<string, ListenqlError>()
   /** Channels whose wanted and active state may differ; ten thousand subscribers must not cost a scan of all channels each. */
   readonly #dirty = new Set<string>()
+  readonly #handlers = new Set<ListenerHandlers>()
+  /** Channels of the server's own, which are never unlistened. */
+  readonly #kept = new Map<string, ChannelHandler>()
   readonly #stop = new AbortController()
   readonly #wake = new EventEmitter()
   #connection: ListenConnection | undefined
@@ -80,6 +94,17 @@ export class Listener {
   /** True from when it was found that no notification arrives, although the connection answers, until one has arrived. */
   get isDeaf(): boolean {
     return this.#isDeaf
+  }
+
+  /** The handlers get what comes from now on. */
+  attach(handlers: ListenerHandlers): void {
+    this.#handlers.add(handlers)
+  }
+
+  /** Listens to a channel of the server's own until `close`. A second call for a channel replaces its handler. */
+  keep(channel: string, handler: ChannelHandler): void {
+    this.#kept.set(channel, handler)
+    void this.listen(channel).then(() => handler.onListening(true))
   }
 
   /** Connects, and reconnects for ever, until `close`. */
@@ -112,7 +137,7 @@ export class Listener {
   }
 
   unlisten(channel: string): void {
-    if (!this.#wanted.delete(channel)) return
+    if (this.#kept.has(channel) || !this.#wanted.delete(channel)) return
     this.#refused.delete(channel)
     this.#touch(channel)
   }
@@ -182,14 +207,17 @@ export class Listener {
       // Those who subscribe during the outage wait for the next LISTEN.
       if (this.#wanted.has(channel)) this.#wanted.set(channel, createDeferred())
     }
-    if (this.#active.size > 0) this.#options.onLost()
+    if (this.#active.size > 0) {
+      for (const handler of this.#kept.values()) handler.onListening(false)
+      for (const handlers of this.#handlers) handlers.onLost()
+    }
     this.#active.clear()
     this.#dirty.clear()
     for (const channel of this.#wanted.keys()) this.#dirty.add(channel)
   }
 
   async #session(onReady: () => void): Promise<void> {
-    const { heartbeat, observe, onNotification } = this.#options
+    const { heartbeat, observe } = this.#options
     let lost: string | undefined
     let isAscii = false
     const over = new AbortController()
@@ -204,10 +232,12 @@ export class Listener {
       connectTimeout: this.#options.connectTimeout,
       deadline: heartbeat,
       signal: this.#stop.signal,
-      onNotification(channel, payload, isUnasked) {
+      onNotification: (channel, payload, isUnasked) => {
         proof.heard(isUnasked)
         if (channel === PROOF_CHANNEL) return
-        onNotification(channel, payload, !isAscii || isText(payload))
+        this.#kept.get(channel)?.notify(payload)
+        const isWhole = !isAscii || isText(payload)
+        for (const handlers of this.#handlers) handlers.onNotification(channel, payload, isWhole)
       },
       onLost: reason => {
         lost = reason
@@ -327,7 +357,8 @@ export class Listener {
       this.#active.add(channel)
       this.#options.observe({ type: 'channel.listening', channel })
     }
-    this.#options.onListening(listening)
+    for (const channel of listening) this.#kept.get(channel)?.onListening(true)
+    for (const handlers of this.#handlers) handlers.onListening(listening)
     for (const channel of added) this.#wanted.get(channel)?.resolve()
   }
 

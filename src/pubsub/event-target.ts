@@ -61,6 +61,8 @@ export function createPostgresEventTarget<Event extends CustomEvent = CustomEven
     connectTimeout: TIMEOUT_MS,
     reconnectMax: TIMEOUT_MS,
     observe,
+  })
+  listener.attach({
     onNotification(name, payload) {
       const topic = topics.get(name)
       if (!topic) return // what was under way when UNLISTEN was sent

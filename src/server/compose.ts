@@ -139,7 +139,7 @@ export function compose({ settings, database, authenticate, observe }: ComposeOp
     breathe: () => new Promise(resolve => scheduler.afterwards(resolve)),
     observe,
   })
-  const { channels, tables, log } = sources
+  const { channels, notifications, tables, log } = sources
   // Set late, since sources are made of what delivery provides: a burst that clients cannot take pauses reading.
   backpressure.pauses(sources)
 
@@ -198,7 +198,7 @@ export function compose({ settings, database, authenticate, observe }: ComposeOp
     ...{ rules: auth.rules, channelSource: channels.source, connections, memory },
   })
   const health = createHealth({
-    notifications: () => (channels.ready ? 'yes' : channels.isDeaf ? 'deaf' : 'no'),
+    notifications: () => (notifications.ready ? 'yes' : notifications.isDeaf ? 'deaf' : 'no'),
     needsNotifications,
     log: () => log.state,
     stall: () => log.stall,

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { type Catalog, createCatalog } from '../catalog/catalog-watch.js'
+import { createCatalog } from '../catalog/catalog-watch.js'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import type { Settings } from '../config/index.js'
 import type { Observe } from '../lib/observation.js'
@@ -9,6 +9,7 @@ import { createLogTroubles, type LogTroubles } from '../log/log-troubles.js'
 import { createRetention } from '../log/retention.js'
 import { KICK_CHANNEL } from '../postgres/channel-name.js'
 import type { ProofSender } from '../postgres/delivery-proof.js'
+import { Listener } from '../postgres/listener.js'
 import { pinSession } from '../postgres/pinned-settings.js'
 import { createRowAccess } from '../rls/row-access.js'
 import { createTableAccess } from '../rls/table-access.js'
@@ -24,15 +25,15 @@ export interface SourcesOptions {
   readonly config: pg.ClientConfig
   /** See Listener. */
   readonly lend: () => Promise<ProofSender>
-  /** The watched tables, first and whenever they change: at that place in the log, which waits until it resolves. */
+  /** Called with the watched tables, first and whenever they change: at that place in the log, which waits until it resolves. */
   readonly onTables: (tables: readonly WatchedTable[]) => Promise<void>
   /** Whether viewers have roles, so that the database decides what they may read. */
   readonly hasRoles: boolean
-  /** Somebody may have been kicked, or a word of that may have been missed. Undefined: nobody can be. */
+  /** A viewer may have been kicked, or a notification of that may have been missed. Undefined if kicks are not supported. */
   readonly onKick: (() => void) | undefined
-  /** False: nothing that this server does needs notifications, so that it does without the LISTEN connection. */
+  /** False: nothing that this server does needs notifications, so there is no LISTEN connection. */
   readonly needsNotifications: boolean
-  /** Resolves when what has come of the events so far has left. */
+  /** Resolves when the frames of the events so far have left. */
   readonly breathe: () => Promise<void>
   readonly observe: Observe
 }
@@ -40,53 +41,76 @@ export interface SourcesOptions {
 /** Everything that comes out of the database. */
 export interface Sources {
   readonly channels: Channels
+  readonly notifications: Pick<Listener, 'ready' | 'isDeaf'>
   readonly log: Pick<LogFollower, 'state' | 'cursors'> & { readonly stall: LogTroubles['stall'] }
   readonly tables: AuthorisedTables
   start(): void
-  /** Stops and continues handing on events. */
+  /** Stops and continues dispatching events. */
   pause(): void
   resume(): void
   /** Idempotent. */
   close(): Promise<void>
 }
 
-/** One LISTEN connection, one that reads the log, one that looks at the catalogue, and what is made of them. */
+/**
+ * One LISTEN connection, one that reads the log, one that reads the catalogue, and what is made of them, from the bottom up. The
+ * one cycle is the change of the schema, which goes from the log to the groups and back: `schemaSwitch.concerns` closes it.
+ */
 export function createSources(options: SourcesOptions): Sources {
   const { settings, config, lend, onTables, onKick, hasRoles, needsNotifications, breathe, observe } = options
-  const doorbell = settings.doorbell === 'poll' ? createPollDoorbell(settings) : createBell(settings)
   const isPooled = settings.doorbell === 'poll' // polling works through any pooler
   const own = isPooled ? config : pinSession(config, { runs: 'ours' })
   const forPolicies = isPooled ? config : pinSession(config, { runs: 'policies' })
-  const troubles = createLogTroubles(observe)
-  const log: LogFollower = new LogFollower({
-    ...settings,
-    config: own,
-    doorbell,
-    keepsPrepared: !isPooled,
-    checkpoint: {
-      pulling: () => schemaSwitch.pulling(),
-      read: events =>
-        tableAccess?.read(new Set(events.flatMap(({ kind, topic }) => (kind === 't' ? [topic] : [])))),
-      before: event => schemaSwitch.before(event),
-      drained: isHandedOn => schemaSwitch.drained(isHandedOn),
-    },
-    // Without a LISTEN connection, this one says whether the database is there.
-    ...(!needsNotifications && { onAnswer: () => observe({ type: 'database.reached' }) }),
-    onFollowed() {
-      if (settings.doorbell === 'bell')
-        channels.handle(BELL, { notify: doorbell.ring, onListening: doorbell.onListening })
-    },
-    breathe,
-    troubles,
-    observe,
-  })
-  const channels = createChannels({ ...settings, config, lend, log, observe })
+
+  // Notifications.
+  const listener = new Listener({ ...settings, config, lend, observe })
+  // Through some poolers no notification arrives.
+  if (onKick && !isPooled) listener.keep(KICK_CHANNEL, { notify: onKick, onListening: onKick })
+
+  // What the database lets viewers read.
   const rowAccess = hasRoles
     ? createRowAccess({ ...settings, config: forPolicies, keepsPrepared: !isPooled, observe })
     : undefined
   const tableAccess = hasRoles
     ? createTableAccess({ ...settings, config: own, keepsPrepared: !isPooled, observe })
     : undefined
+
+  // The log.
+  const doorbell = isPooled ? createPollDoorbell(settings) : createBell(settings)
+  const troubles = createLogTroubles(observe)
+  const schemaSwitch = createSchemaSwitch()
+  const log = new LogFollower({
+    ...settings,
+    config: own,
+    doorbell,
+    keepsPrepared: !isPooled,
+    checkpoint: {
+      ...schemaSwitch,
+      authorise: events =>
+        tableAccess?.read(new Set(events.flatMap(({ kind, topic }) => (kind === 't' ? [topic] : [])))),
+    },
+    // Without a LISTEN connection, this one says whether the database is there.
+    ...(!needsNotifications && { onAnswer: () => observe({ type: 'database.reached' }) }),
+    onFollowed() {
+      if (!isPooled) listener.keep(BELL, { notify: doorbell.ring, onListening: doorbell.onListening })
+    },
+    breathe,
+    troubles,
+    observe,
+  })
+  const retention = createRetention({ ...settings, config: own, observe })
+  const catalog = createCatalog({
+    ...settings,
+    config: own,
+    onChange(list, paused) {
+      schemaSwitch.offer(list, paused)
+      log.wake()
+    },
+    observe,
+  })
+
+  // Channels and tables.
+  const channels = createChannels({ listener, log })
   const snapshots = createSnapshots({
     ...settings,
     maxBytes: settings.maxSnapshot,
@@ -107,21 +131,15 @@ export function createSources(options: SourcesOptions): Sources {
     },
     observe,
   })
-  const catalog: Catalog = createCatalog({
-    ...settings,
-    config: own,
-    onChange(list, paused) {
-      schemaSwitch.offer(list, paused)
-      log.wake()
-    },
-    observe,
-  })
-  const schemaSwitch = createSchemaSwitch({ tables, refresh: catalog.refreshNow, onSwitched: onTables })
-  const retention = createRetention({ ...settings, config: own, observe })
-  const parts = [channels, log, catalog, retention, ...(tableAccess ? [tableAccess] : [])]
+  // Set late, since the log waits at each change until the tables, the schema and the groups above it have switched.
+  schemaSwitch.concerns({ tables, refresh: catalog.refreshNow, onSwitched: onTables })
+
+  const started = [log, catalog, retention, ...(tableAccess ? [tableAccess] : [])]
+  const paused = [listener, log, tables]
 
   return {
     channels,
+    notifications: listener,
     log: {
       get state() {
         return log.state
@@ -133,23 +151,17 @@ export function createSources(options: SourcesOptions): Sources {
     },
     tables: createAuthorisedTables({ tables, snapshots, tableAccess, rowAccess }),
     start() {
-      for (const part of parts) if (part !== channels || needsNotifications) part.start()
-      // Polling works through any pooler, and through some of them nothing is heard.
-      if (onKick && settings.doorbell === 'bell')
-        channels.handle(KICK_CHANNEL, { notify: onKick, onListening: onKick })
+      if (needsNotifications) listener.start()
+      for (const part of started) part.start()
     },
     pause() {
-      channels.pause()
-      log.pause()
-      tables.pause()
+      for (const part of paused) part.pause()
     },
     resume() {
-      channels.resume()
-      log.resume()
-      tables.resume()
+      for (const part of paused) part.resume()
     },
     async close() {
-      const all = [...parts, tables, snapshots, ...(rowAccess ? [rowAccess] : [])]
+      const all = [listener, ...started, tables, snapshots, ...(rowAccess ? [rowAccess] : [])]
       await Promise.all(all.map(part => part.close()))
     },
   }

@@ -251,6 +251,8 @@ describe('a connection that delivers', () => {
       reconnectMax: 100,
       lend: () => Promise.reject(new Error('too many connections')),
       observe: observed.observe,
+    })
+    listener.attach({
       onNotification: (_channel, payload) => heard.push(payload),
       onListening: () => undefined,
       onLost: () => undefined,

@@ -6,8 +6,9 @@ import { createChannelRules } from '../../src/auth/channel-rules.js'
 import { ANYBODY } from '../../src/auth/viewer.js'
 import { createServer } from '../../src/index.js'
 import { connectionOptions } from '../../src/postgres/conninfo.js'
+import { Listener } from '../../src/postgres/listener.js'
 import { createPool } from '../../src/postgres/pool.js'
-import { type Channels, createChannels } from '../../src/sources/channels/channels.js'
+import { createChannels } from '../../src/sources/channels/channels.js'
 import { overSse } from '../support/clients.js'
 import { channelEvents } from '../support/documents.js'
 import { createObserved } from '../support/observed.js'
@@ -28,7 +29,7 @@ async function createContext() {
   const config = connectionOptions(database.url)
   const observed = createObserved()
   const pool = createPool(config, 10_000)
-  const channels: Channels = createChannels({
+  const listener = new Listener({
     config,
     lend: pool.lend,
     heartbeat: 10_000,
@@ -36,8 +37,9 @@ async function createContext() {
     reconnectMax: 100,
     observe: observed.observe,
   })
+  const channels = createChannels({ listener })
   cleanUps.push(
-    () => channels.close(),
+    () => listener.close(),
     () => pool.close(),
   )
   const contextValue: SchemaContext = {
@@ -48,7 +50,7 @@ async function createContext() {
     snapshot: () => expect.unreachable(),
     notify: pool.notify,
   }
-  return { database, channels, contextValue, notify: pool.notify, ...observed }
+  return { database, listener, contextValue, notify: pool.notify, ...observed }
 }
 
 async function listen(contextValue: SchemaContext, name: string, document = channelEvents): Promise<Results> {
@@ -58,7 +60,7 @@ async function listen(contextValue: SchemaContext, name: string, document = chan
 }
 
 it('subscribe() of graphql-js resolves once LISTEN has returned, and delivers whatever is committed after that', async () => {
-  const { channels, contextValue, notify, all } = await createContext()
+  const { listener, contextValue, notify, all } = await createContext()
   const pending = listen(contextValue, 'pending') // the connection has not even been opened
   let resolved = false
   const marked = pending.then(results => {
@@ -69,7 +71,7 @@ it('subscribe() of graphql-js resolves once LISTEN has returned, and delivers wh
   })
   await notify('pending', 'too early')
   expect(resolved).toBe(false)
-  channels.start()
+  listener.start()
   const results = await marked
   await notify('pending', '{"in": "time"}')
   expect(await results.next()).toEqual({
@@ -99,8 +101,8 @@ it('subscribe() of graphql-js resolves once LISTEN has returned, and delivers wh
 })
 
 it('return() ends the subscription and UNLISTENs, even while a next() is waiting', async () => {
-  const { database, channels, contextValue, notify, until } = await createContext()
-  channels.start()
+  const { database, listener, contextValue, notify, until } = await createContext()
+  listener.start()
   const results = await listen(contextValue, 'waited for')
   const waiting = results.next()
   const second = results.next()
@@ -125,8 +127,8 @@ it('return() ends the subscription and UNLISTENs, even while a next() is waiting
 })
 
 it('a refused channel is a result with errors, as from any schema', async () => {
-  const { channels, contextValue, all } = await createContext()
-  channels.start()
+  const { listener, contextValue, all } = await createContext()
+  listener.start()
   for (const [name, code] of [
     ['', 'CHANNEL_NAME_INVALID'],
     ['listenql', 'CHANNEL_NOT_ALLOWED'],
@@ -143,8 +145,8 @@ it('a refused channel is a result with errors, as from any schema', async () => 
 })
 
 it('yields what the server sends for the same events', async () => {
-  const { database, channels, contextValue, notify } = await createContext()
-  channels.start()
+  const { database, listener, contextValue, notify } = await createContext()
+  listener.start()
   const observed = createObserved()
   const server = await createServer({
     databaseUrl: database.url,

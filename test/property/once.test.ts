@@ -1,12 +1,9 @@
 import fc from 'fast-check'
-import { expect, it, vi } from 'vitest'
+import { expect, it } from 'vitest'
 import { comparePositions, type Position } from '../../src/log/position.js'
-import { Listener } from '../support/faked-listener.js'
 import type { FakedLog } from '../support/faked-log.js'
 import type { Reader } from './readers.js'
 import { createWorld, isSeen, SUBJECTS, type Subject, TOPICS, type Topic } from './world.js'
-
-vi.mock('../../src/postgres/listener.js', () => import('../support/faked-listener.js'))
 
 type Step =
   /** Writes a batch. */
@@ -98,8 +95,7 @@ it('every event comes once and in order, whatever overtakes what', async () => {
 const turn = () => new Promise<void>(resolve => void setImmediate(resolve))
 
 async function run(pageSizes: readonly number[], maxWaiting: number, steps: readonly Step[]): Promise<void> {
-  const { log, policies, faults, read, close } = createWorld({ pageSizes, maxWaiting })
-  const listener = Listener.last
+  const { log, listener, policies, faults, read, close } = createWorld({ pageSizes, maxWaiting })
   const expectations: Expectation[] = []
   let written = 0
   let notified = 0

@@ -7,8 +7,9 @@ import { createClientMemory } from '../../src/lib/limits/client-memory.js'
 import type { Observe } from '../../src/lib/observation.js'
 import type { LogEvent } from '../../src/log/log-event.js'
 import { encodePlain, type Position } from '../../src/log/position.js'
-import { type ChannelsOptions, createChannels } from '../../src/sources/channels/channels.js'
+import { createChannels } from '../../src/sources/channels/channels.js'
 import { createTables } from '../../src/sources/tables/table-feed.js'
+import { FakedListener } from '../support/faked-listener.js'
 import { createFakedLog } from '../support/faked-log.js'
 import { createGates } from '../support/gates.js'
 import { viewerOf } from '../support/viewers.js'
@@ -43,7 +44,8 @@ export function createWorld(options: { readonly pageSizes: readonly number[]; re
   const observe: Observe = observation => {
     if (observation.type === 'fault') faults.push(observation.error)
   }
-  const channels = createChannels({ log: log.follower, observe } as ChannelsOptions) // the rest is for LISTEN
+  const listener = new FakedListener()
+  const channels = createChannels({ listener, log: log.follower })
   const tables = createTables({
     log: log.follower,
     async checkVisibility(_table, viewers, images) {
@@ -89,6 +91,7 @@ export function createWorld(options: { readonly pageSizes: readonly number[]; re
 
   return {
     log,
+    listener,
     policies,
     faults,
     read(subject: Subject, isGrouped: boolean, after: Position | undefined): Reader {
@@ -99,7 +102,6 @@ export function createWorld(options: { readonly pageSizes: readonly number[]; re
     },
     async close() {
       await tables.close()
-      await channels.close()
       backpressure.close()
     },
   }

@@ -1,19 +1,14 @@
 import { createDeferred, type Deferred } from '../../src/lib/deferred.js'
-import type { ListenerOptions, Listener as RealListener } from '../../src/postgres/listener.js'
-
-type Handlers = Pick<ListenerOptions, 'onNotification' | 'onListening' | 'onLost'>
+import type { ListenerHandlers, Listener as RealListener } from '../../src/postgres/listener.js'
 
 /** In place of the LISTEN connection: hears what a test says, while it is connected. */
-export class Listener implements Pick<RealListener, 'listen' | 'whenListening' | 'unlisten' | 'close'> {
-  /** The last one that was created. */
-  static last: Listener
-  readonly #handlers: Handlers
+export class FakedListener implements Pick<RealListener, 'attach' | 'listen' | 'whenListening' | 'unlisten'> {
+  readonly #handlers: ListenerHandlers[] = []
   readonly #channels = new Set<string>()
   #away: Deferred | undefined
 
-  constructor(handlers: Handlers) {
-    this.#handlers = handlers
-    Listener.last = this
+  attach(handlers: ListenerHandlers): void {
+    this.#handlers.push(handlers)
   }
 
   get isAway(): boolean {
@@ -33,21 +28,20 @@ export class Listener implements Pick<RealListener, 'listen' | 'whenListening' |
     this.#channels.delete(channel)
   }
 
-  async close(): Promise<void> {}
-
   notify(channel: string, payload: string): void {
-    if (this.#channels.has(channel)) this.#handlers.onNotification(channel, payload, true)
+    if (!this.#channels.has(channel)) return
+    for (const handlers of this.#handlers) handlers.onNotification(channel, payload, true)
   }
 
   lose(): void {
     if (this.#away) return
     this.#away = createDeferred()
-    this.#handlers.onLost()
+    for (const handlers of this.#handlers) handlers.onLost()
   }
 
   recover(): void {
     if (!this.#away) return
-    this.#handlers.onListening([...this.#channels])
+    for (const handlers of this.#handlers) handlers.onListening([...this.#channels])
     this.#away.resolve()
     this.#away = undefined
   }

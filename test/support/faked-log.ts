@@ -1,7 +1,8 @@
 import { ListenqlError } from '../../src/lib/errors.js'
 import type { LogEvent } from '../../src/log/log-event.js'
-import type { LogFollower, LogListener } from '../../src/log/log-follower.js'
+import type { LogFollower } from '../../src/log/log-follower.js'
 import type { Page } from '../../src/log/log-queries.js'
+import type { LogListener } from '../../src/log/log-topics.js'
 import {
   comparePositions,
   decodePlain,

@@ -1,38 +1,22 @@
-import type pg from 'pg'
 import { abortable } from '../../lib/abort.js'
-import type { Observe } from '../../lib/observation.js'
 import type { Stop } from '../../lib/stop.js'
 import type { LogEvent } from '../../log/log-event.js'
 import type { LogFollower } from '../../log/log-follower.js'
 import type { Position } from '../../log/position.js'
 import { assertChannelName } from '../../postgres/channel-name.js'
-import type { ProofSender } from '../../postgres/delivery-proof.js'
-import { Listener } from '../../postgres/listener.js'
+import type { Listener } from '../../postgres/listener.js'
 import type { Replay } from '../resume.js'
 import { EventSource, type Follower } from '../source.js'
 import { ChannelEvent } from './channel-event.js'
 
 export interface ChannelsOptions {
-  readonly config: pg.ClientConfig
-  /** See Listener. */
-  readonly lend: () => Promise<ProofSender>
-  /** See Listener: all in ms. */
-  readonly heartbeat: number
-  readonly connectTimeout: number
-  readonly reconnectMax: number
+  /** The LISTEN connection. */
+  readonly listener: Pick<Listener, 'attach' | 'listen' | 'whenListening' | 'unlisten'>
   /** Brings what was published with listenql.publish. Default: notifications only. */
   readonly log?: LogFollower
-  readonly observe: Observe
 }
 
 type Subscriber = Follower<ChannelEvent>
-
-/** Somebody of our own who listens to a channel. */
-export interface NotificationHandler {
-  notify(payload: string): void
-  /** Whether notifications are heard: from LISTEN until the connection is lost. */
-  onListening(hearing: boolean): void
-}
 
 interface Channel {
   readonly subscribers: Set<Subscriber>
@@ -44,51 +28,34 @@ interface Channel {
 }
 
 /**
- * Every channel as a source of events: what is sent with NOTIFY, over one LISTEN connection, and what is published with
- * listenql.publish, out of the event log. A channel is listened to while somebody is subscribed.
+ * Every channel as a source of events: what is sent with NOTIFY, over the LISTEN connection, and what is published with
+ * listenql.publish, out of the event log. The server listens to a channel while the channel has subscribers.
  */
 export interface Channels {
-  readonly ready: boolean
-  /** The connection answers, and notifications do not arrive. */
-  readonly isDeaf: boolean
   /** @throws ListenqlError CHANNEL_NAME_INVALID */
   source(name: string, after?: string): EventSource<ChannelEvent>
-  /** Listens to a channel for good. */
-  handle(name: string, handler: NotificationHandler): void
-  /** Stops and continues reading from Postgres. */
-  pause(): void
-  resume(): void
-  start(): void
-  close(): Promise<void>
 }
 
-export function createChannels(options: ChannelsOptions): Channels {
-  const { log } = options
+export function createChannels({ listener, log }: ChannelsOptions): Channels {
   const channels = new Map<string, Channel>()
-  const handlers = new Map<string, NotificationHandler>()
-  const listener = new Listener({ ...options, onNotification, onListening, onLost })
-
-  function onNotification(name: string, payload: string, isWhole: boolean): void {
-    handlers.get(name)?.notify(payload)
-    const channel = channels.get(name)
-    if (!channel) return // what was under way when UNLISTEN was sent
-    settleGap(name, channel)
-    const unreadable = isWhole ? undefined : 'encoding'
-    tell(channel, new ChannelEvent(name, isWhole ? payload : null, { unreadable }))
-  }
-
-  function onLost(): void {
-    for (const handler of handlers.values()) handler.onListening(false)
-    for (const channel of channels.values()) channel.owesGap = channel.subscribers.size > 0
-  }
-
-  function onListening(names: readonly string[]): void {
-    for (const name of names) {
-      handlers.get(name)?.onListening(true)
+  listener.attach({
+    onNotification(name, payload, isWhole) {
       const channel = channels.get(name)
-      if (channel) settleGap(name, channel)
-    }
-  }
+      if (!channel) return // what was under way when UNLISTEN was sent
+      settleGap(name, channel)
+      const unreadable = isWhole ? undefined : 'encoding'
+      tell(channel, new ChannelEvent(name, isWhole ? payload : null, { unreadable }))
+    },
+    onListening(names) {
+      for (const name of names) {
+        const channel = channels.get(name)
+        if (channel) settleGap(name, channel)
+      }
+    },
+    onLost() {
+      for (const channel of channels.values()) channel.owesGap = channel.subscribers.size > 0
+    },
+  })
 
   /** One gap per outage, before the first event after it: a notification may overtake the answer to LISTEN. */
   function settleGap(name: string, channel: Channel): void {
@@ -101,7 +68,7 @@ export function createChannels(options: ChannelsOptions): Channels {
     for (const subscriber of channel.subscribers) subscriber.event(event)
   }
 
-  /** Whoever follows the log is forgotten when its history ends: says that something was missed, and follows the next one. */
+  /** The log drops its listeners when a history ends: sends a gap then, and follows the next history. */
   function followLog(name: string): Stop | undefined {
     if (!log) return undefined
     let stop: Stop = () => undefined
@@ -138,7 +105,7 @@ export function createChannels(options: ChannelsOptions): Channels {
       if (--entry.references > 0) return
       channels.delete(name)
       entry.unfollow?.()
-      if (!handlers.has(name)) listener.unlisten(name)
+      listener.unlisten(name)
     }
     try {
       await listener.listen(name, signal)
@@ -152,12 +119,6 @@ export function createChannels(options: ChannelsOptions): Channels {
   }
 
   return {
-    get ready() {
-      return listener.ready
-    },
-    get isDeaf() {
-      return listener.isDeaf
-    },
     source(name, after) {
       assertChannelName(name)
       return new EventSource<ChannelEvent>(
@@ -174,14 +135,6 @@ export function createChannels(options: ChannelsOptions): Channels {
         },
       )
     },
-    handle(name, handler) {
-      handlers.set(name, handler)
-      void listener.listen(name).then(() => handler.onListening(true))
-    },
-    pause: () => listener.pause(),
-    resume: () => listener.resume(),
-    start: () => listener.start(),
-    close: () => listener.close(),
   }
 }
 

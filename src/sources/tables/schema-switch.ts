@@ -1,13 +1,14 @@
 import type { WatchedTable } from '../../catalog/watched-table.js'
 import type { LogEvent } from '../../log/log-event.js'
-import type { Checkpoint } from '../../log/log-follower.js'
+import type { Checkpoint } from '../../log/pump.js'
 import type { Tables } from './table-feed.js'
 
-export interface SchemaSwitchOptions {
-  readonly tables: Tables
-  /** Looks at the catalogue now, because an event says that a table has this generation. */
+/** What a change of the schema concerns. */
+export interface SwitchTarget {
+  readonly tables: Pick<Tables, 'settled' | 'switchTo' | 'reached' | 'generationOf'>
+  /** Reads the catalogue now, because an event says that a table has this generation. */
   readonly refresh: (relid: string, generation: number) => Promise<void>
-  /** The tables have changed, as far as the log has been handed on. The log waits until it resolves. */
+  /** The tables have changed at this place of the log, which waits until it resolves. */
   readonly onSwitched: (tables: readonly WatchedTable[]) => Promise<void>
 }
 
@@ -18,32 +19,35 @@ export interface SchemaSwitch extends Checkpoint {
    * @param paused oids of tables that are watched and have no whole history at the moment. Default: none
    */
   offer(tables: readonly WatchedTable[], paused?: readonly string[]): void
+  /** To be called once, before the log is followed. */
+  concerns(target: SwitchTarget): void
 }
 
 /**
- * A catalogue is read at one moment, the log may be behind that: events of a former generation are still to come, and have to
- * meet the columns that they were made of. A new list therefore waits until the log has been handed on up to where the new
- * histories begin, or to the first event of a new generation.
+ * The catalogue is read at one moment, and the log may not have been dispatched up to that moment: events of a former generation
+ * are still to come, and have to meet the columns that they were made of. A new list therefore waits until the log has been
+ * dispatched up to where the new histories begin, or to the first event of a new generation.
  */
-export function createSchemaSwitch({ tables, refresh, onSwitched }: SchemaSwitchOptions): SchemaSwitch {
+export function createSchemaSwitch(): SchemaSwitch {
+  let target: SwitchTarget | undefined
   let offered: readonly WatchedTable[] | undefined
   let paused: readonly string[] = []
-  /** Whether `offered` was there when the ledger was looked at last: then all before it has been handed on. */
+  /** Whether `offered` was there at the last pull: then everything before it has been dispatched at the end of the pages. */
   let isSeen = false
   /** The newest generation of each table that the catalogue was asked for. */
   const asked = new Map<string, number>()
 
-  async function switchTo(isReached: boolean): Promise<void> {
+  async function switchTo({ tables, onSwitched }: SwitchTarget, isReached: boolean): Promise<void> {
     const list = offered as readonly WatchedTable[]
     offered = undefined
-    const settling = tables.settled() // what waits to be handed on has to meet the former columns
+    const settling = tables.settled() // what waits for policies has to meet the former columns
     if (settling) await settling
     tables.switchTo(list, isReached, paused)
     await onSwitched(list)
   }
 
-  /** Whether an event stands behind everything that is to meet the former columns. */
-  function needsNewSchema(event: LogEvent, list: readonly WatchedTable[]): boolean {
+  /** Whether an event comes after everything that is to meet the former columns. */
+  function needsNewSchema(event: LogEvent, list: readonly WatchedTable[], { tables }: SwitchTarget): boolean {
     return list.every(({ relid, generation, since }) => {
       const known = tables.generationOf(relid)
       if (known === undefined || known === generation) return true
@@ -51,31 +55,36 @@ export function createSchemaSwitch({ tables, refresh, onSwitched }: SchemaSwitch
     })
   }
 
-  async function catchUpWith({ topic, generation }: LogEvent): Promise<void> {
+  async function catchUpWith({ topic, generation }: LogEvent, to: SwitchTarget): Promise<void> {
     asked.set(topic, generation) // once: where it may not be refreshed, the former columns must do
-    await refresh(topic, generation)
-    if (offered) await switchTo(false)
+    await to.refresh(topic, generation)
+    if (offered) await switchTo(to, false)
   }
 
   return {
+    concerns(to) {
+      target = to
+    },
     offer(list, without = []) {
       offered = list
       paused = without
       isSeen = false
     },
-    pulling() {
+    beforePull() {
       if (offered) isSeen = true
     },
-    before(event) {
-      if (offered && needsNewSchema(event, offered)) return switchTo(false)
+    advanceTo(event) {
+      if (!target) return undefined
+      if (offered && needsNewSchema(event, offered, target)) return switchTo(target, false)
       if (event.kind !== 't') return undefined
-      const known = tables.generationOf(event.topic)
+      const known = target.tables.generationOf(event.topic)
       const isNew = known !== undefined && event.generation > Math.max(known, asked.get(event.topic) ?? 0)
-      return isNew ? catchUpWith(event) : undefined
+      return isNew ? catchUpWith(event, target) : undefined
     },
-    drained(isHandedOn) {
-      if (offered && isSeen) return switchTo(isHandedOn)
-      if (isHandedOn) tables.reached() // the list in force was there when the ledger was looked at
+    caughtUp(isRead) {
+      if (!target) return undefined
+      if (offered && isSeen) return switchTo(target, isRead)
+      if (isRead) target.tables.reached() // the list in force was there at the last pull
       return undefined
     },
   }
