@@ -21,7 +21,7 @@ import { claimsText, takeClaimsSql, takeRoleSql } from '../src/rls/become.js'
 import { createRowAccess } from '../src/rls/row-access.js'
 import type { CheckVisibility } from '../src/rls/visibility.js'
 import type { RowChange } from '../src/sources/tables/row-change.js'
-import { createTables } from '../src/sources/tables/table-feed.js'
+import { createTables } from '../src/sources/tables/tables.js'
 import { createBenchDatabase } from './lib/database.js'
 import { median, percent, quantile } from './lib/statistics.js'
 

@@ -9,7 +9,7 @@ import type { Snapshots } from '../snapshots/snapshots.js'
 import type { EventSource } from '../sources/source.js'
 import type { ChangesRequest } from '../sources/tables/changes-request.js'
 import type { RowChange } from '../sources/tables/row-change.js'
-import type { Tables } from '../sources/tables/table-feed.js'
+import type { Tables } from '../sources/tables/tables.js'
 
 export interface AuthorisedTablesOptions {
   readonly tables: Tables

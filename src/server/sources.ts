@@ -17,7 +17,7 @@ import { createPresentRows } from '../snapshots/present-rows.js'
 import { createSnapshots } from '../snapshots/snapshots.js'
 import { type Channels, createChannels } from '../sources/channels/channels.js'
 import { createSchemaSwitch } from '../sources/tables/schema-switch.js'
-import { createTables } from '../sources/tables/table-feed.js'
+import { createTables } from '../sources/tables/tables.js'
 import { type AuthorisedTables, createAuthorisedTables } from './authorised-tables.js'
 
 export interface SourcesOptions {

@@ -44,11 +44,11 @@ export interface Replay<Event> {
  * Reads on for as long as it is asked for the next page: each page begins where the one before ended.
  * @param first the page after `after`, if it has been read already
  */
-export async function* pagesAfter<Event>(
+export async function* pagesAfter<Page extends { readonly position: Position }>(
   after: Position,
-  read: (after: Position) => Promise<ReplayPage<Event>>,
-  first?: ReplayPage<Event>,
-): AsyncGenerator<ReplayPage<Event>, never> {
+  read: (after: Position) => Promise<Page>,
+  first?: Page,
+): AsyncGenerator<Page, never> {
   for (let page = first ?? (await read(after)); ; page = await read(page.position)) yield page
 }
 

@@ -13,7 +13,7 @@ import type { EventSource } from '../../src/sources/source.js'
 import type { AuthorisedChangesRequest } from '../../src/sources/tables/changes-request.js'
 import type { Present } from '../../src/sources/tables/present.js'
 import type { RowChange } from '../../src/sources/tables/row-change.js'
-import { createTables, type Tables } from '../../src/sources/tables/table-feed.js'
+import { createTables, type Tables } from '../../src/sources/tables/tables.js'
 import { waitUntil } from './wait.js'
 import type { WatchedLog } from './watched-log.js'
 

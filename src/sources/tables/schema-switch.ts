@@ -1,7 +1,7 @@
 import type { WatchedTable } from '../../catalog/watched-table.js'
 import type { LogEvent } from '../../log/log-event.js'
 import type { Checkpoint } from '../../log/pump.js'
-import type { Tables } from './table-feed.js'
+import type { Tables } from './tables.js'
 
 /** What a change of the schema concerns. */
 export interface SwitchTarget {

@@ -1,0 +1,111 @@
+import type { Viewer } from '../../auth/viewer.js'
+import type { Images } from '../../filters/images.js'
+import { Work } from '../../filters/index.js'
+import { abortable } from '../../lib/abort.js'
+import type { Account } from '../../lib/limits/account.js'
+import type { LogEvent } from '../../log/log-event.js'
+import { type CheckVisibility, createBatchedView, type ReadEvent } from '../../rls/visibility.js'
+import { type ChangeView, viewAt, viewVisible } from './change-view.js'
+import type { KnownTables } from './known-tables.js'
+import type { Present } from './present.js'
+import type { RowChange } from './row-change.js'
+import { createTellingView } from './telling-view.js'
+import { tellPast } from './told-rows.js'
+
+/** The changes that one subscription gets of a page of the log. */
+export type PageChanges = (
+  page: readonly LogEvent[],
+  signal: AbortSignal | undefined,
+  account: Account | undefined,
+) => Promise<RowChange[]>
+
+export interface PageReaderOptions {
+  readonly known: Pick<KnownTables, 'table' | 'readPage'>
+  readonly checkVisibility: CheckVisibility
+  /** Undefined: no policy reads its own table. */
+  readonly present: Present | undefined
+  /** Most steps that a filter may take for one event. */
+  readonly maxFilterWork: number
+  /** Ends questions to the policies. */
+  readonly signal: AbortSignal
+}
+
+/** After so many steps of filters other work gets its turn: a page may be long, and a text that a filter searches, too. */
+const STEPS_PER_TURN = 1_000_000
+
+/** Makes the changes of pages of the log for subscriptions that resume. Subscriptions that read the same page share work. */
+export function createPageReader({
+  known,
+  checkVisibility,
+  present,
+  maxFilterWork,
+  signal,
+}: PageReaderOptions) {
+  const see = createBatchedView(checkVisibility, signal)
+
+  async function viewAll<Each extends ReadEvent>(
+    events: Iterable<Each>,
+    viewOne: (each: Each, work: Work) => RowChange | undefined,
+  ): Promise<RowChange[]> {
+    const changes: RowChange[] = []
+    const work = new Work(maxFilterWork)
+    let steps = 0
+    for (const each of events) {
+      work.begin()
+      const change = viewOne(each, work)
+      if (change) changes.push(change)
+      steps += work.steps
+      if (steps < STEPS_PER_TURN) continue
+      steps = 0
+      await new Promise(resolve => setImmediate(resolve))
+    }
+    return changes
+  }
+
+  /** Without row-level security. */
+  function changesOf(relid: string, view: ChangeView): PageChanges {
+    /** Subscriptions that read the same page get the same objects, so that a group renders each change once. */
+    const changes = new WeakMap<LogEvent, { readonly change: RowChange | undefined }>()
+    return (page, _signal, account) =>
+      viewAll(known.readPage(relid, page), ({ event, images }, work) => {
+        let seen = changes.get(event)
+        if (!seen) {
+          seen = { change: viewAt(account, view, event, images, work) }
+          changes.set(event, seen)
+        }
+        return seen.change
+      })
+  }
+
+  /** As far as a viewer may see the rows. */
+  function changesFor(viewer: Viewer, relid: string, view: ChangeView): PageChanges {
+    const asking = new WeakMap<readonly LogEvent[], Promise<RowChange[]>>()
+    const tell = createTellingView(view)
+
+    async function ask(page: readonly LogEvent[], account: Account | undefined): Promise<RowChange[]> {
+      const events = known.readPage(relid, page)
+      const table = known.table(relid)
+      if (!table || !events.some(({ event, images }) => view.matcher.mayConcern(event, images))) return []
+      const seen = await see(table, viewer, events)
+      const visible = events.map((each, i) => ({ ...each, seen: seen[i] as Images }))
+      if (!present?.isNeeded(table, viewer))
+        return viewAll(visible, (each, work) => viewVisible(account, view, each.event, each.seen, work))
+      const images = events.flatMap(({ images: { row, old } }) => row ?? old ?? [])
+      const rows = await present.rows(table, viewer, images, signal)
+      const readable = await present.readable(table, viewer)
+      const tellings = visible.map(each => ({
+        ...each,
+        telling: tellPast(table.key, readable, each.images, each.seen, rows),
+      }))
+      return viewAll(tellings, (each, work) => tell(account, each.event, each.images, each.telling, work))
+    }
+
+    return (page, signal, account) => {
+      const asked = asking.get(page) ?? ask(page, account).finally(() => asking.delete(page))
+      asking.set(page, asked)
+      return abortable(asked, signal)
+    }
+  }
+
+  return { changesOf, changesFor }
+}

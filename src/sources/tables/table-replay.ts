@@ -1,0 +1,115 @@
+import { abortable } from '../../lib/abort.js'
+import type { LogEvent } from '../../log/log-event.js'
+import type { LogFollower } from '../../log/log-follower.js'
+import { hole } from '../../log/log-topics.js'
+import { comparePositions, latest, type Position } from '../../log/position.js'
+import type { Replay } from '../resume.js'
+import type { AuthorisedChangesRequest } from './changes-request.js'
+import { begunAnew } from './history-errors.js'
+import type { KnownTables } from './known-tables.js'
+import type { PageChanges } from './page-changes.js'
+import type { RowChange } from './row-change.js'
+
+export interface TableReplaysOptions {
+  readonly log: Pick<LogFollower, 'position' | 'read' | 'reached'>
+  readonly known: Pick<KnownTables, 'table' | 'beginning' | 'switched'>
+  /** See TablesOptions. */
+  readonly refresh: ((relid: string, generation: number) => Promise<number | undefined>) | undefined
+  /** Whether the log has been dispatched up to where the histories of all tables begin. */
+  readonly isReached: () => boolean
+  /** The tables are closed: nothing is waited for any more. */
+  readonly signal: AbortSignal
+}
+
+export interface TableReplayOptions {
+  readonly relid: string
+  readonly changesOf: PageChanges
+  /** Every live event up to here has been delivered to the subscription; undefined: the log has not been read yet. */
+  readonly live: () => Position | undefined
+  readonly recheck: AuthorisedChangesRequest['recheck']
+}
+
+/** The past of tables. Histories that begin later than a cursor, also while a page is read, are refused. */
+export function createTableReplays({ log, known, refresh, isReached, signal: over }: TableReplaysOptions) {
+  /** The newest generation of each table for which the catalogue was asked in vain. */
+  const unknown = new Map<string, number>()
+  const pageTimes = new WeakMap<readonly LogEvent[], number>()
+
+  /** A moment after a page was read (`performance.now()`), the same for every subscriber that reads it. */
+  function readAt(page: readonly LogEvent[]): number {
+    const time = pageTimes.get(page) ?? performance.now()
+    pageTimes.set(page, time)
+    return time
+  }
+
+  /** Whether the columns of an event are not known yet, since the live log has not come to it. */
+  function isAhead({ generation, position }: LogEvent, relid: string): boolean {
+    const present = known.table(relid)?.generation
+    return (
+      present !== undefined &&
+      generation > present &&
+      log.position !== undefined &&
+      comparePositions(position, log.position) > 0
+    )
+  }
+
+  /**
+   * Whether an event of the past has a generation that no server has noticed, as of a partition that came and went while no server
+   * ran: then the history has ended there.
+   */
+  async function isUnnoticed(
+    { generation }: LogEvent,
+    relid: string,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    const present = known.table(relid)?.generation
+    if (!refresh || present === undefined || generation <= Math.max(present, unknown.get(relid) ?? 0))
+      return false
+    const now = await refresh(relid, generation)
+    if (now === undefined) return true
+    if (now >= generation) {
+      // The client subscribes again as soon as it is told, and must find the new history then.
+      while (!over.aborted && (known.table(relid)?.generation ?? now) < generation)
+        await abortable(known.switched, signal)
+      return true
+    }
+    unknown.set(relid, generation) // the login may not refresh it: the former columns must do
+    return false
+  }
+
+  return ({ relid, changesOf, live, recheck }: TableReplayOptions): Replay<RowChange> => {
+    const position = () => live() ?? known.beginning(relid)
+    const isOurs = ({ kind, topic }: LogEvent) => kind === 't' && topic === relid
+    const assertAfter = (after: Position) => {
+      if (comparePositions(after, known.beginning(relid)) < 0) throw begunAnew()
+    }
+    return {
+      position,
+      start() {
+        const begins = known.beginning(relid)
+        const at = live() ?? begins
+        // An altered table is switched at the first event that has the new columns, which may precede the new history: until the
+        // log has come to the beginning of that history, the beginning would be ahead of what was delivered.
+        return isReached() ? (latest(at, begins) as Position) : at
+      },
+      async read(after, signal, account) {
+        for (;;) {
+          assertAfter(after)
+          const page = await log.read(after, signal)
+          const ours = page.events.filter(isOurs)
+          // By rights that are no older than the page.
+          if (recheck && ours.length > 0) await recheck(readAt(page.events), signal)
+          assertAfter(after) // the table may have been altered while the page was read
+          if (ours.some(({ unreadable }) => unreadable !== undefined)) throw hole()
+          const [first, ...others] = ours
+          if (!first) return { ...page, events: [] }
+          const newest = others.reduce((a, b) => (b.generation > a.generation ? b : a), first)
+          if (isAhead(newest, relid)) await log.reached(newest.position, signal)
+          else if (await isUnnoticed(newest, relid, signal)) throw begunAnew()
+          else return { ...page, events: await changesOf(page.events, signal, account) }
+        }
+      },
+      seam: () => [],
+    }
+  }
+}
