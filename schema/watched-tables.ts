@@ -88,7 +88,7 @@ export function addWatchedTables(builder: Builder, tables: readonly TypedTable[]
 function notKnown(): ListenqlError {
   return new ListenqlError(
     'DATABASE_FAILED',
-    'Which tables are watched is not known yet: the database has not told since the server started.',
-    { hint: 'try again; the log of the server has the reason' },
+    'The database has not answered since the server started, so it is not known which tables are watched.',
+    { hint: 'try again later; the log of the server has the reason' },
   )
 }

@@ -81,6 +81,8 @@ export interface SchemaState {
   readonly isKnown: boolean
   /** Resolves once it has. */
   readonly known: Promise<void>
+  /** Resolves if an attempt to reach the database has failed before. */
+  readonly unreached: Promise<void>
 }
 
 /** The part of a Yoga server that parses and validates, with its caches and plugins: the same for all transports. */
@@ -117,12 +119,18 @@ export function createEngine(options: EngineOptions): Engine {
       const params = { ...asked, operationName: asked.operationName || undefined }
       const { schemaState } = options
       const prepared = prepare(params, signal)
-      const needsTables = prepared.kind === 'invalid' ? prepared.mayFit : asksForTables(prepared.args)
-      if (schemaState.isKnown || !needsTables) return prepared
+      if (schemaState.isKnown) return prepared
+      if (prepared.kind !== 'invalid') {
+        if (!asksForTables(prepared.args)) return prepared
+        // A page that shows the tables says why it cannot, while it cannot.
+        await abortable(Promise.race([schemaState.known, schemaState.unreached]), limit(signal)).catch(
+          () => undefined,
+        )
+        return prepare(params, signal)
+      }
+      if (!prepared.mayFit) return prepared
       // A subscription waits for as long as its client does: one that resumes would take a refusal for the end.
-      const waits = needsTables === 'subscription' && signal
-      const patience = AbortSignal.timeout(TABLES_PATIENCE_MS)
-      const ended = waits || (signal ? AbortSignal.any([signal, patience]) : patience)
+      const ended = prepared.mayFit === 'subscription' && signal ? signal : limit(signal)
       await abortable(schemaState.known, ended).catch(() => undefined)
       return schemaState.isKnown
         ? prepare(params, signal)
@@ -301,6 +309,12 @@ async function startOf(
 ): Promise<Position | undefined> {
   const given = lastEventId || (extensions?.after ?? source.after)
   return given == null ? undefined : source.decode(given, signal)
+}
+
+/** Aborts with the signal, or after TABLES_PATIENCE_MS. */
+function limit(signal: AbortSignal | undefined): AbortSignal {
+  const patience = AbortSignal.timeout(TABLES_PATIENCE_MS)
+  return signal ? AbortSignal.any([signal, patience]) : patience
 }
 
 function notReached(): ListenqlError {

@@ -43,6 +43,8 @@ export interface ComposeOptions {
   readonly settings: Settings
   readonly database: ServerDatabase
   readonly authenticate: Authenticate | undefined
+  /** Resolves if an attempt to reach the database has failed. */
+  readonly unreached: Promise<void>
   readonly observe: Observe
 }
 
@@ -61,7 +63,7 @@ export interface Parts {
  * The one cycle, from delivery back to what reads from Postgres, is closed by `backpressure.pauses`.
  * @throws ListenqlError BAD_CONFIGURATION
  */
-export function compose({ settings, database, authenticate, observe }: ComposeOptions): Parts {
+export function compose({ settings, database, authenticate, unreached, observe }: ComposeOptions): Parts {
   const { maxBuffer, maxEvent, stallTimeout, basePath } = settings
   const prefix = basePath === '/' ? '' : basePath
 
@@ -159,7 +161,13 @@ export function compose({ settings, database, authenticate, observe }: ComposeOp
     getEnveloped: yoga.getEnveloped,
     contextFor,
     toClientError,
-    schemaState: liveSchema,
+    schemaState: {
+      get isKnown() {
+        return liveSchema.isKnown
+      },
+      known: liveSchema.known,
+      unreached,
+    },
     cursors: log.cursors,
   })
 
