@@ -1,32 +1,6 @@
-/**
- * Every code that a user or a client of listenql can meet. Stable: clients may branch on them.
- */
-export type ErrorCode =
-  | 'ARGUMENT_INVALID'
-  | 'AUTHENTICATION_UNAVAILABLE'
-  | 'BAD_CONFIGURATION'
-  | 'CHANNEL_NAME_INVALID'
-  | 'CHANNEL_NOT_ALLOWED'
-  | 'CURSOR_EXPIRED'
-  | 'CURSOR_INVALID'
-  | 'DATABASE_FAILED'
-  | 'EMBEDDED_POSTGRES_FAILED'
-  | 'EVENT_TARGET_CLOSED'
-  | 'EVENT_TOO_LARGE'
-  | 'FILTER_INVALID'
-  | 'FORBIDDEN'
-  | 'LIMIT_EXCEEDED'
-  | 'PAYLOAD_INVALID'
-  | 'PAYLOAD_TOO_LARGE'
-  | 'PORT_IN_USE'
-  | 'QUERY_TIMEOUT'
-  | 'RESULT_TOO_LARGE'
-  | 'SCHEMA_CHANGED'
-  | 'SERVER_STOPPING'
-  | 'SUBSCRIBER_TOO_SLOW'
-  | 'TABLE_NOT_READABLE'
-  | 'UNAUTHENTICATED'
-  | 'VALUE_NOT_SHOWN'
+import type { ErrorCode } from './error-codes.js'
+
+export type { ErrorCode } from './error-codes.js'
 
 /**
  * An error meant to be read by a person: `message` is one line that says what is wrong and where, `hint` what to do about it.
