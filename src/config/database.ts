@@ -1,6 +1,6 @@
 import { ListenqlError } from '../lib/errors.js'
 import type { Environment } from './environment.js'
-import type { Settings } from './options.js'
+import type { Settings } from './settings-interface.js'
 
 /** Which database is served. */
 export type DatabaseChoice =

@@ -3,8 +3,9 @@ import { type Environment, environmentWarnings, FILE_VARIABLE, readEnvironment }
 import { findFile, readFile } from './file.js'
 import type { Layer } from './layer.js'
 import { OPTION_LIST, optionOf } from './names.js'
-import type { OptionKey, Settings } from './options.js'
+import type { OptionKey } from './options.js'
 import { completeSettings } from './settings.js'
+import type { Settings } from './settings-interface.js'
 
 export interface LoadedSettings {
   readonly settings: Settings

@@ -575,8 +575,8 @@ export const OPTIONS = {
 
 export type OptionKey = keyof typeof OPTIONS
 
-/** The value of every option: durations in ms, sizes in bytes. */
-export type Settings = {
+/** The types of the options' values. `Settings` has the same with docstrings: it is made of this by `npm run docs`. */
+export type OptionValues = {
   readonly [K in OptionKey]: (typeof OPTIONS)[K] extends Option<infer T> ? T : never
 }
 

@@ -1,12 +1,13 @@
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { type NamedOption, OPTION_LIST } from './names.js'
-import type { OptionKey, Settings } from './options.js'
+import type { OptionKey } from './options.js'
+import type { Settings } from './settings-interface.js'
 import { didYouMean } from './suggest.js'
 
 /** The defaults alone. */
 export const DEFAULTS = Object.fromEntries(
   OPTION_LIST.map(option => [option.key, option.default]),
-) as Settings
+) as unknown as Settings // every key, with a value of its option's type
 
 /**
  * Settings given in code (durations in ms, sizes in bytes), checked, the rest at its default. Settings that were
