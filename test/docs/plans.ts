@@ -131,7 +131,7 @@ export const PLANS: readonly Plan[] = [
   {
     file: 'docs/operations.md',
     has: 'cannot be read any further than batch',
-    why: 'it takes a damaged log: test/integration/faulty-log.test.ts',
+    why: 'it takes a damaged log: test/log/careful-read.test.ts',
   },
   {
     file: 'docs/operations.md',

@@ -13,7 +13,7 @@ import { waitUntil } from '../support/wait.js'
 
 // Viewers with and without tokens send whatever they like, up to the limits and beyond, while one viewer on each transport follows a
 // table and a channel: every event arrives, in order, none of it before or after its turn, and nothing else. A failure prints its seed
-// and path; `fc.assert(…, { seed, path })` repeats it. (test/integration/fuzz.test.ts does the same to a server without viewers.)
+// and path; `fc.assert(…, { seed, path })` repeats it. (test/property/fuzz.test.ts does the same to a server without viewers.)
 
 /** For each of the properties below, in ms. */
 const TIME = 4000

@@ -14,18 +14,18 @@ import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-
  * Learn more about it here: https://the-guild.dev/graphql/codegen/plugins/presets/preset-client#reducing-bundle-size
  */
 type Documents = {
-    "\n  subscription ChannelEvents($name: String!) {\n    channel(name: $name) {\n      channel\n      payload\n      json\n      cursor\n      gap\n      at\n    }\n  }\n": typeof types.ChannelEventsDocument,
     "\n  query Listenable {\n    channels\n  }\n": typeof types.ListenableDocument,
-    "\n  mutation SendNotify($channel: String!, $payload: String!) {\n    notify(channel: $channel, payload: $payload)\n  }\n": typeof types.SendNotifyDocument,
     "\n  mutation Send($channel: String!) {\n    notify(channel: $channel, payload: \"sent\")\n  }\n": typeof types.SendDocument,
     "\n  subscription Listen($channel: String!) {\n    channel(name: $channel) {\n      payload\n    }\n  }\n": typeof types.ListenDocument,
+    "\n  subscription ChannelEvents($name: String!) {\n    channel(name: $name) {\n      channel\n      payload\n      json\n      cursor\n      gap\n      at\n    }\n  }\n": typeof types.ChannelEventsDocument,
+    "\n  mutation SendNotify($channel: String!, $payload: String!) {\n    notify(channel: $channel, payload: $payload)\n  }\n": typeof types.SendNotifyDocument,
 };
 const documents: Documents = {
-    "\n  subscription ChannelEvents($name: String!) {\n    channel(name: $name) {\n      channel\n      payload\n      json\n      cursor\n      gap\n      at\n    }\n  }\n": types.ChannelEventsDocument,
     "\n  query Listenable {\n    channels\n  }\n": types.ListenableDocument,
-    "\n  mutation SendNotify($channel: String!, $payload: String!) {\n    notify(channel: $channel, payload: $payload)\n  }\n": types.SendNotifyDocument,
     "\n  mutation Send($channel: String!) {\n    notify(channel: $channel, payload: \"sent\")\n  }\n": types.SendDocument,
     "\n  subscription Listen($channel: String!) {\n    channel(name: $channel) {\n      payload\n    }\n  }\n": types.ListenDocument,
+    "\n  subscription ChannelEvents($name: String!) {\n    channel(name: $name) {\n      channel\n      payload\n      json\n      cursor\n      gap\n      at\n    }\n  }\n": types.ChannelEventsDocument,
+    "\n  mutation SendNotify($channel: String!, $payload: String!) {\n    notify(channel: $channel, payload: $payload)\n  }\n": types.SendNotifyDocument,
 };
 
 /**
@@ -45,15 +45,7 @@ export function graphql(source: string): unknown;
 /**
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
-export function graphql(source: "\n  subscription ChannelEvents($name: String!) {\n    channel(name: $name) {\n      channel\n      payload\n      json\n      cursor\n      gap\n      at\n    }\n  }\n"): (typeof documents)["\n  subscription ChannelEvents($name: String!) {\n    channel(name: $name) {\n      channel\n      payload\n      json\n      cursor\n      gap\n      at\n    }\n  }\n"];
-/**
- * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
- */
 export function graphql(source: "\n  query Listenable {\n    channels\n  }\n"): (typeof documents)["\n  query Listenable {\n    channels\n  }\n"];
-/**
- * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
- */
-export function graphql(source: "\n  mutation SendNotify($channel: String!, $payload: String!) {\n    notify(channel: $channel, payload: $payload)\n  }\n"): (typeof documents)["\n  mutation SendNotify($channel: String!, $payload: String!) {\n    notify(channel: $channel, payload: $payload)\n  }\n"];
 /**
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
@@ -62,6 +54,14 @@ export function graphql(source: "\n  mutation Send($channel: String!) {\n    not
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
 export function graphql(source: "\n  subscription Listen($channel: String!) {\n    channel(name: $channel) {\n      payload\n    }\n  }\n"): (typeof documents)["\n  subscription Listen($channel: String!) {\n    channel(name: $channel) {\n      payload\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  subscription ChannelEvents($name: String!) {\n    channel(name: $name) {\n      channel\n      payload\n      json\n      cursor\n      gap\n      at\n    }\n  }\n"): (typeof documents)["\n  subscription ChannelEvents($name: String!) {\n    channel(name: $name) {\n      channel\n      payload\n      json\n      cursor\n      gap\n      at\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation SendNotify($channel: String!, $payload: String!) {\n    notify(channel: $channel, payload: $payload)\n  }\n"): (typeof documents)["\n  mutation SendNotify($channel: String!, $payload: String!) {\n    notify(channel: $channel, payload: $payload)\n  }\n"];
 
 export function graphql(source: string) {
   return (documents as any)[source] ?? {};

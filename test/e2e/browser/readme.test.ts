@@ -1,0 +1,68 @@
+import type { Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { createServer, type ListenqlServer } from '../../../src/index.js'
+import { describeInBrowser } from '../../support/browser.js'
+import { createLog, type TestLog } from '../../support/log.js'
+import { snippetsOf } from '../../support/snippets.js'
+
+const patience = { timeout: 20_000 }
+
+describeInBrowser("README's snippet in GraphiQL", open => {
+  let log: TestLog
+  let server: ListenqlServer
+
+  beforeAll(async () => {
+    log = await createLog()
+    await log.query(`create table people (pk serial primary key, name text, age int);
+      insert into people (name, age) values ('Ada', 36)`)
+    await log.watch('people')
+    server = await createServer({
+      databaseUrl: log.database.url,
+      host: 'localhost',
+      port: 0,
+      logLevel: 'silent',
+    })
+  }, 60_000)
+  afterAll(async () => {
+    await server?.close()
+    await log?.close()
+  }, 60_000)
+
+  it('runs as it is pasted: the list, and what happens to it after that', async () => {
+    const [snippet] = snippetsOf('README.md').filter(({ language }) => language === 'graphql')
+    const { page } = await open()
+    await page.goto(`${server.url}/graphql`)
+    await paste(page, '.graphiql-query-editor', snippet?.text ?? '')
+    await page.getByRole('tab', { name: 'Adults' }).waitFor() // it has read what was pasted
+    await run(page, 'Adults')
+    await expect.poll(() => shown(page), patience).toContain('"name": "Ada"')
+    // A long line is wrapped.
+    const cursor = /"cursor":"([\w-]+)"/.exec((await shown(page)).replaceAll(' ', ''))?.[1]
+    expect(cursor).toBeDefined()
+
+    await log.query('update people set age = 37') // missed, but for the cursor
+    await page.getByRole('button', { name: 'Variables', exact: true }).click()
+    await paste(page, '.graphiql-editor-tool', JSON.stringify({ after: cursor }))
+    await run(page, 'AdultsChanged')
+    await expect.poll(() => shown(page), patience).toContain('"operation": "UPDATE"')
+    expect(await shown(page)).not.toContain('errors')
+  }, 60_000)
+})
+
+/** By the clipboard, as people do: typed text gets brackets and indentation from the editor. */
+async function paste(page: Page, editor: string, text: string): Promise<void> {
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
+  await page.evaluate(copied => navigator.clipboard.writeText(copied), text)
+  await page.locator(`${editor} .view-lines`).first().click()
+  await page.keyboard.press('ControlOrMeta+A')
+  await page.keyboard.press('ControlOrMeta+V')
+}
+
+async function run(page: Page, operation: string): Promise<void> {
+  await page.getByRole('button', { name: 'Execute query' }).click()
+  await page.getByRole('menuitem', { name: operation, exact: true }).click()
+}
+
+async function shown(page: Page): Promise<string> {
+  return (await page.locator('.result-window').innerText()).replace(/\s+/g, ' ')
+}

@@ -1,0 +1,120 @@
+import { describe, expect, it } from 'vitest'
+import { createImageReader, type RowImage } from '../../../src/filters/index.js'
+import type { LogEvent } from '../../../src/log/log-event.js'
+import type { Position } from '../../../src/log/position.js'
+import {
+  createToldRows,
+  keyText,
+  MAX_TOLD_ROWS,
+  type Telling,
+  tellPast,
+} from '../../../src/sources/tables/told-rows.js'
+import { column } from '../../support/watched-tables.js'
+
+const read = createImageReader([column('id', 'int4'), column('body', 'text')])
+const version = (id: number, body: string) => read(JSON.stringify({ id, body }))
+const at = (n: number): Position => ({ n, token: 1, ord: 0, statement: 0, id: 0 })
+const NOTHING = { row: null, old: null }
+const KEY = ['id']
+const ALL = ['id', 'body']
+
+/** What is told of a change, when `select` shows these rows; `allowed`: the policies let the old row through by now. */
+function follow(keys: readonly RowImage[], position = 0) {
+  const told = createToldRows({
+    key: KEY,
+    readable: ALL,
+    keys: keys.map(row => keyText(KEY, row)),
+    position: at(position),
+  })
+  let n = 0
+  return {
+    told,
+    next(old: RowImage | null, row: RowImage | null, now: readonly RowImage[], allowed = false): string {
+      const operation = old && row ? 'U' : row ? 'I' : old ? 'D' : 'T'
+      const event = { operation, position: at(++n) } as LogEvent
+      const present = new Map(now.map(one => [keyText(KEY, one), one]))
+      return words(told.next(event, { old, row }, allowed ? { row: null, old } : NOTHING, present))
+    },
+  }
+}
+
+function words(telling: Telling): string {
+  if (telling.kind !== 'images') return telling.kind
+  const { old, row } = telling.images
+  return `${old?.get('body') ?? '-'} -> ${row?.get('body') ?? '-'}`
+}
+
+describe('what is told of a row', () => {
+  const [one, two, three] = [version(1, 'one'), version(1, 'two'), version(1, 'three')]
+
+  it('is its new version if select shows exactly that, and its old one if that was shown', () => {
+    const { next } = follow([])
+    expect(next(null, one, [])).toBe('nothing')
+    expect(next(one, two, [two])).toBe('- -> two')
+    expect(next(two, three, [three])).toBe('two -> three')
+    expect(next(three, null, [])).toBe('three -> -')
+    expect(next(three, null, [])).toBe('nothing')
+  })
+
+  it('is that it is gone, where only an older version was shown', () => {
+    const { next } = follow([one])
+    expect(next(one, two, [three])).toBe('nothing')
+    expect(next(two, three, [])).toBe('removal')
+    expect(next(three, null, [])).toBe('nothing')
+  })
+
+  it('is not known, where it is gone in a snapshot that is newer: an earlier source may have shown it', () => {
+    const { next } = follow([version(2, 'there')], 1)
+    expect(() => next(one, null, [])).toThrow(expect.objectContaining({ code: 'CURSOR_EXPIRED' }))
+  })
+
+  it('is that it is gone, where the policies let it through by now', () => {
+    const { next } = follow([])
+    expect(next(one, null, [], true)).toBe('removal')
+  })
+
+  it('is its old version, if it was there in the beginning and has not changed until the first event', () => {
+    const { told, next } = follow([one, version(2, 'b')])
+    told.settle([{ old: version(2, 'a'), row: version(2, 'b') }])
+    expect(next(version(2, 'b'), null, [])).toBe('nothing')
+    expect(next(one, null, [])).toBe('one -> -')
+  })
+
+  it('is nothing of what was there before a TRUNCATE', () => {
+    const { next } = follow([one])
+    expect(next(null, null, [])).toBe('- -> -')
+    expect(next(one, null, [])).toBe('nothing')
+    const settled = follow([one])
+    settled.told.settle([NOTHING])
+    expect(settled.next(one, null, [])).toBe('nothing')
+  })
+
+  it('is no old version where the change is in the snapshot of the beginning already', () => {
+    const { next } = follow([two], 1)
+    expect(next(one, two, [two])).toBe('- -> two')
+    expect(next(two, three, [three])).toBe('two -> three')
+  })
+
+  it('has a limit', () => {
+    const { next } = follow(Array.from({ length: MAX_TOLD_ROWS }, (_, i) => version(i + 10, 'x')))
+    expect(() => next(null, one, [one])).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED' }))
+  })
+
+  it('of the past is an error, where a row is gone that may have been there', () => {
+    const tell = (old: RowImage | null, row: RowImage | null, now: readonly RowImage[], allowed = false) =>
+      words(
+        tellPast(
+          KEY,
+          ALL,
+          { old, row },
+          allowed ? { row: null, old } : NOTHING,
+          new Map(now.map(each => [keyText(KEY, each), each])),
+        ),
+      )
+    expect(tell(one, two, [two])).toBe('- -> two')
+    expect(tell(one, two, [three])).toBe('nothing')
+    expect(tell(null, one, [])).toBe('nothing')
+    expect(tell(one, null, [], true)).toBe('removal')
+    expect(() => tell(one, null, [])).toThrow(expect.objectContaining({ code: 'CURSOR_EXPIRED' }))
+  })
+})

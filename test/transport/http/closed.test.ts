@@ -1,0 +1,44 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { expect, it } from 'vitest'
+import { onceClosed } from '../../../src/transport/http/closed.js'
+import { replyPaced } from '../../../src/transport/http/paced-reply.js'
+
+/** The second of two requests on one connection whose client leaves while the first is still being answered. */
+async function secondOfTwo(
+  handle: (request: IncomingMessage, response: ServerResponse, left: Promise<unknown>) => Promise<void>,
+): Promise<void> {
+  const server = createServer()
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  const handled = new Promise<void>((resolve, reject) => {
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+      if (request.url === '/first') return void response.write('it goes on')
+      const left = once(request.socket, 'close')
+      client.destroy()
+      handle(request, response, left).then(resolve, reject)
+    })
+  })
+  client.write('GET /first HTTP/1.1\r\nhost: h\r\n\r\nGET /second HTTP/1.1\r\nhost: h\r\n\r\n')
+  await handled
+  server.close()
+}
+
+it('an answer to a client that has left is dropped, whenever it left', async () => {
+  for (const isKnown of [true, false]) {
+    await secondOfTwo(async (_request, response, left) => {
+      if (isKnown) await left
+      await replyPaced(response, 200, {}, Buffer.alloc(1_000_000), 20)
+    })
+  }
+})
+
+it('what is done when a client has left is done, too, where it left before', async () => {
+  await secondOfTwo(async (request, response, left) => {
+    await left
+    let times = 0
+    onceClosed(request, response, () => times++)
+    expect(times).toBe(1)
+  })
+})

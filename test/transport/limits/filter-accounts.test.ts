@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest'
+import { ANYBODY } from '../../../src/auth/viewer.js'
+import { createFilterAccounts } from '../../../src/transport/limits/filter-accounts.js'
+
+const viewer = (sub: string) => ({ ...ANYBODY, role: 'user', claims: { sub } })
+
+function setUp(rate: number) {
+  let time = 5000
+  const accounts = createFilterAccounts(rate, () => time)
+  return {
+    accounts,
+    pass: (ms: number) => {
+      time += ms
+    },
+  }
+}
+
+describe('what the filters of a viewer may cost', () => {
+  it('is so much each second, and twice as much at once', () => {
+    const { accounts, pass } = setUp(1000)
+    const account = accounts.open(viewer('ann'), 'here')
+    account.pay(1999)
+    expect(account.refusal()).toBe(undefined)
+    account.pay(501) // what is begun is paid for to its end
+    expect(account.refusal()).toMatchObject({ code: 'LIMIT_EXCEEDED', limit: 'filterRate', max: 1000 })
+    expect(account.refusal()?.hint).toContain('--filter-rate')
+    pass(500)
+    expect(account.refusal()).toBeDefined()
+    pass(1)
+    expect(account.refusal()).toBe(undefined)
+    account.pay(100)
+    pass(60_000)
+    for (let i = 0; i < 41; i++) account.pay(50) // no more at once, however long the rest was
+    expect(account.refusal()).toBe(undefined)
+    account.pay(100)
+    expect(account.refusal()).toBeDefined()
+  })
+
+  it('is one for all connections of a viewer, and is not new with a new one', () => {
+    const { accounts } = setUp(1000)
+    const first = accounts.open(viewer('ann'), 'here')
+    const second = accounts.open(viewer('ann'), 'elsewhere')
+    const other = accounts.open(viewer('bob'), 'here')
+    first.pay(3000)
+    expect([second.refusal() === undefined, other.refusal() === undefined]).toEqual([false, true])
+    first.close()
+    second.close()
+    expect(accounts.open(viewer('ann'), 'here').refusal()).toBeDefined()
+  })
+
+  it('goes by the address where viewers have no name', () => {
+    const { accounts } = setUp(1000)
+    accounts.open(ANYBODY, '203.0.113.7').pay(3000)
+    expect(accounts.open(ANYBODY, '203.0.113.7').refusal()).toBeDefined()
+    expect(accounts.open(ANYBODY, '203.0.113.8').refusal()).toBe(undefined)
+  })
+
+  it('is not remembered for longer than it matters, however many names there are', () => {
+    const { accounts, pass } = setUp(1000)
+    const kept = accounts.open(viewer('kept'), 'here')
+    for (let i = 0; i < 20_000; i++) {
+      const account = accounts.open(viewer(`${i}`), 'here')
+      account.pay(10)
+      account.close()
+      pass(1)
+    }
+    // Those of the last two seconds, and as many that nobody has looked for yet.
+    expect(accounts.size).toBeLessThan(3000)
+    kept.pay(100)
+    kept.pay(3000)
+    expect(accounts.open(viewer('kept'), 'here').refusal()).toBeDefined()
+  })
+})
