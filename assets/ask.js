@@ -1,11 +1,11 @@
 import { graphqlUrl } from './endpoint.js'
 
-/** The code of a failure that has none of GraphQL's: the server is away. */
+/** The code of a failure without a GraphQL code: the server cannot be reached. */
 export const AWAY = 'AWAY'
 
 /**
- * Asks a GraphQL query. Resolves with its data, in which a value that could not be shown is a `NotShown`.
- * Throws `{ code, text }`, where code is the error's `extensions.code`, or AWAY, and text is for people.
+ * Sends a GraphQL query. Resolves with its data, in which a value that could not be shown is a `NotShown`.
+ * Throws `{ code, text }`: code is the error's `extensions.code`, or AWAY; text is the message to display.
  */
 export async function ask(query, signal) {
   let result
@@ -24,10 +24,10 @@ export async function ask(query, signal) {
   return dataOf(result)
 }
 
-/** The data of a result; throws as `ask` does if there is none. */
+/** The data of a result; throws like `ask` if the result has none. */
 export function dataOf({ data, errors = [] }) {
   if (data == null) {
-    const { message = 'The server gave no data.', extensions = {} } = errors[0] ?? {}
+    const { message = 'The server sent no data.', extensions = {} } = errors[0] ?? {}
     throw { code: extensions.code, text: message }
   }
   for (const { path, message } of errors) mark(data, path ?? [], message)

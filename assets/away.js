@@ -1,7 +1,7 @@
 const interval = 5_000
 const url = () => new URL('readyz', document.baseURI)
 
-/** Says on the page when the database cannot be reached: what is shown then may be out of date. It goes when that is over. */
+/** Shows a warning while the database cannot be reached, because the page may then be out of date. */
 export function createAway(element) {
   async function look() {
     let isAway = false
@@ -9,7 +9,7 @@ export function createAway(element) {
       const response = await fetch(url(), { cache: 'no-store' })
       isAway = response.status === 503 && (await response.json()).database === 'unreachable'
     } catch {
-      // The server itself is away, which every table and channel says for itself.
+      // The server itself cannot be reached, which every table and channel reports by itself.
     }
     element.hidden = !isAway
   }

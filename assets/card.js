@@ -6,7 +6,7 @@ const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycl
 
 /**
  * The card of one channel. `on.toggle()` and `on.remove()` are its two buttons.
- * All that comes from the database is shown with textContent: never as markup.
+ * Everything from the database is shown with textContent, never as markup.
  */
 export function createCard(name, on) {
   const element = document.querySelector('#card').content.firstElementChild.cloneNode(true)
@@ -31,7 +31,7 @@ export function createCard(name, on) {
   remove.onclick = on.remove
   render()
 
-  // One pass per frame, whatever the rate; and no more waits than can be kept (a hidden tab gets no frames).
+  // One update per frame, whatever the rate. The queue is bounded, because a hidden tab gets no frames.
   function add(item) {
     waiting.push(item)
     if (waiting.length > kept) waiting.shift()

@@ -2,13 +2,13 @@ import { NotShown } from './ask.js'
 
 const longest = 200
 const longestTitle = 20_000
-// What fits into a cell, even in letters of double width. The style sheet cuts what is wider.
+// The number of characters that fit into a cell, even at double width. The style sheet cuts wider text.
 const fits = /^(?:[ -~]{0,24}|[^\n]{0,15})$/u
 
 /**
  * How a value is shown: `text` in its cell, `kind` for the style sheet (null, empty, number, moment, json, hidden or text),
- * `title` the whole of what is or may be cut. `type` is that of the column: moments are shown to the second, in the time zone
- * they came in.
+ * `title` the full text if the cell cuts it or may cut it. `type` is the type of the column: times are shown to the second, in the
+ * time zone in which they arrived.
  */
 export function shownValue(value, type = '') {
   if (value === null || value === undefined) return { kind: 'null', text: 'NULL', title: '' }
@@ -42,7 +42,7 @@ const toTheSecond = text =>
     (_, day, time, zone) => `${day} ${time}${zone === '+00:00' ? 'Z' : zone}`,
   )
 
-/** JSON on one line, with spaces where people put them. */
+/** JSON on one line, with a space after each comma and colon. */
 function spaced(value) {
   if (Array.isArray(value)) return `[${value.map(spaced).join(', ')}]`
   if (value instanceof NotShown) return 'not shown'

@@ -2,7 +2,7 @@ import { refusal, socketUrl } from './endpoint.js'
 
 const firstDelay = 500
 const longestDelay = 15_000
-// A connection that lasted this long, or brought a payload, was a good one: the next failure starts from the first delay again.
+// After a connection that lasted this long, or delivered a payload, the next failure starts from the first delay again.
 const goodAfter = 5_000
 
 const reasons = {
@@ -12,8 +12,8 @@ const reasons = {
 }
 
 /**
- * Listens to one channel over a WebSocket, and comes back by itself with a jittered, growing delay when the connection ends.
- * `on.status(state, text)`: state is 'connecting', 'listening', 'waiting', 'refused' or 'off'; text is for people.
+ * Listens to one channel over a WebSocket, and reconnects after a growing, random delay when the connection ends.
+ * `on.status(state, text)`: state is 'connecting', 'listening', 'waiting', 'refused' or 'off'; text is the message to display.
  * `on.payload(text)`: one notification. `on.gap()`: notifications may have been missed from here on.
  */
 export function createChannel(name, on) {
@@ -37,7 +37,7 @@ export function createChannel(name, on) {
     }
     current.onclose = async event => {
       if (openedAt === undefined) {
-        // A browser does not tell a page why a handshake failed (all it says is 1006), so ask over HTTP.
+        // A browser does not tell a page why a handshake failed (it only reports 1006), so ask over HTTP.
         const why = await refusal(name)
         if (socket !== current) return
         if (why.final) end('refused', why.text)
@@ -46,7 +46,7 @@ export function createChannel(name, on) {
         on.gap()
         if (Date.now() - openedAt >= goodAfter) failures = 0
         const reason = reasons[event.code] || event.reason || 'the connection was lost'
-        // 1012 means that the server is there and only its database connection went: come back at once, the first time.
+        // 1012 means that the server is up and only its database connection was lost: reconnect at once, the first time.
         retry(`Interrupted: ${reason}. Trying again…`, event.code === 1012 && failures === 0)
       }
     }
@@ -59,7 +59,7 @@ export function createChannel(name, on) {
     timer = setTimeout(open, atOnce ? 0 : delay)
   }
 
-  // The network is back: there is no point in waiting for the rest of the delay.
+  // The network is back: do not wait for the rest of the delay.
   function online() {
     if (timer !== undefined) open()
   }

@@ -5,13 +5,13 @@ export function createCommands(list, announcer) {
       await navigator.clipboard.writeText(code.textContent)
       announcer.textContent = `Copied: ${label}`
     } catch {
-      // Outside of https and localhost there is no clipboard: select the line, so that one key copies it.
+      // Outside of https and localhost, the clipboard is not available: select the line, so that one key copies it.
       getSelection().selectAllChildren(code)
       announcer.textContent = 'Selected. Press Ctrl+C to copy.'
     }
   }
 
-  /** `lines`: pairs of what a line does and the line. */
+  /** `lines`: pairs of a description and a line. */
   const show = lines => {
     const items = lines.map(([label, line]) => {
       const item = document.createElement('li')

@@ -1,16 +1,16 @@
-/** What the page has to know of a table to ask for its rows. */
+/** The facts about a table that the page needs to query its rows. */
 export const tablesQuery = `{ watchedTables {
   schema name comment queryField subscriptionField key columns { name field type nullable isKey comment }
 } }`
 
-// Some servers and proxies take no longer line of a request than 8 kB.
+// Some servers and proxies accept no request line longer than 8 kB.
 const longest = 6000
 const newestFirst = ['Int', 'BigInt', 'Decimal', 'Float', 'Date', 'DateTime', 'LocalDateTime']
 
 /** The name of a column's type without list and non-null: `[Int]!` is `Int`. */
 export const bareType = ({ type }) => type.replace(/[[\]!]/g, '')
 
-/** The columns to show, key first. A table so wide that its subscription would not fit into a URL is cut. */
+/** The columns to show, key first. If the subscription would not fit into a URL, the last columns are left out. */
 export function shownColumns({ key, columns }) {
   const keys = key.map(field => columns.find(column => column.field === field))
   const others = columns.filter(column => !key.includes(column.field))
@@ -22,13 +22,13 @@ export function shownColumns({ key, columns }) {
   })
 }
 
-/** Whether the newest row has the greatest key, as with serials and times: such tables are shown from the end. */
+/** Whether the newest row has the greatest key, as with serials and times. Such tables are shown in descending order. */
 export function isNewestFirst(table) {
   const first = table.columns.find(({ field }) => field === table.key[0])
   return first !== undefined && !first.type.startsWith('[') && newestFirst.includes(bareType(first))
 }
 
-/** The first rows by key, and the cursor from which the changes go on. */
+/** The first rows by key, and the cursor after which the changes follow. */
 export function rowsQuery(table, limit) {
   const order = isNewestFirst(table) ? `, orderBy: [{ ${table.key[0]}: DESC }]` : ''
   return `{ ${table.queryField}(limit: ${limit}${order}) { cursor rows { ${fieldsOf(table)} } } }`
@@ -36,7 +36,7 @@ export function rowsQuery(table, limit) {
 
 export function changesQuery({ key, subscriptionField, ...table }) {
   const fields = fieldsOf({ key, ...table })
-  // Without a key a deleted row can only be shown as what it was.
+  // Without a key, a deleted row can only be shown by its old values.
   const about = key.length > 0 ? `key { ${key.join(' ')} }` : `old { ${fields} }`
   return `subscription { ${subscriptionField} { operation at ${about} row { ${fields} } } }`
 }

@@ -1,7 +1,7 @@
-// Everything is relative to the page, so that a base path and https need no configuration.
+// All URLs are relative to the page, so that a base path and https need no configuration.
 const listenUrl = name => new URL(`listen/${encodeURIComponent(name)}`, document.baseURI)
 
-// The answers that trying again will not change: the channel or this host has a name that is bad or not allowed.
+// The statuses after which a retry is pointless: the name of the channel or of this host is invalid or not allowed.
 const final = [400, 401, 403, 404, 421]
 
 export function socketUrl(name) {
@@ -12,7 +12,7 @@ export function socketUrl(name) {
 
 export const graphqlUrl = () => new URL('graphql', document.baseURI)
 
-/** What is wrong with a name before the server is even asked; undefined if nothing is. */
+/** The problem with a name that the page can see by itself; undefined if there is none. */
 export function badName(name) {
   if (new TextEncoder().encode(name).length > 63) return 'A channel name in Postgres has at most 63 bytes.'
   if (name === '.' || name === '..') return 'A URL cannot carry this name: use GraphQL to listen to it.'
@@ -20,8 +20,8 @@ export function badName(name) {
 }
 
 /**
- * Asks over HTTP why the server would not open a WebSocket for this channel, as a page only sees that it did not.
- * Resolves with text for people, and whether that is the last word.
+ * Asks over HTTP why the server did not open a WebSocket for this channel, because a browser does not tell the page.
+ * Resolves with the message to display, and with `final`: whether a retry is pointless.
  */
 export async function refusal(name) {
   try {

@@ -4,9 +4,9 @@ const firstDelay = 500
 const longestDelay = 15_000
 
 /**
- * Follows a subscription over Server-Sent Events from behind a cursor. A browser comes back by itself, with the id of the last
- * event, when the connection ends; the server goes on behind it: nothing is lost, nothing comes twice.
- * `on.result(result)`: a GraphQL result. `on.live()`: connected. `on.waiting()`: not connected any more; it tries again.
+ * Follows a subscription over Server-Sent Events, starting after a cursor. When the connection ends, the browser reconnects with the
+ * id of the last event, and the server resumes after it: nothing is lost, nothing arrives twice.
+ * `on.result(result)`: a GraphQL result. `on.live()`: connected. `on.waiting()`: not connected any more, will reconnect.
  */
 export function openFeed(query, cursor, on) {
   let position = cursor
@@ -29,7 +29,7 @@ export function openFeed(query, cursor, on) {
     })
     source.onerror = () => {
       on.waiting()
-      // A browser gives up at any answer other than 200, such as a proxy's 502 while the server is away.
+      // A browser gives up after any status other than 200, such as a proxy's 502 while the server is down.
       if (source.readyState !== EventSource.CLOSED) return
       clearTimeout(timer)
       timer = setTimeout(open, Math.min(longestDelay, firstDelay * 2 ** failures) * (0.5 + Math.random() / 2))
@@ -39,7 +39,7 @@ export function openFeed(query, cursor, on) {
 
   open()
   return {
-    /** Behind which event it stands. */
+    /** The cursor of the last event. */
     get position() {
       return position
     },

@@ -7,17 +7,17 @@ import { createRows } from './rows.js'
 const firstDelay = 500
 const longestDelay = 15_000
 const refillDelay = 2_000
-// Changes that went well for so long make the next failure the first one again.
+// After this long without a failure, the next failure starts from the first delay again.
 const goodAfter = 5_000
-/** Reading anew helps at once, the first time. */
+/** Errors after which reading the table again helps at once, the first time. */
 const curable = ['CURSOR_EXPIRED', 'CURSOR_INVALID', 'SCHEMA_CHANGED', 'GRAPHQL_VALIDATION_FAILED']
 
 export const limit = 100
 
 /**
- * Follows one table: reads its rows, then applies its changes, and does so again whenever the changes cannot go on.
- * `on.changed(model)`: there is something new to show. `on.change(operation)`: one change. `on.status(state, text)`: as of a
- * channel. `on.refresh()`: the table may have been altered; resolves when it is known, and whoever follows it may have been stopped.
+ * Follows one table: reads its rows, then applies its changes, and starts again whenever the changes cannot continue.
+ * `on.changed(model)`: the model has something new to show. `on.change(operation)`: one change. `on.status(state, text)`: as for a
+ * channel. `on.refresh()`: the table may have been altered; resolves when its new shape is known, and may have stopped this follower.
  */
 export function followTable(table, on) {
   const isKeyed = table.key.length > 0
@@ -35,7 +35,7 @@ export function followTable(table, on) {
     controller.abort()
     controller = new AbortController()
     const { signal } = controller
-    // What it would still bring comes once more, behind the cursor that is read now.
+    // The changes it would still deliver arrive again, after the cursor that is read now.
     feed?.close()
     feed = undefined
     if (!quietly) on.status('connecting', wasRead ? 'Reading the table again…' : 'Reading the table…')
@@ -105,9 +105,9 @@ export function followTable(table, on) {
   read()
   return {
     stop,
-    /** While nobody looks. */
+    /** Stops while the tab is hidden. */
     pause: stop,
-    /** A list is read again; a log goes on where it was. */
+    /** Reads a list again; a log resumes after its last change. */
     resume() {
       controller = new AbortController()
       if (isKeyed || feed === undefined) read(true)

@@ -1,5 +1,5 @@
-// The page's address keeps what it shows, so that a reload does: `#people,chat&table=orders` has two channels and the table
-// whose rows GraphQL calls `orders`. Names of channels are encoded, so that neither the comma nor the & is one of theirs.
+// The page's address names what the page shows, so that a reload keeps it: `#people,chat&table=orders` has two channels and the
+// table with the query field `orders`. Channel names are encoded, so a comma or & in them does not separate.
 const shape = /^#?(.*?)(?:&table=([^&]*))?$/s
 
 /** The channels in the page's address. */

@@ -1,6 +1,6 @@
 import { graphqlUrl } from './endpoint.js'
 
-// In single quotes a shell changes nothing; only the single quote itself needs care.
+// In single quotes, a shell changes nothing; only the single quote itself has to be escaped.
 const single = text => `'${text.replaceAll("'", "'\\''")}'`
 const double = text => `"${text.replaceAll(/[\\"$`]/g, '\\$&')}"`
 const literal = text => `'${text.replaceAll("'", "''")}'`
@@ -8,7 +8,7 @@ const sql = statement => `npx listenql sql ${double(statement)}`
 const curl = query =>
   `curl -N -G ${graphqlUrl()} -H 'accept: text/event-stream' --data-urlencode ${single(`query=${query}`)}`
 
-/** Lines to try with a channel, each with what it does. */
+/** Lines to try with a channel, each with a description. */
 export function channelLines(channel) {
   return [
     ['Listen with curl', curl(`subscription { channel(name:${JSON.stringify(channel)}) { payload } }`)],
@@ -16,7 +16,7 @@ export function channelLines(channel) {
   ]
 }
 
-/** Lines to try with a watched table; only of the demo's do we know what may be written. */
+/** Lines to try with a watched table. Only for the demo's table does the page know what may be written. */
 export function tableLines(table) {
   return [...(isDemo(table) ? demo : []), ['Follow it with curl', curl(subscriptionFor(table))]]
 }

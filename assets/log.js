@@ -1,6 +1,6 @@
 /**
- * The last changes of a table without a key, newest first. Items: `{ id, operation, at, row }`, where row is what the row is
- * now, or what it was if it is gone; or `{ id, note }`.
+ * The last changes of a table without a key, newest first. Items: `{ id, operation, at, row }`, where row has the
+ * current values, or the old ones if the row is gone; or `{ id, note }`.
  */
 export function createLog(limit) {
   const items = []

@@ -1,9 +1,9 @@
 import { bareType, isNewestFirst } from './documents.js'
 
 /**
- * Compares two rows as the server orders them: by key, the first column downwards if the newest row is shown first. Labels of
- * enums and names of odd types, whose order is known to the database alone, go by text: a new row may stand elsewhere until
- * the next reading.
+ * Compares two rows as the server orders them: by key, with the first column descending if the newest row is shown first. Only the
+ * database knows the order of enum labels and of unusual types; they are compared as text, so a new row may be in the wrong place
+ * until the table is read again.
  */
 export function byKey(table) {
   const newestFirst = isNewestFirst(table)

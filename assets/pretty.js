@@ -3,7 +3,7 @@ const indent = '  '
 const token = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s{}[\],:"]+/g
 
 /**
- * Lays out JSON text over several lines. Only the white space changes: numbers keep every digit, which a trip through
+ * Formats JSON text over several lines. Only the white space changes: numbers keep every digit, which a trip through
  * JSON.parse and JSON.stringify would round (9007199254740993, 1.50).
  * Text that is not a JSON object or array comes back as it is.
  */

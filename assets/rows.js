@@ -1,9 +1,9 @@
 import { byKey } from './order.js'
 
 /**
- * The first rows of a table by its key, kept right by its changes: a row there is goes in under its key, where there is none
- * the key goes out, TRUNCATE clears.
- * `take()` gives what is to be shown: items `{ id, row }` in order, and the ids of rows that were removed since the last time.
+ * The first rows of a table by its key, kept up to date by its changes: a change with a row sets it, a change without one removes
+ * its key, and TRUNCATE clears.
+ * `take()` returns what to show: items `{ id, row }` in order, and the ids of the rows that were removed since the last call.
  */
 export function createRows(table, limit) {
   const compare = byKey(table)
@@ -29,18 +29,18 @@ export function createRows(table, limit) {
     const isNew = !rows.has(id)
     rows.set(id, row)
     if (!isNew || rows.size <= limit) return
-    // Beyond the last one shown there may be others: this one's place is among them.
+    // There may be other rows after the last one shown, and this row may belong after some of them.
     rows.delete(last())
     hasMore = true
   }
 
   return {
-    /** The table is read: one row more than the limit tells that there are more. */
+    /** Takes the rows that were read. One row more than the limit means that there are more. */
     reset(read) {
       const kept = new Map(read.slice(0, limit).map(row => [idOf(row), row]))
       for (const id of [...rows.keys()]) if (!kept.has(id)) remove(id)
       for (const [id, row] of kept) {
-        // What is as it was is no news.
+        // An unchanged row is not marked as new.
         if (JSON.stringify(rows.get(id)) !== JSON.stringify(row)) rows.set(id, row)
       }
       hasMore = read.length > limit
@@ -63,7 +63,7 @@ export function createRows(table, limit) {
     get hasMore() {
       return hasMore
     },
-    /** Rows went, and those that should come up from behind are not known. */
+    /** Whether rows were removed and the rows that should move up are not known. */
     get lacksRows() {
       return hasMore && rows.size < limit
     },

@@ -8,8 +8,8 @@ const numeric = ['Int', 'BigInt', 'Decimal', 'Float']
 const words = { INSERT: 'inserted', UPDATE: 'updated', DELETE: 'deleted', TRUNCATE: 'emptied' }
 
 /**
- * The rows of a model as a table, drawn once per frame however many changes there were. What is new or changed is lit for a
- * moment, what was removed is seen going. All that comes from the database is shown with textContent: never as markup.
+ * The rows of a model as a table, drawn once per frame, however many changes there were. New and changed cells are highlighted for a
+ * moment, and removed rows fade out. Everything from the database is shown with textContent, never as markup.
  */
 export function createTableView(table, caption) {
   const element = document.createElement('table')
@@ -55,7 +55,7 @@ export function createTableView(table, caption) {
     row.item = item
     if (isSame) return
     const changed = row.cells.filter((each, index) => fill(each, item.row, columns[index]))
-    // An UPDATE that changes nothing that is shown is still a change of the row.
+    // An UPDATE that changes no visible cell is still a change of the row.
     for (const each of changed.length > 0 ? changed : row.cells) light(each)
   }
 
@@ -80,18 +80,18 @@ export function createTableView(table, caption) {
 /** Puts a row's value into its cell; returns whether that changed it. */
 function fill(cell, values, { field, type }) {
   const { kind, text, title } = shownValue(values?.[field], type)
-  // In the title is the whole of what the text shows the beginning of.
+  // The title has the full text of a value that the cell cuts.
   if (cell.textContent === text && cell.title === title && cell.dataset.kind === kind) return false
   cell.textContent = text
   cell.dataset.kind = kind
-  // Cutting costs the browser some work in every frame: only where it may be needed.
+  // Cutting costs the browser work in every frame, so it is enabled only where it may be needed.
   cell.classList.toggle('cut', title !== '' && kind !== 'moment')
   if (title === '') cell.removeAttribute('title')
   else cell.title = title
   return true
 }
 
-/** An animation starts anew only under another name. */
+/** An animation restarts only under another name. */
 function light(element) {
   element.dataset.light = element.dataset.light === 'changed-a' ? 'changed-b' : 'changed-a'
 }
@@ -109,7 +109,7 @@ function about({ operation, at }) {
 
 function wide(text, className, span) {
   const made = document.createElement('td')
-  // More than there are is all of them.
+  // A span larger than the number of columns covers all of them.
   made.colSpan = span ?? 1000
   made.className = className
   made.textContent = text

@@ -7,15 +7,15 @@ import { tableLines, watchLines } from './lines.js'
 import { createTableView } from './table-view.js'
 import { createTally } from './tally.js'
 
-// Which tables are watched is in the server's memory: asking costs it no query.
+// The server has the list of watched tables in memory: asking for it costs no database query.
 const interval = 5_000
 const hiddenFor = 30_000
 
 const byId = id => document.getElementById(id)
 const without =
-  'This table has no primary key, so that a change cannot be tied to its row: here are the changes as they come, newest first.'
+  'This table has no primary key, so a change cannot be matched to its row. These are the changes as they arrive, newest first.'
 
-/** The panel of the watched tables: which there are, which one is shown, and that one, live. */
+/** The panel of the watched tables: the list of tables, and the selected one, live. */
 export function createTables() {
   const section = byId('tables')
   const picker = byId('pick-table')
@@ -27,7 +27,7 @@ export function createTables() {
   let asking
   let paused
 
-  /** Looks for tables that were watched, let go or altered. Those who ask at once share one answer. */
+  /** Asks for tables that were watched, unwatched or altered. Simultaneous calls share one answer. */
   function refresh() {
     asking ??= look().finally(() => {
       asking = undefined
@@ -63,7 +63,7 @@ export function createTables() {
     const choices = tables.map(table => choice(table, () => pick(table.queryField)))
     const hadFocus = picker.contains(document.activeElement)
     picker.hidden = tables.length < 2
-    // The legend stays.
+    // Keep the legend.
     picker.replaceChildren(picker.firstElementChild, ...choices)
     if (hadFocus) setTimeout(() => picker.querySelector(':checked')?.focus())
   }
@@ -107,7 +107,7 @@ export function createTables() {
       byId('table-more').textContent = moreOf(table, model)
       byId('table-empty').hidden = model === undefined || model.size > 0
       byId('table-empty').textContent =
-        table.key.length === 0 ? 'No change yet.' : 'No rows. Add one, and it shows here at once.'
+        table.key.length === 0 ? 'No change yet.' : 'No rows. Add one, and it appears here at once.'
     }
 
     const following = followTable(table, {
@@ -116,7 +116,7 @@ export function createTables() {
       change: tally.add,
       changed(changed) {
         model = changed
-        // One pass per frame, whatever the rate.
+        // One update per frame, whatever the rate.
         drawing ??= requestAnimationFrame(draw)
       },
     })
@@ -140,7 +140,7 @@ export function createTables() {
   function onVisible() {
     clearTimeout(paused)
     if (document.hidden) {
-      // A browser has six connections for a host, over all of its tabs: those that nobody looks at may not take them all.
+      // A browser opens six connections to a host for all tabs together: hidden tabs must not use them all.
       paused = setTimeout(() => {
         current?.pause()
         paused = undefined

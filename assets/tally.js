@@ -1,8 +1,8 @@
-// Often enough to know that something goes on, seldom enough to be listened to.
+// Often enough to show activity, rarely enough for a screen reader.
 const interval = 10_000
 const words = { INSERT: 'added', UPDATE: 'changed', DELETE: 'removed' }
 
-/** Counts changes, and sums them up now and then for those who listen to the page rather than look at it. */
+/** Counts changes and announces a summary from time to time, for users of a screen reader. */
 export function createTally(announcer) {
   let counts = {}
   let changes = 0

@@ -23,18 +23,18 @@ interface Case {
 }
 
 const CASES: ReadonlyMap<string, Case> = new Map([
-  ['fanout', { about: 'every event to 1, 100, 1,000, 5,000 subscribers that ask the same', run: fanout }],
+  ['fanout', { about: 'every event to 1, 100, 1,000, 5,000 identical subscribers', run: fanout }],
   ['filters', { about: '10,000 subscribers, each with its own row, against 100', run: filters }],
   ['burst', { about: 'one INSERT of 5,000 and of 10,000 rows to 100 subscribers', run: burst }],
-  ['slow', { about: 'do 1,000 subscribers notice one that never reads?', run: slow }],
-  ['resume', { about: '1,000 subscribers come back at once for 10,000 events each', run: resume }],
+  ['slow', { about: 'does one subscriber that never reads slow down 1,000 others?', run: slow }],
+  ['resume', { about: '1,000 subscribers resume at once for 10,000 events each', run: resume }],
   ['commits', { about: '400 single-row commits a second to 1,000 subscribers', run: commits }],
-  ['memory', { about: 'what an idle subscription takes', run: memory }],
+  ['memory', { about: 'the memory of an idle subscription', run: memory }],
 ])
 
-const HELP = `What delivery costs: listenql against what one builds after Yoga's documentation, and against a bare ws broadcast.
+const HELP = `What delivery costs: listenql compared with the set-up in Yoga's documentation and with a bare ws broadcast.
 
-  npm run bench                                     all cases, all variants: takes about an hour
+  npm run bench                                     all cases, all variants; takes about an hour
   npm run bench -- fanout --seconds 3 --rounds 5    one case
   npm run bench -- commits --variants f,a,d --sizes 500 --rate 200
 
@@ -42,26 +42,27 @@ Cases:
 ${[...CASES].map(([name, { about }]) => `  ${name.padEnd(10)}${about}`).join('\n')}
 
 Options:
-  --rounds N         each round runs all variants one after the other; printed are medians, and medians of the ratios
-                     within a round with the least and the greatest (3)
-  --seconds N        of measuring, for each variant in each round (3)
+  --rounds N         each round runs all variants one after the other; the tables show medians, and medians of the
+                     ratios within a round with the least and the greatest (3)
+  --seconds N        seconds of measuring, for each variant in each round (3)
   --variants LETTERS only these (all)
-  --sizes N,N        numbers of subscribers, instead of those of the case
-  --rate N           events a second, instead of those of the case
-  --rows N           rows of a burst, or of what is resumed, instead of those of the case
-  --profile DIR      writes CPU profiles of the servers there, and prints their top functions; what is measured
-                     meanwhile is dearer
-  --url URL          a superuser's, of a Postgres in which database listenql_bench may be made; default: one of its own
-  --directory DIR    where its own Postgres keeps its data; default: the folder for temporary files
+  --sizes N,N        numbers of subscribers (default: those of the case)
+  --rate N           events per second (default: that of the case)
+  --rows N           rows in a burst, or events to resume for (default: those of the case)
+  --profile DIR      writes CPU profiles of the servers to this directory and prints their top functions; profiling
+                     makes the measured figures higher
+  --url URL          a Postgres in which the benchmark may create database listenql_bench, with a superuser's login
+                     (default: an embedded Postgres)
+  --directory DIR    data directory of the embedded Postgres (default: in the folder for temporary files)
 
 Variants:
 ${VARIANTS.map(({ letter, name }) => `  ${letter.padEnd(10)}${name}`).join('\n')}
-  g         PostGraphile is left out: it needs Node 22 and a plug-in of its own
+  g         PostGraphile is left out: it needs Node 22 and an extra plug-in
 
-How to read the tables: "µs CPU an event" is processor time of the whole server process for one event delivered to one
-subscriber, and the main figure. "server" and "load client" are parts of one processor: where the load client comes near
-100 %, it was the bottleneck. Ratios travel from machine to machine, absolute numbers do not. Use a machine on which nothing
-else runs; the load, Postgres and the server share it, so that two processors are the least.
+How to read the tables: the main figure is "µs CPU an event", the processor time of the whole server process for one event
+delivered to one subscriber. "server" and "load client" are shares of one processor: if the load client is near 100 %, it was
+the bottleneck. Ratios carry over from machine to machine; absolute numbers do not. Use a machine on which nothing else runs,
+with at least two processors: the load client, Postgres and the server share them.
 `
 
 const { values, positionals } = parseArgs({
@@ -102,7 +103,7 @@ const close = () => {
   return closing
 }
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  // Its Postgres would go on running; the other processes end with this one. A terminal's Ctrl-C comes twice: npx passes it on, too.
+  // Otherwise the embedded Postgres would keep running; the other processes end with this one. A Ctrl-C arrives twice: npx passes it on too.
   process.on(signal, () => {
     close()
       .catch(() => undefined)
@@ -110,7 +111,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   })
 }
 process.on('unhandledRejection', error => {
-  if (!closing) throw error // else it is what was under way
+  if (!closing) throw error // when closing, unfinished work fails, which is expected
 })
 const database = await opening
 try {
@@ -154,11 +155,11 @@ ${rounds} rounds of ${seconds} s for each variant; medians, ratios within a roun
 `
 }
 
-/** @throws if it is no number above 0 */
+/** Exits with code 2 if the text is not a number greater than 0. */
 function positive(text: string): number {
   const value = Number(text)
   if (!(value > 0)) {
-    console.error(`"${text}" is no number above 0. See npm run bench -- --help`)
+    console.error(`"${text}" is not a number greater than 0. See npm run bench -- --help`)
     process.exit(2)
   }
   return value

@@ -1,8 +1,8 @@
 /**
- * How long a committed row takes to reach a client: from the moment the writer sends its INSERT, and from the moment it is
- * told that the commit is done, to the moment the client has the event. Idle: lone commits, the server asleep in between.
- * Busy: 200 commits a second. Beside it the same for a plain NOTIFY on a channel. Server, writer and client are on one
- * machine; the server is a process of its own, writer and client share one.
+ * How long a committed row takes to reach a client: from the moment the writer sends its INSERT, and from the moment the writer
+ * learns of the commit, to the moment the client has the event. Idle: single commits, with the server asleep in between. Busy:
+ * 200 commits per second. The same for a plain NOTIFY on a channel, for comparison. Server, writer and client run on one
+ * machine; the server has its own process, and writer and client share one.
  *
  *   npm run bench:latency -- [--commits N] [--seconds N] [--rate N] [--url URL] [--directory DIR]
  */
@@ -35,7 +35,7 @@ interface Sample {
 
 interface Path {
   readonly name: string
-  /** The statement; $1 is a mark that comes back. */
+  /** The statement; $1 is a mark that the event contains. */
   readonly write: string
   readonly subscription: string
   readonly markOf: (data: Record<string, Record<string, unknown>>) => unknown
@@ -137,7 +137,7 @@ async function measure(url: string, path: Path, mode: 'idle' | 'busy'): Promise<
   const pause = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
   if (mode === 'idle') {
     for (let i = 0; i < Number(values.commits); i++) {
-      await pause(350 + Math.random() * 400) // longer than --quiet: the server has gone to sleep
+      await pause(350 + Math.random() * 400) // longer than --quiet, so the server is asleep
       await write(i)
     }
   } else {
@@ -156,7 +156,7 @@ async function measure(url: string, path: Path, mode: 'idle' | 'busy'): Promise<
 
 function describe(samples: readonly Sample[]): string[] {
   const fromSent = samples.map(({ sent, received }) => received - sent)
-  // An event may be there before the writer has its answer.
+  // An event may arrive before the writer has its answer.
   const fromCommit = samples.map(({ committed, received }) => Math.max(0, received - committed))
   const ms = (value: number) => `${value.toFixed(1)} ms`
   return [

@@ -1,13 +1,12 @@
 /**
- * What capture costs writers: commits per second into a table without triggers, with the trigger of pg_eventserv's article
- * and somebody who listens, and watched, with the server's reader to which every row is delivered.
+ * What capture costs writers: commits per second into a table without triggers, into one with the trigger of pg_eventserv's article
+ * and a connection that listens, and into a watched one, where the server's reader receives every row.
  *
  *   npx tsx bench/writers.ts [--seconds N] [--rounds N] [--writers 1,16,64] [--url URL] [--directory DIR]
  *
- * Rounds are interleaved: each runs all variants one after the other, and the ratio to the table without triggers is taken
- * within a round; what is printed are medians of these ratios. With --url, a superuser's, it uses database `listenql_bench`
- * of that Postgres; without, an embedded Postgres of its own, with the data under --directory (default: the folder for
- * temporary files).
+ * Rounds are interleaved: each runs all variants one after the other, and the ratio to the table without triggers is computed within
+ * a round; the output shows medians of these ratios. With --url (a superuser's), it uses the database `listenql_bench` of that
+ * Postgres; without, an embedded Postgres with its data under --directory (default: the folder for temporary files).
  */
 import { cpus, release } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -51,7 +50,7 @@ const ARTICLE = `
 
 const database = await createBenchDatabase(values)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  // Or its Postgres would go on running. The work that is under way fails loudly, which does no harm.
+  // Otherwise the embedded Postgres would keep running. Unfinished work fails with an error, which does no harm.
   process.once(signal, () => void database.close().finally(() => process.exit(1)))
 }
 try {
@@ -77,7 +76,7 @@ try {
 
   console.log(`Commits per second, one INSERT of one row each, every row delivered:`)
   await commits(load, variants)
-  // The leader of a group commit sleeps that long before it flushes, however few wait with it: siblings 0.
+  // The leader of a group commit sleeps that long before it flushes; siblings 0 makes it sleep however few sessions wait.
   await database.query('alter database listenql_bench set commit_delay = 1000')
   await database.query('alter database listenql_bench set commit_siblings = 0')
   console.log(
@@ -179,7 +178,7 @@ async function bulk(variants: readonly Variant[]): Promise<void> {
   )
 }
 
-/** Rows in a table once all writers are gone: the last commits came when the load had stopped counting. */
+/** Counts the rows of a table once all writers have disconnected: the last commits came after the load had stopped counting. */
 async function count(table: string): Promise<number> {
   const others = `select count(*)::int as n from pg_stat_activity where datname = current_database() and application_name = $1`
   for (let n = 1; n > 0; ) {
@@ -190,7 +189,7 @@ async function count(table: string): Promise<number> {
   return Number(row?.n)
 }
 
-/** So that each round begins alike: empty tables, an empty log, no checkpoint due in the middle. */
+/** Gives each round the same start: empty tables, an empty log, no checkpoint due in the middle. */
 async function clear(of: BenchDatabase): Promise<void> {
   await of.query('truncate bare, article, watched, listenql.event')
   await of.query('vacuum')

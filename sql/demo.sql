@@ -1,5 +1,5 @@
--- The model of "Real-time Database Events with pg_eventserv", as the article has it: a table of people,
--- and a trigger that notifies the channel `people` of every row that is added or changed.
+-- The example of the article "Real-time Database Events with pg_eventserv", unchanged: a table of people, and a trigger that
+-- notifies the channel `people` of every row that is inserted or updated.
 
 CREATE TABLE people (
     pk serial primary key,
@@ -29,6 +29,6 @@ CREATE OR REPLACE TRIGGER data_change_trigger
     FOR EACH ROW
         EXECUTE FUNCTION data_change();
 
--- The server's own login may use it, and owns nothing.
+-- The server's login may use the table, but does not own it.
 GRANT SELECT, INSERT, UPDATE, DELETE ON people TO listenql;
 GRANT USAGE, SELECT ON SEQUENCE people_pk_seq TO listenql;

@@ -21,11 +21,11 @@ interface Burst {
 /** Longest wait for a burst, in ms. */
 const DEADLINE = 60_000
 
-/** Case 3: one INSERT of many rows. The article's trigger notifies each for those who listen to a channel. */
+/** Case 3: one INSERT of many rows. For channel variants, the article's trigger notifies once per row. */
 export async function burst(bench: Bench): Promise<void> {
   for (const count of bench.sizes ?? [100]) {
     for (const rows of bench.rows ? [bench.rows] : [5000, 10_000]) {
-      // The tutorial needs half a minute for the smaller one.
+      // The tutorial needs half a minute for 5,000 rows.
       const variants = bench.variants.filter(({ server }) => rows <= 5000 || server !== 'tutorial')
       const title = `burst, one INSERT of ${whole(rows)} rows to ${count} subscribers`
       const results = await interleave(bench, title, variants, variant => run(bench, variant, count, rows))
@@ -55,9 +55,9 @@ async function run({ database }: Bench, variant: Variant, count: number, rows: n
   try {
     await trial.connect({ count, stride: 61 })
     await untilAllHear(trial, writer.insert)
-    for (let i = 0; i < 200; i++) await writer.insert() // so that the code has been compiled
+    for (let i = 0; i < 200; i++) await writer.insert() // warms up: V8 has compiled the code afterwards
     const { leastCount } = await settle(trial)
-    await pause(500) // the server is asleep, as it is before most bursts
+    await pause(500) // lets the server fall asleep, as it is before most bursts
     const start = await read(trial)
     const all = trial.client.call(
       'reach',

@@ -5,10 +5,10 @@ import { measureSteady, untilAllHear } from '../lib/steady.js'
 import { startTrial } from '../lib/trial.js'
 import { createWriter } from '../lib/writer.js'
 
-/** Least of measuring, in seconds: a server that is far behind executes for seconds before it sends anything. */
+/** Shortest measurement, in seconds: an overloaded server executes for seconds before it sends anything. */
 const LEAST = 10
 
-/** Case 6: single-row commits at a rate that the tutorial is far from, to many subscribers. */
+/** Case 6: single-row commits to many subscribers, at a rate far beyond what the tutorial can deliver. */
 export async function commits(bench: Bench): Promise<void> {
   const rate = bench.rate ?? 400
   for (const count of bench.sizes ?? [1000]) {

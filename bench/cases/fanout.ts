@@ -5,7 +5,7 @@ import { startTrial } from '../lib/trial.js'
 import type { Variant } from '../lib/variants.js'
 import { createWriter } from '../lib/writer.js'
 
-/** At 1,000 the slowest just keeps up; the others are given as many deliveries a second. */
+/** Events per second by number of subscribers. At 1,000, the slowest variant just keeps up; the other sizes get as many deliveries per second. */
 const RATES: ReadonlyMap<number, number> = new Map([
   [1, 200],
   [100, 50],
@@ -13,7 +13,7 @@ const RATES: ReadonlyMap<number, number> = new Map([
   [5000, 4],
 ])
 
-/** Case 1: every NOTIFY goes to N subscribers that ask the same. */
+/** Case 1: every NOTIFY goes to N identical subscribers. */
 export async function fanout(bench: Bench): Promise<void> {
   const writer = await createWriter(bench.database.url)
   const committed = () => writer.committed

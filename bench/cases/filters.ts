@@ -9,16 +9,16 @@ import { createWriter } from '../lib/writer.js'
 const QUERY =
   'subscription ($own: Int!) { feedChanged(where: { pk: { eq: $own } }) { operation row { pk text } } }'
 
-/** A commit writes so many rows, so that the events weigh more than the looks at the log. */
+/** Rows that each commit writes: enough that the events cost more than reading the log. */
 const ROWS = 10
 
-/** Case 2: each subscriber follows a row of its own; updates of random rows. */
+/** Case 2: each subscriber follows one row of its own; the writer updates random rows. */
 export async function filters(bench: Bench): Promise<void> {
   const sizes = (bench.sizes ?? [100, 10_000]).filter(size => hasFiles(bench, size))
   const rate = bench.rate ?? 200
   const variants = bench.variants.filter(({ source }) => source === 'table')
   const results = new Map<number, Awaited<ReturnType<typeof runAll>>>()
-  // Sizes take turns within a round, as variants do.
+  // The sizes run in turn within a round, as the variants do.
   for (let round = 0; round < bench.rounds; round++) {
     for (const size of sizes) {
       const found = await runAll({ ...bench, rounds: 1 }, size, rate, variants)

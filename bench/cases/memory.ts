@@ -6,7 +6,7 @@ import { untilAllHear } from '../lib/steady.js'
 import { startTrial } from '../lib/trial.js'
 import { createWriter } from '../lib/writer.js'
 
-/** In ms; short, so that each subscriber has been through some. Yoga's over SSE is 12 s, whatever one says. */
+/** In ms; short, so that each subscriber has received several keep-alives. Yoga's SSE keep-alive is fixed at 12 s. */
 const KEEP_ALIVE = 1500
 
 /** Resident memory of an idle subscription, keep-alive included. */
@@ -24,7 +24,7 @@ export async function memory(bench: Bench): Promise<void> {
         return (await trial.server.call('usage', null)).rss
       }
       try {
-        // What the first ones need is code and room to work, not theirs alone.
+        // The first subscribers also pay for compiled code and shared buffers, so they are not counted.
         await trial.connect({ count: 500 })
         await untilAllHear(trial, variant.source === 'table' ? writer.insert : writer.notify)
         const before = await resident()

@@ -11,16 +11,16 @@ import { TABLE, type Variant } from '../lib/variants.js'
 import { createWriter, paced } from '../lib/writer.js'
 
 const QUERY = 'subscription ($after: String) { feedChanged(after: $after) { row { pk text } } }'
-/** Longest that all of it may take, in ms. */
+/** Deadline for the whole case, in ms. */
 const DEADLINE = 150_000
-/** Live subscribers beside those who come back, and the events a second that all of them get. */
+/** Number of live subscribers in addition to the resuming ones, and the events per second that all of them get. */
 const LIVE = 100
 const RATE = 20
 
 interface Resumed {
-  /** Until all that were not closed had all, in ms. */
+  /** Time until every subscriber that was not closed had every event, in ms. */
   readonly last: number
-  /** How many had all, and how many the server closed or did not accept in time. */
+  /** Number of subscribers that had every event, and of those that the server closed or did not accept in time. */
   readonly complete: number
   readonly closed: number
   readonly perSecond: number
@@ -34,7 +34,7 @@ interface Resumed {
   readonly clientLoad: number
 }
 
-/** Case 5: after a deploy everybody comes back at once, and has missed a lot. */
+/** Case 5: after a deploy all clients resume at once, and each has missed many events. */
 export async function resume(bench: Bench): Promise<void> {
   const rows = bench.rows ?? 10_000
   const variants = bench.variants.filter(({ source }) => source === 'table')
@@ -175,9 +175,9 @@ async function newestCursor({ port }: Trial): Promise<string> {
   return data.feed.cursor
 }
 
-/** Rows of the event log that were read so far, by whichever way. */
+/** Rows of the event log that have been read so far, by any kind of scan. */
 async function rowsRead({ query }: BenchDatabase): Promise<number> {
-  await pause(1200) // a backend tells its numbers once a second
+  await pause(1200) // a backend reports its statistics once a second
   const [row] = await query(`
     select sum(coalesce(seq_tup_read, 0) + coalesce((
              select sum(idx_tup_read) from pg_stat_user_indexes i where i.relid = t.relid), 0))::float8 as n

@@ -6,12 +6,12 @@ import { startTrial } from '../lib/trial.js'
 import type { Variant } from '../lib/variants.js'
 import { createWriter } from '../lib/writer.js'
 
-/** So much of it that it fills the buffers of the system within seconds. */
+/** Large enough to fill the kernel's socket buffers within seconds. */
 const COPIES = 40
-/** Less than the default, so that one that does not read is cut off while it is measured. */
+/** Less than the default, so that the server cuts off the subscriber that does not read during the measurement. */
 const OPTIONS = { maxBuffer: 1024 * 1024, stallTimeout: 3000 }
 
-/** Case 4: do the others notice one that never reads? */
+/** Case 4: does a subscriber that never reads slow the others down? */
 export async function slow(bench: Bench): Promise<void> {
   const rate = bench.rate ?? 100
   const seconds = Math.max(10, bench.seconds)

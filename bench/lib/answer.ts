@@ -1,9 +1,9 @@
 import type { Answer, Call, Methods } from './child.js'
 
-/** Answers the calls of the parent, until it is gone. */
+/** Answers the calls of the parent process until the parent ends. */
 export function answer(methods: Methods): void {
   process.on('disconnect', () => process.exit())
-  process.on('SIGINT', () => undefined) // the parent hears it, too, and ends this process when it is done
+  process.on('SIGINT', () => undefined) // the parent receives it too, and ends this process when it is done
   process.on('message', async ({ id, method, argument }: Call) => {
     let reply: Answer
     try {

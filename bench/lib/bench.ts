@@ -1,29 +1,29 @@
 import type { BenchDatabase } from './database.js'
 import type { Variant } from './variants.js'
 
-/** What every case is given. */
+/** The argument of every case. */
 export interface Bench {
   readonly database: BenchDatabase
   readonly rounds: number
-  /** Of measuring, for each variant in each round. */
+  /** Seconds of measuring, for each variant in each round. */
   readonly seconds: number
   /** Numbers of subscribers; undefined: those of the case. */
   readonly sizes: readonly number[] | undefined
-  /** Events a second; undefined: that of the case. */
+  /** Events per second; undefined: that of the case. */
   readonly rate: number | undefined
-  /** Rows of a burst, or of what is resumed; undefined: those of the case. */
+  /** Rows in a burst, or events to resume for; undefined: those of the case. */
   readonly rows: number | undefined
-  /** The chosen ones; a case takes those that mean something in it. */
+  /** The chosen variants; each case runs those that apply to it. */
   readonly variants: readonly Variant[]
-  /** Folder for CPU profiles of the servers; undefined: none are made, since they cost time. */
+  /** Folder for CPU profiles of the servers; undefined: none are written, because profiling costs time. */
   readonly profile: string | undefined
-  /** What goes on, for those who wait. */
+  /** Reports progress on stderr. */
   progress(text: string): void
-  /** A table, a sentence. */
+  /** Prints a result, such as a table, on stdout. */
   print(text: string): void
 }
 
-/** Says why it is left out if there are not that many open files. @returns whether there are */
+/** @returns whether the process may open that many files; if not, it prints that the case is skipped */
 export function hasFiles(bench: Bench, sockets: number): boolean {
   const report = process.report?.getReport() as
     | { userLimits?: { open_files?: { soft: number | string } } }
@@ -39,7 +39,7 @@ export function hasFiles(bench: Bench, sockets: number): boolean {
 }
 
 /**
- * Runs every variant once in each round, one after the other. One that fails says so, and is left out of that round.
+ * Runs every variant once in each round, one after the other. A variant that fails is reported and left out of that round.
  * @returns the results of each variant, by round
  */
 export async function interleave<R>(

@@ -6,13 +6,13 @@ export type Methods = Record<string, (argument: never) => unknown>
 /** A process of the benchmark that answers calls. */
 export interface Child<M extends Methods> {
   readonly pid: number | undefined
-  /** @throws what the method throws, or that the process has ended, or has not answered in time */
+  /** @throws what the method throws, or an error if the process has ended or does not answer in time */
   call<K extends keyof M & string>(
     method: K,
     argument: Parameters<M[K]>[0],
     options?: { timeout?: number },
   ): Promise<Awaited<ReturnType<M[K]>>>
-  /** Idempotent. Does not wait for a process that is too busy to hear. */
+  /** Idempotent. Does not wait for a process that is too busy to answer. */
   close(): Promise<void>
 }
 
@@ -20,7 +20,7 @@ export type Answer = { readonly id: number; readonly result?: unknown; readonly 
 export type Call = { readonly id: number; readonly method: string; readonly argument: unknown }
 
 const running = new Set<ChildProcess>()
-// A process that spins never learns that its parent is gone.
+// A process in a busy loop never notices that its parent has ended.
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
@@ -82,7 +82,7 @@ export function startChild<M extends Methods>(
       })
     },
     async close() {
-      child.kill('SIGKILL') // there is nothing in it that is worth waiting for
+      child.kill('SIGKILL') // it holds nothing worth waiting for
       await gone
     },
   }

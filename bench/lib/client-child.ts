@@ -1,6 +1,6 @@
 /**
- * The load: thousands of subscribers in a process of its own. It is raw sockets that count, since it shares the machine with the
- * server: nothing is parsed but the headers of frames, and the time in one event of sixteen.
+ * The load: thousands of subscribers in their own process. Because it shares the machine with the server, it counts events on raw
+ * sockets and parses only the headers of frames, and the time in one of sixteen events.
  */
 import type { Socket } from 'node:net'
 import { answer } from './answer.js'
@@ -17,9 +17,9 @@ export interface ConnectTask extends Omit<ConnectionTask, 'subscription'> {
   readonly variables?: Readonly<Record<string, unknown>>
   /** Name of a variable that is 1 for the first connection, 2 for the second, and so on. */
   readonly numbered?: string
-  /** How many connect at a time. */
+  /** Number of connections that connect at a time. */
   readonly concurrency: number
-  /** One event of so many is looked at for its latency. */
+  /** One of this many events is sampled for its latency. */
   readonly stride: number
 }
 
@@ -55,7 +55,7 @@ function groupOf(name: string): Group {
 }
 
 const methods = {
-  /** @returns how long it took, in ms, and what went wrong first if anything did */
+  /** @returns how long it took, in ms, and the first error if there was one */
   async connect(task: ConnectTask): Promise<{ ms: number; failure: string | undefined }> {
     const { tally, counters } = groupOf(task.group)
     tally.stride = task.stride
@@ -101,8 +101,8 @@ const methods = {
     groupOf(name).tally.sampled = 0
   },
   /**
-   * Resolves once every connection of the group that is open has had so many events since it connected, or the time is up.
-   * @returns how many have, and when that was
+   * Resolves once every open connection of the group has received that many events since it connected, or the time is up.
+   * @returns the number of connections that have, and the time when it resolved
    */
   async reach({ group: name, events, timeout }: { group: string; events: number; timeout: number }): Promise<{
     reached: number
@@ -125,7 +125,7 @@ const methods = {
     tally.onSettled = undefined
     return { reached: tally.reached, isAll: tally.reached === tally.connections, at: now() }
   },
-  /** Those that did not read read again, and see whether they have been cut off. */
+  /** Connections that had stopped reading read again, and so notice whether the server has cut them off. */
   undeafen(_: null): void {
     for (const socket of sockets) if (socket.isPaused()) socket.resume()
   },

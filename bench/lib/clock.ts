@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
 
-// Both count from the same moment of the machine; performance.now() alone counts from the start of the process.
+// The sum counts from the same moment in every process; performance.now() alone counts from the start of the process.
 const OFFSET = Number(process.hrtime.bigint() / 1000n) - performance.now() * 1000
 
 /** Microseconds of a clock that all processes of this machine share. */

@@ -1,7 +1,7 @@
 import { formatTable } from '../../src/lib/table.js'
 import { median } from './statistics.js'
 
-/** `1.2`, `12`: three digits are more than a noisy machine gives. */
+/** `1.2`, `12`: more digits would exceed the precision of a noisy machine. */
 export function short(value: number): string {
   if (!Number.isFinite(value)) return '-'
   const size = Math.abs(value)
@@ -28,7 +28,7 @@ export function middle<R>(rounds: Rounds<R>, value: (result: R) => number): numb
   return median(rounds.flatMap(result => (result === undefined ? [] : [value(result)])))
 }
 
-/** `1.4 (1.2-1.6)`: the median of the ratios to another variant in the same round, with the least and the greatest. */
+/** `1.4 (1.2-1.6)`: the median of the ratios to another variant in the same round, with the smallest and the largest ratio. */
 export function ratio<R>(
   rounds: Rounds<R>,
   base: Rounds<R> | undefined,
@@ -38,7 +38,7 @@ export function ratio<R>(
     const other = base?.[i]
     if (result === undefined || other === undefined) return []
     const of = value(result) / value(other)
-    return Number.isFinite(of) ? [of] : [] // one that delivered nothing is no measure
+    return Number.isFinite(of) ? [of] : [] // no ratio to a variant that delivered nothing
   })
   if (ratios.length === 0) return ''
   const range = ratios.length > 1 ? ` (${short(Math.min(...ratios))}-${short(Math.max(...ratios))})` : ''

@@ -5,20 +5,20 @@ import pg from 'pg'
 import { startEmbeddedPostgres } from '../../src/embedded/index.js'
 import { migrate } from '../../src/log/migrations.js'
 
-/** A database that a benchmark may do anything with; schema `listenql` is installed. */
+/** A database that belongs to the benchmark, with schema `listenql` installed. */
 export interface BenchDatabase {
-  /** A superuser, so that sessions can be given `commit_delay`. */
+  /** The URL of a superuser, which is needed to set `commit_delay`. */
   readonly url: string
-  /** Of the server: `18.4`, its `wal_sync_method`, `shared_buffers`. */
+  /** Version and settings of the server: `18.4`, its `wal_sync_method`, `shared_buffers`. */
   readonly version: string
   query(sql: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>
   close(): Promise<void>
 }
 
 /**
- * Makes database `listenql_bench` in the Postgres of `url` (a superuser's), or in an embedded one that is started in a
- * temporary folder and deleted at the end, with its own defaults: what is committed is flushed to disk.
- * @param directory where the embedded one keeps its data; default: the system's folder for temporary files
+ * Creates the database `listenql_bench` in the Postgres of `url`, which must name a superuser. Without `url`, it starts an embedded
+ * Postgres in a temporary folder and deletes it at the end. That Postgres has its default settings: commits are flushed to disk.
+ * @param directory data directory of the embedded Postgres; default: the system's folder for temporary files
  */
 export async function createBenchDatabase(options: {
   url?: string | undefined

@@ -2,8 +2,8 @@ import type { BenchDatabase } from './database.js'
 import { CHANNEL, TABLE } from './variants.js'
 
 /**
- * Makes table `feed` anew, watched, or with a trigger that notifies each new text as the article's does, or with both.
- * @param rows that it holds at the beginning, with keys from 1 on
+ * Creates the table `feed` again: watched, with a trigger that notifies each new text like the article's trigger, or with both.
+ * @param rows number of rows at the beginning, with keys from 1 on
  */
 export async function makeFeed(
   { query }: BenchDatabase,

@@ -1,4 +1,4 @@
-/** A process of writers, for machines without pgbench: gets LoadOptions as a message, answers with a LoadResult. */
+/** A process of writers, for machines without pgbench: receives LoadOptions as a message, answers with a LoadResult. */
 import { once } from 'node:events'
 import pg from 'pg'
 import { type LoadOptions, type LoadResult, WRITERS } from './load.js'

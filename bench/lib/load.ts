@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
-/** What `writers` connections managed that each committed one statement after the other. */
+/** The throughput of `writers` connections, each of which commits one statement after the other. */
 export interface LoadResult {
   readonly commits: number
   readonly perSecond: number
@@ -14,7 +14,7 @@ export interface LoadResult {
 
 export interface LoadOptions {
   readonly url: string
-  /** One statement; each run of it is a transaction of its own, prepared once per connection. */
+  /** One statement, prepared once per connection; each run of it is a transaction. */
   readonly statement: string
   readonly writers: number
   readonly seconds: number
@@ -30,7 +30,7 @@ const run = promisify(execFile)
 /** The application_name of the writers' connections. */
 export const WRITERS = 'pgbench'
 
-/** pgbench if it is found, since it costs the machine the least; otherwise two processes of Node. */
+/** pgbench if it is installed, because it uses the least processor time; otherwise two Node processes. */
 export async function findLoad(): Promise<Load> {
   const pgbench = await findPgbench()
   return pgbench === undefined ? createNodeLoad() : createPgbenchLoad(pgbench)
@@ -38,7 +38,7 @@ export async function findLoad(): Promise<Load> {
 
 async function findPgbench(): Promise<string | undefined> {
   const folders = (process.env.PATH ?? '').split(':')
-  // Debian's wrapper in the PATH takes several ms of Perl to find the version.
+  // Debian's wrapper in the PATH is a Perl script that takes several ms to find the version.
   const debian = '/usr/lib/postgresql'
   const versions = existsSync(debian) ? (await readdir(debian)).sort((a, b) => Number(b) - Number(a)) : []
   return [...versions.map(version => join(debian, version, 'bin')), ...folders]

@@ -1,13 +1,13 @@
 import { now } from './clock.js'
 
-/** The byte that every event contains exactly once and nothing else does: `^`. */
+/** The byte `^`, which every event contains exactly once and nothing else contains. */
 export const MARK = 0x5e
-/** Digits after the mark: when the event was made, in µs of `now()`. */
+/** Number of digits after the mark: the time when the event was created, in µs of `now()`. */
 export const DIGITS = 14
-/** Characters of a payload. Whatever is shorter than this is no event but a word of the protocol. */
+/** Characters in a payload. Anything shorter is a protocol message, not an event. */
 export const PAYLOAD = 240
 
-/** A payload of 240 characters, none of which JSON escapes, that tells when it was made. */
+/** A payload of 240 characters that contains the time of its creation. JSON escapes none of the characters. */
 export function payload(at: number = now()): string {
   return `^${digits(at)}`.padEnd(PAYLOAD, 'x')
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { table } from './columns.js'
 
-/** https://chromedevtools.github.io/devtools-protocol/tot/Profiler/#type-Profile, as far as it is read here. */
+/** https://chromedevtools.github.io/devtools-protocol/tot/Profiler/#type-Profile: the parts that are read here. */
 interface Profile {
   readonly nodes: readonly {
     readonly id: number
@@ -12,7 +12,7 @@ interface Profile {
   readonly timeDeltas: readonly number[]
 }
 
-/** Functions in which a server spent its time, the time of what they call not counted, as parts of the time that it was busy. */
+/** The functions in which a server spent its time, without the functions they call, as shares of the time that it was busy. */
 export async function topFunctions(file: string, most = 25): Promise<string> {
   const { nodes, samples, timeDeltas } = JSON.parse(await readFile(file, 'utf8')) as Profile
   const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]))

@@ -2,14 +2,14 @@ import pg from 'pg'
 import { BELL, createBell } from '../../src/log/doorbell.js'
 import { LogFollower } from '../../src/log/log-follower.js'
 
-/** Somebody to whom every row is delivered, while writers write. */
+/** Receives every row while writers write. */
 export interface Reader {
   /** Rows delivered so far. */
   readonly rows: number
   close(): Promise<void>
 }
 
-/** The server's own reader of the event log with its bell, with the server's defaults, following one table. */
+/** The server's own reader of the event log, with its doorbell and the server's defaults, following one table. */
 export async function followTable(url: string, relid: string): Promise<Reader> {
   const bell = createBell({ poll: 5, quiet: 250, safety: 2000 })
   const listener = new pg.Client(url)
@@ -23,7 +23,7 @@ export async function followTable(url: string, relid: string): Promise<Reader> {
     doorbell: bell,
     connectTimeout: 5000,
     reconnectMax: 1000,
-    observe: () => undefined, // what goes wrong shows in the count
+    observe: () => undefined, // an error shows in the count
   })
   log.start()
   if (!(await log.started())) throw new Error('the log cannot be read')
@@ -47,10 +47,10 @@ export async function followTable(url: string, relid: string): Promise<Reader> {
   }
 }
 
-/** What pg_eventserv does: listens to a channel. */
+/** Listens to a channel, as pg_eventserv does. */
 export async function listen(url: string, channel: string): Promise<Reader> {
   const client = new pg.Client(url)
-  client.on('error', () => undefined) // it shows in the count
+  client.on('error', () => undefined) // an error shows in the count
   await client.connect()
   let rows = 0
   client.on('notification', () => {
@@ -65,7 +65,7 @@ export async function listen(url: string, channel: string): Promise<Reader> {
   }
 }
 
-/** Waits until a reader has been given `wanted` rows. @returns how long, in ms @throws if it takes a minute, or there are more */
+/** Waits until a reader has received `wanted` rows. @returns how long, in ms @throws if it takes a minute, or if there are more rows */
 export async function caughtUp(reader: Reader, wanted: number): Promise<number> {
   const start = performance.now()
   while (reader.rows < wanted) {

@@ -1,4 +1,4 @@
-/** A server under test, in a process of its own, that tells what it uses. Its first argument is a ServerTask as JSON. */
+/** A server under test in its own process, which reports the processor time and memory it uses. Its first argument is a ServerTask as JSON. */
 import { writeFile } from 'node:fs/promises'
 import { Session } from 'node:inspector/promises'
 import type { ServerOptions } from '../../src/index.js'
@@ -12,14 +12,14 @@ import type { ServerName } from './variants.js'
 export interface ServerTask {
   readonly server: ServerName
   readonly url: string
-  /** Options of listenql; the others take only the keep-alive. */
+  /** Options of listenql; the other servers use the keep-alive only. */
   readonly options?: ServerOptions
 }
 
 export interface Usage {
   /** Processor time of all threads, in µs. */
   readonly cpu: number
-  /** When, in µs of `now()`. */
+  /** Time of the reading, in µs of `now()`. */
   readonly at: number
   /** Resident memory in bytes. */
   readonly rss: number
@@ -41,7 +41,7 @@ const methods = {
     const { user, system } = process.cpuUsage()
     return { cpu: user + system, at: now(), rss: process.memoryUsage.rss() }
   },
-  /** What is garbage is no memory that a subscriber holds. */
+  /** Collects garbage, so that only memory that subscribers hold is measured. */
   async collect(_: null): Promise<void> {
     for (let i = 0; i < 4; i++) {
       globalThis.gc?.()

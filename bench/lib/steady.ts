@@ -4,30 +4,30 @@ import { between, MAIN, read, type Span, type Trial } from './trial.js'
 import { paced } from './writer.js'
 
 export interface SteadyOptions {
-  /** Events a second. */
+  /** Events per second. */
   readonly rate: number
   readonly seconds: number
   readonly write: () => Promise<unknown>
-  /** Commits so far, of which the database may manage fewer than it is asked for. */
+  /** Number of commits so far; the database may not reach the requested rate. */
   readonly committed: () => number
-  /** What a subscriber is delivered of the events: 1 is all, 1/N where each event is for one of N. Default: 1 */
+  /** The share of the events that one subscriber receives: 1 is all, 1/N if each event is for one of N. Default: 1 */
   readonly share?: number
-  /** Measured is what comes this long after the writing has begun, in seconds: a server that cannot keep up has its backlog then. */
+  /** Measuring begins this long after the writing, in seconds: a server that cannot keep up has a backlog by then. */
   readonly lead?: number
   readonly profile?: string | undefined
 }
 
 export interface SteadyResult extends Span {
-  /** What was delivered of what should have been, 0 to 1. */
+  /** The share of the expected events that was delivered, 0 to 1. */
   readonly kept: number
-  /** Commits a second. */
+  /** Commits per second. */
   readonly commits: number
 }
 
-/** Deliveries before anything is measured, so that all code has been compiled. */
+/** Deliveries before measuring begins, so that V8 has compiled the code. */
 const WARM_UP = 20_000
 
-/** Waits until each subscriber has had an event: not every protocol says when it is accepted. @throws after 30 s */
+/** Waits until each subscriber has received an event, because not every protocol announces acceptance. @throws after 30 s */
 export async function untilAllHear(trial: Trial, write: () => Promise<unknown>): Promise<void> {
   for (let attempt = 0; attempt < 60; attempt++) {
     await write()
@@ -37,7 +37,7 @@ export async function untilAllHear(trial: Trial, write: () => Promise<unknown>):
   throw new Error('some subscribers received nothing for 30 s')
 }
 
-/** Runs warm, waits until all is delivered, and measures at a steady rate. */
+/** Warms up, waits until everything is delivered, and measures at a steady rate. */
 export async function measureSteady(trial: Trial, options: SteadyOptions): Promise<SteadyResult> {
   const { rate, seconds, write, committed, share = 1, lead = 0, profile } = options
   const { connections, leastCount } = await settle(trial)
@@ -54,12 +54,12 @@ export async function measureSteady(trial: Trial, options: SteadyOptions): Promi
   const start = await read(trial)
   const before = committed()
   const writing = paced(rate, seconds, write)
-  writing.catch(() => undefined) // seen below
+  writing.catch(() => undefined) // handled below
   if (lead > 0) await pause(seconds * 1000)
   else await writing
   const sent = committed() - before
   const expected = sent * connections * share
-  // The last one is still under way. Whoever is behind by more is measured as it is.
+  // The last event may still be on its way. A server that lags further is measured with its backlog.
   for (let i = 0; i < 10 && lead === 0; i++) {
     const { count } = await trial.client.call('state', MAIN)
     if (count - start.client.count >= expected) break
@@ -68,14 +68,14 @@ export async function measureSteady(trial: Trial, options: SteadyOptions): Promi
   const end = await read(trial)
   if (profile) await trial.server.call('stopProfile', profile)
   const span = between(start, end)
-  // With a lead, events are under way at both ends.
+  // With a lead, events are in flight at the beginning and at the end.
   const commits = sent / ((end.client.at - start.client.at) / 1e6)
   const kept = lead > 0 ? span.perSecond / (commits * connections * share) : span.delivered / expected
   await writing
   return { ...span, kept, commits }
 }
 
-/** Waits until nothing comes any more, 15 s at most. */
+/** Waits until no more events arrive, 15 s at most. */
 export async function settle(trial: Trial): Promise<GroupState> {
   let state = await trial.client.call('state', MAIN)
   for (let i = 0; i < 30; i++) {

@@ -5,7 +5,7 @@ import type { ServerMethods, ServerTask, Usage } from './server-child.js'
 import { usageOf } from './usage.js'
 import { CHANNEL, queryOf, type Variant } from './variants.js'
 
-/** One server in a process of its own and one process of subscribers, for one measurement. */
+/** One server process and one process of subscribers, for one measurement. */
 export interface Trial {
   readonly server: Child<ServerMethods>
   readonly client: Child<ClientMethods>
@@ -25,13 +25,13 @@ export interface Connect {
   readonly deaf?: boolean
   readonly concurrency?: number
   readonly stride?: number
-  /** Goes on when some are refused, or closed before they are accepted. */
+  /** Continue when connections are refused, or closed before they are accepted. */
   readonly tolerant?: boolean
-  /** Longest wait for one to be accepted, in ms. */
+  /** Longest wait for a connection to be accepted, in ms. */
   readonly patience?: number
 }
 
-/** The group of subscribers that all others are measured by. */
+/** The group of subscribers that is measured. */
 export const MAIN = 'main'
 
 export async function startTrial(variant: Variant, url: string, options?: ServerOptions): Promise<Trial> {
@@ -95,7 +95,7 @@ export interface Reading {
   readonly client: GroupState
 }
 
-/** What server and subscribers have used and received so far. */
+/** What the server has used and the subscribers have received so far. */
 export async function read({ server, client }: Trial, group = MAIN): Promise<Reading> {
   const [usage, state] = await Promise.all([usageOf(server), client.call('state', group)])
   return { server: usage, client: state }
@@ -105,9 +105,9 @@ export async function read({ server, client }: Trial, group = MAIN): Promise<Rea
 export interface Span {
   readonly delivered: number
   readonly perSecond: number
-  /** Of the server, in µs for each delivered event. */
+  /** Processor time of the server, in µs per delivered event. */
   readonly cpuPerEvent: number
-  /** Of the server and of the load client, as parts of one processor. */
+  /** Load of the server and of the load client, as shares of one processor. */
   readonly serverLoad: number
   readonly clientLoad: number
   /** In ms. */
@@ -118,7 +118,7 @@ export interface Span {
 export function between(start: Reading, end: Reading): Span {
   const delivered = end.client.count - start.client.count
   const perSecond = (delivered / (end.client.at - start.client.at)) * 1e6
-  // A server that is busy answers late: its processor time is divided by its own time.
+  // A busy server answers late, so its processor time is divided by the time between its own answers.
   const serverLoad = (end.server.cpu - start.server.cpu) / (end.server.at - start.server.at)
   return {
     delivered,

@@ -1,14 +1,14 @@
 export type ServerName = 'listenql' | 'tutorial' | 'floor'
 export type TransportName = 'graphql-ws' | 'sse' | 'listen' | 'raw'
 
-/** A server and the way in which its clients are connected. */
+/** A server and the transport of its clients. */
 export interface Variant {
-  /** As the issue letters them, and as the tables show them. */
+  /** The letter that the option --variants and the tables use. */
   readonly letter: string
   readonly name: string
   readonly server: ServerName
   readonly transport: TransportName
-  /** What is subscribed to: NOTIFY on a channel, or the rows of a watched table. */
+  /** The source of events: NOTIFY on a channel, or the rows of a watched table. */
   readonly source: 'channel' | 'table'
 }
 
@@ -31,16 +31,16 @@ export const VARIANTS: readonly Variant[] = [
   variant('e', 'tutorial: Yoga, SSE', 'tutorial', 'sse'),
 ]
 
-/** @throws if there is none of this letter */
+/** @throws if there is no variant with this letter */
 export function variantOf(letter: string): Variant {
   const found = VARIANTS.find(each => each.letter === letter)
   if (!found) throw new Error(`no variant "${letter}": there are ${VARIANTS.map(v => v.letter).join(', ')}`)
   return found
 }
 
-/** The channel on which all events come that are notified. */
+/** The channel of all notified events. */
 export const CHANNEL = 'bench'
-/** The table whose rows are the events where a table is written to. */
+/** The table whose rows are the events of the watched variants. */
 export const TABLE = 'feed'
 
 const CHANNEL_QUERY = `subscription { channel(name: "${CHANNEL}") { payload } }`
@@ -51,7 +51,7 @@ export function queryOf({ source }: Variant): string {
   return source === 'channel' ? CHANNEL_QUERY : TABLE_QUERY
 }
 
-/** What graphql-ws sends for a payload, byte for byte. */
+/** The message that graphql-ws sends for a payload, byte for byte. */
 export function graphqlWsMessage(payload: string): string {
   return `{"id":"1","type":"next","payload":{"data":{"channel":{"payload":${JSON.stringify(payload)}}}}}`
 }

@@ -3,25 +3,25 @@ import { now, pause } from './clock.js'
 import { payload } from './payload.js'
 import { CHANNEL, TABLE } from './variants.js'
 
-/** Makes events in Postgres, each in a transaction of its own. */
+/** Creates events in Postgres, one transaction each. */
 export interface Writer {
   /** NOTIFY with a payload of 240 bytes. */
   notify(): Promise<unknown>
-  /** Inserts a row with such a text into table `feed`. */
+  /** Inserts a row with a text of that length into table `feed`. */
   insert(): Promise<unknown>
-  /** Gives rows of `feed` a new text, all at once. */
+  /** Updates the text of several rows of `feed` in one statement. */
   update(pks: readonly number[]): Promise<unknown>
-  /** Transactions that are committed. */
+  /** Number of committed transactions. */
   readonly committed: number
   close(): Promise<void>
 }
 
-/** @param connections commits that may be under way at a time: one takes as long as the disk needs */
+/** @param connections number of commits that may be in progress at a time; each takes as long as a disk flush */
 export async function createWriter(url: string, connections = 4): Promise<Writer> {
   const clients = await Promise.all(
     Array.from({ length: connections }, async () => {
       const client = new pg.Client(url)
-      client.on('error', () => undefined) // its queries fail, too
+      client.on('error', () => undefined) // its queries fail too
       await client.connect()
       return client
     }),
@@ -29,7 +29,7 @@ export async function createWriter(url: string, connections = 4): Promise<Writer
   const idle = [...clients]
   const waiting: ((client: pg.Client) => void)[] = []
   let committed = 0
-  // The payload is made when it is sent: what waits for a connection is not the server's fault.
+  // The payload gets its time stamp when it is sent, so that waiting for a connection does not count as latency of the server.
   const write = async (name: string, text: string, values: () => unknown[]) => {
     const client = idle.pop() ?? (await new Promise<pg.Client>(resolve => waiting.push(resolve)))
     try {
@@ -55,7 +55,7 @@ export async function createWriter(url: string, connections = 4): Promise<Writer
   }
 }
 
-/** Calls `write` so many times a second. @returns how many times in all; rejects if one of the writes fails */
+/** Calls `write` at a fixed rate per second. @returns the number of calls; rejects if one of the writes fails */
 export async function paced(rate: number, seconds: number, write: () => Promise<unknown>): Promise<number> {
   const start = now()
   const total = Math.max(1, Math.round(rate * seconds))
@@ -70,7 +70,7 @@ export async function paced(rate: number, seconds: number, write: () => Promise<
     if (sent < total) await pause(Math.max(0, (start + (sent * 1e6) / rate - now()) / 1000))
   }
   await Promise.all(writes)
-  // The last event has its time, too.
+  // The last event gets its full interval too.
   await pause(Math.max(0, (start + seconds * 1e6 - now()) / 1000))
   return total
 }

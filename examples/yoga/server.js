@@ -1,4 +1,4 @@
-// A chat on a Yoga server of your own: what is said to one process is heard at all of them, by way of Postgres.
+// A chat on your own Yoga server: an event published in one process reaches the subscribers of all processes, through Postgres.
 import { createServer } from 'node:http'
 import { createPubSub, createSchema, createYoga } from 'graphql-yoga'
 import { createPostgresEventTarget } from 'listenql'
@@ -6,7 +6,7 @@ import { createPostgresEventTarget } from 'listenql'
 const eventTarget = createPostgresEventTarget({
   connectionString: process.env.DATABASE_URL,
   onError: error => console.error(error.message),
-  onGap: topics => console.error(`missed what was said meanwhile in: ${topics.join(', ')}`),
+  onGap: topics => console.error(`events may have been missed in: ${topics.join(', ')}`),
 })
 const pubSub = createPubSub({ eventTarget })
 

@@ -72,7 +72,7 @@ export interface ErrorCodes {
    */
   readonly FORBIDDEN: 'client'
   /**
-   * A limit of the server is exceeded. `extensions.limit` names the option that sets it.
+   * The request exceeds a limit of the server. `extensions.limit` names the option, `extensions.max` its value.
    * @client Ask for less, or try again later if the limit is one of connections, subscriptions, memory or rate.
    */
   readonly LIMIT_EXCEEDED: 'client'
@@ -92,7 +92,7 @@ export interface ErrorCodes {
    */
   readonly PORT_IN_USE: 'operator'
   /**
-   * Reading rows, or asking the policies of row-level security, has taken too long, or has waited too long for a lock or for its turn.
+   * A snapshot takes longer than `--query-timeout`, or the policies take too long for the viewer (`--policy-timeout`).
    * @client Try again; subscribe again after the last cursor.
    */
   readonly QUERY_TIMEOUT: 'client'

@@ -13,25 +13,25 @@ export interface Subscription {
 export interface ConnectionTask {
   readonly transport: TransportName
   readonly port: number
-  /** Of the URL. */
+  /** Path of the URL. */
   readonly path: string
   readonly subscription?: Subscription
-  /** Subscriptions on this connection, all alike. graphql-ws only. */
+  /** Number of identical subscriptions on this connection. graphql-ws only. */
   readonly copies: number
-  /** Waits until the server has said that the subscription is accepted: listenql says so in a ping. */
+  /** Waits until the server has accepted the subscription, which listenql announces with a ping. */
   readonly awaitAcceptance: boolean
-  /** Longest wait for all that, in ms. */
+  /** Deadline for connecting and subscribing, in ms. */
   readonly timeout: number
-  /** Stops reading once it has subscribed. */
+  /** Whether the connection stops reading once it has subscribed. */
   readonly deaf: boolean
 }
 
-// One for all: what a socket has read is looked at before the next one is read.
+// One buffer for all sockets: what one socket has read is processed before the next socket is read.
 const buffer = Buffer.allocUnsafe(256 * 1024)
 const TEXT = 1
 const PING = 9
 
-/** Connects, subscribes and counts. Resolves once subscribed; rejects if the server refuses, or closes before. */
+/** Connects, subscribes and counts. Resolves once subscribed; rejects if the server refuses the subscription, or closes first. */
 export function open(task: ConnectionTask, counter: Counter): Promise<Socket> {
   const isWebSocket = task.transport !== 'sse'
   return new Promise((resolve, reject) => {

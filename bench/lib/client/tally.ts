@@ -4,7 +4,7 @@ import { DIGITS } from '../payload.js'
 /** Most samples that are kept, each a latency in µs. */
 const SAMPLES = 200_000
 
-/** What the connections of one group received together. */
+/** The events that the connections of one group received together. */
 export class Tally {
   count = 0
   connections = 0
@@ -12,21 +12,21 @@ export class Tally {
   closed = 0
   readonly samples = new Float64Array(SAMPLES)
   sampled = 0
-  /** One event of so many is a sample. */
+  /** One of this many events is a sample. */
   stride = 16
-  /** Events that each connection is waited for to have, and how many have them. */
+  /** The number of events that `reach` waits for on each connection, and how many connections have them. */
   target = Number.POSITIVE_INFINITY
   reached = 0
-  /** Connections that are closed, and will never have them. */
+  /** Closed connections, which will never have them. */
   missing = 0
   onSettled: (() => void) | undefined
 
-  /** All have so many, or never will. */
+  /** Calls `onSettled` once each connection has reached the target or is closed. */
   settle(): void {
     if (this.reached + this.missing === this.connections) this.onSettled?.()
   }
 
-  /** Reads when an event was made from the digits behind its mark. */
+  /** Reads the time when an event was created, from the digits after its mark. */
   sample(buffer: Buffer, digits: number, end: number): void {
     if (digits + DIGITS > end || this.sampled === SAMPLES) return
     let at = 0
@@ -35,7 +35,7 @@ export class Tally {
   }
 }
 
-/** What one connection received. */
+/** The events that one connection received. */
 export class Counter {
   readonly tally: Tally
   count = 0
@@ -44,10 +44,10 @@ export class Counter {
 
   constructor(tally: Tally) {
     this.tally = tally
-    this.#due = 1 + (tally.connections++ % tally.stride) // or all would sample the same event
+    this.#due = 1 + (tally.connections++ % tally.stride) // otherwise all connections would sample the same event
   }
 
-  /** @returns whether this event is to be a sample */
+  /** @returns whether this event is a sample */
   add(): boolean {
     const { tally } = this
     tally.count++

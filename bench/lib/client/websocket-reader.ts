@@ -7,13 +7,13 @@ export interface Control {
   readonly data: Buffer
 }
 
-/** Counts the events in what a WebSocket receives: steps from header to header and reads nothing else but what is too short. */
+/** Counts the events that a WebSocket receives. It goes from frame header to frame header, and reads the content of short frames only. */
 export class WebSocketReader {
   readonly #counter: Counter
   readonly #onControl: (control: Control) => void
-  /** Bytes that are left of the event that has begun. */
+  /** Bytes still to come of the current event. */
   #skip = 0
-  /** A frame that has begun, but is no event as far as one can see. */
+  /** The current frame, if it does not look like an event so far. */
   #rest: Buffer | undefined
 
   constructor(counter: Counter, onControl: (control: Control) => void) {
@@ -71,7 +71,7 @@ export class WebSocketReader {
   }
 }
 
-/** A frame as clients send it: masked, with a key of zeros. */
+/** A client's frame: masked, with a key of zeros. */
 export function clientFrame(opcode: number, data: Buffer): Buffer {
   const { length } = data
   const header = length < 126 ? Buffer.alloc(6) : Buffer.alloc(8)

@@ -3,7 +3,7 @@ import { WebSocketServer } from 'ws'
 import { CHANNEL, graphqlWsMessage } from '../variants.js'
 import { followChannel } from './follow-channel.js'
 
-/** The least one can do with `ws`: a buffer for each event, sent to everybody. @returns its port */
+/** The minimum with `ws`: one buffer per event, sent to all clients. @returns its port */
 export async function startFloor(url: string): Promise<number> {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
   await new Promise<void>(resolve => server.once('listening', resolve))

@@ -1,6 +1,6 @@
 import pg from 'pg'
 
-/** Feeds the servers that do not listen by themselves. */
+/** Feeds notifications to the servers that have no LISTEN connection of their own. */
 export async function followChannel(
   url: string,
   channel: string,
@@ -8,7 +8,7 @@ export async function followChannel(
 ): Promise<void> {
   const client = new pg.Client(url)
   client.on('notification', ({ channel: name, payload = '' }) => take(name, payload))
-  client.on('error', () => undefined) // the events that are missing show
+  client.on('error', () => undefined) // missing events show in the result
   await client.connect()
   await client.query(`listen ${pg.escapeIdentifier(channel)}`)
 }

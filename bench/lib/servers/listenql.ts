@@ -1,6 +1,6 @@
 import type { createServer as CreateServer, ServerOptions } from '../../../src/index.js'
 
-/** The built server, as people run it. @returns its port */
+/** The built server, started as in production. @returns its port */
 export async function startListenql(url: string, options: ServerOptions): Promise<number> {
   const built = new URL('../../../dist/src/index.js', import.meta.url)
   const { createServer } = (await import(built.href)) as { createServer: typeof CreateServer }
@@ -9,7 +9,7 @@ export async function startListenql(url: string, options: ServerOptions): Promis
     host: '127.0.0.1',
     port: 0,
     logLevel: 'error',
-    // All come from one machine.
+    // All connections come from one address.
     maxConnectionsPerAddress: 1_000_000,
     maxConnectionsPerViewer: 1_000_000,
     maxSubscriptionsPerConnection: 1_000_000,

@@ -18,7 +18,7 @@ interface EnvelopedArgs extends ExecutionArgs {
 }
 
 /**
- * What one builds after Yoga's documentation: createPubSub
+ * The set-up in Yoga's documentation: createPubSub
  * (https://the-guild.dev/graphql/yoga-server/docs/features/subscriptions) and graphql-ws on the same HTTP server
  * (same page, "GraphQL over WebSocket Protocol via graphql-ws"). @returns its port
  */
