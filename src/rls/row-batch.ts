@@ -82,8 +82,8 @@ interface ViewerQuery {
 }
 
 interface BatchPlan {
+  readonly batch: Batch
   /** Viewers whose result is known without evaluating policies. */
-  /** Whom the policies need not be asked for. */
   readonly settled: ReadonlyMap<string, Visibility>
   readonly asked: readonly ViewerQuery[]
   readonly some: EncodedImages
