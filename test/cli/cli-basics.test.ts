@@ -117,7 +117,7 @@ describe('what cannot be understood', () => {
     [['-d', 'sql'], 'listenql: the command comes first: listenql sql [flags]\nsee listenql serve --help\n'],
     [
       ['sql', 'select', '1'],
-      'listenql: listenql sql takes only the statement, in quotes: there is a word too many\nsee listenql sql --help\n',
+      'listenql: listenql sql takes only the statement, in quotes: there is an argument too many\nsee listenql sql --help\n',
     ],
     [
       ['serve', '--port', 'abc'],
@@ -157,7 +157,7 @@ describe('listenql config', () => {
 
   it('says which database it would be', async () => {
     const own = await listenql(['config'])
-    expect(own.stdout).toContain('# Database: a Postgres of its own in .listenql\n')
+    expect(own.stdout).toContain('# Database: the embedded Postgres in .listenql\n')
     const named = await listenql(['config'], { env: { PGHOST: 'db', PGUSER: 'me', PGPASSWORD: 'hunter2' } })
     expect(named.stdout).toContain('# Database: what PGHOST, PGUSER say\n')
   })
