@@ -41,7 +41,9 @@ describe('install', () => {
     try {
       const first = await listenql('install', '--grant-to', role)
       expect(first).toMatchObject({ code: 0, stderr: '' })
-      expect(first.stdout).toContain(`schema listenql is installed (version ${newest})\n${role} now has the rights`)
+      expect(first.stdout).toContain(
+        `schema listenql is installed (version ${newest})\n${role} now has the rights`,
+      )
       expect(await listenql('install')).toEqual({
         code: 0,
         stdout: 'schema listenql is up to date\nNext: listenql watch TABLE\n',
