@@ -63,7 +63,7 @@ describe('is said once, with the cause and the remedy', () => {
       'a missing password',
       () => urlWith({ password: '' }),
       cannot(
-        'Postgres asks for a password, and there is none. Put it into the connection string, or set PGPASSWORD',
+        'Postgres requires a password, and none is given. Put it into the connection string, or set PGPASSWORD',
       ),
     ],
     [
@@ -77,7 +77,7 @@ describe('is said once, with the cause and the remedy', () => {
       'a port on which nothing listens',
       () => urlWith({ host: 'localhost:9' }),
       cannot(
-        'nothing listens on localhost:9 (ECONNREFUSED). Is Postgres running there, and are host and port right?',
+        'nothing listens on localhost:9 (ECONNREFUSED). Is Postgres running there, and are host and port correct?',
       ).replace('?.', '?'),
     ],
     [
@@ -88,7 +88,7 @@ describe('is said once, with the cause and the remedy', () => {
     [
       'encryption that Postgres does not offer',
       () => urlWith({ search: '?sslmode=require' }),
-      /^The database cannot be reached: 127\.0\.0\.1:\d+ does not take encrypted connections\. Use sslmode=disable/,
+      /^The database cannot be reached: 127\.0\.0\.1:\d+ does not accept encrypted connections\. Use sslmode=disable/,
     ],
   ])('%s', async (_what, url, line) => {
     const server = await serve('--database-url', url())
