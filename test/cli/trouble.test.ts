@@ -83,7 +83,7 @@ describe('is said once, with the cause and the remedy', () => {
     [
       'a host that is not known',
       () => urlWith({ host: 'nowhere.invalid:5432' }),
-      /^The database cannot be reached: the host nowhere\.invalid is not known \((ENOTFOUND|EAI_AGAIN)\)\. Correct/,
+      /^The database cannot be reached: the host nowhere\.invalid is unknown \((ENOTFOUND|EAI_AGAIN)\)\. Correct/,
     ],
     [
       'encryption that Postgres does not offer',
@@ -199,14 +199,14 @@ describe('--data-dir', () => {
   afterAll(() => rm(folder, { recursive: true, force: true }))
 
   it.each([
-    ['file', 'file is a file and no directory'],
-    ['file/within', 'file is a file and no directory'],
-    ['link', 'link is a symbolic link to what is not there'],
+    ['file', 'file is a file and not a directory'],
+    ['file/within', 'file is a file and not a directory'],
+    ['link', 'link is a symbolic link to a path that does not exist'],
   ])('%s: nothing is made anywhere', async (name, problem) => {
     for (const command of ['serve', 'status']) {
       const { code, stderr } = await runCli([command, '--data-dir', join(folder, name)])
       expect(code).toBe(2)
-      expect(stderr).toContain(`the Postgres of listenql's own cannot live here: ${folder}/${problem}`)
+      expect(stderr).toContain(`the embedded Postgres cannot use this directory: ${folder}/${problem}`)
     }
     expect((await readdir(folder)).sort()).toEqual(['file', 'link'])
   })
