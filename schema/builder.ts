@@ -5,7 +5,7 @@ import type { SchemaContext } from './context.js'
 export interface SchemaTypes {
   Context: SchemaContext
   Objects: { ChannelEvent: ChannelEvent }
-  /** In: what filters understand, as the client wrote it. Out: what RowImage.get gives. */
+  /** Input: as the client wrote it, in the form that filters accept. Output: as RowImage.get returns it. */
   Scalars: {
     BigInt: { Input: string; Output: string }
     Bytes: { Input: string; Output: string }

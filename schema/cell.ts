@@ -3,13 +3,13 @@ import { ListenqlError } from '../src/lib/errors.js'
 import type { Column } from '../src/postgres/types.js'
 import type { SchemaContext } from './context.js'
 
-/** What decides how a JSON value is handed on. */
+/** How JSON values are to be returned. */
 export type Writing = Pick<SchemaContext, 'keepsJsonText'>
 
 /**
- * Reads a column for GraphQL. What GraphQL cannot show becomes null with the error VALUE_NOT_SHOWN: NaN and Infinity in a
- * Float, a JSON value that the writer of the result would change, a value that could not be read, and an array of several
- * dimensions. An array is shown as a list of one null, since the column may be NOT NULL.
+ * Reads a column for GraphQL. A value that GraphQL cannot show becomes null with the error VALUE_NOT_SHOWN: NaN and Infinity in a
+ * Float, a JSON value that serialisation would change, an unreadable value, and an array of several dimensions. An array is shown
+ * as a list of one null, since the column may be NOT NULL.
  */
 export function cellReader({
   name,
@@ -37,16 +37,16 @@ export function cellReader({
 
 type Show = (value: unknown, writing: Writing) => unknown
 
-/** What is to be done with each value of a type; undefined: nothing. */
+/** The conversion of each value of a type; undefined: none. */
 function showing(category: Column['category']): Show | undefined {
   if (category === 'float4' || category === 'float8') return float
   return category === 'json' ? json : undefined
 }
 
-/** An Error among the items is, to graphql-js, the error of that item alone. */
+/** For graphql-js, an Error among the items is the error of that item only. */
 function list(value: unknown, writing: Writing, show: Show | undefined): unknown {
   if (value === null) return null
-  // As the log writes it: nested lists for built-in types, '{{…},{…}}' as a text for others.
+  // The log writes nested lists for built-in types, and '{{…},{…}}' as a text for others.
   if (!Array.isArray(value) || value.some(Array.isArray)) return [notShown('an array of several dimensions')]
   return show ? value.map(item => show(item, writing)) : value
 }
@@ -55,7 +55,7 @@ function float(value: unknown): unknown {
   return typeof value === 'number' && !Number.isFinite(value) ? notShown(String(value)) : value
 }
 
-/** A JSON value, or an Error if it cannot be handed on as it is. */
+/** A JSON value, or an Error if it cannot be returned unchanged. */
 export function json(value: unknown, { keepsJsonText }: Writing): unknown {
   if (keepsJsonText || !(value instanceof JsonText)) return value
   try {

@@ -10,7 +10,7 @@ import { createColumnFinder, usedColumns } from './used-columns.js'
 
 const OPERATIONS: Readonly<Record<RowOperation, string>> = {
   INSERT: 'A row was added.',
-  UPDATE: 'A row was changed, or written again as it was.',
+  UPDATE: 'A row was changed, or written again without a change.',
   DELETE: 'A row was deleted. A change of the primary key is a DELETE and an INSERT.',
   TRUNCATE: 'The whole table was emptied.',
 }
@@ -25,7 +25,7 @@ export function addOperations(builder: Builder) {
   })
 }
 
-/** What the fields about a table's changes are made of. */
+/** The types that the fields about a table's changes use. */
 export interface ChangeParts {
   readonly row: RowRef
   readonly key: ReturnType<typeof addKeyType>
@@ -33,7 +33,7 @@ export interface ChangeParts {
   readonly operation: OperationRef
 }
 
-/** `PeopleChange`. All its resolvers are synchronous: a change is executed once for all who ask the same. */
+/** `PeopleChange`. All its resolvers are synchronous: a change is executed once for all equal subscriptions. */
 function addChangeType(
   { builder }: Building,
   { table, changeType }: TypedTable,
@@ -42,35 +42,35 @@ function addChangeType(
   return builder.objectRef<RowChange>(changeType).implement({
     description: text(
       `A change of table ${tableName(table)}.`,
-      `To keep a list right: ${key ? 'if there is a row, put it into the list under its key; if there is none, remove the key' : 'if there is an old row, remove one like it; if there is a row, add it'}; on TRUNCATE, clear the list.`,
+      `To keep a list up to date: ${key ? 'if there is a row, put it into the list under its key; if there is none, remove the key' : 'if there is an old row, remove one equal to it; if there is a row, add it'}; on TRUNCATE, clear the list.`,
     ),
     fields: t => ({
       operation: t.field({
         type: operation,
-        description: 'What happened in the database, whatever the filter.',
+        description: 'What happened in the database, whatever the filter is.',
         resolve: change => change.operation,
       }),
       cursor: t.exposeString('cursor', {
-        description: 'The position of this change: give it as `after` to go on behind it.',
+        description: 'The position of this change: pass it as `after` to resume after it.',
       }),
       ...(key && {
         key: t.field({
           type: key,
           nullable: true,
-          description: 'Which row it is; null on TRUNCATE.',
+          description: 'The primary key of the row; null on TRUNCATE.',
           resolve: change => change.key,
         }),
       }),
       row: t.field({
         type: row,
         nullable: true,
-        description: 'The row now; null if it was deleted, or left the filter.',
+        description: 'The row after the change; null if it was deleted, or no longer matches the filter.',
         resolve: change => change.row,
       }),
       old: t.field({
         type: row,
         nullable: true,
-        description: 'The row before; null on INSERT and TRUNCATE.',
+        description: 'The row before the change; null on INSERT and TRUNCATE.',
         resolve: change => change.old,
       }),
       at: t.field({
@@ -79,7 +79,7 @@ function addChangeType(
         resolve: change => change.at,
       }),
       transaction: t.exposeString('transaction', {
-        description: 'The id of the transaction; its changes come together and share it.',
+        description: 'The id of the transaction; all of its changes have the same id and arrive together.',
       }),
     }),
   })
@@ -99,23 +99,23 @@ export function addChanges(building: Building, named: TypedTable, parts: ChangeP
     t.field({
       type: change,
       description: text(
-        `Every change of table ${tableName(table)}, in the order of the database, each transaction's together.`,
-        `To show a list and keep it right, read \`${queryField} { cursor rows }\`, then subscribe with \`after\` that cursor: nothing is missed, nothing comes twice.`,
+        `Every change of table ${tableName(table)}, in the order of the database, the changes of a transaction together.`,
+        `To show a list and keep it up to date, read \`${queryField} { cursor rows }\`, then subscribe with that cursor as \`after\`: each later change arrives exactly once.`,
         table.comment,
       ),
       args: {
         where: t.arg({
           type: parts.filter,
           description:
-            'Only changes whose old or new row matches. A row that leaves the filter comes with `row: null`. TRUNCATE always comes.',
+            'Only changes whose old or new row matches. A row that no longer matches arrives with `row: null`. TRUNCATE always arrives.',
         }),
         operations: t.arg({
           type: [parts.operation],
-          description: 'Only these; default: all.',
+          description: 'Only these operations. Default: all.',
         }),
         after: t.arg.string({
           description:
-            'The cursor of the last change seen, or of a snapshot: go on behind it. Default: from now on.',
+            'The cursor of the last change seen, or of a snapshot: resume after it. Default: from now on.',
         }),
       },
       subscribe: async (_root, { where, operations, after }, context, info) => {
@@ -139,8 +139,8 @@ export function addChanges(building: Building, named: TypedTable, parts: ChangeP
 }
 
 /**
- * A value that could not be read is null with an error. Where null may not be, the whole row would be, which tells a client
- * to remove it from its list: then the whole change is an error.
+ * An unreadable value is null with an error. If its field is not nullable, the whole row would become null, which tells a client to
+ * remove it from its list: so the whole change is an error instead.
  * @throws ListenqlError VALUE_NOT_SHOWN
  */
 function assertWhole(

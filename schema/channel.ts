@@ -4,10 +4,10 @@ import type { ChannelEvent } from '../src/sources/channels/channel-event.js'
 import type { Builder } from './builder.js'
 import { json } from './cell.js'
 
-/** `channel`, `channels` and `notify`: every NOTIFY channel of the database, without any set-up in it. */
+/** `channel`, `channels` and `notify`: for every NOTIFY channel of the database, without any set-up in it. */
 export function addChannels(builder: Builder): void {
   const channelEvent = builder.objectType('ChannelEvent', {
-    description: 'One notification on a channel, or the word that some may have been missed.',
+    description: 'A notification on a channel, or a gap, in which notifications may have been missed.',
     fields: t => ({
       channel: t.exposeString('channel', { description: 'The name of the channel.' }),
       payload: t.string({
@@ -18,7 +18,7 @@ export function addChannels(builder: Builder): void {
       json: t.field({
         type: 'JSON',
         nullable: true,
-        description: 'The payload parsed; null if it is not JSON.',
+        description: 'The payload, parsed; null if it is not JSON.',
         resolve(event, _args, context) {
           const value = json(readable(event).json, context)
           if (value instanceof Error) throw value
@@ -27,7 +27,7 @@ export function addChannels(builder: Builder): void {
       }),
       cursor: t.exposeString('cursor', {
         nullable: true,
-        description: 'The position to resume from; null for a plain NOTIFY, of which Postgres keeps nothing.',
+        description: 'The position to resume from; null for a plain NOTIFY, which Postgres does not store.',
       }),
       gap: t.exposeBoolean('gap', {
         description:
@@ -41,15 +41,15 @@ export function addChannels(builder: Builder): void {
     t.field({
       type: channelEvent,
       description:
-        'What is sent with NOTIFY on a channel of the database, from the moment the subscription is accepted.',
+        'The notifications on a channel of the database, from the moment that the subscription is accepted.',
       args: {
         name: t.arg.string({
           required: true,
-          description: 'Any channel name of Postgres, up to 63 bytes; case matters.',
+          description: 'Any channel name of Postgres, up to 63 bytes, case-sensitive.',
         }),
         after: t.arg.string({
           description:
-            'The cursor of the last event seen: what was published behind it comes first, then one event with `gap`, since plain notifications are not kept. Default: from now on.',
+            'The cursor of the last event seen: later published events arrive first, then one event with `gap`, since plain notifications are not stored. Default: from now on.',
         }),
       },
       subscribe: (_root, { name, after }, context) => {
@@ -68,7 +68,8 @@ export function addChannels(builder: Builder): void {
   )
   builder.mutationField('notify', t =>
     t.boolean({
-      description: 'Sends a NOTIFY. Only on channels that the server has opened for publishing (--publish).',
+      description:
+        'Sends a NOTIFY. Allowed only on channels that the server opens for publishing (--publish).',
       args: {
         channel: t.arg.string({ required: true, description: 'The name of the channel.' }),
         payload: t.arg.string({ required: true, description: 'Up to 7,999 bytes.' }),

@@ -4,7 +4,7 @@ import type { ScalarName } from './scalars.js'
 
 export type BuiltInName = 'Boolean' | 'Float' | 'Int' | 'String'
 
-/** What a value of a column, or an item of an array, is in GraphQL. */
+/** The GraphQL type of a value of a column, or of an item of an array. */
 export type ItemType =
   | { readonly kind: 'scalar'; readonly name: ScalarName | BuiltInName }
   | { readonly kind: 'enum'; readonly name: string }
@@ -39,10 +39,10 @@ const SCALARS: Readonly<Record<Exclude<TypeCategory, 'enum'>, ScalarName | Built
   uuid: 'UUID',
 }
 
-/** From the enums of a schema to their names in GraphQL, by `enumKey`. */
+/** The GraphQL names of the enums of a schema, by `enumKey`. */
 export type EnumTypes = ReadonlyMap<string, string>
 
-/** The type of a column; an enum that GraphQL cannot have, since it has no labels, is a String. */
+/** The type of a column. An enum without labels is a String, since GraphQL has no such enums. */
 export function columnType(column: Column, enums: EnumTypes): ColumnType {
   return { item: itemType(column, enums), isList: column.isArray, nullable: isNullable(column) }
 }
@@ -59,8 +59,8 @@ function itemType({ category, baseType, enumSchema }: Column, enums: EnumTypes):
 }
 
 /**
- * Floats are nullable even where the column is NOT NULL: NaN and Infinity are null in GraphQL, and where null may not be, the
- * whole row would become null, which tells a client that the row is gone. JSON too: the JSON value null is no other null.
+ * Floats are nullable even if the column is NOT NULL: NaN and Infinity are null in GraphQL, and in a non-nullable field they would
+ * make the whole row null, which tells a client that the row is gone. So is JSON: the JSON value null is a null of GraphQL, too.
  */
 function isNullable({ notNull, category, isArray }: Column): boolean {
   const canBeNull = category === 'float4' || category === 'float8' || category === 'json'

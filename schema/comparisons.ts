@@ -10,14 +10,14 @@ const DESCRIPTIONS: Readonly<Record<Operator, string>> = {
   lte: 'Less than or equal to this.',
   in: 'Equal to one of these; an empty list matches nothing.',
   notIn: 'Equal to none of these, and not null; an empty list matches everything.',
-  like: 'Matches this pattern of SQL: % stands for any text, _ for any character, \\ takes the next one literally.',
-  ilike: 'As like, in capitals or not.',
-  isNull: 'True: is null. False: is not.',
+  like: 'Matches this pattern of SQL: % stands for any text, _ for any character, \\ escapes the next character.',
+  ilike: 'As like, ignoring case.',
+  isNull: 'True: the value is null. False: it is not.',
 }
 
 export type ComparisonRef = ReturnType<typeof addComparison>
 
-/** Gives the comparison input for a column, made once for all columns that can be asked the same. */
+/** Returns the comparison input of a column, shared by all columns with the same operators. */
 export function createComparisons(building: Building): (column: TypedColumn) => ComparisonRef {
   const known = new Map<string, ComparisonRef>()
   return column => {
@@ -29,7 +29,7 @@ export function createComparisons(building: Building): (column: TypedColumn) => 
   }
 }
 
-/** The names of all but the enums' are in reserved.ts. Each stands for one set of operators. */
+/** reserved.ts has the names of all but those of enums. Each name stands for one set of operators. */
 function comparisonName({ type: { item } }: TypedColumn, operators: readonly Operator[]): string {
   if (operators.length === 1) return 'NullComparison'
   if (item.name !== 'String' || operators.includes('like')) return `${item.name}Comparison`
@@ -59,10 +59,9 @@ function addComparison(
 }
 
 function descriptionOf(name: string, operators: readonly Operator[]): string {
-  if (name === 'NullComparison') return 'What can be asked of a column of arrays, JSON or composite values.'
-  if (operators.includes('like'))
-    return 'What can be asked of a text. All that stands here must hold. Texts compare by code point.'
+  if (name === 'NullComparison') return 'Conditions on a column of arrays, JSON or composite values.'
+  if (operators.includes('like')) return 'Conditions on a text; all must hold. Texts compare by code point.'
   if (name === 'StringEqualityComparison')
-    return 'What can be asked of a column that is compared as the text that Postgres shows. All that stands here must hold.'
-  return 'What can be asked of such a column. All that stands here must hold.'
+    return 'Conditions on a column that is compared by its text in Postgres; all must hold.'
+  return 'Conditions on such a column; all must hold.'
 }

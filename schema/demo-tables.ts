@@ -1,6 +1,6 @@
 import type { TableColumn, WatchedTable } from '../src/catalog/watched-table.js'
 
-/** The table of sql/demo.sql as the catalogue shows it, so that its schema can be printed without a database. */
+/** The table of sql/demo.sql as the catalogue returns it, so that its schema can be printed without a database. */
 export const DEMO_TABLES: readonly WatchedTable[] = [
   {
     relid: '0',

@@ -1,6 +1,6 @@
 import type { TableColumn, WatchedTable } from '../src/catalog/watched-table.js'
 
-/** A description: SDL cannot hold half of a surrogate pair, which a name or comment may have. */
+/** A description. A lone surrogate, which a name or comment may contain, is replaced, since SDL cannot hold it. */
 export function text(...paragraphs: readonly (string | null | undefined)[]): string {
   return paragraphs
     .filter(paragraph => paragraph)
@@ -8,12 +8,12 @@ export function text(...paragraphs: readonly (string | null | undefined)[]): str
     .replace(/\p{Surrogate}/gu, '\u{fffd}')
 }
 
-/** `public.people`, quoted where Postgres would. */
+/** `public.people`, quoted where Postgres quotes it. */
 export function tableName({ schema, name }: WatchedTable): string {
   return `${quote(schema)}.${quote(name)}`
 }
 
-/** A column's comment, then what it is in Postgres. */
+/** A column's comment, then its type in Postgres. */
 export function describeColumn(column: TableColumn): string {
   const type = `Column ${quote(column.name)}, ${column.typeName}${column.notNull ? ', not null' : ''}.`
   return text(column.comment, `${type}${hintOf(column)}`)

@@ -6,7 +6,7 @@ import { labelName } from './names/identifiers.js'
 
 export type EnumRef = ReturnType<typeof addEnum>
 
-/** Adds an enum of Postgres. Inside, its values are the labels. */
+/** Adds an enum of Postgres. Its internal values are the labels. */
 export function addEnum(builder: Builder, { type, schema, name, values }: EnumNames) {
   return builder.enumType(type, {
     description: text(`The enum ${schema}.${name} of the database.`),
@@ -22,8 +22,8 @@ export function addEnum(builder: Builder, { type, schema, name, values }: EnumNa
 }
 
 /**
- * A label that was added to the enum a moment ago may arrive before the schema is built again. It goes out under the name
- * that it is about to have; an error would make the row null, which tells a client that the row is gone.
+ * A label that was just added to the enum may arrive before the schema is built again. It is sent under the name that it will have
+ * then; an error would make the row null, which tells a client that the row is gone.
  */
 export function passNewLabels(schema: GraphQLSchema, enums: readonly EnumNames[]): void {
   for (const { type: name, values } of enums) {

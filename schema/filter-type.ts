@@ -15,14 +15,15 @@ export function addFilterType(
   const ref = builder.inputRef<Record<string, unknown>>(filterType)
   builder.inputType(ref, {
     description: text(
-      `Which rows of table ${tableName(table)}. All that stands here must hold, by SQL's logic of true, false and unknown; {} matches every row.`,
+      `Conditions on the rows of table ${tableName(table)}. All must hold, with SQL's logic of true, false and unknown; {} matches every row.`,
     ),
     fields: t => ({
       and: t.field({ type: [ref], description: 'All of these hold; an empty list matches every row.' }),
       or: t.field({ type: [ref], description: 'One of these holds; an empty list matches no row.' }),
       not: t.field({
         type: ref,
-        description: 'This does not hold. Neither it nor its opposite holds if it is unknown.',
+        description:
+          'This does not hold. If it is unknown, its negation is unknown, too, and the row does not match.',
       }),
       ...Object.fromEntries(
         columns.map(column => [
@@ -35,7 +36,7 @@ export function addFilterType(
   return ref
 }
 
-/** Reads `where`. @throws ListenqlError FILTER_INVALID, LIMIT_EXCEEDED, with the names of GraphQL */
+/** Parses `where`. @throws ListenqlError FILTER_INVALID, LIMIT_EXCEEDED, with GraphQL names in the messages */
 export function createFilterReader(
   { columns }: TypedTable,
   limits?: FilterLimits,

@@ -13,17 +13,17 @@ export type { SchemaContext } from './context.js'
 export type { SchemaLimits } from './table-schema.js'
 
 export interface SchemaOptions {
-  /** In any order. Default: not known yet, as before the database has been reached. */
+  /** In any order. Default: unknown, as before the database has been reached. */
   readonly tables?: readonly WatchedTable[]
-  /** Gets a line for each thing whose name GraphQL cannot have or that another has, with both names. */
+  /** Gets a line for each name that is impossible or already used in GraphQL, with the old and the new name. */
   readonly onWarning?: (message: string) => void
   readonly limits?: SchemaLimits
 }
 
 /**
- * Builds the whole schema: the channels, and what is made for each watched table. It is an ordinary one: any GraphQL server can
- * execute it, given a SchemaContext. No name, comment or type of a table makes it fail; how names are found is told at
- * `nameEverything`.
+ * Builds the whole schema: the channels, and the fields and types of each watched table. It is an ordinary schema: any GraphQL server
+ * can execute it, given a SchemaContext. No name, comment or type of a table makes it fail; `nameEverything` describes how names
+ * are chosen.
  */
 export function buildSchema({ tables, limits = {}, onWarning }: SchemaOptions = {}): GraphQLSchema {
   const names = nameEverything(tables ?? [], onWarning)

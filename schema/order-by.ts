@@ -19,19 +19,19 @@ export type DirectionRef = ReturnType<typeof addDirections>
 export function addDirections(builder: Builder) {
   const values = Object.entries(DIRECTIONS).map(([name, description]) => [name, { description }])
   return builder.enumType('OrderDirection', {
-    description: 'Which way rows are sorted by a column.',
+    description: 'The direction in which rows are sorted by a column.',
     values: Object.fromEntries(values) as Record<SortDirection, { description: string }>,
   })
 }
 
-/** `PeopleOrderBy`: exactly one column and its direction, since the fields of an object have no order. Undefined if no column has an order. */
+/** `PeopleOrderBy`: exactly one column and its direction, since the fields of an object have no order. Undefined if no column can be sorted by. */
 export function addOrderType({ builder }: Building, named: TypedTable, direction: DirectionRef) {
   const columns = named.columns.filter(isOrdered)
   if (columns.length === 0) return
   return builder.inputType(named.orderType, {
     isOneOf: true,
     description: text(
-      `One column of table ${tableName(named.table)} to sort by, such as { ${columns[0]?.field}: ASC }; give a list to sort by several.`,
+      `One column of table ${tableName(named.table)} to sort by, such as { ${columns[0]?.field}: ASC }; pass a list to sort by several.`,
     ),
     fields: t =>
       Object.fromEntries(
@@ -43,7 +43,7 @@ export function addOrderType({ builder }: Building, named: TypedTable, direction
   })
 }
 
-/** Reads `orderBy`, which graphql-js has checked to name one column in each item. */
+/** Reads `orderBy`; graphql-js has checked that each item names exactly one column. */
 export function createOrderReader(
   { columns }: TypedTable,
   max = 200,

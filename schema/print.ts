@@ -6,9 +6,9 @@ import { DEMO_TABLES } from './demo-tables.js'
 import { buildSchema } from './index.js'
 
 /**
- * The schema in GraphQL's own language, sorted, so that it changes only when the schema does. Ends with a line break.
+ * The schema in SDL, sorted, so that the text changes only when the schema does. Ends with a line break.
  * @param tables in any order. Default: none
- * @param onWarning gets a line for each renamed thing
+ * @param onWarning gets a line for each renamed table, column, enum or label
  */
 export function printSdl(
   tables: readonly WatchedTable[] = [],
@@ -17,7 +17,7 @@ export function printSdl(
   return `${printSchema(lexicographicSortSchema(buildSchema({ tables, onWarning })))}\n`
 }
 
-// `npm run schema` runs this file, for the demo's table; whoever imports it wants the function alone.
+// `npm run schema` runs this file, for the demo's table; modules that import it need only the function.
 if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
   process.stdout.write(printSdl(DEMO_TABLES))
 }

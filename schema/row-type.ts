@@ -11,11 +11,11 @@ export function addRowType(building: Building, { table, rowType, columns }: Type
   return addImageType(building, rowType, description, columns)
 }
 
-/** `PeopleKey`: what tells a row from all others; undefined if nothing does. */
+/** `PeopleKey`: the columns that identify a row; undefined if the table has no key. */
 export function addKeyType(building: Building, { table, keyType, rowType, keyColumns }: TypedTable) {
   if (keyColumns.length === 0) return
   const description = text(
-    `The primary key of table ${tableName(table)}: tells which ${rowType} a change is about.`,
+    `The primary key of table ${tableName(table)}, which identifies the ${rowType} of a change.`,
   )
   return addImageType(building, keyType, description, keyColumns)
 }
@@ -34,7 +34,7 @@ function addImageType(
         const item = typeParam(building, type.item)
         const shared = {
           description: describeColumn(column),
-          // The reader gives what the column's type holds, which TypeScript cannot see: the types come from the catalogue.
+          // The reader returns a value of the column's type, which TypeScript cannot check: the types come from the catalogue.
           resolve: (image: RowImage, _args: object, context: Writing) => read(image, context) as never,
         }
         const made = type.isList

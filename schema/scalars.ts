@@ -5,12 +5,12 @@ import type { Builder, SchemaTypes } from './builder.js'
 
 export type ScalarName = keyof SchemaTypes['Scalars']
 
-/** A scalar whose values are texts, in the form that `where` takes and RowImage gives. */
+/** A scalar whose values are texts, in the form that `where` accepts and RowImage returns. */
 interface TextScalar {
-  /** Whose values it stands for: what a filter refuses, the scalar refuses. */
+  /** The category of its values: the scalar refuses what a filter of that category refuses. */
   readonly category: TypeCategory
   readonly description: string
-  /** Whether a number may stand for the text. */
+  /** Whether numbers are accepted, too. */
   readonly numbers?: true
 }
 
@@ -19,7 +19,7 @@ const TEXT_SCALARS: Readonly<Record<Exclude<ScalarName, 'JSON'>, TextScalar>> = 
     category: 'int8',
     numbers: true,
     description:
-      'An integer of 64 bits (bigint), exact: a string such as "9007199254740993", since a JSON number loses digits beyond 2^53. A number is taken too.',
+      'An integer of 64 bits (bigint), exact: a string such as "9007199254740993", since a JSON number loses digits beyond 2^53. A number is accepted, too.',
   },
   Bytes: { category: 'bytea', description: 'Bytes (bytea) as base64 with its padding, such as "AP8=".' },
   Date: {
@@ -35,7 +35,7 @@ const TEXT_SCALARS: Readonly<Record<Exclude<ScalarName, 'JSON'>, TextScalar>> = 
     category: 'numeric',
     numbers: true,
     description:
-      'A decimal number (numeric) with all its digits: a string such as "1.50". "NaN" and, from PostgreSQL 14 on, "Infinity" are values of it. A number of up to 15 digits is taken too.',
+      'A decimal number (numeric) with all its digits: a string such as "1.50". "NaN" and, from PostgreSQL 14 on, "Infinity" are valid values. A number of up to 15 digits is accepted, too.',
   },
   Duration: {
     category: 'interval',
@@ -56,7 +56,7 @@ export function isScalarName(name: string): name is ScalarName {
   return (SCALAR_NAMES as readonly string[]).includes(name)
 }
 
-/** Adds scalars to a schema; only those that it uses, so that no client has to map what it never meets. */
+/** Adds scalars to a schema; only those that it uses, so that clients need not map the others. */
 export function addScalars(builder: Builder, names: Iterable<ScalarName>): void {
   for (const name of new Set(names)) {
     if (name === 'JSON') addJson(builder)
@@ -82,7 +82,7 @@ function coercions(name: ScalarName, { category, numbers }: TextScalar) {
   }
 }
 
-/** A JSON number has been read into 53 bits: one of more than 15 digits may not be what was written. */
+/** A JSON number has been parsed into 53 bits: with more than 15 digits it may differ from what was written. */
 function exactText(name: ScalarName, value: number): string {
   const digits = String(value)
     .replace(/e.*|\D/g, '')
@@ -100,7 +100,7 @@ function show(name: ScalarName, value: unknown): string {
 function addJson(builder: Builder): void {
   builder.scalarType('JSON', {
     description:
-      'Any JSON value, as it is stored: numbers have all their digits in the text of the response, though many parsers keep no more than 15.',
+      'Any JSON value, as stored: numbers have all their digits in the text of the response, but many parsers keep only 15.',
     serialize: value => value,
     parseValue: value => value,
     parseLiteral: (node: ValueNode) => valueFromASTUntyped(node),

@@ -8,7 +8,7 @@ import type { RowRef } from './row-type.js'
 import type { Building, TypedTable } from './table-schema.js'
 import { createColumnFinder, usedColumns } from './used-columns.js'
 
-/** Most rows of one snapshot, unless the server says otherwise. */
+/** Default of the most rows of one snapshot. */
 export const MAX_LIMIT = 10_000
 export const DEFAULT_LIMIT = 100
 
@@ -26,15 +26,15 @@ function addSnapshotType(
 ) {
   return builder.objectRef<Snapshot>(snapshotType).implement({
     description: text(
-      `Rows of table ${tableName(table)} as they were at one moment, and where that is in the stream of changes.`,
+      `Rows of table ${tableName(table)} as they were at one moment, and the position of that moment in the stream of changes.`,
     ),
     fields: t => ({
       cursor: t.exposeString('cursor', {
-        description: `Give it as \`after\` to \`${subscriptionField}\`: exactly the changes that these rows do not show yet.`,
+        description: `Pass it as \`after\` to \`${subscriptionField}\` to get exactly the changes that these rows do not show yet.`,
       }),
       rows: t.field({
         type: [row],
-        description: 'The rows, in the order asked for.',
+        description: 'The rows, in the requested order.',
         resolve: ({ rows }) => [...rows],
       }),
     }),
@@ -55,7 +55,7 @@ export function addSnapshots(building: Building, named: TypedTable, parts: Snaps
     t.field({
       type,
       description: text(
-        `The rows of table ${tableName(table)}, and the cursor from which \`${subscriptionField}\` goes on.`,
+        `The rows of table ${tableName(table)}, and the cursor from which \`${subscriptionField}\` continues.`,
         table.comment,
       ),
       args: {
@@ -64,11 +64,11 @@ export function addSnapshots(building: Building, named: TypedTable, parts: Snaps
           orderBy: t.arg({
             type: [order],
             description:
-              'By the first of these, equal rows by the second, and so on; at last by the primary key.',
+              'By the first of these, equal rows by the second, and so on; finally by the primary key.',
           }),
         }),
         limit: t.arg.int({ defaultValue: rows, description: `Most rows, up to ${maxRows}.` }),
-        offset: t.arg.int({ defaultValue: 0, description: 'How many rows to leave out at the start.' }),
+        offset: t.arg.int({ defaultValue: 0, description: 'Number of rows to skip at the start.' }),
       },
       resolve: (_root, args, context, info) => {
         const filter = readFilter(args.where)

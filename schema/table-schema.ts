@@ -4,26 +4,26 @@ import { type ColumnType, columnType, type EnumTypes, type ItemType } from './co
 import type { EnumRef } from './enums.js'
 import type { NamedColumn, TableNames } from './names/names.js'
 
-/** A column with all that the types of its table are made from. */
+/** A column with its GraphQL name and type. */
 export interface TypedColumn extends NamedColumn {
   readonly type: ColumnType
 }
 
-/** A table whose names and types are settled. */
+/** A table with the names and types of all its columns. */
 export interface TypedTable extends TableNames {
   readonly columns: readonly TypedColumn[]
-  /** The columns of the primary key in its order; none if there is no key. */
+  /** The columns of the primary key in its order; empty if there is no key. */
   readonly keyColumns: readonly TypedColumn[]
 }
 
-/** Of what clients may ask; see the options of the same meaning. */
+/** Limits on queries; see the options of the same meaning. */
 export interface SchemaLimits {
   readonly filter?: FilterLimits
   /** Most rows of a snapshot. Default 10,000. */
   readonly rows?: number
 }
 
-/** What the parts of a schema share while it is put together. */
+/** Shared by the parts of a schema while it is built. */
 export interface Building {
   readonly builder: Builder
   readonly limits: SchemaLimits
@@ -37,7 +37,7 @@ export function typeTable(names: TableNames, enums: EnumTypes): TypedTable {
   return { ...names, columns, keyColumns }
 }
 
-/** What Pothos knows a type by. */
+/** The reference of a type for Pothos. */
 export function typeParam({ enums }: Building, item: ItemType) {
   if (item.kind === 'scalar') return item.name
   const ref = enums.get(item.name)

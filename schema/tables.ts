@@ -22,7 +22,7 @@ export function scalarsOf(tables: readonly TypedTable[]): ScalarName[] {
   return tables.flatMap(({ columns }) => columns.map(({ type }) => type.item.name)).filter(isScalarName)
 }
 
-/** Adds all that is made for tables. */
+/** Adds all fields and types of tables. */
 export function addTables(
   builder: Builder,
   tables: readonly TypedTable[],

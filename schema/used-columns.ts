@@ -3,8 +3,8 @@ import { columnsOf, type Filter } from '../src/filters/index.js'
 import type { TypedTable } from './table-schema.js'
 
 /**
- * The columns, by their names in the table, that an operation selects below the field that is being resolved. What @skip and
- * @include leave out counts too.
+ * The columns, by their names in the table, that an operation selects below the field that is being resolved. Fields that @skip and
+ * @include leave out count, too.
  * @param images the fields of that field which are rows or keys
  */
 export function createColumnFinder({ columns }: TypedTable, images: readonly string[]) {
@@ -34,7 +34,7 @@ export function createColumnFinder({ columns }: TypedTable, images: readonly str
   }
 }
 
-/** All columns that a request is about: it selects them, filters or sorts by them. */
+/** All columns that a request uses: it selects them, filters or sorts by them. */
 export function usedColumns(
   selected: readonly string[],
   filter: Filter,

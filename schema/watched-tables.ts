@@ -3,11 +3,11 @@ import type { Builder } from './builder.js'
 import { typeText } from './column-type.js'
 import type { TypedColumn, TypedTable } from './table-schema.js'
 
-/** Marks a field in its `extensions`: it cannot be answered before the watched tables are known. */
+/** Marks a field in its `extensions`: it cannot be resolved before the watched tables are known. */
 export const NEEDS_TABLES = 'needsTables'
 
 /**
- * `watchedTables`: what a client has to know to write operations for tables that it has never heard of.
+ * `watchedTables`: what a client needs to write operations for tables that it does not know.
  * @param tables undefined: not known yet
  */
 export function addWatchedTables(builder: Builder, tables: readonly TypedTable[] | undefined): void {
@@ -39,7 +39,7 @@ export function addWatchedTables(builder: Builder, tables: readonly TypedTable[]
     }),
   })
   const watchedTable = builder.objectRef<TypedTable>('WatchedTable').implement({
-    description: 'A table whose changes can be subscribed to, and what it is called in GraphQL.',
+    description: 'A table whose changes can be subscribed to, with its names in GraphQL.',
     fields: t => ({
       schema: t.string({ description: 'Its schema in Postgres.', resolve: ({ table }) => table.schema }),
       name: t.string({ description: 'Its name in Postgres.', resolve: ({ table }) => table.name }),
@@ -48,19 +48,19 @@ export function addWatchedTables(builder: Builder, tables: readonly TypedTable[]
         description: 'Its comment in Postgres.',
         resolve: ({ table }) => table.comment,
       }),
-      queryField: t.exposeString('queryField', { description: 'The field of Query that gives its rows.' }),
+      queryField: t.exposeString('queryField', { description: 'The field of Query with its rows.' }),
       subscriptionField: t.exposeString('subscriptionField', {
-        description: 'The field of Subscription that gives its changes.',
+        description: 'The field of Subscription with its changes.',
       }),
       rowType: t.exposeString('rowType', { description: 'The type of its rows.' }),
       key: t.stringList({
         description:
-          'The fields of its primary key, in its order; empty if it has none, and then changes have no `key`.',
+          'The fields of its primary key, in its order; empty if it has none: then changes have no `key`.',
         resolve: ({ keyColumns }) => keyColumns.map(({ field }) => field),
       }),
       columns: t.field({
         type: [column],
-        description: 'In the order of the table.',
+        description: 'Its columns, in the order of the table.',
         resolve: async (table, _args, { readable }) => {
           const names = await readable?.(table.table)
           return table.columns
@@ -73,7 +73,7 @@ export function addWatchedTables(builder: Builder, tables: readonly TypedTable[]
   builder.queryField('watchedTables', t =>
     t.field({
       type: [watchedTable],
-      description: 'The tables whose changes you can subscribe to, by their names in GraphQL.',
+      description: 'The tables whose changes you can subscribe to, sorted by their names in GraphQL.',
       extensions: { [NEEDS_TABLES]: true },
       resolve: async (_root, _args, { readable }) => {
         if (!tables) throw notKnown()
@@ -84,7 +84,7 @@ export function addWatchedTables(builder: Builder, tables: readonly TypedTable[]
   )
 }
 
-/** An empty list would say that none is watched. */
+/** An empty list would mean that no table is watched. */
 function notKnown(): ListenqlError {
   return new ListenqlError(
     'DATABASE_FAILED',

@@ -1,17 +1,17 @@
-/** Something that wants a name. */
+/** Something that needs a name. */
 export interface Candidate<Item> {
   readonly item: Item
-  /** The name it would have if it were alone. */
+  /** The preferred name. */
   readonly wanted: string
-  /** All that it takes if it gets the name, with the kind of name in front where there are several: `type People`. */
+  /** All names that are used up if it gets this name, with their kind in front if there are several kinds: `type People`. */
   brings(name: string): readonly string[]
-  /** Who is first keeps the name: compared from left to right. */
+  /** The first candidate keeps its name: ranks are compared from left to right. */
   readonly rank: readonly (number | string)[]
 }
 
 /**
- * Gives each candidate a name so that nothing is taken twice: the wanted one, or with `_2`, `_3`, … at its end.
- * @param taken names that nobody can have
+ * Gives each candidate a unique name: the preferred one, or that with `_2`, `_3`, … at its end.
+ * @param taken names that are not available
  */
 export function assignNames<Item>(
   candidates: readonly Candidate<Item>[],

@@ -2,29 +2,29 @@ import type { WatchedTable } from '../../src/catalog/watched-table.js'
 import { assignNames } from './assign-names.js'
 import { isLegal, labelName } from './identifiers.js'
 
-/** An enum of Postgres, told by its schema and name. */
+/** An enum of Postgres, identified by its schema and name. */
 export interface PostgresEnum {
   readonly schema: string
   readonly name: string
-  /** At least one. */
+  /** One or more. */
   readonly labels: readonly string[]
 }
 
-/** What an enum is called in GraphQL. */
+/** The names of an enum in GraphQL. */
 export interface EnumNames extends PostgresEnum {
   readonly type: string
-  /** By the name of the value in GraphQL, in the order of the labels: the label. */
+  /** The labels by their names in GraphQL, in the order of the labels. */
   readonly values: ReadonlyMap<string, string>
 }
 
-/** The enums that columns have, whole or in arrays. One without labels is left out: GraphQL has no such enums. */
+/** The enums of columns, whole or in arrays, except those without labels: GraphQL has no such enums. */
 export function enumsOf(tables: readonly WatchedTable[]): PostgresEnum[] {
   const enums = new Map<string, PostgresEnum>()
   for (const { category, baseType, enumSchema, enumLabels } of tables.flatMap(({ columns }) => columns)) {
     if (category !== 'enum' || !enumLabels?.length) continue
     const schema = enumSchema ?? 'public'
     const key = enumKey(schema, baseType)
-    // Two columns can differ only if the catalogue changed between two looks at it.
+    // Two columns can differ only if the catalogue changed while it was read.
     const labels = [...new Set([...(enums.get(key)?.labels ?? []), ...enumLabels])]
     enums.set(key, { schema, name: baseType, labels })
   }
@@ -35,7 +35,7 @@ export function enumKey(schema: string | undefined, name: string): string {
   return JSON.stringify([schema ?? 'public', name])
 }
 
-/** Labels that are names of GraphQL are kept; the rules are told at `nameEverything`. */
+/** Keeps labels that are valid names in GraphQL; `nameEverything` describes the rules. */
 export function nameLabels(type: PostgresEnum, name: string, warn: (message: string) => void): EnumNames {
   const names = assignNames(
     type.labels.map(label => ({

@@ -1,11 +1,11 @@
-/** How a name of Postgres, which may be any text, becomes a name of GraphQL: ASCII letters, digits and underscores, not two of these in front. */
+/** How a name in Postgres, which may be any text, becomes a name in GraphQL: ASCII letters, digits and underscores, without two underscores in front. */
 
-/** Latin letters that Unicode does not take apart. */
+/** Latin letters that Unicode does not decompose. */
 const LETTERS: Readonly<Record<string, string>> = {
   ß: 'ss', ẞ: 'Ss', æ: 'ae', Æ: 'Ae', œ: 'oe', Œ: 'Oe', ø: 'o', Ø: 'O', đ: 'd', Đ: 'D', ð: 'd', Ð: 'D', ł: 'l', Ł: 'L', þ: 'th', Þ: 'Th', ı: 'i',
 } // biome-ignore format: a table
 
-/** Whether GraphQL can have the name as it is, but for its case and underscores. */
+/** Whether the name is valid in GraphQL, apart from its case and underscores. */
 export function isPlain(name: string): boolean {
   return /^(?!__)\w*[A-Za-z0-9]\w*$/.test(name) && !/^\d/.test(name)
 }
@@ -17,12 +17,12 @@ export function camelCase(...names: readonly string[]): string {
   return (names[0]?.startsWith('_') ? '_' : digitSafe(head)) + head + rest.map(upperFirst).join('')
 }
 
-/** `chatMessages` as the name of a type: `ChatMessages`. Different fields give different types. */
+/** `chatMessages` as the name of a type: `ChatMessages`. Different fields result in different types. */
 export function typeCase(field: string): string {
   return field.replace(/^_?[a-z]/, start => start.toUpperCase())
 }
 
-/** For an enum's label: itself if GraphQL takes it; `in progress` is `in_progress`, `1st` is `_1st`, `true` is `true_`, '' is `empty_`. */
+/** The name of an enum's label: itself if it is valid in GraphQL; `in progress` is `in_progress`, `1st` is `_1st`, `true` is `true_`, '' is `empty_`. */
 export function labelName(label: string): string {
   if (label === '') return 'empty_'
   if (label === 'true' || label === 'false' || label === 'null') return `${label}_`
@@ -35,14 +35,14 @@ export function isLegal(name: string): boolean {
   return /^(?!__)[A-Za-z_]\w*$/.test(name)
 }
 
-/** The parts between underscores and what is no letter or digit; those of a name in capitals are lower case. Never none. */
+/** The parts between underscores and other characters that are not letters or digits, in lower case if the name is in capitals. Never empty. */
 function words(name: string): string[] {
   const text = spelled(/\p{Ll}/u.test(name) ? name : name.toLowerCase())
   const parts = text.split('_').filter(part => part !== '')
   return parts.length > 0 ? parts : [codes(name)]
 }
 
-/** In ASCII letters, digits and underscores; letters that have no equal there as `u` and their code, `日` as `u65e5`. */
+/** In ASCII letters, digits and underscores; letters without an ASCII equivalent become `u` and their code, `日` becomes `u65e5`. */
 function spelled(name: string): string {
   return name
     .normalize('NFC')

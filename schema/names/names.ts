@@ -4,7 +4,7 @@ import { type EnumNames, enumsOf, nameLabels, type PostgresEnum } from './enum-n
 import { camelCase, isPlain, typeCase } from './identifiers.js'
 import { RESERVED_COLUMNS, RESERVED_QUERY_FIELDS, RESERVED_TYPES } from './reserved.js'
 
-/** What a table is called in GraphQL. */
+/** The names of a table in GraphQL. */
 export interface TableNames {
   readonly table: WatchedTable
   /** `people`: its rows. */
@@ -39,26 +39,26 @@ type Thing = { readonly schema: string; readonly name: string } & (
 )
 
 /**
- * Finds a name in GraphQL for every table, column, enum and label, whatever they are called in Postgres. The same tables
- * get the same names, in whatever order they come.
+ * Chooses a name in GraphQL for every table, column, enum and label, whatever they are called in Postgres. The same tables get the
+ * same names, in any order.
  *
- * 1. Words are what stands between underscores and characters that are no letter or digit. A table or column is its words in
+ * 1. Words are the parts between underscores and characters that are not letters or digits. A table or column is its words in
  *    camelCase, `user_id` and `UserId` both `userId`; a name in capitals counts as one in lower case. Types begin with a
  *    capital: table `chat_rooms` has the field `chatRooms` and the type `ChatRooms`. One underscore in front stays.
  * 2. A table or enum of a schema other than `public` has that schema's words in front: `chat.messages` is `chatMessages`.
- * 3. GraphQL's names are ASCII: `é` is `e`, `ß` is `ss`, a letter without such an equal is `u` and its code in hex (`日` is
- *    `u65e5`). What begins with a digit gets an underscore in front. A name without any letter or digit is all such codes.
- * 4. A table or enum of `public` whose types or fields would be called as one of listenql's own (`Operation`, `channels`, …) has
- *    `public` in front after all: `public.channels` is `publicChannels`. A column that would be called `and`, `or`, `not`, which
- *    belong to filters, or as what every JavaScript object has (`constructor`), gets an underscore at its end: `and_`.
- * 5. Labels of enums are kept as they are if GraphQL can have them. Else other characters become underscores, rule 3 holds,
+ * 3. GraphQL's names are ASCII: `é` is `e`, `ß` is `ss`, a letter without an ASCII equivalent is `u` and its code in hex (`日` is
+ *    `u65e5`). A name that begins with a digit gets an underscore in front. A name without any letter or digit consists of such codes.
+ * 4. A table or enum of `public` whose types or fields would have a name of listenql's own (`Operation`, `channels`, …) has
+ *    `public` in front: `public.channels` is `publicChannels`. A column that would be named `and`, `or`, `not`, which
+ *    belong to filters, or like a property of every JavaScript object (`constructor`), gets an underscore at its end: `and_`.
+ * 5. Labels of enums are kept if they are valid in GraphQL. Otherwise other characters become underscores, rule 3 applies,
  *    `true`, `false`, `null` get an underscore at their end, and the empty label is `empty_`.
- * 6. If two would have the same name, or one the name of what another brings with it (table `people_filter` and the type
+ * 6. If two would have the same name, or one the name of another's type (table `people_filter` and the type
  *    `PeopleFilter` of table `people`), the first keeps it and the others get `_2`, `_3`, … at the end of the table's name, the
- *    column's or the label's. First are shorter names of tables and enums, tables before enums, names of ASCII letters, digits and
+ *    column's or the label's. The order is: shorter names of tables and enums, tables before enums, names of ASCII letters, digits and
  *    underscores before others, `public` before other schemas, then by code unit of schema and name.
  *
- * @param onWarning gets a line for each name that rules 3 (but for case and underscores), 4, 5 and 6 made, with the old and the new
+ * @param onWarning gets a line for each name from rules 3 (except case and underscores), 4, 5 and 6, with the old and the new name
  */
 export function nameEverything(
   tables: readonly WatchedTable[],

@@ -1,6 +1,6 @@
 import { SCALAR_NAMES } from '../scalars.js'
 
-/** Names of types that no table and no enum can have, whether or not the schema at hand uses them. */
+/** Names of types that no table and no enum can have, whether the schema uses them or not. */
 export const RESERVED_TYPES: readonly string[] = [
   ...['Query', 'Mutation', 'Subscription', 'Int', 'Float', 'String', 'Boolean', 'ID'],
   ...['ChannelEvent', 'Operation', 'OrderDirection', 'WatchedColumn', 'WatchedTable'],
@@ -13,8 +13,8 @@ export const RESERVED_TYPES: readonly string[] = [
 export const RESERVED_QUERY_FIELDS: readonly string[] = ['channels', 'watchedTables']
 
 /**
- * `and`, `or`, `not` belong to filters. The rest is what every JavaScript object answers to: graphql-js reads the fields of
- * a variable with `value[name]`, and would find these in any filter.
+ * `and`, `or`, `not` belong to filters. The others are properties of every JavaScript object: graphql-js reads the fields of a variable
+ * with `value[name]`, and would find these in any filter.
  */
 export const RESERVED_COLUMNS: ReadonlySet<string> = new Set([
   ...['and', 'or', 'not'],

@@ -22,13 +22,13 @@ export interface AuthenticatorOptions {
   readonly revocation: Pick<Revocation, 'again' | 'ready'>
 }
 
-/** Lets viewers in. */
+/** Finds the viewer of a connection or request. */
 export interface Authenticator {
   /** @throws ListenqlError UNAUTHENTICATED, FORBIDDEN, AUTHENTICATION_UNAVAILABLE */
   authenticate(handshake: Handshake): Promise<Viewer>
 }
 
-/** Where authorisation is not configured. */
+/** Used where authorisation is not configured. */
 export const LETS_ANYBODY_IN: Authenticator = { authenticate: () => Promise.resolve(ANYBODY) }
 
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
@@ -63,7 +63,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       role,
       claims,
       issuedAt: iat === undefined ? undefined : timeOf(iat * 1000),
-      // Not before the token itself is refused, or the client would come back with the same one at once.
+      // With the tolerance, as in the check of the token itself: a client that returned earlier would bring the same token.
       expiresAt: exp === undefined ? undefined : exp * 1000 + clockTolerance,
     }
   }
@@ -80,7 +80,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     }
   }
 
-  /** It has a claim, so that policies may ask for it as they do under PostgREST. It begins now: after all kicks, whatever the clocks say. */
+  /** The viewer without a token has a claim `role`, as under PostgREST, which policies can read. No kick ends it, whatever the clocks say. */
   function anonymous(): Viewer {
     if (anonymousRole === undefined) throw noToken()
     return {
@@ -91,7 +91,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     }
   }
 
-  /** An outage of the database turns away nobody who waits. */
+  /** If the database is down, the viewer waits for it instead of being refused. */
   async function assertMayTake(role: string): Promise<void> {
     try {
       await roles.assertMayTake(role)
@@ -114,12 +114,12 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   }
 }
 
-/** A time in ms; undefined if it is none: it must not count as later than every kick. */
+/** A time in ms; undefined if it is out of range: an invalid time must not count as later than every kick. */
 function timeOf(ms: number): number | undefined {
   return Math.abs(ms) <= LAST_DATE_MS ? ms : undefined
 }
 
-/** The last moment that a Date can have, in ms since 1970. */
+/** The latest time that a Date can hold, in ms since 1970. */
 const LAST_DATE_MS = 8.64e15
 
 async function call(authenticate: Authenticate, handshake: Handshake) {

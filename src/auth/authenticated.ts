@@ -5,17 +5,17 @@ import type { Handshake } from './credentials.js'
 export interface Authenticated {
   /** The Postgres role. Default: that of viewers without a token (`anonymousRole`). */
   readonly role?: string | undefined
-  /** A number beyond 2^53 can be given as a bigint. Default: none but `role`. */
+  /** Numbers beyond 2^53 can be given as bigint. Default: `role` only. */
   readonly claims?: Claims | undefined
-  /** When the session began: kicks before that do not count for it. Default: before all of them. */
+  /** When the session began: earlier kicks do not end it. Default: every kick ends it. */
   readonly issuedAt?: Date | undefined
-  /** When what the viewer has open ends. Default: never. */
+  /** When the server ends the viewer's connections and streams. Default: never. */
   readonly expiresAt?: Date | undefined
 }
 
 /**
- * Takes the place of tokens. Returns the viewer, or nothing for a viewer without a name; rejects, with any error, to refuse the
- * viewer.
+ * Used instead of tokens. Returns the viewer, or null or undefined for an anonymous viewer; rejects, with any error, to refuse
+ * the viewer.
  */
 export type Authenticate = (
   handshake: Handshake,

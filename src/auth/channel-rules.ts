@@ -4,9 +4,9 @@ import { compileGlob } from '../lib/glob.js'
 import { assertChannelName, isInternalChannel } from '../postgres/channel-name.js'
 import type { Viewer } from './viewer.js'
 
-/** Which channels a viewer may listen to, and which publish on. */
+/** Which channels a viewer may listen to, and which ones it may publish on. */
 export interface ChannelRules {
-  /** As globs, with the viewer's claims in them. */
+  /** As globs, with the viewer's claims filled in. */
   readonly listen: readonly string[]
   readonly publish: readonly string[]
   /** @throws ListenqlError CHANNEL_NOT_ALLOWED, CHANNEL_NAME_INVALID */
@@ -15,13 +15,13 @@ export interface ChannelRules {
   assertPublish(channel: string): void
 }
 
-/** Patterns as in `parseClaimPattern`: for every viewer, and for those of a role beside. */
+/** Patterns as in `parseClaimPattern`: those for all viewers, and additional ones by role. */
 export interface ChannelPatterns {
   readonly everybody: readonly string[]
   readonly roles: Readonly<Record<string, readonly string[]>>
 }
 
-/** What each viewer may do with channels. */
+/** The channel rules of all viewers. */
 export interface AccessRules {
   /** Whether any viewer may listen to any channel. */
   readonly opensChannels: boolean
@@ -47,7 +47,7 @@ export function createAccessRules(listen: ChannelPatterns, publish: ChannelPatte
 }
 
 /**
- * The same for everybody who gets these rules.
+ * The rules for given globs; viewers may share them.
  * @param listen,publish globs as in `compileGlob`
  * @throws ListenqlError BAD_CONFIGURATION if a glob is malformed
  */
@@ -58,9 +58,9 @@ export function createChannelRules(listen: readonly string[], publish: readonly 
     listen,
     publish,
     assertListen(channel) {
-      assertChannelName(channel) // first: it bounds what the patterns have to look at, and what the error repeats
+      assertChannelName(channel) // first: it bounds the text that patterns match and the error quotes
       if (mayListen(channel)) return
-      // pg_eventserv's own words, which its clients may look for.
+      // The words of pg_eventserv: its clients may look for them.
       throw new ListenqlError('CHANNEL_NOT_ALLOWED', `requested channel '${channel}' is not allowed`, {
         hint: 'see Channels (--channels, --role-channels) in docs/configuration.md',
       })

@@ -6,27 +6,27 @@ import type { Roles } from './roles.js'
 export interface ConfiguredRolesOptions {
   readonly anonymousRole: string | undefined
   readonly allowed: readonly string[]
-  /** Roles that channels are opened for. */
+  /** Roles that have channels of their own. */
   readonly withChannels: readonly string[]
   /** The login of the server. */
   readonly login: string | undefined
   readonly roles: Pick<Roles, 'problems'>
-  /** Between two looks, in ms. */
+  /** Time between two checks, in ms. */
   readonly interval: number
   readonly observe: Observe
 }
 
-/** Looks whether the roles that the configuration names can be taken: a wrong one refuses viewers, and only a line per viewer at level info would tell. */
+/** Checks whether the roles that the configuration names can be used: a wrong one refuses viewers, and the only other trace of that is a line per viewer at level info. */
 export interface ConfiguredRoles {
-  /** Asks the database, if the last look is long enough ago. Rejects if it cannot say. */
+  /** Checks with the database, if the last check is old enough. Rejects if the database fails. */
   look(): Promise<void>
-  /** Resolves at the first look, with what keeps viewers without a token out, and what to do about it. */
+  /** Resolves at the first check: the reason why viewers without a token are refused, and a remedy; undefined if they are not. */
   readonly anonymous: Promise<{ readonly message: string; readonly hint: string } | undefined>
 }
 
 export function createConfiguredRoles(options: ConfiguredRolesOptions): ConfiguredRoles {
   const { anonymousRole, allowed, withChannels, login, roles, interval, observe } = options
-  /** By role: the option that names it. The most important one counts. */
+  /** By role: the option that names it; if several do, the most important one. */
   const named = new Map<string, string>([
     ...withChannels.map(role => [role, '--role-channels or --role-publish'] as const),
     ...allowed.map(role => [role, '--roles'] as const),

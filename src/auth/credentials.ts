@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import { badToken } from './errors.js'
 
-/** Somebody who wants to be let in, on whichever transport. */
+/** What a client presents to authenticate, on any transport. */
 export interface Handshake {
   readonly transport: 'http' | 'graphql-ws' | 'listen'
-  /** For `graphql-ws` and `listen` the one that asked for the upgrade. */
+  /** For `graphql-ws` and `listen` the request for the upgrade. */
   readonly request: IncomingMessage
   /** What the client sent with `connection_init`; only for `graphql-ws`. */
   readonly connectionParams?: Readonly<Record<string, unknown>> | undefined
@@ -13,15 +13,15 @@ export interface Handshake {
 export interface CredentialsOptions {
   /** Name of the cookie that may hold the token; undefined: none. */
   readonly cookie: string | undefined
-  /** Whether the page that a request comes from may use the cookies that the browser sends along. */
+  /** Whether cookies count that the browser sends with a request of this page. */
   readonly trustsCookiesOf: (request: IncomingMessage) => boolean
 }
 
 /**
- * The token of a handshake: of `connection_init`, else of the header Authorization, else of `?access_token=` (only GET, where a
- * browser can send no header), else of the cookie.
+ * The token of a handshake: from `connection_init`, else from the header Authorization, else from `?access_token=` (only GET,
+ * where a browser can send no header), else from the cookie.
  * @returns undefined if there is none
- * @throws ListenqlError UNAUTHENTICATED if there is something in its place that is none
+ * @throws ListenqlError UNAUTHENTICATED if Authorization holds something else
  */
 export function tokenOf(
   { request, connectionParams }: Handshake,
@@ -51,7 +51,7 @@ function ofConnectionParams(params: Readonly<Record<string, unknown>>): unknown 
   return undefined
 }
 
-/** https://www.rfc-editor.org/rfc/rfc6750#section-2.1. A header of another scheme is for somebody else, such as a proxy. */
+/** https://www.rfc-editor.org/rfc/rfc6750#section-2.1. A header with another scheme may be meant for a proxy. */
 function bearer(value: unknown, isOurs: boolean): string | undefined {
   if (typeof value !== 'string') throw badToken('Authorization is not a text')
   const text = value.trim()
@@ -64,7 +64,7 @@ function bearer(value: unknown, isOurs: boolean): string | undefined {
   }
   if (!isOurs) return undefined
   if (token !== '') throw badToken('Authorization is of another scheme')
-  return scheme // many leave the word out
+  return scheme // many clients leave out the word Bearer
 }
 
 function accessTokenOf(url: string): string | undefined {

@@ -1,10 +1,10 @@
-/** The clock of the database, as far as this server knows it: the moments of kicks are told by it. */
+/** The clock of the database, as far as this server knows it: kicks have their times from it. */
 export interface DatabaseClock {
-  /** The database said that it is this moment (ms since 1970). */
+  /** The database has reported this time (ms since 1970). */
   set(now: number): void
   /**
-   * In ms since 1970. It lags by the time that the latest answer took to arrive, and does not run ahead. Before the first answer: the clock
-   * of this machine.
+   * In ms since 1970. It lags by the time that the latest response took, and never runs ahead. Before the first response: the
+   * clock of this machine.
    */
   now(): number
 }
@@ -16,7 +16,7 @@ export function createDatabaseClock(): DatabaseClock {
       latest = { told: now, at: performance.now() }
     },
     now() {
-      // performance.now() goes on evenly when the clock of the machine is set.
+      // performance.now() is monotonic, even when the clock of the machine is set.
       return latest ? latest.told + performance.now() - latest.at : Date.now()
     },
   }

@@ -3,23 +3,23 @@ import { type Claims, claimAt, scalarText } from '../lib/claims.js'
 import { stableStringify } from '../lib/stable-stringify.js'
 import type { Viewer } from './viewer.js'
 
-/** A viewer as kicks see it. */
+/** What kicks need to know of a viewer. */
 export type Holder = Pick<Viewer, 'claims' | 'issuedAt'>
 
 /**
- * The accepted tokens whose time of issue lies ahead of the database's clock. Their issuer's clock is fast: that time does not
- * tell whether they were issued before a kick.
+ * The accepted tokens whose time of issue is ahead of the database's clock. Their issuer's clock is fast, so `iat` does not
+ * show whether they were issued before a kick.
  */
 export interface EarlyTokens {
   add(holder: Holder): void
-  /** Fingerprints of those that have this claim, and that say that they were issued at `at` or later (ms since 1970). */
+  /** Fingerprints of the tokens that have this claim and whose `iat` is `at` (ms since 1970) or later. */
   holding(claim: string, value: string, at: number): string[]
-  /** Drops tokens whose `iat` is before a moment (ms since 1970): a kick from then on is later than the token, and ends it without being remembered. */
+  /** Drops tokens whose `iat` is before a time (ms since 1970): every kick from then on is later than their `iat` and ends them anyway. */
   forget(before: number): void
   readonly size: number
 }
 
-/** Most tokens that are remembered; the oldest entry makes room. Only an issuer with a fast clock can add any. */
+/** Most tokens that are remembered; then the oldest entry is dropped. Only an issuer with a fast clock can add any. */
 export const MAX_EARLY_TOKENS = 10_000
 
 export function createEarlyTokens(max = MAX_EARLY_TOKENS): EarlyTokens {
@@ -48,14 +48,14 @@ export function createEarlyTokens(max = MAX_EARLY_TOKENS): EarlyTokens {
   }
 }
 
-/** Tells a token from all others, on all servers alike. */
+/** Identifies a token, equally on all servers. */
 export function fingerprintOf({ claims, issuedAt }: Holder): string {
   return createHash('sha256')
     .update(stableStringify([claims, issuedAt ?? null]))
     .digest('base64url')
 }
 
-/** The values of a claim as texts: of a list, such as the groups of a user, each one. */
+/** The values of a claim as texts. A list, such as the groups of a user, gives several. */
 export function valuesOf(claims: Claims, claim: string): string[] {
   return [claimAt(claims, claim)].flat().flatMap(value => scalarText(value) ?? [])
 }

@@ -1,15 +1,15 @@
 import { ListenqlError } from '../lib/errors.js'
 
-/** One text for every token that will not do: whoever tries does not learn why. `cause` is for the log. */
+/** One message for every invalid token, so that an attacker does not learn why it is invalid. `cause` goes to the log. */
 export function badToken(cause: string): ListenqlError {
-  return new ListenqlError('UNAUTHENTICATED', 'the token is not valid, or not valid any more', {
+  return new ListenqlError('UNAUTHENTICATED', 'the token is not valid, or no longer valid', {
     hint: 'sign in again',
     cause,
   })
 }
 
 export function noToken(): ListenqlError {
-  return new ListenqlError('UNAUTHENTICATED', 'this server wants a token', {
+  return new ListenqlError('UNAUTHENTICATED', 'this server requires a token', {
     hint: 'send "Authorization: Bearer …", or Authorization in the payload of connection_init',
   })
 }
@@ -18,7 +18,7 @@ export function forbiddenRole(cause: string): ListenqlError {
   return new ListenqlError('FORBIDDEN', 'the role of this token may not be used here', { cause })
 }
 
-/** Nothing is wrong with the token, as far as is known: what it is checked against cannot be reached. */
+/** The token may be valid, but what is needed to verify it cannot be reached. */
 export function unavailable(cause: string): ListenqlError {
   return new ListenqlError('AUTHENTICATION_UNAVAILABLE', 'tokens cannot be checked at the moment', {
     hint: 'try again',
@@ -26,9 +26,9 @@ export function unavailable(cause: string): ListenqlError {
   })
 }
 
-/** Why streams end before their clients leave. */
+/** Reasons why the server ends streams. */
 export function tokenExpired(): ListenqlError {
-  return new ListenqlError('UNAUTHENTICATED', 'Token expired', { hint: 'come back with a new token' })
+  return new ListenqlError('UNAUTHENTICATED', 'Token expired', { hint: 'reconnect with a new token' })
 }
 
 export function sessionEnded(): ListenqlError {

@@ -38,33 +38,33 @@ export interface AuthSettings {
 
 export interface AuthOptions {
   readonly settings: AuthSettings
-  /** Takes the place of tokens. */
+  /** Used instead of tokens. */
   readonly authenticate: Authenticate | undefined
   readonly config: pg.ClientConfig
-  /** The database is the demo's: without authorisation, anybody may publish. */
+  /** The database is the demo's: without authorisation, every client may publish. */
   readonly isDemo: boolean
   readonly trustsCookiesOf: CredentialsOptions['trustsCookiesOf']
-  /** Between two looks at who was kicked and which roles may be taken, in ms. Default: 1 s. */
+  /** Time between two checks of kicks and roles, in ms. Default: 1 s. */
   readonly interval?: number
   readonly observe: Observe
 }
 
-/** Who is let in, for how long, and what they may do with channels. */
+/** Which clients may connect, for how long, and which channels they may use. */
 export interface Auth extends Authenticator {
-  /** Viewers have roles; without, everybody is the server's own login. */
+  /** Viewers have roles; otherwise everything is read as the server's login. */
   readonly isConfigured: boolean
   readonly rules: AccessRules
   readonly sessions: Sessions
-  /** Somebody may have been kicked. */
+  /** There may be a new kick: checks at once. */
   wake(): void
-  /** What keeps viewers without a token out, once the database has been asked; undefined: nothing. */
+  /** The reason why viewers without a token are refused, once the database has been queried; undefined: they are not. */
   readonly anonymousProblem: ConfiguredRoles['anonymous']
   start(): void
   /** Idempotent. */
   close(): Promise<void>
 }
 
-/** Roles that the configuration names are looked at once in so many looks. */
+/** One check in this many includes the roles that the configuration names. */
 const ROLES_CHECK_EVERY = 10
 
 /** Whether viewers have roles. */
@@ -82,7 +82,7 @@ export function isAuthConfigured(
 export function createAuth({ settings, authenticate, ...options }: AuthOptions): Auth {
   const isConfigured = isAuthConfigured(settings, authenticate)
   checkSettings(settings, isConfigured)
-  const open = isConfigured ? [] : ['*'] // who says nothing once there are roles opens nothing
+  const open = isConfigured ? [] : ['*'] // with roles, no channel is open unless the configuration opens it
   const publish = !isConfigured && options.isDemo && settings.publish.length === 0 ? ['*'] : settings.publish
   const rules = createAccessRules(
     { everybody: settings.channels ?? open, roles: settings.roleChannels },
@@ -164,7 +164,7 @@ function tokensOf(settings: AuthSettings) {
   })
 }
 
-/** What would not do what somebody hopes it does. */
+/** Refuses settings that would not have the effect that an administrator expects. */
 function checkSettings(settings: AuthSettings, isConfigured: boolean): void {
   const { jwtSecret, jwtSecretFile, jwtPublicKey, jwksUrl } = settings
   if (jwtSecret !== undefined && jwtSecretFile !== undefined)
@@ -183,7 +183,7 @@ function checkSettings(settings: AuthSettings, isConfigured: boolean): void {
   const [flag] = idle.find(([, isGiven]) => isGiven) ?? []
   if (flag !== undefined) {
     throw refusal(
-      `${flag} is given, but nothing that says who a viewer is: everybody could do everything`,
+      `${flag} is given, but no option that identifies viewers: every client could do everything`,
       'give --jwt-secret, --jwt-public-key or --jwks-url, or --anonymous-role',
     )
   }

@@ -6,21 +6,21 @@ export interface JwksOptions {
   readonly url: string
   /** Longest that a request for the keys may take, in ms. Default: 5 s. */
   readonly timeout?: number
-  /** Age in ms at which the keys are asked for again. Default: 10 min. */
+  /** Age in ms at which the keys are fetched again. Default: 10 min. */
   readonly maxAge?: number
-  /** Keys that old are not used any more, even if no newer ones can be had. In ms. Default: 24 h. */
+  /** Keys of this age are no longer used, even if no newer ones can be fetched. In ms. Default: 24 h. */
   readonly maxStale?: number
-  /** Between two requests, whatever keys tokens name: those cost whoever sends them nothing. In ms. Default: 10 s; after a failure 1 s. */
+  /** Minimum between two requests, in ms, whatever keys tokens name: a client can invent names at no cost. Default: 10 s; after a failure 1 s. */
   readonly cooldown?: number
 }
 
-/** Largest answer that is read, in bytes. */
+/** Largest response that is read, in bytes. */
 const MAX_JWKS_BYTES = 1024 * 1024
 
 /**
- * The keys that an issuer publishes (https://www.rfc-editor.org/rfc/rfc7517#section-5), kept and asked for again: when they
- * are old, and when a token names one that is not among them, since issuers change their keys.
- * @returns what jose asks for the key of a token; throws ListenqlError AUTHENTICATION_UNAVAILABLE if there is nothing to go by
+ * The keys that an issuer publishes (https://www.rfc-editor.org/rfc/rfc7517#section-5), cached. They are fetched again when they
+ * are old, and when a token names a key that is not among them, since issuers rotate their keys.
+ * @returns the key resolver for jose; it throws ListenqlError AUTHENTICATION_UNAVAILABLE if there are no usable keys
  */
 export function createJwks(options: JwksOptions): JWTVerifyGetKey {
   const { url, timeout = 5000, maxAge = 600_000, maxStale = 86_400_000, cooldown = 10_000 } = options
@@ -38,11 +38,11 @@ export function createJwks(options: JwksOptions): JWTVerifyGetKey {
       failure = undefined
     } catch (error) {
       nextAt = performance.now() + Math.min(cooldown, 1000)
-      failure = `the keys of ${new URL(url).host} cannot be had: ${messageOf(error)}`
+      failure = `the keys of ${new URL(url).host} cannot be fetched: ${messageOf(error)}`
     }
   }
 
-  /** One request at a time, for all who wait for it. */
+  /** One request at a time; all callers wait for the same one. */
   async function refresh(): Promise<void> {
     if (!running && performance.now() < nextAt) return
     running ??= load().finally(() => {
@@ -54,7 +54,7 @@ export function createJwks(options: JwksOptions): JWTVerifyGetKey {
   return async (header, token) => {
     const age = performance.now() - fetchedAt
     if (age > maxAge) {
-      // Old keys serve while new ones are on their way, so that a slow issuer holds up nobody.
+      // Old keys are used while new ones are fetched, so that a slow issuer delays no viewer.
       const refreshed = refresh()
       if (age > maxStale) await refreshed
     }
@@ -64,7 +64,7 @@ export function createJwks(options: JwksOptions): JWTVerifyGetKey {
     } catch (error) {
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw error
       await refresh()
-      if (failure !== undefined) throw unavailable(failure) // it may be a new one
+      if (failure !== undefined) throw unavailable(failure) // the issuer may have published the key since
       return await keys(header, token)
     }
   }
@@ -73,7 +73,7 @@ export function createJwks(options: JwksOptions): JWTVerifyGetKey {
 async function read(url: string, timeout: number): Promise<unknown> {
   const response = await fetch(url, {
     headers: { accept: 'application/jwk-set+json, application/json' },
-    redirect: 'error', // elsewhere somebody else may answer
+    redirect: 'error', // a redirect could lead to a host that the administrator does not trust
     signal: AbortSignal.timeout(timeout),
   })
   if (response.status !== 200) {

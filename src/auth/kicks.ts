@@ -2,49 +2,49 @@ import { createEarlyTokens, fingerprintOf, valuesOf } from './early-tokens.js'
 import type { Viewer } from './viewer.js'
 import type { Kick } from './viewer-queries.js'
 
-/** Tokens that are to be written into the row of a kick. */
+/** Tokens that have to be added to the row of a kick. */
 export interface KickExtension {
   readonly id: string
   readonly tokens: readonly string[]
 }
 
-/** The kicks that are known. */
+/** The kicks that this server knows. */
 export interface Kicks {
   /** @returns whether any of them is new, or has new tokens */
   add(kicks: readonly Kick[]): boolean
   /**
-   * Whether a kick of one of its claims ends the viewer. It does if the token was issued before the kick by its own account, or
-   * does not say when; if this server accepted the viewer before it knew the kick; or if any server had accepted the token
-   * before it knew the kick, though the token says that it was issued later.
+   * Whether a kick of one of the viewer's claims ends the viewer. It does if the token's `iat` is before the kick, or missing; if
+   * this server accepted the viewer before it knew the kick; or if any server had accepted the token before it knew the kick,
+   * even if `iat` is later.
    */
   hits(viewer: Pick<Viewer, 'claims' | 'issuedAt' | 'accepted'>): boolean
-  /** A viewer whom no kick hits is accepted now. @returns the viewer with `accepted` */
+  /** Accepts a viewer that no kick ends. @returns the viewer with `accepted` */
   accept(viewer: Viewer): Viewer
-  /** Forgets those from before a moment (ms since 1970). */
+  /** Forgets kicks from before a time (ms since 1970). */
   forget(before: number): void
-  /** All kicks that were committed up to a moment of the database's clock (ms since 1970) are known. */
+  /** Reports that all kicks are known that were committed up to a time of the database's clock (ms since 1970). */
   knownUpTo(moment: number): void
-  /** What other servers have to know. */
+  /** The tokens that other servers have to know of. */
   extensions(): readonly KickExtension[]
-  /** This one is in the database. */
+  /** Reports that this extension is in the database. */
   written(extension: KickExtension): void
 }
 
 interface Known {
-  /** The moment of the latest kick. */
+  /** The time of the latest kick. */
   at: number
-  /** How many kicks were known when the latest of these became known. */
+  /** How many kicks were known when the latest of these was added. */
   count: number
-  /** Each kick that is known. */
+  /** Identifies each kick. */
   readonly rows: Set<string>
   /** Fingerprints of tokens that were accepted before a kick was known. */
   readonly tokens: Set<string>
 }
 
-/** For how long a commit may take after the moment of its kick was noted, in ms. */
+/** The longest time between the timestamp of a kick and its commit, in ms. */
 const MAX_COMMIT_MS = 60_000
 
-/** @param clock tells the database's time, in ms since 1970 */
+/** @param clock the database's time, in ms since 1970 */
 export function createKicks(clock: { now(): number } = Date): Kicks {
   /** By claim, then by value. */
   const known = new Map<string, Map<string, Known>>()
@@ -65,7 +65,7 @@ export function createKicks(clock: { now(): number } = Date): Kicks {
     values.set(value, one)
     const before = one.tokens.size
     for (const token of tokens) one.tokens.add(token)
-    // The database may give a row several times, and an earlier kick after a later one. Ids may come again in a restored database.
+    // The database may return a row several times, and an earlier kick after a later one. Ids may repeat in a restored database.
     const row = `${id} ${at}`
     if (one.rows.has(row)) return one.tokens.size > before
     one.rows.add(row)

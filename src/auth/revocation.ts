@@ -11,38 +11,38 @@ import type { Sessions } from './sessions.js'
 import type { KickAccess, ViewerQueries } from './viewer-queries.js'
 
 export interface RevocationOptions {
-  /** Where the database is, for messages. */
+  /** Names the database in messages. */
   readonly config: ConnectionTarget
   readonly queries: ViewerQueries
   readonly kicks: Kicks
-  /** Set by every look. */
+  /** Set by every check. */
   readonly clock: DatabaseClock
   readonly roles: Roles
   readonly configuredRoles: Pick<ConfiguredRoles, 'look'>
   readonly sessions: Sessions
-  /** Between two looks, in ms; a hint saves the wait. */
+  /** Time between two checks, in ms; a notification saves the wait. */
   readonly interval: number
   /** How long kicks are remembered, in ms. */
   readonly retention: number
   readonly observe: Observe
 }
 
-/** Follows what the database says about viewers: who was kicked, and which roles may be taken. */
+/** Checks in the database which viewers were kicked and which roles may be used. */
 export interface Revocation {
-  /** Resolves once kicks are known. Rejects with ListenqlError AUTHENTICATION_UNAVAILABLE if the database does not answer for long. */
+  /** Resolves once the kicks are known. Rejects with ListenqlError AUTHENTICATION_UNAVAILABLE if the database does not answer for long. */
   ready(): Promise<void>
   /** Resolves when the database answers again; rejects as `ready` does. */
   again(): Promise<void>
-  /** Something may have happened. */
+  /** There may be a new kick: checks at once. */
   wake(): void
   start(): void
   /** Idempotent. */
   close(): Promise<void>
 }
 
-/** Longest that a viewer waits for the database, in ms: an EventSource that is refused does not come back. */
+/** Longest that a viewer waits for the database, in ms: an EventSource that is refused does not reconnect. */
 const DATABASE_PATIENCE_MS = 30_000
-/** Between two removals of old kicks, in ms. */
+/** Time between two removals of old kicks, in ms. */
 const PRUNE_INTERVAL_MS = 3_600_000
 
 export function createRevocation(options: RevocationOptions): Revocation {
@@ -69,7 +69,7 @@ export function createRevocation(options: RevocationOptions): Revocation {
     await extendKicks()
   }
 
-  /** What the database does not take is tried again at the next look. */
+  /** Extensions that the database refuses are tried again at the next check. */
   async function extendKicks(): Promise<void> {
     for (const extension of kicks.extensions()) {
       await queries.extendKick(extension.id, extension.tokens)
@@ -95,7 +95,7 @@ export function createRevocation(options: RevocationOptions): Revocation {
       kicks.forget(page.now - retention)
       await queries.pruneKicks(retention)
     } catch (error) {
-      access = undefined // it may have been removed, or made again
+      access = undefined // the function may have been dropped or recreated
       throw error
     }
   }

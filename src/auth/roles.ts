@@ -4,23 +4,23 @@ import type { RoleFacts } from './viewer-queries.js'
 
 export interface RolesOptions {
   readonly read: (names: readonly string[]) => Promise<readonly RoleFacts[]>
-  /** The only ones that viewers may take; none: see `--roles`. */
+  /** The only roles that viewers may use; empty: see `--roles`. */
   readonly allowed: readonly string[]
-  /** How long an answer of the database is good, in ms. */
+  /** How long an answer of the database is cached, in ms. */
   readonly maxAge: number
 }
 
-/** Which roles viewers may take. */
+/** Which roles viewers may use. */
 export interface Roles {
-  /** @throws ListenqlError FORBIDDEN; AUTHENTICATION_UNAVAILABLE if the database cannot say and has not said before */
+  /** @throws ListenqlError FORBIDDEN; AUTHENTICATION_UNAVAILABLE if the database fails and there is no cached answer */
   assertMayTake(role: string): Promise<void>
-  /** Asks again. Rejects if the database cannot say; then what it said before stays. @returns those that may not be taken */
+  /** Queries again. Rejects if the database fails; cached answers stay. @returns the roles that viewers may not use */
   refuse(roles: Iterable<string>): Promise<ReadonlySet<string>>
-  /** Asks again, as `refuse`. @returns why they may not be taken, by role */
+  /** Queries again, as `refuse`. @returns the reasons why viewers may not use them, by role */
   problems(roles: readonly string[]): Promise<ReadonlyMap<string, string>>
 }
 
-/** Most roles that are remembered. */
+/** Most roles that are cached. */
 const MAX_KNOWN_ROLES = 1000
 
 export function createRoles({ read, allowed, maxAge }: RolesOptions): Roles {
@@ -30,7 +30,7 @@ export function createRoles({ read, allowed, maxAge }: RolesOptions): Roles {
     const facts = new Map((await read(names)).map(each => [each.role, each]))
     for (const name of names) {
       const problem = problemOf(name, facts.get(name))
-      // Whoever is refused is likely to be granted it in a moment.
+      // A role that is refused is likely to be granted soon.
       const until = performance.now() + (problem === undefined ? maxAge : maxAge / 5)
       known.delete(name)
       known.set(name, { problem, until })
@@ -60,7 +60,7 @@ export function createRoles({ read, allowed, maxAge }: RolesOptions): Roles {
         try {
           await ask([role])
         } catch (error) {
-          // While the database is away nothing can be read under the role either.
+          // While the database is down, nothing can be read under the role either.
           if (!before)
             throw unavailable(`the database cannot be asked about role ${role}: ${messageOf(error)}`)
         }

@@ -3,22 +3,22 @@ import type { ListenqlError } from '../lib/errors.js'
 import { sessionEnded, tokenExpired } from './errors.js'
 import type { Viewer } from './viewer.js'
 
-/** What viewers have open. */
+/** The open connections and streams of viewers. */
 export interface Sessions {
   /**
-   * Something stays open for a viewer: a connection, or a stream.
+   * Registers an open connection or stream of a viewer.
    * @param end called once, never within `open`, when the viewer's time is over
-   * @returns to be called when it is closed
+   * @returns call it when the connection or stream is closed
    */
   open(viewer: Viewer, end: (reason: ListenqlError) => void): () => void
-  /** Ends whatever is open for viewers of whom this holds. */
+  /** Ends the connections and streams of the viewers that match. */
   endWhere(isOver: (viewer: Viewer) => boolean): void
-  /** The roles under which something is open. */
+  /** The roles of the registered viewers. */
   roles(): Set<string>
   readonly size: number
 }
 
-/** @param isOver whether a viewer is not served any more, though the token has not expired */
+/** @param isOver whether a viewer is no longer served, although the token has not expired */
 export function createSessions(isOver: (viewer: Viewer) => boolean): Sessions {
   const open = new Map<object, { readonly viewer: Viewer; finish(reason: ListenqlError): void }>()
   return {
@@ -37,7 +37,7 @@ export function createSessions(isOver: (viewer: Viewer) => boolean): Sessions {
         return open.delete(key)
       }
       open.set(key, { viewer, finish })
-      // Kicked between the look at the token and now.
+      // The viewer may have been kicked since the token was checked.
       if (isOver(viewer)) setImmediate(() => finish(sessionEnded()))
       return () => void close()
     },

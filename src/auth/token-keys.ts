@@ -6,7 +6,7 @@ import { ListenqlError, messageOf } from '../lib/errors.js'
 const MIN_SECRET_BYTES = 32
 const MIN_RSA_BITS = 2048
 
-/** @throws ListenqlError BAD_CONFIGURATION if it is too short to resist guessing; it never quotes the secret */
+/** @throws ListenqlError BAD_CONFIGURATION if it is too short to resist guessing; the error never quotes the secret */
 export function readSecret(secret: string): Uint8Array {
   const bytes = Buffer.from(secret)
   if (bytes.length >= MIN_SECRET_BYTES) return bytes
@@ -17,20 +17,20 @@ export function readSecret(secret: string): Uint8Array {
   )
 }
 
-/** Reads a file with a secret; a line break at its end is none of it. @throws ListenqlError BAD_CONFIGURATION */
+/** Reads a file with a secret, without the line break at its end. @throws ListenqlError BAD_CONFIGURATION */
 export function readSecretFile(file: string): string {
   return readText(file, 'the file with the secret for tokens').replace(/\r?\n$/, '')
 }
 
 export interface PublicKey {
   readonly key: KeyObject
-  /** The only ones that tokens may be signed with: an algorithm is a property of the key, not of what somebody sends. */
+  /** The only algorithms that tokens may be signed with: they are a property of the key, and a token cannot choose others. */
   readonly algorithms: readonly string[]
 }
 
 /**
  * @param text PEM (SPKI, PKCS #1 or a certificate), a JWK, or a file with one of these
- * @throws ListenqlError BAD_CONFIGURATION; it never quotes the key
+ * @throws ListenqlError BAD_CONFIGURATION; the error never quotes the key
  */
 export function readPublicKey(text: string): PublicKey {
   const isKey = /^\s*(-----BEGIN|\{)/.test(text)
@@ -50,7 +50,8 @@ export function readPublicKey(text: string): PublicKey {
     throw wrongKey('cannot be read', 'it is PEM (-----BEGIN PUBLIC KEY-----) or a JWK')
   }
   const algorithms = algorithmsOf(key)
-  if (algorithms.length === 0) throw wrongKey(`is of a kind that signs no tokens (${key.asymmetricKeyType})`)
+  if (algorithms.length === 0)
+    throw wrongKey(`is of a kind that cannot sign tokens (${key.asymmetricKeyType})`)
   const bits = key.asymmetricKeyDetails?.modulusLength
   if (bits !== undefined && bits < MIN_RSA_BITS)
     throw wrongKey(`has ${bits} bits, it must have ${MIN_RSA_BITS} or more`)

@@ -12,24 +12,24 @@ export interface TokensOptions {
   /** See readPublicKey. */
   readonly publicKey?: string | undefined
   readonly jwks?: JwksOptions | undefined
-  /** What `iss` must be. Default: anything, or nothing. */
+  /** Required value of `iss`. Default: `iss` is not checked. */
   readonly issuer?: string | undefined
-  /** `aud` must name one of these. None: it is not looked at. */
+  /** `aud` must name one of these. Empty: `aud` is not checked. */
   readonly audience?: readonly string[]
   /** In ms. */
   readonly clockTolerance: number
 }
 
-/** Tells good tokens from others. */
+/** Verifies tokens. */
 export interface Tokens {
   /**
    * @returns the claims, with all digits of their numbers
-   * @throws ListenqlError UNAUTHENTICATED, AUTHENTICATION_UNAVAILABLE if the keys of the issuer cannot be had
+   * @throws ListenqlError UNAUTHENTICATED, AUTHENTICATION_UNAVAILABLE if the issuer's keys cannot be fetched
    */
   verify(token: string): Promise<Claims>
 }
 
-/** Longest token that is looked at, in characters. */
+/** Longest token that is accepted, in characters. */
 const MAX_TOKEN_CHARACTERS = 16 * 1024
 const SYMMETRIC = ['HS256', 'HS384', 'HS512']
 const PUBLISHED = [
@@ -53,9 +53,9 @@ interface Verifier {
 }
 
 /**
- * JSON Web Tokens (https://www.rfc-editor.org/rfc/rfc7519), signed: by a secret, or by one whose public keys are known.
- * @returns undefined if there is no key of any kind
- * @throws ListenqlError BAD_CONFIGURATION if a key will not do
+ * Signed JSON Web Tokens (https://www.rfc-editor.org/rfc/rfc7519): verified with a secret or with public keys.
+ * @returns undefined if no key is configured
+ * @throws ListenqlError BAD_CONFIGURATION if a key is unusable
  */
 export function createTokens(options: TokensOptions): Tokens | undefined {
   const verifiers: Verifier[] = []
@@ -84,7 +84,7 @@ export function createTokens(options: TokensOptions): Tokens | undefined {
       const algorithm = algorithmOf(token)
       // The header chooses among keys, never what a key is used for.
       const verifier = verifiers.find(({ algorithms }) => algorithms.includes(algorithm ?? ''))
-      if (!verifier) throw badToken('its algorithm is not one of those that the keys are for')
+      if (!verifier) throw badToken('no key is configured for its algorithm')
       try {
         await verifier.verify(token, { ...rules, algorithms: [...verifier.algorithms] })
         return claimsOf(token)
@@ -98,13 +98,13 @@ export function createTokens(options: TokensOptions): Tokens | undefined {
   }
 }
 
-/** The payload of a token that was verified, read once more: what verifies it reads it with JSON.parse. */
+/** Parses the payload of a verified token again: jose parses it with JSON.parse, which loses digits. */
 function claimsOf(token: string): Claims {
   const [, payload = ''] = token.split('.')
   return parseExactJson(new TextDecoder().decode(Buffer.from(payload, 'base64url'))) as Claims
 }
 
-/** Several keys of a set may fit a token that does not say which. */
+/** Several keys of a set may fit a token that names none. */
 async function verifyWithSet(
   token: string,
   jwks: JWTVerifyGetKey,

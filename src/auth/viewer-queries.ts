@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { createClosablePool } from '../postgres/closable-pool.js'
 
-/** Of a role, what counts for whether viewers may take it. */
+/** What decides whether viewers may use a role. */
 export interface RoleFacts {
   readonly role: string
   /** It is the login of the server itself. */
@@ -14,21 +14,21 @@ export interface RoleFacts {
   readonly grant: string
 }
 
-/** Tokens in which `claim` has `value` and that were issued before `at` (ms since 1970) are not good any more. */
+/** Tokens in which `claim` has `value` and that were issued before `at` (ms since 1970) are no longer valid. */
 export interface Kick {
   /** Undefined before version 11 of the schema. */
   readonly id?: string
   readonly claim: string
   readonly value: string
   readonly at: number
-  /** Fingerprints of tokens that servers had accepted before they knew the kick, though those say that they were issued later. */
+  /** Fingerprints of tokens that servers had accepted before they knew the kick, although their `iat` is later. */
   readonly tokens?: readonly string[]
 }
 
-/** The kicks that were committed since the former call. */
+/** The kicks that were committed since the previous call. */
 export interface KickPage {
   readonly kicks: readonly Kick[]
-  /** Where the next call goes on. */
+  /** Pass it to the next call. */
   readonly upto: string
   /** By the database's clock, in ms since 1970: all kicks that were visible then have been read. */
   readonly now: number
@@ -36,14 +36,14 @@ export interface KickPage {
 
 export type KickAccess = 'able' | 'no schema' | 'no function' | 'no right'
 
-/** What the server asks the database about viewers. Everything rejects with what `pg` throws. */
+/** The server's queries about viewers. Every method rejects with what `pg` throws. */
 export interface ViewerQueries {
-  /** Those of the roles that exist. */
+  /** The facts of those roles that exist. */
   roles(names: readonly string[]): Promise<RoleFacts[]>
   kickAccess(): Promise<KickAccess>
-  /** @param since where the former call ended; undefined: all */
+  /** @param since `upto` of the previous call; undefined: all kicks */
   kicks(since: string | undefined): Promise<KickPage>
-  /** Adds fingerprints of tokens to a kick; one that was removed meanwhile is left alone. */
+  /** Adds fingerprints of tokens to a kick; does nothing if the kick was removed meanwhile. */
   extendKick(id: string, tokens: readonly string[]): Promise<void>
   /** @param age in ms */
   pruneKicks(age: number): Promise<void>
@@ -51,10 +51,10 @@ export interface ViewerQueries {
   close(): Promise<void>
 }
 
-/** Longest that one of these queries may take, in ms; a dead peer shows in no other way. */
+/** Longest time that one of these queries may take, in ms; nothing else reveals a dead peer. */
 const QUERY_TIMEOUT_MS = 5000
 
-// From 16 on, membership alone does not let one SET ROLE (https://www.postgresql.org/docs/16/role-membership.html).
+// From PostgreSQL 16 on, membership alone does not allow SET ROLE (https://www.postgresql.org/docs/16/role-membership.html).
 const ROLES = `
 select r.rolname::text as role, r.rolname = session_user as "isLogin", r.rolsuper or r.rolbypassrls as "isExempt",
   pg_catalog.pg_has_role(session_user, r.oid,

@@ -2,13 +2,13 @@ import type { ClientBase } from 'pg'
 import type { Failure } from '../lib/observation.js'
 import { STANDBY } from '../postgres/connect-failure.js'
 
-/** What stands in the way of looking at the catalogue: nothing, or what is said about it to people. */
+/** Whether the server may read the catalogue, and what prevents it. */
 export interface Access {
-  /** There is a schema `listenql`. */
+  /** Schema `listenql` exists. */
   readonly isInstalled: boolean
   readonly mayRefresh: boolean
   readonly mayRead: boolean
-  /** What is lacking, and what to do about it. */
+  /** The missing right or object, with a remedy. */
   readonly lacking: Failure | undefined
 }
 
@@ -27,7 +27,7 @@ select n.oid is not null as "isInstalled",
   pg_catalog.pg_is_in_recovery() as "isStandby", current_user::pg_catalog.text as "login"
 from (select 1) one left join pg_catalog.pg_namespace n on n.nspname = 'listenql'`
 
-/** Asks what our login may do, without a statement that fails: each would be an error in Postgres's own log. */
+/** Reads the login's rights without a statement that fails: each failure would be an error in Postgres's own log. */
 export async function readAccess(client: ClientBase): Promise<Access> {
   const { rows } = await client.query<{
     isInstalled: boolean
@@ -54,12 +54,12 @@ export async function readAccess(client: ClientBase): Promise<Access> {
     }
   } else if (!mayRead) {
     lacking = {
-      message: `login ${row.login} may not see which tables are watched (SELECT on listenql.watched), so none is offered`,
+      message: `login ${row.login} may not read which tables are watched (SELECT on listenql.watched), so none is offered`,
       hint: grant,
     }
   } else if (!mayRefresh) {
     lacking = {
-      message: `login ${row.login} may not notice that watched tables were altered (EXECUTE on listenql.refresh)`,
+      message: `login ${row.login} cannot find out whether watched tables were altered (EXECUTE on listenql.refresh)`,
       hint: grant,
     }
   } else if (!row.mayKey) {

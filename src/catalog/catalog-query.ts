@@ -1,6 +1,6 @@
 /**
- * SQL that reads what is watched. It names everything in full, so that it works under any search_path. Functions such as
- * has_table_privilege see the newest catalogue whatever the snapshot; what is read a moment too new is read again.
+ * SQL that reads the watched tables. It qualifies every name, so that it works under any search_path. Functions such as
+ * has_table_privilege see the newest catalogue, whatever the snapshot is; what they see too early is read again.
  */
 
 /** A row of TABLES. */
@@ -18,7 +18,7 @@ export interface TableRow {
   readonly readable: boolean
 }
 
-/** Tables whose history is whole; one of them ($1, an oid), or all (null). The lock that a snapshot needs takes SELECT on the whole table. */
+/** Tables with a complete history: one of them ($1, an oid), or all (null). A snapshot locks the table, which needs SELECT on the whole table. */
 export const TABLES = `
 select w.relid::pg_catalog.text as "relid", w.schema_name as "schema", w.table_name as "name",
   d.description as "comment", w.key_columns as "key", w.generation as "generation", w.whole_from as "wholeFrom",
@@ -32,12 +32,12 @@ left join pg_catalog.pg_description d
 where w.since_n is not null and ($1::pg_catalog.oid is null or w.relid = $1::pg_catalog.oid)
 order by w.schema_name collate "C", w.table_name collate "C"`
 
-/** Their oids alone, since names may be no text. */
+/** Only their oids, since names may not be valid text. */
 export const RELIDS = `
 select w.relid::pg_catalog.text as "relid" from listenql.watched w where w.since_n is not null
 order by w.schema_name collate "C", w.table_name collate "C"`
 
-/** Watched tables, whether or not their history is whole. */
+/** Watched tables, with or without a complete history. */
 export const WATCHED = `
 select w.relid::pg_catalog.text as "relid" from listenql.watched w order by w.relid`
 
@@ -53,10 +53,10 @@ export interface ColumnRow {
 }
 
 /**
- * The columns of these tables ($1, oid[]) in their order. A column is not null if the table says so. A domain's NOT NULL is not
- * enough: ALTER DOMAIN drops it without a word to the table, and a subquery gets a null past it
- * (https://www.postgresql.org/docs/current/sql-createdomain.html, Notes). Not if a table below it allows null, as children made with ALTER … NO INHERIT do, nor if rows from before
- * have not been looked at (NOT VALID, from PostgreSQL 18 on).
+ * The columns of these tables ($1, oid[]) in their order. A column is not null if the table declares it. A domain's NOT NULL is not
+ * enough: ALTER DOMAIN drops it without changing the table, and a subquery can bypass it
+ * (https://www.postgresql.org/docs/current/sql-createdomain.html, Notes). It may be null if a table below allows null, such as children
+ * made with ALTER … NO INHERIT, or if existing rows have not been validated (NOT VALID, from PostgreSQL 18 on).
  */
 export const COLUMNS = `
 with recursive tree(root, relid) as (
@@ -83,23 +83,23 @@ order by a.attrelid, a.attnum`
 
 /** A row of STATE. */
 export interface StateRow {
-  /** Changes when what `readCatalog` gives may have changed. Columns are not looked at: a change of them is a new generation. */
+  /** Changes when the result of `readCatalog` may have changed. It ignores columns: a change of columns makes a new generation. */
   readonly digest: string
-  /** Changes when listenql.refresh() may find something. */
+  /** Changes when listenql.refresh() may find a change. */
   readonly pulse: string
-  /** All watched tables have a whole history. */
+  /** All watched tables have a complete history. */
   readonly isWhole: boolean
 }
 
-/** Rows of the catalogue as one text; every version of a row has another xmin. */
+/** Digest of catalogue rows as one text; every version of a row has another xmin. */
 function sum(row: string, from: string): string {
   return `(select pg_catalog.concat(pg_catalog.count(*), ' ', pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', ${row}), 0))) from ${from})`
 }
 
 /**
- * Whether anything has changed: one row, for a look every second. It costs a hundredth of listenql.refresh(), which goes
- * through the tables one by one. Anybody may read what it reads, but the view. In the pulse there are all tables of the
- * database by name, since one that was dropped may be made again, and all types that values can be made of.
+ * Whether anything has changed: one row, for a check every second. It costs a hundredth of listenql.refresh(), which visits the
+ * tables one by one. Except for the view, every login may read these catalogues. The pulse covers all tables of the database by
+ * name, since a dropped one may be created again, and all types that values can consist of.
  */
 export const STATE = `
 with recursive w as materialized (select * from listenql.watched),

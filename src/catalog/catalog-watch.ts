@@ -25,7 +25,7 @@ import type { WatchedTable } from './watched-table.js'
 
 export interface CatalogOptions {
   readonly config: pg.ClientConfig
-  /** Between two looks, in ms. */
+  /** Time between two checks, in ms. */
   readonly catalogInterval: number
   /** Longest wait for a connection, in ms. */
   readonly connectTimeout: number
@@ -33,21 +33,21 @@ export interface CatalogOptions {
   readonly reconnectMax: number
   readonly observe: Observe
   /**
-   * What is watched now: once when it is known for the first time (maybe nothing), then whenever it has changed.
-   * @param paused oids of tables that are watched and have no whole history at the moment
+   * Called with the watched tables: once when they are known for the first time (possibly none), then after each change.
+   * @param paused oids of tables that are watched but have no complete history at the moment
    */
   readonly onChange: (tables: readonly WatchedTable[], paused: readonly string[]) => void
 }
 
-/** Keeps an eye on the watched tables. */
+/** Keeps the list of watched tables up to date. */
 export interface Catalog {
-  /** What was found last; undefined until it is known. */
+  /** The latest list; undefined until it is known. */
   readonly tables: readonly WatchedTable[] | undefined
   start(): void
   /**
-   * Looks at once. With a generation of a table that an event of the log carries, until that generation is known (or another
-   * try is no use: it may not be refreshed, it is not watched). `onChange` has been called when this resolves. Waits while the
-   * database is away; resolves on `close`, rejects when the signal aborts.
+   * Checks at once. With a generation from an event of the log, it checks until that generation is known (or cannot become known: the
+   * login may not refresh, or the table is not watched). `onChange` has been called when this resolves. Waits while the database
+   * is down; resolves on `close`, rejects when the signal aborts.
    */
   refreshNow(relid?: string, generation?: number, signal?: AbortSignal): Promise<void>
   /** Idempotent. */
@@ -61,30 +61,30 @@ interface RefreshRequest {
 }
 
 /**
- * Longest that a look may take, in ms; a dead peer shows in no other way. A first look at many tables writes functions for
- * each: given up half-way, it would begin from the start, for ever.
+ * Longest that a check may take, in ms; nothing else reveals a dead peer. A first check of many tables creates functions for
+ * each: if it were abandoned half-way, it would start again and never finish.
  */
 const QUERY_TIMEOUT_MS = 300_000
 
-/** After so many ms the catalogue is read even if nothing tells of a change. */
+/** After this many ms the catalogue is read even without a sign of a change. */
 const READ_ANYWAY_MS = 60_000
 
-/** After so many ms the database compares all tables, even if nothing tells of a change. */
+/** After this many ms the database compares all tables, even without a sign of a change. */
 const REFRESH_ANYWAY_MS = 10_000
 
-/** And after so many times as long as that took: with hundreds of tables it takes a second. */
+/** Minimum pause between comparisons, as a multiple of their duration: with hundreds of tables one takes a second. */
 const REFRESH_COST_FACTOR = 30
 
-/** How often a generation that was seen is looked for, at intervals of GENERATION_RETRY_MS. */
+/** How often the server checks for a generation that it has seen, at intervals of GENERATION_RETRY_MS. */
 const GENERATION_TRIES = 10
 const GENERATION_RETRY_MS = 50
 
-/** Looks that somebody was in the way of, in a row, before we say so. */
+/** Checks in a row that another transaction blocks before the server reports it. */
 const BLOCKED_CHECKS = 30
 
 /**
- * Looks about every second whether watched tables have changed, lets the database start new generations, and hands the list
- * on when it is another one. Where there is no log, or our login may not look, it says so once, and looks again.
+ * Checks about every second whether watched tables have changed, lets the database start new generations, and passes on the list
+ * when it is another one. If there is no log, or the login lacks a right, it reports that once and keeps checking.
  */
 export function createCatalog(options: CatalogOptions): Catalog {
   const { config, catalogInterval, connectTimeout, reconnectMax, observe } = options
@@ -119,7 +119,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
     for (const one of requests) one.resolve()
   }
 
-  /** One look, and the pause until the next: they share a connection for as long as it lasts. */
+  /** One check, and the pause until the next, on one connection for as long as it lasts. */
   async function look(ready: () => void): Promise<void> {
     const mine = requests
     requests = []
@@ -169,11 +169,11 @@ export function createCatalog(options: CatalogOptions): Catalog {
       let state = access.mayRead ? await readCatalogState(connection) : undefined
       const isDue = mine.length > 0 || state?.pulse !== pulse || performance.now() >= refreshAt
       if (access.mayRefresh && isDue) {
-        pulse = state?.pulse // of before: what changes in between shows next time
+        pulse = state?.pulse // the earlier one, so that a change during the refresh shows in the next check
         const began = performance.now()
         let isDone = await refreshAll(connection, mine)
         state &&= await readCatalogState(connection)
-        if (state?.isWhole === false) isDone = false // maybe another server is at it
+        if (state?.isWhole === false) isDone = false // another server may be refreshing
         const took = performance.now() - began
         refreshAt =
           performance.now() + (isDone ? Math.max(REFRESH_ANYWAY_MS, took * REFRESH_COST_FACTOR) : took * 4)
@@ -182,7 +182,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
       else if (!access.isInstalled || !tables) handOn([], [])
     } catch (error) {
       if (!isAccessLost(error)) throw error
-      access = undefined // the next look says what has become of it
+      access = undefined // the next check reads it again
       digest = undefined
       pulse = undefined
     }
@@ -203,7 +203,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
     })
     await opened.connect()
     await liftTimeLimits(opened, connectTimeout)
-    await opened.query(RELAX_SESSION) // what refresh() says of one table must not hide the others
+    await opened.query(RELAX_SESSION) // a message of refresh() about one table must not hide the others
     access = undefined
     pulse = undefined
     return opened
@@ -215,7 +215,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
     client = undefined
   }
 
-  /** True if nothing is left to be done. */
+  /** True if nothing is left to do. */
   async function refreshAll(connection: pg.Client, mine: readonly RefreshRequest[]): Promise<boolean> {
     let isDone = true
     const newest = new Map<string, number>()
@@ -231,7 +231,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
         blocked = 0
         sayNothing()
       } catch (error) {
-        // A look that was cancelled is given up with its connection.
+        // A cancelled check is abandoned with its connection.
         const isOver = !isStatementError(error) || hasSqlState(error, SQL_STATE_CLASS.operatorIntervention)
         if (isOver || isAccessLost(error)) throw error
         isDone = false
@@ -246,7 +246,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
     if (state.digest === digest && performance.now() - readAt < READ_ANYWAY_MS) return
     const list = await readCatalog(connection, sayLeftOut)
     const paused = await readPaused(connection, list)
-    digest = state.digest // of before: what changed in between is seen next time
+    digest = state.digest // the earlier one, so that a change during the read shows in the next check
     readAt = performance.now()
     handOn(list, paused)
   }
@@ -260,7 +260,12 @@ export function createCatalog(options: CatalogOptions): Catalog {
     try {
       options.onChange(list, paused)
     } catch (error) {
-      observe({ type: 'fault', id: 'catalog', message: 'watched tables could not be taken over', error })
+      observe({
+        type: 'fault',
+        id: 'catalog',
+        message: 'the new list of watched tables could not be applied',
+        error,
+      })
     }
   }
 
@@ -278,7 +283,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
     observe({ type: 'catalog.unreadable', relid, what, detail })
   }
 
-  /** Once, and again only after something else. */
+  /** Reports a failure, but not twice in a row. */
   function say(key: string, failure: Failure): void {
     if (said === key) return
     said = key
@@ -306,7 +311,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
     async close() {
       if (!stop.signal.aborted) {
         stop.abort()
-        drop() // a look that is under way ends with its connection, and Postgres rolls it back
+        drop() // a check in progress ends with its connection, and Postgres rolls it back
         for (const one of requests.splice(0)) one.resolve()
       }
       await running
@@ -314,12 +319,12 @@ export function createCatalog(options: CatalogOptions): Catalog {
   }
 }
 
-/** Another transaction holds what `refresh` needs: the next look may get it. */
+/** Another transaction holds a lock that `refresh` needs: the next check may get it. */
 function isInTheWay(error: unknown): boolean {
   return isConflict(error) || hasSqlState(error, SQL_STATE.lockNotAvailable)
 }
 
-/** The login's rights or the schema are gone. */
+/** The login's rights or the schema have been removed. */
 function isAccessLost(error: unknown): boolean {
   return (
     isFunctionMissing(error) || hasSqlState(error, SQL_STATE.insufficientPrivilege, SQL_STATE.undefinedTable)

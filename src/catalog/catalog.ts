@@ -15,24 +15,24 @@ import {
 } from './catalog-query.js'
 import type { TableColumn, WatchedTable } from './watched-table.js'
 
-/** Names of types are shown as they are known without a search_path: `public.mood`, whoever asks. */
+/** Type names are shown as without a search_path: `public.mood`, for every login. */
 const BEGIN = `begin isolation level repeatable read read only; set local search_path = pg_catalog;
   set local quote_all_identifiers = off; set local extra_float_digits = 1`
 
-/** Something of a watched table whose name is no text in UTF8: it cannot be named in GraphQL, and is left out. */
+/** A watched table or column whose name is not valid UTF8: it cannot be named in GraphQL, and is left out. */
 export interface LeftOut {
   readonly relid: string
   readonly what: 'table' | 'column'
-  /** With U+FFFD in it; or what Postgres says. */
+  /** The name with U+FFFD in it, or the message of Postgres. */
   readonly detail: string
 }
 
 /**
- * The watched tables whose history is whole, as they are at one moment, ordered by schema and name. Needs a connection that is
- * in no transaction, and what `grantSql` gives.
- * @param onLeftOut told of what is not among them although it is watched
- * @throws DatabaseError invalid_schema_name or undefined_table if there is no schema `listenql`, insufficient_privilege if our
- * login may not look
+ * The watched tables with a complete history, as they are at one moment, ordered by schema and name. Needs a connection outside a
+ * transaction, and the rights of `grantSql`.
+ * @param onLeftOut called for watched tables and columns that are left out
+ * @throws DatabaseError invalid_schema_name or undefined_table if there is no schema `listenql`, insufficient_privilege if the
+ * login lacks a right
  */
 export async function readCatalog(
   client: ClientBase,
@@ -82,7 +82,7 @@ async function readTables(
     return tables.map(({ sinceN, sinceToken, columnFrom, key, ...table }) => ({
       ...table,
       ...(columnFrom && Object.keys(columnFrom).length > 0 && { columnFrom }),
-      key: isText(...key) ? key : [], // a part of a key tells no row from others
+      key: isText(...key) ? key : [], // a part of a key does not identify a row
       columns: columns.get(table.relid) ?? [],
       since: { n: Number(sinceN), token: Number(sinceToken) },
     }))
@@ -93,8 +93,8 @@ async function readTables(
 }
 
 /**
- * The oids of watched tables that have no whole history: those that are not in `whole`, what `readCatalog` gave just before. One
- * whose history has begun since counts: it had none then. Needs what `readCatalog` needs.
+ * The oids of watched tables without a complete history: those that are not in `whole`, the result of the preceding `readCatalog`. A
+ * table whose history has begun since then counts, too. Has the same requirements as `readCatalog`.
  */
 export async function readPaused(
   client: ClientBase,
@@ -106,9 +106,9 @@ export async function readPaused(
 }
 
 /**
- * Tells cheaply whether another look is worth it: while the digest is the same, so is `readCatalog` (but for columns whose
- * change nobody has noticed yet), and while the pulse is, `refresh` finds nothing. In one round trip, on a connection that is
- * in no transaction.
+ * Checks cheaply whether a read is necessary: while the digest is the same, so is the result of `readCatalog` (except for changed
+ * columns that no refresh has noticed yet), and while the pulse is, `refresh` finds nothing. In one round trip, on a connection
+ * outside a transaction.
  */
 export async function readCatalogState(client: ClientBase): Promise<StateRow> {
   try {
@@ -142,7 +142,7 @@ async function readColumns(
       continue
     }
     const type = classifyType(column.typeOid, types)
-    // A value that is no text is null, with an error.
+    // A value that is not valid text is null, with an error.
     list.push({ ...column, ...type, notNull: column.notNull && (isExact || NOT_TEXT.has(type.category)) })
   }
   return byTable

@@ -1,7 +1,7 @@
 import pg, { type ClientBase } from 'pg'
 import type { Column } from '../postgres/types.js'
 
-/** How a value becomes part of an image: by itself, as the text that its type shows, or as an array of such texts. */
+/** How a value becomes part of an image: unchanged, as the text of its type's output function, or as an array of such texts. */
 export type ImageKind = 'plain' | 'text' | 'texts'
 
 /**
@@ -43,7 +43,7 @@ export function aliasBeside(columns: readonly Column[]): string {
   return alias
 }
 
-/** The columns for an image, as the triggers select them: `row_to_json` of such a row is the text in the event log. */
+/** The columns of an image as the triggers select them: `row_to_json` of such a row is the text in the event log. */
 export function imageColumns(
   columns: readonly Column[],
   kinds: ReadonlyMap<number, ImageKind>,
@@ -57,7 +57,7 @@ export function imageColumns(
     .join(', ')
 }
 
-/** As listenql.value_sql. Read under any search_path. */
+/** The same as listenql.value_sql. Valid under any search_path. */
 function valueSql(column: string, kind: ImageKind, index: string): string {
   switch (kind) {
     case 'plain':

@@ -2,16 +2,16 @@ import type { Observe } from '../lib/observation.js'
 import type { Refreshed } from './refresh.js'
 import type { WatchedTable } from './watched-table.js'
 
-/** Tells what refreshes have done, each thing once. */
+/** Reports the changes of refreshes, each once. */
 export interface RefreshReport {
   rows(rows: readonly Refreshed[]): void
-  /** These tables have a whole history now. */
+  /** These tables have a complete history now. */
   whole(tables: readonly WatchedTable[]): void
 }
 
 /**
- * A table that lacks something is in the result of every refresh. It is told of when it was there twice in a row, since a
- * lock that somebody holds for a moment is no reason to wake anybody, and again only after it has been whole.
+ * A table that lacks something is in the result of every refresh. It is reported when it was there twice in a row, since a lock
+ * held for a moment is no reason for a warning, and again only after its history has been complete.
  */
 export function createRefreshReport(observe: Observe): RefreshReport {
   let before = new Set<string>()
@@ -23,7 +23,7 @@ export function createRefreshReport(observe: Observe): RefreshReport {
       for (const { relid, table, change, detail } of rows) {
         if (change !== 'lacking') {
           told.delete(relid)
-          // A generation whose history does not begin is no news: what is lacking is.
+          // A new generation is not reported if its history does not begin: the report about what it lacks says so.
           if (!lacking.has(relid)) observe({ type: 'table.changed', table, change, detail })
           continue
         }

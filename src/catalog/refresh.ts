@@ -1,17 +1,17 @@
 import type { ClientBase } from 'pg'
 import { inTransaction } from '../postgres/lock-retry.js'
 
-/** What listenql.refresh() did, or could not do, about one table. */
+/** What listenql.refresh() did for one table, or could not do. */
 export interface Refreshed {
   readonly relid: string
   /** `schema.table`, or the table alone if it is in schema public. */
   readonly table: string
-  /** `generation`: a new one, or its history begins. `again`: dropped and made again. `gone`: dropped. `lacking`: it is not whole. */
+  /** `generation`: a new one, or its history begins. `again`: dropped and created again. `gone`: dropped. `lacking`: its history is incomplete. */
   readonly change: 'again' | 'generation' | 'gone' | 'lacking'
   readonly detail: string
 }
 
-/** A generation of a table that an event of the log carried. */
+/** A generation of a table that was seen in an event of the log. */
 export interface Seen {
   readonly relid: string
   readonly generation: number
@@ -26,9 +26,9 @@ interface Row {
 }
 
 /**
- * Lets the database compare watched tables with what their triggers were made for. A transaction of its own: others that want
- * to read the log wait until it ends.
- * @throws DatabaseError lock_not_available, serialization_failure, deadlock_detected when another transaction was in the way
+ * Lets the database compare watched tables with the columns that their triggers were made for. It has a transaction of its own, since
+ * other sessions that read the log wait until it ends.
+ * @throws DatabaseError lock_not_available, serialization_failure, deadlock_detected if another transaction blocked it
  */
 export async function refresh(client: ClientBase, seen?: Seen): Promise<readonly Refreshed[]> {
   return await inTransaction(client, async () => {

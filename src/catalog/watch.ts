@@ -4,11 +4,11 @@ import { ListenqlError, messageOf } from '../lib/errors.js'
 import { ask, inTransaction, type Patience, withLocks } from '../postgres/lock-retry.js'
 import { hasSqlState, SQL_STATE, SQL_STATE_CLASS, sqlState } from '../postgres/sql-state.js'
 
-/** A watched table as the log knows it. */
+/** A watched table in the log. */
 export interface WatchState {
   readonly generation: number
   readonly always: boolean
-  /** Its history is whole since then; null: it has none at the moment. */
+  /** Its history is complete since then; null: it has none at the moment. */
   readonly since: Date | null
   readonly key: readonly string[]
 }
@@ -17,30 +17,30 @@ export interface WatchOutcome {
   /** Undefined: it was not watched. */
   readonly before: WatchState | undefined
   readonly now: WatchState
-  /** Why its history is not whole. */
+  /** Why its history is incomplete. */
   readonly lacking: string | undefined
 }
 
-/** A table that a name stands for. */
+/** The table that a name refers to. */
 export interface FoundTable {
   readonly relid: string
-  /** As SQL, with its schema where it has to be: `people`, `chat."Mixed Case"`. */
+  /** As SQL, with its schema where necessary: `people`, `chat."Mixed Case"`. */
   readonly shown: string
   readonly schema: string
   readonly table: string
 }
 
-/** How long a history may take to begin while another process looks at the catalogue, in ms. */
+/** How long to wait for a history to begin while another process refreshes, in ms. */
 const REFRESH_TIMEOUT_MS = 10_000
 
 /**
- * The table that a name, as SQL writes it, stands for on this connection: `people`, `chat.messages`, `"Mixed Case"."t"`. Undefined
- * if there is none.
- * @throws ListenqlError DATABASE_FAILED if it is no name
+ * The table that a name in SQL refers to on this connection: `people`, `chat.messages`, `"Mixed Case"."t"`. Undefined if there is
+ * none.
+ * @throws ListenqlError DATABASE_FAILED if it is not a name
  */
 export async function findTable(client: ClientBase, name: string): Promise<FoundTable | undefined> {
   try {
-    // Under the search_path of the person who gave the name.
+    // Under the search_path of the login that runs the command.
     const { rows } = await client.query<FoundTable>(
       `select c.oid::pg_catalog.text as relid, c.oid::pg_catalog.regclass::pg_catalog.text as shown,
          n.nspname::pg_catalog.text as schema, c.relname::pg_catalog.text as table
@@ -50,7 +50,7 @@ export async function findTable(client: ClientBase, name: string): Promise<Found
     )
     return rows[0]
   } catch (error) {
-    // Before Postgres 16, to_regclass raises an error for a text that cannot be a name.
+    // Before PostgreSQL 16, to_regclass raises an error for a text that cannot be a name.
     const { featureNotSupported } = SQL_STATE
     const { syntaxErrorOrAccessRuleViolation } = SQL_STATE_CLASS
     if (hasSqlState(error, syntaxErrorOrAccessRuleViolation, featureNotSupported)) return undefined
@@ -59,8 +59,8 @@ export async function findTable(client: ClientBase, name: string): Promise<Found
 }
 
 /**
- * The watched table that a name stands for, also if the table has been dropped since.
- * @throws ListenqlError DATABASE_FAILED if our login may not see which are watched
+ * The watched table that a name refers to, even if the table has been dropped since.
+ * @throws ListenqlError DATABASE_FAILED if the login may not read which tables are watched
  */
 export async function findWatched(client: ClientBase, name: string): Promise<FoundTable | undefined> {
   const found = await findTable(client, name)
@@ -78,7 +78,7 @@ export async function findWatched(client: ClientBase, name: string): Promise<Fou
   }
 }
 
-/** The tables that a login may look for, with the spellings under which people may do so. */
+/** The tables that a login can find, with other spellings of their names, for suggestions. */
 export async function tableNames(client: ClientBase): Promise<{ name: string; also: string[] }[]> {
   return ask<{ name: string; also: string[] }>(
     client,
@@ -101,8 +101,8 @@ export async function watchedNames(client: ClientBase): Promise<{ name: string; 
 }
 
 /**
- * Watches a table, and lets its history begin at once, whether or not a server runs.
- * @throws ListenqlError DATABASE_FAILED if it cannot be watched, a right is missing, or others hold it for too long
+ * Watches a table, and lets its history begin at once, with or without a running server.
+ * @throws ListenqlError DATABASE_FAILED if it cannot be watched, a right is missing, or other sessions hold its lock for too long
  */
 export async function watchTable(
   client: ClientBase,
@@ -118,14 +118,14 @@ export async function watchTable(
     )
     const lacking = await beginHistory(client, relid)
     const now = await stateOf(client, relid)
-    if (!now) throw new ListenqlError('DATABASE_FAILED', 'somebody else has just unwatched it')
+    if (!now) throw new ListenqlError('DATABASE_FAILED', 'another session has just unwatched it')
     return { before, now, lacking }
   } catch (error) {
     throw await explain(client, error)
   }
 }
 
-/** How a table came to be unwatched: without a trace, or with triggers that stay and do nothing. */
+/** How a table was unwatched: completely, or with triggers that remain and do nothing. */
 export type UnwatchOutcome =
   | { readonly kind: 'removed' }
   | { readonly kind: 'not watched' }
@@ -133,7 +133,7 @@ export type UnwatchOutcome =
   | { readonly kind: 'silenced'; readonly reason: string; readonly ddl: readonly string[] }
 
 /**
- * Ends the watch of a table. Where its triggers cannot be dropped, they are made to log nothing.
+ * Stops watching a table. If its triggers cannot be dropped, they are changed to log nothing.
  * @throws ListenqlError DATABASE_FAILED if it belongs to a table that is watched, or a right is missing
  */
 export async function unwatchTable(
@@ -183,12 +183,12 @@ async function stateOf(client: ClientBase, relid: string): Promise<WatchState | 
   return rows[0]
 }
 
-/** @returns what is lacking for a whole history */
+/** @returns what is missing for a complete history */
 async function beginHistory(client: ClientBase, relid: string): Promise<string | undefined> {
-  // It notices a log that was restored from a dump, whose batches mean nothing here.
+  // It detects a log that was restored from a dump, whose batches are invalid here.
   await inTransaction(client, () => client.query('select listenql.newest()'))
   for (const deadline = performance.now() + REFRESH_TIMEOUT_MS; ; ) {
-    // Alone in its transaction: others that read the log wait until it is committed.
+    // In a transaction of its own: other sessions that read the log wait until it is committed.
     const changes = await inTransaction(client, async () => {
       const { rows } = await client.query<{ relid: string; change: string; detail: string }>(
         'select relid::text as relid, change, detail from listenql.refresh()',
@@ -199,7 +199,7 @@ async function beginHistory(client: ClientBase, relid: string): Promise<string |
     if (lacking) return lacking.detail
     const now = await stateOf(client, relid)
     if (!now || now.since) return undefined
-    // Another process holds the row of this table, and begins the same.
+    // Another process has locked the row of this table, and begins the history.
     if (performance.now() > deadline) return 'its history has not begun yet: a running server will begin it'
     await delay(100, new AbortController().signal)
   }
@@ -220,7 +220,7 @@ async function explain(client: ClientBase, error: unknown): Promise<unknown> {
   return new ListenqlError('DATABASE_FAILED', text, { hint: hint ?? `SQLSTATE ${state}`, cause: error })
 }
 
-/** What a login that owns its tables needs of schema `listenql` to watch them. */
+/** The rights on schema `listenql` with which a login can watch its own tables. */
 export function watcherGrants(role: string): string {
   const functions = [
     'watch(regclass, boolean)',
@@ -248,7 +248,7 @@ async function rightsHint(client: ClientBase): Promise<string> {
        pg_has_role(nspowner, 'usage') as "isOwner" from pg_namespace where nspname = 'listenql'`,
   ).catch(() => [])
   const [row] = rows
-  if (!row) return 'it takes a role that may create schemas in this database'
-  if (row.isOwner) return `it takes the right TRIGGER on the table, which its owner may give to ${row.me}`
-  return `it takes a role with the right TRIGGER on the table, and rights on schema listenql, which its owner (${row.owner}) may give:\n${watcherGrants(row.me)}`
+  if (!row) return 'it needs a role that may create schemas in this database'
+  if (row.isOwner) return `it needs the right TRIGGER on the table, which its owner may grant to ${row.me}`
+  return `it needs a role with the right TRIGGER on the table, and rights on schema listenql, which its owner (${row.owner}) may grant:\n${watcherGrants(row.me)}`
 }

@@ -2,11 +2,11 @@ import type { Column } from '../postgres/types.js'
 
 export interface TableColumn extends Column {
   readonly comment: string | null
-  /** Its attnum: what grants are about, whatever the column is called by now. */
+  /** Its attnum, by which grants refer to it, even after it is renamed. */
   readonly number: number
 }
 
-/** A watched table as the catalogue shows it, with all that a schema, a filter and a snapshot need to know. */
+/** A watched table in the catalogue, with everything that a schema, a filter and a snapshot need. */
 export interface WatchedTable {
   /** Oid as text: its topic in the event log. */
   readonly relid: string
@@ -15,19 +15,19 @@ export interface WatchedTable {
   readonly comment: string | null
   /** In the order of the table. */
   readonly columns: readonly TableColumn[]
-  /** Names of the primary key's columns in the order of the key; none if it has no key that events can be told by. */
+  /** Names of the primary key's columns in the order of the key; empty if it has no key that identifies rows in events. */
   readonly key: readonly string[]
   /** Events of one generation have the same columns. */
   readonly generation: number
-  /** The generation since which nothing was missed: later ones only changed its columns. */
+  /** The generation since which no event was missed: later ones only changed its columns. */
   readonly wholeFrom: number
   /**
-   * By column, the generation since which its values mean what they do; '' is the key. Not those for which that is true since
-   * `wholeFrom`. Default: none.
+   * By column, the generation since which its values have their present meaning; '' is the key. Columns with the same meaning since
+   * `wholeFrom` are left out. Default: none.
    */
   readonly columnFrom?: Readonly<Record<string, number>>
-  /** Its history is whole from the end of this batch on: positions before it have expired for this table. */
+  /** Its history is complete from the end of this batch on: earlier positions have expired for this table. */
   readonly since: { readonly n: number; readonly token: number }
-  /** Whether our login may SELECT from it: changes come without, snapshots do not. */
+  /** Whether the login may SELECT from it: changes do not need that, snapshots do. */
   readonly readable: boolean
 }

@@ -10,7 +10,7 @@ import { hideSecrets } from '../postgres/conninfo.js'
 import type { Invocation } from './shared/command.js'
 import { version } from './version.js'
 
-/** Prints what is in force, an example file, or the page of the documentation. */
+/** Prints the effective configuration, an example file, or the page of the documentation. */
 export async function configCommand({ plain, load, env, stdout, stderr }: Invocation): Promise<number> {
   if (plain.has('markdown')) {
     stdout.write(configurationMarkdown())
@@ -23,7 +23,7 @@ export async function configCommand({ plain, load, env, stdout, stderr }: Invoca
   const loaded = load()
   for (const warning of loaded.warnings) stderr.write(`listenql: ${warning}\n`)
   const head = [
-    `listenql ${version()}: the configuration in force here, as a file for --config.`,
+    `listenql ${version()}: the effective configuration, as a file for --config.`,
     ...loaded.notices,
     `Database: ${describe(databaseOf(loaded.settings, env), env)}`,
   ]
@@ -33,6 +33,6 @@ export async function configCommand({ plain, load, env, stdout, stderr }: Invoca
 
 function describe(database: DatabaseChoice, env: Invocation['env']): string {
   if (database.kind === 'url') return hideSecrets(database.url).replace(/\s+/g, ' ')
-  if (database.kind === 'embedded') return `a Postgres of its own in ${database.directory ?? '.listenql'}`
-  return `what ${PLACE_VARIABLES.filter(name => env[name]).join(', ')} say`
+  if (database.kind === 'embedded') return `the embedded Postgres in ${database.directory ?? '.listenql'}`
+  return `given by ${PLACE_VARIABLES.filter(name => env[name]).join(', ')}`
 }

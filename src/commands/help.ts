@@ -12,7 +12,7 @@ import type { Command } from './shared/command.js'
 const WIDTH_COLUMNS = 96
 
 /**
- * What `--help` prints of a command, or, without a name, of all.
+ * The text of `--help` for a command, or, without a name, for all commands.
  * @throws ListenqlError BAD_CONFIGURATION if there is no such command
  */
 export function helpText(commands: readonly Command[], name?: string): string {
@@ -32,7 +32,7 @@ ${commonFlags()}
 Examples
 ${examples(commands.flatMap(({ examples }) => examples.slice(0, 1)))}
 
-\`listenql serve --help\` names every option of the server, \`listenql COMMAND --help\` those of a command.
+\`listenql serve --help\` lists every option of the server, \`listenql COMMAND --help\` those of a command.
 They may also be set by environment variables and in a file: see docs/configuration.md.
 `
 }

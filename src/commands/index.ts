@@ -8,10 +8,10 @@ import { COMMANDS } from './table.js'
 import { version } from './version.js'
 
 /**
- * Runs what stands on the command line.
+ * Runs the command that the command line names.
  * @param argv without node and script
  * @returns the exit code
- * @throws ListenqlError BAD_CONFIGURATION if it cannot be understood; whatever the command throws
+ * @throws ListenqlError BAD_CONFIGURATION if the command line is invalid; any error of the command
  */
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
   const [first = ''] = argv
@@ -59,7 +59,7 @@ function checkWords({ name, words: { min, max, what } }: Command, words: readonl
     'BAD_CONFIGURATION',
     isCommand
       ? `the command comes first: listenql ${extra} [flags]`
-      : `listenql ${name} takes ${max === 0 ? 'nothing but flags' : `only ${what}`}: there is a word too many`,
+      : `listenql ${name} takes ${max === 0 ? 'flags only' : `only ${what}`}: there is an argument too many`,
     { hint },
   )
 }

@@ -38,7 +38,7 @@ export function printInstallCommand(
   return 0
 }
 
-/** Makes schema `listenql`, or brings it up to date, and grants what a server's login needs. */
+/** Creates schema `listenql`, or updates it, and grants the rights that a server's login needs. */
 export async function installCommand(
   { config, serverLogin }: Pick<Database, 'config' | 'serverLogin'>,
   {
@@ -53,7 +53,7 @@ export async function installCommand(
     if (schema && (await isKeptByOthers(client))) {
       throw new ListenqlError(
         'DATABASE_FAILED',
-        `schema listenql is there and belongs to ${schema.owner}: login ${schema.login} may not even see its version`,
+        `schema listenql exists and belongs to ${schema.owner}: login ${schema.login} may not even see its version`,
         { hint: `run it as ${schema.owner} or as a superuser` },
       )
     }
@@ -63,7 +63,7 @@ export async function installCommand(
     if (grantTo !== undefined) {
       await grantToServer(client, grantTo)
       stdout.write(
-        `${grantTo} may do there what a server does; SELECT on tables comes with: listenql watch --grant-to ${grantTo} TABLE\n`,
+        `${grantTo} now has the rights on schema listenql that a server needs; for SELECT on tables: listenql watch --grant-to ${grantTo} TABLE\n`,
       )
     }
     if (grantDumpTo !== undefined) await grantDump(client, grantDumpTo)

@@ -4,7 +4,7 @@ import { hasSqlState, isFunctionMissing, SQL_STATE } from '../postgres/sql-state
 import type { Streams } from './shared/command.js'
 import { type Database, refuseStandby, withClient } from './shared/connect.js'
 
-/** What a kick is meant for. */
+/** The viewers that a kick ends. */
 export interface KickArguments {
   readonly claim: string
   readonly value: string
@@ -21,7 +21,7 @@ export function readClaim(text: string | undefined): KickArguments {
   })
 }
 
-/** Ends the streams of whoever has this claim, on all servers. @throws ListenqlError DATABASE_FAILED */
+/** Ends the streams of viewers with this claim, on all servers. @throws ListenqlError DATABASE_FAILED */
 export async function kickCommand(
   { config }: Pick<Database, 'config'>,
   { claim, value }: KickArguments,
@@ -43,8 +43,8 @@ export async function kickCommand(
 
 function explain(error: unknown): unknown {
   if (isFunctionMissing(error)) {
-    return new ListenqlError('DATABASE_FAILED', 'nobody can be kicked in this database yet', {
-      hint: 'listenql install makes or updates schema listenql',
+    return new ListenqlError('DATABASE_FAILED', 'schema listenql of this database cannot kick viewers yet', {
+      hint: 'listenql install creates or updates schema listenql',
       cause: error,
     })
   }

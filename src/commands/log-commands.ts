@@ -8,7 +8,7 @@ const TABLES = { min: 1, max: 1000, what: 'the name of a table' }
 const GRANT_DUMP = {
   flag: 'grant-dump-to',
   placeholder: 'ROLE',
-  help: 'Role that dumps the database: may read schema listenql, with all that is logged',
+  help: 'Role that dumps the database: may read schema listenql, including all logged events',
 } as const
 
 const WAIT = {
@@ -17,30 +17,30 @@ const WAIT = {
   help: 'How long to wait for transactions that use the table, such as 10s (default 60s)',
 } as const
 
-/** The commands of the event log and its tables. They talk to the database itself; no server need run. */
+/** The commands of the event log and its tables. They use the database directly; no server needs to run. */
 export const LOG_COMMANDS: readonly Command[] = [
   {
     name: 'watch',
     summary: 'Watch tables: their changes become subscriptions',
     usage: 'watch [flags] TABLE...',
     description:
-      'Every INSERT, UPDATE, DELETE and TRUNCATE of these tables goes to the event log from now on, and clients subscribe to it: table people becomes peopleChanged. The first time, it makes schema listenql in the database. A running server notices by itself. Names are written as in SQL. It needs the right TRIGGER on the table (its owner has it), and waits for transactions that write to it.',
+      'Every INSERT, UPDATE, DELETE and TRUNCATE of these tables goes to the event log from now on, and clients subscribe to it: table people becomes peopleChanged. The first time, it creates schema listenql in the database. A running server picks the tables up by itself. Names are written as in SQL. It needs the right TRIGGER on the table (its owner has it), and waits for transactions that write to it.',
     examples: [
       ['npx listenql watch people', 'people becomes peopleChanged and people in GraphQL'],
       [
         `npx listenql watch chat.messages '"Mixed Case"'`,
-        'several tables, in a schema and with a name that SQL quotes',
+        'several tables, one in another schema and one with a name that SQL quotes',
       ],
       [
         'npx listenql watch --always orders',
-        'also what tools write that set session_replication_role to replica',
+        'includes writes of tools that set session_replication_role to replica',
       ],
     ],
     options: ['databaseUrl', 'dataDir', 'debug'],
     flags: [
       {
         flag: 'always',
-        help: 'Also where session_replication_role is replica: takes the owner of the table',
+        help: 'Also where session_replication_role is replica; needs the owner of the table',
       },
       {
         flag: 'grant-to',
@@ -67,11 +67,11 @@ export const LOG_COMMANDS: readonly Command[] = [
   },
   {
     name: 'unwatch',
-    summary: 'Watch tables no more',
+    summary: 'Stop watching tables',
     usage: 'unwatch [flags] TABLE...',
     description:
-      'Removes the triggers from these tables. What they logged stays until it is old; cursors into it are no longer good. Where a trigger cannot be dropped, it is made to log nothing, and the SQL that removes it is printed.',
-    examples: [['npx listenql unwatch people', 'the end of peopleChanged']],
+      'Removes the triggers from these tables. Their logged events stay until they are old; cursors into them are no longer valid. If a trigger cannot be dropped, it is changed to log nothing, and the SQL that removes it is printed.',
+    examples: [['npx listenql unwatch people', 'ends peopleChanged']],
     options: ['databaseUrl', 'dataDir', 'debug'],
     flags: [WAIT],
     words: TABLES,
@@ -84,12 +84,12 @@ export const LOG_COMMANDS: readonly Command[] = [
   },
   {
     name: 'status',
-    summary: 'Show the watched tables, the event log and what is wrong',
+    summary: 'Show the watched tables, the event log and any problems',
     usage: 'status [flags]',
     description:
-      'Prints the watched tables, the size of the event log and how far it reaches back, the newest position, whether a server reads it, and warnings. It looks at the database, so it works without a server.',
+      'Prints the watched tables, the size of the event log and how far it reaches back, the newest position, whether a server reads it, and warnings. It queries the database directly, so it works without a server.',
     examples: [
-      ['npx listenql status', 'at a glance'],
+      ['npx listenql status', 'an overview'],
       [`npx listenql status --json | jq -e '.warnings == []'`, 'for a monitor: fails if there is a warning'],
     ],
     options: ['databaseUrl', 'dataDir', 'retention', 'maxLogSize', 'debug'],
@@ -119,12 +119,12 @@ export const LOG_COMMANDS: readonly Command[] = [
   },
   {
     name: 'install',
-    summary: 'Make or update schema listenql, or print its SQL',
+    summary: 'Create or update schema listenql, or print its SQL',
     usage: 'install [flags]',
     description:
-      'Makes schema listenql in the database, or brings it up to date; watch does so by itself. With --print it prints the SQL for somebody else to run, and needs no database. With --grant-to it gives the login of the server the rights that it needs there and no others.',
+      'Creates schema listenql in the database, or updates it; watch does so by itself. With --print it prints the SQL for an administrator to run, and needs no database. With --grant-to it gives the login of the server the rights that it needs there and no others.',
     examples: [
-      ['npx listenql install', 'make it, or bring it up to date'],
+      ['npx listenql install', 'create it, or update it'],
       ['npx listenql install --print --grant-to live > listenql.sql', 'for a DBA to read and run'],
     ],
     options: ['databaseUrl', 'dataDir', 'debug'],
@@ -133,13 +133,13 @@ export const LOG_COMMANDS: readonly Command[] = [
       {
         flag: 'grant-to',
         placeholder: 'ROLE',
-        help: 'Login of the server: gets what a server needs of the schema',
+        help: 'Login of the server: gets the rights on the schema that a server needs',
       },
       GRANT_DUMP,
       {
         flag: 'from',
         placeholder: 'VERSION',
-        help: 'With --print: only what a schema of this version lacks',
+        help: 'With --print: only the changes since this version of the schema',
       },
     ],
     words: NO_WORDS,
@@ -151,22 +151,22 @@ export const LOG_COMMANDS: readonly Command[] = [
       if (plain.has('print')) {
         return printInstallCommand({ grantTo, grantDumpTo, from: textOf(plain, 'from') }, invocation)
       }
-      if (plain.has('from')) throw new ListenqlError('BAD_CONFIGURATION', '--from goes with --print')
+      if (plain.has('from')) throw new ListenqlError('BAD_CONFIGURATION', '--from needs --print')
       return installCommand(await databaseFor(invocation), { grantTo, grantDumpTo }, invocation)
     },
   },
   {
     name: 'uninstall',
-    summary: 'Remove all that listenql made in the database',
+    summary: 'Remove everything that listenql created in the database',
     usage: 'uninstall [flags]',
     description:
-      'Removes the triggers from all watched tables, then schema listenql with the event log. Your tables stay as they are. It asks first.',
+      'Removes the triggers from all watched tables, then schema listenql with the event log. Your tables stay as they are. It asks for confirmation first.',
     examples: [
-      ['npx listenql uninstall', 'after a question'],
+      ['npx listenql uninstall', 'asks for confirmation'],
       ['npx listenql uninstall --yes', 'in a script'],
     ],
     options: ['databaseUrl', 'dataDir', 'debug'],
-    flags: [{ flag: 'yes', help: 'Do not ask' }, WAIT],
+    flags: [{ flag: 'yes', help: 'Do not ask for confirmation' }, WAIT],
     words: NO_WORDS,
     run: async invocation => {
       const { uninstallCommand } = await import('./uninstall.js')
@@ -177,10 +177,10 @@ export const LOG_COMMANDS: readonly Command[] = [
   },
   {
     name: 'rotate',
-    summary: 'Clear what is old from the event log',
+    summary: 'Clear old events from the event log',
     usage: 'rotate [flags]',
     description:
-      'Does once what a running server does every minute: clears the events that are older than --retention and, if the log is larger than --max-log-size, the oldest of the others. For cron, where triggers log while no server runs. It waits for nobody and holds nobody up.',
+      'Does once what a running server does every minute: clears the events that are older than --retention and, if the log is larger than --max-log-size, the oldest of the others. For cron, where triggers log while no server runs. It waits for no other session and blocks none.',
     examples: [['npx listenql rotate --retention 6h --max-log-size 2GiB', 'from cron, every few minutes']],
     options: ['databaseUrl', 'dataDir', 'retention', 'maxLogSize', 'debug'],
     flags: [],
@@ -195,10 +195,10 @@ export const LOG_COMMANDS: readonly Command[] = [
     summary: 'End the streams of a viewer, and refuse the tokens',
     usage: 'kick --claim NAME=VALUE [flags]',
     description:
-      'Ends at once, on all servers of this database, what viewers have open whose token has this claim with this value, and has their tokens refused from now on if they were issued before (claim iat; without it, in any case). Newer tokens are good. It needs EXECUTE on listenql.kick, which the owner of schema listenql has.',
+      'Ends at once, on all servers of this database, the connections and streams of viewers whose token has this claim with this value. Their tokens are refused from now on if they were issued before the kick (by claim iat; without it, in any case). Newer tokens are accepted. It needs EXECUTE on listenql.kick, which the owner of schema listenql has.',
     examples: [['npx listenql kick --claim sub=42', 'sign out user 42 everywhere']],
     options: ['databaseUrl', 'dataDir', 'debug'],
-    flags: [{ flag: 'claim', placeholder: 'NAME=VALUE', help: 'Whom it is meant for' }],
+    flags: [{ flag: 'claim', placeholder: 'NAME=VALUE', help: 'The claim of the viewers to kick' }],
     words: NO_WORDS,
     run: async invocation => {
       const { kickCommand, readClaim } = await import('./kick.js')

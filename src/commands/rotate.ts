@@ -5,7 +5,7 @@ import { canRotate, rotate } from '../log/rotate.js'
 import type { Streams } from './shared/command.js'
 import { type Database, refuseStandby, withClient } from './shared/connect.js'
 
-/** Clears what is due from the event log, once. @throws ListenqlError DATABASE_FAILED */
+/** Clears the events that are due from the event log, once. @throws ListenqlError DATABASE_FAILED */
 export async function rotateCommand(
   { config }: Pick<Database, 'config'>,
   settings: Pick<Settings, 'retention' | 'maxLogSize'>,
@@ -15,17 +15,18 @@ export async function rotateCommand(
     await refuseStandby(client)
     if (!(await canRotate(client))) {
       throw new ListenqlError('DATABASE_FAILED', 'there is no event log here that this login may clear', {
-        hint: 'listenql install makes one, listenql install --grant-to LOGIN allows a login to clear it',
+        hint: 'listenql install creates one, listenql install --grant-to LOGIN allows a login to clear it',
       })
     }
     const { dropped, early, droppedBytes, bytes, busy } = await rotate(client, settings)
     const left = `the event log has ${sizeWords(bytes)}`
     if (dropped === 0) stdout.write(`nothing was cleared; ${left}\n`)
     else stdout.write(`${sizeWords(droppedBytes)} were cleared; ${left} now\n`)
-    if (early > 0) stdout.write('--max-log-size was exceeded: some of that was younger than --retention\n')
+    if (early > 0)
+      stdout.write('--max-log-size was exceeded: some cleared events were younger than --retention\n')
     const isTooLarge = settings.maxLogSize !== undefined && bytes > settings.maxLogSize
     const obstacle = busy ?? (isTooLarge ? 'transactions that write to it are open' : undefined)
-    if (obstacle !== undefined) stdout.write(`not all that is due could go: ${obstacle}\n`)
+    if (obstacle !== undefined) stdout.write(`some events that are due could not be cleared: ${obstacle}\n`)
     return 0
   })
 }

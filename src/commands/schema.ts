@@ -7,7 +7,7 @@ import { type Database, withClient } from './shared/connect.js'
 
 /**
  * Prints the SDL of the schema that a server offers for this database.
- * @throws ListenqlError DATABASE_FAILED if the server's login may not see which tables are watched
+ * @throws ListenqlError DATABASE_FAILED if the server's login may not read which tables are watched
  */
 export async function schemaCommand(
   { serverConfig }: Pick<Database, 'serverConfig'>,

@@ -6,7 +6,7 @@ import { createLogger } from '../telemetry/logger.js'
 import { announce } from './shared/announce.js'
 import { listenForStop } from './shared/stop-signals.js'
 
-/** Runs the server until a signal asks it to stop; a second signal does not wait. @returns the exit code */
+/** Runs the server until a signal asks it to stop; a second signal ends it at once. @returns the exit code */
 export async function serveCommand({ settings, notices, warnings }: LoadedSettings): Promise<number> {
   const logger = createLogger({ level: settings.logLevel, format: settings.logFormat })
   for (const notice of notices) logger.info(notice)
@@ -38,7 +38,7 @@ export async function serveCommand({ settings, notices, warnings }: LoadedSettin
     if (error !== signal.reason) throw error
   }
   logger.info('Stopped.')
-  // Node aborts when it exits and cannot reset its terminal, which a SIGHUP says is gone.
+  // Node aborts at exit if it cannot reset its terminal, which is gone after a SIGHUP.
   if (messageOf(signal.reason) === 'SIGHUP') stop.raise()
   return 0
 }

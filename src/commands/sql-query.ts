@@ -1,8 +1,8 @@
 import type pg from 'pg'
 
-/** What one statement gave. */
+/** The result of one statement. */
 export interface SqlResult {
-  /** As Postgres words it, such as `INSERT 0 1`. */
+  /** The command tag of Postgres, such as `INSERT 0 1`. */
   readonly tag: string
   /** Undefined if the statement returns no rows. */
   readonly fields: readonly { readonly name: string; readonly dataTypeID: number }[] | undefined
@@ -15,7 +15,7 @@ export interface SimpleQuery extends pg.Submittable {
   readonly done: Promise<void>
 }
 
-/** What `pg` calls on the object that is handed to `client.query()`, and the parts of its connection used here. */
+/** The methods that `pg` calls on the object given to `client.query()`, and the parts of its connection that are used here. */
 interface Wire {
   query(text: string): void
   sendCopyFail(message: string): void
@@ -23,8 +23,8 @@ interface Wire {
 
 /**
  * A query in the simple protocol (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SIMPLE-QUERY)
- * for `client.query()`. pg's own keeps of "CREATE TABLE" only "CREATE", parses values, and drops the results of the
- * statements before one that fails; this one hands on each result as it comes.
+ * for `client.query()`. pg's own query shortens "CREATE TABLE" to "CREATE", parses values, and drops the results of the
+ * statements before one that fails; this one reports each result as it arrives.
  */
 export function createSimpleQuery(
   sql: string,
@@ -64,7 +64,7 @@ export function createSimpleQuery(
     },
     handleError(error: unknown) {
       failure ??= error
-      // An error of Postgres is followed by ReadyForQuery; one of the connection is not. Settling twice does no harm.
+      // ReadyForQuery follows an error of Postgres, but not an error of the connection. Settling twice does no harm.
       reject(failure)
     },
     handleReadyForQuery() {

@@ -9,7 +9,7 @@ import { formatDatabaseError } from './shared/sql-error.js'
 import { createSimpleQuery, type SqlResult } from './sql-query.js'
 
 export interface SqlArguments extends DatabaseArguments {
-  /** One or more statements, parted by semicolons. Missing or `-`: read from stdin. */
+  /** One or more statements, separated by semicolons. Missing or `-`: read from stdin. */
   readonly statement?: string
 }
 
@@ -20,9 +20,9 @@ export interface SqlStreams {
 }
 
 /**
- * Connects to Postgres itself, runs SQL and prints what comes: rows as a table, else the command tag; notices and errors
- * on stderr, as psql words them. Statements given together run in one transaction, as with `psql -c`.
- * @returns the exit code: 0, or 1 if anything failed (2: a connection string that makes no sense). Never rejects.
+ * Connects to Postgres directly, runs SQL and prints the results: rows as a table, else the command tag; notices and errors
+ * on stderr, in psql's format. Statements given together run in one transaction, as with `psql -c`.
+ * @returns the exit code: 0, or 1 if anything failed (2: an invalid connection string). Never rejects.
  */
 export async function sqlCommand(argv: SqlArguments, io: SqlStreams): Promise<number> {
   try {
@@ -76,7 +76,7 @@ function formatResult({ tag, fields, rows }: SqlResult): string {
     align: NUMBERS.has(dataTypeID) ? ('right' as const) : ('left' as const),
   }))
   const count = rows.length === 1 ? '(1 row)' : `(${rows.length} rows)`
-  // INSERT … RETURNING and its like have rows and a tag worth telling.
+  // INSERT … RETURNING and similar statements have rows and a tag.
   const after = /^(INSERT|UPDATE|DELETE|MERGE)/.test(tag) ? `${tag}\n` : ''
   return `${formatTable(columns, rows)}${count}\n${after}`
 }

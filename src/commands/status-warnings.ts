@@ -2,7 +2,7 @@ import type { Settings } from '../config/index.js'
 import { countWords, sizeWords, timeWords } from '../lib/words.js'
 import type { LogStatus } from '../log/log-status.js'
 
-/** What is wrong, or soon will be, and what to do about it; a line each. */
+/** Present and expected problems with their remedies, a line each. */
 export function statusWarnings(
   {
     version,
@@ -22,9 +22,7 @@ export function statusWarnings(
   const warnings: string[] = []
   const age = (then: Date) => now.getTime() - then.getTime()
   if (version < knows) {
-    warnings.push(
-      `Schema listenql has version ${version}, this program brings ${knows}: run listenql install`,
-    )
+    warnings.push(`Schema listenql has version ${version}, this program needs ${knows}: run listenql install`)
   } else if (version > knows) {
     warnings.push(`Schema listenql has version ${version}, this program knows ${knows}: update listenql`)
   }
@@ -37,15 +35,15 @@ export function statusWarnings(
     if (partOf.length > 0) {
       const roots = partOf.join(' and ')
       warnings.push(
-        `${name} has no history: it is a part of ${roots}, and what is written through that is not logged; run listenql unwatch ${name}, listenql watch ${partOf.join(' ')}`,
+        `${name} has no history: it is a part of ${roots}, and writes through that are not logged; run listenql unwatch ${name}, listenql watch ${partOf.join(' ')}`,
       )
     } else if (unlogged.length > 0) {
       warnings.push(
-        `${name} has no history: ${unlogged.join(', ')} ${unlogged.length === 1 ? 'is' : 'are'} unlogged, so that a crash would empty it and nothing would tell; alter table ${unlogged[0]} set logged`,
+        `${name} has no history: ${unlogged.join(', ')} ${unlogged.length === 1 ? 'is' : 'are'} unlogged, so that a crash would empty it without an event; alter table ${unlogged[0]} set logged`,
       )
     } else if (lacking.length > 0) {
       warnings.push(
-        `${name} has no whole history: triggers are missing or disabled on ${lacking.join(', ')}; enable those that are disabled (alter table … enable trigger user); listenql watch ${name} makes those that are missing`,
+        `${name} has an incomplete history: triggers are missing or disabled on ${lacking.join(', ')}; enable those that are disabled (alter table … enable trigger user); listenql watch ${name} creates those that are missing`,
       )
     } else if (!since) {
       warnings.push(`The history of ${name} has not begun: start a server, or run listenql watch ${name}`)
@@ -56,10 +54,10 @@ export function statusWarnings(
   }
   if (maxLogSize !== undefined && log.bytes > maxLogSize * 0.8) {
     warnings.push(
-      `The log has ${sizeWords(log.bytes)} of ${sizeWords(maxLogSize)} (--max-log-size): its oldest events go before --retention is over`,
+      `The log has ${sizeWords(log.bytes)} of ${sizeWords(maxLogSize)} (--max-log-size): its oldest events are cleared before --retention is over`,
     )
   }
-  // A partition goes when all of it is old enough, so the log reaches back for up to a third more.
+  // A partition is cleared when all of it is old enough, so the log reaches back for up to a third more.
   if (log.oldest && age(log.oldest) > retention * 1.5 + 10 * 60_000) {
     warnings.push(
       `The oldest event is ${timeWords(age(log.oldest))} old, though --retention is ${timeWords(retention)}: no server clears the log, or something holds it; try listenql rotate`,
@@ -71,29 +69,29 @@ export function statusWarnings(
     )
   }
   if (reading.length > 0 && listening.length === 0) {
-    warnings.push('Nobody listens, so notifications of plain channels and the doorbell are missed')
+    warnings.push('No server listens, so notifications of plain channels and the doorbell are missed')
   }
   const silent = tables.filter(({ always }) => !always).map(({ name }) => name)
   if (silentLogins.length > 0 && silent.length > 0) {
     const logins = silentLogins.includes('all') ? 'all logins' : silentLogins.join(', ')
     warnings.push(
-      `What ${logins} write is not logged: their sessions have session_replication_role = replica, so that triggers do not fire; listenql watch --always ${silent.join(' ')}`,
+      `Writes of ${logins} are not logged: their sessions have session_replication_role = replica, so that triggers do not fire; listenql watch --always ${silent.join(' ')}`,
     )
   }
   for (const { subject, place, reason, stalled, at } of troubles) {
     if (stalled) {
       warnings.push(
-        `A server reads the log no further than ${place}, so it delivers nothing that came after it; last tried ${timeWords(age(at))} ago: ${reason}`,
+        `A server cannot read the log beyond ${place}, so it delivers no later events; last tried ${timeWords(age(at))} ago: ${reason}`,
       )
     } else if (age(at) < retention) {
       warnings.push(
-        `Of ${subject}, an event could not be read as a whole ${timeWords(age(at))} ago (${place}): ${reason}`,
+        `An event of ${subject} could not be read completely ${timeWords(age(at))} ago (${place}): ${reason}`,
       )
     }
   }
   for (const { words, since } of longTransactions) {
     warnings.push(
-      `A transaction is open for ${timeWords(age(since))}, and nothing that is younger can be cleared from the log: ${words}`,
+      `A transaction has been open for ${timeWords(age(since))}, and no younger event can be cleared from the log: ${words}`,
     )
   }
   if (notificationQueue > 0.1) {

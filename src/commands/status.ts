@@ -12,7 +12,7 @@ import type { Streams } from './shared/command.js'
 import { type Database, withClient } from './shared/connect.js'
 import { statusWarnings } from './status-warnings.js'
 
-/** Prints what there is to know about the event log, for people or as JSON. */
+/** Prints the state of the event log, as text or as JSON. */
 export async function statusCommand(
   { config, serverLogin }: Pick<Database, 'config' | 'serverLogin'>,
   settings: Pick<Settings, 'retention' | 'maxLogSize'>,
@@ -40,7 +40,7 @@ export async function statusCommand(
   return 0
 }
 
-/** @throws ListenqlError DATABASE_FAILED if our login may not make cursors */
+/** @throws ListenqlError DATABASE_FAILED if this login may not create cursors */
 async function cursorOf(client: ClientBase, { log: { position } }: LogStatus): Promise<string | null> {
   if (!position) return null
   const cursors = createCursors({ tried: async () => undefined, load: () => cursorKey(client) })
@@ -99,15 +99,15 @@ function servers({ listening, reading }: LogStatus): string {
 
 function lag({ log: { position, pending, pendingSince }, now }: LogStatus): string {
   if (!position) return 'unknown: there is no history'
-  if (pending === 0 || !pendingSince) return 'none: every event has its place'
+  if (pending === 0 || !pendingSince) return 'none: every event has its position'
   const many = pending > 10_000 ? 'more than 10000 events' : countWords(pending, 'event')
   const verb = pending === 1 ? 'waits' : 'wait'
   return `${many} ${verb} to be read by a server, for ${timeWords(now.getTime() - pendingSince.getTime())}`
 }
 
 function doorbell({ bellArmed, reading }: LogStatus): string {
-  if (bellArmed) return 'armed: servers sleep, the next commit wakes them'
-  return reading.length > 0 ? 'not armed: a server is awake, or polls' : 'not armed: nobody would hear it'
+  if (bellArmed) return 'armed: servers are idle, the next commit wakes them'
+  return reading.length > 0 ? 'not armed: a server is awake, or polls' : 'not armed: no server is connected'
 }
 
 function tableOf({ tables }: LogStatus): string {

@@ -9,15 +9,15 @@ const NO_WORDS = { min: 0, max: 0, what: '' }
 export const COMMANDS: readonly Command[] = [
   {
     name: 'serve',
-    summary: 'Start the server (what happens without a command)',
+    summary: 'Start the server (the default command)',
     usage: '[serve] [flags]',
     description:
-      'Connects to a Postgres and offers every NOTIFY channel and every watched table over GraphQL, WebSocket and Server-Sent Events. With no database given, it starts a Postgres of its own in .listenql. Ctrl-C stops everything.',
+      'Connects to a Postgres and offers every NOTIFY channel and every watched table over GraphQL, WebSocket and Server-Sent Events. Without a database, it starts an embedded Postgres with its data in .listenql. Ctrl-C stops everything.',
     examples: [
-      ['npx listenql', 'a Postgres of its own, on http://localhost:7700'],
+      ['npx listenql', 'the embedded Postgres, on http://localhost:7700'],
       ['DATABASE_URL=postgres://me:secret@localhost/mydb npx listenql', 'your own database'],
-      ['npx listenql --host 0.0.0.0 --channels people,orders.*', 'for the network, some channels only'],
-      ['npx listenql --tls-cert server.crt --tls-key server.key', 'HTTPS, too, on port 7701'],
+      ['npx listenql --host 0.0.0.0 --channels people,orders.*', 'for the network, only some channels'],
+      ['npx listenql --tls-cert server.crt --tls-key server.key', 'also HTTPS, on port 7701'],
     ],
     options: ALL,
     flags: [],
@@ -32,10 +32,10 @@ export const COMMANDS: readonly Command[] = [
   ...LOG_COMMANDS,
   {
     name: 'sql',
-    summary: 'Run SQL on the database and print what comes',
+    summary: 'Run SQL on the database and print the results',
     usage: 'sql [flags] [STATEMENT]',
     description:
-      'Connects to the database itself (not to the server) and runs the statement, or what stands on stdin if there is none. The Postgres of its own must be running: start the server first.',
+      'Connects to the database directly (not to the server) and runs the statement, or the SQL on stdin if there is none. The embedded Postgres must be running: start the server first.',
     examples: [
       [
         `npx listenql sql "INSERT INTO people (name, age, height) VALUES ('Paul', 51, 1.9)"`,
@@ -60,7 +60,7 @@ export const COMMANDS: readonly Command[] = [
     summary: 'Print what arrives on channels of a running server',
     usage: 'tail [flags] CHANNEL...',
     description:
-      'Subscribes to channels of a running server and prints payloads, one a line, until Ctrl-C. When the server goes away, it waits for it to come back. The server is looked for where this configuration would start it.',
+      'Subscribes to channels of a running server and prints payloads, one a line, until Ctrl-C. If the connection to the server is lost, it reconnects. It expects the server where this configuration would start it.',
     examples: [
       ['npx listenql tail people', 'payloads only'],
       ['npx listenql tail --json people orders', 'whole events, one JSON object a line'],
@@ -85,12 +85,12 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: 'config',
-    summary: 'Print the configuration that is in force',
+    summary: 'Print the effective configuration',
     usage: 'config [flags]',
     description:
-      'Prints every option with its value and where that comes from, as a file that may be used with --config. Passwords are hidden. It takes the flags of serve, to show what they do.',
+      'Prints every option with its value and the source of the value, as a file that can be used with --config. Passwords are hidden. It accepts the flags of serve, to show their effect.',
     examples: [
-      ['npx listenql config', 'what is in force here'],
+      ['npx listenql config', 'the effective configuration here'],
       ['npx listenql config --example > listenql.toml', 'a file with every option, to start from'],
       ['PORT=8000 npx listenql config --no-graphiql', 'try things out'],
     ],
@@ -109,7 +109,7 @@ export const COMMANDS: readonly Command[] = [
     name: 'help',
     summary: 'Explain a command',
     usage: 'help [COMMAND]',
-    description: 'Prints what --help prints: of a command, or the list of commands.',
+    description: 'Prints the text of --help for a command, or the list of commands.',
     examples: [['npx listenql help serve', 'every option of the server']],
     options: [],
     flags: [],

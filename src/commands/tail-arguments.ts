@@ -3,8 +3,8 @@ import { ListenqlError } from '../lib/errors.js'
 import type { TailArguments } from './tail.js'
 
 /**
- * What flags and settings mean to `listenql tail`.
- * @param loadSettings is asked only if no `--url` was given
+ * The flags and settings as arguments of `listenql tail`.
+ * @param loadSettings is called only if `--url` is missing
  * @throws ListenqlError BAD_CONFIGURATION
  */
 export function tailArguments(
@@ -17,12 +17,16 @@ export function tailArguments(
   return { channels, url, json: plain.has('json') }
 }
 
-/** Where a server with these settings is reached from this machine. */
+/** The URL of a server with these settings, from this machine. */
 function localUrl({ host, port, basePath }: Settings): string {
   if (port === 0) {
-    throw new ListenqlError('BAD_CONFIGURATION', 'the port is 0, which is any: where does the server run?', {
-      hint: 'say it with --url http://localhost:PORT',
-    })
+    throw new ListenqlError(
+      'BAD_CONFIGURATION',
+      'the port is 0 (any free port), so the URL of the server is unknown',
+      {
+        hint: 'give it with --url http://localhost:PORT',
+      },
+    )
   }
   const everywhere = host === '0.0.0.0' || host === '::'
   const name = everywhere ? 'localhost' : host.includes(':') ? `[${host}]` : host

@@ -4,7 +4,7 @@ import { messageOf } from '../lib/errors.js'
 
 export interface TailArguments {
   readonly channels: readonly string[]
-  /** Of the running server, such as http://localhost:7700. */
+  /** URL of the running server, such as http://localhost:7700. */
   readonly url: string
   /** Print whole events as JSON, one a line. */
   readonly json: boolean
@@ -34,8 +34,8 @@ interface TailEvent {
 }
 
 /**
- * Prints what arrives on channels of a running server until the signal aborts. When the server goes away it connects again,
- * for as long as that takes, and goes on after the last published event that it has printed.
+ * Prints the events on channels of a running server until the signal aborts. If the connection is lost, it reconnects, for as long
+ * as that takes, and continues after the last published event that it has printed.
  * @returns the exit code: 1 if the server refuses one of the channels
  */
 export async function tailCommand(
@@ -45,7 +45,7 @@ export async function tailCommand(
 ): Promise<number> {
   const several = argv.channels.length > 1
   let said: string | undefined
-  /** Once, and again only after something else: a server may be away for hours. */
+  /** Prints a line, but not twice in a row: a server may be unreachable for hours. */
   const say = (line: string) => {
     if (line !== said) stderr.write(`-- ${line}\n`)
     said = line
@@ -95,7 +95,7 @@ export async function tailCommand(
           complete: () => {
             if (signal.aborted) resolve(0)
             else if (isExpired)
-              resolve(follow(name)) // from now on; the message says that events were missed
+              resolve(follow(name)) // from the present; the printed message says that events were missed
             else resolve(isRefused ? 1 : 0)
           },
         },
@@ -106,12 +106,14 @@ export async function tailCommand(
   function print(event: TailEvent): void {
     if (argv.json) stdout.write(`${JSON.stringify(event)}\n`)
     else if (event.gap)
-      stderr.write(`-- ${event.channel}: the database was away, notifications may have been missed\n`)
+      stderr.write(
+        `-- ${event.channel}: the server lost its database connection, notifications may have been missed\n`,
+      )
     else stdout.write(several ? `${event.channel}\t${event.payload}\n` : `${event.payload}\n`)
   }
 }
 
-/** Why a connection failed: `ws` says it in the error before the close, such as `connect ECONNREFUSED 127.0.0.1:7700`. */
+/** Why a connection failed: `ws` reports it in the error before the close, such as `connect ECONNREFUSED 127.0.0.1:7700`. */
 function causeOf(event: unknown): string | undefined {
   const { error } = event as { error?: unknown }
   return error === undefined ? undefined : messageOf(error)

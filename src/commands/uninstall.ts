@@ -10,8 +10,8 @@ import { type Database, withClient } from './shared/connect.js'
 import { tellWhoIsInTheWay } from './shared/each-table.js'
 
 /**
- * Removes everything that listenql made in the database, once that is confirmed.
- * @throws ListenqlError BAD_CONFIGURATION if nobody is there to confirm it; DATABASE_FAILED
+ * Removes everything that listenql created in the database, after a confirmation.
+ * @throws ListenqlError BAD_CONFIGURATION if stdin is no terminal to confirm it on; DATABASE_FAILED
  */
 export async function uninstallCommand(
   { config }: Pick<Database, 'config'>,
@@ -36,8 +36,8 @@ export async function uninstallCommand(
 }
 
 /**
- * How many are watched; undefined: there is no schema.
- * @throws ListenqlError DATABASE_FAILED if this login cannot remove all of it: part of it must not go either
+ * The number of watched tables; undefined: there is no schema.
+ * @throws ListenqlError DATABASE_FAILED if this login cannot remove everything: it must not remove only a part
  */
 async function installedTables(client: pg.Client): Promise<number | undefined> {
   const schema = await findSchema(client)
@@ -62,7 +62,7 @@ async function confirm(what: string, { stdin, stdout }: Streams): Promise<boolea
   if (!stdin.isTTY) {
     throw new ListenqlError(
       'BAD_CONFIGURATION',
-      'this removes the event log, and nobody is there to confirm it',
+      'this removes the event log, and stdin is no terminal on which you could confirm it',
       {
         hint: 'if that is what you want: listenql uninstall --yes',
       },
@@ -70,7 +70,7 @@ async function confirm(what: string, { stdin, stdout }: Streams): Promise<boolea
   }
   const lines = createInterface({ input: stdin, output: stdout })
   try {
-    // Ctrl-D closes without an answer.
+    // Ctrl-D closes stdin without an answer.
     const closed = new Promise<string>(resolve => lines.once('close', () => resolve('')))
     const answer = await Promise.race([lines.question(`Remove ${what}? Type yes: `), closed])
     return answer.trim().toLowerCase() === 'yes'

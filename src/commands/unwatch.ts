@@ -6,11 +6,11 @@ import { eachTable, noSuchTable, tellWhoIsInTheWay } from './shared/each-table.j
 
 export interface UnwatchArguments {
   readonly tables: readonly string[]
-  /** Longest wait for others that use a table, in ms. */
+  /** Longest wait for sessions that use a table, in ms. */
   readonly patience: number
 }
 
-/** Ends the watch of tables, and prints what came of each. @returns the exit code: 1 if one of them failed. */
+/** Stops watching tables, and prints the outcome for each. @returns the exit code: 1 if one of them failed. */
 export async function unwatchCommand(
   { config }: Pick<Database, 'config'>,
   { tables, patience }: UnwatchArguments,
@@ -31,14 +31,12 @@ export async function unwatchCommand(
       if (!table) throw noSuchTable(word, [...(await watchedNames(client)), ...(await tableNames(client))])
       const onWait = tellWhoIsInTheWay(word, io)
       const outcome = await unwatchTable(client, table.relid, { patience, config, onWait })
-      if (outcome.kind === 'removed') io.stdout.write(`${table.shown} is not watched any more\n`)
+      if (outcome.kind === 'removed') io.stdout.write(`${table.shown} is no longer watched\n`)
       else if (outcome.kind === 'not watched') io.stdout.write(`${table.shown} was not watched\n`)
       else {
-        io.stdout.write(
-          `${table.shown} is not watched any more; its triggers are still there, and do nothing\n`,
-        )
+        io.stdout.write(`${table.shown} is no longer watched; its triggers still exist, but do nothing\n`)
         io.stderr.write(
-          `-- ${table.shown}: they could not be dropped: ${outcome.reason}\n-- Run this, or unwatch it again, when that is over:\n${outcome.ddl.join('\n')}\n`,
+          `-- ${table.shown}: they could not be dropped: ${outcome.reason}\n-- Later, run this, or unwatch it again:\n${outcome.ddl.join('\n')}\n`,
         )
       }
     })

@@ -12,17 +12,17 @@ import { grantDump, granting, grantToServer, provideLog } from './shared/provide
 
 export interface WatchArguments {
   readonly tables: readonly string[]
-  /** Under logical replication and session_replication_role = replica, too. */
+  /** Logs changes under logical replication and session_replication_role = replica, too. */
   readonly always: boolean
-  /** Gets SELECT on the tables, beside the server's login of the embedded Postgres. */
+  /** Gets SELECT on the tables, in addition to the server's login of the embedded Postgres. */
   readonly grantTo: string | undefined
-  /** May dump schema listenql with the rest of the database. */
+  /** Gets the right to dump schema listenql with the rest of the database. */
   readonly grantDumpTo?: string | undefined
-  /** Longest wait for others that use a table, in ms. */
+  /** Longest wait for sessions that use a table, in ms. */
   readonly patience: number
 }
 
-/** Watches tables, and prints what came of each. @returns the exit code: 1 if one of them cannot be watched. */
+/** Watches tables, and prints the outcome for each. @returns the exit code: 1 if one of them cannot be watched. */
 export async function watchCommand(
   { config, serverLogin }: Pick<Database, 'config' | 'serverLogin'>,
   { tables, always, grantTo, grantDumpTo, patience }: WatchArguments,
@@ -56,7 +56,7 @@ export async function watchCommand(
       if (note !== undefined && !told.has(note)) io.stderr.write(`-- ${note}\n`)
       if (note !== undefined) told.add(note)
       if (outcome.lacking !== undefined) {
-        throw new ListenqlError('DATABASE_FAILED', `its history is not whole: ${outcome.lacking}`, {
+        throw new ListenqlError('DATABASE_FAILED', `its history is incomplete: ${outcome.lacking}`, {
           hint: `if a trigger is disabled: alter table ${table.shown} enable trigger user; then watch it again`,
         })
       }
@@ -65,14 +65,14 @@ export async function watchCommand(
 }
 
 function happened({ before, now }: WatchOutcome, always: boolean): string {
-  if (!before) return always ? 'is watched, whatever session_replication_role says' : 'is watched'
+  if (!before) return always ? 'is watched, under any session_replication_role' : 'is watched'
   if (before.always !== now.always) {
     const which = now.always
-      ? 'whatever session_replication_role says'
+      ? 'under any session_replication_role'
       : 'not under session_replication_role = replica'
-    return `is watched ${which} from now on; its history begins anew`
+    return `is watched ${which} from now on; a new history begins`
   }
-  if (before.generation !== now.generation) return 'was watched already; its history begins anew'
+  if (before.generation !== now.generation) return 'was watched already; a new history begins'
   return 'was watched already'
 }
 
@@ -101,7 +101,7 @@ async function notesOn(client: pg.Client, relid: string, { now }: WatchOutcome):
       : children.length > 0
         ? 'has a primary key that is not unique over the tables that inherit from it'
         : 'has a primary key that is deferrable'
-    notes.push(`${why}: its changes carry no key by which a client could find the row`)
+    notes.push(`${why}: its changes have no key by which a client could find the row`)
   }
   return notes
 }

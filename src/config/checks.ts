@@ -3,7 +3,7 @@ import { ListenqlError } from '../lib/errors.js'
 import { compileGlob } from '../lib/glob.js'
 import { createNetworks } from '../lib/networks.js'
 
-/** Each throws an Error that begins with "must" if the text will not do; those that return bring it into its usual form. */
+/** Each throws an Error that begins with "must" if the text is invalid; those with a result return the text in its normal form. */
 
 export function checkGlob(glob: string): void {
   try {
@@ -33,7 +33,7 @@ export function checkOrigin(origin: string): void {
   if (isOrigin.test(origin)) return
   const meant = isOrigin.test(withoutSlash) ? `; did you mean ${withoutSlash}?` : ''
   throw new Error(
-    `must hold origins such as https://app.example.com, without path or slash at the end; '${origin}' is none${meant}`,
+    `must hold origins such as https://app.example.com, without path or slash at the end; '${origin}' is not one${meant}`,
   )
 }
 
@@ -42,13 +42,13 @@ export function checkNetwork(network: string): void {
   createNetworks([network])
 }
 
-/** Begins with a slash and ends with none, but for the root. */
+/** Returns the path with a leading slash and, except for the root, without a trailing one. */
 export function basePath(path: string): string {
   if (!/^[\w\-./~%]*$/.test(path)) throw new Error('must be a path such as /events')
   return `/${path.split('/').filter(Boolean).join('/')}`
 }
 
-/** An http(s) URL without slash at the end. */
+/** An http(s) URL without a trailing slash. */
 export function baseUrl(url: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : undefined
   if (!parsed || !/^https?:$/.test(parsed.protocol) || parsed.username || parsed.search || parsed.hash) {
@@ -57,7 +57,7 @@ export function baseUrl(url: string): string {
   return url.replace(/\/+$/, '')
 }
 
-/** An http(s) URL without login in it. */
+/** An http(s) URL without a login. */
 export function httpUrl(url: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : undefined
   if (!parsed || !/^https?:$/.test(parsed.protocol) || parsed.username || parsed.password || parsed.hash) {

@@ -2,20 +2,20 @@ import { ListenqlError } from '../lib/errors.js'
 import type { Environment } from './environment.js'
 import type { Settings } from './settings-interface.js'
 
-/** Which database is served. */
+/** The database that the server uses. */
 export type DatabaseChoice =
   | { readonly kind: 'url'; readonly url: string }
   /** The one that libpq's PG* variables name. */
   | { readonly kind: 'environment' }
-  /** A Postgres of its own, in a directory or the default one. */
+  /** The embedded Postgres, with the given data directory or the default one. */
   | { readonly kind: 'embedded'; readonly directory: string | undefined }
 
-/** The variables of libpq that say where a database is; PGPASSWORD or PGSSLMODE alone do not. */
+/** The variables of libpq that locate a database; PGPASSWORD or PGSSLMODE alone do not. */
 export const PLACE_VARIABLES = ['PGHOST', 'PGHOSTADDR', 'PGPORT', 'PGDATABASE', 'PGUSER'] as const
 
 /**
- * A URL if there is one; else a Postgres of its own if a directory for it was given; else what PG* say; else a Postgres of its own.
- * @throws ListenqlError BAD_CONFIGURATION if PGSERVICE is all there is to go by
+ * In this order: the URL; the embedded Postgres if its directory is given; the database of the PG* variables; the embedded Postgres.
+ * @throws ListenqlError BAD_CONFIGURATION if only PGSERVICE is set
  */
 export function databaseOf(
   settings: Pick<Settings, 'databaseUrl' | 'dataDir'>,

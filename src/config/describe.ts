@@ -1,6 +1,6 @@
 import type { NamedOption } from './names.js'
 
-/** `10s`, `16MiB`, `*`, `none`, or in words what holds. */
+/** `10s`, `16MiB`, `*`, `none`, or a description of the default. */
 export function describeDefault({ type, default: value, otherwise }: NamedOption): string {
   if (value === undefined) return otherwise ?? 'none'
   if (Array.isArray(value)) return value.join(',') || 'none'
@@ -10,7 +10,7 @@ export function describeDefault({ type, default: value, otherwise }: NamedOption
 
 /** How the flag is written: `--port PORT`, `-d, --debug`, `--[no-]graphiql`. */
 export function describeFlag({ flag, short, type, default: value }: NamedOption): string {
-  // What is on where nothing is said can be turned off.
+  // An option that is on by default can be turned off.
   if (type.kind === 'boolean' && value !== false) return `--[no-]${flag}`
   return `${short === undefined ? '' : `-${short}, `}--${flag}${type.placeholder && ` ${type.placeholder}`}`
 }

@@ -11,8 +11,8 @@ export type Environment = Readonly<Record<string, string | undefined>>
 export const FILE_VARIABLE = 'LISTENQL_CONFIG'
 
 /**
- * What the environment says about the options that are not in `decided`. Those are not even looked at: `--port 7800` helps
- * against a PORT that means something else. An empty variable counts as not set.
+ * The values that the environment gives to options that are not in `decided`. Decided ones are not even parsed, so that
+ * `--port 7800` works although another program's PORT is invalid here. An empty variable counts as not set.
  * @throws ListenqlError BAD_CONFIGURATION
  */
 export function readEnvironment(env: Environment, decided: ReadonlySet<OptionKey>): Map<OptionKey, Given> {
@@ -37,7 +37,7 @@ function listSyntax({ type, eventserv }: NamedOption, variable: string, text: st
   return isEventserv && type.kind === 'list' ? text.trim().replace(/\s+/g, ',') : text
 }
 
-/** A line for every variable that looks like ours or pg_eventserv's but has no effect. */
+/** A line for every variable that looks like one of listenql or pg_eventserv but has no effect. */
 export function environmentWarnings(env: Environment): string[] {
   const known = OPTION_LIST.flatMap(option =>
     option.variables.map(name => ({ name, also: spellings(option).map(one => prefixOf(name) + one) })),

@@ -8,7 +8,7 @@ import { type OptionKey, WITHOUT_MEANING } from './options.js'
 import { wrongValue } from './settings.js'
 import { didYouMean } from './suggest.js'
 
-/** Where a configuration file is looked for; the first one counts. Relative to the current directory. */
+/** Paths of configuration files; the first file that exists is used. Relative to the current directory. */
 export const FILE_PLACES: readonly string[] = [
   'config/listenql.toml',
   'listenql.toml',
@@ -19,7 +19,7 @@ export const FILE_PLACES: readonly string[] = [
   '/etc/pg_eventserv.toml',
 ]
 
-/** @param root stands for `/` of the absolute places */
+/** @param root replaces `/` in absolute paths */
 export function findFile(cwd: string, root = '/'): string | undefined {
   return FILE_PLACES.map(place => (place.startsWith('/') ? join(root, place) : resolve(cwd, place))).find(
     isFile,
@@ -31,7 +31,7 @@ function isFile(path: string): boolean {
 }
 
 /**
- * Reads a configuration file. TOML keys are taken in any case, as pg_eventserv does.
+ * Reads a configuration file. Keys may be written in any case, as in pg_eventserv.
  * @throws ListenqlError BAD_CONFIGURATION
  */
 export function readFile(path: string, cwd: string): { layer: Map<OptionKey, Given>; warnings: string[] } {
@@ -76,7 +76,7 @@ function parseToml(text: string, name: string): Record<string, unknown> {
     return parse(text)
   } catch (error) {
     if (!(error instanceof TomlError)) throw error
-    // Of the message only the first line: the others quote the file, and a password might stand there.
+    // Only the first line of the message: the others quote the file, which may hold a password.
     const problem = error.message.split('\n')[0]?.replace(/^Invalid TOML document: /, '')
     throw new ListenqlError('BAD_CONFIGURATION', `${name}:${error.line}:${error.column}: ${problem}`)
   }
@@ -88,7 +88,7 @@ function unknownKey(where: string, key: string): ListenqlError {
   return new ListenqlError('BAD_CONFIGURATION', `${where} is not a known key${meant}`)
 }
 
-/** The parser does not tell where a key stood. `:3`, or nothing if it cannot be found (as when it is written with escapes). */
+/** The line of a key, as `:3`, since the parser does not report it; empty if it cannot be found (a key with escapes). */
 function lineOf(key: string, text: string): string {
   const start = new RegExp(`^\\s*\\[*\\s*["']?${key.replace(/[^\w]/g, '\\$&')}["']?\\s*[=.\\]]`)
   const index = text.split('\n').findIndex(line => start.test(line))

@@ -7,17 +7,17 @@ import { wrongValue } from './settings.js'
 import { didYouMean } from './suggest.js'
 import type { Table } from './value-type.js'
 
-/** A flag that is no option of the configuration: of one command, or of all. */
+/** A flag that is not an option of the configuration: of one command, or of all. */
 export interface PlainFlag {
   /** Without dashes in front. */
   readonly flag: string
   readonly short?: string
-  /** Stands for its value; a flag without one is on or off. */
+  /** Name of its value in usage lines; a flag without one is on or off. */
   readonly placeholder?: string
   readonly help: string
 }
 
-/** What every command takes beside its own. */
+/** Flags that every command accepts. */
 export const COMMON_FLAGS: readonly PlainFlag[] = [
   { flag: 'config', short: 'c', placeholder: 'FILE', help: 'Configuration file to use (LISTENQL_CONFIG)' },
   { flag: 'help', short: 'h', help: 'Show this help' },
@@ -25,11 +25,11 @@ export const COMMON_FLAGS: readonly PlainFlag[] = [
 ]
 
 export interface ParsedFlags {
-  /** The options of the configuration, read and checked. */
+  /** The options of the configuration, parsed and checked. */
   readonly layer: ReadonlyMap<OptionKey, Given>
   /** The plain flags: their values, or true. */
   readonly plain: ReadonlyMap<string, string | true>
-  /** What is no flag, in order. */
+  /** The arguments that are not flags, in order. */
   readonly words: readonly string[]
 }
 
@@ -40,7 +40,7 @@ interface Expected {
 
 /**
  * Reads `--flag value`, `--flag=value`, `--no-flag`, `-f value`; `--` ends the flags. A list may be given in several flags.
- * @throws ListenqlError BAD_CONFIGURATION; it never quotes the value of a secret option or of an unknown flag
+ * @throws ListenqlError BAD_CONFIGURATION; the error never quotes the value of a secret option or of an unknown flag
  */
 export function parseFlags(argv: readonly string[], { keys, plain }: Expected): ParsedFlags {
   const options = OPTION_LIST.filter(({ key }) => keys.includes(key))
@@ -52,7 +52,7 @@ export function parseFlags(argv: readonly string[], { keys, plain }: Expected): 
     if (token.kind === 'positional') words.push(token.value)
     if (token.kind !== 'option') continue
     const { name, inlineValue } = token
-    // A flag in the place of a value is a value forgotten.
+    // A flag where a value is expected means that the value was forgotten.
     const value =
       !inlineValue && token.value?.startsWith('-') && token.value !== '-' ? undefined : token.value
     const flag = flags.find(one => one.flag === name)
@@ -76,7 +76,7 @@ function tokensOf(argv: readonly string[], options: readonly NamedOption[], flag
     const spec = { type: takesValue ? ('string' as const) : ('boolean' as const), ...(short && { short }) }
     return [flag, spec] as const
   })
-  // Not strict: its messages quote values, and know nothing of near-misses.
+  // Not strict: the messages of parseArgs quote values, and suggest no similar flags.
   const { tokens } = parseArgs({
     args: [...argv],
     options: Object.fromEntries(config),
@@ -106,7 +106,7 @@ function readOption(option: NamedOption, value: string | undefined, earlier?: Gi
   }
 }
 
-/** A list may be given in several flags, and so may a table; of anything else the last one counts. */
+/** Several flags of a list or a table add up; of any other option the last flag wins. */
 function added(kind: NamedOption['type']['kind'], before: unknown, read: unknown): unknown {
   if (kind === 'list') return [...(before as unknown[]), ...(read as unknown[])]
   if (kind !== 'table') return read

@@ -1,11 +1,11 @@
 import type { OptionKey } from './options.js'
 
-/** A value that was given, read and checked. */
+/** A value with its source, parsed and checked. */
 export interface Given {
   readonly value: unknown
   /** For messages: `--port`, `environment variable PORT`, `listenql.toml:3: HttpPort`. */
   readonly where: string
 }
 
-/** What one place (flags, environment, file) says. */
+/** The values from one source: flags, environment or file. */
 export type Layer = ReadonlyMap<OptionKey, Given>

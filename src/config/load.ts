@@ -9,26 +9,26 @@ import type { Settings } from './settings-interface.js'
 
 export interface LoadedSettings {
   readonly settings: Settings
-  /** Where each value comes from: `--port`, `environment variable PORT`, `listenql.toml:3: HttpPort`, `default`. */
+  /** The source of each value: `--port`, `environment variable PORT`, `listenql.toml:3: HttpPort`, `default`. */
   readonly sources: Readonly<Record<OptionKey, string>>
-  /** Worth a line in the log, such as which file was read. */
+  /** Lines for the log, such as which file was read. */
   readonly notices: readonly string[]
-  /** What was given without effect. */
+  /** Lines about settings that were given without effect. */
   readonly warnings: readonly string[]
 }
 
 export interface LoadOptions {
   readonly flags: Layer
-  /** Of `--config`; it must exist. */
+  /** Value of `--config`; the file must exist. */
   readonly file?: string | undefined
   readonly env: Environment
   readonly cwd: string
-  /** Stands for `/` when a file is looked for. */
+  /** Replaces `/` in absolute paths of configuration files. */
   readonly root?: string
 }
 
 /**
- * Puts the settings together: flags beat environment beat file beat defaults.
+ * Merges the settings: flags override the environment, which overrides the file, which overrides the defaults.
  * @throws ListenqlError BAD_CONFIGURATION
  */
 export function loadSettings({ flags, file, env, cwd, root }: LoadOptions): LoadedSettings {
@@ -56,7 +56,7 @@ export function loadSettings({ flags, file, env, cwd, root }: LoadOptions): Load
     sources[key] = 'default'
   }
 
-  // A directory for the Postgres of its own and a URL of another contradict each other; so may the two words on logging.
+  // A directory for the embedded Postgres contradicts a URL of another database; `debug` may contradict `logLevel`.
   if (values.databaseUrl !== undefined && values.dataDir !== undefined) {
     if (ranks.dataDir < ranks.databaseUrl) drop('databaseUrl', 'dataDir')
     else drop('dataDir', 'databaseUrl')

@@ -10,16 +10,16 @@ export function configurationMarkdown(): string {
 
 <!-- Made from src/config/options.ts by \`npm run docs\`. Do not edit it here. -->
 
-listenql needs no configuration. What can be set is set by flag, by environment variable or in a file, and
+listenql needs no configuration. Every option can be set by flag, by environment variable or in a file, and
 
     flags  beat  environment variables  beat  the file  beat  defaults.
 
-\`listenql config\` prints what is in force and where each value comes from, passwords hidden.
+\`listenql config\` prints the effective configuration and where each value comes from, with passwords hidden.
 \`listenql config --example\` prints a file with every option, ready to be changed:
 
     npx listenql config --example > listenql.toml
 
-A wrong value, an unknown flag or an unknown key in the file is an error: one line that says what and where, and exit
+A wrong value, an unknown flag or an unknown key in the file is an error: one line with the problem and its place, and exit
 code 2. An unknown variable \`LISTENQL_*\` or \`ES_*\` is a warning.
 
 ## Options
@@ -30,17 +30,17 @@ ${groups().map(optionTable).join('\n\n')}
 
 | | |
 |---|---|
-| duration | a number and a unit, \`ms\`, \`s\`, \`m\` or \`h\`: \`500ms\`, \`10s\`, \`1.5s\`, \`2m\`, \`1h\`; from 1ms to 24 days, those of \`--retention\` and \`--kick-retention\` from 1s to 10 years. A number without a unit is refused, since it does not say which |
-| bytes | a number, with a unit if you like, \`B\`, \`KiB\`, \`MiB\`, \`GiB\` (powers of 1024), \`kB\`, \`MB\`, \`GB\` (of 1000): \`1048576\`, \`16MiB\`, \`8MB\` |
+| duration | a number and a unit, \`ms\`, \`s\`, \`m\` or \`h\`: \`500ms\`, \`10s\`, \`1.5s\`, \`2m\`, \`1h\`; from 1ms to 24 days, for \`--retention\` and \`--kick-retention\` from 1s to 10 years. A number without a unit is refused as ambiguous |
+| bytes | a number, with an optional unit \`B\`, \`KiB\`, \`MiB\`, \`GiB\` (powers of 1024), \`kB\`, \`MB\`, \`GB\` (powers of 1000): \`1048576\`, \`16MiB\`, \`8MB\` |
 | true or false | \`--debug\`, \`--no-graphiql\`, \`--graphiql=false\`; in variables \`true\`, \`1\`, \`yes\`, \`on\` and \`false\`, \`0\`, \`no\`, \`off\` |
-| list | in flags and variables separated by commas; a flag may also be repeated. In the file an array: \`Channels = ["people", "orders.*"]\` |
-| glob | \`*\` any characters or none, \`?\` one, \`[a-z]\` one of these, \`[!a-z]\` one that is none of these, \`{one,two}\` either, \`\\\` takes the meaning from the next character |
+| list | in flags and variables separated by commas; a flag may also be repeated. In the file, an array: \`Channels = ["people", "orders.*"]\` |
+| glob | \`*\` any number of characters, \`?\` one character, \`[a-z]\` one of these, \`[!a-z]\` one that is none of these, \`{one,two}\` either, \`\\\` escapes the next character |
 
-An empty variable counts as not set. Variables are read in the order in which the tables name them: the first that is set
-counts, so \`LISTENQL_PORT\` beats \`PORT\`.
+An empty variable counts as not set. If several variables of an option are set, the first one in the table counts, so
+\`LISTENQL_PORT\` overrides \`PORT\`.
 
-From code, \`createServer({ port: 0, stallTimeout: 5000 })\` takes the same options: each is named as its flag, in
-camelCase, with durations in milliseconds and sizes in bytes. There, only the PG* variables are read from the environment.
+In code, \`createServer({ port: 0, stallTimeout: 5000 })\` accepts the same options: each has the name of its flag in
+camelCase, with durations in milliseconds and sizes in bytes. Of the environment it reads only the PG* variables.
 
 ## The database
 
@@ -49,23 +49,23 @@ ${databaseRules()}
 ## The file
 
 The file is [TOML](https://toml.io); its keys may be written in any case. \`--config FILE\` (\`-c FILE\`) or
-\`LISTENQL_CONFIG\` names it, and then it must exist. Otherwise the first of these is read:
+\`LISTENQL_CONFIG\` names a file that must exist. Otherwise the first of these that exists is read:
 
 ${FILE_PLACES.map((place, i) => `${i + 1}. \`${place.startsWith('/') ? place : `./${place}`}\``).join('\n')}
 
-Paths in it are relative to the current directory, as they are in flags and variables.
+Relative paths in it start from the current directory, as in flags and variables.
 
 ## Coming from pg_eventserv
 
 Its file, its variables (\`ES_\` and the key in capitals, such as \`ES_HTTPPORT\`), \`DATABASE_URL\` and its flags \`--config\`,
-\`--debug\`, \`--help\` and \`--version\` work as they are. What differs:
+\`--debug\`, \`--help\` and \`--version\` work unchanged. The differences:
 
-- \`HttpHost\` is \`localhost\` by default, not \`0.0.0.0\`: nobody else reaches the server before you say so.
-- \`CORSOrigins\` is empty by default, not \`*\`, and counts for WebSockets, too.
+- \`HttpHost\` is \`localhost\` by default, not \`0.0.0.0\`: only this machine can reach the server unless you change it.
+- \`CORSOrigins\` is empty by default, not \`*\`, and applies to WebSockets, too.
 - \`HttpsPort\` opens as soon as certificate and key are given.
-- Without \`DbConnection\` and without PG* variables it serves a Postgres of its own.
-- In \`ES_CHANNELS\` and \`ES_CORSORIGINS\` white space separates as it does there, and so do commas.
-- A key that does not exist is an error here. ${Object.entries(WITHOUT_MEANING)
+- Without \`DbConnection\` and without PG* variables it serves the embedded Postgres.
+- In \`ES_CHANNELS\` and \`ES_CORSORIGINS\` white space separates items, as in pg_eventserv, and so do commas.
+- An unknown key is an error. ${Object.entries(WITHOUT_MEANING)
     .map(([key, why]) => `\`${key}\` (${why})`)
     .join(', ')} are accepted with a warning.
 `
@@ -94,13 +94,13 @@ function optionTable(group: string): string {
 function databaseRules(): string {
   const variables = PLACE_VARIABLES.map(code).join(', ')
   return `1. If \`--database-url\` (\`DATABASE_URL\`, \`DbConnection\`) is given, that one.
-2. If \`--data-dir\` is given, a Postgres of its own in that directory.
+2. If \`--data-dir\` is given, the embedded Postgres in that directory.
 3. If one of ${variables} is set, the database that libpq's variables name
-   (\`PGPASSWORD\`, \`PGSSLMODE\` and so on count then; service files are not read).
-4. Else a Postgres of its own in \`.listenql\` in the current directory.
+   (\`PGPASSWORD\`, \`PGSSLMODE\` and so on apply then; service files are not read).
+4. Else the embedded Postgres in \`.listenql\` in the current directory.
 
-If both 1 and 2 are given, the one from the stronger place counts (\`--data-dir\` beats a \`DATABASE_URL\` of the
-environment), and a warning says so; in the same place, the URL.`
+If both 1 and 2 are given, the one from the stronger source counts (\`--data-dir\` overrides a \`DATABASE_URL\` of the
+environment), with a warning; if both come from the same source, the URL counts.`
 }
 
 function row(cells: readonly string[]): string {

@@ -1,6 +1,6 @@
 import { OPTIONS, type Option, type OptionKey } from './options.js'
 
-/** An option with the names that follow from its key. Its value's type is forgotten; the table knows it. */
+/** An option with the names that follow from its key. The type of its value is erased; OPTIONS has it. */
 export interface NamedOption extends Option<unknown> {
   readonly key: OptionKey
   /** Without dashes in front: `max-buffer`. */
@@ -36,7 +36,7 @@ export function eventservVariable(toml: string): string {
   return `ES_${toml.toUpperCase()}`
 }
 
-/** As people may write it instead: under the key, the flag or the TOML key, which all differ where pg_eventserv named it. */
+/** Other spellings for suggestions: the key and the TOML key, which differ from the flag where pg_eventserv named the option. */
 export function spellings({ key, toml }: NamedOption): string[] {
   return [key, toml]
 }

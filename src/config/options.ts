@@ -28,18 +28,18 @@ export interface Option<T> {
   readonly group: OptionGroup
   readonly type: ValueType<NonNullable<T>>
   readonly default: T
-  /** What holds if the default is undefined, in words. */
+  /** Describes what applies if the default is undefined. */
   readonly otherwise?: string
   /** For the example file, if there is no default to show. */
   readonly example?: T
   /** One line. */
   readonly help: string
   readonly short?: string
-  /** The variable that many programs use for this; LISTENQL_* is more specific and wins. */
+  /** The variable that many programs use for this; LISTENQL_* is more specific and takes precedence. */
   readonly usualVariable?: string
-  /** pg_eventserv's key, which is the TOML key then; ES_* of it is read too. */
+  /** pg_eventserv's key. It is the TOML key, too, and its ES_* variable is read. */
   readonly eventserv?: string
-  /** Holds passwords, which are never shown, or is one (`all`) and not shown at all. */
+  /** Contains passwords, which are never shown; `all`: it is a secret itself, and not shown at all. */
   readonly secret?: boolean | 'all'
 }
 
@@ -65,12 +65,12 @@ const HOUR_MS = 3600 * SECOND_MS
 const KiB = 2 ** 10
 const MiB = 2 ** 20
 
-/** Every option there is. Flags, variables, TOML keys, `Settings`, checks, help and docs/configuration.md come from here. */
+/** All options. Flags, variables, TOML keys, `Settings`, checks, help and docs/configuration.md are derived from this table. */
 export const OPTIONS = {
   databaseUrl: optional({
     group: 'Database',
     type: text('URL'),
-    otherwise: 'the PG* variables if any is set, else a Postgres of its own',
+    otherwise: 'the PG* variables if any is set, else the embedded Postgres',
     example: 'postgres://user:password@localhost:5432/mydb',
     help: 'Database to serve: postgres://user:password@host:5432/database, or host=… dbname=…',
     usualVariable: 'DATABASE_URL',
@@ -81,58 +81,58 @@ export const OPTIONS = {
     group: 'Database',
     type: boolean,
     default: false,
-    help: 'End with an error if the database cannot be reached at the start, or the role of viewers without a token cannot be taken; otherwise the server waits for both',
+    help: 'Exit with an error if, at the start, the database cannot be reached or the role of viewers without a token cannot be used; otherwise the server waits for both',
   }),
   dataDir: optional({
     group: 'Database',
     type: text('DIRECTORY'),
     otherwise: '.listenql in the current directory',
     example: '.listenql',
-    help: 'Where the Postgres of its own keeps its data; setting it asks for that Postgres, whatever PG* say',
+    help: 'Data directory of the embedded Postgres; setting it selects the embedded Postgres even if PG* variables are set',
   }),
 
   retention: option({
     group: 'Watched tables',
     type: period,
     default: 24 * HOUR_MS,
-    help: 'How long events are kept at least: a client that was away for longer reads a snapshot again',
+    help: 'Minimum time that events are kept: a client that was offline for longer reads a snapshot again',
   }),
   maxLogSize: optional({
     group: 'Watched tables',
     type: diskBytes,
     otherwise: 'no limit',
     example: 1024 * MiB,
-    help: 'Size of the event log above which its oldest events go, however young; the log of the server warns',
+    help: 'Size of the event log above which its oldest events are cleared, however young; the server logs a warning then',
   }),
   doorbell: option({
     group: 'Watched tables',
     type: choice(['bell', 'poll']),
     default: 'bell',
-    help: 'How the server learns of events: bell sleeps until NOTIFY wakes it, poll looks at the log all the time',
+    help: 'How the server learns of events: with bell it waits for a NOTIFY, with poll it reads the log all the time',
   }),
   poll: option({
     group: 'Watched tables',
     type: duration,
     default: 5,
-    help: 'Between two looks at the event log while the server is awake (with poll, always)',
+    help: 'Interval at which the server reads the event log while it is awake (with poll, always)',
   }),
   quiet: option({
     group: 'Watched tables',
     type: duration,
     default: 250,
-    help: 'Time without events after which the server sleeps until the bell rings',
+    help: 'Time without events after which the server stops polling and waits for the bell',
   }),
   safety: option({
     group: 'Watched tables',
     type: duration,
     default: 2 * SECOND_MS,
-    help: 'Between two looks at the event log while the server sleeps: nothing rests on the bell alone',
+    help: 'Interval at which the server reads the event log while it waits for the bell, so that a lost NOTIFY does no harm',
   }),
   catalogInterval: option({
     group: 'Watched tables',
     type: duration,
     default: SECOND_MS,
-    help: 'Between two looks for tables that were watched, unwatched or altered',
+    help: 'Interval of the checks for tables that were watched, unwatched or altered',
   }),
   queryTimeout: option({
     group: 'Watched tables',
@@ -144,7 +144,7 @@ export const OPTIONS = {
     group: 'Watched tables',
     type: duration,
     default: 250,
-    help: 'Longest time that the row-level security of a table may take for one viewer and 500 rows; beyond it the streams of that viewer end',
+    help: 'Longest time that the row-level security of a table may take for one viewer and 500 rows; if it takes longer, the streams of that viewer end',
   }),
 
   host: option({
@@ -158,7 +158,7 @@ export const OPTIONS = {
     group: 'Server',
     type: port,
     default: 7700,
-    help: 'Port for HTTP and WebSocket; 0 takes any free one',
+    help: 'Port for HTTP and WebSocket; 0 selects any free port',
     usualVariable: 'PORT',
     eventserv: 'HttpPort',
   }),
@@ -166,7 +166,7 @@ export const OPTIONS = {
     group: 'Server',
     type: port,
     default: 7701,
-    help: 'Port for HTTPS, open if a certificate and a key are given; 0 takes any free one',
+    help: 'Port for HTTPS, open if a certificate and a key are given; 0 selects any free port',
     eventserv: 'HttpsPort',
   }),
   tlsCert: optional({
@@ -190,14 +190,14 @@ export const OPTIONS = {
     type: text('URL', baseUrl),
     otherwise: 'host and port',
     example: 'https://events.example.com',
-    help: 'URL under which clients reach the server, if a proxy stands before it',
+    help: 'URL under which clients reach the server, if they reach it through a proxy',
     eventserv: 'UrlBase',
   }),
   basePath: option({
     group: 'Server',
     type: text('PATH', basePath),
     default: '/',
-    help: 'Path that all URLs of the server begin with',
+    help: 'Path prefix of all URLs of the server',
     eventserv: 'BasePath',
   }),
   trustProxy: option({
@@ -205,7 +205,7 @@ export const OPTIONS = {
     type: list('NETWORKS', checkNetwork),
     default: [],
     example: ['127.0.0.1', '10.0.0.0/8'],
-    help: 'Addresses and networks of proxies, of which X-Forwarded-For is believed',
+    help: 'Addresses and networks of proxies whose X-Forwarded-For is trusted',
   }),
   graphiql: optional({
     group: 'Server',
@@ -219,7 +219,7 @@ export const OPTIONS = {
     type: boolean,
     otherwise: 'true; false once viewers have roles',
     example: true,
-    help: 'Let clients read the whole schema; without, errors suggest no names either',
+    help: 'Let clients read the whole schema; if false, errors suggest no names either',
   }),
 
   channels: optional({
@@ -227,34 +227,34 @@ export const OPTIONS = {
     type: globs,
     otherwise: '*; none once viewers have roles',
     example: ['people', 'room:*'],
-    help: `Channels that everybody may listen to, whatever the role; may hold \${claims.NAME}`,
+    help: `Channels that all viewers may listen to, whatever their role; may contain \${claims.NAME}`,
     eventserv: 'Channels',
   }),
   publish: option({
     group: 'Access',
     type: globs,
     default: [],
-    help: 'Channels on which everybody may send with the mutation notify; with the Postgres of its own, none given means all, unless viewers have roles',
+    help: 'Channels on which all viewers may send with the mutation notify; with the embedded Postgres, all channels if none are given, unless viewers have roles',
   }),
   roleChannels: option({
     group: 'Access',
     type: table('ROLE=GLOBS;…', checkChannelPattern),
     default: {},
     example: { user: ['people', `room:\${claims.room}`, `user.\${claims.sub}.*`] },
-    help: 'Channels that viewers of a role may listen to, beside those for everybody',
+    help: 'Channels that viewers of a role may listen to, in addition to --channels',
   }),
   rolePublish: option({
     group: 'Access',
     type: table('ROLE=GLOBS;…', checkChannelPattern),
     default: {},
     example: { user: [`room:\${claims.room}`] },
-    help: 'Channels on which viewers of a role may send',
+    help: 'Channels on which viewers of a role may send, in addition to --publish',
   }),
   corsOrigins: option({
     group: 'Access',
     type: list('ORIGINS', checkOrigin),
     default: [],
-    help: 'Web origins beside its own that may use the server from a browser, as globs; * is any',
+    help: 'Web origins that may use the server from a browser, in addition to its own, as globs; * is any',
     eventserv: 'CORSOrigins',
   }),
 
@@ -263,7 +263,7 @@ export const OPTIONS = {
     type: text('SECRET'),
     otherwise: 'no such tokens',
     example: 'at-least-32-bytes-that-nobody-can-guess',
-    help: 'Secret that signs tokens with HS256, HS384 or HS512; better in a variable or a file than in a flag, which others on the machine can see',
+    help: 'Secret of tokens signed with HS256, HS384 or HS512; a variable or a file is safer than a flag, which other users of the machine can see',
     secret: 'all',
   }),
   jwtSecretFile: optional({
@@ -271,54 +271,54 @@ export const OPTIONS = {
     type: text('FILE'),
     otherwise: 'none',
     example: '/run/secrets/jwt',
-    help: 'File that holds the secret, instead of --jwt-secret',
+    help: 'File with the secret, instead of --jwt-secret',
   }),
   jwtPublicKey: optional({
     group: 'Viewers',
     type: text('PEM|FILE'),
     otherwise: 'no such tokens',
     example: 'issuer.pem',
-    help: 'Public key (PEM or JWK, or a file with it) of who signs tokens with RS, PS, ES or EdDSA',
-    secret: 'all', // somebody may give a private key by mistake
+    help: 'Public key (PEM or JWK, or a file with it) of tokens signed with RS, PS, ES or EdDSA',
+    secret: 'all', // it may be a private key by mistake
   }),
   jwksUrl: optional({
     group: 'Viewers',
     type: text('URL', httpUrl),
     otherwise: 'no such tokens',
     example: 'https://auth.example.com/.well-known/jwks.json',
-    help: 'Where the public keys of who signs tokens are published, and changed from time to time',
-    secret: 'all', // a query in it may be a password
+    help: 'URL of the public keys of the issuer of tokens; they are fetched again regularly',
+    secret: 'all', // its query may contain a password
   }),
   jwtIssuer: optional({
     group: 'Viewers',
     type: text('ISSUER'),
     otherwise: 'any',
     example: 'https://auth.example.com/',
-    help: 'What the claim iss of a token must be',
+    help: 'Required value of the claim iss of a token',
   }),
   jwtAudience: option({
     group: 'Viewers',
     type: list('AUDIENCES', () => undefined),
     default: [],
     example: ['my-app'],
-    help: 'One of these must be among the claim aud of a token; none given: it is not looked at',
+    help: 'The claim aud of a token must contain one of these; if none are given, it is not checked',
   }),
   jwtClockTolerance: option({
     group: 'Viewers',
     type: duration,
     default: 5 * SECOND_MS,
-    help: 'How far the clock of who issues tokens may be off',
+    help: 'How far the clock of the issuer of tokens may be off',
   }),
   roleClaim: option({
     group: 'Viewers',
     type: text('CLAIM'),
     default: 'role',
-    help: 'Claim that names the Postgres role of the viewer; dots lead into objects, as in app_metadata.role',
+    help: 'Claim with the Postgres role of the viewer; dots lead into objects, as in app_metadata.role',
   }),
   anonymousRole: optional({
     group: 'Viewers',
     type: text('ROLE'),
-    otherwise: 'who brings no token is refused',
+    otherwise: 'viewers without a token are refused',
     example: 'anon',
     help: 'Postgres role of viewers without a token',
   }),
@@ -327,27 +327,27 @@ export const OPTIONS = {
     type: list('ROLES', () => undefined),
     default: [],
     example: ['anon', 'authenticated'],
-    help: 'Roles that viewers may take; none given: those that the login of the server is a member of, but never its own, superusers and roles with BYPASSRLS, which must be listed',
+    help: 'Roles that viewers may use; if none are given: those that the login of the server is a member of, except its own, superusers and roles with BYPASSRLS, which must be listed',
   }),
   tokenCookie: optional({
     group: 'Viewers',
     type: text('NAME', cookieName),
-    otherwise: 'cookies are not looked at',
+    otherwise: 'cookies are ignored',
     example: 'session',
-    help: 'Cookie that may hold the token, from pages of an allowed origin',
+    help: 'Cookie that may hold the token, in requests from pages of an allowed origin',
   }),
   kickRetention: option({
     group: 'Viewers',
     type: period,
     default: 30 * 24 * HOUR_MS,
-    help: 'How long a kick is remembered: longer than any token lives',
+    help: 'How long a kick is remembered; must be longer than the lifetime of any token',
   }),
 
   maxBuffer: option({
     group: 'Limits',
     type: bytes,
     default: 16 * MiB,
-    help: 'What may wait for one connection, behind the frame being sent, before it is cut off',
+    help: 'Bytes that may wait for one connection, after the frame being sent, before it is cut off',
   }),
   maxEvent: option({
     group: 'Limits',
@@ -359,13 +359,13 @@ export const OPTIONS = {
     group: 'Limits',
     type: bytes,
     default: MiB,
-    help: 'Largest request body or WebSocket message that is taken from a client',
+    help: 'Largest request body or WebSocket message that is accepted from a client',
   }),
   maxHeaders: option({
     group: 'Limits',
     type: bytes,
     default: 16 * KiB,
-    help: 'Largest head of a request, the URL with it',
+    help: 'Largest head of a request, including the URL',
   }),
   maxUrl: option({
     group: 'Limits',
@@ -389,7 +389,7 @@ export const OPTIONS = {
     group: 'Limits',
     type: duration,
     default: 75 * SECOND_MS,
-    help: 'How long an HTTP connection stays open after a request, for the next one: longer than a proxy or balancer keeps it',
+    help: 'How long an HTTP connection stays open after a request, for the next one; must be longer than a proxy or balancer keeps it',
   }),
   connectionInitTimeout: option({
     group: 'Limits',
@@ -408,7 +408,7 @@ export const OPTIONS = {
     type: bytes,
     otherwise: 'half of the heap that Node may use',
     example: 512 * MiB,
-    help: 'Most that all clients together may take: their requests, documents and variables, and the events that wait for them',
+    help: 'Most memory for all clients together: their requests, documents and variables, and the events that wait for them',
   }),
   maxConnectionsPerAddress: option({
     group: 'Limits',
@@ -420,25 +420,25 @@ export const OPTIONS = {
     group: 'Limits',
     type: count,
     default: 100,
-    help: 'Most WebSockets and streams of one viewer, once viewers have roles: of one claim sub, or of equal claims',
+    help: 'Most WebSockets and streams of one viewer, if viewers have roles; a viewer is one claim sub, or equal claims',
   }),
   maxSubscriptionsPerConnection: option({
     group: 'Limits',
     type: count,
     default: 200,
-    help: 'Most subscriptions, and operations under way, on one WebSocket',
+    help: 'Most subscriptions and operations in progress on one WebSocket',
   }),
   maxSubscriptionsPerViewer: option({
     group: 'Limits',
     type: count,
     default: 1000,
-    help: 'Most subscriptions of one viewer, once viewers have roles',
+    help: 'Most subscriptions of one viewer, if viewers have roles',
   }),
   subscribeRate: option({
     group: 'Limits',
     type: count,
     default: 50,
-    help: 'Most operations that one WebSocket may begin each second on average; as many at once as it may have subscriptions',
+    help: 'Most operations per second, on average, that one WebSocket may start; at once as many as it may have subscriptions',
   }),
   maxDocument: option({
     group: 'Limits',
@@ -456,7 +456,7 @@ export const OPTIONS = {
     group: 'Limits',
     type: count,
     default: 20,
-    help: 'How deep the fields of a GraphQL document may be nested, fragments counted where they are used',
+    help: 'Deepest nesting of the fields of a GraphQL document, fragments counted where they are used',
   }),
   maxAliases: option({
     group: 'Limits',
@@ -468,7 +468,7 @@ export const OPTIONS = {
     group: 'Limits',
     type: count,
     default: 8,
-    help: 'How deep and, or and not may be nested in a filter',
+    help: 'Deepest nesting of and, or and not in a filter',
   }),
   maxFilterConditions: option({
     group: 'Limits',
@@ -480,7 +480,7 @@ export const OPTIONS = {
     group: 'Limits',
     type: count,
     default: 1000,
-    help: 'Most values of all in and notIn of a filter together',
+    help: 'Most values in all in and notIn of a filter together',
   }),
   maxFilterText: option({
     group: 'Limits',
@@ -492,13 +492,13 @@ export const OPTIONS = {
     group: 'Limits',
     type: count,
     default: 2_000_000,
-    help: 'Most steps that the filter of a subscription may take for one event: a condition is one, and so are 8 characters that like looks through',
+    help: 'Most steps that the filter of a subscription may take for one event: each condition is a step, and so are 8 characters that like searches',
   }),
   filterRate: option({
     group: 'Limits',
     type: count,
     default: 20_000_000,
-    help: 'Most steps that the filters of one viewer may take each second on average; twice as many at once',
+    help: 'Most steps per second, on average, that the filters of one viewer may take; at once twice as many',
   }),
   maxRows: option({
     group: 'Limits',
@@ -517,31 +517,31 @@ export const OPTIONS = {
     group: 'Timing',
     type: duration,
     default: 10 * SECOND_MS,
-    help: 'A connection is cut off if nothing moves for so long while something waits for it',
+    help: 'A connection is cut off if data waits for it and it makes no progress for this time',
   }),
   keepAlive: option({
     group: 'Timing',
     type: duration,
     default: 12 * SECOND_MS,
-    help: 'Between two signs of life on a WebSocket or an event stream',
+    help: 'Interval of pings on a WebSocket and of keep-alives on an event stream',
   }),
   heartbeat: option({
     group: 'Timing',
     type: duration,
     default: 10 * SECOND_MS,
-    help: 'Between two checks that the LISTEN connection is alive',
+    help: 'Interval of the checks that the LISTEN connection is alive',
   }),
   connectTimeout: option({
     group: 'Timing',
     type: duration,
     default: 10 * SECOND_MS,
-    help: 'Longest wait for the database to take a connection',
+    help: 'Longest wait for the database to accept a connection',
   }),
   reconnectMax: option({
     group: 'Timing',
     type: duration,
     default: 10 * SECOND_MS,
-    help: 'Longest pause between two attempts to reach the database again',
+    help: 'Longest pause between two attempts to reconnect to the database',
   }),
   shutdownTimeout: option({
     group: 'Timing',
@@ -554,7 +554,7 @@ export const OPTIONS = {
     group: 'Log',
     type: choice(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
     default: 'info',
-    help: 'Least severity that is logged',
+    help: 'Minimum severity that is logged',
     usualVariable: 'LOG_LEVEL',
   }),
   logFormat: option({
@@ -567,7 +567,7 @@ export const OPTIONS = {
     group: 'Log',
     type: boolean,
     default: false,
-    help: 'The same as log level debug; unexpected errors show where they came from',
+    help: 'The same as log level debug; unexpected errors show their origin',
     short: 'd',
     eventserv: 'Debug',
   }),
@@ -580,9 +580,9 @@ export type OptionValues = {
   readonly [K in OptionKey]: (typeof OPTIONS)[K] extends Option<infer T> ? T : never
 }
 
-/** Keys of pg_eventserv that mean nothing here, and why; they are accepted with a warning. */
+/** Keys of pg_eventserv without effect, with the reason; they are accepted with a warning. */
 export const WITHOUT_MEANING: Readonly<Record<string, string>> = {
-  AssetsPath: 'the page comes with the program',
-  DbPoolMaxConns: 'one connection listens, and few others are needed',
+  AssetsPath: 'the page is part of the program',
+  DbPoolMaxConns: 'one connection listens, and only a few others are needed',
   DbPoolMaxConnLifeTime: 'the connection is kept for as long as it works',
 }

@@ -1,15 +1,15 @@
 import { formatBytes, formatDuration, parseBytes, parseDuration } from './units.js'
 import { inRange, quote, scalar, type ValueType } from './value-type.js'
 
-/** Longest time that a timer of Node takes: about 24 days. */
+/** Longest delay of a timer in Node: about 24 days. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 const HOUR_MS = 3_600_000
 /** Ten years. */
 const MAX_PERIOD_MS = 87_600 * HOUR_MS
 
 /**
- * Durations have a unit, everywhere: a bare number would be seconds to one and milliseconds to another.
- * @param range in words, as people write durations
+ * Durations need a unit everywhere: a bare number could mean seconds or milliseconds.
+ * @param range as text, with units
  */
 function milliseconds(min: number, max: number, range: string): ValueType<number> {
   const fits = (text: string) => {
@@ -17,7 +17,7 @@ function milliseconds(min: number, max: number, range: string): ValueType<number
     return ms !== undefined && ms >= min && ms <= max
   }
   const wanted = `must be a duration from ${range}, such as ${either(['500ms', '10s', '2m', '1h'].filter(fits))}`
-  /** What is said about a number without a unit: the ways to write it. */
+  /** The message about a number without a unit: the ways to write it. */
   const withUnit = (given: string) => {
     const number = given.trim()
     const meant = /^\d+(\.\d+)?$/.test(number) ? UNITS.map(unit => number + unit).filter(fits) : []
@@ -42,13 +42,13 @@ function either(words: readonly string[]): string {
   return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`
 }
 
-/** Milliseconds of waiting; never zero, since a time limit of nothing is no time limit. */
+/** A wait in milliseconds; never zero, which would mean no time limit. */
 export const duration = milliseconds(1, MAX_TIMER_MS, '1ms to 24 days')
 
-/** Milliseconds for which something is kept. */
+/** A time in milliseconds for which something is kept. */
 export const period = milliseconds(1000, MAX_PERIOD_MS, '1s to 10 years (87600h)')
 
-/** Milliseconds of a command's patience; with none it tries once. */
+/** Longest wait of a command in milliseconds; with 0 it tries once. */
 export const patience = milliseconds(0, 24 * HOUR_MS, '0s to 24h')
 
 function size(min: number, words: string): ValueType<number> {
@@ -65,5 +65,5 @@ function size(min: number, words: string): ValueType<number> {
 
 export const bytes = size(1, '1')
 
-/** What stands on a disk: a megabyte at least, so that a forgotten unit is noticed. */
+/** Bytes on a disk: one megabyte or more, so that a forgotten unit is noticed. */
 export const diskBytes = size(2 ** 20, '1MiB')

@@ -4,14 +4,14 @@ import type { OptionKey } from './options.js'
 import type { Settings } from './settings-interface.js'
 import { didYouMean } from './suggest.js'
 
-/** The defaults alone. */
+/** The default settings. */
 export const DEFAULTS = Object.fromEntries(
   OPTION_LIST.map(option => [option.key, option.default]),
 ) as unknown as Settings // every key, with a value of its option's type
 
 /**
- * Settings given in code (durations in ms, sizes in bytes), checked, the rest at its default. Settings that were
- * resolved before come out as they went in.
+ * Checks settings given in code (durations in ms, sizes in bytes) and adds the defaults. Settings that were resolved before
+ * stay the same.
  * @throws ListenqlError BAD_CONFIGURATION
  */
 export function resolveSettings(given: Partial<Settings>): Settings {
@@ -36,9 +36,9 @@ export function resolveSettings(given: Partial<Settings>): Settings {
 }
 
 /**
- * Adds the defaults and checks what concerns several options.
- * @param values of the right types already
- * @param nameOf what an option is called where its value was given
+ * Adds the defaults and checks rules across several options.
+ * @param values already of the right types
+ * @param nameOf names an option in messages, as it was given
  * @throws ListenqlError BAD_CONFIGURATION
  */
 export function completeSettings(
@@ -64,7 +64,7 @@ export function completeSettings(
   return debug && logLevel !== 'trace' ? { ...settings, logLevel: 'debug' } : settings
 }
 
-/** One line: what is wrong where. A value that may hold a password is not shown; of a list the error shows what is wrong. */
+/** One line: which value is wrong and why. It never shows a value that may hold a password, nor a whole list, whose error names the item. */
 export function wrongValue(
   { secret, type }: NamedOption,
   where: string,

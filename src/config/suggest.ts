@@ -1,16 +1,16 @@
-/** A name that exists, and other spellings under which people look for it. */
+/** An existing name, and other spellings of it for suggestions. */
 export interface Candidate {
   readonly name: string
   readonly also?: readonly string[]
 }
 
-/** `; did you mean --port?`, or nothing if no candidate is near. To be put at the end of a message. */
+/** `; did you mean --port?`, for the end of a message; empty if no candidate is similar. */
 export function didYouMean(word: string, candidates: readonly (Candidate | string)[]): string {
   const name = nearest(word, candidates)
   return name === undefined ? '' : `; did you mean ${name}?`
 }
 
-/** The candidate that `word` most likely was meant to be. Case, dashes and underscores make no difference. */
+/** The candidate that `word` is most likely a misspelling of. Case, dashes and underscores make no difference. */
 export function nearest(word: string, candidates: readonly (Candidate | string)[]): string | undefined {
   const wanted = simplify(word)
   let best: { name: string; distance: number } | undefined
@@ -21,7 +21,7 @@ export function nearest(word: string, candidates: readonly (Candidate | string)[
       if (distance < (best?.distance ?? Number.POSITIVE_INFINITY)) best = { name, distance }
     }
   }
-  // One slip in a short word, two from six characters on, three from nine.
+  // One typo in a short word, two from six characters on, three from nine.
   return best && best.distance <= Math.max(1, Math.floor(wanted.length / 3)) ? best.name : undefined
 }
 

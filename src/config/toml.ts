@@ -3,9 +3,9 @@ import type { LoadedSettings } from './load.js'
 import { type NamedOption, OPTION_LIST } from './names.js'
 
 /**
- * What is in force, as a configuration file, with where each value comes from.
+ * The effective settings as a configuration file, with the source of each value.
  * @param head lines for the top, without `#`
- * @param hide takes the passwords out of a secret value
+ * @param hide removes the passwords from a secret value
  */
 export function printSettings(
   { settings, sources }: LoadedSettings,
@@ -27,8 +27,8 @@ export function printSettings(
 /** Every option with its help and default, all commented out. */
 export function printExample(): string {
   const head = [
-    'Configuration of listenql. Save it as ./listenql.toml or /etc/listenql.toml and take the # from what you change.',
-    'Flags and environment variables beat this file. `listenql config` prints what is in force.',
+    'Configuration of listenql. Save it as ./listenql.toml or /etc/listenql.toml and remove the # from what you change.',
+    'Flags and environment variables override this file. `listenql config` prints the effective configuration.',
   ]
   return document(head, option => [
     '',

@@ -10,7 +10,7 @@ const BYTES: Readonly<Record<string, number>> = {
   GB: 1e9,
 }
 
-/** `500ms`, `10s`, `2m`, `1h`, `1.5s` as milliseconds; undefined if it is none. A number without unit is none. */
+/** `500ms`, `10s`, `2m`, `1h`, `1.5s` as milliseconds; undefined if the text is no duration. A number needs a unit. */
 export function parseDuration(text: string): number | undefined {
   return parse(text, DURATIONS)
 }
@@ -20,7 +20,7 @@ export function formatDuration(ms: number): string {
   return format(ms, DURATIONS) ?? '0s'
 }
 
-/** `16MiB`, `8MB`, `512 KiB`, `1048576` as bytes; undefined if it is none. The case of units does not matter. */
+/** `16MiB`, `8MB`, `512 KiB`, `1048576` as bytes; undefined if the text is no size. The case of units does not matter. */
 export function parseBytes(text: string): number | undefined {
   return /^\d+$/.test(text) ? parse(`${text}B`, BYTES) : parse(text, BYTES)
 }

@@ -1,16 +1,16 @@
 import { didYouMean } from './suggest.js'
 
-/** How values of one type are read, checked and written. Whatever reads throws an Error whose message begins with "must". */
+/** How values of one type are parsed, checked and formatted. The parsers throw an Error whose message begins with "must". */
 export interface ValueType<T> {
   readonly kind: 'boolean' | 'list' | 'scalar' | 'table'
-  /** Stands for the value in usage lines. */
+  /** Name of the value in usage lines. */
   readonly placeholder: string
   /** From a flag or an environment variable. */
   parse(text: string): T
   fromToml(value: unknown): T
-  /** From code; may bring it into its usual form. */
+  /** From code; may return the value in its normal form. */
   check(value: unknown): T
-  /** As it is written after `=` in TOML. */
+  /** As TOML, after the `=`. */
   format(value: T): string
 }
 
@@ -21,7 +21,7 @@ export function scalar<T>(
   return { kind: 'scalar', fromToml, ...type }
 }
 
-/** @param parse takes the trimmed text, throws if it will not do, and may bring it into its usual form */
+/** @param parse gets the trimmed text; throws if it is invalid, and may return it in its normal form */
 export function text(
   placeholder: string,
   parse: (text: string) => string = value => value,
@@ -73,7 +73,7 @@ export const boolean: ValueType<boolean> = {
   format: String,
 }
 
-/** How many there may be: never zero, since nothing would be possible then. */
+/** A limit: never zero, which would allow nothing. */
 export const count: ValueType<number> = scalar({
   placeholder: 'NUMBER',
   parse: given => count.check(/^\s*\d{1,9}\s*$/.test(given) ? Number(given) : undefined),
@@ -88,7 +88,7 @@ export const port: ValueType<number> = scalar({
   format: String,
 })
 
-/** @param checkItem throws if an item will not do */
+/** @param checkItem throws if an item is invalid */
 export function list(placeholder: string, checkItem: (item: string) => void): ValueType<readonly string[]> {
   const check = (value: unknown) => {
     if (!Array.isArray(value)) throw new Error('must be a list of texts')
@@ -115,7 +115,7 @@ export type Table = Readonly<Record<string, readonly string[]>>
 
 /**
  * A list for each name: `[RoleChannels]` in TOML, `user=a,b;admin=*` in flags and variables.
- * @param checkItem throws if an item will not do
+ * @param checkItem throws if an item is invalid
  */
 export function table(placeholder: string, checkItem: (item: string) => void): ValueType<Table> {
   const items = list(placeholder, checkItem)
@@ -164,13 +164,13 @@ function splitAt(separator: ',' | ';', given: string): string[] {
   return items.map(item => item.trim()).filter(item => item !== '')
 }
 
-/** @throws Error with the words of what is wanted */
+/** @throws Error with the message `wanted` */
 export function inRange(value: unknown, min: number, max: number, wanted: string): number {
   if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value
   throw new Error(wanted)
 }
 
-/** A basic string of TOML (https://toml.io/en/v1.0.0#string): JSON's, but that DEL is escaped too. */
+/** A basic string of TOML (https://toml.io/en/v1.0.0#string): like a JSON string, except that DEL is escaped, too. */
 export function quote(value: string): string {
   return JSON.stringify(value).replaceAll('\x7f', '\\u007f')
 }

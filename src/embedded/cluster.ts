@@ -9,7 +9,7 @@ import type { RunAs } from './run-as.js'
 
 const PARTIAL = 'data.partial-'
 
-/** Whether a complete data directory is there. */
+/** Whether there is a complete data directory. */
 export function hasCluster(layout: Layout): Promise<boolean> {
   return stat(layout.data).then(
     () => true,
@@ -18,10 +18,9 @@ export function hasCluster(layout: Layout): Promise<boolean> {
 }
 
 /**
- * Creates the data directory with initdb. It is made under another name and renamed when complete, so one that was
- * interrupted is never mistaken for a whole one; each attempt has a name of its own, since the initdb of a killed attempt
- * may still be writing.
- * @throws ListenqlError EMBEDDED_POSTGRES_FAILED with initdb's own words; the signal's reason
+ * Creates the data directory with initdb. It is created under another name and renamed when complete, so that an incomplete one
+ * is never used; each attempt has a name of its own, since the initdb of a killed attempt may still be writing.
+ * @throws ListenqlError EMBEDDED_POSTGRES_FAILED with the message of initdb; the signal's reason
  */
 export async function createCluster(
   layout: Layout,
@@ -62,7 +61,7 @@ function runInitdb(
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       ...postgresProcess(layout.directory, layout.runAs),
-      detached: true, // Ctrl-C in the terminal is ours to answer
+      detached: true, // this process handles Ctrl-C in the terminal
       stdio: ['ignore', 'pipe', 'pipe'],
       ...(signal && { signal }),
     })
@@ -82,7 +81,7 @@ function runInitdb(
           'EMBEDDED_POSTGRES_FAILED',
           `could not create a Postgres in ${layout.directory}: ${cause}`,
           {
-            hint: 'see above what is missing, or set DATABASE_URL to a Postgres of your own',
+            hint: 'install what is missing according to this message, or set DATABASE_URL to a Postgres of your own',
           },
         ),
       )
@@ -90,7 +89,7 @@ function runInitdb(
   })
 }
 
-/** What initdb and postgres have in common as child processes: user, folder, and an environment without PG* and locale. */
+/** Common options of initdb and postgres as child processes: user, folder, and an environment without PG* and locale. */
 export function postgresProcess(directory: string, runAs: RunAs | undefined) {
   const env: NodeJS.ProcessEnv = { LC_ALL: 'C' }
   for (const [name, value] of Object.entries(process.env)) {
@@ -99,7 +98,7 @@ export function postgresProcess(directory: string, runAs: RunAs | undefined) {
   return { cwd: directory, env, windowsHide: true, ...runAs }
 }
 
-/** A program of the package that the system would not even start. */
+/** The error for a program of the package that the system cannot start. */
 export function cannotRun(program: string, error: unknown): ListenqlError {
   return new ListenqlError('EMBEDDED_POSTGRES_FAILED', `${program} does not run here: ${messageOf(error)}`, {
     hint: 'the binaries need glibc (not musl, as in Alpine); set DATABASE_URL to a Postgres of your own',
@@ -110,7 +109,7 @@ export function cannotRun(program: string, error: unknown): ListenqlError {
 async function removePartials(layout: Layout): Promise<void> {
   for (const name of await readdir(layout.directory)) {
     if (!name.startsWith(PARTIAL)) continue
-    // The initdb of a killed attempt may write on while this deletes; what is left then, the next start removes.
+    // The initdb of a killed attempt may still write while this deletes; the next start removes the rest.
     await rm(join(layout.directory, name), { recursive: true, force: true }).catch(() => undefined)
   }
 }

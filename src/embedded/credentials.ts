@@ -4,13 +4,13 @@ import { ListenqlError, messageOf } from '../lib/errors.js'
 
 /** Passwords of an embedded Postgres. */
 export interface Credentials {
-  /** Of `postgres`, the superuser. */
+  /** Password of `postgres`, the superuser. */
   readonly superuser: string
-  /** Of `listenql`, the login of the server. */
+  /** Password of `listenql`, the server's login. */
   readonly login: string
 }
 
-/** @throws ListenqlError EMBEDDED_POSTGRES_FAILED if the file cannot be read or is no such file; undefined: there is none */
+/** @throws ListenqlError EMBEDDED_POSTGRES_FAILED if the file is unreadable or invalid; undefined: there is none */
 export async function readCredentials(path: string): Promise<Credentials | undefined> {
   let text: string
   try {
@@ -26,14 +26,14 @@ export async function readCredentials(path: string): Promise<Credentials | undef
   if (parsed) return parsed
   throw new ListenqlError(
     'EMBEDDED_POSTGRES_FAILED',
-    `${path} does not hold the passwords of Postgres any more`,
+    `${path} no longer contains the passwords of Postgres`,
     {
-      hint: 'restore it, or delete the folder that it is in (with all data) to start afresh',
+      hint: 'restore it, or delete its folder (with all data) to start afresh',
     },
   )
 }
 
-/** Generates passwords and keeps them where only the owner may read them. */
+/** Generates passwords and stores them so that only the owner may read them. */
 export async function createCredentials(path: string): Promise<Credentials> {
   const password = () => randomBytes(24).toString('base64url')
   const credentials = { superuser: password(), login: password() }

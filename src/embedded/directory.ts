@@ -6,7 +6,7 @@ import { canReach, chooseRunAs, type RunAs } from './run-as.js'
 
 const FOR_ROOT = '/var/lib/listenql'
 
-/** What lies where in the directory of an embedded Postgres. */
+/** The paths in the directory of an embedded Postgres. */
 export interface Layout {
   readonly directory: string
   readonly data: string
@@ -23,9 +23,9 @@ export function defaultDirectory(): string {
 }
 
 /**
- * Settles where the Postgres of `directory` lives. As root it runs as a user with fewer rights; if that user cannot enter
- * the directory (one under /root), the answer is a folder under /var/lib/listenql whose name follows from the path,
- * so that every command that is given the same directory finds the same Postgres.
+ * Chooses the paths of the Postgres of `directory`. As root it runs as a user with fewer rights; if that user cannot enter
+ * the directory (one under /root), the result is a folder under /var/lib/listenql whose name is derived from the path,
+ * so that every command with the same directory finds the same Postgres.
  * @throws ListenqlError BAD_CONFIGURATION if it is no directory, or one of another Postgres
  */
 export async function findLayout(directory: string): Promise<Layout> {
@@ -39,13 +39,13 @@ export async function findLayout(directory: string): Promise<Layout> {
   return layoutOf(instead, runAs)
 }
 
-/** What stands at that path, or on the way to it, and is no directory for us: Postgres would be made elsewhere, or within another. */
+/** Refuses a path that is, or leads through, something other than a directory: Postgres would be created elsewhere, or in another one. */
 async function refuseOther(wanted: string): Promise<void> {
   for (let path = wanted; ; path = dirname(path)) {
     const found = await stat(path).catch(() => undefined)
     const isBroken = !found && (await lstat(path).catch(() => undefined))?.isSymbolicLink()
-    if (isBroken) throw refusal(`${path} is a symbolic link to what is not there`)
-    if (found && !found.isDirectory()) throw refusal(`${path} is a file and no directory`)
+    if (isBroken) throw refusal(`${path} is a symbolic link to a path that does not exist`)
+    if (found && !found.isDirectory()) throw refusal(`${path} is a file and not a directory`)
     if (found || dirname(path) === path) break
   }
   if (await stat(join(wanted, 'PG_VERSION')).catch(() => undefined)) {
@@ -56,35 +56,35 @@ async function refuseOther(wanted: string): Promise<void> {
 function refusal(problem: string): ListenqlError {
   return new ListenqlError(
     'BAD_CONFIGURATION',
-    `the Postgres of listenql's own cannot live here: ${problem}`,
+    `the embedded Postgres cannot use this directory: ${problem}`,
     {
-      hint: '--data-dir names a directory that listenql makes; for a Postgres that is there already, set DATABASE_URL',
+      hint: '--data-dir names a directory that listenql creates; to use an existing Postgres, set DATABASE_URL',
     },
   )
 }
 
 /**
- * Makes the directory. It never belongs into version control, so it says so itself.
- * @throws ListenqlError EMBEDDED_POSTGRES_FAILED if it cannot be written to
+ * Creates the directory, with a .gitignore that keeps it out of version control.
+ * @throws ListenqlError EMBEDDED_POSTGRES_FAILED if it is not writable
  */
 export async function prepareDirectory(layout: Layout): Promise<Layout> {
   try {
     await mkdir(layout.directory, { recursive: true, mode: 0o755 })
     if (!(await canReach(layout.runAs, layout.directory))) {
-      // A strict umask (077) took the rights away that Postgres' user needs to get through.
+      // A strict umask (077) has removed the rights that Postgres's user needs to enter.
       if (dirname(layout.directory) === FOR_ROOT) await chmod(FOR_ROOT, 0o755)
       await chmod(layout.directory, 0o755)
     }
     await writeFile(join(layout.directory, '.gitignore'), '*\n')
     await access(layout.directory, constants.W_OK | constants.X_OK)
-    // Paths are compared later with what Postgres says of itself, and it resolves symbolic links.
+    // Paths are compared later with those that Postgres reports, in which symbolic links are resolved.
     return layoutOf(await realpath(layout.directory), layout.runAs)
   } catch (error) {
     throw notWritable(layout, error)
   }
 }
 
-/** A file of the directory could not be made or changed: no right, a read-only file system, a full disk. */
+/** The error for a file of the directory that could not be created or changed: no right, a read-only file system, a full disk. */
 export function notWritable({ directory }: Layout, error: unknown): ListenqlError {
   return new ListenqlError('EMBEDDED_POSTGRES_FAILED', `cannot write to ${directory}: ${messageOf(error)}`, {
     hint: 'start listenql in a folder that you may write to, as the user who started it first, or set DATABASE_URL to a Postgres of your own',

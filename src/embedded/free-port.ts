@@ -4,9 +4,9 @@ const LOWEST_PORT = 20_000
 const HIGHEST_PORT = 32_000
 
 /**
- * A port of 127.0.0.1 that nobody uses: `preferred` if that is free. Taken from below the range that systems give to
- * outgoing connections, which would otherwise take it while Postgres is restarted (a client that keeps trying to reach a
- * closed port of that range can even connect to itself).
+ * A free port of 127.0.0.1: `preferred` if that is free. Otherwise it is below the range that systems use for outgoing connections,
+ * which could take the port while Postgres restarts (a client that keeps trying to reach a closed port of that range can even
+ * connect to itself).
  */
 export async function freePort(preferred?: number): Promise<number> {
   if (preferred !== undefined && (await canListen(preferred)) !== undefined) return preferred

@@ -15,25 +15,25 @@ import { createUsers } from './users.js'
 
 export { defaultDirectory }
 
-/** A Postgres of listenql's own, running. */
+/** A running embedded Postgres. */
 export interface EmbeddedPostgres {
-  /** Absolute; `postgres.log` and `credentials.json` lie beside it. */
+  /** Absolute path; `postgres.log` and `credentials.json` are beside it. */
   readonly dataDirectory: string
-  /** A login without superuser: what the server uses. */
+  /** A login without superuser rights, for the server. */
   readonly serverUrl: string
-  /** The superuser, same database: what `listenql sql` uses. */
+  /** The superuser in the same database, for `listenql sql`. */
   readonly adminUrl: string
   readonly port: number
-  /** It had been left running by a server that was killed. */
+  /** A server that was killed had left it running. */
   readonly takenOver: boolean
-  /** Stops Postgres and waits until it is gone, unless another living listenql uses it. Idempotent. */
+  /** Stops Postgres and waits until it has ended, unless another running listenql uses it. Idempotent. */
   close(): Promise<void>
 }
 
 export interface StartEmbeddedPostgresOptions {
-  /** Where everything about it is kept. Default: `.listenql` in the current working directory. */
+  /** Directory for all of its files. Default: `.listenql` in the current working directory. */
   readonly directory?: string
-  /** Told what takes time. */
+  /** Called before steps that take long. */
   readonly onProgress?: (message: string) => void
   readonly signal?: AbortSignal
   /** Settings of Postgres, as on its command line. Default: none, so data is safe (fsync is on). */
@@ -43,7 +43,7 @@ export interface StartEmbeddedPostgresOptions {
 }
 
 /**
- * Starts the embedded Postgres of a directory, creating it the first time, or joins the one that runs. The data stays.
+ * Starts the embedded Postgres of a directory, after creating it the first time, or joins the running one. The data is kept.
  * @throws ListenqlError EMBEDDED_POSTGRES_FAILED; the signal's reason when it aborts
  */
 export async function startEmbeddedPostgres(
@@ -59,7 +59,7 @@ export async function startEmbeddedPostgres(
   }
 }
 
-/** Starts or joins the Postgres of a directory that is prepared. */
+/** Starts or joins the Postgres of a prepared directory. */
 function startIn(
   layout: Layout,
   binaries: Binaries,
@@ -104,7 +104,7 @@ function startIn(
 }
 
 /**
- * The embedded Postgres that a server of this directory runs, or left running when it was killed; null if there is none.
+ * The embedded Postgres that a server of this directory runs, or had left running when it was killed; null if there is none.
  * @throws ListenqlError EMBEDDED_POSTGRES_FAILED if it belongs to another user
  */
 export async function findEmbeddedPostgres(
@@ -120,14 +120,14 @@ export async function findEmbeddedPostgres(
   }
 }
 
-/** Passwords are written before the data directory is made from them, so one without the other means that they were lost. */
+/** Passwords are written before the data directory is created with them, so a data directory without passwords means that they were lost. */
 async function provideCredentials(layout: Layout): Promise<Credentials> {
   const credentials = await readCredentials(layout.credentials)
   if (credentials) return credentials
   if (!(await hasCluster(layout))) return createCredentials(layout.credentials)
   throw new ListenqlError(
     'EMBEDDED_POSTGRES_FAILED',
-    `${layout.credentials} is missing: nobody knows the passwords`,
+    `${layout.credentials} is missing, and with it the passwords of Postgres`,
     {
       hint: `restore it, or delete ${layout.directory} (with all data) to start afresh`,
     },
@@ -158,7 +158,7 @@ async function leaveAndStop(
   leave: () => Promise<void>,
 ): Promise<void> {
   const folder = await stat(layout.directory).catch(() => undefined)
-  // Somebody deleted the folder under a running Postgres; there is nothing to share and nothing to keep.
+  // The folder was deleted under a running Postgres: there is nothing to share or to keep.
   if (!folder) return stopPostmaster(layout, binaries, postmaster)
   await withLock(layout.lock, undefined, async () => {
     await leave()

@@ -10,7 +10,7 @@ const BREAKER_STALE_MS = 10_000
 
 /**
  * Runs `task` while holding the lock file `path`, so that only one process at a time creates, starts or stops Postgres.
- * A lock whose holder died is taken from it.
+ * The lock of a process that has died is broken.
  * @throws ListenqlError EMBEDDED_POSTGRES_FAILED after two minutes of waiting; the signal's reason when it aborts
  */
 export async function withLock<T>(
@@ -28,7 +28,7 @@ export async function withLock<T>(
 
 async function acquire(path: string, signal: AbortSignal | undefined): Promise<void> {
   const own = `${path}-${process.pid}-${randomBytes(4).toString('hex')}`
-  // Written aside and linked into place, so that nobody ever reads a lock that is half written.
+  // Written under another name and linked, so that no process reads an incomplete lock.
   await writeFile(own, JSON.stringify(await identifyProcess(process.pid)), { mode: 0o644 })
   try {
     for (const deadline = Date.now() + LONGEST_WAIT_MS; ; ) {
@@ -39,14 +39,14 @@ async function acquire(path: string, signal: AbortSignal | undefined): Promise<v
         if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
       }
       const seen = await readFile(path, 'utf8').catch(() => undefined)
-      if (seen === undefined) continue // released this moment
+      if (seen === undefined) continue // it was released just now
       const holder = parseIdentity(seen)
       if (!holder || !(await isAlive(holder))) await breakStale(path, seen)
       else if (Date.now() > deadline) {
         throw new ListenqlError(
           'EMBEDDED_POSTGRES_FAILED',
           `process ${holder.pid} has been holding ${path} for two minutes`,
-          { hint: 'end that process, or delete the file if it is none of listenql' },
+          { hint: 'end that process, or delete the file if the process is not listenql' },
         )
       }
       await delay(POLL_MS, signal ?? NEVER)
@@ -71,8 +71,8 @@ export function parseIdentity(text: string): ProcessIdentity | undefined {
 }
 
 /**
- * Of several that find the same dead holder only one may remove its lock, or the second would remove the lock that the
- * first has taken meanwhile. So the removal has a (very short) lock of its own.
+ * If several processes find the same dead holder, only one may remove its lock: a second one would remove the lock that the
+ * first has acquired meanwhile. So the removal has a (very short) lock of its own.
  */
 async function breakStale(path: string, seen: string): Promise<void> {
   const breaker = `${path}.break`

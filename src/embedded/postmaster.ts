@@ -13,7 +13,7 @@ const NEVER = new AbortController().signal
 const LOG_LIMIT_BYTES = 10 * 1024 * 1024
 const FAST_STOP_MS = 10_000
 const IMMEDIATE_STOP_MS = 10_000
-/** Larger than any pid of Linux, macOS or Windows' tables in practice, and still a number that Postgres reads. */
+/** Larger than any pid on Linux, macOS or Windows in practice, and still a number that Postgres can parse. */
 const NOBODY_UID = 2_147_483_646
 
 /** The main process of a running Postgres. */
@@ -28,8 +28,8 @@ interface PidFile extends Postmaster {
 }
 
 /**
- * The Postgres that serves this data directory, whoever started it; waits while one is starting up or shutting down.
- * A `postmaster.pid` left by a dead one is passed over.
+ * The Postgres that serves this data directory, whichever process started it; waits while it starts or shuts down.
+ * Ignores the `postmaster.pid` of a dead one.
  */
 export async function findPostmaster(layout: Layout, signal?: AbortSignal): Promise<Postmaster | undefined> {
   for (;;) {
@@ -41,15 +41,15 @@ export async function findPostmaster(layout: Layout, signal?: AbortSignal): Prom
   }
 }
 
-/** How a start ended. `retry`: the reason is one that goes away with time, or with another port. */
+/** Result of a start. `retry`: it may succeed later, or with another port. */
 export type StartResult =
   | { readonly kind: 'started'; readonly postmaster: Postmaster }
   | { readonly kind: 'retry'; readonly reason: 'port' | 'memory'; readonly error: ListenqlError }
 
 /**
- * Starts Postgres on 127.0.0.1:`port` and waits until it takes connections (after a crash it replays its log first). It is
+ * Starts Postgres on 127.0.0.1:`port` and waits until it accepts connections (after a crash it replays its log first). It is
  * detached: Ctrl-C in the terminal does not reach it, and it survives the death of this process.
- * @throws ListenqlError EMBEDDED_POSTGRES_FAILED with the cause from its log; the signal's reason (Postgres is stopped then)
+ * @throws ListenqlError EMBEDDED_POSTGRES_FAILED with the cause from its log; the signal's reason (then Postgres is stopped)
  */
 export async function startPostmaster(
   layout: Layout,
@@ -110,12 +110,12 @@ export async function startPostmaster(
     },
   )
   if (/could not (bind|create any TCP)/.test(said)) return { kind: 'retry', reason: 'port', error }
-  // The children of a postmaster that was killed need a moment to notice and let go.
+  // The children of a killed postmaster need a moment to notice and exit.
   if (said.includes('pre-existing shared memory block')) return { kind: 'retry', reason: 'memory', error }
   throw error
 }
 
-/** Fast shutdown: clients are disconnected, everything is written, the process is gone on return. */
+/** Fast shutdown: it disconnects clients and writes everything; the process has ended on return. */
 export async function stopPostmaster(
   layout: Layout,
   binaries: Binaries,
@@ -130,14 +130,14 @@ export async function stopPostmaster(
     return false
   }
   if (process.platform === 'win32') {
-    // Signals are not delivered there: kill would be a crash.
+    // Windows has no signals: kill would be a crash.
     spawn(binaries.pgCtl, ['stop', '-D', layout.data, '-m', 'fast'], {
       stdio: 'ignore',
       windowsHide: true,
     }).on('error', () => undefined)
   } else signalProcess(postmaster.pid, 'SIGINT')
   if (await gone(FAST_STOP_MS)) return
-  signalProcess(postmaster.pid, 'SIGQUIT') // immediate: the next start replays the log, nothing is lost
+  signalProcess(postmaster.pid, 'SIGQUIT') // immediate shutdown: the next start replays the log, and no data is lost
   if (await gone(IMMEDIATE_STOP_MS)) return
   throw new ListenqlError('EMBEDDED_POSTGRES_FAILED', `Postgres (process ${postmaster.pid}) does not stop`, {
     hint: `its log is ${layout.log}`,
@@ -161,21 +161,21 @@ async function readPidFile(data: string): Promise<PidFile | undefined> {
   return { pid, dataDirectory: lines[1] ?? '', port: Number(lines[3]), status: (lines[7] ?? '').trim() }
 }
 
-/** Whether the process in the file is a Postgres on this data directory and not another one that got its pid later. */
+/** Whether the process in the file is a Postgres on this data directory, and not a later process with the same pid. */
 async function serves(file: PidFile, data: string): Promise<boolean> {
   if (!(await identifyProcess(file.pid))) return false
   const command = await commandLine(file.pid)
   if (command === undefined) return process.platform === 'win32'
   if (!command.includes('postgres')) return false
   if (command.includes(`-D ${data} `)) return true
-  // The folder was moved under a running Postgres: what it was started with is not there any more.
+  // The folder was moved while Postgres was running: the path in its command line no longer exists.
   const moved = await stat(file.dataDirectory).catch(() => undefined)
   return moved === undefined && command.includes(`-D ${file.dataDirectory} `)
 }
 
 /**
  * Postgres refuses to start if the pid in its file belongs to any process of its user, which happens after a reboot or
- * in containers. The file is not deleted: the rest of it lets Postgres find children of a killed postmaster that still
+ * in containers. The file is not deleted: from the rest of it Postgres finds children of a killed postmaster that still
  * use the data.
  */
 async function disownPidFile(data: string): Promise<void> {

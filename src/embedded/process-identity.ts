@@ -2,14 +2,14 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 
-/** A process that is not mistaken for a later one with the same pid. */
+/** Identifies a process, and distinguishes it from later ones with the same pid. */
 export interface ProcessIdentity {
   readonly pid: number
-  /** When it started, in whatever form the platform gives it; empty where it gives none (Windows). */
+  /** When it started, in the platform's own form; empty if the platform does not tell (Windows). */
   readonly started: string
 }
 
-/** Who runs under `pid` now; undefined if nobody does (a zombie is nobody). */
+/** The process with this pid now; undefined if there is none (or a zombie). */
 export async function identifyProcess(pid: number): Promise<ProcessIdentity | undefined> {
   if (!Number.isSafeInteger(pid) || pid <= 0 || !exists(pid)) return undefined
   if (process.platform === 'win32') return { pid, started: '' }
@@ -28,13 +28,13 @@ export async function identifyProcess(pid: number): Promise<ProcessIdentity | un
   return started === '' ? undefined : { pid, started }
 }
 
-/** True as long as the process that `identity` was taken from lives. */
+/** True while the identified process is running. */
 export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
   const now = await identifyProcess(identity.pid)
   return now !== undefined && now.started === identity.started
 }
 
-/** The command line of a process, arguments parted by blanks; undefined if it is gone or cannot be known. */
+/** The command line of a process, arguments separated by blanks; undefined if the process has ended or the platform does not tell. */
 export async function commandLine(pid: number): Promise<string | undefined> {
   if (process.platform === 'linux') {
     const text = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
@@ -52,7 +52,7 @@ function exists(pid: number): boolean {
   }
 }
 
-/** Start times count from boot, so they are only worth something together with the boot. */
+/** Start times count from boot, so they are comparable only together with an id of the boot. */
 function bootId(): Promise<string> {
   return readFile('/proc/sys/kernel/random/boot_id', 'utf8').then(
     text => text.trim(),

@@ -1,15 +1,15 @@
 import { readFile, realpath, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
-/** The ids that Postgres runs under where that is not our own user. */
+/** The ids of the user that runs Postgres, if that is not the user of this process. */
 export interface RunAs {
   readonly uid: number
   readonly gid: number
 }
 
 /**
- * Postgres refuses to run as root. If we are root, this is whom it runs as: the owner of the data that is there, else
- * user `postgres`, else `nobody`. Undefined: run it as ourselves.
+ * Postgres refuses to run as root. If this process runs as root, Postgres runs as the owner of the existing data, else as
+ * user `postgres`, else as `nobody`. Undefined: it runs as the user of this process.
  */
 export async function chooseRunAs(dataDirectory: string | undefined): Promise<RunAs | undefined> {
   if (process.getuid?.() !== 0) return undefined
@@ -27,8 +27,8 @@ export async function chooseRunAs(dataDirectory: string | undefined): Promise<Ru
 }
 
 /**
- * Whether that user may enter every folder on the way to `path`, and read (`mode` 4), enter or execute (1) the last one.
- * Judged by permission bits alone. A part that does not exist yet is no hindrance.
+ * Whether that user may enter every folder of `path`, and read (`mode` 4), enter or execute (1) the last one. It checks permission
+ * bits only. Parts of the path that do not exist yet are ignored.
  */
 export async function canReach(user: RunAs | undefined, path: string, mode: 1 | 5 = 1): Promise<boolean> {
   if (!user) return true

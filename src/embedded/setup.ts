@@ -12,9 +12,9 @@ import type { Credentials } from './credentials.js'
 
 /** Name of the server's login and of the database. */
 export const LOGIN = 'listenql'
-/** A comment on the database, committed together with the demo: the demo comes once, and never half. */
+/** A comment on the database, committed together with the demo: the demo is created once, and never partly. */
 const WITH_DEMO = 'Made by listenql, with its demo (table people).'
-/** The comment once the demo is watched: whoever unwatches it, or uninstalls the log, is not overruled at the next start. */
+/** The comment once the demo is watched: if it is unwatched later, or the log is uninstalled, the next start does not undo that. */
 const WITH_WATCHED_DEMO = 'Made by listenql, with its demo (table people, watched).'
 
 export function superuserUrl(port: number, credentials: Credentials, database: string = LOGIN): string {
@@ -26,7 +26,7 @@ export function loginUrl(port: number, credentials: Credentials): string {
 }
 
 /**
- * Makes the login, the database and the demo in a running embedded Postgres, as far as they are missing.
+ * Creates the login, the database and the demo in a running embedded Postgres, unless they exist.
  * @throws ListenqlError EMBEDDED_POSTGRES_FAILED
  */
 export async function setUp(port: number, credentials: Credentials): Promise<void> {
@@ -52,7 +52,7 @@ export async function setUp(port: number, credentials: Credentials): Promise<voi
       'EMBEDDED_POSTGRES_FAILED',
       `could not prepare the embedded Postgres: ${messageOf(error)}`,
       {
-        hint: 'if credentials.json was changed or lost, delete the folder that it is in (with all data) to start afresh',
+        hint: 'if credentials.json was changed or lost, delete its folder (with all data) to start afresh',
         cause: error,
       },
     )
@@ -73,13 +73,13 @@ async function createDemo(client: pg.Client): Promise<void> {
   })
 }
 
-/** Makes the event log and watches the demo, once; later only brings the log up to date, if it is still there. */
+/** Creates the event log and watches the demo, once; later it only updates the log, if it still exists. */
 async function provideLog(client: pg.Client): Promise<void> {
   const comment = await readComment(client)
   const isDue = comment === null || comment === WITH_DEMO
   const version = await installedVersion(client)
   const newest = readMigrations().length
-  // A newer listenql has been here: the server says what that means.
+  // A newer listenql has updated it: the server reports that.
   if (version > newest || (version === 0 && !isDue)) return
   if (version < newest) await migrate(client)
   if (version < newest || isDue) await client.query(grantSql(LOGIN))
@@ -112,7 +112,7 @@ async function writeComment(client: pg.Client, text: string): Promise<void> {
   await client.query(`comment on database ${LOGIN} is ${client.escapeLiteral(text)}`)
 }
 
-/** sql/ lies beside package.json, however deep this module is (src in development, dist/src when installed). */
+/** sql/ is beside package.json, at any depth of this module (src in development, dist/src when installed). */
 async function demoPath(): Promise<string> {
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
     const found = await stat(join(folder, 'package.json')).catch(() => undefined)
@@ -130,7 +130,7 @@ async function withClient(
     application_name: 'listenql set-up',
     connectionTimeoutMillis: 10_000,
   })
-  client.on('error', () => undefined) // the query that runs rejects with the same
+  client.on('error', () => undefined) // the running query rejects with the same error
   await client.connect()
   try {
     await task(client)

@@ -4,13 +4,13 @@ import type { Layout } from './directory.js'
 import type { Postmaster } from './postmaster.js'
 import type { Registration } from './users.js'
 
-/** What is to be done should this process exit now. */
+/** Functions to call if this process exits. */
 const atExit = new Set<() => void>()
 
 /**
- * Has Postgres asked to stop if this process exits before it has closed it: `process.exit()`, an uncaught exception, a second
- * Ctrl-C. It stops by itself then. A process that is killed with SIGKILL leaves it running, and the next one takes it over.
- * @returns undoes it
+ * Signals Postgres to stop if this process exits without closing it: `process.exit()`, an uncaught exception, a second
+ * Ctrl-C. A process that is killed with SIGKILL leaves Postgres running, and the next one takes it over.
+ * @returns removes the registration
  */
 export function stopAtExit(layout: Layout, { pid }: Postmaster, registration: Registration): () => void {
   if (atExit.size === 0) process.on('exit', runAll)
@@ -29,12 +29,12 @@ function runAll(): void {
     try {
       stop()
     } catch {
-      // It has ended, or its folder was deleted: nothing can be said or done about it any more.
+      // Postgres has ended, or its folder was deleted: there is nothing left to do.
     }
   }
 }
 
-/** The number alone may be that of a process that came later. */
+/** The pid alone may belong to a later process. */
 function isPostmaster({ data }: Layout, pid: number): boolean {
   return readFileSync(join(data, 'postmaster.pid'), 'utf8').startsWith(`${pid}\n`)
 }

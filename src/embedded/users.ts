@@ -6,20 +6,20 @@ import { parseIdentity } from './lock.js'
 import { identifyProcess, isAlive } from './process-identity.js'
 
 /**
- * The listenql processes that use one embedded Postgres, a file each, so that the last one out stops it.
- * Files of processes that died are removed. To be called under the lock only.
+ * The listenql processes that use one embedded Postgres, a file each, so that the last one to leave stops it.
+ * Files of dead processes are removed. Call it only while holding the lock.
  */
 export interface Users {
   /** Adds this process. */
   register(): Promise<Registration>
-  /** How many are alive. */
+  /** Number of running processes. */
   count(): Promise<number>
 }
 
 export interface Registration {
-  /** Takes this process away again. */
+  /** Removes this process. */
   leave(): Promise<void>
-  /** No other process uses it, at a glance: for a process that exits, and cannot wait for the lock. */
+  /** Whether no other process seems to use it: for a process that exits, and cannot wait for the lock. */
   isAlone(): boolean
 }
 

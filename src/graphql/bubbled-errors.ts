@@ -1,8 +1,8 @@
 import type { ExecutionResult } from 'graphql'
 
 /**
- * An error where null may not be makes a whole row, or a key, null: `row: null` tells a client to remove the row. Then nothing of
- * the change is shown but the error.
+ * If an error makes a non-nullable field null, the whole row or key becomes null, and `row: null` would tell a client to remove the
+ * row. Then the result keeps only its errors.
  * @param result of a subscription to the changes of a table, which has one field
  */
 export function withoutFalseRemoval(result: ExecutionResult): ExecutionResult {

@@ -1,14 +1,14 @@
-/** The interface that Yoga wants of a cache. */
+/** The interface that Yoga requires of a cache. */
 export interface DocumentCache<T> {
   get(document: string): T | undefined
   set(document: string, value: T): void
 }
 
 /**
- * Keeps what was made of the documents used last. Bounded by what they take, not by their number: a client may send a new
- * document of a megabyte with every request, and each would stay.
+ * Keeps what was made of the most recently used documents. It is limited by their size, not their number: a client may send a
+ * new document of a megabyte with every request.
  * @param limit most of all documents together
- * @param costOf what one takes. Default: the characters of its text
+ * @param costOf the size of one. Default: the characters of its text
  */
 export function createDocumentCache<T>(
   limit: number,
@@ -20,7 +20,7 @@ export function createDocumentCache<T>(
     get(document) {
       const entry = entries.get(document)
       if (entry !== undefined) {
-        entries.delete(document) // a Map keeps the order of insertion: the oldest comes first
+        entries.delete(document) // a Map keeps the order of insertion: the least recently used comes first
         entries.set(document, entry)
       }
       return entry?.value

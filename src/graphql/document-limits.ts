@@ -1,7 +1,7 @@
 import { type DocumentNode, type FragmentDefinitionNode, Kind, type SelectionSetNode } from 'graphql'
 import { LimitExceeded } from '../lib/limits/limit-exceeded.js'
 
-/** What a document may cost; see the options of the same names. */
+/** Limits of a document; see the options of the same names. */
 export interface DocumentLimits {
   /** In bytes. */
   readonly maxDocument: number
@@ -10,14 +10,14 @@ export interface DocumentLimits {
   readonly maxAliases: number
 }
 
-/** Before anything is read of it. @throws LimitExceeded */
+/** Runs before the document is parsed. @throws LimitExceeded */
 export function checkDocumentSize(text: string, { maxDocument }: DocumentLimits): void {
   if (text.length > maxDocument || Buffer.byteLength(text) > maxDocument)
     throw new LimitExceeded(
       'maxDocument',
       maxDocument,
       `The document is longer than ${maxDocument} bytes.`,
-      'give values as variables; --max-document on the server sets the limit',
+      'pass values as variables; --max-document on the server sets the limit',
     )
 }
 
@@ -33,8 +33,8 @@ interface Cost {
 const NOTHING: Cost = { depth: 0, aliases: 0 }
 
 /**
- * Looks once at each part of a document that has been parsed. Fragments count wherever they are used, but are measured once: a few
- * lines may name millions of fields (`a { ...B ...B }`, and so on). Circles of fragments are for validation to refuse.
+ * Visits each part of a parsed document once. Fragments count wherever they are used, but are measured once: a few lines may
+ * name millions of fields (`a { ...B ...B }`, and so on). Validation refuses cyclic fragments.
  * @throws LimitExceeded
  */
 export function checkDocument(document: DocumentNode, { maxDepth, maxAliases }: DocumentLimits): void {
@@ -47,7 +47,7 @@ export function checkDocument(document: DocumentNode, { maxDepth, maxAliases }: 
     const known = measured.get(name)
     const fragment = fragments.get(name)
     if (known || !fragment) return known ?? NOTHING
-    measured.set(name, NOTHING) // should it lead back to itself
+    measured.set(name, NOTHING) // in case it is cyclic
     const cost = ofSelections(fragment.selectionSet)
     measured.set(name, cost)
     return cost

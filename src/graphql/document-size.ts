@@ -1,10 +1,10 @@
 import type { DocumentNode } from 'graphql'
 
-/** What graphql-js makes of a token, about, in bytes: the token itself, with its neighbours and place, and its part of a node. */
+/** Approximate memory of one token in graphql-js, in bytes: the token, its links and location, and its share of a node. */
 const TOKEN_BYTES = 300
 
-/** About how many bytes a parsed document takes in memory, beside its text. */
+/** Approximate memory of a parsed document in bytes, without its text. */
 export function documentSize({ tokenCount, loc }: DocumentNode): number {
-  // The parser counts tokens if it has a limit for them; none has less than a character.
+  // The parser counts tokens only if they are limited; each has at least one character.
   return TOKEN_BYTES * (tokenCount ?? loc?.end ?? 0)
 }

@@ -29,21 +29,21 @@ import { isHashed, persistedQueryNotSupported } from './persisted-query.js'
 import { isConditional } from './root-selection.js'
 import { asksForTables } from './tables-asked.js'
 
-/** A GraphQL request as any transport brings it. */
+/** A GraphQL request from any transport. */
 export interface Params {
   readonly viewer: Viewer
   readonly query?: string | undefined
   readonly operationName?: string | undefined
   readonly variables?: Record<string, unknown> | undefined
   readonly extensions?: Record<string, unknown> | undefined
-  /** A position that the client remembers by itself; it outranks those of `extensions` and of the arguments. */
+  /** A position that the client remembers by itself. It takes precedence over `extensions` and the argument. */
   readonly lastEventId?: string | undefined
 }
 
-/** What a subscription joins, and where it starts. */
+/** The group that a subscription joins, and its start. */
 export interface Subscription {
   readonly request: SubscriptionRequest<unknown>
-  /** Default: what comes from now on. */
+  /** Default: events from now on. */
   readonly after: Position | undefined
 }
 
@@ -53,15 +53,15 @@ export type Prepared = Invalid | Operation
 export interface Invalid {
   readonly kind: 'invalid'
   readonly errors: readonly GraphQLError[]
-  /** It is well formed; another schema may have what it asks for. */
+  /** Set if it is well-formed, and may be valid in another schema. */
   readonly mayFit?: 'subscription' | 'other' | undefined
-  /** Nothing is wrong with it: the database is away. */
+  /** The request may be valid, but the database is down. */
   readonly isUnavailable?: boolean
 }
 
 export type Operation =
   | { readonly kind: 'query' | 'mutation'; readonly args: ExecutionArgs; run(): Promise<ExecutionResult> }
-  /** `subscribe` resolves to what to join, or to the result that says why not. */
+  /** `subscribe` resolves to what to join, or to the result with the errors that prevent it. */
   | {
       readonly kind: 'subscription'
       readonly args: ExecutionArgs
@@ -70,13 +70,13 @@ export type Operation =
 
 export interface Engine {
   /**
-   * What needs the watched tables waits until they are known for the first time: a server that is started again must not turn
-   * away the clients that come back first. That is what does not fit the schema without tables, and `watchedTables`.
+   * Operations that need the watched tables wait until the tables are known for the first time: a restarted server must not refuse
+   * the first clients that reconnect. These operations are those that do not fit the schema without tables, and `watchedTables`.
    */
   prepare(params: Params, signal?: AbortSignal): Promise<Prepared>
 }
 
-/** Whether the schema has all that the database has. */
+/** Whether the schema has the watched tables of the database. */
 export interface SchemaState {
   readonly isKnown: boolean
   /** Resolves once it has. */
@@ -94,19 +94,19 @@ export interface Enveloped {
 
 export interface EngineOptions {
   readonly getEnveloped: () => Enveloped
-  /** The context for every execution of ours; sources are opened by delivery, not by the schema. */
+  /** The context of every execution; delivery opens the sources, not the schema. */
   readonly contextFor: (viewer: Viewer) => object
-  /** Whether what a subscription shows depends on the viewer's claims; on the role it always does. Default: with tables, if there are roles. */
+  /** Whether a subscription's events depend on the viewer's claims; they always depend on the role. Default: for tables, if there are roles. */
   readonly claimsMatter?: (source: EventSource<unknown>, viewer: Viewer) => boolean
   readonly toClientError: ClientErrors
   readonly schemaState: SchemaState
   readonly cursors: Pick<Cursors, 'encode' | 'ready'>
 }
 
-/** What a filter takes for each byte of its text: patterns are taken apart. */
+/** Memory of a filter per byte of its text, which includes parsed patterns. */
 const FILTER_FACTOR = 4
 
-/** Longest that a query or a mutation waits for the tables to be known, in ms. */
+/** Longest that a query or a mutation waits until the tables are known, in ms. */
 const TABLES_PATIENCE_MS = 30_000
 
 export function createEngine(options: EngineOptions): Engine {
@@ -115,7 +115,7 @@ export function createEngine(options: EngineOptions): Engine {
 
   return {
     async prepare(asked, signal) {
-      // A form, or a URL made by a program, has an empty name where there is none.
+      // A form, or a URL made by a program, sends an empty name for no name.
       const params = { ...asked, operationName: asked.operationName || undefined }
       const { schemaState } = options
       const prepared = prepare(params, signal)
@@ -129,7 +129,7 @@ export function createEngine(options: EngineOptions): Engine {
         return prepare(params, signal)
       }
       if (!prepared.mayFit) return prepared
-      // A subscription waits for as long as its client does: one that resumes would take a refusal for the end.
+      // A subscription waits as long as its client does: a client that resumes would take a refusal for the end.
       const ended = prepared.mayFit === 'subscription' && signal ? signal : limit(signal)
       await abortable(schemaState.known, ended).catch(() => undefined)
       return schemaState.isKnown
@@ -148,10 +148,12 @@ export function createEngine(options: EngineOptions): Engine {
     try {
       document = parse(params.query)
       operation = getOperationAST(document, params.operationName)
-      // Before validation, which would take the variables of such a condition for missing.
+      // Before validation, which would report the variables of such a condition as missing.
       const isSubscription = operation?.operation === OperationTypeNode.SUBSCRIPTION
       if (operation && isSubscription && isConditional(document, operation)) {
-        return invalid('A subscription always has its one root field: @skip and @include cannot stand there.')
+        return invalid(
+          'A subscription must have exactly one root field: @skip and @include are not allowed on it.',
+        )
       }
       const errors = validate(schema, document)
       if (errors.length > 0)
@@ -181,7 +183,7 @@ export function createEngine(options: EngineOptions): Engine {
     const source: unknown = await createSourceEventStream(args)
     if (!(source instanceof EventSource)) return mask(source as ExecutionResult)
     try {
-      // The beginning of a table's history is known from the catalogue, also where our login may not read the log.
+      // The beginning of a table's history comes from the catalogue, so it works even if the login may not read the log.
       if (source.topic.kind === 'table') await cursors.ready(signal)
       return { request: toRequest(args, params, source), after: await startOf(params, source, signal) }
     } catch (error) {
@@ -200,7 +202,7 @@ export function createEngine(options: EngineOptions): Engine {
       return position && cursors.encode(position)
     }
     const identity = identityOf(given)
-    // It lives as long as the subscription: what the operation does not ask for is not kept for it.
+    // The request lives as long as the subscription: it keeps only the variables that the operation uses.
     const variables = declaredVariables(given)
     const args = { ...given, variableValues: variables }
     const asked = {
@@ -235,23 +237,23 @@ export function createEngine(options: EngineOptions): Engine {
     }
   }
 
-  /** The request once more, now that the schema is another one. */
+  /** Prepares the request again, for a new schema. */
   async function renew(asked: Params, audience: string | undefined): Promise<SubscriptionRequest<unknown>> {
     const prepared = prepare(asked)
     const result =
       prepared.kind === 'subscription' ? await prepared.subscribe() : { errors: invalidErrors(prepared) }
     if ('request' in result) {
-      // A group is one of subscribers for whom the same is decided. What is decided for each from now on may tell them apart.
+      // The subscribers of a group share one decision about rows. From now on they may need different ones.
       const { source } = result.request
       if (source.audience === undefined || source.audience === audience) return result.request
-      throw new ListenqlError('SCHEMA_CHANGED', 'other rights decide about the rows from now on', {
+      throw new ListenqlError('SCHEMA_CHANGED', 'other rights now decide about the rows', {
         hint: 'subscribe again',
       })
     }
     throw new ListenqlError(
       'SCHEMA_CHANGED',
-      `the schema has changed, and this subscription does not fit it any more: ${result.errors?.[0]?.message}`,
-      { hint: 'read the schema again, and subscribe anew' },
+      `the schema has changed, and this subscription no longer fits it: ${result.errors?.[0]?.message}`,
+      { hint: 'read the schema again, and subscribe again' },
     )
   }
 
@@ -301,7 +303,7 @@ export function stringifyResult(result: ExecutionResult, cursor?: string): strin
   return stringifyJson({ ...formatted, extensions })
 }
 
-/** Precedence: what the client remembers by itself, `extensions.after`, the argument. @throws ListenqlError CURSOR_INVALID */
+/** Precedence: the position that the client remembers by itself, `extensions.after`, the argument. @throws ListenqlError CURSOR_INVALID */
 async function startOf(
   { lastEventId, extensions }: Params,
   source: EventSource<unknown>,
@@ -335,24 +337,27 @@ function invalid(message: string): Invalid {
 
 function tooLarge(bytes: number): GraphQLError {
   return new GraphQLError(
-    `This event has ${bytes} bytes as you asked for it, more than this server delivers.`,
+    `This event has ${bytes} bytes with the fields that you select, more than this server delivers.`,
     {
       extensions: {
         code: 'EVENT_TOO_LARGE',
         bytes,
-        hint: 'ask for fewer fields, or raise --max-event on the server',
+        hint: 'select fewer fields, or raise --max-event on the server',
       },
     },
   )
 }
 
-/** A text of JavaScript ends at 512 MiB. */
+/** The longest string in JavaScript has 512 MiB. */
 function isTooLong(error: unknown): boolean {
   return error instanceof RangeError && error.message.includes('string length')
 }
 
 function tooLong(): GraphQLError {
-  return new GraphQLError('This event is larger, as you asked for it, than any server delivers.', {
-    extensions: { code: 'EVENT_TOO_LARGE', hint: 'ask for fewer fields' },
-  })
+  return new GraphQLError(
+    'This event is larger, with the fields that you select, than any server can deliver.',
+    {
+      extensions: { code: 'EVENT_TOO_LARGE', hint: 'select fewer fields' },
+    },
+  )
 }

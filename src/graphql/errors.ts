@@ -9,13 +9,13 @@ import { ListenqlError } from '../lib/errors.js'
 import { LimitExceeded } from '../lib/limits/limit-exceeded.js'
 import type { Observe } from '../lib/observation.js'
 
-/** Turns what was thrown into what a client may know. */
+/** Converts any thrown value into an error that a client may see. */
 export type ClientErrors = (error: unknown) => GraphQLError
 
 /**
- * Errors that are meant for people pass with their code; anything else is a fault of ours: the client gets an id, the log
- * gets the same id with the rest.
- * @param suggestNames false: what the schema has is not told to who guesses
+ * Errors made for clients keep their code. Any other error is a fault of the server: the client gets an id, and the log gets the
+ * error with the same id.
+ * @param suggestNames false: errors must not reveal names of the schema
  */
 export function createClientErrors(observe: Observe, { suggestNames = true } = {}): ClientErrors {
   return suggestNames ? toClientError : error => withoutSuggestion(toClientError(error))
@@ -26,7 +26,7 @@ export function createClientErrors(observe: Observe, { suggestNames = true } = {
     const place =
       error instanceof GraphQLError ? { nodes: error.nodes ?? null, path: error.path ?? null } : {}
     if (original instanceof GraphQLError) {
-      // Of a variable that does not fit, only the outer one says which it is.
+      // For a variable of the wrong type, only the outer error names the variable.
       const { message } = error instanceof GraphQLError ? error : original
       return withCode(new GraphQLError(message, { ...place, extensions: original.extensions }))
     }
@@ -52,9 +52,9 @@ export function createClientErrors(observe: Observe, { suggestNames = true } = {
   }
 }
 
-/** graphql-js says what was probably meant, also where introspection is off. */
+/** graphql-js suggests names even where introspection is off. */
 function withoutSuggestion(error: GraphQLError): GraphQLError {
-  // The last one: what stands before may be a text of the client's, of any length.
+  // The last occurrence: the text before it may quote the client, at any length.
   const at = error.message.endsWith('?') ? error.message.lastIndexOf(' Did you mean ') : -1
   if (at < 0) return error
   const message = error.message.slice(0, at)
@@ -68,7 +68,7 @@ function withoutSuggestion(error: GraphQLError): GraphQLError {
   })
 }
 
-/** What has no place in the result, and no cause, is about the request: its variables do not fit. */
+/** An error without a path and a cause concerns the request: its variables are invalid. */
 function withCode(error: GraphQLError): GraphQLError {
   if (error.path || error.extensions.code !== undefined) return error
   const { message, nodes, source, positions, extensions } = error
@@ -87,7 +87,7 @@ export function isTooDeep(error: unknown): boolean {
   return error instanceof RangeError && error.message.includes('call stack')
 }
 
-/** As sent: `http` and `unexpected` are Yoga's notes to itself. */
+/** The form that is sent: `http` and `unexpected` are for Yoga only. */
 export function formatError(error: GraphQLError): GraphQLFormattedError {
   const { extensions, ...rest } = error.toJSON()
   const { http: _http, unexpected: _unexpected, ...kept } = extensions ?? {}

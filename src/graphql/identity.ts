@@ -8,15 +8,15 @@ import {
   visitWithTypeInfo,
 } from 'graphql'
 
-/** What makes two subscriptions the same, as far as their document goes. */
+/** What two documents must have in common for subscriptions to share a group. */
 export interface Identity {
-  /** The document without what does not count: layout, and the start position. */
+  /** The document without its layout and its start position. */
   readonly text: string
-  /** Names of the variables that count. */
+  /** Names of the variables that matter. */
   readonly uses: ReadonlySet<string>
 }
 
-/** Where a subscription starts (`after` of its root field) is each subscriber's own, and no part of what it asks for. */
+/** The start (`after` of the root field) belongs to the subscriber and not to the identity of the subscription. */
 export function identify(schema: GraphQLSchema, document: DocumentNode): Identity {
   const typeInfo = new TypeInfo(schema)
   const root = schema.getSubscriptionType()

@@ -1,9 +1,9 @@
 import { type DocumentNode, GraphQLError, Kind, type OperationDefinitionNode } from 'graphql'
 
-/** Most names that an error repeats. */
+/** Most names that an error lists. */
 const MAX_NAMES = 10
 
-/** Why a document that is valid has no operation to execute, and what to do. */
+/** The error for a valid document without an operation to execute, with a remedy. */
 export function missingOperation(
   { definitions }: DocumentNode,
   operationName: string | undefined,
@@ -22,7 +22,7 @@ function reasonOf(names: readonly (string | undefined)[], operationName: string 
   const list = `${named.slice(0, MAX_NAMES).join(', ')}${more}`
   if (names.length === 0) return 'The document has no operation.'
   if (operationName === undefined)
-    return `The document has several operations (${list}); say which with "operationName".`
+    return `The document has several operations (${list}); choose one with "operationName".`
   if (named.length === 0)
     return `The document's operation has no name: leave out "operationName", which is ${JSON.stringify(operationName)}.`
   return `The document has no operation named ${JSON.stringify(operationName)}; it has ${list}.`

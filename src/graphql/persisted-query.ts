@@ -8,14 +8,14 @@ export function isHashed(query: unknown, extensions: unknown): boolean {
 }
 
 /**
- * Tells the client to send documents from now on. Apollo Client looks for the code, urql for exactly this message
- * (https://www.apollographql.com/docs/apollo-server/performance/apq); both then ask again by themselves.
+ * Tells the client to send documents from now on. Apollo Client checks the code, urql exactly this message
+ * (https://www.apollographql.com/docs/apollo-server/performance/apq); both then repeat the request by themselves.
  */
 export function persistedQueryNotSupported(): GraphQLError {
   return new GraphQLError('PersistedQueryNotSupported', {
     extensions: {
       code: 'PERSISTED_QUERY_NOT_SUPPORTED',
-      hint: 'this server keeps no documents: send "query"',
+      hint: 'this server stores no documents: send "query"',
     },
   })
 }

@@ -7,8 +7,8 @@ import {
 } from 'graphql'
 
 /**
- * Whether @skip or @include stands at the root of a subscription, where it may not (CollectSubscriptionFields in
- * https://spec.graphql.org/September2025/#sec-Single-Root-Field); graphql-js 16 does not look, and fails when nothing is left.
+ * Whether @skip or @include is used at the root of a subscription, where it is not allowed (CollectSubscriptionFields in
+ * https://spec.graphql.org/September2025/#sec-Single-Root-Field). graphql-js 16 does not check it, and fails if no field is left.
  */
 export function isConditional(document: DocumentNode, { selectionSet }: OperationDefinitionNode): boolean {
   const decides = ({ name }: DirectiveNode) => name.value === 'skip' || name.value === 'include'

@@ -8,14 +8,14 @@ import { documentSize } from './document-size.js'
 import type { Enveloped } from './engine.js'
 import { type ClientErrors, isTooDeep, TOO_DEEP } from './errors.js'
 
-/** Most that parsed documents take which are kept for the next who sends the same, about, in bytes. */
+/** Most memory of cached parsed documents, approximately, in bytes. */
 const MAX_CACHED_BYTES = 32 * 1024 * 1024
-/** Most that the texts of documents take which could not be parsed, in bytes. */
+/** Most memory of the texts of cached documents with errors, in bytes. */
 const MAX_ERRORS_BYTES = 4 * 1024 * 1024
 
 /**
- * Yoga lends its parser and validator, with their caches and plugins, to all transports. A new schema gets a new Yoga, with caches of
- * its own.
+ * The parser and validator of Yoga, with their caches and plugins, for all transports. Each schema gets a new Yoga with new
+ * caches.
  */
 export function createGraphqlYoga(options: YogaOptions) {
   let yoga = createOne(options, options.schema)
@@ -31,7 +31,7 @@ interface YogaOptions {
   readonly schema: GraphQLSchema
   readonly toClientError: ClientErrors
   readonly limits: DocumentLimits
-  /** False: the schema is not told, and errors suggest no names. */
+  /** False: introspection is refused, and errors suggest no names. */
   readonly introspection: boolean
 }
 
@@ -56,7 +56,7 @@ function createOne(options: YogaOptions, schema: GraphQLSchema) {
   })
 }
 
-/** A syntax error is the one error of a request to which Yoga gives no code. */
+/** Yoga gives no code to syntax errors, but to all other errors of requests. */
 const codeSyntaxErrors: Plugin = {
   onParse() {
     return ({ result }) => {
@@ -65,7 +65,7 @@ const codeSyntaxErrors: Plugin = {
   },
 }
 
-/** Yoga writes a result with the function `stringify` that it brings. */
+/** Yoga serialises a result with the result's own function `stringify`. */
 const keepJsonText: Plugin = {
   onExecute: () => ({
     onExecuteDone({ result, setResult }) {
@@ -74,7 +74,7 @@ const keepJsonText: Plugin = {
   }),
 }
 
-/** In parsing, since what was parsed is kept: each document is measured once. What goes too far is kept, too. */
+/** Checks during parsing, whose result is cached: each document is measured once. Refusals are cached, too. */
 function limit(limits: DocumentLimits, toClientError: ClientErrors): Plugin {
   return {
     onParse({ parseFn, setParseFn }) {
@@ -97,7 +97,7 @@ function limit(limits: DocumentLimits, toClientError: ClientErrors): Plugin {
   }
 }
 
-/** In the words of graphql-js. */
+/** The message of graphql-js. */
 const TOO_MANY_TOKENS = /more tha[nt] \d+ tokens/
 
 const keepSchemaSecret: Plugin = {

@@ -1,19 +1,19 @@
 import { ListenqlError } from '../lib/errors.js'
 import { PROOF_CHANNEL } from './delivery-proof.js'
 
-/** On which servers are told to look for kicks. */
+/** A notification on it tells servers to check for new kicks. */
 export const KICK_CHANNEL = 'listenql_kick'
 
-/** The channels that listenql itself uses (see doorbell.ts, delivery-proof.ts); no client may listen to them or publish on them. */
+/** The channels that listenql itself uses (see doorbell.ts, delivery-proof.ts); clients may not listen to them or publish on them. */
 export function isInternalChannel(name: string): boolean {
   return name === 'listenql' || name === KICK_CHANNEL || name === PROOF_CHANNEL
 }
 
-/** Longest channel name in bytes of UTF-8: NAMEDATALEN - 1. LISTEN would silently truncate a longer one, and hear nothing. */
+/** Longest channel name in bytes of UTF-8: NAMEDATALEN - 1. LISTEN would silently truncate a longer one, and receive nothing. */
 export const MAX_CHANNEL_BYTES = 63
 
 /**
- * Checks that Postgres can take `name` as a channel, whatever its characters: LISTEN quotes it.
+ * Checks that Postgres accepts `name` as a channel, with any characters: LISTEN quotes it.
  * @throws ListenqlError CHANNEL_NAME_INVALID if it is empty, longer than 63 bytes, or has a character that Postgres text cannot hold.
  */
 export function assertChannelName(name: string): void {

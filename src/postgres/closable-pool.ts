@@ -2,7 +2,7 @@ import pg from 'pg'
 import { socketOf } from './socket.js'
 import { liftTimeLimits } from './time-limits.js'
 
-/** How long queries may take that are under way when the pool is closed, in ms. */
+/** How long running queries may take after the pool is closed, in ms. */
 const CLOSE_TIMEOUT_MS = 1000
 
 /** A pool that can be closed whether or not the database answers. */
@@ -14,13 +14,13 @@ export interface ClosablePool {
 
 export function createClosablePool(config: pg.PoolConfig): ClosablePool {
   const clients = new Set<pg.Client>()
-  /** Known from the start, also while it connects. */
+  /** Registers each client at once, even while it connects. */
   class Client extends pg.Client {
     constructor(options?: pg.ClientConfig) {
       super(options)
       clients.add(this)
       this.once('end', () => clients.delete(this))
-      // pg-pool looks after idle connections only; of one in use, the query that runs rejects with the same.
+      // pg-pool handles errors of idle connections only; for one in use, the running query rejects with the same error.
       this.on('error', () => undefined)
     }
   }

@@ -3,19 +3,19 @@ import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Failure } from '../lib/observation.js'
 import { endsConnection, SQL_STATE, sqlState } from './sql-state.js'
 
-/** What a standby cannot do, in the same words wherever it is noticed. */
+/** The failure on a standby, with the same message wherever it is noticed. */
 export const STANDBY: Failure = {
   message: 'this Postgres is a standby: LISTEN does not work there, and it takes no writes',
   hint: 'connect to the primary',
   isAway: true,
 }
 
-/** Where the database is, for messages. */
+/** The location of the database, for messages. */
 export type ConnectionTarget = Pick<pg.ClientConfig, 'host' | 'port' | 'user' | 'database'>
 
 /**
- * What a query or an attempt to connect failed for, in one line, and what to do about it. The same cause has the same words,
- * whichever part of the server meets it. Of the connection string it quotes host, port, user and database.
+ * Why a query or an attempt to connect failed, in one line, with a remedy. The same cause has the same message in every part of
+ * the server. Of the connection string it quotes only host, port, user and database.
  */
 export function describeFailure(error: unknown, target: ConnectionTarget): Failure {
   if (error instanceof ListenqlError) {
@@ -35,7 +35,7 @@ interface Explained {
 
 const PERCENT = 'in a URL, the characters @ : / ? # % of a password are written as %40 %3A %2F %3F %23 %25'
 
-/** Errors of Postgres with which it refuses a connection. */
+/** Explains errors with which Postgres refuses a connection. */
 function refusal(
   error: pg.DatabaseError,
   message: string,
@@ -65,15 +65,15 @@ function refusal(
         ? because('this is a pooler: connect to Postgres itself, or see "Poolers" in docs/operations.md')
         : because(undefined)
   }
-  // A connection that is ended, or not taken yet: Postgres says all there is to say, and it passes.
+  // Postgres ends the connection, or does not accept one yet: its message suffices, and the problem passes.
   return endsConnection(error) ? because(undefined) : undefined
 }
 
-/** Errors of Node and of `pg` on the way there. */
+/** Explains errors of Node and `pg` before Postgres answers. */
 function obstacle(code: string, message: string, { host, port }: ConnectionTarget): Explained | undefined {
   const where = host?.startsWith('/') ? `${host}/.s.PGSQL.${port}` : `${host}:${port}`
   const because = (text: string, hint: string) => ({ message: text, hint })
-  const look = 'is Postgres running there, and are host and port right?'
+  const look = 'is Postgres running there, and are host and port correct?'
   switch (code) {
     case 'ECONNREFUSED':
       return because(`nothing listens on ${where} (ECONNREFUSED)`, look)
@@ -81,14 +81,17 @@ function obstacle(code: string, message: string, { host, port }: ConnectionTarge
       return because(`there is no socket ${where} (ENOENT)`, look)
     case 'EACCES':
     case 'EPERM':
-      return because(`the socket ${where} may not be used (${code})`, 'connect as a user who may')
+      return because(
+        `the socket ${where} may not be used (${code})`,
+        'connect as a user with the right to use it',
+      )
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return because(`the host ${host} is not known (${code})`, `correct the connection string; ${PERCENT}`)
+      return because(`the host ${host} is unknown (${code})`, `correct the connection string; ${PERCENT}`)
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
     case 'ETIMEDOUT':
-      return because(`${where} cannot be reached (${code})`, 'look at the network and its firewalls')
+      return because(`${where} cannot be reached (${code})`, 'check the network and its firewalls')
     case 'ECONNRESET':
     case 'EPIPE':
       return because('the connection was closed', look)
@@ -96,26 +99,29 @@ function obstacle(code: string, message: string, { host, port }: ConnectionTarge
   if (/timeout expired|due to connection timeout/.test(message))
     return because(
       `${where} does not answer`,
-      'look at the network and its firewalls, or raise --connect-timeout',
+      'check the network and its firewalls, or raise --connect-timeout',
     )
   if (/^Connection terminated|closed the connection/.test(message))
     return because('the connection was closed', look)
   if (message.includes('client password must be a string'))
     return because(
-      'Postgres asks for a password, and there is none',
+      'Postgres requires a password, and none is given',
       'put it into the connection string, or set PGPASSWORD',
     )
   if (message.includes('does not support SSL'))
-    return because(`${where} does not take encrypted connections`, 'use sslmode=disable to connect without')
+    return because(
+      `${where} does not accept encrypted connections`,
+      'use sslmode=disable to connect without encryption',
+    )
   if (/^(ERR_TLS|CERT|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)/.test(code))
     return because(
       `the certificate of ${where} is not accepted: ${message}`,
-      'name the certificate of its issuer with sslrootcert=FILE; sslmode=require encrypts without looking at it',
+      'give the certificate of its issuer with sslrootcert=FILE; sslmode=require encrypts without checking it',
     )
   return undefined
 }
 
-/** The code of Node; of several attempts (one for each address of a name) that of the first. */
+/** The code of Node; if several attempts failed (one for each address of a name), the first one's. */
 function codeOf(error: unknown): string {
   if (error instanceof AggregateError) return codeOf(error.errors[0])
   const code: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'code') : undefined

@@ -4,7 +4,7 @@ export function refusal(message: string, hint: string): ListenqlError {
   return new ListenqlError('BAD_CONFIGURATION', message, { hint })
 }
 
-/** For keywords that must not mean anything else than what holds anyway. @throws ListenqlError BAD_CONFIGURATION */
+/** Refuses keywords, unless their value is the one that applies anyway. @throws ListenqlError BAD_CONFIGURATION */
 export function requireHarmless(
   keyword: string,
   text: string | undefined,

@@ -4,7 +4,7 @@ import type { ConnectionOptions } from 'node:tls'
 import { messageOf } from '../lib/errors.js'
 import { refusal, requireHarmless } from './conninfo-refusal.js'
 
-/** `no-verify` is that of `pg`, which libpq does not know. */
+/** `no-verify` comes from `pg`; libpq does not know it. */
 const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'no-verify', 'verify-ca', 'verify-full']
 
 /** https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION */
@@ -22,7 +22,7 @@ export function sslOptions(
     )
   }
   if (mode === 'disable' || mode === 'allow' || mode === 'prefer' || host.startsWith('/')) return false
-  // Files of these names count if they are there, as they do for libpq.
+  // Files with these names are used if they exist, as in libpq.
   const usual = (name: string) => {
     const path = join(home, '.postgresql', name)
     return existsSync(path) ? path : undefined
@@ -44,7 +44,7 @@ export function sslOptions(
     if (mode === 'verify-full') return { ...own, rejectUnauthorized: true }
     throw refusal(
       'sslrootcert=system needs sslmode=verify-full',
-      'a public authority gives certificates for any host: the name must be verified, too',
+      'a public authority issues certificates for any host: the name must be verified, too',
     )
   }
   const path = rootCertificate ?? join(home, '.postgresql', 'root.crt')

@@ -1,21 +1,21 @@
 /**
- * An @ where none can be comes from a password with a / or ? in it, which ends the login early. What follows would be taken for
- * port, host or database, and a piece of the password would stand in the log.
+ * An @ at an impossible position comes from a password with a / or ? in it, which ends the login early. The parser would take the
+ * rest for port, host or database, and a part of the password would appear in the log.
  */
 export const STRAY_AT =
   'there is an @ after the host: a / ? or @ in the password is written as %2F, %3F or %40 in a URL'
 
 /**
  * A connection URL of libpq as keywords and values (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS).
- * Read with a pattern and not with `URL`, which refuses `postgres:///db`, an empty host and several hosts.
- * @throws Error that says what is wrong without quoting anything of it
+ * It is parsed with a pattern and not with `URL`, which refuses `postgres:///db`, an empty host and several hosts.
+ * @throws Error that describes the problem without quoting any of the text
  */
 export function parseUrl(text: string): Map<string, string> {
   const found =
     /^postgres(?:ql)?:\/\/(?:(?<user>[^:@/]*)(?::(?<password>[^/]*))?@)?(?<host>\[[^\]]*\]|[^:/?]*)(?::(?<port>[^/?]*))?(?:\/(?<dbname>[^?]*))?(?:\?(?<query>.*))?$/is.exec(
       text,
     )?.groups
-  if (!found) throw new Error('it begins like a URL but is none')
+  if (!found) throw new Error('it begins like a URL but is not one')
   const isPort = /^\d*$/.test(found.port ?? '')
   const rest = isPort ? found.dbname : `${found.port}${found.dbname}${found.query}`
   if (rest?.includes('@')) throw new Error(STRAY_AT)
@@ -31,7 +31,7 @@ export function parseUrl(text: string): Map<string, string> {
       throw new Error(pair.includes('@') ? STRAY_AT : 'a parameter after ? is not of the form name=value')
     const keyword = decode(pair.slice(0, equals), 'a parameter')
     const value = decode(pair.slice(equals + 1), keyword)
-    // JDBC's spelling, which libpq takes too.
+    // JDBC's spelling, which libpq accepts, too.
     if (keyword === 'ssl' && value === 'true') values.set('sslmode', 'require')
     else values.set(keyword, value)
   }
@@ -49,8 +49,8 @@ function decode(text: string, what: string): string {
 }
 
 /**
- * Keywords and values of libpq: `host = localhost password='it\'s'`; a backslash takes the next character as it is.
- * @throws Error that says what is wrong; of the text it quotes keywords only
+ * Keywords and values of libpq: `host = localhost password='it\'s'`; a backslash escapes the next character.
+ * @throws Error that describes the problem; it quotes keywords only
  */
 export function parseKeywordString(text: string): Map<string, string> {
   const values = new Map<string, string>()

@@ -5,7 +5,7 @@ import { refusal, requireHarmless } from './conninfo-refusal.js'
 import { sslOptions } from './conninfo-ssl.js'
 import { parseKeywordString, parseUrl, STRAY_AT } from './conninfo-syntax.js'
 
-/** Keywords of libpq that change nothing for us (or that `pg` does in its own way), so they may stand there. */
+/** Keywords of libpq that are accepted without effect here (or that `pg` handles in its own way). */
 const WITHOUT_EFFECT = new Set([
   'client_encoding',
   'gssdelegation',
@@ -56,17 +56,17 @@ const OTHERS = [
 type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * Turns what people write after DATABASE_URL= into options for `pg`: a URL (`postgres://` or `postgresql://`), or libpq's
+ * Converts a connection string into options for `pg`: a URL (`postgres://` or `postgresql://`), or libpq's
  * keywords and values (`host=localhost dbname=x password='a b'`), as described in
- * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING. What is not said there comes from the PG*
- * variables of `env` (default: process.env), then: host localhost, port 5432, user that of the system, database named as
- * the user. Undefined or blank: from there altogether.
+ * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING. Missing values come from the PG*
+ * variables of `env` (default: process.env), then from the defaults: host localhost, port 5432, the system user, and a database
+ * with the name of the user. If the string is undefined or blank, all values come from there.
  *
- * `sslmode` means what it means to libpq: `require` encrypts and verifies nothing (with `sslrootcert`, or a file
- * `~/.postgresql/root.crt`, it is `verify-ca`), `verify-ca` and `verify-full` verify. `no-verify`, as users of `pg` write it,
- * encrypts and verifies nothing in any case. `pg` can not try encryption and do without, so `allow` and `prefer` (libpq's
+ * `sslmode` has its meaning in libpq: `require` encrypts and verifies nothing (with `sslrootcert`, or a file
+ * `~/.postgresql/root.crt`, it is `verify-ca`), `verify-ca` and `verify-full` verify. `no-verify`, from `pg`,
+ * encrypts and never verifies anything. `pg` cannot fall back to a connection without encryption, so `allow` and `prefer` (libpq's
  * default) are the same as `disable`.
- * @throws ListenqlError BAD_CONFIGURATION; it never quotes a password
+ * @throws ListenqlError BAD_CONFIGURATION; the error never quotes a password
  */
 export function connectionOptions(
   conninfo: string | undefined,
@@ -109,7 +109,7 @@ export function connectionOptions(
     ...(password !== undefined && { password }),
     ...(applicationName !== undefined && { application_name: applicationName }),
     ...(options !== undefined && { options }),
-    // Two seconds are the shortest that libpq waits; zero and less wait for ever.
+    // libpq waits for two seconds or more; zero and less mean no limit.
     ...(timeout !== undefined && timeout > 0 && { connectionTimeoutMillis: Math.max(2, timeout) * 1000 }),
     ...(keepalives !== undefined && { keepAlive: keepalives !== '0' }),
     ...(idle !== undefined && idle > 0 && { keepAliveInitialDelayMillis: idle * 1000 }),
@@ -122,11 +122,11 @@ export function describeConnection(config: pg.ClientConfig): string {
   return `'${config.user ?? ''}' to '${config.database ?? ''}' @ '${host ?? ''}:${config.port ?? ''}'`
 }
 
-/** The text with the passwords in URLs (`postgres://user:***@host`) and in keywords (`password=***`) blotted out. */
+/** The text without the passwords in URLs (`postgres://user:***@host`) and in keywords (`password=***`). */
 export function hideSecrets(text: string): string {
   return (
     text
-      // Up to the last @ of the word, since passwords that should have been percent-encoded hold @ and / themselves.
+      // Up to the last @ of the word, since a password that was not percent-encoded may contain @ and / itself.
       .replace(/(postgres(?:ql)?:\/\/[^:@/\s]*):\S*@/gi, '$1:***@')
       .replace(/\b((?:ssl)?password\s*=\s*)('(?:\\.|[^'\\])*'?|(?:\\.|[^\s&\\])+)/gi, '$1***')
   )

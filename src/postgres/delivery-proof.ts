@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { createDeferred, type Deferred } from '../lib/deferred.js'
 
-/** Servers send notifications to themselves on it. Each server of a database hears those of the others, which prove as much. */
+/** The channel on which servers notify themselves. Each server also receives the notifications of the others, which prove as much. */
 export const PROOF_CHANNEL = 'listenql_proof'
 
 /** A connection that sends one notification. */
@@ -13,32 +13,32 @@ export interface ProofSender {
 
 export interface DeliveryProof {
   /**
-   * A notification was received.
-   * @param isUnasked no statement of ours was under way on that connection: a pooler in transaction mode passes on what
-   * comes during a statement, and nothing else
+   * Reports that a notification was received.
+   * @param isUnasked no statement was running on that connection: a pooler in transaction mode forwards notifications only
+   * during a statement
    */
   heard(isUnasked: boolean): void
-  /** Whether a notification has proven delivery since the last call of `renew`; starts over. */
+  /** Whether a notification has proven delivery since the last call of `renew`; then starts again. */
   renew(): boolean
   /**
-   * Sends a notification. Resolves with whether one has come back; nothing may be run on the LISTEN connection meanwhile.
-   * @throws whatever the sender throws: then nothing is proven, and nothing refuted
+   * Sends a notification. Resolves with whether one has arrived; run nothing on the LISTEN connection meanwhile.
+   * @throws any error of the sender: then nothing is proven or disproven
    */
   attempt(sender: ProofSender): Promise<boolean>
 }
 
 export interface DeliveryProofOptions {
-  /** Longest wait for the notification once it was sent, in ms. Time in which the connection is paused does not count. */
+  /** Longest wait for the notification after it was sent, in ms, without the time in which the connection is paused. */
   readonly patience: number
-  /** Whether what is received waits unread. */
+  /** Whether received data stays unread. */
   readonly isPaused: () => boolean
-  /** Ends an attempt, which then counts as successful: the connection is gone anyway. */
+  /** Ends an attempt, which then counts as successful, since the connection is gone anyway. */
   readonly signal: AbortSignal
 }
 
 /**
- * Proves that notifications reach a LISTEN connection. An answer to a query does not: a pooler in transaction mode answers
- * every query, LISTEN as well, and drops what Postgres sends in between.
+ * Proves that notifications reach a LISTEN connection. The answer to a query does not prove it: a pooler in transaction mode answers
+ * every query, including LISTEN, and drops what Postgres sends between queries.
  */
 export function createDeliveryProof({ patience, isPaused, signal }: DeliveryProofOptions): DeliveryProof {
   let isProven = false
@@ -53,7 +53,7 @@ export function createDeliveryProof({ patience, isPaused, signal }: DeliveryProo
         const isHeldUp = isPaused() || wasPaused
         wasPaused = isPaused()
         if (isHeldUp) return
-        // A busy event loop runs timers before it reads the sockets: what lies there counts.
+        // A busy event loop runs timers before it reads the sockets: unread data there still counts.
         setImmediate(() => resolve(isProven))
       }, patience)
       void heard.then(() => resolve(true)).finally(() => clearInterval(timer))
@@ -76,7 +76,7 @@ export function createDeliveryProof({ patience, isPaused, signal }: DeliveryProo
       const heard = createDeferred()
       waiting = heard
       try {
-        // The sender's answer may never come: the notification is what counts.
+        // The sender may never get an answer: only the notification matters.
         const sent = sender.notify(PROOF_CHANNEL, randomBytes(8).toString('hex'))
         await Promise.race([sent, heard.promise])
         return await outwait(heard.promise)

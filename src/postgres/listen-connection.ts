@@ -7,31 +7,31 @@ export interface ListenConnectionOptions {
   readonly config: pg.ClientConfig
   /** Longest wait for a connection, in ms. */
   readonly connectTimeout: number
-  /** Longest silence while an answer is owed, in ms. Counted from the last byte received, not from the question. */
+  /** Longest silence during a statement, in ms. Counted from the last byte received, not from the start of the statement. */
   readonly deadline: number
-  /** `isUnasked`: no statement of `run` was under way. */
+  /** `isUnasked`: no statement of `run` was running. */
   readonly onNotification: (channel: string, payload: string, isUnasked: boolean) => void
-  /** Ends an attempt to connect that is under way. */
+  /** Ends an attempt to connect. */
   readonly signal: AbortSignal
-  /** Called once, when the connection is gone for whatever reason. */
+  /** Called once, when the connection is lost for any reason. */
   readonly onLost: (reason: string) => void
 }
 
 export interface ListenConnection {
-  /** The process id that the server named when it accepted the connection; a pooler names one of its own making. */
+  /** The process id that the server reported when it accepted the connection; a pooler invents one. */
   readonly namedPid: number | undefined
   /** Runs statements of LISTEN, UNLISTEN or the heartbeat; one at a time. Rejects if the connection is lost or silent. */
   run(sql: string): Promise<pg.QueryResult>
-  /** Stops reading from the socket; what Postgres sends then waits in the kernel and in the server. */
+  /** Stops reading from the socket; further data of Postgres stays in the kernel and in the server. */
   pause(): void
   resume(): void
-  /** Drops the connection without ceremony; `onLost` follows. */
+  /** Drops the connection at once; `onLost` follows. */
   destroy(reason: string): void
-  /** Says goodbye to Postgres and closes. */
+  /** Closes the connection as the protocol requires. */
   close(): Promise<void>
 }
 
-/** One pg client that is used for nothing but LISTEN. It never comes back: a new one replaces it. */
+/** A pg client that only listens. It never reconnects: a new one replaces it. */
 export async function openListenConnection(options: ListenConnectionOptions): Promise<ListenConnection> {
   const client = new pg.Client({
     ...options.config,
@@ -69,11 +69,11 @@ export async function openListenConnection(options: ListenConnectionOptions): Pr
     stream.destroy()
   }
 
-  /** A peer that died without a word (half-open TCP) is found because it owes an answer and sends nothing. */
+  /** Detects a dead peer (half-open TCP): it sends no bytes although a statement waits for an answer. */
   function watchSilence(): () => void {
     let seen = stream.bytesRead
     const timer = setInterval(() => {
-      // Paused: bytes wait unread in the kernel, silence proves nothing.
+      // While it is paused, bytes stay unread in the kernel, and silence proves nothing.
       if (!paused && stream.bytesRead === seen) destroy(`no answer for ${options.deadline} ms`)
       seen = stream.bytesRead
     }, options.deadline)
@@ -107,7 +107,7 @@ export async function openListenConnection(options: ListenConnectionOptions): Pr
     async close() {
       closing = true
       if (lostReason !== undefined) return
-      stream.resume() // or the end of the stream would never be read
+      stream.resume() // otherwise the end of the stream would not be read
       const timer = setTimeout(() => stream.destroy(), 1000)
       await client.end().catch(() => undefined)
       clearTimeout(timer)

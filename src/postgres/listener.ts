@@ -12,17 +12,17 @@ import { hasSqlState, SQL_STATE } from './sql-state.js'
 import { isText, RELAX_SESSION } from './text-encoding.js'
 import { liftTimeLimitsSql } from './time-limits.js'
 
-/** LISTEN statements in one round trip. They share a transaction, so that a thousand channels are back in milliseconds. */
+/** LISTEN statements in one round trip. They share a transaction, so that a thousand channels are restored in milliseconds. */
 const CHANNELS_PER_STATEMENT = 500
 
-/** Shortest time that a notification to ourselves may take, in ms: Postgres may be busy, whatever the heartbeat is. */
+/** Shortest time allowed for a notification to the server itself, in ms: Postgres may be busy, whatever the heartbeat is. */
 const PROOF_TIMEOUT_MS = 2000
 
 export interface ListenerOptions {
   readonly config: pg.ClientConfig
   /** Interval of the heartbeat, and longest silence before the connection counts as dead, in ms. */
   readonly heartbeat: number
-  /** A connection from which the LISTEN connection is sent a notification, to prove that it delivers. */
+  /** Lends a connection that sends a notification to the LISTEN connection, to prove that it delivers. */
   readonly lend: () => Promise<ProofSender>
   /** Longest wait for a connection, in ms. */
   readonly connectTimeout: number
@@ -48,7 +48,7 @@ export interface ChannelHandler {
   onListening(isListening: boolean): void
 }
 
-/** The connection answers, and notifications do not arrive on it. */
+/** The connection answers statements, but notifications do not arrive on it. */
 class DeafError extends Error {
   readonly isPooled: boolean
 
@@ -59,16 +59,16 @@ class DeafError extends Error {
 }
 
 /**
- * The one LISTEN connection of a process. What is wanted (`listen`, `unlisten`) and what holds on the server are reconciled
- * on one serial chain, so calls may come at any time and in any order; after a loss everything wanted is listened to again.
+ * The one LISTEN connection of a process. Requested channels (`listen`, `unlisten`) and those that Postgres listens to are
+ * reconciled on one serial chain, so calls may come at any time and in any order; after a loss all requested channels are restored.
  */
 export class Listener {
   readonly #options: ListenerOptions
   readonly #wanted = new Map<string, Deferred>()
   readonly #active = new Set<string>()
-  /** Channels that are wanted and cannot be: the encoding of the database lacks a character of their names. */
+  /** Channels that are requested and impossible: the encoding of the database lacks a character of their names. */
   readonly #refused = new Map<string, ListenqlError>()
-  /** Channels whose wanted and active state may differ; ten thousand subscribers must not cost a scan of all channels each. */
+  /** Channels to reconcile; ten thousand subscribers must not cost a scan of all channels each. */
   readonly #dirty = new Set<string>()
   readonly #handlers = new Set<ListenerHandlers>()
   /** Channels of the server's own, which are never unlistened. */
@@ -86,12 +86,12 @@ export class Listener {
     this.#wake.setMaxListeners(0)
   }
 
-  /** True while connected with every wanted channel listened to (a channel that was wanted just now may still be under way). */
+  /** True while connected with every requested channel listened to (the latest requests may still be in progress). */
   get ready(): boolean {
     return this.#ready
   }
 
-  /** True from when it was found that no notification arrives, although the connection answers, until one has arrived. */
+  /** True after a check found that no notification arrives although the connection answers, until one has arrived. */
   get isDeaf(): boolean {
     return this.#isDeaf
   }
@@ -107,24 +107,24 @@ export class Listener {
     void this.listen(channel).then(() => handler.onListening(true))
   }
 
-  /** Connects, and reconnects for ever, until `close`. */
+  /** Connects, and reconnects until `close`. */
   start(): void {
     this.#running ??= this.#run()
   }
 
-  /** Resolves once LISTEN has returned: whatever commits a NOTIFY on the channel after that is heard. Waits while the database is away. */
+  /** Resolves once LISTEN has returned: every NOTIFY on the channel that commits later is received. Waits while the database is down. */
   listen(channel: string, signal?: AbortSignal): Promise<void> {
     let entry = this.#wanted.get(channel)
     if (!entry) {
       entry = createDeferred()
       this.#wanted.set(channel, entry)
-      if (this.#active.has(channel)) entry.resolve() // an UNLISTEN was due, but had not been sent yet
+      if (this.#active.has(channel)) entry.resolve() // its UNLISTEN has not been sent yet
       this.#touch(channel)
     }
     return this.#granted(channel, entry, signal)
   }
 
-  /** For a channel that is wanted: resolves while it is listened to, or when it is again after an outage. */
+  /** For a requested channel: resolves while it is listened to, or when it is again after an outage. */
   async whenListening(channel: string, signal?: AbortSignal): Promise<void> {
     const entry = this.#wanted.get(channel)
     if (entry) await this.#granted(channel, entry, signal)
@@ -147,7 +147,7 @@ export class Listener {
     this.#wake.emit('wake')
   }
 
-  /** Stops reading notifications for a moment. Not for long: Postgres keeps what is unread, and holds back vacuum for it. */
+  /** Stops reading notifications for a short time: Postgres stores unread ones, and they hold back vacuum. */
   pause(): void {
     this.#paused = true
     this.#connection?.pause()
@@ -204,7 +204,7 @@ export class Listener {
   #lost(): void {
     this.#ready = false
     for (const channel of this.#active) {
-      // Those who subscribe during the outage wait for the next LISTEN.
+      // Subscribers that join during the outage wait for the next LISTEN.
       if (this.#wanted.has(channel)) this.#wanted.set(channel, createDeferred())
     }
     if (this.#active.size > 0) {
@@ -256,10 +256,10 @@ export class Listener {
     const isPooled = connection.namedPid !== rows[0]?.pid
     await connection.run(liftTimeLimitsSql(connection.namedPid))
     isAscii = rows[0]?.isAscii === true
-    // One notification that is not UTF8 would end the connection: this way it arrives with U+FFFD in it.
+    // A notification that is not UTF8 would end the connection: this way it arrives with U+FFFD in it.
     if (isAscii) await connection.run(RELAX_SESSION)
     await connection.run(`listen ${PROOF_CHANNEL}`)
-    // Before any channel is listened to: nobody is accepted on a connection that delivers nothing.
+    // Before any channel is listened to: no subscriber may be accepted on a connection that delivers nothing.
     const first = await this.#borrow(ended)
     if (first) await this.#prove(connection, proof, first, isPooled)
 
@@ -273,7 +273,7 @@ export class Listener {
         await this.#heartbeat(connection, isPooled)
         observe({ type: 'database.heartbeat' })
         if (proof.renew() || isBorrowing || sender) continue
-        isBorrowing = true // LISTEN does not wait for a connection that may be long in coming
+        isBorrowing = true // LISTEN must not wait for this connection, which may take long
         void this.#borrow(ended).then(borrowed => {
           isBorrowing = false
           if (ended.aborted) borrowed?.release()
@@ -295,7 +295,7 @@ export class Listener {
     }
   }
 
-  /** Waits until something is to be done, for `ms` milliseconds at most. */
+  /** Waits until there is work, for `ms` milliseconds at most. */
   #idle(ms: number): Promise<void> {
     return once(this.#wake, 'wake', { signal: AbortSignal.timeout(Math.max(0, Math.ceil(ms))) }).then(
       () => undefined,
@@ -303,7 +303,7 @@ export class Listener {
     )
   }
 
-  /** Undefined where there is no second connection: then nothing is proven, and what LISTEN answers must do. */
+  /** Undefined if there is no second connection: then delivery cannot be proven, and the answer to LISTEN must suffice. */
   async #borrow(signal: AbortSignal): Promise<ProofSender | undefined> {
     const lending = this.#options.lend()
     try {
@@ -318,7 +318,7 @@ export class Listener {
     }
   }
 
-  /** @throws DeafError if a notification to ourselves does not come back */
+  /** @throws DeafError if a notification to the server itself does not arrive */
   async #prove(
     connection: ListenConnection,
     proof: DeliveryProof,
@@ -335,7 +335,7 @@ export class Listener {
     } finally {
       sender.release()
     }
-    await this.#heartbeat(connection, isPooled) // tells a peer that is dead from one that is deaf
+    await this.#heartbeat(connection, isPooled) // fails if the peer is dead and not only deaf
     throw new DeafError(isPooled, 'LISTEN is answered, but notifications do not arrive')
   }
 
@@ -362,7 +362,7 @@ export class Listener {
     for (const channel of added) this.#wanted.get(channel)?.resolve()
   }
 
-  /** All in one message; where that fails for a name that cannot be, one by one. @returns the channels that cannot be listened to */
+  /** All in one message; if that fails because of an impossible name, one by one. @returns the impossible channels */
   async #apply(
     connection: ListenConnection,
     dropped: readonly string[],
@@ -390,12 +390,12 @@ export class Listener {
     return refused
   }
 
-  /** Asks what is really listened to, which finds a dead peer, and a pooler that hands the query to another session. */
+  /** Compares the channels that Postgres listens to; detects a dead peer, and a pooler that runs the query in another session. */
   async #heartbeat(connection: ListenConnection, isPooled: boolean): Promise<void> {
     const { rows } = await connection.run(
       'select pg_catalog.count(*)::pg_catalog.int4 as count from pg_catalog.pg_listening_channels()',
     )
-    const wanted = this.#active.size + 1 // with that of the proof
+    const wanted = this.#active.size + 1 // with the channel of the proof
     if (rows[0]?.count === wanted) return
     throw new DeafError(
       isPooled,

@@ -4,48 +4,48 @@ import { ListenqlError, messageOf } from '../lib/errors.js'
 import { PIN_TRANSACTION } from './pinned-settings.js'
 import { hasSqlState, SQL_STATE } from './sql-state.js'
 
-/** A transaction that holds what another one waits for. */
+/** A transaction that holds a lock for which another one waits. */
 export interface Blocker {
   /** 0: a prepared transaction. */
   readonly pid: number
-  /** Who, how long, and what it runs or has run last, in words: `'app' of user bob, for 12 s: UPDATE …`. */
+  /** Which session, for how long, and its current or last statement, as text: `'app' of user bob, for 12 s: UPDATE …`. */
   readonly words: string
 }
 
 export interface Patience {
   /** Longest time in all, in ms. */
   readonly patience: number
-  /** For a second connection that looks who is in the way, opened when somebody is. */
+  /** For a second connection that finds the blockers, opened when there are any. */
   readonly config: pg.ClientConfig
-  /** An attempt failed, and there will be another. Not called twice for the same blockers. */
+  /** Called after a failed attempt, before the next one. Not called twice for the same blockers. */
   readonly onWait?: (blockers: readonly Blocker[]) => void
 }
 
 /**
- * How long one attempt waits for a lock. Writers queue up behind it meanwhile. And it is less than `deadlock_timeout` (1 s by
- * default): where we and a writer wait for each other, it is we who give way, not the writer that is aborted.
+ * How long one attempt waits for a lock. Writers queue up after it meanwhile. It is less than `deadlock_timeout` (1 s by default), so
+ * that in a deadlock with a writer this transaction gives up and the writer is not aborted.
  */
 const LOCK_TIMEOUT_MS = 800
 
-/** Longest pause between two attempts, in ms: writers that had to queue up get through. */
+/** Longest pause between two attempts, in ms: writers in the queue proceed in it. */
 const MAX_PAUSE_MS = 5000
 
-/** Begins a transaction that may write and take its time, whatever the defaults of login and database are. */
+/** Begins a transaction that may write, without time limits, whatever the defaults of login and database are. */
 export const BEGIN = `begin isolation level read committed read write; ${PIN_TRANSACTION}`
 
 const BEGIN_READING = `begin isolation level read committed read only; ${PIN_TRANSACTION}`
 
-/** Runs `work` in a READ COMMITTED transaction that may write and take its time, whatever the defaults of login and database are. */
+/** Runs `work` in a READ COMMITTED transaction that may write, without time limits, whatever the defaults of login and database are. */
 export function inTransaction<T>(client: ClientBase, work: () => Promise<T>): Promise<T> {
   return between(client, BEGIN, work)
 }
 
-/** The same for work that only reads, also on a standby. */
+/** The same for work that only reads; possible on a standby, too. */
 export function inReading<T>(client: ClientBase, work: () => Promise<T>): Promise<T> {
   return between(client, BEGIN_READING, work)
 }
 
-/** A query of ours about the catalogue or schema `listenql`, in a transaction of its own that only reads. */
+/** Runs a query about the catalogue or schema `listenql`, in a read-only transaction of its own. */
 export function ask<Row extends pg.QueryResultRow>(
   client: ClientBase,
   text: string,
@@ -67,8 +67,8 @@ async function between<T>(client: ClientBase, begin: string, work: () => Promise
 }
 
 /**
- * Runs `work` in a transaction with a short lock timeout; while others hold what it needs, again, with growing pauses.
- * @throws ListenqlError DATABASE_FAILED when patience is at an end: it names who is in the way; whatever `work` throws
+ * Runs `work` in a transaction with a short lock timeout. While other sessions hold its locks, it tries again, with growing pauses.
+ * @throws ListenqlError DATABASE_FAILED when patience is used up, naming the blockers; any error of `work`
  */
 export async function withLocks<T>(
   client: ClientBase,
@@ -118,7 +118,7 @@ function gaveUp(patience: number, blockers: readonly Blocker[], cause: unknown):
   })
 }
 
-/** Asks, on a connection of its own, who is in the way of another one. */
+/** Finds, on a second connection, the sessions that block another one. */
 function createBlockerWatch(config: pg.ClientConfig) {
   let observer: Promise<pg.Client | undefined> | undefined
   let asked: Promise<readonly Blocker[]> = Promise.resolve([])
@@ -130,7 +130,7 @@ function createBlockerWatch(config: pg.ClientConfig) {
       await client.connect()
       return client
     } catch {
-      return undefined // no connection to spare: then nobody is named
+      return undefined // no free connection: then the blockers are not named
     }
   }
   async function ask(pid: number): Promise<readonly Blocker[]> {
@@ -145,7 +145,7 @@ function createBlockerWatch(config: pg.ClientConfig) {
     }
   }
   return {
-    /** Looks half a lock timeout from now. */
+    /** Checks half a lock timeout from now. */
     start(pid: number): () => void {
       asked = Promise.resolve([])
       const timer = setTimeout(() => {
@@ -161,7 +161,7 @@ function createBlockerWatch(config: pg.ClientConfig) {
   }
 }
 
-/** pg_blocking_pids says 0 for prepared transactions; of other users a login may not see the query. */
+/** pg_blocking_pids returns 0 for prepared transactions; a login may not see the queries of other users. */
 const BLOCKERS = `
 select b.pid, case when b.pid = 0 then
     'a prepared transaction' || coalesce((select ' (' || pg_catalog.string_agg(quote_literal(p.gid), ', ') || ')'

@@ -2,9 +2,9 @@ import pg from 'pg'
 import { socketOf } from './socket.js'
 
 /**
- * Sends several statements in one message, without parameters, and hands on their rows as they come, so that what came
- * before a statement that fails is not lost. Rejects with the error of that one; those behind it have not been run.
- * @param silence after so many ms without a row the connection is given up
+ * Sends several statements in one message, without parameters, and reports their rows as they arrive, so that rows before a failing
+ * statement are not lost. Rejects with the error of that statement; those after it have not been run.
+ * @param silence the connection is dropped after this many ms without a row
  */
 export function runSeveral(
   client: pg.ClientBase,
@@ -32,7 +32,7 @@ export function runSeveral(
   })
 }
 
-/** An array of texts as Postgres reads it, as a literal. */
+/** An array of texts in the syntax of Postgres, as a literal. */
 export function textArray(items: readonly string[]): string {
   return pg.escapeLiteral(`{${items.map(item => `"${item.replace(/["\\]/g, '\\$&')}"`).join(',')}}`)
 }

@@ -1,13 +1,13 @@
 import type pg from 'pg'
 
 /*
- * Databases, logins and the files of a server have settings that change what our statements mean or whether they run at all. All
- * that we rely on is named here: for images, for sessions, and for transactions.
+ * Databases, logins and configuration files have settings that change the meaning of our statements, or prevent them from running.
+ * All settings that the server relies on are here: for images, for sessions, and for transactions.
  */
 
 /**
- * Settings that decide how a value is written, as the trigger functions pin them (sql/migrations/0004_capture.sql): under
- * them, and only then, a row that is read is the text that the event log has of it. They hold until the transaction ends.
+ * Settings that decide how values are written, the same as in the trigger functions (sql/migrations/0004_capture.sql): only with
+ * them is a row that is read the same text as in the event log. They last until the transaction ends.
  */
 const PINNED = {
   search_path: 'pg_catalog, pg_temp',
@@ -29,17 +29,17 @@ export const PIN_SETTINGS = [
   .map(setting => `set local ${setting}`)
   .join('; ')
 
-/** Takes them back to what the session has, but for those that policies have no use for. */
+/** Restores the session's settings, except those that policies do not need. */
 export const UNPIN_SETTINGS = Object.keys(PINNED)
   .map(name => `set local ${name} = default`)
   .join('; ')
 
-/** Columns that pin them again, for a statement that computes something under other settings before. */
+/** Columns that pin them again, for a statement that first computes something under other settings. */
 export const PIN_COLUMNS = Object.entries(PINNED)
   .map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', true)`)
   .join(', ')
 
-/** What lets single statements run, and transactions wait, as long as we see fit; and rows come as the policies say. */
+/** Settings that remove time limits from statements, locks and idle transactions, and make policies apply to rows. */
 const PATIENT = {
   statement_timeout: '0',
   lock_timeout: '0',
@@ -47,13 +47,13 @@ const PATIENT = {
   row_security: 'on',
 } as const
 
-/** For a transaction that has a statement_timeout of its own. */
+/** For a transaction with a statement_timeout of its own. */
 export const PIN_PATIENCE = Object.entries(PATIENT)
   .filter(([name]) => name !== 'statement_timeout')
   .map(([name, value]) => `set local ${name} = ${value}`)
   .join('; ')
 
-/** Sessions run single statements in READ COMMITTED and may write. */
+/** For sessions that run single statements in READ COMMITTED and may write. */
 const SESSION = {
   ...PATIENT,
   default_transaction_isolation: 'read committed',
@@ -61,7 +61,7 @@ const SESSION = {
   default_transaction_deferrable: 'off',
 } as const
 
-/** Of sessions that run nothing but our own SQL: what others have called like something of Postgres is not found. */
+/** For sessions that run only the server's own SQL: objects of users with the names of system objects are not found. */
 const OWN_SESSION = {
   ...SESSION,
   search_path: 'pg_catalog, pg_temp',
@@ -71,9 +71,9 @@ const OWN_SESSION = {
 } as const
 
 /**
- * A session with these settings, whatever the defaults of login and database are: what the client asks for when it connects goes
- * before them (https://www.postgresql.org/docs/current/config-setting.html). Poolers do not pass it on.
- * @param options.runs `ours`: nothing but SQL of ours; `policies`: those of viewers as well, which have settings of their own
+ * Options for a session with these settings, whatever the defaults of login and database are: settings that the client requests when
+ * it connects take precedence (https://www.postgresql.org/docs/current/config-setting.html). Poolers do not pass them on.
+ * @param options.runs `ours`: only the server's own SQL; `policies`: also those of viewers, with settings of their own
  */
 export function pinSession(
   config: pg.ClientConfig,
@@ -85,7 +85,7 @@ export function pinSession(
   return { ...config, options: [config.options, pins].filter(Boolean).join(' ') }
 }
 
-/** Of transactions: new tables and functions as we know them, and strings in SQL as the standard has them. */
+/** For transactions: defaults for new tables and functions, and standard strings in SQL. */
 const TRANSACTION = {
   ...PATIENT,
   datestyle: 'ISO, YMD',
@@ -98,9 +98,9 @@ const TRANSACTION = {
 } as const
 
 /**
- * Statements that pin what our transactions rely on, until they end: good through any pooler. The search_path is that of the
- * login, so that names which a person has given are found, but system names come first. From 17 on a transaction may have a
- * time limit, too.
+ * Statements that pin the settings that transactions rely on, until they end: they work through any pooler. The search_path is that
+ * of the login, so that names given by a user are found, but system names come first. From PostgreSQL 17 on a transaction may
+ * have a time limit, too.
  */
 export const PIN_TRANSACTION = [
   ...Object.entries(TRANSACTION).map(([name, value]) => `set local ${name} = '${value}'`),

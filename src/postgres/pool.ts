@@ -7,20 +7,20 @@ import { hasSqlState, SQL_STATE } from './sql-state.js'
 /** Payloads of NOTIFY must be shorter than 8000 bytes (https://www.postgresql.org/docs/current/sql-notify.html). */
 const MAX_PAYLOAD_BYTES = 7999
 
-/** A few connections for everything but LISTEN. Opened when first needed. */
+/** A few connections for everything but LISTEN, opened when first needed. */
 export interface Pool {
   /** @throws ListenqlError PAYLOAD_TOO_LARGE, DATABASE_FAILED */
   notify(channel: string, payload: string): Promise<void>
-  /** A connection with which the LISTEN connection is proven to deliver. */
+  /** A connection for the proof that the LISTEN connection delivers. */
   lend(): Promise<ProofSender>
-  /** Waits a moment for queries that are under way. Idempotent. */
+  /** Waits a moment for running queries. Idempotent. */
   close(): Promise<void>
 }
 
 export interface PoolOptions {
-  /** Most connections; with one, notifications leave in the order of the calls. Default: 4. */
+  /** Most connections; with one, notifications are sent in the order of the calls. Default: 4. */
   readonly max?: number
-  /** For how long a connection without work stays open, in ms: longer than a heartbeat, which borrows one. Default: 30 s. */
+  /** For how long an idle connection stays open, in ms: longer than a heartbeat, which borrows one. Default: 30 s. */
   readonly idleTimeout?: number
 }
 
@@ -58,7 +58,7 @@ export function createPool(
             { cause: error },
           )
         }
-        throw new ListenqlError('DATABASE_FAILED', 'the database did not take the notification', {
+        throw new ListenqlError('DATABASE_FAILED', 'the database did not accept the notification', {
           hint: 'try again; the log of the server has the reason',
           cause: messageOf(error),
         })
@@ -69,13 +69,13 @@ export function createPool(
       let answered: Promise<unknown> = Promise.resolve()
       return {
         async notify(channel, payload) {
-          // pg knows the timeout of a single query; its types do not.
+          // pg accepts a timeout for a single query; its types do not show it.
           const query = { text: `notify ${channel}, '${payload}'`, query_timeout: connectTimeout }
           answered = client.query(query)
           await answered
         },
         release() {
-          // The notification may arrive before the answer to the statement.
+          // The notification may arrive before the answer to its statement.
           answered.then(
             () => client.release(),
             () => client.release(true),

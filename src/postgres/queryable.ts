@@ -1,11 +1,11 @@
 import pg from 'pg'
 
-/** What a connection or a pool can do. */
+/** The common interface of a connection and a pool. */
 export interface Queryable {
   query(config: pg.QueryConfig): Promise<pg.QueryResult>
 }
 
-/** int8 as numbers: ids, batches and tokens stay far below 2^53. */
+/** int8 as numbers: ids, batch numbers and tokens stay far below 2^53. */
 export const TYPES: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text') =>
     oid === pg.types.builtins.INT8

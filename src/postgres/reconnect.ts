@@ -5,29 +5,29 @@ import type { Failure } from '../lib/observation.js'
 import { type ConnectionTarget, describeFailure } from './connect-failure.js'
 
 export interface ReconnectOptions {
-  /** Where the database is, for messages. */
+  /** Names the database in messages. */
   readonly config: ConnectionTarget
   /** Longest pause between two sessions, in ms. */
   readonly reconnectMax: number
   /** Ends the loop; the session has to end by itself. */
   readonly signal: AbortSignal
   /**
-   * Connects, and works until the connection ends. One that returns is followed by the next at once, one that throws after a pause.
-   * @param attempt sessions in a row, with this one, since one was ready
-   * @param ready to be called when the session serves: a pooler may accept a connection and then refuse
+   * Connects, and works until the connection ends. After it returns, the next session follows at once; after it throws, with a pause.
+   * @param attempt number of sessions in a row, including this one, since one was ready
+   * @param ready call it when the session is usable: a pooler may accept a connection and refuse it later
    */
   readonly session: (attempt: number, ready: () => void) => Promise<void>
-  /** A session has thrown, and the signal has not aborted. Called before the pause. */
+  /** Called after a session has thrown, before the pause, unless the signal has aborted. */
   readonly onFailure: (failure: Failure, details: FailureDetails) => void
-  /** Fewest attempts that the pause is computed from. Default: 0, so that a session that was ready is replaced at once. */
+  /** Minimum attempt number for computing the pause. Default: 0, so that a session that was ready is replaced at once. */
   readonly minAttempt?: () => number
-  /** Waits for so many ms, or until the signal aborts. Default: `delay`. */
+  /** Waits for the given ms, or until the signal aborts. Default: `delay`. */
   readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>
 }
 
 export interface FailureDetails {
   readonly error: unknown
-  /** Sessions in a row that have failed without being ready. 0: this one was. */
+  /** Sessions in a row that failed before they were ready. 0: this one was ready. */
   readonly attempt: number
   /** Length of the pause, in ms. */
   readonly retryIn: number

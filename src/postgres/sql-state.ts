@@ -1,4 +1,4 @@
-// The only place that knows SQLSTATE codes, and how to get one from an error. All others name the condition.
+// The only module with SQLSTATE codes, and with the way to get one from an error. Other modules use the names.
 import pg from 'pg'
 
 /** Conditions by their names in https://www.postgresql.org/docs/current/errcodes-appendix.html; LQ: raised by schema `listenql`. */
@@ -63,12 +63,12 @@ type Condition =
 /** admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, idle_session_timeout: class 57 without query_canceled. */
 const SHUTDOWN = '57P'
 
-/** The code with which Postgres answered; undefined if the error does not come from Postgres. */
+/** The code of an error from Postgres; undefined if the error does not come from Postgres. */
 export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined
 }
 
-/** Whether Postgres answered with one of these conditions, or one of these classes. */
+/** Whether Postgres reported one of these conditions, or one of these classes. */
 export function hasSqlState(error: unknown, ...conditions: readonly Condition[]): boolean {
   const state = sqlState(error)
   return state !== undefined && conditions.some(condition => state.startsWith(condition))
@@ -107,7 +107,7 @@ export function isEncodingError(error: unknown): boolean {
 }
 
 /**
- * Postgres refused because of what a row holds: data (no text in this encoding, …), limits that it exceeds, memory for it, a
+ * Postgres refused because of the contents of a row: data (no text in this encoding, …), limits that it exceeds, memory for it, a
  * corrupt table.
  */
 export function isContentError(error: unknown): boolean {
@@ -120,7 +120,7 @@ export function isContentError(error: unknown): boolean {
   )
 }
 
-/** The server is short of resources, interrupted or broken: not the fault of what the statement calls. */
+/** The server lacks resources, or was interrupted or broken: it is not an error of the statement or its functions. */
 export function isServerError(error: unknown): boolean {
   return hasSqlState(
     error,
@@ -132,8 +132,8 @@ export function isServerError(error: unknown): boolean {
 }
 
 /**
- * Postgres is up and refuses, so that LISTEN may well work meanwhile. Not while it starts or stops, or has no room for another
- * connection. An error that explains another one, its `cause`, counts as that one.
+ * Postgres is up and refuses the statement, so LISTEN may well work meanwhile. False while it starts or stops, or has no room for
+ * another connection. If an error has a `cause`, the cause decides.
  */
 export function isRefusal(error: unknown): boolean {
   const answer = error instanceof Error && error.cause !== undefined ? error.cause : error

@@ -1,18 +1,18 @@
 import type { ClientBase } from 'pg'
 import type { TypeCategory } from './types.js'
 
-/** How the texts of a database come out of it. */
+/** How to read the texts of a database. */
 export interface TextEncoding {
-  /** Every text that the database can hold is one in UTF8, too. */
+  /** Every text that the database can hold exists in UTF8, too. */
   readonly isExact: boolean
   /**
-   * SQL for the transaction: SQL_ASCII says nothing about its bytes, and Postgres refuses a whole result if one text of it is not
-   * UTF8. With this it does not look; what is not UTF8 arrives with U+FFFD in it.
+   * SQL for the transaction. In SQL_ASCII the bytes may have any encoding, and Postgres refuses a whole result if one text in it is not
+   * UTF8. With this setting it does not check; bytes that are not UTF8 arrive as U+FFFD.
    */
   readonly relax: string
 }
 
-/** Encodings in which all bytes are characters that UTF8 has, beside UTF8 itself. */
+/** Encodings whose characters all exist in UTF8, in addition to UTF8 itself. */
 const EXACT: ReadonlySet<string> = new Set([
   'UTF8',
   'LATIN1',
@@ -61,11 +61,11 @@ export async function textEncoding(client: ClientBase): Promise<TextEncoding> {
   }
 }
 
-/** SQL for a session: the same for a connection that is ours alone. */
+/** SQL for a session: the same, for a connection that no other part shares. */
 export const RELAX_SESSION = `select pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)
   where pg_catalog.getdatabaseencoding() operator(pg_catalog.=) 'SQL_ASCII'`
 
-/** Whether these names are what the database holds. */
+/** Whether these names are exactly those in the database. */
 export function isText(...names: readonly string[]): boolean {
   return !names.some(name => name.includes('\ufffd'))
 }

@@ -1,16 +1,16 @@
 import type pg from 'pg'
 import { socketOf } from './socket.js'
 
-/** The process of Postgres that a client was told when it connected. Behind a pooler another one runs the statements. */
+/** The process id that Postgres reported to a client when it connected. Behind a pooler, another process runs the statements. */
 export function backendPid(client: pg.Client): number | undefined {
-  // pg keeps it for cancel requests, and its types do not show it.
+  // pg keeps it for cancel requests; its types do not show it.
   return (client as unknown as { processID?: number }).processID
 }
 
 /**
- * Statement that lifts the time limits which database or login give a session. It asks the catalogue, since Postgres refuses
- * a setting that its version does not have: idle_session_timeout came with 14, transaction_timeout with 17.
- * @param pid see `backendPid`. Where another process answers, a pooler will hand the session to others: then nothing is set
+ * Statement that removes the time limits that database or login set for a session. It selects from the catalogue, since Postgres
+ * refuses a setting that its version does not have: idle_session_timeout came with 14, transaction_timeout with 17.
+ * @param pid see `backendPid`. If another process runs the statement, a pooler will reuse the session: then nothing is set
  */
 export function liftTimeLimitsSql(pid: number | undefined): string {
   return `select pg_catalog.set_config(s.name, '0', false) from pg_catalog.pg_settings s
@@ -20,12 +20,12 @@ export function liftTimeLimitsSql(pid: number | undefined): string {
 }
 
 /**
- * Lifts them for a client that has just connected; one for which that fails is dropped.
+ * Removes the time limits of a client that has just connected; if that fails, the client is dropped.
  * @param timeout longest wait for the answer, in ms. Default: 10 s
  */
 export async function liftTimeLimits(client: pg.Client, timeout = 10_000): Promise<void> {
   try {
-    // pg knows the timeout of a single query; its types do not.
+    // pg accepts a timeout for a single query; its types do not show it.
     const query = { text: liftTimeLimitsSql(backendPid(client)), query_timeout: timeout }
     await client.query(query)
   } catch (error) {

@@ -1,8 +1,8 @@
 import pg from 'pg'
 
 /**
- * What a type is to listenql: decides its GraphQL type, its operators and how its values compare. `text` stands for
- * text, varchar and name; `other` is whatever is shown as a String and compared as the text that Postgres shows.
+ * Kind of a type for listenql: it decides the GraphQL type, the operators and how values compare. `text` stands for
+ * text, varchar and name; `other` for every type that is shown as a String and compared by its text in Postgres.
  */
 export type TypeCategory =
   | 'bool'
@@ -31,41 +31,41 @@ export type TypeCategory =
 export interface ClassifiedType {
   /** Name in pg_type of the type below all domains, and of the element if it is an array: `int4`, `varchar`, `mood`. */
   readonly baseType: string
-  /** Of the element, if it is an array. */
+  /** Kind of the element, if it is an array. */
   readonly category: TypeCategory
   readonly isArray: boolean
-  /** Of an enum: its labels in their order. */
+  /** For an enum: its labels in their order. */
   readonly enumLabels?: readonly string[]
-  /** Of an enum: the name of its schema, as it is (not quoted). With `baseType` it says which enum it is. */
+  /** For an enum: the name of its schema, unquoted. Together with `baseType` it identifies the enum. */
   readonly enumSchema?: string
-  /** Of a domain over an enum: the enum as SQL, which Postgres does not find by itself: `public."mood"`. */
+  /** For a domain over an enum: the enum as SQL, which Postgres does not find by itself: `public."mood"`. */
   readonly enumType?: string
 }
 
 export interface Column extends ClassifiedType {
   readonly name: string
-  /** As `format_type` shows it, for people: `character varying(20)`. */
+  /** As `format_type` shows it, for descriptions: `character varying(20)`. */
   readonly typeName: string
   readonly typeOid: number
   readonly notNull: boolean
 }
 
-/** A row of pg_type, as `typesQuery` reads it. */
+/** A row of pg_type, as `typesQuery` returns it. */
 export interface PgType {
   readonly oid: number
   readonly name: string
-  /** As SQL, quoted where it has to be. */
+  /** As SQL, quoted where necessary. */
   readonly schema: string
   /** typtype: b base, c composite, d domain, e enum, p pseudo, r range, m multirange. */
   readonly kind: string
-  /** typbasetype: of a domain; else 0. */
+  /** typbasetype of a domain; else 0. */
   readonly baseOid: number
-  /** Of a true array: its element; else 0 (point has a typelem, but is none). */
+  /** The element of a true array; else 0 (point has a typelem, but is no array). */
   readonly elementOid: number
   readonly labels: readonly string[] | null
 }
 
-/** Reads the types of $1 (oid[]) and all that they rest on. No right but the usual one on pg_catalog is needed. */
+/** Reads the types of $1 (oid[]) and all types that they depend on. It needs no right except the usual one on pg_catalog. */
 export const typesQuery = `
 with recursive used(oid) as (
   select unnest($1::pg_catalog.oid[])
@@ -108,7 +108,7 @@ const BUILT_IN: ReadonlyMap<number, TypeCategory> = new Map([
   [3802, 'json'], // jsonb
 ])
 
-/** Looks through domains and one array. A type that is not in `types` is `other`. */
+/** Resolves domains and one level of array. A type that is not in `types` is `other`. */
 export function classifyType(oid: number, types: ReadonlyMap<number, PgType>): ClassifiedType {
   const outer = withoutDomains(oid, types)
   if (!outer?.elementOid) return { ...classifyScalar(oid, outer), isArray: false }

@@ -5,13 +5,13 @@ interface Named {
   readonly name: string
 }
 
-/** `table people`, `table chat.messages`: as people write it. */
+/** `table people`, `table chat.messages`: the schema is left out if it is `public`. */
 export function tableWords({ schema, name }: Named): string {
   return `table ${schema === 'public' ? name : `${schema}.${name}`}`
 }
 
 export function altered(table: Named): ListenqlError {
-  return new ListenqlError('SCHEMA_CHANGED', `${tableWords(table)} was altered, or is not there any more`, {
+  return new ListenqlError('SCHEMA_CHANGED', `${tableWords(table)} was altered or no longer exists`, {
     hint: 'try again in a second',
   })
 }
@@ -43,27 +43,27 @@ export function mayNotReadColumn(table: Named, column: string, role: string): Li
   )
 }
 
-/** Who followed the table so far saw all its rows. */
+/** A subscriber that followed the table until now saw all of its rows. */
 export function securedMeanwhile(table: Named): ListenqlError {
   return new ListenqlError(
     'SCHEMA_CHANGED',
-    `row-level security decides about the rows of ${tableWords(table)} from now on`,
+    `row-level security now applies to the rows of ${tableWords(table)}`,
     {
       hint: 'subscribe again',
     },
   )
 }
 
-/** The viewer is one of several tokens, which the policies tell apart now. */
+/** The viewer stands for several tokens, and the policies distinguish between them now. */
 export function tokensMatterMeanwhile(table: Named): ListenqlError {
   return new ListenqlError(
     'SCHEMA_CHANGED',
-    `the policies of ${tableWords(table)} may look at all claims of the token from now on`,
+    `the policies of ${tableWords(table)} may now read all claims of the token`,
     { hint: 'subscribe again' },
   )
 }
 
-/** Something that an image does not tell, or SQL that does not work on one. */
+/** The policy needs a value that an image lacks, or its SQL does not work on an image. */
 export function cannotBeAsked(table: Named, policy: string, reason: string, cause?: unknown): ListenqlError {
   return new ListenqlError(
     'FORBIDDEN',
@@ -73,8 +73,8 @@ export function cannotBeAsked(table: Named, policy: string, reason: string, caus
 }
 
 /**
- * A policy names something in a schema that may not be used where the policy is read as SQL.
- * @param reader the role or login that would need USAGE, for people
+ * A policy names an object in a schema, and the role that parses the policy lacks USAGE on that schema.
+ * @param reader the role or login that needs USAGE, as the hint names it
  */
 export function outOfReach(
   table: Named,
@@ -86,11 +86,11 @@ export function outOfReach(
   return new ListenqlError(
     'FORBIDDEN',
     `the changes of ${tableWords(table)} cannot be followed under its row-level security: policy ${policy}: ${reason}`,
-    { hint: `grant USAGE on that schema to ${reader}: policies are read as SQL`, cause },
+    { hint: `grant USAGE on that schema to ${reader}: listenql parses policies as SQL`, cause },
   )
 }
 
-/** Policies that failed for one viewer. What Postgres said may hold values: it is for the log. */
+/** Policies that failed for one viewer. Postgres's message may hold values: it goes to the log only. */
 export function policiesFailed(table: Named, cause: unknown): ListenqlError {
   return new ListenqlError(
     'FORBIDDEN',

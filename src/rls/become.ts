@@ -4,24 +4,24 @@ import { stringifyExactJson } from '../lib/exact-json.js'
 import { UNPIN_SETTINGS } from '../postgres/pinned-settings.js'
 import type { RoleSetting } from './role-settings.js'
 
-/** The claims that count for a viewer as Postgres shows them: as JSON, with all digits of their numbers. */
+/** The viewer's effective claims, as Postgres shows them: as JSON, with all digits of their numbers. */
 export function claimsText(viewer: Pick<Viewer, 'claims' | 'seesToken'>): string {
   return stringifyExactJson(claimsOf(viewer))
 }
 
-/** SQL that takes a role, until the transaction ends or goes back to a savepoint. */
+/** SQL that sets a role, until the transaction ends or is rolled back to a savepoint. */
 export function takeRoleSql(role: string): string {
   return `set local role ${pg.escapeIdentifier(role)}`
 }
 
-/** SQL that takes claims, for as long. @param claims as `claimsText` gives them */
+/** SQL that sets the claims, for as long. @param claims as `claimsText` returns them */
 export function takeClaimsSql(claims: string): string {
   return `set local request.jwt.claims = ${pg.escapeLiteral(claims)}`
 }
 
 /**
- * SQL that takes settings, for as long: each as text, since SET would read a list such as a search_path its own way. It gives
- * rows of three columns at least.
+ * SQL that sets settings, for as long. Each value is passed as text, since SET parses a list such as a search_path in its own
+ * way. The result is one row of three or more columns.
  */
 export function takeSettingsSql(settings: readonly RoleSetting[]): string {
   const calls = settings.map(
@@ -31,9 +31,9 @@ export function takeSettingsSql(settings: readonly RoleSetting[]): string {
 }
 
 /**
- * SQL that takes role, settings and claims of a viewer, in a transaction with PIN_SETTINGS; and policies decide, whatever our
- * login's defaults are. What was planned for others before is planned anew: functions may say that they are IMMUTABLE and read
- * the claims all the same.
+ * SQL that sets the role, settings and claims of a viewer, in a transaction with PIN_SETTINGS. It turns row_security on, whatever
+ * the defaults of the server's login are. It discards plans, because a function may be declared IMMUTABLE and still read the
+ * claims: a plan made for one viewer must not serve another.
  */
 export function becomeSql(role: string, settings: readonly RoleSetting[], claims: string): string {
   const take = settings.length > 0 ? `${takeSettingsSql(settings)}; ` : ''

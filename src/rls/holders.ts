@@ -2,7 +2,7 @@ import type { Viewer } from '../auth/viewer.js'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import type { ListenqlError } from '../lib/errors.js'
 
-/** What somebody relies on. */
+/** What a query or a stream needs the right to read. */
 export interface ReadRequirement {
   readonly viewer: Viewer
   readonly table: WatchedTable
@@ -10,7 +10,7 @@ export interface ReadRequirement {
   readonly columns: readonly string[]
 }
 
-/** What a stream relies on: it sees all rows, too, or those that policies let it see. */
+/** What a stream needs the right to read. `seesAll`: it sees all rows; otherwise only those that the policies allow. */
 export interface HeldRequirement extends ReadRequirement {
   readonly seesAll: boolean
 }
@@ -21,24 +21,24 @@ export interface Pair {
   readonly role: string
 }
 
-/** A stream that relies on rights. */
+/** A stream that depends on rights. */
 export interface Holder {
   readonly requirement: HeldRequirement
   readonly role: string
-  /** Of the role and the table. */
+  /** Identifies the role and the table. */
   readonly key: string
   readonly lost: (error: ListenqlError) => void
 }
 
-/** Those who rely on rights, by role and table. */
+/** The streams that depend on rights, by role and table. */
 export interface Holders {
   add(holder: Holder): void
-  /** @returns false if it was not among them */
+  /** @returns false if the holder was not registered */
   remove(holder: Holder): boolean
   has(key: string): boolean
-  /** Checks all of a key. */
+  /** Checks all holders of a key. */
   check(key: string): void
-  /** The roles that rely on rights to these tables. */
+  /** The roles that have holders on these tables. */
   pairs(relids: ReadonlySet<string>): Pair[]
 }
 

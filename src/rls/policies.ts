@@ -1,15 +1,15 @@
-/** A policy of a table with row-level security, as far as SELECT is concerned (https://www.postgresql.org/docs/current/sql-createpolicy.html). */
+/** A policy of a table with row-level security, as it applies to SELECT (https://www.postgresql.org/docs/current/sql-createpolicy.html). */
 export interface Policy {
   readonly name: string
   /** Permissive policies are OR-ed, restrictive ones AND-ed. */
   readonly isPermissive: boolean
-  /** Its USING expression as SQL, made by pg_get_expr under some search_path, and good under that only. */
+  /** Its USING expression as SQL. pg_get_expr wrote it under one search_path, and it is valid under that one only. */
   readonly using: string
-  /** Columns of the table that it names, system columns (`ctid`) too; not those of a whole row (`people.*`). */
+  /** Columns of the table that it names, including system columns (`ctid`), excluding those of a whole-row reference (`people.*`). */
   readonly columns: readonly PolicyColumn[]
   /**
-   * Nothing but functions and operators that come with Postgres, and plain tables without row-level security: the text of the
-   * policy tells all that it does. Not so of functions of others, whatever they are declared as, views, and other policies.
+   * It uses only functions and operators that come with Postgres, and plain tables without row-level security, so its text shows
+   * all that it does. False if it uses user-defined functions (whatever their declared volatility), views, or other policies.
    */
   readonly isTransparent: boolean
 }
@@ -17,14 +17,14 @@ export interface Policy {
 export interface PolicyColumn {
   readonly name: string
   readonly isSystem: boolean
-  /** As SQL, if it is not the usual one of the column's type. */
+  /** As SQL, if it differs from the default of the column's type. */
   readonly collation: string | null
 }
 
 /**
- * SQL that gives the policies of a table for SELECT as JSON, in the order of their names (as Postgres takes them): those FOR
- * SELECT and FOR ALL, TO PUBLIC or a role whose rights the given one has. A policy without USING lets nobody see anything,
- * which is what no policy does.
+ * SQL that returns the policies of a table for SELECT as JSON, in the order of their names (the order in which Postgres applies
+ * them): those FOR SELECT and FOR ALL, TO PUBLIC or to a role whose rights the given role has. Policies without USING are left
+ * out: they allow no rows, as if there were no policy.
  * @param table,role SQL of type oid
  */
 export function policiesSql(table: string, role: string): string {
@@ -36,7 +36,7 @@ export function policiesSql(table: string, role: string): string {
     and exists (select from pg_catalog.unnest(p.polroles) m(oid) where m.oid = 0 or pg_catalog.pg_has_role(${role}, m.oid, 'usage'))), '[]')`
 }
 
-/** What Postgres has noted that the policy depends on: its whole text, WITH CHECK as well. */
+/** The columns that Postgres has recorded as dependencies of the policy: of its whole text, including WITH CHECK. */
 function columnsSql(policy: string): string {
   return `coalesce((select pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'isSystem', a.attnum < 0, 'collation',
       case when a.attcollation <> t.typcollation then (select pg_catalog.concat(pg_catalog.quote_ident(n.nspname), '.', pg_catalog.quote_ident(c.collname))
@@ -47,7 +47,7 @@ function columnsSql(policy: string): string {
         and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = a.attrelid and d.refobjsubid = a.attnum)), '[]')`
 }
 
-/** Objects with an oid from 16384 on are not Postgres's own (FirstNormalObjectId). Of those, it notes what a policy depends on. */
+/** Objects with an oid from 16384 on (FirstNormalObjectId) are user-defined. pg_depend records those that a policy depends on. */
 function transparentSql(policy: string): string {
   return `not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and d.objid = ${policy}.oid
       and d.refobjid >= 16384 and (d.refclassid in ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)

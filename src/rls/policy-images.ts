@@ -3,7 +3,7 @@ import type { TableColumn, WatchedTable } from '../catalog/watched-table.js'
 import type { RowImage } from '../filters/index.js'
 import type { PolicyColumn } from './policies.js'
 
-/** Built-in types whose text may mean something else later, or nothing, or leaves out where the array begins. */
+/** Built-in types whose text may change its meaning or lose it, or omits the lower bounds of arrays. */
 const NOT_TO_BE_READ: ReadonlySet<string> = new Set([
   'aclitem',
   'gtsvector',
@@ -24,31 +24,31 @@ const NOT_TO_BE_READ: ReadonlySet<string> = new Set([
   'regtype',
 ])
 
-/** More columns that can be null in two ways than this are not gone through. */
+/** Most columns of one image that may be either NULL or JSON null; an image with more is treated as not visible. */
 const MAX_DOUBTFUL_COLUMNS = 4
 
-/** Settings of the transaction that hold the images: of some columns, and of whole rows. */
+/** Settings of the transaction that hold the images: `IMAGES` with some columns, `WHOLE_IMAGES` with whole rows. */
 export const IMAGES = 'listenql.images'
 export const WHOLE_IMAGES = 'listenql.whole_images'
 
-/** Why a policy that uses the column cannot be asked about an image; undefined if it can. */
+/** Why a policy that uses the column cannot be evaluated on an image; undefined if it can. */
 export function refusalOf({ name, baseType, category, isArray }: TableColumn): string | undefined {
   if (NOT_TO_BE_READ.has(baseType))
-    return `column ${name} is of type ${baseType}, which its text does not settle`
+    return `the text of column ${name}, of type ${baseType}, does not determine its value`
   if (category === 'json' && isArray)
-    return `column ${name} is an array of ${baseType}, whose nulls cannot be told apart`
+    return `column ${name} is an array of ${baseType}, in which NULL and a JSON null look the same`
   return undefined
 }
 
 /** The same for a policy that uses the whole row, `people.*`. */
 export function refusalOfWhole(column: TableColumn): string | undefined {
   if (column.category !== 'json') return refusalOf(column)
-  return `it uses the whole row, and in column ${column.name} a JSON null cannot be told from NULL`
+  return `it uses the whole row, and in column ${column.name} NULL and a JSON null look the same`
 }
 
 /**
- * A relation, as SQL for FROM, of the rows that `encodeImages` has put into a setting: of these columns, under the name of
- * the table, as what pg_get_expr writes names them.
+ * A relation, as SQL for FROM, of the rows that `encodeImages` has put into a setting. It has these columns and the name of the
+ * table as its alias, because the SQL of pg_get_expr names them so.
  */
 export function imagesSql(
   table: WatchedTable,
@@ -71,7 +71,7 @@ function recordset(definition: string): string {
   return `pg_catalog.json_to_recordset(pg_catalog.current_setting('${IMAGES}')::pg_catalog.json) as _lq_r(${definition})`
 }
 
-/** The same of whole rows, of the table's own row type. */
+/** The same for whole rows, of the table's own row type. */
 export function wholeImagesSql({ schema, name }: WatchedTable): string {
   const type = `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(name)}`
   return `pg_catalog.json_populate_recordset(null::${type}, pg_catalog.current_setting('${WHOLE_IMAGES}')::pg_catalog.json) as ${pg.escapeIdentifier(name)}`
@@ -80,13 +80,13 @@ export function wholeImagesSql({ schema, name }: WatchedTable): string {
 /** Images as they are sent: a JSON array, with one row for each way in which an image can be read. */
 export interface EncodedImages {
   readonly text: string
-  /** How many rows stand for each image; 0: too many, so that it is not to be told whether it may be seen. */
+  /** How many rows stand for each image; 0: too many, so the image counts as not visible. */
   readonly counts: readonly number[]
 }
 
 /**
- * A NULL and a JSON null look the same in an image. Where a column may be both, an image stands for several rows: it may be
- * seen if every one of them may. JSON goes as text, so that nothing in it keeps the row from being read (`\u0000`).
+ * A NULL and a JSON null look the same in an image. Where a column may be either, several rows stand for the image, and it is
+ * visible if all of them are. JSON is passed as text, because a value such as `\u0000` would prevent Postgres from reading the row.
  */
 export function encodeImages(columns: readonly TableColumn[], images: readonly RowImage[]): EncodedImages {
   const plain = columns.filter(({ category }) => category !== 'json')
@@ -110,7 +110,7 @@ export function encodeImages(columns: readonly TableColumn[], images: readonly R
   return { text: `[${rows.join(',')}]`, counts }
 }
 
-/** Whether a policy that reads these columns can decide about an image: a value that could not be read is null in it, and is not NULL. */
+/** Whether a policy that reads these columns can decide about an image: an unreadable value is null in the image without being NULL. */
 export function isDecidable(image: RowImage, columns: readonly TableColumn[]): boolean {
   return !image.hasUnreadable || !columns.some(({ name }) => image.unreadable(name) !== undefined)
 }

@@ -11,8 +11,9 @@ import { schemasSetting } from './role-rights.js'
 import type { RoleSetting } from './role-settings.js'
 
 /**
- * Under which role queries are read (that of the viewers executes them), by role and text. Postgres wants no USAGE of the
- * schemas that a policy names from a role that selects; whoever reads the policy as SQL needs it. Undefined: the role itself.
+ * The role that parses a query, by the viewers' role (which executes it) and text. Postgres does not require USAGE on the
+ * schemas that a policy names from a role that selects, but it does from the role that parses the policy as SQL. Undefined: the
+ * viewers' role parses it.
  */
 export type Readers = Map<string, string | undefined>
 
@@ -20,7 +21,7 @@ export function readerKey(role: string, { text }: Pick<PolicyQuery, 'text'>): st
   return `${role}\n${text}`
 }
 
-/** Other roles of our login, of which one may have USAGE where the role and the login have none. */
+/** Other roles of the server's login: one of them may have USAGE where neither the viewers' role nor the login has. */
 const OTHERS = `
 select r.rolname::pg_catalog.text as "role" from pg_catalog.pg_roles r
 where r.rolname <> session_user and pg_catalog.pg_has_role(session_user, r.oid,
@@ -28,11 +29,11 @@ where r.rolname <> session_user and pg_catalog.pg_has_role(session_user, r.oid,
 order by r.rolsuper, r.oid limit 20`
 
 /**
- * Prepares a query in a transaction with the savepoint `listenql`: as the role itself, since a statement is read again
- * under the role that executes it when something that it rests on has changed; if that may not use a schema that a policy
- * names, as our login or another of its roles.
- * @param settings of the role, as the query is executed under
- * @returns why it cannot be: which policy does not work on images
+ * Prepares a query in a transaction with the savepoint `listenql`. It prepares it as the viewers' role, because Postgres parses
+ * a prepared statement again, under the role that executes it, when an object that it uses has changed. If that role lacks USAGE
+ * on a schema that a policy names, it prepares the query as the server's login or another of the login's roles.
+ * @param settings of the role, under which the query is executed
+ * @returns the error, naming the policy that does not work on images; undefined if the query is prepared
  */
 export async function preparePolicyQuery(
   client: pg.PoolClient,
@@ -104,7 +105,7 @@ async function tryOne(
   }
 }
 
-/** SQL that takes the role of a reader; `none`: our login. */
+/** SQL that sets the role that parses; `none`: the server's login. */
 export function takeReaderSql(reader: string): string {
   return reader === 'none' ? 'set local role none' : takeRoleSql(reader)
 }

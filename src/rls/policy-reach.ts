@@ -2,19 +2,19 @@ import type { TableColumn } from '../catalog/watched-table.js'
 import { isOfTheToken } from '../lib/claims.js'
 import type { Policy } from './policies.js'
 
-/** Functions of Postgres that run SQL which is in a text, or show all settings: what they do is not in the policy. */
+/** Postgres functions that run SQL from a text, or show all settings: the policy's own text does not show what they do. */
 const INDIRECT = /\b(\w*_to_xml\w*|ts_stat|ts_rewrite|pg_settings|pg_show_all_settings|show_all_settings)\b/i
 
-/** Types of others run code of others when an image is read: a domain has checks. An enum has none. */
+/** User-defined types run user code when an image is read: a domain has checks. An enum has none. */
 function isPlain({ typeOid, category, enumType }: TableColumn): boolean {
   return typeOid < 16384 || (category === 'enum' && enumType === undefined)
 }
 
 /**
- * Whether the text of the policies tells all that they do. Otherwise they may call a function that says it is IMMUTABLE and
- * reads the claims all the same: then a plan holds the answer for the viewer for whom it was made, and so do plans that a
- * function in a procedural language keeps in the session.
- * @param columns those that are read of an image
+ * Whether the text of the policies shows all that they do. Otherwise they may call a function that is declared IMMUTABLE and
+ * still reads the claims: a plan then holds the result for the viewer it was made for, and so do the plans that a function in a
+ * procedural language caches in the session.
+ * @param columns the columns that are read from an image
  */
 export function isTransparent(policies: readonly Policy[], columns: readonly TableColumn[]): boolean {
   return (
@@ -31,8 +31,8 @@ const ONE_CLAIM = new RegExp(
 const OTHER_SETTING = /current_setting\('(?!request\.)[^']*'::text(?:, (?:true|false))?\)/g
 
 /**
- * Whether policies may look at claims that change with every token: `jti`, `iat`, `exp`, `nbf`. They do not if all that is
- * read of the claims is read by other names.
+ * Whether policies may read claims that differ in every token: `jti`, `iat`, `exp`, `nbf`. They do not if every claim that they
+ * read has another name.
  */
 export function mayReadToken(policies: readonly Policy[], isAllInText: boolean): boolean {
   return !isAllInText || policies.some(({ using }) => mayTextReadToken(using))

@@ -6,31 +6,31 @@ import { imagesSql, refusalOf, refusalOfWhole, wholeImagesSql } from './policy-i
 import { isTransparent, mayReadToken } from './policy-reach.js'
 import type { RowRights } from './privileges.js'
 
-/** How it is found out which rows a role sees. */
+/** How to decide which rows a role sees. */
 export type PolicyPlan =
   | { readonly kind: 'all' }
   | { readonly kind: 'none' }
   | { readonly kind: 'refused'; readonly error: ListenqlError }
   | PolicyQuery
 
-/** The policies have to be asked. */
+/** The policies have to be evaluated. */
 export interface PolicyQuery {
   readonly kind: 'asked'
   /**
-   * SELECT that gives $1 (int4), and a text with a 1 or a 0 for each row of the images. As far as it is not ours, it comes out
-   * of the catalogue. To be read as the role, under its search_path.
+   * SELECT that returns $1 (int4), and a text with a 1 or a 0 for each row of the images. Everything in it is either written here
+   * or comes from the catalogue. Parse it as the role, under the role's search_path.
    */
   readonly text: string
-  /** The same with a number in the place of $1. */
+  /** The same with a number instead of $1. */
   literal(number: number): string
-  /** The columns that it reads of each image; undefined: whole rows. */
+  /** The columns that it reads from each image; undefined: whole rows. */
   readonly columns: readonly TableColumn[] | undefined
   readonly policies: readonly Policy[]
-  /** Its plan may serve all viewers of the role: nothing in it is anybody's answer. */
+  /** One plan may serve all viewers of the role: it cannot contain the result for one viewer. */
   readonly isShareable: boolean
-  /** It may look at the claims that change with every token. */
+  /** It may read the claims that differ in every token. */
   readonly mayReadToken: boolean
-  /** What the role has set, as the catalogue has it. */
+  /** The role's settings, as the catalogue has them. */
   readonly settings: readonly string[]
   readonly schemas: readonly string[]
 }
@@ -39,7 +39,7 @@ export const POLICY_QUERY_PARAMETERS = '(pg_catalog.int4)'
 
 export type PlanPolicies = (table: WatchedTable, rights: string | undefined) => PolicyPlan
 
-/** Remembers what it has found for a table. @returns `planPolicies` for rights as JSON; undefined: the table is gone */
+/** Caches its result for each table. @returns `planPolicies` for rights as JSON; undefined: the table is gone */
 export function createPolicyPlanner(): PlanPolicies {
   const known = new WeakMap<WatchedTable, Map<string, PolicyPlan>>()
   return (table, rights) => {
@@ -52,7 +52,7 @@ export function createPolicyPlanner(): PlanPolicies {
   }
 }
 
-/** What the policies say about a role, as SQL about images of rows. */
+/** The row-level security of a role on a table, as SQL on images of rows. */
 export function planPolicies(table: WatchedTable, rights: RowRights): PolicyPlan {
   const { policies } = rights
   if (!rights.exists) return refused(noRole(rights.role))
@@ -68,7 +68,7 @@ export function planPolicies(table: WatchedTable, rights: RowRights): PolicyPlan
   }
 }
 
-/** @throws ListenqlError FORBIDDEN for what an image does not tell, SCHEMA_CHANGED */
+/** @throws ListenqlError FORBIDDEN if an image lacks what a policy needs, SCHEMA_CHANGED */
 export function policyQueryOf(
   table: WatchedTable,
   policies: readonly Policy[],
@@ -107,14 +107,14 @@ export function policyQueryOf(
   }
 }
 
-/** As add_security_quals (src/backend/rewrite/rowsecurity.c) joins them. */
+/** Combined as in add_security_quals (src/backend/rewrite/rowsecurity.c). */
 function conditionOf(policies: readonly Policy[]): string {
   const restrictive = policies.filter(({ isPermissive }) => !isPermissive).map(({ using }) => `(${using})`)
   const permissive = policies.filter(({ isPermissive }) => isPermissive).map(({ using }) => `(${using})`)
   return [...restrictive, `(${permissive.join(' or ')})`].join(' and ')
 }
 
-/** Of a whole row Postgres notes no columns, but writes it as `people.*`. */
+/** For a whole-row reference Postgres records no columns, but pg_get_expr writes it as `people.*`. */
 function usesWholeRow({ using }: Policy): boolean {
   return using.replaceAll(/"(?:[^"]|"")*"|'(?:[^']|'')*'/g, '_').includes('.*')
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import pg from 'pg'
 
-/** Statements that stay prepared in a session, known by their text. */
+/** Statements that stay prepared in a session, identified by their text. */
 export interface Prepared {
   has(client: pg.PoolClient, text: string, role?: string): boolean
   /** @param parameters their types, as `(int4)` */
@@ -10,15 +10,15 @@ export interface Prepared {
   execute(text: string, literals: readonly string[], role?: string): string
   /** The session has lost all of them. */
   forget(client: pg.PoolClient): void
-  /** Whether the session has more of them than it should, being old. */
+  /** Whether the session holds more statements than MAX_STATEMENTS and should be replaced. */
   isFull(client: pg.PoolClient): boolean
-  /** SQL that ends a transaction with the savepoint `listenql`: drops them where the next transaction is another session's. */
+  /** SQL that ends a transaction with the savepoint `listenql`. It drops the statements if the next transaction may get another session. */
   end(client: pg.PoolClient, how: 'commit' | 'rollback'): string
-  /** The transaction has ended so. */
+  /** Reports that the transaction has ended with that SQL. */
   ended(client: pg.PoolClient): void
 }
 
-/** Policies that change leave statements behind. */
+/** Policies that change leave old statements prepared. */
 const MAX_STATEMENTS = 200
 
 /** @param keeps false behind a pooler that hands each transaction to another session */

@@ -2,36 +2,36 @@ import type { ClientBase } from 'pg'
 import { type Policy, policiesSql } from './policies.js'
 import { roleSettingsSql } from './role-settings.js'
 
-/** What the catalogue says that a role may read of a table, as far as grants decide. */
+/** What a role may read of a table by its grants, from the catalogue. */
 export interface TableRights {
   readonly relid: string
   readonly role: string
-  /** There is such a role. */
+  /** The role exists. */
   readonly exists: boolean
-  /** Our login is a member of it, so that it can read under it. */
+  /** The server's login is a member of it, so it can read under this role. */
   readonly mayBeTaken: boolean
-  /** USAGE of the table's schema, and SELECT on the table or on one of its columns at least. */
+  /** USAGE on the table's schema, and SELECT on the table or on at least one of its columns. */
   readonly mayRead: boolean
   /** The columns that it may SELECT, in the order of the table. */
   readonly columns: readonly string[]
-  /** Their numbers (attnum), and those of all columns that there are. */
+  /** Their numbers (attnum), and the numbers of all columns. */
   readonly numbers: readonly number[]
   readonly allNumbers: readonly number[]
-  /** Policies decide which rows it sees: not for superusers, BYPASSRLS and, unless it is forced, who has the owner's rights. */
+  /** Policies decide which rows it sees: not for superusers and BYPASSRLS roles, nor, unless RLS is forced, for roles with the owner's rights. */
   readonly hasRowSecurity: boolean
 }
 
-/** The same, and all else that decides which rows the role sees. */
+/** The same, and everything else that decides which rows the role sees. */
 export interface RowRights extends TableRights {
-  /** None if they do not decide, or let nobody see anything. */
+  /** Empty if policies do not apply, or allow no rows. */
   readonly policies: readonly Policy[]
-  /** As `effectiveSettings` reads them. */
+  /** As `effectiveSettings` takes them. */
   readonly settings: readonly string[]
-  /** The schemas in which the role finds names: those of its search_path that are there and that it may use. */
+  /** The schemas in which the role finds names: those of its search_path that exist and on which it has USAGE. */
   readonly schemas: readonly string[]
 }
 
-/** The condition under which check_enable_rls (src/backend/utils/misc/rls.c) lets policies decide. `c`: pg_class, `r`: pg_roles. */
+/** The condition under which check_enable_rls (src/backend/utils/misc/rls.c) applies policies. `c`: pg_class, `r`: pg_roles. */
 const HAS_ROW_SECURITY = `(c.relrowsecurity and not r.rolsuper and not r.rolbypassrls
   and (c.relforcerowsecurity or not pg_catalog.pg_has_role(r.oid, c.relowner, 'usage')))`
 
@@ -57,37 +57,38 @@ where c.oid = any ($1::pg_catalog.oid[])
 order by w.i, c.oid`
 }
 
-/** TableRights of roles ($2, text[], by name) on tables ($1, oid[]), as JSON. A table that is gone gives no row. */
+/** TableRights of roles ($2, text[], by name) on tables ($1, oid[]), as JSON. A table that is gone returns no row. */
 const ACCESS = rightsSql(ACCESS_FIELDS)
 
 /**
- * RowRights of one role ($2, text[], of one) on one table ($1, oid[], of one), likewise; the text is the same as long as they
- * are. To be run as that role and under its search_path: policies are written for being read under both again, with values as
- * PRINT_SETTINGS has them, and under locks of the tables that they name.
+ * RowRights of one role ($2, text[], of one) on one table ($1, oid[], of one), as JSON; the text is equal as long as the rights
+ * are. Run it as that role and under its search_path, because the policies are parsed under both later; under PRINT_SETTINGS; and
+ * under locks of the tables that the policies name.
  */
 export const RIGHTS = rightsSql(`${ACCESS_FIELDS},
   'policies', case when ${HAS_ROW_SECURITY} then ${policiesSql('c.oid', 'r.oid')} else '[]' end,
   'settings', ${roleSettingsSql('r.oid')}, 'schemas', pg_catalog.current_schemas(false)`)
 
-/** Settings under which constants are written so that every session reads them as the same. */
+/** Settings under which pg_get_expr writes constants so that every session reads the same values. */
 export const PRINT_SETTINGS = `set local timezone = 'UTC'; set local datestyle = 'ISO, YMD'; set local intervalstyle = 'iso_8601';
   set local extra_float_digits = 1; set local bytea_output = 'hex'; set local quote_all_identifiers = off`
 
-/** What has to be known before a role is taken ($1, text[], by name): one row for each that there is. */
+/** What is needed before `set role` ($1, text[], by name): one row for each role that exists. */
 export const ROLES_TO_TAKE = `
 select r.rolname::pg_catalog.text as "role", pg_catalog.pg_has_role(session_user, r.oid, 'member') as "mayBeTaken",
   ${roleSettingsSql('r.oid')} as "settings"
 from pg_catalog.pg_roles r where r.rolname::pg_catalog.text = any ($1::pg_catalog.text[])`
 
-/** Rows of the catalogue as one text; every version of a row has another xmin. */
+/** Digest of catalogue rows as one text; every version of a row has another xmin. */
 function sum(row: string, from: string): string {
   return `(select pg_catalog.concat(pg_catalog.count(*), ' ', pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', ${row}), 0))) from ${from})`
 }
 
 /**
- * What the rights of roles ($2, text[]) on tables ($1, oid[]) rest on, as one text for each table, each role and the login
- * itself: while three of them are the same, so are the rights of that role on that table. By versions of rows and not by what
- * is in them, so that a GRANT and its REVOKE do not lead back to a former text. Roles count with all that they are members of.
+ * What the rights of roles ($2, text[]) on tables ($1, oid[]) depend on, as one text for each table, each role and the login
+ * itself: while the three texts are the same, so are the rights of that role on that table. The digest covers the versions of
+ * rows and not their contents, so that a GRANT and its REVOKE never lead back to a former text. A role's digest covers all roles
+ * that it is a member of.
  */
 const DIGESTS = `
 with recursive up(start, oid) as (
@@ -106,14 +107,14 @@ select 'role', up.start, pg_catalog.concat_ws(' ',
     from pg_catalog.pg_auth_members m where m.member = up.oid)))
 from up join pg_catalog.pg_roles r on r.oid = up.oid group by up.start`
 
-/** What the rights of roles on tables rest on. */
+/** What the rights of roles on tables depend on. */
 export interface RightsDigests {
   /** Changes whenever the rights of the role on the table may have changed, and never goes back to a former value. */
   of(relid: string, role: string): string
 }
 
 /**
- * @param name keeps the statement prepared in the session; not behind a pooler that hands each transaction to another one
+ * @param name keeps the statement prepared in the session; omit it for a pooler in transaction mode
  */
 export async function readDigests(
   client: Pick<ClientBase, 'query'>,
@@ -134,9 +135,8 @@ export async function readDigests(
 }
 
 /**
- * Reads the rights of each of these roles on each of these tables, and what they rest on: the digests are no newer than the
- * rights, so that a change which the rights have or lack gives other digests later. Needs a connection that is in no
- * transaction.
+ * Reads the rights of each of these roles on each of these tables, with their digests. The digests are never newer than the
+ * rights, so that a change during the read leads to other digests later. Needs a connection outside a transaction.
  */
 export async function readAccess(
   client: ClientBase,

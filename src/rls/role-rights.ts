@@ -15,7 +15,7 @@ export const RIGHTS_PARAMETERS = '(pg_catalog.oid[], pg_catalog.text[])'
 /** Which of a role's settings a session can take, by the role and the settings as the catalogue has them. */
 export type UsableSettings = Map<string, readonly RoleSetting[]>
 
-/** @returns undefined if it was not found out yet */
+/** @returns undefined if it is not known yet */
 export function usableOf(
   usable: UsableSettings,
   role: string,
@@ -24,7 +24,7 @@ export function usableOf(
   return settings.length === 0 ? [] : usable.get(JSON.stringify([role, settings]))
 }
 
-/** SQL that reads the rights of a role, which then have to be prepared for it, in a transaction with the savepoint `listenql`. */
+/** SQL that reads the rights of a role, in a transaction with the savepoint `listenql`. The statement must be prepared for the role. */
 export function readRightsSql(
   { relid }: WatchedTable,
   role: string,
@@ -41,12 +41,12 @@ function enterToReadSql(role: string, settings: readonly RoleSetting[]): string 
   return `${takeRoleSql(role)}; ${takePath}${PRINT_SETTINGS}`
 }
 
-/** The rights of a role as JSON (undefined: the table is gone), or the error that says why it cannot be taken. */
+/** The rights of a role as JSON (undefined: the table is gone), or the error that prevented `set role`. */
 export type FoundRights = { readonly text: string | undefined } | { readonly error: ListenqlError }
 
 /**
- * Reads the rights of these roles, each under that role, in a transaction with the savepoint `listenql`. Afterwards they can be
- * read by `readRightsSql`.
+ * Reads the rights of these roles, each under that role, in a transaction with the savepoint `listenql`. `readRightsSql` can
+ * read them from then on.
  * @throws LockedOut while a table that a policy names is locked; the transaction is over
  */
 export async function readRights(
@@ -82,7 +82,7 @@ export async function readRights(
   return found
 }
 
-/** From PostgreSQL 16 on a member may lack the right to SET ROLE; and a role may be gone by now. */
+/** From PostgreSQL 16 on a member may lack the right to SET ROLE; and the role may have been dropped since. */
 async function explain(client: pg.PoolClient, role: string, error: unknown): Promise<ListenqlError> {
   if (isTimeout(error)) {
     await client.query('rollback')
@@ -93,7 +93,7 @@ async function explain(client: pg.PoolClient, role: string, error: unknown): Pro
   return mayNotBeTaken(role)
 }
 
-/** When a role logs in, Postgres passes over settings that are not to be had, with a warning. */
+/** When a role logs in, Postgres skips settings that it cannot apply, with a warning. */
 async function findUsable(
   client: pg.ClientBase,
   role: string,
@@ -122,7 +122,7 @@ async function findUsable(
   return found
 }
 
-/** What a role has set, as far as a session can take it, in a transaction with the savepoint `listenql`. */
+/** The role's settings that a session can apply, in a transaction with the savepoint `listenql`. */
 export async function readSettings(
   client: pg.ClientBase,
   role: string,
@@ -132,7 +132,7 @@ export async function readSettings(
   return rows[0] ? findUsable(client, role, rows[0].settings, usable) : []
 }
 
-/** The schemas as a search_path that is found in the same way by every role that may use them. */
+/** The schemas as a search_path that every role with USAGE on them resolves alike. */
 export function schemasSetting(schemas: readonly string[]): RoleSetting {
   return { name: 'search_path', value: schemas.map(name => pg.escapeIdentifier(name)).join(', ') }
 }

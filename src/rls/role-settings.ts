@@ -1,16 +1,16 @@
 /**
  * What `alter role … set`, `alter database … set` and `alter role … in database … set` give a role. Postgres applies them
- * when a role logs in and not with SET ROLE (https://www.postgresql.org/docs/current/sql-alterrole.html), so that whoever
- * takes a role to read as it would applies them too, as PostgREST does.
+ * when a role logs in and not with SET ROLE (https://www.postgresql.org/docs/current/sql-alterrole.html), so the server applies
+ * them after SET ROLE, as PostgREST does.
  */
 export interface RoleSetting {
   readonly name: string
-  /** As `set_config` takes it. */
+  /** As `set_config` expects it. */
   readonly value: string
 }
 
 /**
- * SQL that gives them as a JSON array of `name=value`, the less special ones first, since what is said last counts.
+ * SQL that returns them as a JSON array of `name=value`, the less specific ones first, since the last one wins.
  * @param role SQL of type oid
  */
 export function roleSettingsSql(role: string): string {
@@ -21,14 +21,14 @@ export function roleSettingsSql(role: string): string {
     cross join pg_catalog.unnest(d.setconfig) with ordinality s(setting, i)), '[]')`
 }
 
-/** Which of these settings ($1, text[]) a session may change that is no superuser's. Those that Postgres does not know (`app.x`) it may. */
+/** Which of these settings ($1, text[]) a session without superuser rights may change. It may change those that Postgres does not know (`app.x`). */
 export const CHANGEABLE = `
 select n as "name", coalesce(s.context = 'user', pg_catalog.strpos(n, '.') > 0) as "changeable"
 from pg_catalog.unnest($1::pg_catalog.text[]) n left join pg_catalog.pg_settings s on pg_catalog.lower(s.name) = pg_catalog.lower(n)`
 
 /**
- * Ours to set: what a transaction is and may cost, how SQL is read, and how images are read: their money is that of locale C.
- * In lower case.
+ * Settings that the server sets itself: properties and limits of the transaction, how SQL is parsed, and how images are read
+ * (lc_monetary is that of locale C). In lower case.
  */
 const OURS: ReadonlySet<string> = new Set([
   'array_nulls',
@@ -60,7 +60,7 @@ const OURS: ReadonlySet<string> = new Set([
   'xmloption',
 ])
 
-/** Those that count, each once. @param settings as `roleSettingsSql` gives them */
+/** The settings that apply, each once. @param settings as `roleSettingsSql` returns them */
 export function effectiveSettings(settings: readonly string[]): readonly RoleSetting[] {
   const all = new Map<string, RoleSetting>()
   for (const setting of settings) {

@@ -27,21 +27,22 @@ export interface RowAccessOptions {
   readonly connectTimeout: number
   /** Longest pause between two attempts to connect, in ms. */
   readonly reconnectMax: number
-  /** Longest that the policies of a table may take for one viewer and 500 images, in ms. Default: 250. */
+  /** Longest time that the policies of a table may take for one viewer and 500 images, in ms. Default: 250. */
   readonly policyTimeout?: number
   /** Whether statements may stay prepared, which a pooler in transaction mode does not allow. Default: false. */
   readonly keepsPrepared?: boolean
-  /** Connections that ask. Default: 3. */
+  /** Connections that evaluate policies. Default: 3. */
   readonly connections?: number
   readonly observe: Observe
 }
 
-/** Which rows viewers may see: asks the policies of the database about images of rows, whatever the table holds now. */
+/** Which rows viewers may see: evaluates the policies of the database on images of rows, independent of the table's present rows. */
 export interface RowAccess {
   /**
-   * For each viewer (by `viewerKey` with claims) whether each image may be seen; or, for that viewer alone, why that is not to
-   * be had: FORBIDDEN (no right to read the table, policies that fail or cannot be asked about an image), QUERY_TIMEOUT,
-   * SCHEMA_CHANGED. Viewers have a role. Waits while the database is away, until the signal aborts; rejects with its reason.
+   * For each viewer (by `viewerKey` with claims) whether each image is visible; or the error that prevented the check, for that
+   * viewer alone: FORBIDDEN (no right to read the table, or policies that fail or cannot be evaluated on an image),
+   * QUERY_TIMEOUT, SCHEMA_CHANGED. Every viewer needs a role. Waits while the database is down, until the signal aborts; then it
+   * rejects with the signal's reason.
    */
   sees(
     table: WatchedTable,
@@ -50,8 +51,8 @@ export interface RowAccess {
     signal?: AbortSignal,
   ): Promise<ReadonlyMap<string, Visibility>>
   /**
-   * The same, but nobody waits for a viewer whose policies take long or wait for a lock: these viewers are asked about apart,
-   * and have a promise of their verdict. It rejects as `sees` does.
+   * The same, but viewers whose policies are slow or wait for a lock do not delay the others: they are checked separately, and
+   * have a promise of their result. It rejects as `sees` does.
    */
   checkVisibility(
     table: WatchedTable,
@@ -60,14 +61,14 @@ export interface RowAccess {
     signal?: AbortSignal,
   ): Promise<ReadonlyMap<string, Visibility | Promise<Visibility>>>
   /**
-   * Makes sure that the policies work on images, before anything is followed; the same for all viewers of a role.
-   * @returns whether they may look at the claims that change with every token
-   * @throws ListenqlError as `sees` gives it for this viewer
+   * Checks that the policies work on images, before a subscription starts. The result is the same for all viewers of a role.
+   * @returns whether they may read the claims that differ in every token
+   * @throws ListenqlError as `sees` returns it for this viewer
    */
   probe(table: WatchedTable, viewer: Viewer): Promise<boolean>
   /**
-   * Whether policies of the table read the table itself, under this viewer's role: as far as `probe` has found, or queries
-   * since have shown. Their answers then tell of the present and not of an image.
+   * Whether policies of the table read the table itself under this viewer's role, as `probe` or later queries have found. Their
+   * results then depend on the present rows and not on the image alone.
    */
   readsItself(table: WatchedTable, viewer: Viewer): boolean
   /** Idempotent. */
@@ -76,10 +77,10 @@ export interface RowAccess {
 
 export type { Visibility as Verdict } from './row-batch.js'
 
-/** Most images that one statement is asked about. */
+/** Most images in one statement. */
 const MAX_IMAGES = 500
 
-/** Viewers in one message, at first and at most: it should not take long, since others wait for the connection. */
+/** Viewers in one message, at first and at most: a message should be short, since others wait for the connection. */
 const FIRST_BATCH_VIEWERS = 50
 const MAX_BATCH_VIEWERS = 250
 
@@ -91,12 +92,12 @@ const QUICK_MS = 50
 const MIN_QUICK_MS = 15
 const SLOW_VIEWERS_TO_HALVE = 4
 
-/** How long locks may be in the way, in ms, before the viewers whom they keep out are told so. */
+/** How long a viewer waits for locks, in ms, before it gets an error. */
 const LOCK_PATIENCE_MS = 30_000
 
 const LOCK_PAUSE_MS = 100
 
-/** Most policy queries and settings of roles that are remembered to work. */
+/** Most policy queries and role settings that are cached as working. */
 const MAX_REMEMBERED = 2000
 
 export function createRowAccess(options: RowAccessOptions): RowAccess {
@@ -124,7 +125,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
   const usable: UsableSettings = new Map()
   /** By table, then by role. */
   const rights = new Map<string, Map<string, string>>()
-  /** Tables and roles, for good: a function that reads the table may be called now and then only. */
+  /** Tables and roles, for good: a policy may call a function that reads the table only now and then. */
   const selfReading = new Set<string>()
 
   function memoryOf({ relid }: WatchedTable) {
@@ -136,8 +137,8 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
   }
 
   /**
-   * Until all have a verdict.
-   * @param found takes the keys of viewers who are slow and get no verdict here; undefined: all are waited for
+   * Repeats until all viewers have a verdict.
+   * @param found receives the keys of slow viewers, which get no verdict here; undefined: waits for all viewers
    */
   async function askAll(
     table: WatchedTable,
@@ -214,7 +215,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     try {
       return await mayReadItself(pool, relid)
     } catch (error) {
-      throw new ListenqlError('DATABASE_FAILED', 'the database cannot be asked what policies read', {
+      throw new ListenqlError('DATABASE_FAILED', 'the server cannot find out what the policies read', {
         hint: 'try again',
         cause: error,
       })
@@ -274,7 +275,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     return verdicts
   }
 
-  /** All viewers together first; then those apart for whom it takes longer, or took longer before. */
+  /** Checks all viewers together first; then, separately, those that are slow now or were slow before. */
   async function askQuick(
     table: WatchedTable,
     all: readonly BatchViewer[],
@@ -311,7 +312,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
   const checkVisibility: RowAccess['checkVisibility'] = (table, viewers, images, signal) => {
     const ends = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
     if (ends.aborted) return Promise.reject(ends.reason)
-    setMaxListeners(0, ends) // each viewer who is asked apart waits with it
+    setMaxListeners(0, ends) // each viewer that is checked separately adds a listener
     return abortable(askQuick(table, batchViewersOf(viewers), images, ends), ends)
   }
 
@@ -343,7 +344,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
   }
 }
 
-/** Each viewer once, those of one role together. */
+/** Each viewer once; viewers of one role are adjacent. */
 function batchViewersOf(viewers: readonly Viewer[]): BatchViewer[] {
   const batchViewers = new Map<string, BatchViewer>()
   for (const viewer of viewers) {

@@ -31,38 +31,38 @@ import {
 import type { RoleSetting } from './role-settings.js'
 import { SCANS, scansSql } from './self-reading.js'
 
-/** For each image whether it may be seen, or why that is not to be had. */
+/** For each image whether it is visible, or the error that prevented the check. */
 export type Visibility = readonly boolean[] | ListenqlError
 
-/** A viewer as a batch needs it. */
+/** What a batch needs to know of a viewer. */
 export interface BatchViewer {
   readonly key: string
   readonly role: string
-  /** JSON. */
+  /** As JSON. */
   readonly claims: string
-  /** Claims of the token were left out, since policies did not look at them. */
+  /** Claims that differ in every token were left out, since the policies did not read them. */
   readonly isShortened: boolean
 }
 
 export interface Batch {
   readonly table: WatchedTable
-  /** Those of one role together. */
+  /** Viewers of one role are adjacent. */
   readonly viewers: readonly BatchViewer[]
   readonly images: readonly RowImage[]
   /** Time for each viewer, in ms. */
   readonly budget: number
-  /** Time to have a query read by Postgres, in ms. */
+  /** Time to have Postgres parse a query, in ms. */
   readonly toPrepare: number
   /**
    * Called with the key of a viewer whose policies take longer, or wait for a lock. The batch ends with that viewer, and
-   * those after it have no verdict. Default: the viewer's verdict is the error, and locks end the batch with LockedOut.
+   * those after it get no verdict. Default: the viewer's verdict is the error, and locks end the batch with LockedOut.
    */
   readonly onSlow?: ((key: string) => void) | undefined
 }
 
-/** What outlives a batch. */
+/** What is kept between batches. */
 export interface BatchMemory {
-  /** The rights of each role on the table as they were read last, by role. */
+  /** The rights of each role on the table as last read, by role. */
   readonly rights: Map<string, string>
   readonly planPolicies: PlanPolicies
   readonly prepared: Prepared
@@ -83,17 +83,17 @@ interface ViewerQuery {
 
 interface BatchPlan {
   readonly batch: Batch
-  /** Whom the policies need not be asked for. */
+  /** Viewers whose result is known without evaluating policies. */
   readonly settled: ReadonlyMap<string, Visibility>
   readonly asked: readonly ViewerQuery[]
   readonly some: EncodedImages
   readonly whole: EncodedImages | undefined
 }
 
-/** How long after its time is up a silent connection is given up, in ms. */
+/** How long after its time limit an unresponsive connection is abandoned, in ms. */
 const SILENCE_GRACE_MS = 5000
 
-/** Longest that a statement of ours may take, in ms. */
+/** Longest time that a statement of the server itself may take, in ms. */
 const OWN_STATEMENT_TIMEOUT_MS = 30_000
 
 function begin(budget: number): string {
@@ -102,22 +102,22 @@ function begin(budget: number): string {
     set local lock_timeout = ${Math.ceil(budget / 2)}; set local statement_timeout = ${OWN_STATEMENT_TIMEOUT_MS}`
 }
 
-/** Statement that is read by another role than the one that executes it, each time anew. */
+/** Name of the statement that one role parses and another executes, parsed anew each time. */
 const ONCE = 'listenql once'
 
 /**
- * Asks the policies of one table about images for many viewers, in one transaction and, once all is prepared, one round trip:
- * for each viewer role, its settings and claims are set, then the query is asked in a statement of its own, under a
- * statement_timeout of its own (from PostgreSQL 13 on it holds for each statement of a message). A viewer for whom that fails
- * is passed over.
+ * Evaluates the policies of one table on images for many viewers, in one transaction and, once everything is prepared, one round
+ * trip: for each viewer it sets role, settings and claims, then runs the query as a statement of its own, under a
+ * statement_timeout of its own (from PostgreSQL 13 on it applies to each statement of a message). It skips a viewer for which
+ * that fails.
  *
- * Where the text of the policies tells all that they do, the query stays prepared, with one plan for all. Otherwise
- * nothing that was planned for one viewer serves another: what is IMMUTABLE is computed when a statement is planned, and
- * what functions have planned stays in the session, until DISCARD PLANS.
+ * Where the text of the policies shows all that they do, the query stays prepared, with one plan for all viewers. Otherwise no
+ * plan made for one viewer may serve another: Postgres computes IMMUTABLE calls when it plans a statement, and the plans of
+ * functions stay in the session until DISCARD PLANS.
  *
- * The rights and policies in force are read in the same snapshot, and compared with those that the queries were made of.
- * @param verdicts takes them as they come, so that they survive a lost connection
- * @throws LockedOut, StatementsLost, or whatever ended the connection
+ * The current rights and policies are read in the same snapshot, and compared with those that the queries were made from.
+ * @param verdicts is filled as results arrive, so that results survive a lost connection
+ * @throws LockedOut, StatementsLost, or the error that ended the connection
  */
 export async function runBatch(
   client: pg.PoolClient,
@@ -146,7 +146,7 @@ export async function runBatch(
   await askAll(client, able, memory, handOver(able), verdicts)
 }
 
-/** In one round trip, if all is known that it takes. False: it is not, or the rights are others by now; nothing was asked. */
+/** In one round trip, if everything that it needs is cached. False: it is not, or the rights have changed; no verdict was taken. */
 async function askAtOnce(
   client: pg.PoolClient,
   batch: Batch,
@@ -222,7 +222,7 @@ function handOver({ batch, some, whole }: BatchPlan): string {
   return `${timeouts}; set local ${IMAGES} = ${quoteLiteral(some.text)}${wholes}; savepoint listenql`
 }
 
-/** Statements that Postgres refuses, as errors of those whom they are for. */
+/** Prepares the statements. @returns the errors of those that Postgres refuses, by viewer */
 async function prepareAll(
   client: pg.PoolClient,
   plan: BatchPlan,
@@ -242,12 +242,12 @@ async function prepareAll(
   return refused
 }
 
-/** Whether the query stays prepared. If another role had to read it, it could not be read again when something has changed. */
+/** Whether the query stays prepared. If another role had to parse it, Postgres could not parse it again after a change. */
 function isShared(role: string, query: PolicyQuery, { readers }: BatchMemory): boolean {
   return query.isShareable && readers.get(readerKey(role, query)) === undefined
 }
 
-/** What the role's statements run under; where another role reads them, with names to be found by both alike. */
+/** Settings of the role's statements; where another role parses them, with a search_path that both roles resolve alike. */
 function settingsOf(
   role: string,
   query: PolicyQuery,
@@ -261,7 +261,7 @@ function settingsOf(
 function enterSql(role: string, query: PolicyQuery, memory: BatchMemory): string {
   const settings = settingsOf(role, query, memory)
   const set = settings.length > 0 ? `; ${takeSettingsSql(settings)}` : ''
-  // What functions plan is theirs; ours has one plan or none.
+  // The statements of functions choose their own plans; this query has one generic plan or none.
   const plans = isShared(role, query, memory) ? '' : '; set local plan_cache_mode = auto'
   return `${CLEAN}; ${takeRoleSql(role)}${set}${plans}; savepoint listenql_role`
 }
@@ -274,10 +274,10 @@ function askSql({ viewer: { role }, query }: ViewerQuery, number: number, memory
     execute "${ONCE}"(${number}); deallocate "${ONCE}"`
 }
 
-/** Locks that a function has taken for the session would outlive the transaction. */
+/** Session-level locks that a function has taken would outlive the transaction. */
 const UNLOCK = 'select null, null, pg_catalog.pg_advisory_unlock_all()'
 
-/** @returns false: the rights are others by now, or could not be read; nothing of what was asked counts */
+/** @returns false: the rights have changed or could not be read, and no result counts */
 async function askAll(
   client: pg.PoolClient,
   { batch, settled, asked, some, whole }: BatchPlan,
@@ -289,7 +289,7 @@ async function askAll(
   const { prepared } = memory
   const { relid } = batch.table
   const read: string[] = []
-  /** Whether the text of a policy does not tell what it reads. */
+  /** Whether the scans have to be counted, because the text of a policy does not show what it reads. */
   const watches = ({ viewer: { role }, query }: ViewerQuery) =>
     !query.isShareable && !memory.selfReading.has(selfKey(batch.table, role))
   let scans: number | undefined
@@ -349,7 +349,7 @@ async function askAll(
     at += answers.length
     const failed = asked[at]
     if (!failed) throw failure
-    // Viewers of the same role who were asked before have their answer, but what it has read is not counted yet.
+    // Earlier viewers of the same role have their result, but the scans of their queries are not counted yet.
     const count = watches(failed) ? `; ${scansSql(relid, at)}` : ''
     if (isStatementLost(failure)) {
       await runSeveral(client, `${CLEAN}${count}`, OWN_STATEMENT_TIMEOUT_MS + SILENCE_GRACE_MS, take)
@@ -391,7 +391,7 @@ async function recover(client: pg.PoolClient, failure: unknown, prepared: Prepar
   if (isLocked(failure)) throw new LockedOut('a lock is in the way', { cause: failure })
 }
 
-/** A statement that stayed behind an error is not to be dropped by name, since it may not be there. */
+/** After an error the statement cannot be dropped by name, since it may not exist. */
 function dropOnce(
   client: pg.PoolClient,
   { viewer, query }: ViewerQuery,
@@ -409,7 +409,7 @@ function explain(
   { readers }: BatchMemory,
 ): ListenqlError {
   if (hasSqlState(error, SQL_STATE.queryCanceled)) return policiesTooSlow(table, budget, error)
-  // Below the policies of another table a statement is read again by the role that executes it.
+  // Below the policies of another table Postgres parses a statement again as the role that executes it.
   if (
     hasSqlState(error, SQL_STATE.insufficientPrivilege) &&
     readers.get(readerKey(role, query)) !== undefined

@@ -1,19 +1,19 @@
 import type { ClientBase } from 'pg'
 
-/** Whether a text has this name as a word. Expressions are slow to compile: only for names that are in it somewhere. */
+/** Whether a text contains this name as a word. Regular expressions are slow to compile, so `strpos` is tried first. */
 const WORD = (name: string, text: string) =>
   `case when pg_catalog.strpos(pg_catalog.lower(${text}), pg_catalog.lower(${name})) = 0 then false when ${name} !~ '^\\w+$' then true
     else pg_catalog.lower(${text}) ~ pg_catalog.concat('\\m', pg_catalog.lower(${name}), '\\M') end`
 
-/** What Postgres has noted that an object of this catalogue depends on. */
+/** The dependencies that Postgres has recorded for an object of this catalogue. */
 const NOTED = (catalog: string, oid: string) =>
   `select d.refclassid, d.refobjid from pg_catalog.pg_depend d where d.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass
     and d.objid = ${oid} and d.refobjid >= 16384 and d.deptype in ('n', 'a')`
 
 /**
- * Whether policies of table $1 (oid) may read the table itself: through functions, whose bodies are searched for names since
- * Postgres notes nothing of them, views, and the policies of other tables. A function that builds its SQL out of pieces is not
- * found.
+ * Whether policies of table $1 (oid) may read the table itself: through functions, views, and the policies of other tables.
+ * Postgres records no dependencies of function bodies, so they are searched for names. A function that builds its SQL from pieces
+ * is not found.
  */
 const MAY_READ_ITSELF = `
 with recursive tree(relid) as (
@@ -48,7 +48,7 @@ with recursive tree(relid) as (
 select exists (select from reach join tree on tree.relid = reach.oid
   where reach.class = 'pg_catalog.pg_class'::pg_catalog.regclass) as "found"`
 
-/** @returns whether policies of the table may read the table itself, as far as the catalogue shows */
+/** @returns whether policies of the table may read the table itself, by what the catalogue shows */
 export async function mayReadItself(client: Pick<ClientBase, 'query'>, relid: string): Promise<boolean> {
   const { rows } = await client.query<{ found: boolean }>(MAY_READ_ITSELF, [relid])
   return rows[0]?.found === true
@@ -58,8 +58,8 @@ export async function mayReadItself(client: Pick<ClientBase, 'query'>, relid: st
 export const SCANS = 'scans'
 
 /**
- * SELECT that gives SCANS, a number of ours, and how often this transaction has begun to read the table, what is below it, or
- * an index of these: it grows when a policy has read the table itself.
+ * SELECT that returns SCANS, the given number, and how many scans this transaction has begun on the table, its child tables and
+ * their indexes: the count grows when a policy has read the table itself.
  */
 export function scansSql(relid: string, number: number): string {
   return `with recursive tree(relid) as (select ${Number(relid)}::pg_catalog.oid union select i.inhrelid from tree t join pg_catalog.pg_inherits i on i.inhparent = t.relid)

@@ -1,17 +1,17 @@
-/** What is known about the time that policies take, table by table. */
+/** How long policies take, table by table. */
 export interface SlowViewers {
-  /** Whether the policies took long for this viewer when they were asked last. */
+  /** Whether the policies were slow for this viewer the last time. */
   has(relid: string, key: string): boolean
-  /** They took too long for being asked together with other viewers. */
+  /** The policies were too slow to evaluate together with those of other viewers. */
   add(relid: string, key: string): void
   /** @param took in ms, for this viewer alone */
   took(relid: string, key: string, took: number): void
 }
 
-/** Most viewers that are remembered for a table; then all are found out anew. */
+/** Most viewers that are remembered for a table; at that number the table's record starts anew. */
 const MAX_REMEMBERED_VIEWERS = 10_000
 
-/** @param longest time that a viewer's query may take among others, in ms */
+/** @param longest time that a viewer's query may take in a shared batch, in ms */
 export function createSlowViewers(longest: number): SlowViewers {
   const tables = new Map<string, Set<string>>()
   return {
@@ -31,14 +31,14 @@ export function createSlowViewers(longest: number): SlowViewers {
   }
 }
 
-/** How many viewers of a table are asked about in one message, so that it takes about as long as others can wait. */
+/** How many viewers of a table one message covers, so that it takes no longer than others can wait. */
 export interface BatchSizes {
   of(relid: string): number
-  /** @param took in ms, for so many viewers */
+  /** @param took in ms, for that many viewers */
   took(relid: string, viewers: number, took: number): void
 }
 
-/** Times of a message between which nothing is changed, in ms. */
+/** A message that takes between SHORT_MS and LONG_MS leaves the size as it is. */
 const SHORT_MS = 25
 const LONG_MS = 100
 

@@ -27,71 +27,72 @@ export interface TableAccessOptions {
   readonly config: pg.ClientConfig
   /** Longest wait for a connection, in ms. */
   readonly connectTimeout: number
-  /** Longest pause between two attempts to ask the database, in ms. */
+  /** Longest pause between two attempts to query the database, in ms. */
   readonly reconnectMax: number
-  /** Between two looks at what has become of rights that somebody relies on, in ms. */
+  /** Time between two checks of the rights that streams depend on, in ms. */
   readonly catalogInterval: number
   /** Whether statements may stay prepared, which a pooler in transaction mode does not allow. Default: false. */
   readonly keepsPrepared?: boolean
   readonly observe: Observe
 }
 
-/** Something that is held. */
+/** A registration with `hold`. */
 export interface Held {
-  /** Set if events of the table were read after the rights were: nothing of them may be shown before it resolves. */
+  /** Set if events of the table were read after the rights were: show none of them before it resolves. */
   readonly ready?: Promise<void>
   stop(): void
 }
 
-/** What roles may read of tables, by the privileges that the database has granted. A viewer without a role may read everything. */
+/** What roles may read of tables, by the privileges granted in the database. A viewer without a role may read everything. */
 export interface TableAccess {
   start(): void
   /**
-   * What was found at the last look, a moment ago; what would be refused, and what is asked for the first time, is looked at now.
+   * The rights as of the last check, a moment ago. They are read again before a refusal, and if they are not known yet.
    * @throws ListenqlError FORBIDDEN if the role may not read the table, SCHEMA_CHANGED if it is gone, DATABASE_FAILED
    */
   rightsOf(role: string, table: WatchedTable): Promise<TableRights>
-  /** @returns undefined for a viewer without a role. @throws ListenqlError as `rightsOf`, and FORBIDDEN that names the first column */
+  /** @returns undefined for a viewer without a role. @throws ListenqlError as `rightsOf`, and FORBIDDEN that names the first forbidden column */
   assert(requirement: ReadRequirement): Promise<TableRights | undefined>
   /**
-   * Calls `lost` once, maybe at once, if what `assert` has allowed is allowed no longer; or if policies decide about the rows
-   * now, and did not (`seesAll`): whoever relies on it has to begin anew.
+   * Calls `lost` once, possibly at once, if the viewer loses a right that `assert` has confirmed, or if policies begin to decide
+   * about the rows of a stream that sees all of them (`seesAll`). The stream then has to start again.
    */
   hold(requirement: HeldRequirement, lost: (error: ListenqlError) => void): Held
   /**
-   * Looks again, unless it has since that moment (`performance.now()`). Waits while the database is away, until the signal aborts.
+   * Checks again, unless a check has begun since that moment (`performance.now()`). Waits while the database is down, until the
+   * signal aborts.
    * @throws ListenqlError what `hold` would call `lost` with; or the signal's reason
    */
   recheck(requirement: HeldRequirement, since: number, signal?: AbortSignal): Promise<void>
   /**
-   * To be called between reading events of these tables from the log and handing them on: whoever has lost the right to them by
-   * the time they were read is told so (`lost`) before it resolves. Undefined: nobody relies on rights to these tables.
+   * Call it after reading events of these tables from the log and before dispatching them: it calls `lost` for each stream that
+   * had lost the right to them by the time of the read, and then resolves. Undefined: no stream depends on rights to these tables.
    */
   read(relids: ReadonlySet<string>): Promise<void> | undefined
   /** Idempotent. */
   close(): Promise<void>
 }
 
-/** What is known of a role's rights on a table. */
+/** What is cached of a role's rights on a table. */
 interface Known {
   readonly rights: TableRights
-  /** What the rights rested on, or rest on by now: it was read before them. */
+  /** The digest of what the rights depend on; it was read before them, or confirmed since. */
   readonly digest: string
   /**
-   * Whether the rights were read once more after the digest was known. A commit shows in snapshots a moment before other
-   * sessions are told to forget what they have cached of the catalogue: rights that are read just then may be older than their digest.
+   * Whether the rights were read once more after the digest was known. A commit is visible in snapshots a moment before other
+   * sessions invalidate their catalogue caches: rights that are read in that moment may be older than their digest.
    */
   readonly isSure: boolean
-  /** Which of the reads it comes from: of two that overlap, the one that began later counts. */
+  /** The number of the read it comes from: of two that overlap, the one that began later counts. */
   readonly read: number
-  /** When the last look at them began: they are at least that new. */
+  /** When their last check began: the rights are at least that new. */
   readonly reviewedAt: number
 }
 
-/** Longest that a look may take, in ms; a dead peer shows in no other way. */
+/** Longest time that a check may take, in ms; nothing else reveals a dead peer. */
 const QUERY_TIMEOUT_MS = 10_000
 
-/** Most (role, table) that are remembered beside those that somebody holds. */
+/** Most pairs of role and table that are cached in addition to those of holders. */
 const MAX_KNOWN_RIGHTS = 5000
 
 export function createTableAccess(options: TableAccessOptions): TableAccess {
@@ -135,7 +136,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     said = failure.message
   }
 
-  /** Reads the rights again that may have changed, or were not read twice. */
+  /** Reads the rights again that may have changed, or were read only once. */
   async function review(pairs: readonly Pair[]): Promise<void> {
     if (pairs.length === 0) return
     const began = performance.now()
@@ -158,7 +159,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     if (stale.length > 0) await read(stale)
   }
 
-  /** What is asked for, and what is known already of these roles and tables, is known anew. */
+  /** Reads the rights of these pairs, and refreshes what is cached of the same roles and tables. */
   async function read(pairs: readonly Pair[]): Promise<void> {
     const number = ++reads
     const reviewedAt = performance.now()
@@ -185,11 +186,11 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     }
   }
 
-  /** Takes what was read, and tells who relied on something else. */
+  /** Stores rights that were read, and checks the streams that depend on them. */
   function note(key: string, found: Known | undefined, read: number): void {
     const before = known.get(key)
     if (before && before.read > read) {
-      known.set(key, { ...before, isSure: false }) // which of the two is newer is not known
+      known.set(key, { ...before, isSure: false }) // it is unknown which of the two is newer
       return
     }
     if (found) known.set(key, { ...found, isSure: before?.digest === found.digest })
@@ -197,7 +198,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     holders.check(key)
   }
 
-  /** Looks at these, together with all that is asked for until the look begins. Waits while the database is away. */
+  /** Checks these pairs, with all others that are requested before the check begins. Waits while the database is down. */
   function reviewNow(pairs: readonly Pair[]): Promise<void> {
     for (const pair of pairs) asked.set(keyOf(pair), pair)
     asking ??= (async () => {
@@ -237,7 +238,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     if (problem && holders.remove(holder)) holder.lost(problem)
   }
 
-  /** @param isStale what is known will not do */
+  /** @param isStale true: the cached rights are too old, read them again */
   async function find(
     role: string,
     { relid }: WatchedTable,
@@ -256,7 +257,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     try {
       return await pending
     } catch (error) {
-      throw new ListenqlError('DATABASE_FAILED', 'the database cannot be asked what may be read', {
+      throw new ListenqlError('DATABASE_FAILED', 'the server cannot find out what the role may read', {
         hint: 'try again',
         cause: error,
       })
@@ -270,7 +271,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     const isOld = known.has(keyOf({ role, relid: requirement.table.relid }))
     let rights = await find(role, requirement.table)
     if (isOld && problemOf(requirement, role, rights)) {
-      rights = await find(role, requirement.table, true) // it may have been granted since
+      rights = await find(role, requirement.table, true) // the right may have been granted since
     }
     const problem = problemOf(requirement, role, rights)
     if (problem) throw problem
@@ -295,7 +296,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
       const end = () => void holders.remove(holder)
       const reviewedAt = known.get(holder.key)?.reviewedAt
       if (reviewedAt !== undefined) check(holder)
-      // From here on it is looked at with every page of the log; what was read before may be on its way still.
+      // From here on the rights are checked with every page of the log; events that were read before may still be under way.
       if (reviewedAt !== undefined && reviewedAt >= (eventsAt.get(relid) ?? 0)) return { stop: end }
       return { ready: reviewNow([{ relid, role }]).then(() => check(holder)), stop: end }
     },
@@ -330,7 +331,7 @@ function keyOf({ relid, role }: Pair): string {
   return `${relid} ${role}`
 }
 
-/** Columns are told by their numbers: a name may be that of another column by now. */
+/** Columns are compared by number: a name may belong to another column by now. */
 function problemOf(
   { table, columns }: Pick<ReadRequirement, 'table' | 'columns'>,
   role: string,

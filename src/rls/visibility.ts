@@ -5,7 +5,7 @@ import type { RowImage } from '../filters/index.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { LogEvent } from '../log/log-event.js'
 
-/** An event of a table, read. */
+/** An event of a table with its parsed images. */
 export interface ReadEvent {
   readonly event: LogEvent
   readonly images: Images
@@ -14,8 +14,8 @@ export interface ReadEvent {
 type Visibility = readonly boolean[] | ListenqlError
 
 /**
- * Asks for each viewer (by `viewerKey` with claims) whether each image may be seen, or why that is not to be had; a promise of
- * it for viewers whom the others should not wait for. Waits while the database is away, until the signal aborts.
+ * Returns for each viewer (by `viewerKey` with claims) whether each image is visible, or the error that prevented the check; a
+ * promise of it for slow viewers. Waits while the database is down, until the signal aborts.
  */
 export type CheckVisibility = (
   table: WatchedTable,
@@ -24,13 +24,13 @@ export type CheckVisibility = (
   signal: AbortSignal,
 ) => Promise<ReadonlyMap<string, Visibility | Promise<Visibility>>>
 
-/** What a viewer sees of each event, in their order. Where nothing is to be seen, both images are null. */
+/** What a viewer sees of each event, in order. Both images are null where the viewer sees nothing. */
 export type View = readonly Images[] | ListenqlError
 
 /** The same by viewer. */
 export type Views = ReadonlyMap<string, View | Promise<View>>
 
-/** Asks about all images of some events of one table at once. */
+/** Checks all images of some events of one table at once. */
 export async function viewsOf(
   checkVisibility: CheckVisibility,
   table: WatchedTable,
@@ -47,7 +47,7 @@ export async function viewsOf(
     if (!(verdict instanceof Promise)) views.set(key, viewOf(verdict))
     else {
       const view = verdict.then(viewOf)
-      view.catch(() => undefined) // it may not be waited for any more
+      view.catch(() => undefined) // the viewer may have left
       views.set(key, view)
     }
   }
@@ -72,8 +72,8 @@ interface Asking {
 }
 
 /**
- * Asks for one viewer at a time, as those who come back do; what is asked about the same events in the same moment is asked
- * in one go. The array of the events is what they are known by.
+ * Checks one viewer at a time, as resuming subscribers need it. Checks of the same events in the same moment are combined; the
+ * events are the same if their array is.
  */
 export function createBatchedView(checkVisibility: CheckVisibility, signal: AbortSignal) {
   const asking = new WeakMap<readonly ReadEvent[], Asking>()

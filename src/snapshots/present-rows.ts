@@ -13,7 +13,7 @@ export interface PresentRowsOptions {
   readonly rowAccess: RowAccess
 }
 
-/** Snapshots under the viewer's role and claims: what they show is what `select` shows. */
+/** Snapshots under the viewer's role and claims: the viewer sees what its own `select` would return. */
 export function createPresentRows({ snapshots, tableAccess, rowAccess }: PresentRowsOptions): Present {
   return {
     isNeeded: (table, viewer) => rowAccess.readsItself(table, viewer),
@@ -46,13 +46,13 @@ export function createPresentRows({ snapshots, tableAccess, rowAccess }: Present
   }
 }
 
-/** @throws ListenqlError FORBIDDEN where a row cannot be found by its key */
+/** @throws ListenqlError FORBIDDEN if rows cannot be found by a key */
 function keyColumns({ key, columns, name: table }: WatchedTable): TableColumn[] {
   const found = columns.filter(({ name }) => key.includes(name))
   if (found.length > 0 && !found.some(({ isArray, category }) => isArray || category === 'json')) return found
   throw new ListenqlError(
     'FORBIDDEN',
-    `the changes of table ${table} cannot be followed under its row-level security: its policies read the table itself, and it has no primary key by which a row could be found`,
+    `the changes of table ${table} cannot be followed under its row-level security: its policies read the table itself, and it has no primary key to find a row by`,
     { hint: 'see Row-level security in docs/security.md' },
   )
 }
@@ -66,7 +66,7 @@ function isAnyOf(key: readonly TableColumn[], images: readonly RowImage[]): Filt
   }
 }
 
-/** Operands for SQL alone: their keys are for filters that the server applies. */
+/** Operands for SQL only: their keys, which only filters in the server use, are empty. */
 function isOneOf(column: TableColumn, images: readonly RowImage[]): Filter {
   const operands = images.map(image => ({ key: '', text: textOf(column, image) }))
   return { kind: 'in', column, negated: false, operands }

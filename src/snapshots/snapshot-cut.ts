@@ -3,20 +3,20 @@ import { endOfBatch, type Position } from '../log/position.js'
 import { PIN_PATIENCE, PIN_SETTINGS } from '../postgres/pinned-settings.js'
 import { isConflict, isStatementError } from '../postgres/sql-state.js'
 
-/** What a reading transaction goes back to after each read, which lets go of the locks and of an error. */
+/** A reading transaction rolls back to it after each read, which releases the locks and clears an error. */
 export const SAVEPOINT = 'listenql'
 
 export interface CutOptions {
   /** Longest that a statement may take, in ms. */
   readonly queryTimeout: number
   readonly signal: AbortSignal
-  /** The snapshot is about to be taken: who asks from now on may have seen what it will not show. */
+  /** Called right before the snapshot is taken: a later request may have seen rows that this snapshot does not show. */
   readonly onTaking: () => void
 }
 
 /**
- * Begins a transaction whose snapshot is the end of a batch, and leaves it open. Until it is committed the position does not
- * count, and whoever else takes events into the ledger waits. A lost race is tried again at once: somebody has got on.
+ * Begins a transaction whose snapshot is the end of a batch, and leaves it open. Until it commits, the position is not valid, and
+ * other sessions that advance the ledger wait. A lost race is tried again at once, since the winner has finished.
  */
 export async function beginCut(client: pg.ClientBase, options: CutOptions): Promise<Position> {
   const { queryTimeout, signal, onTaking } = options
@@ -36,13 +36,13 @@ export async function beginCut(client: pg.ClientBase, options: CutOptions): Prom
   }
 }
 
-/** The name of the transaction's snapshot, for others to import while it is open. */
+/** The name of the transaction's snapshot, for other transactions to import while it is open. */
 export async function exportSnapshot(client: pg.ClientBase): Promise<string> {
   const { rows } = await client.query<{ id: string }>('select pg_export_snapshot() as id')
   return rows[0]?.id ?? ''
 }
 
-/** Begins a transaction that sees what the exported snapshot sees. */
+/** Begins a transaction with the exported snapshot. */
 export async function importSnapshot(client: pg.ClientBase, id: string, queryTimeout: number): Promise<void> {
   await client.query(
     `begin isolation level repeatable read read only; set transaction snapshot ${pg.escapeLiteral(id)};
@@ -50,7 +50,7 @@ export async function importSnapshot(client: pg.ClientBase, id: string, queryTim
   )
 }
 
-/** Whether the transaction has written: that the cut made a batch, which others wait for. */
+/** Whether the transaction has written: then the cut made a batch, for which other sessions wait. */
 export async function hasWritten(client: pg.ClientBase): Promise<boolean> {
   const { rows } = await client.query<{ xid: string | null }>(
     'select pg_current_xact_id_if_assigned()::text as xid',

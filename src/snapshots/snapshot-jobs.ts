@@ -4,23 +4,23 @@ import { timeWords } from '../lib/words.js'
 import type { Snapshot, SnapshotRequest } from './snapshot-request.js'
 import { type RowsQuery, rowsQuery } from './snapshot-sql.js'
 
-/** How often a read is tried, before it is given up. */
+/** How often a read is tried before it fails. */
 const READ_TRIES = 5
 
-/** One snapshot that somebody waits for. */
+/** One request for a snapshot. */
 export interface Job {
   readonly table: WatchedTable
   readonly query: RowsQuery
   readonly isSettled: boolean
   resolve(snapshot: Snapshot): void
   reject(error: unknown): void
-  /** It is being read: from here on, Postgres watches the time. */
+  /** The read begins: from now on, Postgres enforces the time limit. */
   started(): void
-  /** It waits for another read. False: it has been given up. */
+  /** Waits for another read. False: the job has failed. */
   again(): boolean
 }
 
-/** Jobs that want the same rows of the same table: they are read once. */
+/** Jobs for the same rows of the same table, which are read once. */
 export interface Work {
   readonly table: WatchedTable
   readonly query: RowsQuery
@@ -28,7 +28,7 @@ export interface Work {
 }
 
 /**
- * @param patience how long it may wait to be read, in ms
+ * @param patience longest wait before the read begins, in ms
  * @throws ListenqlError ARGUMENT_INVALID
  */
 export function createJob(
@@ -102,7 +102,7 @@ export function groupJobs(jobs: readonly Job[]): Work[] {
 function waitedTooLong({ name }: WatchedTable, patience: number): ListenqlError {
   return new ListenqlError(
     'QUERY_TIMEOUT',
-    `table ${name} could not be read within ${timeWords(patience)}: too many others are being read`,
+    `table ${name} could not be read within ${timeWords(patience)}: too many other reads are in progress`,
     { hint: 'try again later' },
   )
 }

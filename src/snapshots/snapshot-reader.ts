@@ -31,19 +31,19 @@ export interface ReaderOptions {
   readonly maxBytes: number
 }
 
-/** What has come of a read: rows, a reason to read again in a later snapshot, or an error for whoever asked. */
+/** Result of a read: rows, a reason to read again in a later snapshot, or an error for the client. */
 export type Outcome =
   | { readonly kind: 'rows'; readonly rows: readonly RowImage[] }
   | { readonly kind: 'again'; readonly reason: string }
   | { readonly kind: 'failed'; readonly error: ListenqlError }
 
-/** How long after its statement_timeout a silent connection is given up, in ms. */
+/** How long after its statement_timeout an unresponsive connection is abandoned, in ms. */
 const SILENCE_GRACE_MS = 5000
 
-/** A text of JavaScript ends at 512 MiB. */
+/** The longest string in JavaScript has 512 MiB. */
 const MAX_TEXT_BYTES = 256 * 2 ** 20
 
-/** The table was altered, or is gone; internal_error: one of its types is gone. */
+/** The table was altered or dropped; internal_error: one of its types was dropped. */
 const ALTERED = [
   SQL_STATE.undefinedColumn,
   SQL_STATE.undefinedTable,
@@ -57,8 +57,8 @@ const ALTERED = [
 /** Reads rows of tables in transactions that `importSnapshot` (or `beginCut`, and a savepoint) has begun. */
 export interface SnapshotReader {
   /**
-   * Afterwards the transaction is as it was before, without locks.
-   * @throws whatever ended the connection: it is of no more use
+   * The transaction is the same afterwards, without locks.
+   * @throws the error that ended the connection, which is unusable then
    */
   read(client: pg.Client, table: WatchedTable, query: RowsQuery): Promise<Outcome>
 }
@@ -86,7 +86,7 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
     return images.map(read)
   }
 
-  /** @param readRows gives the images; undefined: they are more than `maxBytes` */
+  /** @param readRows returns the images; undefined: they exceed `maxBytes` */
   async function attempt(
     client: pg.Client,
     table: WatchedTable,
@@ -103,7 +103,7 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
     const images = await readRows(client, sql.text, sql.values)
     if (viewer && !viewer.isSecured && (await isSecured(client, table)))
       return { kind: 'failed', error: securedMeanwhile(table) }
-    if (viewer) await client.query(`set local role none; ${PIN_SETTINGS}`) // only our login may see what is watched
+    if (viewer) await client.query(`set local role none; ${PIN_SETTINGS}`) // only the server's login may read listenql.watched
     const now = await tableNow(client, table)
     if (!isAsKnown(table, now)) return { kind: 'failed', error: schemaChanged(table) }
     if (now.isRewritten) return { kind: 'again', reason: 'the table was rewritten meanwhile' }
@@ -123,7 +123,7 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
     return images as string[] | undefined
   }
 
-  /** As bytes: Postgres refuses a result as a whole if one value of it is no text in UTF8. */
+  /** As bytes: Postgres refuses a whole result if one value in it is not valid UTF8. */
   async function readBytes(
     client: pg.Client,
     text: string,
@@ -151,7 +151,7 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
   ): Promise<Outcome> {
     const role = viewer?.role
     if (hasSqlState(error, ...ALTERED)) {
-      // Postgres reads SQL with the newest catalogue; that of the snapshot may be older, then it is too early to say.
+      // Postgres parses SQL with the newest catalogue. If the snapshot's is older, it is too early to decide.
       const now = await tableNow(client, table)
       if (now.since === null || !isAsKnown(table, now)) return { kind: 'failed', error: schemaChanged(table) }
       return { kind: 'again', reason: messageOf(error) }
@@ -199,13 +199,13 @@ export function createSnapshotReader({ queryTimeout, maxBytes }: ReaderOptions):
   }
 }
 
-/** An image of more than 1 GB; Postgres builds it in a string buffer. */
+/** An image of more than 1 GB, which Postgres builds in a string buffer. */
 function isTooLarge(error: unknown): boolean {
   if (hasSqlState(error, SQL_STATE.programLimitExceeded)) return true
   return hasSqlState(error, SQL_STATE.outOfMemory) && /string buffer/.test(messageOf(error))
 }
 
-/** Goes back to the savepoint after `work`; if Postgres has refused something of it, `otherwise` says what comes of that. */
+/** Rolls back to the savepoint after `work`; if Postgres has refused a statement in it, `otherwise` decides the outcome. */
 async function recoverable(
   client: pg.Client,
   work: () => Promise<Outcome>,
@@ -223,7 +223,7 @@ async function recoverable(
   return outcome ?? (await otherwise(refusal))
 }
 
-/** Whether policies decide what the role of the moment sees; the lock of a read keeps that from changing. */
+/** Whether policies apply to the current role; the lock of a read prevents a change. */
 async function isSecured(client: pg.Client, { relid }: WatchedTable): Promise<boolean> {
   const { rows } = await client.query<{ active: boolean }>({
     text: 'select pg_catalog.row_security_active($1::pg_catalog.oid) as active',
@@ -240,7 +240,7 @@ async function tableNow(client: pg.Client, { relid, schema, name }: WatchedTable
   return rows[0] as TableNow
 }
 
-/** The query of images, each as `what`; null in the place of one that has more than `maxBytes`, which is too much in any case. */
+/** The query of images, each as `what`; null instead of one that exceeds `maxBytes`, which is an error anyway. */
 function limited(text: string, what: string, values: unknown[], maxBytes: number): pg.QueryArrayConfig {
   const most = `$${values.length + 1}::pg_catalog.int8`
   return {
@@ -251,8 +251,8 @@ function limited(text: string, what: string, values: unknown[], maxBytes: number
 }
 
 /**
- * Undefined: more than `maxBytes`. What comes beyond that is dropped as it comes, never kept.
- * @param sizeOf of an image in bytes
+ * Undefined: more than `maxBytes`. Images beyond that are dropped as they arrive.
+ * @param sizeOf size of an image in bytes
  */
 function readImages(
   client: pg.Client,
@@ -275,7 +275,7 @@ function readImages(
   })
 }
 
-/** A statement of a transaction that goes on although it may fail. */
+/** Runs a statement that may fail, in a transaction that continues. */
 function attempting(client: pg.Client) {
   return async <T>(run: () => Promise<T>): Promise<T> => {
     await client.query('savepoint listenql_text')
@@ -289,8 +289,8 @@ function attempting(client: pg.Client) {
 }
 
 function schemaChanged({ name }: WatchedTable): ListenqlError {
-  return new ListenqlError('SCHEMA_CHANGED', `table ${name} was altered, or is not watched any more`, {
-    hint: 'try again in a second; the schema may have to be read again',
+  return new ListenqlError('SCHEMA_CHANGED', `table ${name} was altered, or is no longer watched`, {
+    hint: 'try again in a second; you may have to read the schema again',
   })
 }
 
@@ -298,7 +298,7 @@ function tooLarge({ name }: WatchedTable, maxBytes: number): ListenqlError {
   return new ListenqlError(
     'RESULT_TOO_LARGE',
     `the rows of table ${name} have more than ${sizeWords(maxBytes)}`,
-    { hint: 'ask for fewer at once, with limit and offset' },
+    { hint: 'read fewer rows at once, with limit and offset' },
   )
 }
 
@@ -307,7 +307,7 @@ function tooSlow({ name }: WatchedTable, queryTimeout: number, cause: unknown): 
     'QUERY_TIMEOUT',
     `reading table ${name} took longer than ${timeWords(queryTimeout)}`,
     {
-      hint: 'ask for fewer rows, or filter and sort by columns with an index; --query-timeout sets the limit',
+      hint: 'read fewer rows, or filter and sort by columns with an index; --query-timeout sets the limit',
       cause,
     },
   )

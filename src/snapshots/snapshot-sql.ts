@@ -17,26 +17,26 @@ const ORDER: Readonly<Record<SortDirection, string>> = {
   DESC_NULLS_LAST: 'desc nulls last',
 }
 
-/** A viewer as a read needs it. */
+/** What a read needs to know of a viewer. */
 export interface Reader {
   readonly role: string
-  /** As `claimsText` gives them. */
+  /** As `claimsText` returns them. */
   readonly claims: string
-  /** Whether policies decide, and the claims matter. */
+  /** Whether policies apply, so that the claims matter. */
   readonly isSecured: boolean
 }
 
-/** The rows that a request asks for, as SQL. */
+/** The rows of a request, as SQL. */
 export interface RowsQuery {
-  /** Equal for requests that ask for the same of one table. */
+  /** Equal for equal requests on one table. */
   readonly key: string
-  /** Whom it is read under; undefined: our login. */
+  /** The viewer that the rows are read as; undefined: the server's login. */
   readonly viewer: Reader | undefined
-  /** Texts of its filter that the encoding of the database may lack. */
+  /** Texts in its filter that the encoding of the database may lack. */
   readonly texts: readonly string[]
   /**
-   * Gives one column, the image of a row as the event log would hold it. To be run under PIN_SETTINGS; where policies decide,
-   * under the settings of the role, and it leaves the others behind.
+   * Returns one column, the image of a row as the event log would hold it. Run it under PIN_SETTINGS; if policies apply, under the
+   * settings of the role: then PIN_SETTINGS are in effect after it.
    */
   sql(
     kinds: ReadonlyMap<number, ImageKind>,
@@ -45,10 +45,10 @@ export interface RowsQuery {
 }
 
 /**
- * Sorts as filters compare: text by code point, citext folded, enums in their order, types that are compared as text by that
- * text. Then by the primary key, in the order of its index. Rows of a table without key that are equal in all that is asked
- * for have no order: nothing of them is the same from one read to the next.
- * @throws ListenqlError ARGUMENT_INVALID for a column that is not there
+ * Sorts as filters compare: text by code point, citext case-folded, enums in their order, types that are compared as text by that
+ * text. Then by the primary key, in the order of its index. Rows of a table without a key that are equal in all requested columns
+ * have no order, which may differ from one read to the next.
+ * @throws ListenqlError ARGUMENT_INVALID for an unknown column
  */
 export function rowsQuery(
   { schema, name, columns: all, key: wholeKey }: WatchedTable,
@@ -66,7 +66,7 @@ export function rowsQuery(
   const isSorted = new Set(orderBy.map(item => item.column))
   const table = `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(name)}`
 
-  /** Chooses columns of the rows that are asked for; `text`: as the database keeps texts. */
+  /** Selects columns of the requested rows; `text`: how the database stores texts. */
   function choose(text?: DatabaseText) {
     const values: unknown[] = []
     const where = toSql(filter, values, alias, text)
@@ -104,7 +104,7 @@ export function rowsQuery(
       const { rows, values } = choose(database)
       if (!reader?.isSecured) return { text: images(kinds, `(${rows(columns, table)})`), values }
       const ordinal = `${alias}n`
-      // Values that are compared as the text of the image are compared once that can be had.
+      // Values that are compared by their text in the image are compared after that text is known.
       const isLate = used.some(({ category }) => category === 'other')
       const needed = [...new Set([...columns, ...used, ...all.filter(one => key.includes(one.name))])]
       const seen = isLate
@@ -126,20 +126,20 @@ export function rowsQuery(
 export interface TableNow {
   /** Null: not watched. */
   readonly generation: number | null
-  /** Null: its history is not whole. */
+  /** Null: its history is incomplete. */
   readonly since: string | null
   /** Names and types of its columns. */
   readonly columns: readonly string[] | null
-  /** The table, or one below it, was truncated or rewritten after the snapshot: nothing shows in it what was there before. */
+  /** The table, or one below it, was truncated or rewritten after the snapshot: its former rows cannot be read any more. */
   readonly isRewritten: boolean
   /** It still has the name under which it was read. */
   readonly isNamed: boolean
 }
 
 /**
- * What has become of table $1, which was read as table $3 of schema $2, in the snapshot of the transaction. To be asked after the rows were read: their lock keeps
- * others from altering it until then. pg_relation_filenode tells of now, the row of pg_class of the snapshot: neither
- * TRUNCATE nor a rewrite is MVCC-safe (https://www.postgresql.org/docs/current/mvcc-caveats.html).
+ * The present state of table $1, which was read as table $3 of schema $2, in the snapshot of the transaction. Run it after the rows
+ * were read: until then their lock prevents alterations. pg_relation_filenode returns the present value, the row of pg_class the
+ * snapshot's: neither TRUNCATE nor a rewrite is MVCC-safe (https://www.postgresql.org/docs/current/mvcc-caveats.html).
  */
 export const TABLE_NOW = `
 with recursive tree(relid) as (
@@ -154,7 +154,7 @@ select w.generation as "generation", w.since_n as "since",
     from pg_namespace n where n.nspname = $2)::oid = $1::oid, false) as "isNamed"
 from (select 1) one left join listenql.watched w on w.relid = $1::oid`
 
-/** Whether what the snapshot shows is the table as it is known. */
+/** Whether the table in the snapshot is the same as the known one. */
 export function isAsKnown({ generation, columns }: WatchedTable, now: TableNow): boolean {
   const known = columns.map(({ typeOid, name }) => `${typeOid} ${name}`)
   const found = now.columns ?? []

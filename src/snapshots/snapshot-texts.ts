@@ -3,16 +3,16 @@ import { type DatabaseText, databaseText } from '../filters/index.js'
 import { isEncodingError } from '../postgres/sql-state.js'
 import { SAVEPOINT } from './snapshot-cut.js'
 
-/** Knows how the databases of connections keep texts. */
+/** Finds out how the databases of connections store texts. */
 export interface SnapshotTexts {
   /**
-   * In a transaction with SAVEPOINT, to which it may go back.
-   * @param texts those that matter, beyond ASCII
+   * Runs in a transaction with SAVEPOINT, and may roll back to it.
+   * @param texts the texts that matter, beyond ASCII
    */
   of(client: pg.ClientBase, texts: readonly string[]): Promise<DatabaseText>
 }
 
-/** Most texts that are remembered as lacking, or not. */
+/** Most texts whose result is cached. */
 const MAX_KNOWN_TEXTS = 10_000
 
 export function createSnapshotTexts(): SnapshotTexts {

@@ -15,7 +15,7 @@ export interface SnapshotsOptions {
   readonly config: pg.ClientConfig
   /** Longest wait for a connection, in ms. */
   readonly connectTimeout: number
-  /** Longest that a read may take, and longest that it may wait before, in ms. */
+  /** Longest that a read may take, and longest that it may wait before it, in ms. */
   readonly queryTimeout: number
   /** Connections that read; there is one more, for cuts. Default: 4. */
   readonly readers?: number
@@ -25,31 +25,31 @@ export interface SnapshotsOptions {
   readonly observe?: Observe
 }
 
-/** Rows of watched tables together with the position in the event log that they show. */
+/** Rows of watched tables, with the position in the event log that they show. */
 export interface Snapshots {
   /**
-   * Sees whatever was committed before the call.
-   * @throws ListenqlError SCHEMA_CHANGED if the table is not (any more) as `table` says, TABLE_NOT_READABLE, QUERY_TIMEOUT,
+   * Sees everything that was committed before the call.
+   * @throws ListenqlError SCHEMA_CHANGED if the table differs from `table`, TABLE_NOT_READABLE, QUERY_TIMEOUT,
    * RESULT_TOO_LARGE, DATABASE_FAILED, ARGUMENT_INVALID; or the signal's reason
    */
   snapshot(table: WatchedTable, request: SnapshotRequest, signal?: AbortSignal): Promise<Snapshot>
-  /** Gives reads that are under way a moment. Idempotent. */
+  /** Gives running reads a moment. Idempotent. */
   close(): Promise<void>
 }
 
 const MiB = 2 ** 20
 
-/** Cuts that are made in vain for one that makes no batch, where the cutting transaction has to read by itself. */
+/** Most cuts without a read, in search of one that makes no batch, if the cutting transaction has to read by itself. */
 const LONELY_CUT_TRIES = 5
 
-/** After so many ms it is tried again whether snapshots can be exported, in ms. */
+/** After this many ms the server tries again whether snapshots can be exported. */
 const EXPORT_RETRY_MS = 60_000
 
 /**
- * Everybody who waits shares the next cut: a thousand clients that come at once need one or two. The transaction that cuts
- * exports its snapshot, reading connections import it, it commits at once (until then, whoever else follows the log waits),
- * and they read at leisure, equal requests once (https://www.postgresql.org/docs/current/functions-admin.html, "Snapshot
- * Synchronization Functions"). Where that is not to be had, the cutting transaction reads by itself.
+ * All waiting requests share the next cut: a thousand clients that arrive at once need one or two. The transaction that cuts
+ * exports its snapshot, reading connections import it, the transaction commits at once (until then, other sessions that follow the
+ * log wait), and the connections read without haste, equal requests once (https://www.postgresql.org/docs/current/functions-admin.html,
+ * "Snapshot Synchronization Functions"). If snapshots cannot be exported, the cutting transaction reads by itself.
  */
 export function createSnapshots(options: SnapshotsOptions): Snapshots {
   const { config, connectTimeout, queryTimeout, readers: mostReaders = 4, maxBytes = 64 * MiB } = options
@@ -75,7 +75,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     })
   }
 
-  /** One cut, for everybody who waits. */
+  /** One cut, for all waiting requests. */
   async function serve(): Promise<void> {
     let cutter: pg.PoolClient
     try {
@@ -96,7 +96,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     }
   }
 
-  /** The jobs that wait now, for a snapshot that is about to be taken. */
+  /** Takes the jobs that are waiting now, for a snapshot that is about to be taken. */
   function take(works: Work[]): void {
     const jobs = [...jobsOf(works), ...waiting.splice(0)].filter(job => !job.isSettled)
     works.splice(0, works.length, ...groupJobs(jobs))
@@ -106,7 +106,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     beginCut(cutter, { queryTimeout, signal: stop.signal, onTaking: () => take(works) })
 
   async function serveTogether(cutter: pg.PoolClient, works: Work[]): Promise<void> {
-    // Before the cut, so that it is open for a few round trips only.
+    // Readers connect before the cut, so that it is open for a few round trips only.
     const idle = await connectReaders(Math.min(freeReaders, groupJobs(waiting).length))
     if (idle.length === 0) return serveAlone(cutter, works)
     let reading: pg.PoolClient[] = []
@@ -141,7 +141,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     schedule()
   }
 
-  /** Those that could; none if Postgres refuses. */
+  /** The clients that could import it; none if Postgres refuses. */
   async function importAll(clients: readonly pg.PoolClient[], id: string): Promise<pg.PoolClient[]> {
     const imported: pg.PoolClient[] = []
     let lost: unknown
@@ -160,7 +160,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     return imported
   }
 
-  /** Goes on while others cut. */
+  /** Continues during later cuts. */
   function readTogether(clients: readonly pg.PoolClient[], position: Position, works: Work[]): void {
     const queue = works.splice(0)
     const all = clients.map(async client => {
@@ -172,11 +172,11 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
         letGo(client, true)
       }
     })
-    // What all connections have left, because they were lost.
+    // Work that no connection has done, because they were lost.
     void Promise.all(all).then(() => again(queue.splice(0), 'the connection was lost'))
   }
 
-  /** Within the cutting transaction, which must not be open for long if it has made a batch. */
+  /** Reads in the cutting transaction, which must not be open for long if it has made a batch. */
   async function serveAlone(cutter: pg.PoolClient, works: Work[]): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       const position = await cut(cutter, works)
@@ -196,7 +196,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
       if (first && begin(first)) {
         works.push(first)
         const outcome = await reader.read(cutter, first.table, first.query)
-        await cutter.query('commit') // only now does the position count
+        await cutter.query('commit') // the position is valid only from now on
         works.pop()
         conclude(first, position, outcome)
       }
@@ -204,7 +204,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     }
   }
 
-  /** @throws whatever ended the connection; the work that it was at is put back */
+  /** @throws the error that ended the connection; its current work is put back */
   async function readAll(client: pg.PoolClient, position: Position, queue: Work[]): Promise<void> {
     for (let work = queue.shift(); work; work = queue.shift()) {
       if (!begin(work)) continue
@@ -217,7 +217,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     }
   }
 
-  /** False: nobody waits for it any more. */
+  /** False: no client waits for it any more. */
   function begin({ jobs }: Work): boolean {
     for (const job of jobs) job.started()
     return jobs.some(job => !job.isSettled)
@@ -272,7 +272,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
   }
 }
 
-/** What Postgres refuses we can do without; a connection that is gone is another matter. */
+/** A refusal of Postgres is not fatal here; a lost connection is. */
 function unlessLost(error: unknown): undefined {
   if (!isStatementError(error)) throw error
 }
@@ -288,7 +288,7 @@ function unreachable(cause: unknown): ListenqlError {
   })
 }
 
-/** Postgres would not cut. */
+/** The error if Postgres refuses the cut. */
 function refused(cause: unknown): ListenqlError {
   const denied = hasSqlState(cause, SQL_STATE.insufficientPrivilege)
   return new ListenqlError(

@@ -7,19 +7,19 @@ import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import type { ClientAddresses } from './limits/client-address.js'
 
-/** Why somebody is not let in, as each protocol says it. */
+/** Why a client is refused, as each protocol says it. */
 export interface Refused {
   readonly error: GraphQLError
-  /** Of HTTP. */
+  /** The status of HTTP. */
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
-  /** Of WebSocket: on 4401 a client of graphql-ws gives up, on the others it comes back. */
+  /** The close of a WebSocket: a graphql-ws client gives up on 4401 and reconnects on the others. */
   readonly close: { readonly code: number; readonly reason: string }
 }
 
 export type Admit = (handshake: Handshake) => Promise<Viewer | Refused>
 
-/** The door of every transport. */
+/** Authenticates clients of every transport. */
 export function createAdmission(options: {
   readonly authenticator: Authenticator
   readonly toClientError: ClientErrors
@@ -49,7 +49,7 @@ export function createAdmission(options: {
 function answerTo(error: ListenqlError | undefined): Omit<Refused, 'error'> {
   switch (error?.code) {
     case 'UNAUTHENTICATED': {
-      // https://www.rfc-editor.org/rfc/rfc6750#section-3: no error code for who brought nothing.
+      // https://www.rfc-editor.org/rfc/rfc6750#section-3: no error code for a request without a token.
       const problem = error.cause === undefined ? '' : ', error="invalid_token"'
       return {
         status: 401,

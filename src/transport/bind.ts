@@ -9,16 +9,16 @@ import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 
-/** True if only this machine can reach what is bound to `host`. */
+/** True if only this machine can reach a server that is bound to `host`. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }
 
 export interface ListenTarget {
   readonly host: string
-  /** 0 for any that is free. */
+  /** 0 for any free port. */
   readonly port: number
-  /** PEM texts; then HTTPS is spoken. */
+  /** PEM texts; with them the server uses HTTPS. */
   readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer }
   readonly limits: RequestLimits
 }
@@ -78,7 +78,7 @@ function create({ tls, limits }: ListenTarget, onRequest: RequestListener): Serv
     maxHeaderSize: limits.maxHeaders,
     headersTimeout,
     requestTimeout: limits.requestTimeout,
-    // A balancer that sends a request while we close the connection answers its client with 502: it has to close first.
+    // A balancer that sends a request while this server closes the connection answers 502, so the balancer has to close first.
     keepAliveTimeout: limits.idleTimeout,
     connectionsCheckingInterval: Math.min(5000, Math.ceil(headersTimeout / 4)),
   }

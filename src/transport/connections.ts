@@ -17,26 +17,26 @@ import type { FilterAccounts, OpenAccount } from './limits/filter-accounts.js'
 import { relieve } from './limits/relief.js'
 import type { ViewerLimits } from './limits/viewer-limits.js'
 
-/** One client connection that carries subscriptions, over whichever transport. */
+/** One client connection that carries subscriptions, over any transport. */
 export interface Connection {
   readonly outbound: Outbound
-  /** Of whose share of the memory its requests are. */
+  /** The client network that the memory of its requests counts for. */
   readonly owner: string
   /**
-   * It serves this viewer, and nobody after that: `end` is called when the viewer's time is over; the connection is closed by then.
-   * @throws LimitExceeded if the viewer has too many, or there is no memory for it
+   * Binds the connection to one viewer. `end` is called when the viewer's time is over; the connection is closed by then.
+   * @throws LimitExceeded if the viewer has too many connections, or there is no memory for this one
    */
   serve(viewer: Viewer, end: (reason: ListenqlError) => void): void
-  /** Resolves once subscribed. Rejects with LimitExceeded, too. */
+  /** Resolves once subscribed. May reject with LimitExceeded. */
   subscribe(request: SubscriptionRequest<unknown>, options: SubscribeOptions): Promise<SubscriptionHandle>
   /** The connection is gone: leaves every group. Idempotent. */
   close(): void
 }
 
 export interface SubscribeOptions {
-  /** Of the subscription within its connection; empty where a connection carries one. */
+  /** Id of the subscription within its connection; empty on a transport with one subscription per connection. */
   readonly id: string
-  /** What the client has seen. */
+  /** The client's position: events after it are sent. */
   readonly after?: Position | undefined
   readonly signal: AbortSignal
 }
@@ -44,10 +44,10 @@ export interface SubscribeOptions {
 /** All client connections, to count them and to end them when the server stops. */
 export interface Connections {
   open(options: OpenOptions): Connection
-  /** A client that is not accepted yet: `end` is called if the server stops before the returned function was. */
+  /** Registers a client that is not accepted yet: `end` is called if the server stops before the returned function is called. */
   wait(end: () => void): Stop
   readonly size: number
-  /** Ends every connection as its protocol says goodbye. */
+  /** Ends every connection with the goodbye of its protocol. */
   endAll(): void
   /** Drops every connection. */
   destroyAll(): void
@@ -61,7 +61,7 @@ export interface OpenOptions {
   destroy(): void
 }
 
-/** What a connection and a subscription take, about, beside what is the client's own in them, in bytes. */
+/** Approximate memory of a connection and of a subscription, in bytes, excluding the client's own data. */
 const CONNECTION_BYTES = 8192
 const SUBSCRIPTION_BYTES = 4096
 
@@ -79,7 +79,7 @@ export function createConnections(options: {
   const open = new Map<Connection, Pick<OpenOptions, 'end' | 'destroy'>>()
   const waiting = new Set<() => void>()
   let ending = false
-  /** A connection that is kept alive may bring a subscription after the goodbyes: it gets one, too. */
+  /** A kept-alive connection may start a subscription after the goodbyes were sent: it gets one, too. */
   const endIfLate = (end: () => void) => {
     if (ending) setImmediate(end)
   }
@@ -89,7 +89,7 @@ export function createConnections(options: {
       memory,
       [...open.keys()].map(connection => connection.outbound),
     )
-  // What came in this turn may have been taken at its end.
+  // Data that arrived in this turn may have been sent by the end of it.
   memory.onOver(() => options.outbound.scheduler.afterwards(relieveMemory))
 
   return {
@@ -144,7 +144,7 @@ export function createConnections(options: {
             held?.release()
           }
           try {
-            // Its document is counted by its group, once for all members; here as a part of the owner's share.
+            // The group counts its document once for all members; here it counts towards the owner's share only.
             held = memory.hold(SUBSCRIPTION_BYTES + 2 * textSize(id), owner, subscription.bytes)
           } catch (error) {
             free()

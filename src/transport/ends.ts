@@ -2,25 +2,25 @@ import { ListenqlError } from '../lib/errors.js'
 import type { CutReason } from '../lib/observation.js'
 
 /**
- * Why the server ends a subscription that its client still wants: it stops, or the client does not keep up. That is no answer to the
- * subscription; the client is to come back, and loses nothing of what has a cursor. Each transport says it as its clients understand it:
+ * Why the server ends a subscription that its client still wants: the server stops, or the client does not keep up. The subscription
+ * has no result then: the client should reconnect, and loses nothing of what has a cursor. Each transport tells its clients so:
  *
  * - WebSockets are closed with a code and a reason.
- * - SSE has no word for it. `complete` means that there is nothing more, and none of its clients comes back after that. So the
- *   connection is cut, as by a network that fails. The comment that stands before the cut when the server stops is for people.
- * - Multipart: when the server stops, an error beside `payload`, which Apollo Client's RetryLink treats as a lost connection and which
- *   other clients show. A client that does not keep up takes nothing more, so its connection is cut.
+ * - SSE has no message for it. `complete` means that there are no more events, and no client reconnects after it. So the connection is
+ *   cut, as if the network failed. The comment before the cut, when the server stops, is for human readers.
+ * - Multipart: when the server stops, it sends an error beside `payload`, which Apollo Client's RetryLink treats as a lost connection
+ *   and other clients show. A client that does not keep up reads nothing more, so its connection is cut.
  *
- * An error of the subscription and a token that has expired are answers, and end the stream as such.
+ * An error of the subscription and an expired token are results, and end the stream as such.
  */
 export type EndReason = 'stopping' | CutReason
 
-/** How WebSockets are closed: with codes after which the client of graphql-ws connects again. */
+/** How WebSockets are closed: the graphql-ws client reconnects after each of these codes. */
 export const CLOSES: Readonly<Record<EndReason, { readonly code: number; readonly reason: string }>> = {
   stopping: { code: 1001, reason: 'The server is stopping' },
   'buffer-full': {
     code: 1013,
-    reason: 'Too slow: more than the limit is waiting for you. Connect again.',
+    reason: 'Too slow: more bytes than the limit are waiting for you. Connect again.',
   },
   stalled: {
     code: 1013,
@@ -28,16 +28,16 @@ export const CLOSES: Readonly<Record<EndReason, { readonly code: number; readonl
   },
   'memory-full': {
     code: 1013,
-    reason: 'Too slow: the server is short of memory, and most of it waits for you. Connect again.',
+    reason: 'Too slow: the server is short of memory, and most of it is held for you. Connect again.',
   },
-  // The code that graphql-ws's client gives to a connection that froze, and after which it comes back.
+  // The code that the graphql-ws client itself uses for a connection that froze; it reconnects after it.
   silent: {
     code: 4499,
-    reason: 'No sign of life: no pong, and nothing else, has come since the last ping. Connect again.',
+    reason: 'No pong and no other data has arrived since the last ping. Connect again.',
   },
 }
 
-/** What a stream over HTTP says when the server stops. */
+/** The error of a stream over HTTP when the server stops. */
 export const SERVER_STOPPING = new ListenqlError('SERVER_STOPPING', 'The server is stopping.', {
-  hint: 'subscribe again: another server, or the next, will answer',
+  hint: 'subscribe again: another server, or this one after a restart, will answer',
 })

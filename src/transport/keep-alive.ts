@@ -9,15 +9,15 @@ export interface KeepAliveOptions {
   readonly outbound: Outbound
   /** Between two pings, in ms. */
   readonly interval: number
-  /** Sends what the protocol has for a ping, beside the ping frame. Default: nothing. */
+  /** Sends the protocol's own ping message, in addition to the ping frame. Default: none. */
   readonly ping?: () => void
 }
 
 /**
- * Pings a WebSocket (https://www.rfc-editor.org/rfc/rfc6455#section-5.5.2) every `interval` ms, which keeps proxies from
- * closing it, and cuts it off when the peer has sent nothing by the next ping. Bytes count, whatever they are: some peers
- * answer ping frames and not the messages of a protocol, some the other way round, and a large message may take longer to
- * arrive. Answers the peer's pings, too; the WebSocket may not do so by itself (`autoPong`).
+ * Pings a WebSocket (https://www.rfc-editor.org/rfc/rfc6455#section-5.5.2) every `interval` ms, so that proxies do not close it,
+ * and cuts it off if the peer has sent no bytes by the next ping. Any bytes count: some peers answer ping frames but not the pings
+ * of a protocol, some the other way round, and a large message may take long to arrive. It also answers the peer's pings, so
+ * `autoPong` must be off.
  */
 export function keepWebSocketAlive(options: KeepAliveOptions): void {
   const { webSocket, socket, outbound, interval, ping = () => undefined } = options
@@ -26,9 +26,9 @@ export function keepWebSocketAlive(options: KeepAliveOptions): void {
   const timer = setInterval(() => {
     const { bytesRead, writableNeedDrain } = socket
     const now = performance.now()
-    // A server that was held up itself has not read what the peer may have answered in time.
+    // If this server was held up, it has not read yet what the peer may have sent in time.
     const isLate = now - asked > 1.5 * interval
-    // One that still has to take something is not asked whether it is there: --stall-timeout is for that.
+    // A peer that still has data to read is not checked here: --stall-timeout covers it.
     if (bytesRead === heard && !isLate && webSocket.bufferedAmount === 0) return outbound.cut('silent')
     heard = bytesRead
     asked = now
@@ -42,13 +42,13 @@ export function keepWebSocketAlive(options: KeepAliveOptions): void {
   answerPings(webSocket, socket, outbound)
 }
 
-/** Only the last ping needs an answer (section 5.5.3): pongs may not pile up for a peer that pings and never reads. */
+/** Only the last ping needs a pong (section 5.5.3): pongs must not pile up for a peer that pings and never reads. */
 function answerPings(webSocket: WebSocket, socket: Socket, outbound: Outbound): void {
   let owed: Buffer | undefined
   webSocket.on('ping', data => {
     if (!socket.writableNeedDrain) return webSocket.pong(data)
     owed = data
-    outbound.flush() // has it look at how long nothing has moved
+    outbound.flush() // checks how long there was no progress
   })
   socket.on('drain', () => {
     if (owed) webSocket.pong(owed)

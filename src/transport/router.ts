@@ -31,7 +31,7 @@ import { closeWebSocket } from './ws/sink.js'
 export interface RouterOptions {
   /** Path that all routes are under: empty, or with a leading and no trailing slash. */
   readonly basePath: string
-  /** Whether paths are taken without it, too: a proxy stands before the server, and may have stripped it. */
+  /** Whether paths without it are accepted, too: a proxy in front of the server may have stripped it. */
   readonly isBasePathOptional: boolean
   readonly origins: Origins
   readonly admit: Admit
@@ -40,7 +40,7 @@ export interface RouterOptions {
   readonly acceptGraphqlWs: AcceptGraphqlWs
   readonly listen: Listen
   readonly health: (path: string) => { status: number; body: unknown } | undefined
-  /** Largest WebSocket message taken from a client, in bytes. */
+  /** Largest WebSocket message accepted from a client, in bytes. */
   readonly maxMessage: number
   /** Longest URL of a request, in bytes. */
   readonly maxUrl: number
@@ -55,17 +55,17 @@ export interface Router {
   onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
 }
 
-/** A request that is turned away: the status of HTTP, and what to tell. */
+/** A refused request: the status of HTTP, and the message for the client. */
 interface Refusal {
   readonly status: number
   readonly message: string
   readonly headers?: Readonly<Record<string, string>>
-  /** What is too much. */
+  /** The limit that was exceeded, if that is the reason. */
   readonly excess?: LimitExceeded
 }
 
 const LISTEN = '/listen/'
-/** Between two lines in the log about the same fault of set-up, which makes a client come back again and again; in ms. */
+/** Minimum between two log lines about the same fault of set-up, which makes a client reconnect again and again; in ms. */
 const LINE_INTERVAL_MS = 600_000
 
 export function createRouter(options: RouterOptions): Router {
@@ -92,12 +92,12 @@ export function createRouter(options: RouterOptions): Router {
     maxPayload: maxMessage,
     perMessageDeflate: false,
     autoPong: false, // see keepWebSocketAlive
-    // One message a turn: an id may be used again right after `complete`, and graphql-ws forgets the old one a moment later.
+    // One message a turn: a client may reuse an id right after `complete`, and graphql-ws forgets the old one a moment later.
     allowSynchronousEvents: false,
   } as const
   const graphqlServer = new WebSocketServer({ ...shared, handleProtocols: pickProtocol })
   const listenServer = new WebSocketServer(shared)
-  /** Those whose handshake is over. */
+  /** WebSockets that have completed their handshake. */
   const opened = new WeakMap<Duplex, WebSocket>()
   const isWorthALine = createOccasional(LINE_INTERVAL_MS)
 
@@ -105,7 +105,7 @@ export function createRouter(options: RouterOptions): Router {
     if (!origins.isHostAllowed(request)) {
       return {
         status: 421,
-        message: `this server does not answer to the name '${request.headers.host}'; see --host and --url-base, and behind a proxy have it pass the name on (nginx: proxy_set_header Host $host)\n`,
+        message: `this server does not answer to the name '${request.headers.host}'; see --host and --url-base, and have a proxy pass the name on (nginx: proxy_set_header Host $host)\n`,
       }
     }
     if (!origins.isOriginAllowed(request)) {
@@ -117,24 +117,24 @@ export function createRouter(options: RouterOptions): Router {
     return undefined
   }
 
-  /** The path under the base path; undefined if it is not under it. */
+  /** The path below the base path; undefined if it is not below it. */
   function pathOf({ pathname }: URL): string | undefined {
     if (pathname === basePath) return '/'
     if (pathname.startsWith(`${basePath}/`)) return pathname.slice(basePath.length)
     return isBasePathOptional ? pathname : undefined
   }
 
-  /** The channel that a path names; undefined if it names none. Faults in its percent-encoding are a refusal. */
+  /** The channel that a path names; undefined if it names none. Invalid percent-encoding is a refusal. */
   function channelOf(path: string): string | Refusal | undefined {
     if (!path.startsWith(LISTEN)) return undefined
     try {
       return decodeURIComponent(path.slice(LISTEN.length))
     } catch {
-      return { status: 400, message: `the channel name in ${path} is not well encoded` }
+      return { status: 400, message: `the channel name in ${path} is not percent-encoded correctly` }
     }
   }
 
-  /** Who listens to a channel, or why that may not be. */
+  /** The viewer that may listen to the channel, or the refusal. */
   async function listenerOf(channel: string, request: IncomingMessage): Promise<Viewer | Refusal> {
     const viewer = await admit({ transport: 'listen', request })
     if (isRefused(viewer)) return { ...viewer, message: `${viewer.error.message}\n` }
@@ -147,7 +147,7 @@ export function createRouter(options: RouterOptions): Router {
     }
   }
 
-  /** Before anything else is looked at. */
+  /** Comes before every other check. */
   function checkLimits(request: IncomingMessage, carrier: Closing): Refusal | undefined {
     const { url = '' } = request
     const excess = addressLimits.check(request, carrier)
@@ -157,7 +157,7 @@ export function createRouter(options: RouterOptions): Router {
     return { status: 414, message: said(tooLong), excess: tooLong }
   }
 
-  /** A server that has no room for more clients is not ill, and a balancer that thinks so would take those away that it has. */
+  /** A full server is healthy: a balancer that thought otherwise would take away the clients that it serves. */
   function isHealthOfFullServer({ excess }: Refusal, request: IncomingMessage): boolean {
     if (excess?.limit !== 'maxConnections' || !origins.isHostAllowed(request)) return false
     const url = urlOf(request)
@@ -176,12 +176,12 @@ export function createRouter(options: RouterOptions): Router {
   }
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // Before anything is refused: an allowed page is to read why.
+    // Before any refusal: an allowed page must be able to read the reason.
     varyBy(response, 'origin')
     const isAllowed = origins.isOriginAllowed(request)
     if (isAllowed) allowOrigin(request, response, origins.isOriginTrusted(request))
     const excess = checkLimits(request, response)
-    // A browser shows the answer to a request only if this question before it was answered.
+    // A browser shows the response of a request only if its preflight request succeeded.
     if (request.method === 'OPTIONS' && isAllowed && origins.isHostAllowed(request)) {
       return answerPreflight(request, response, excess && { connection: 'close' })
     }
@@ -240,12 +240,12 @@ export function createRouter(options: RouterOptions): Router {
     if (refusal) return refuse(refusal)
     const upgrade = (server: WebSocketServer) =>
       new Promise<WebSocket>((resolve, reject) => {
-        // A handshake with a fault is answered by ws, which tells nobody but the client.
+        // ws answers a faulty handshake by itself, without an event for the server.
         const fail = () => reject(new Error('the handshake was not completed'))
         socket.once('close', fail)
         server.handleUpgrade(request, socket, head, webSocket => {
           socket.off('close', fail) // it would hold the request as long as the socket lives
-          // Too large a message, bad UTF-8: ws closes with the right code, but an unheard `error` would end the process.
+          // Too large a message or bad UTF-8: ws closes with the right code, but an unhandled `error` would end the process.
           webSocket.on('error', ignore)
           opened.set(socket, webSocket)
           resolve(webSocket)
@@ -279,7 +279,7 @@ export function createRouter(options: RouterOptions): Router {
       })
     },
     onUpgrade(request, socket, head) {
-      socket.on('error', () => socket.destroy()) // a client that resets its connection is no fault of ours
+      socket.on('error', () => socket.destroy()) // a client that resets its connection is not a fault of the server
       routeUpgrade(request, socket, head).catch((error: unknown) => {
         if (socket.destroyed) return
         observe({ type: 'fault', id: 'websocket', message: `an upgrade failed: ${messageOf(error)}`, error })
@@ -299,12 +299,12 @@ function said({ code, limit, message }: LimitExceeded): string {
 
 const HEALTH_HEADERS = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' }
 
-/** Whatever Host says may not move the path; a proxy may send the whole URL (https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2). */
+/** The Host header must not affect the path; a proxy may send the whole URL (https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2). */
 function urlOf({ url = '' }: IncomingMessage): URL | undefined {
   const target = url.startsWith('/') ? `http://localhost${url}` : /^https?:/i.test(url) ? url : ''
   return URL.canParse(target) ? new URL(target) : undefined
 }
 
 function notFound(basePath: string): string {
-  return `nothing is here; there is ${basePath}/ (page), ${basePath}/graphql, ${basePath}/listen/{channel}, ${basePath}/healthz, ${basePath}/readyz\n`
+  return `not found; this server has ${basePath}/ (page), ${basePath}/graphql, ${basePath}/listen/{channel}, ${basePath}/healthz, ${basePath}/readyz\n`
 }

@@ -15,7 +15,7 @@ const tokens = (options: Partial<TokensOptions> = { secret: SECRET }) => {
 }
 const REFUSED = {
   code: 'UNAUTHENTICATED',
-  message: 'the token is not valid, or not valid any more',
+  message: 'the token is not valid, or no longer valid',
   hint: 'sign in again',
 }
 const unsigned = (header: object, claims: object) =>
@@ -147,7 +147,7 @@ describe('a public key', () => {
     [
       'one that cannot sign',
       pem(generateKeyPairSync('x25519').publicKey),
-      'is of a kind that signs no tokens',
+      'is of a kind that cannot sign tokens',
     ],
   ])('refuses %s, and does not show it', (_what, text, problem) => {
     expect(() => createTokens({ publicKey: text, clockTolerance: 0 })).toThrow(

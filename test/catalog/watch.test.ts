@@ -104,7 +104,7 @@ describe('a watched table that becomes a part', () => {
       'loose: it is a part of public.p now, and what is written through that is not logged; watch public.p, and unwatch this one',
     ])
     expect(status).toEqual([
-      'loose has no history: it is a part of p, and what is written through that is not logged; run listenql unwatch loose, listenql watch p',
+      'loose has no history: it is a part of p, and writes through that are not logged; run listenql unwatch loose, listenql watch p',
     ])
     expect(await watched()).toEqual([])
     const io = commandStreams()

@@ -119,7 +119,7 @@ listenql: pg_class belongs to the system\n`,
     )
     const { code, err } = await watch(['u', 't'])
     expect(code).toBe(0)
-    expect(err).toContain('-- u has no primary key: its changes carry no key')
+    expect(err).toContain('-- u has no primary key: its changes have no key')
     expect(err).toContain('-- t has tables that inherit from it, whose rows count as its own: chat.kid\n')
     expect(err).toContain('-- t has a primary key that is not unique over the tables that inherit from it:')
   })
@@ -149,7 +149,7 @@ listenql: pg_class belongs to the system\n`,
 
   it('--always fires under session_replication_role = replica; without, it does so no more', async () => {
     expect((await watch(['t'], { always: true })).out).toContain(
-      't is watched, whatever session_replication_role says',
+      't is watched, under any session_replication_role',
     )
     const start = await log.newest()
     const write = (id: number) =>
@@ -159,7 +159,7 @@ listenql: pg_class belongs to the system\n`,
     await write(1)
     expect((await log.pull(start)).length).toBe(1)
     const before = await generation()
-    expect((await watch(['t'])).out).toContain('its history begins anew')
+    expect((await watch(['t'])).out).toContain('a new history begins')
     expect(await generation()).toBeGreaterThan(before)
     const later = await log.newest()
     await write(2)
@@ -171,13 +171,13 @@ listenql: pg_class belongs to the system\n`,
     await log.query('drop trigger listenql_update on t')
     expect(await watch(['t'])).toMatchObject({
       code: 0,
-      out: expect.stringContaining('its history begins anew'),
+      out: expect.stringContaining('a new history begins'),
     })
     await log.query('create table parent (id int primary key)')
     await log.query('alter table t add parent int references parent, disable trigger listenql_update')
     const { code, err } = await watch(['t'])
     expect(code).toBe(1)
-    expect(err).toContain('listenql: t: its history is not whole: public.t: a trigger is disabled\n')
+    expect(err).toContain('listenql: t: its history is incomplete: public.t: a trigger is disabled\n')
     // What it says can be done by the owner of a table with foreign keys, whose own triggers belong to the system.
     const [remedy = ''] = /alter table t enable trigger \w+/.exec(err) ?? []
     await log.query(remedy)
@@ -253,7 +253,7 @@ describe('a table in use', () => {
 describe('unwatch', () => {
   it('removes the triggers; of what is not watched it says so', async () => {
     await watch(['t'])
-    expect(await unwatch(['t'])).toEqual({ code: 0, out: 't is not watched any more\n', err: '' })
+    expect(await unwatch(['t'])).toEqual({ code: 0, out: 't is no longer watched\n', err: '' })
     expect(await triggers()).toEqual([])
     expect(await unwatch(['t'])).toEqual({ code: 0, out: 't was not watched\n', err: '' })
   })
@@ -266,13 +266,13 @@ describe('unwatch', () => {
     expect(err).toBe(
       'listenql: uu: there is no such table; did you mean t?\n'.replace('did you mean t', 'did you mean u'),
     )
-    expect(out).toBe('t is not watched any more\n')
+    expect(out).toBe('t is no longer watched\n')
   })
 
   it('takes a table off the list that was dropped', async () => {
     await watch(['t'])
     await log.query('drop table t')
-    expect(await unwatch(['public.t'])).toMatchObject({ code: 0, out: 'public.t is not watched any more\n' })
+    expect(await unwatch(['public.t'])).toMatchObject({ code: 0, out: 'public.t is no longer watched\n' })
     expect(await log.query('select from listenql.watched_table')).toEqual([])
     await log.query('create table t (id int primary key, v text)')
   })
@@ -290,7 +290,7 @@ describe('unwatch', () => {
     await reader.query('begin; select count(*) from t')
     const { code, out, err } = await unwatch(['t'])
     expect(code).toBe(0)
-    expect(out).toBe('t is not watched any more; its triggers are still there, and do nothing\n')
+    expect(out).toBe('t is no longer watched; its triggers still exist, but do nothing\n')
     expect(err).toContain('they could not be dropped: no lock on the table within 0.3 s: held by pid')
     const start = await log.newest()
     await log.query(`insert into t values (1, 'not logged')`)
@@ -312,7 +312,7 @@ describe('unwatch', () => {
     } finally {
       await log.database.query('drop event trigger no_drop; drop function no_drop')
     }
-    expect(await unwatch(['t'])).toMatchObject({ code: 0, out: 't is not watched any more\n' })
+    expect(await unwatch(['t'])).toMatchObject({ code: 0, out: 't is no longer watched\n' })
     expect(await triggers()).toEqual([])
   })
 })

@@ -52,7 +52,7 @@ describe('flags', () => {
     [['--debug=maybe'], "--debug is 'maybe' but must be true or false"],
     [['--url-base', 'example.com'], "--url-base is 'example.com' but must be a URL such as"],
     [['--base-path', '/a?b'], "--base-path is '/a?b' but must be a path such as /events"],
-    [['--cors-origins', 'https://a.com/'], "'https://a.com/' is none; did you mean https://a.com?"],
+    [['--cors-origins', 'https://a.com/'], "'https://a.com/' is not one; did you mean https://a.com?"],
     [['--cors-origins', 'a.com'], 'must hold origins such as https://app.example.com, without path'],
   ])('refuses %j', (argv, message) => {
     expect(() => settings(...argv)).toThrow(

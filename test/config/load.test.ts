@@ -131,7 +131,7 @@ describe('the environment', () => {
       ESCAPE: '1',
     }
     expect(load({ env }).warnings).toEqual([
-      'environment variable ES_ASSETSPATH has no effect: the page comes with the program',
+      'environment variable ES_ASSETSPATH has no effect: the page is part of the program',
       'environment variable ES_HTTPPROT is not known and has no effect; did you mean ES_HTTPPORT?',
       'environment variable LISTENQL_HTTP_PORT is not known and has no effect; did you mean LISTENQL_PORT?',
       'environment variable LISTENQL_UTTER_NONSENSE is not known and has no effect',

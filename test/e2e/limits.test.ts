@@ -58,7 +58,7 @@ describe('signs of life', () => {
       connection.socket.write(frame(1, JSON.stringify(subscribe)))
       await connection.until('cursors')
     }
-    expect(await connection.closed).toMatch(/No sign of life: .* Connect again\.$/)
+    expect(await connection.closed).toMatch(/No pong and no other data .* Connect again\.$/)
     expect(server.ofType('subscriber.cut')).toMatchObject([{ reason: 'silent', waiting: 0 }])
   })
 

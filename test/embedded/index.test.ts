@@ -435,7 +435,7 @@ describe('when Postgres cannot run', () => {
     const error = await failure(start())
     expect(error.message).toContain('credentials.json is missing')
     await writeFile(join(directory, 'credentials.json'), '{')
-    expect((await failure(start())).message).toContain('does not hold the passwords')
+    expect((await failure(start())).message).toContain('no longer contains the passwords')
   })
 
   it('says that the passwords are wrong, and leaves nothing running', async () => {

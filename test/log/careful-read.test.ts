@@ -108,7 +108,7 @@ describe('a log that cannot be read any further', () => {
       const all = await warningsOf(log)
       return all.some(line => line.includes('no further')) ? all : undefined
     }, 'status to say so')
-    expect(warnings).toEqual([expect.stringContaining(`reads the log no further than ${place}`)])
+    expect(warnings).toEqual([expect.stringContaining(`cannot read the log beyond ${place}`)])
     expect(warnings[0]).toContain(DISK)
 
     await mend()

@@ -90,7 +90,7 @@ describe('names in a schema that the role may not use', () => {
         code: 'FORBIDDEN',
         message:
           'the changes of table notes cannot be followed under its row-level security: policy p: permission denied for schema private',
-        hint: "grant USAGE on that schema to the server's login: policies are read as SQL",
+        hint: "grant USAGE on that schema to the server's login: listenql parses policies as SQL",
       })
     }
   })
@@ -126,7 +126,7 @@ describe('names in a schema that the role may not use', () => {
     const verdict = (await fresh.sees(table, viewers().slice(0, 1), [])).values().next().value
     expect(verdict).toMatchObject({
       code: 'FORBIDDEN',
-      hint: `grant USAGE on that schema to role ${role}: policies are read as SQL`,
+      hint: `grant USAGE on that schema to role ${role}: listenql parses policies as SQL`,
     })
     await admin(`grant usage on schema private to ${role}`)
     const verdicts = secured.start()

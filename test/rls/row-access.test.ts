@@ -320,17 +320,17 @@ describe('what an image does not tell is refused at once, by the name of the pol
     [
       'id int primary key, c regclass',
       'c is null',
-      'column c is of type regclass, which its text does not settle',
+      'the text of column c, of type regclass, does not determine its value',
     ],
     [
       'id int primary key, c jsonb[]',
       'c is null',
-      'column c is an array of jsonb, whose nulls cannot be told apart',
+      'column c is an array of jsonb, in which NULL and a JSON null look the same',
     ],
     [
       'id int primary key, c jsonb',
       'refused is not null',
-      'it uses the whole row, and in column c a JSON null cannot be told from NULL',
+      'it uses the whole row, and in column c NULL and a JSON null look the same',
     ],
     [
       'id int primary key',

@@ -97,9 +97,9 @@ describe('what is held', () => {
     [
       'all rows',
       `alter table staff enable row level security`,
-      'SCHEMA_CHANGED: row-level security decides about the rows of table staff from now on',
+      'SCHEMA_CHANGED: row-level security now applies to the rows of table staff',
     ],
-    ['itself', `drop table staff`, 'SCHEMA_CHANGED: table staff was altered, or is not there any more'],
+    ['itself', `drop table staff`, 'SCHEMA_CHANGED: table staff was altered or no longer exists'],
   ])('is lost with %s', async (_what, sql, message) => {
     const named = (text: string) => text.replaceAll('ROLE', role).replaceAll('SERVER', watched.server.name)
     await admin(`grant select (id, name) on staff to ${role}`)

@@ -78,7 +78,7 @@ describe('over HTTP', () => {
       expect(JSON.parse(body)).toEqual({
         errors: [
           {
-            message: 'this server wants a token',
+            message: 'this server requires a token',
             extensions: { code: 'UNAUTHENTICATED', hint: expect.stringContaining('Bearer') },
           },
         ],

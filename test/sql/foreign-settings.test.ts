@@ -122,7 +122,7 @@ describe('logins whose triggers do not fire', () => {
       `alter role ${log.database.name} in database ${log.database.name} set session_replication_role = 'replica'`,
     )
     expect(await warnings()).toEqual([
-      `What ${log.database.name} write is not logged: their sessions have session_replication_role = replica, so that triggers do not fire; listenql watch --always t`,
+      `Writes of ${log.database.name} are not logged: their sessions have session_replication_role = replica, so that triggers do not fire; listenql watch --always t`,
     ])
   })
 })

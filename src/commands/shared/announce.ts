@@ -5,15 +5,15 @@ import type { Logger } from '../../telemetry/logger.js'
 
 export interface Announcement {
   readonly server: ListenqlServer
-  /** Why the database has not been reached; undefined: it has. */
+  /** Why the database has not been reached yet; undefined: it has been reached. */
   readonly trouble: Failure | undefined
   readonly settings: Pick<Settings, 'dataDir' | 'logLevel'>
   readonly logger: Pick<Logger, 'info'>
 }
 
 /**
- * Says where to go: at length on a terminal; elsewhere (a file, a container, a process manager) as one entry of the log, which
- * programs can read.
+ * Prints where the server can be reached: on a terminal a page of text; elsewhere (a file, a container, a process manager) one
+ * entry of the log, which programs can read.
  */
 export function announce(announcement: Announcement): void {
   const { server, trouble, settings, logger } = announcement
@@ -36,7 +36,7 @@ function welcome({ server, trouble, settings: { dataDir } }: Announcement): stri
   const place = dataDir === undefined ? '' : ` --data-dir '${dataDir.replaceAll("'", "'\\''")}'`
   const rows = embedded
     ? subscribe('peopleChanged { operation row { pk name age } }')
-    : 'npx listenql watch TABLE, and it is there as a live, typed subscription'
+    : 'npx listenql watch TABLE makes it a live, typed subscription'
   const event = embedded
     ? `npx listenql sql "INSERT INTO people (name, age, height) VALUES ('Paul', 51, 1.9)"${place}`
     : `npx listenql sql "NOTIFY people, 'hello'"`

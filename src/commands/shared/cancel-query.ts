@@ -1,10 +1,10 @@
 import pg from 'pg'
 import { listenForStop } from './stop-signals.js'
 
-/** Longest that a cancellation may take before the process ends all the same, in ms. */
+/** Longest that a cancellation may take before the process ends anyway, in ms. */
 const DEADLINE_MS = 2000
 
-/** The parts of pg's connection that its types leave out. */
+/** The parts of pg's connection that its types omit. */
 interface Wire {
   connect(portOrPath: number | string, host?: string): void
   requestSsl(): void
@@ -12,9 +12,9 @@ interface Wire {
 }
 
 /**
- * Runs a task on a client. A signal that asks the process to end also ends the statement that Postgres runs for it, which would
- * otherwise go on without us (Postgres notices a lost client when it has something to send). Then the signal ends the process,
- * and with its connection what was not committed.
+ * Runs a task on a client. A signal that asks the process to end also cancels the statement that Postgres runs for it, which would
+ * otherwise go on (Postgres notices a lost client only when it has something to send). Then the signal ends the process; what was
+ * not committed is rolled back.
  */
 export async function cancellable<T>(
   client: pg.Client,
@@ -26,16 +26,16 @@ export async function cancellable<T>(
   try {
     return await task()
   } finally {
-    // A task that the cancellation has ended must not report that as a failure before the process ends.
+    // The process ends now: the cancelled task must not report the cancellation as a failure first.
     if (stop.signal.aborted) await new Promise(() => undefined)
     stop.release()
   }
 }
 
 /**
- * Sends CancelRequest over a connection of its own, as the protocol wants it
- * (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS); poolers pass it on, which a
- * call of pg_cancel_backend would not survive. Resolves when Postgres has closed that connection, or at the deadline.
+ * Sends CancelRequest over a separate connection, as the protocol requires
+ * (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS). Poolers pass it on; with
+ * pg_cancel_backend the process id would be the pooler's. Resolves when Postgres has closed that connection, or at the deadline.
  */
 function cancel(client: pg.Client, { ssl, host = 'localhost', port = 5432 }: pg.ClientConfig): Promise<void> {
   const { processID, secretKey } = client as unknown as { processID: number | null; secretKey: number }

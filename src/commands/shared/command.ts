@@ -8,14 +8,14 @@ export interface Streams {
   readonly stderr: Writable
 }
 
-/** What a command is run with. */
+/** The arguments and environment of a command. */
 export interface Invocation extends Streams {
-  /** What is no flag, in order. */
+  /** The arguments that are not flags, in order. */
   readonly words: readonly string[]
   /** The command's own flags: their values, or true. */
   readonly plain: ReadonlyMap<string, string | true>
   readonly env: Environment
-  /** The settings from everywhere. @throws ListenqlError BAD_CONFIGURATION */
+  /** The settings from all sources. @throws ListenqlError BAD_CONFIGURATION */
   load(): LoadedSettings
 }
 
@@ -23,19 +23,19 @@ export interface Command {
   readonly name: string
   /** One line, for the list of commands. */
   readonly summary: string
-  /** What stands after `listenql`. */
+  /** The text after `listenql` in the line about usage. */
   readonly usage: string
   /** One paragraph on what it does. */
   readonly description: string
   /** Lines to copy, each with what it does. */
   readonly examples: readonly (readonly [command: string, meaning: string])[]
-  /** The options of the configuration that it takes as flags. */
+  /** The options of the configuration that it accepts as flags. */
   readonly options: readonly OptionKey[]
   readonly flags: readonly PlainFlag[]
-  /** How many words it takes. */
+  /** How many arguments it accepts. */
   readonly words: { readonly min: number; readonly max: number; readonly what: string }
-  /** It goes on when nobody reads its output any more. */
+  /** It continues when the reader of its output has gone. */
   readonly outlivesStdout?: boolean
-  /** @returns the exit code. Modules are imported in here, so that other commands need not load them. */
+  /** @returns the exit code. It imports its modules itself, so that other commands need not load them. */
   run(invocation: Invocation): Promise<number>
 }

@@ -9,17 +9,17 @@ import { liftTimeLimits } from '../../postgres/time-limits.js'
 import { cancellable } from './cancel-query.js'
 import type { DatabaseArguments } from './database-arguments.js'
 
-/** Where the database of a command is. */
+/** The database of a command. */
 export interface Database {
   readonly config: pg.ClientConfig
-  /** As the server connects. */
+  /** The server's connection. */
   readonly serverConfig: pg.ClientConfig
-  /** The login of the server, where it is another than that of the commands: with the embedded Postgres. */
+  /** The server's login, if it differs from that of the commands: with the embedded Postgres. */
   readonly serverLogin: string | undefined
 }
 
 /**
- * The database that is meant. Of the embedded Postgres the superuser.
+ * The database that the arguments choose. For the embedded Postgres, the connection is that of the superuser.
  * @throws ListenqlError BAD_CONFIGURATION; DATABASE_FAILED if the embedded Postgres does not run
  */
 export async function findDatabase({ databaseUrl, dataDirectory }: DatabaseArguments): Promise<Database> {
@@ -42,9 +42,9 @@ export async function findDatabase({ databaseUrl, dataDirectory }: DatabaseArgum
 }
 
 /**
- * Runs a task on a connection of its own, and closes it. A signal that ends the process also ends what Postgres runs for it.
- * @param name of the command, which Postgres shows as application_name
- * @throws ListenqlError DATABASE_FAILED if there is no connection to be had; whatever the task throws
+ * Runs a task on a connection of its own, and closes it. A signal that ends the process also cancels the statement that runs.
+ * @param name of the command, for application_name
+ * @throws ListenqlError DATABASE_FAILED if it cannot connect; any error of the task
  */
 export async function withClient<T>(
   config: pg.ClientConfig,
@@ -64,13 +64,13 @@ export async function withClient<T>(
     throw new ListenqlError(
       'DATABASE_FAILED',
       `cannot connect as ${describeConnection(config)}: ${message}`,
-      { hint: hint ?? 'is Postgres running there, and are login and password right?', cause: error },
+      { hint: hint ?? 'is Postgres running there, and are login and password correct?', cause: error },
     )
   }
   try {
     return await cancellable(client, config, async () => {
       await liftTimeLimits(client) // a command may wait between two statements
-      await client.query(RELAX_SESSION) // one name that is not UTF8 must not hide the others
+      await client.query(RELAX_SESSION) // one name that is not UTF8 must not make the others unreadable
       return task(client)
     })
   } finally {

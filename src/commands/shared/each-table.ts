@@ -3,7 +3,7 @@ import { ListenqlError, messageOf } from '../../lib/errors.js'
 import type { Streams } from './command.js'
 
 /**
- * Runs a task for each name; a failure is reported and does not keep the others from theirs.
+ * Runs a task for each name; it reports a failure and goes on with the next name.
  * @returns the exit code: 1 if any failed
  */
 export async function eachTable(
@@ -24,14 +24,14 @@ export async function eachTable(
   return code
 }
 
-/** The message with the table's name before it, unless it begins with that, as those of the database do: `public.v is no table`. */
+/** The message with the table's name before it, unless it begins with the name, as messages of the database do: `public.v is no table`. */
 function withName(name: string, message: string): string {
   const at = message.indexOf(`${name} `)
   const isNamed = name !== '' && at >= 0 && /^(?:[^ ]+\.)?$/.test(message.slice(0, at))
   return isNamed ? message : `${name === '' ? "''" : name}: ${message}`
 }
 
-/** That there is no such table, with the one that may be meant. */
+/** The error that there is no such table, with a suggestion. */
 export function noSuchTable(
   name: string,
   candidates: readonly { readonly name: string; readonly also: readonly string[] }[],
@@ -39,7 +39,7 @@ export function noSuchTable(
   const meant = didYouMean(name, candidates)
   const isOdd = /[^a-z0-9_.$]/.test(name) && !name.includes('"')
   const hint = isOdd
-    ? `names are written as in SQL, those with capitals or blanks in double quotes, with single ones around for the shell: '"${name}"'`
+    ? `names are written as in SQL, those with capitals or blanks in double quotes, and for the shell in single quotes around them: '"${name}"'`
     : 'names are written as in SQL, with the schema if it is not in the search path: chat.messages'
   return new ListenqlError(
     'DATABASE_FAILED',
@@ -48,7 +48,7 @@ export function noSuchTable(
   )
 }
 
-/** Says who is in the way, once for each who is. */
+/** Prints which sessions a command waits for. */
 export function tellWhoIsInTheWay(name: string, { stderr }: Pick<Streams, 'stderr'>) {
   return (blockers: readonly { readonly words: string }[]) => {
     const who = blockers.length > 0 ? blockers.map(({ words }) => words).join('; ') : 'others that use it'

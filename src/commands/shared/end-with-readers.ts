@@ -4,9 +4,9 @@ import type { Command } from './command.js'
 const UNREAD = new Set(['EPIPE', 'EIO', 'ECONNRESET', 'ERR_STREAM_DESTROYED'])
 
 /**
- * Ends the process quietly when the reader of its output has gone, as Unix tools do, and with a message when the output cannot
- * be written (a full disk). A server does not end for either: its clients do not read its output, and it has its Postgres to
- * stop.
+ * Ends the process without a message when the reader of its output has gone, as Unix tools do, and with a message when the output
+ * cannot be written (a full disk). A server continues in both cases: its clients do not read its output, and it still has to stop
+ * its Postgres.
  */
 export function endWithReaders({ outlivesStdout = false }: Command): void {
   process.stdout.on('error', error => {
@@ -15,7 +15,7 @@ export function endWithReaders({ outlivesStdout = false }: Command): void {
     process.stderr.write(`listenql: the output cannot be written: ${error.message}\n`)
     process.exit(1)
   })
-  // There is no place left where this could be told.
+  // No output is left to report it on.
   process.stderr.on('error', () => undefined)
 }
 

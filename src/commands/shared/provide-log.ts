@@ -7,8 +7,7 @@ import { ask, inTransaction } from '../../postgres/lock-retry.js'
 import { hasSqlState, SQL_STATE } from '../../postgres/sql-state.js'
 
 /**
- * Brings schema `listenql` up to date. Where that is the business of somebody else, who gave our login no right to see which
- * version it is, it leaves the schema alone.
+ * Brings schema `listenql` up to date. It leaves the schema alone if another login keeps it and ours may not read its version.
  * @returns what it did, as a line to print; undefined: nothing
  * @throws ListenqlError DATABASE_FAILED
  */
@@ -27,7 +26,7 @@ export async function provideLog(client: pg.Client): Promise<string | undefined>
   return done.length > 0 ? done.join('\n') : undefined
 }
 
-/** @throws ListenqlError DATABASE_FAILED if there is no such role, or it is not ours to give */
+/** @throws ListenqlError DATABASE_FAILED if there is no such role, or the login may not grant these rights */
 export async function grantToServer(client: pg.Client, role: string): Promise<void> {
   await granting(role, () => inTransaction(client, () => client.query(grantSql(role))))
 }
@@ -37,19 +36,19 @@ export async function grantDump(client: pg.Client, role: string): Promise<void> 
   await granting(role, () => inTransaction(client, () => client.query(dumpGrantSql(role))))
 }
 
-/** Runs grants, and says in plain words what keeps them from being given. */
+/** Runs grants, and explains the errors that are to be expected. */
 export async function granting(role: string, work: () => Promise<unknown>): Promise<void> {
   try {
     await work()
   } catch (error) {
     if (hasSqlState(error, SQL_STATE.undefinedObject)) {
       throw new ListenqlError('DATABASE_FAILED', `there is no role ${role}`, {
-        hint: `make it first: create role "${role}" login password '…'`,
+        hint: `create it first: create role "${role}" login password '…'`,
         cause: error,
       })
     }
     if (hasSqlState(error, SQL_STATE.insufficientPrivilege)) {
-      throw new ListenqlError('DATABASE_FAILED', `this login may not give rights to ${role}`, {
+      throw new ListenqlError('DATABASE_FAILED', `this login may not grant these rights to ${role}`, {
         hint: 'run it as the owner of schema listenql and of the tables',
         cause: error,
       })
@@ -58,7 +57,7 @@ export async function granting(role: string, work: () => Promise<unknown>): Prom
   }
 }
 
-/** Schema `listenql` is there, and our login may not see which version it has. */
+/** Schema `listenql` exists, and this login may not read its version. */
 export async function isKeptByOthers(client: pg.Client): Promise<boolean> {
   const rows = await ask<{ closed: boolean }>(
     client,

@@ -1,13 +1,13 @@
 import { messageOf } from '../../lib/errors.js'
 import { escapeControls, textWidth } from '../../lib/table.js'
 
-/** psql's limit for the line that an error points into, in places of the terminal. */
+/** psql's limit for the line that an error points into, in terminal columns. */
 const LINE_WIDTH = 60
 
 /**
  * An error or notice of Postgres as psql shows it (with `\set VERBOSITY verbose` for the SQLSTATE), ended with a newline:
- * `ERROR:  42P01: relation "x" does not exist`, the LINE with a caret, DETAIL, HINT, QUERY, CONTEXT. What did not come from
- * Postgres gives one line. Fields: https://www.postgresql.org/docs/current/protocol-error-fields.html
+ * `ERROR:  42P01: relation "x" does not exist`, the LINE with a caret, DETAIL, HINT, QUERY, CONTEXT. Other errors give one
+ * line. Fields: https://www.postgresql.org/docs/current/protocol-error-fields.html
  */
 export function formatDatabaseError(error: unknown, sql: string): string {
   const field = (name: string): string | undefined => {
@@ -16,7 +16,7 @@ export function formatDatabaseError(error: unknown, sql: string): string {
   }
   const severity = field('severity')
   if (severity === undefined) return `ERROR:  ${escapeControls(messageOf(error))}\n`
-  // Of a notice the code says nothing, and psql leaves its context out.
+  // The code of a notice has no meaning, and psql omits its context.
   const fatal = /^(ERROR|FATAL|PANIC)$/.test(severity)
   const code = fatal && field('code') ? `${field('code')}: ` : ''
   const lines = [`${severity}:  ${code}${readable(field('message') ?? '')}`]
@@ -36,7 +36,7 @@ export function formatDatabaseError(error: unknown, sql: string): string {
   return `${lines.join('\n')}\n`
 }
 
-/** Lines stay lines; everything else that would act on the terminal is escaped. */
+/** Keeps line breaks; escapes everything else that would affect the terminal. */
 function readable(text: string): string {
   return text.split('\n').map(escapeControls).join('\n')
 }
@@ -50,7 +50,7 @@ function pointAt(sql: string, position: number): string[] {
   let left = show(before.slice(start))
   let right = show(sql.slice(before.length, end < 0 ? undefined : end))
   if (textWidth(left + right) > LINE_WIDTH) {
-    // Keep more of what leads there than of what follows, as psql does.
+    // Keep more of what comes before the position than of what follows, as psql does.
     const kept = cut([...left].reverse(), LINE_WIDTH - Math.min(textWidth(right), 20))
       .reverse()
       .join('')

@@ -9,26 +9,26 @@ const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const
  */
 const SAME_REQUEST_MS = 1000
 
-/** Between two looks at the parent process, in ms. */
+/** Time between two checks of the parent process, in ms. */
 const PARENT_INTERVAL_MS = 500
 
-/** A request to stop, once it comes. */
+/** A request to stop. */
 export interface StopRequest {
-  /** Aborts at the first signal. Its reason is an Error whose message is the name of the signal, or says what happened. */
+  /** Aborts at the first signal. Its reason is an Error whose message is the name of the signal, or describes the event. */
   readonly signal: AbortSignal
-  /** Gives the signals their usual effect again. Idempotent. */
+  /** Restores the usual effect of the signals. Idempotent. */
   release(): void
   /**
-   * Ends this process by the signal that came, as shells expect it of a command that was interrupted: they stop their loops.
-   * Returns only if it was no signal that came.
+   * Ends this process by the signal that it received, as shells expect it of a command that was interrupted, so that they stop their
+   * loops. Returns only if it received none.
    */
   raise(): void
 }
 
 /**
- * Listens to the signals that ask a process to end. The first aborts `signal`; one that comes a second or more later ends the
+ * Handles the signals that ask a process to end. The first one aborts `signal`; one that arrives a second or more later ends the
  * process at once.
- * @param watchesParent takes it as a request, too, when npm, npx, pnpm or yarn started this process and has gone
+ * @param watchesParent also stops if npm, npx, pnpm or yarn started this process and has ended
  */
 export function listenForStop({ watchesParent = false } = {}): StopRequest {
   const controller = new AbortController()
@@ -62,7 +62,7 @@ export function listenForStop({ watchesParent = false } = {}): StopRequest {
 }
 
 /**
- * npm runs a command in a shell. SIGTERM to npm ends that shell and not the command, which goes on without a parent
+ * npm runs a command in a shell. SIGTERM to npm ends that shell and not the command, which continues without a parent
  * (https://github.com/npm/cli/issues/5776).
  */
 function watchParent(stop: (reason: string) => void): NodeJS.Timeout {

@@ -6,22 +6,22 @@ export type JsonType = 'application/json' | 'application/graphql-response+json'
 /** How a stream can leave over HTTP. */
 export type StreamKind = 'sse' | 'multipart'
 
-/** What an Accept header takes. */
+/** What an Accept header allows. */
 export interface Accepted {
-  /** Undefined if no JSON is taken. */
+  /** Undefined if no JSON is accepted. */
   readonly json: JsonType | undefined
-  /** Undefined if no stream is taken. */
+  /** Undefined if no stream is accepted. */
   readonly stream: StreamKind | undefined
   /** Whether a stream has a greater weight than JSON. */
   readonly prefersStream: boolean
 }
 
-/** What we can answer with; of those with equal weight under one range, the first is taken. */
+/** The media types that the server can send; of types with equal weight under one range, the first one wins. */
 const OFFERS: readonly Offer[] = [
   { kind: 'application/json', type: 'application/json' },
   { kind: 'application/graphql-response+json', type: 'application/graphql-response+json' },
   { kind: 'sse', type: 'text/event-stream' },
-  // Without the parameter it is the incremental delivery of @defer, another protocol. No wildcard means this one.
+  // Without the parameter it is the incremental delivery of @defer, another protocol. So a wildcard does not match it.
   { kind: 'multipart', type: 'multipart/mixed', needs: 'subscriptionspec' },
 ]
 
@@ -33,13 +33,13 @@ interface Offer {
 
 interface Weighed {
   readonly q: number
-  /** The place of the range in the header. */
+  /** The index of the range in the header. */
   readonly index: number
 }
 
 /**
- * Negotiates as https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1 says: the most specific range gives a type its weight, 0 refuses
- * it; of equal weights the one that the header names first wins. No header, or an empty one, takes anything.
+ * Negotiates as https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1 says: the most specific range gives a type its weight, and 0
+ * refuses it; of equal weights the one that the header names first wins. Without a header, or with an empty one, any type will do.
  */
 export function negotiate(header: string | undefined): Accepted {
   const ranges = parseMediaTypes(header?.trim() ? header : '*/*')
@@ -56,7 +56,7 @@ export function negotiate(header: string | undefined): Accepted {
   }
 }
 
-/** Whether a page is asked for, by name and at least as much as JSON: wildcards are what programs send. */
+/** Whether the client prefers a page: it names text/html, with at least the weight of JSON. Programs send wildcards. */
 export function acceptsPage(header: string | undefined): boolean {
   const ranges = parseMediaTypes(header ?? '')
   if (!ranges.some(({ type }) => type === 'text/html')) return false
@@ -83,7 +83,7 @@ function weigh({ type, needs }: Omit<Offer, 'kind'>, ranges: readonly MediaType[
   return best
 }
 
-/** Undefined: the range does not match. A parameter that says more about a type is no reason to refuse it. */
+/** Undefined: the range does not match. Additional parameters of a range are no reason to refuse a type. */
 function specificityOf(range: MediaType, type: string, needs: string | undefined): number | undefined {
   if (range.type === type) {
     if (needs !== undefined && !range.parameters.has(needs)) return undefined
@@ -94,7 +94,7 @@ function specificityOf(range: MediaType, type: string, needs: string | undefined
   return range.type === '*/*' ? 0 : undefined
 }
 
-/** Undefined where it is no weight: then the range does not count. */
+/** Undefined if `q` is not a valid weight: then the range is ignored. */
 function weightOf({ parameters }: MediaType): number | undefined {
   const text = parameters.get('q')
   if (text === undefined) return 1

@@ -2,19 +2,19 @@ import type { IncomingMessage } from 'node:http'
 import { pipeline, type Transform } from 'node:stream'
 import { createGunzip, createInflate } from 'node:zlib'
 
-/** The body of a request as text, or why there is none. */
+/** The body of a request as text, or the reason why there is none. */
 export type Body =
   | { readonly kind: 'text'; readonly text: string }
-  /** It is longer than the limit; the rest may still be on its way, so close the connection after answering. */
+  /** It is longer than the limit; the rest may still be arriving, so close the connection after the response. */
   | { readonly kind: 'too-large' }
-  /** It is not what its Content-Encoding says; the rest may still be on its way. */
+  /** It does not decode with its Content-Encoding; the rest may still be arriving. */
   | { readonly kind: 'corrupt' }
   /** Nothing of it has been read. */
   | { readonly kind: 'unknown-encoding' }
 
 /**
- * What a Content-Encoding is undone by (https://www.rfc-editor.org/rfc/rfc9110#section-8.4.1). No Brotli: the client decides how large
- * a window the decoder holds, up to 16 MiB for each request, where these hold 32 KiB.
+ * The decoders of Content-Encoding (https://www.rfc-editor.org/rfc/rfc9110#section-8.4.1). Brotli is left out: its client chooses how
+ * large a window the decoder holds, up to 16 MiB for each request, where these hold 32 KiB.
  */
 const DECODERS: ReadonlyMap<string, () => Transform> = new Map([
   ['gzip', createGunzip],
@@ -24,9 +24,9 @@ const DECODERS: ReadonlyMap<string, () => Transform> = new Map([
 export const ENCODINGS = 'gzip, deflate'
 
 /**
- * Reads a request's body, and decompresses it as it comes.
- * @param limit most that is taken, in bytes; of a compressed body before and after
- * @param onSize told how many bytes there are so far, decompressed; what it throws ends reading
+ * Reads a request's body, and decompresses it as it arrives.
+ * @param limit most bytes that are accepted; for a compressed body both before and after decompression
+ * @param onSize called with the number of decompressed bytes so far; if it throws, reading ends
  */
 export async function readBody(
   request: IncomingMessage,
@@ -58,7 +58,7 @@ class TooLarge extends Error {}
 
 async function* bounded(source: IncomingMessage | Transform, limit: number): AsyncGenerator<Buffer> {
   let size = 0
-  // Leaving the loop may not destroy the request: its socket has to carry the answer.
+  // Leaving the loop must not destroy the request: its socket has to carry the response.
   const chunks = source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
   for await (const chunk of chunks) {
     size += chunk.length
@@ -67,9 +67,9 @@ async function* bounded(source: IncomingMessage | Transform, limit: number): Asy
   }
 }
 
-/** A few bytes may become very many: the decoder is stopped at the limit, and never far ahead of it. */
+/** A few bytes may decompress into very many: the decoder stops at the limit, and never runs far ahead of it. */
 async function* decode(request: IncomingMessage, decoder: Transform, limit: number): AsyncGenerator<Buffer> {
-  pipeline(bounded(request, limit), decoder, () => undefined) // what fails shows in the loop below
+  pipeline(bounded(request, limit), decoder, () => undefined) // errors surface in the loop below
   try {
     yield* bounded(decoder, limit)
   } finally {

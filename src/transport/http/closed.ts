@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 /**
- * Calls `then` once when the exchange is over: a response behind another one on the same connection (pipelining) never hears that
- * the connection is gone.
+ * Calls `then` once when the exchange is over. A response that is queued after another one on its connection (pipelining) gets no
+ * event when the connection closes, so the socket is watched, too.
  */
 export function onceClosed(request: IncomingMessage, response: ServerResponse, then: () => void): void {
   const close = () => {
@@ -10,7 +10,7 @@ export function onceClosed(request: IncomingMessage, response: ServerResponse, t
     request.socket.off('close', close)
     then()
   }
-  // What was closed while something else was waited for says so no more.
+  // Closed already, while the caller awaited something: there is no event any more.
   if (response.destroyed || request.socket.destroyed) return then()
   response.on('close', close)
   request.socket.on('close', close)

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
-/** Names further headers of the request that the answer depends on (https://www.rfc-editor.org/rfc/rfc9110#section-12.5.5). */
+/** Adds request headers that the response depends on to `vary` (https://www.rfc-editor.org/rfc/rfc9110#section-12.5.5). */
 export function varyBy(response: ServerResponse, ...headers: string[]): void {
   const known = [response.getHeader('vary') ?? []].flat().map(String)
   response.setHeader(
@@ -10,8 +10,8 @@ export function varyBy(response: ServerResponse, ...headers: string[]): void {
 }
 
 /**
- * Tells a browser that the page with this (allowed) origin may read the answer (https://fetch.spec.whatwg.org/#http-cors-protocol).
- * @param withCredentials whether it may send cookies and their like along, be they for us or for a proxy before us
+ * Lets the page with this (allowed) origin read the response (https://fetch.spec.whatwg.org/#http-cors-protocol).
+ * @param withCredentials whether the page may send cookies and other credentials, for this server or for a proxy in front of it
  */
 export function allowOrigin(
   request: IncomingMessage,
@@ -25,7 +25,7 @@ export function allowOrigin(
   response.setHeader('access-control-expose-headers', 'retry-after, www-authenticate')
 }
 
-/** Answers the question that a browser asks before a request with JSON in it. */
+/** Answers the preflight request that a browser sends before a request with JSON. */
 export function answerPreflight(
   request: IncomingMessage,
   response: ServerResponse,

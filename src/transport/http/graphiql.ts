@@ -19,8 +19,8 @@ subscription {
 `
 
 /**
- * Everything is in the one document: scripts, styles, fonts as data: and workers as blob: URLs. Only the scripts that are in it
- * may run, by their hashes (https://www.w3.org/TR/CSP3/#framework-directive-source-list).
+ * The document contains everything: scripts, styles, fonts as data: and workers as blob: URLs. Only the scripts in it may run,
+ * by their hashes (https://www.w3.org/TR/CSP3/#framework-directive-source-list).
  */
 function policyOf(html: string): string {
   const scripts = [...html.matchAll(/<script\b[^>]*>(.*?)<\/script\s*>/gis)].map(([, text = '']) => text)
@@ -46,7 +46,7 @@ interface Rendered {
   readonly policy: string
 }
 
-/** GraphiQL, from our own disk: no request leaves the machine. `?transport=ws` has it subscribe over WebSocket instead of SSE. */
+/** GraphiQL from this package: no request leaves the machine. With `?transport=ws` it subscribes over WebSocket instead of SSE. */
 export interface Graphiql {
   serve(request: IncomingMessage, response: ServerResponse): Promise<void>
 }
@@ -54,12 +54,12 @@ export interface Graphiql {
 export function createGraphiql(): Graphiql {
   const pages = new Map<string, Promise<Rendered>>()
 
-  // Nine megabytes: rendered, hashed and compressed when first asked for, then kept.
+  // Nine megabytes: rendered, hashed and compressed at the first request, then kept.
   async function render(protocol: 'SSE' | 'WS'): Promise<Rendered> {
     const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
     const text = renderGraphiQL({
       title: 'listenql',
-      favicon: 'assets/favicon.svg', // beside it, whatever prefix a proxy puts before both
+      favicon: 'assets/favicon.svg', // relative, so that it works under any prefix that a proxy adds
       subscriptionsProtocol: protocol,
       defaultQuery: DEFAULT_QUERY,
     })

@@ -33,11 +33,11 @@ export interface GraphqlHttpOptions {
   readonly memory: ClientMemory
   /** Largest body in bytes. */
   readonly maxMessage: number
-  /** Longest time in which nothing moves while an answer is sent, in ms. */
+  /** Longest time without progress while a response is sent, in ms. */
   readonly stallTimeout: number
 }
 
-/** `/graphql` over HTTP: a page for people, a stream for subscriptions, JSON for everything else. */
+/** `/graphql` over HTTP: a page for browsers, a stream for subscriptions, JSON for everything else. */
 export interface GraphqlHttp {
   handle(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void>
 }
@@ -64,15 +64,15 @@ export function createGraphqlHttp({
         return graphiql.serve(request, response)
       }
       if (method === 'POST' && !isJson(headers['content-type'])) {
-        // Other types can be sent by any page's form, without asking first.
+        // A form on any page can send other types without a preflight request.
         const message = 'Send the request as JSON in UTF-8, with the header "content-type: application/json".'
         return refuse(response, 415, message)
       }
       const viewer = await admit({ transport: 'http', request })
-      // The client has left: nobody would ever unsubscribe for it.
+      // The client has left: nothing would end its subscription.
       if (response.destroyed || request.socket.destroyed) return
       if (isRefused(viewer)) return replyErrors(response, viewer.status, [viewer.error], viewer.headers)
-      url.searchParams.delete('access_token') // from here on nobody needs it
+      url.searchParams.delete('access_token') // not needed from here on
       const held = memory.hold(0, networkOf(addresses.of(request)))
       const left = new AbortController()
       onceClosed(request, response, () => {
@@ -109,7 +109,7 @@ export function createGraphqlHttp({
     const lastEventId = lastEventIdOf(request, url.searchParams)
     const params = { ...asked, viewer, lastEventId }
     const { json, stream: kind, prefersStream } = negotiate(headers.accept)
-    // What an EventSource sends, and what stands in for one.
+    // The request of an EventSource, or of its polyfills.
     const events = method === 'GET' && !json ? eventSource : sse
     const format = kind === 'multipart' ? multipart : events
     const stream = { request, response, format, viewer, isResuming: lastEventId !== undefined, held }
@@ -143,7 +143,7 @@ export function createGraphqlHttp({
       case 'corrupt':
         return refuse(response, 400, 'The body is not what the header "content-encoding" says.', CLOSE)
       case 'too-large': {
-        const message = `The request is larger than this server takes (--max-message, ${maxMessage} bytes).`
+        const message = `The request is larger than this server accepts (--max-message, ${maxMessage} bytes).`
         const error = toClientError(new LimitExceeded('maxMessage', maxMessage, message))
         return replyErrors(response, 413, [error], CLOSE)
       }
@@ -151,8 +151,9 @@ export function createGraphqlHttp({
   }
 
   /**
-   * A result that is whole. A client that accepts `application/json` cannot tell our status from that of a proxy, so a request that is
-   * well formed gets 200 (https://graphql.github.io/graphql-over-http/draft/#sec-application-json); else one without data gets 400.
+   * Sends a result as JSON. A client that accepts `application/json` cannot tell this server's status from that of a proxy, so a
+   * well-formed request gets 200 (https://graphql.github.io/graphql-over-http/draft/#sec-application-json); otherwise a result
+   * without data gets 400.
    */
   async function replyResult(
     response: ServerResponse,
@@ -162,7 +163,7 @@ export function createGraphqlHttp({
     held?: Hold,
   ): Promise<void> {
     const isRequestError = result.data === undefined && type !== 'application/json'
-    // What one viewer may see is not for a cache that serves others, and an error may be over in a moment.
+    // A shared cache must not serve what one viewer may see to others, and an error may be over in a moment.
     const isLasting = viewer?.role === undefined && !result.errors
     const kept: Record<string, string> = isLasting ? {} : { 'cache-control': 'no-store' }
     const text = stringifyResult(result)
@@ -175,7 +176,7 @@ export function createGraphqlHttp({
 const CLOSE = { connection: 'close' }
 
 const NO_TYPE =
-  'Nothing that you accept can be made of the result: accept "application/graphql-response+json" or "application/json".'
+  'The result has no form that you accept: accept "application/graphql-response+json" or "application/json".'
 const NO_STREAM =
   'A subscription is a stream: accept "text/event-stream" or "multipart/mixed;subscriptionSpec=1.0".'
 
@@ -195,12 +196,12 @@ function refuse(
 }
 
 /**
- * An EventSource, and graphql-sse's client, show nothing of an answer other than 200, so that errors of validation must come as
- * an event (https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md#distinct-connections-mode).
+ * An EventSource and the client of graphql-sse show nothing of a response other than 200, so errors of validation are sent as an
+ * event (https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md#distinct-connections-mode).
  */
 function replyErrorsAsEvents(response: ServerResponse, errors: readonly GraphQLError[]): void {
-  // urql hands out the last result once more when the stream ends; its persistedExchange, which takes an error for itself once, would
-  // then let it through to the application. So it is told that there is no next one.
+  // urql emits the last result once more when the stream ends. Its persistedExchange handles an error once and would pass that copy
+  // on to the application; `hasNext: false` prevents the copy.
   const isHash = errors.some(({ extensions }) => extensions.code === 'PERSISTED_QUERY_NOT_SUPPORTED')
   const result: ExecutionResult & { hasNext?: boolean } = isHash ? { errors, hasNext: false } : { errors }
   response.writeHead(200, sse.headers)

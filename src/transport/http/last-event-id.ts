@@ -1,17 +1,17 @@
 import type { IncomingMessage } from 'node:http'
 
 /**
- * Names of the parameter that polyfills of EventSource put the position into, since a page may not always send the header: `lastEventId`
+ * Names of the parameter in which polyfills of EventSource send the position, since a page cannot always set the header: `lastEventId`
  * (event-source-polyfill, reconnecting-eventsource), `evs_last_event_id` (eventsource-polyfill), `lastEventID` (clients of Mercure),
- * `last-event-id`; without regard to case, hyphens and underscores.
+ * `last-event-id`; compared without case, hyphens and underscores.
  */
 const PARAMETERS: ReadonlySet<string> = new Set(['lasteventid', 'evslasteventid'])
 
 /**
  * The position that a client remembers by itself: the header Last-Event-ID
  * (https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header), else the parameter of the URL. An empty
- * one counts as absent. Of several parameters the last counts, since clients append to the URL that they were given. The header is
- * newer than those: a wrapper may put the position into the URL of an EventSource, which then comes back by itself.
+ * value counts as absent. Of several parameters the last one counts, since clients append to the URL that they were given. The header
+ * wins: a wrapper may put a position into the URL of an EventSource, which later reconnects with a newer one in the header.
  */
 export function lastEventIdOf({ headers }: IncomingMessage, query: URLSearchParams): string | undefined {
   const header = [headers['last-event-id'] ?? []].flat().join(', ')

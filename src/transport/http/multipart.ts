@@ -2,9 +2,9 @@ import type { StreamFormat } from './response-sink.js'
 
 /**
  * The multipart protocol of Apollo Client's HttpLink
- * (https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol). A delimiter is written
- * right after each part: a client hands a part on only when it has seen where it ends. JSON holds no raw line break, so that no
- * payload can contain a delimiter.
+ * (https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol). The server writes a delimiter
+ * right after each part, since a client delivers a part only when it has seen its end. JSON holds no raw line break, so no payload
+ * can contain a delimiter.
  */
 export const multipart: StreamFormat = {
   name: 'multipart',
@@ -17,7 +17,7 @@ export const multipart: StreamFormat = {
   next: json => part(`{"payload":${json}}`),
   keepAlive: () => part('{}'),
   last: json => `${part(`{"payload":${json}}`)}--\r\n`,
-  // Beside the payload, an error is of the transport.
+  // An error beside the payload is an error of the transport.
   goodbye: ({ code, message, hint }) =>
     `${part(JSON.stringify({ payload: null, errors: [{ message, extensions: { code, hint } }] }))}--\r\n`,
   isCutOff: false,

@@ -1,11 +1,11 @@
 import type { ServerResponse } from 'node:http'
 
-/** Written at a time, in bytes: progress on a large answer shows between two pieces. */
+/** Bytes written at a time: between two pieces of a large response its progress is visible. */
 const PIECE_BYTES = 64 * 1024
 
 /**
- * Sends an answer as fast as its client takes it, and drops the connection if nothing moves for `stallTimeout` ms: a client that
- * asks and never reads would hold the answer for ever. Resolves once it has been sent, or is over.
+ * Sends a response as fast as its client reads it, and drops the connection after `stallTimeout` ms without progress: a client that
+ * never reads would hold the response in memory for ever. Resolves once it has been sent, or the connection is gone.
  */
 export async function replyPaced(
   response: ServerResponse,
@@ -28,7 +28,7 @@ export async function replyPaced(
 function moved(response: ServerResponse, event: 'drain' | 'finish', stallTimeout: number): Promise<void> {
   return new Promise(resolve => {
     const timer = setInterval(() => {
-      // Behind another answer on the same connection (pipelining) it has no socket yet, and nobody can be blamed.
+      // A response that is queued after another one on its connection (pipelining) has no socket yet, and cannot be stalled.
       if (response.socket) response.destroy()
       else if (isOver(response)) settle()
     }, stallTimeout)
@@ -41,7 +41,7 @@ function moved(response: ServerResponse, event: 'drain' | 'finish', stallTimeout
   })
 }
 
-/** Behind another answer (pipelining) a response never hears that the connection is gone. */
+/** A response that is queued after another one (pipelining) gets no event when the connection closes. */
 function isOver({ destroyed, req }: ServerResponse): boolean {
   return destroyed || req.socket.destroyed
 }

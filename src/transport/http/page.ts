@@ -44,9 +44,9 @@ const POLICY = [
 ].join('; ')
 
 /**
- * Reads the files of `assets/` once. What a request names never reaches the file system.
+ * Reads the files of `assets/` once. No path of a request reaches the file system.
  *
- * @throws Error if the folder cannot be read: the package is not whole
+ * @throws Error if the folder cannot be read: the package is incomplete
  */
 export function createPage({ basePath }: PageOptions): Page {
   const folder = join(packageFolder(), 'assets')
@@ -69,7 +69,7 @@ export function createPage({ basePath }: PageOptions): Page {
         response.writeHead(405, { allow: 'GET, HEAD', 'content-type': 'text/plain; charset=utf-8' })
         response.end('Use GET here.\n')
       } else if (asset === page && base !== '/' && pathOf(request) === base) {
-        // The page's links are relative: without the slash at the end they would miss the base path.
+        // The page's links are relative: without the trailing slash they would miss the base path.
         response.writeHead(308, { location: `${base}/` }).end()
       } else send(request, response, asset)
       return true
@@ -110,13 +110,13 @@ function pathOf(request: IncomingMessage): string {
   return (request.url ?? '/').replace(/\?.*$/s, '')
 }
 
-/** The folder with package.json above this file, which runs from `src/` in tests and from `dist/src/` when installed. */
+/** The folder with package.json above this file, which is in `src/` in tests and in `dist/src/` when installed. */
 function packageFolder(): string {
   let folder = dirname(fileURLToPath(import.meta.url))
   while (!existsSync(join(folder, 'package.json'))) {
     const parent = dirname(folder)
     if (parent === folder)
-      throw new Error('There is no package.json above listenql: the installation is not whole')
+      throw new Error('There is no package.json above listenql: the installation is incomplete')
     folder = parent
   }
   return folder

@@ -19,7 +19,7 @@ export function replyText(
   response.end(text)
 }
 
-/** Errors as JSON, under the name of it that the client takes; `application/json` where it takes none. */
+/** Errors as JSON, with the media type of JSON that the client accepts; `application/json` if it accepts none. */
 export function replyErrors(
   response: ServerResponse,
   status: number,
@@ -31,24 +31,24 @@ export function replyErrors(
   response.end(JSON.stringify({ errors: errors.map(formatError) }))
 }
 
-/** When it may be tried again, in seconds. */
+/** After how many seconds the client may try again. */
 export const RETRY = { 'retry-after': '1' }
 
-/** What HTTP says to something that is too much: of this client, or for the server. */
+/** The status for an exceeded limit: one of this client, or one of the server. */
 export function statusOf(error: unknown): 429 | 503 {
   return error instanceof LimitExceeded && OF_THE_SERVER.has(error.limit) ? 503 : 429
 }
 
 const OF_THE_SERVER: ReadonlySet<string> = new Set(['maxConnections', 'maxClientMemory'])
 
-/** Refuses an upgrade: the socket is bare, no response object stands before it. */
+/** Refuses an upgrade. The socket is bare: there is no response object for it. */
 export function refuseUpgrade(
   socket: Duplex,
   status: number,
   text: string,
   headers: Readonly<Record<string, string>> = {},
 ): void {
-  // The other side may never close its half, and no timeout of HTTP is in force any more.
+  // The peer may never close its half, and no HTTP timeout applies any more.
   socket.once('finish', () => socket.destroy())
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +

@@ -2,10 +2,10 @@ import type { Params } from '../../graphql/engine.js'
 import { isHashed } from '../../graphql/persisted-query.js'
 import { isRecord } from '../../lib/is-record.js'
 
-/** What a request over HTTP asks for; the rest of it says who asks. */
+/** The operation of a request over HTTP, without its viewer and position. */
 export type AskedParams = Omit<Params, 'viewer' | 'lastEventId'>
 
-/** @returns what a body asks for, or a sentence that says why it is no request */
+/** @returns the operation of a body, or a sentence that says why it is not a request */
 export function paramsOfBody(body: string): AskedParams | string {
   try {
     return asParams(JSON.parse(body))
@@ -14,7 +14,7 @@ export function paramsOfBody(body: string): AskedParams | string {
   }
 }
 
-/** The same for the parameters of a URL: an empty one counts as absent. */
+/** The same for the parameters of a URL. An empty parameter counts as absent. */
 export function paramsOfQuery(query: URLSearchParams): AskedParams | string {
   const params: Record<string, unknown> = {}
   for (const name of ['query', 'operationName']) params[name] = query.get(name) ?? undefined

@@ -1,14 +1,14 @@
 /**
- * After how long an EventSource is to come back, in ms: it does so for ever, after an end with a result as after a lost connection
+ * After how long an EventSource reconnects, in ms. It does so for ever, after an end with a result as after a lost connection
  * (https://html.spec.whatwg.org/multipage/server-sent-events.html#reestablish-the-connection).
  */
 export const SOON_MS = 1000
-/** What went wrong may pass by itself. */
+/** The problem may pass by itself. */
 const LATER_MS = 10_000
-/** The same request would end the same, until the server or the database is changed. */
+/** The same request would get the same result, until the server or the database is changed. */
 const RARELY_MS = 300_000
 
-/** What cannot work until somebody changes it. */
+/** Errors that last until the request, the server or the database is changed. */
 const LASTING: ReadonlySet<unknown> = new Set([
   'ARGUMENT_INVALID',
   'BAD_REQUEST',
@@ -27,7 +27,7 @@ const LASTING: ReadonlySet<unknown> = new Set([
   'TABLE_NOT_READABLE',
 ])
 
-/** Limits on what is open at a time; the others are on the request itself. */
+/** Limits on what is open at the same time; the others concern the request itself. */
 const PASSING_LIMIT = /^(maxConnections|maxSubscriptions|maxClientMemory|subscribeRate|filterRate)/
 
 interface FormattedError {
@@ -36,20 +36,20 @@ interface FormattedError {
 
 /**
  * @param json the last result of a stream
- * @param isRemembered whether a position that is rejected is one that the client remembers by itself, and so is told to forget; one in
- * the request itself would be rejected again
+ * @param isRemembered whether a rejected position is one that the client remembers by itself, so that the server tells it to forget
+ * it; a position in the request itself would be rejected again
  * @returns ms
  */
 export function retryTime(json: string, isRemembered: boolean): number {
   const error = firstError(json)
-  if (!error) return RARELY_MS // it was no subscription, and has been answered
+  if (!error) return RARELY_MS // the result of a query or mutation, which is complete
   const { code, limit } = error.extensions ?? {}
   if (String(code).startsWith('CURSOR_')) return isRemembered ? SOON_MS : RARELY_MS
   if (code === 'LIMIT_EXCEEDED') return PASSING_LIMIT.test(String(limit)) ? LATER_MS : RARELY_MS
   return LASTING.has(code) ? RARELY_MS : LATER_MS
 }
 
-/** They come first in a result; a large one without is not parsed. */
+/** Errors come first in a result, so a large one without errors is not parsed. */
 function firstError(json: string): FormattedError | undefined {
   if (!json.startsWith('{"errors":')) return undefined
   return (JSON.parse(json) as { errors: readonly FormattedError[] }).errors[0]

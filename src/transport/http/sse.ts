@@ -1,28 +1,28 @@
 import type { StreamFormat } from './response-sink.js'
 import { retryTime, SOON_MS } from './retry.js'
 
-const COMPLETE = 'event: complete\ndata:\n\n' // without a data line a browser would drop the event
+const COMPLETE = 'event: complete\ndata:\n\n' // a browser drops an event without a data line
 
 /**
  * Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html) in the "distinct connections mode" of
  * GraphQL over SSE (https://github.com/graphql/graphql-over-http/blob/main/rfcs/GraphQLOverSSE.md). JSON has no line breaks,
- * so that one `data:` line holds it.
+ * so one `data:` line holds it.
  */
 export const sse: StreamFormat = {
   name: 'sse',
   headers: {
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-cache, no-transform',
-    'x-accel-buffering': 'no', // nginx would hold events back
+    'x-accel-buffering': 'no', // otherwise nginx buffers events
   },
-  // A browser comes back after 3 s by itself; a restart takes less.
+  // By default a browser reconnects after 3 s; a restart takes less.
   opening: `retry: ${SOON_MS}\n\n`,
   next: (json, cursor) => `event: next\n${id(cursor)}data: ${json}\n\n`,
-  // A block without data is no event, but its id is remembered.
+  // A block without data is no event, but the browser remembers its id.
   keepAlive: cursor => (cursor === undefined ? ':\n\n' : `${id(cursor)}\n`),
   last(json, isRemembered) {
     const retry = `retry: ${retryTime(json, isRemembered)}\n`
-    // Else an EventSource would come with the position for ever that was rejected.
+    // Otherwise an EventSource would send the rejected position for ever.
     const forget = forgets(json) ? 'id:\n' : ''
     return `${retry}event: next\n${forget}data: ${json}\n\n${COMPLETE}`
   },
@@ -31,9 +31,9 @@ export const sse: StreamFormat = {
 }
 
 /**
- * The same for an EventSource. Of a block without data some polyfills forget the id, and would not know where they started, nor how far
- * a quiet subscription has come. So a position comes as an event of its own, which nobody listens to. Clients of graphql-sse, which
- * POST, refuse a stream with such an event.
+ * The same for an EventSource. Some polyfills forget the id of a block without data: they would not know their start position, nor how
+ * far a quiet subscription has come. So a position is an event of its own, for which no page has a listener. Clients of graphql-sse,
+ * which POST, refuse a stream with such an event.
  */
 export const eventSource: StreamFormat = {
   ...sse,

@@ -16,7 +16,7 @@ import { RETRY, replyErrors, statusOf } from './reply.js'
 import { cutResponse, HttpSink, type StreamFormat } from './response-sink.js'
 
 export interface StreamResponses {
-  /** Answers with a stream: of events for a subscription, of one result for any other operation. */
+  /** Responds with a stream: the events of a subscription, or the one result of any other operation. */
   respond(asked: StreamRequest): Promise<void>
 }
 
@@ -28,7 +28,7 @@ export interface StreamRequest {
   readonly operation: Operation
   readonly format: StreamFormat
   readonly viewer: Viewer
-  /** Whether it comes with a position that its client remembers by itself. */
+  /** Whether the request has a position that its client remembers by itself. */
   readonly isResuming: boolean
   /** The memory that counts for the request. */
   readonly held: Hold
@@ -40,7 +40,7 @@ export function createStreamResponses(options: {
   readonly toClientError: ClientErrors
   /** Interval of keep-alives in ms. */
   readonly keepAlive: number
-  /** Longest time in which nothing moves while an answer is sent, in ms. */
+  /** Longest time without progress while a response is sent, in ms. */
   readonly stallTimeout: number
 }): StreamResponses {
   const { connections, cursors, toClientError, keepAlive, stallTimeout } = options
@@ -56,7 +56,7 @@ export function createStreamResponses(options: {
   return {
     async respond({ request, response, operation, format, viewer, isResuming, held }) {
       const left = new AbortController()
-      // Bound at once: a client may leave while LISTEN is under way, and nobody would ever unsubscribe for it.
+      // Registered at once: a client that leaves during LISTEN would otherwise never be unsubscribed.
       onceClosed(request, response, () => left.abort())
 
       const open = () => {
@@ -85,7 +85,7 @@ export function createStreamResponses(options: {
         end() {
           left.abort()
           if (!response.headersSent) {
-            // An EventSource that gets another answer than 200 never comes back.
+            // An EventSource that gets a status other than 200 does not reconnect.
             if (!format.isCutOff) {
               const headers = { ...CLOSE, 'retry-after': '1' }
               return replyErrors(response, 503, [toClientError(SERVER_STOPPING)], headers)
@@ -93,7 +93,7 @@ export function createStreamResponses(options: {
             open()
             response.write(format.opening)
           }
-          sink.sayGoodbye(SERVER_STOPPING) // what waits is not waited for, the client resumes
+          sink.sayGoodbye(SERVER_STOPPING) // waiting events are not sent first, as the client resumes
         },
         destroy: () => response.destroy(),
       })

@@ -5,31 +5,31 @@ import { networkOf } from '../../lib/networks.js'
 import { createTally } from '../../lib/tally.js'
 import type { ClientAddresses } from './client-address.js'
 
-/** Something that is closed at some time: a connection, a response. */
+/** A connection or a response, which closes at some time. */
 export interface Closing {
   once(event: 'close', listener: () => void): unknown
 }
 
-/** How many connections one address may have, and all together. */
+/** Limits the connections of one address, and of all addresses together. */
 export interface AddressLimits {
   /** Counts the connections of a server. */
   watch(server: Server): void
   /**
-   * Looks at a request or an upgrade.
-   * @param carrier what is closed when it is over
-   * @returns why it is refused, undefined if it is not
+   * Checks a request or an upgrade.
+   * @param carrier closes when the request is over
+   * @returns the reason for a refusal; undefined if it is allowed
    */
   check(request: IncomingMessage, carrier: Closing): LimitExceeded | undefined
-  /** True once for each time that an address goes over its limit: a log is not to be flooded. */
+  /** True once each time that an address exceeds its limit, so that it does not flood the log. */
   isNews(request: IncomingMessage): boolean
 }
 
-/** Of connections beyond the limit for all, so many, as a part of it, get an answer that says so; the others are dropped. */
+/** The part of the overall limit that may connect in addition, only to get a response with the reason; further ones are dropped. */
 const ANSWERED_PART = 1 / 10
 
 /**
- * A connection counts for as long as it is open, whether something is asked over it or not; of a proxy's connections the requests
- * count, for whom they come from. Requests that do not wait for the answer to the one before (pipelining) count each, too.
+ * A connection counts for as long as it is open, with or without requests. Connections of a proxy do not count: their requests do,
+ * for the addresses that they come from. Each pipelined request counts, too.
  */
 export function createAddressLimits(
   addresses: ClientAddresses,
@@ -38,11 +38,11 @@ export function createAddressLimits(
 ): AddressLimits {
   const tally = createTally(max)
   let open = 0
-  /** Connections beyond the limit for all, which wait for an answer. */
+  /** Connections beyond the overall limit, which wait for a response. */
   const overAll = new Set<string>()
   const excess = createTally(max)
   const counted = new WeakSet<Socket>()
-  /** Peers whose connection there is no room for. By their names, since TLS has another object for the same connection. */
+  /** Peers whose connection exceeds the limit, by name, since TLS has another object for the same connection. */
   const over = new Set<string>()
   const asked = new WeakMap<Socket, Set<() => void>>()
   const told = new Set<string>()
@@ -58,20 +58,20 @@ export function createAddressLimits(
     }
   }
 
-  /** What is asked over a connection and not answered yet, as what ends it. */
+  /** The requests of a connection without a response yet, each as the function that ends it. */
   function askedOver(socket: Socket): Set<() => void> {
     const known = asked.get(socket)
     if (known) return known
     const made = new Set<() => void>()
     asked.set(socket, made)
-    // A response behind another one (pipelining) never hears that its connection is gone.
+    // A response that is queued after another one (pipelining) gets no event when its connection closes.
     socket.once('close', () => {
       for (const end of made) end()
     })
     return made
   }
 
-  /** @returns false: it was dropped */
+  /** @returns false: the connection was dropped */
   function countOfAll(socket: Socket): boolean {
     if (open >= maxConnections) {
       if (overAll.size >= Math.ceil(maxConnections * ANSWERED_PART)) {
@@ -90,13 +90,13 @@ export function createAddressLimits(
 
   function onConnection(socket: Socket): void {
     const { remoteAddress = '' } = socket
-    // An ignored offer to upgrade hands the same one over again.
+    // A request with an ignored upgrade emits the same socket again.
     if (counted.has(socket)) return
     counted.add(socket)
     if (!countOfAll(socket) || addresses.isProxy(remoteAddress)) return
     const free = take(remoteAddress)
     if (free) return void socket.once('close', free)
-    // It gets an answer to its first request, unless there are just as many that wait for one.
+    // It gets a response to its first request, unless as many connections as the limit wait for one.
     const release = excess.take(networkOf(remoteAddress))
     if (!release) return void socket.destroy()
     const peer = peerOf(socket)
@@ -132,7 +132,7 @@ export function createAddressLimits(
         'maxConnectionsPerAddress',
         max,
         `More than ${max} connections are open from your address.`,
-        'close some, or share them; behind a proxy, --trust-proxy tells its clients apart',
+        'close some, or share them; if they come through a proxy, --trust-proxy makes its clients count separately',
       )
     },
     isNews(request) {

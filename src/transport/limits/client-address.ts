@@ -2,17 +2,17 @@ import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import { createNetworks, plainAddress } from '../../lib/networks.js'
 
-/** Where requests come from. */
+/** Finds out where requests come from. */
 export interface ClientAddresses {
-  /** The address of the client: what trusted proxies say in X-Forwarded-For, else that of the connection. */
+  /** The client's address: as trusted proxies report it in X-Forwarded-For, else that of the connection. */
   of(request: IncomingMessage): string
-  /** Whether what is connected from there carries the requests of others. */
+  /** Whether the address is that of a trusted proxy, which carries the requests of other clients. */
   isProxy(address: string | undefined): boolean
 }
 
 /**
- * @param trustProxy addresses and networks of proxies. The header is read from its end: each proxy adds whom it heard, and what
- * stands before the first address that is no proxy may be made up.
+ * @param trustProxy addresses and networks of proxies. The header is read from its end: each proxy appends the address that it got the
+ * request from, and what stands before the first address that is no proxy may be made up.
  */
 export function createClientAddresses(trustProxy: readonly string[]): ClientAddresses {
   const proxies = createNetworks(trustProxy)
@@ -37,7 +37,7 @@ export function createClientAddresses(trustProxy: readonly string[]): ClientAddr
 /** Most proxies in a row. */
 const MAX_HOPS = 20
 
-/** Some write the port, too: `10.0.0.1:80`, `[::1]:80`. */
+/** Some proxies write the port, too: `10.0.0.1:80`, `[::1]:80`. */
 function addressIn(text: string): string | undefined {
   const bare = /^\[([^\]]+)\](?::\d+)?$/.exec(text)?.[1] ?? text.replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1')
   const address = plainAddress(bare)

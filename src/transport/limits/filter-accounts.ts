@@ -3,28 +3,28 @@ import type { Account } from '../../lib/limits/account.js'
 import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
 import { personOf } from './viewer-limits.js'
 
-/** What the filters of each viewer may cost, over all connections. */
+/** How much work the filters of each viewer may cause, over all connections. */
 export interface FilterAccounts {
   /** For one connection. */
   open(viewer: Viewer, address: string): OpenAccount
-  /** How many are kept. */
+  /** Number of accounts that are kept. */
   readonly size: number
 }
 
 export interface OpenAccount extends Account {
-  /** The connection is closed. To be called once. */
+  /** The connection is closed. Call it once. */
   close(): void
 }
 
-/** After a rest, what this many seconds bring may be spent at once. */
+/** Full accounts hold the steps of this many seconds, to be spent at once. */
 const BURST_SECONDS = 2
-/** What this part of a second brings may be spent before the clock is looked at. */
+/** The steps of this part of a second may be spent before the account reads the clock. */
 const UNCLOCKED_SECONDS = 1 / 16
-/** Up to so many are kept, whether anything was spent from them lately or not. */
+/** Accounts that are kept without a sweep, whether they were used lately or not. */
 const KEPT_ACCOUNTS = 1000
 
 /**
- * @param rate steps that the filters of one viewer may take each second on average
+ * @param rate steps per second, on average, that the filters of one viewer may take
  * @param now the time in ms
  */
 export function createFilterAccounts(
@@ -34,7 +34,7 @@ export function createFilterAccounts(
   const accounts = new Map<string, FilterAccount>()
   let sweepAt = KEPT_ACCOUNTS
 
-  /** Those that are full again are as good as new ones. */
+  /** Drops accounts that are full again, since a new one would be equal. */
   function sweep(): void {
     for (const [person, account] of accounts) {
       if (account.connections === 0 && account.isFull) accounts.delete(person)
@@ -60,14 +60,14 @@ export function createFilterAccounts(
   }
 }
 
-/** A token bucket (https://en.wikipedia.org/wiki/Token_bucket) that looks at the clock only now and then: many pay little. */
+/** A token bucket (https://en.wikipedia.org/wiki/Token_bucket) that reads the clock only now and then, since most payments are small. */
 class FilterAccount implements OpenAccount {
   connections = 0
   readonly #rate: number
   readonly #now: () => number
   #left: number
   #at: number
-  /** Spent since it was last filled. */
+  /** Steps spent since it was last filled. */
   #unseen = 0
 
   constructor(rate: number, now: () => number) {
@@ -89,8 +89,8 @@ class FilterAccount implements OpenAccount {
     return new LimitExceeded(
       'filterRate',
       this.#rate,
-      'Your filters take too much work for the events that there are: too many conditions look through too long texts.',
-      'ask for less text, or with fewer conditions of like and ilike; --filter-rate on the server sets the limit',
+      'Your filters take too much work for the present rate of events: too many conditions search too long texts.',
+      'select less text, or use fewer conditions with like and ilike; --filter-rate on the server sets the limit',
     )
   }
 

@@ -4,28 +4,28 @@ import { compileGlob, type Glob } from '../../lib/glob.js'
 export interface OriginOptions {
   /** Origins that may use this server from a browser, as globs such as `https://*.example.com`; `*` is any. */
   readonly allowed: readonly string[]
-  /** Bound to loopback addresses only. */
+  /** The server is bound to loopback addresses only. */
   readonly loopback: boolean
-  /** The URL under which clients reach the server through a proxy, which may send another Host: its origin is our own. */
+  /** The URL under which clients reach the server through a proxy, which may send another Host. Pages of its origin are the server's own. */
   readonly urlBase?: string | undefined
 }
 
-/** Which pages may talk to us (https://www.rfc-editor.org/rfc/rfc6454), and under which names we answer. */
+/** Which pages may use the server (https://www.rfc-editor.org/rfc/rfc6454), and to which host names it answers. */
 export interface Origins {
-  /** True for the Host headers we answer to. */
+  /** True for the Host headers that the server answers to. */
   isHostAllowed(request: IncomingMessage): boolean
-  /** True for requests without an Origin (not from a browser's script), from our own pages, and from allowed ones. */
+  /** True for requests without an Origin (not from a browser's script), from the server's own pages, and from allowed ones. */
   isOriginAllowed(request: IncomingMessage): boolean
   /**
-   * True for requests of which the browser says that they come from our own pages or from allowed ones: then the cookies that
-   * it sends along are meant. A list that allows any origin, or any of a kind, says nothing about whom to trust.
+   * True for requests that, by their headers, come from the server's own pages or from allowed origins that are named: their
+   * cookies count. A pattern that allows any origin, or any of a kind, does not name an origin to trust.
    */
   isOriginTrusted(request: IncomingMessage): boolean
 }
 
 export const LOOPBACK_NAMES: readonly string[] = ['localhost', '127.0.0.1', '[::1]']
 
-/** Origins that any page can have, in a sandboxed frame. */
+/** Origins of sandboxed frames and files: any page can have them. */
 const NOWHERE: ReadonlySet<string> = new Set(['null', 'file://'])
 
 export function createOrigins({ allowed, loopback, urlBase = '' }: OriginOptions): Origins {
@@ -34,7 +34,7 @@ export function createOrigins({ allowed, loopback, urlBase = '' }: OriginOptions
   const particular = createOriginCheck(
     allowed.filter(isByName).map(compileGlob),
     own?.origin,
-    false, // whatever else is served from this machine may use the server, but not with the cookies of our own page
+    false, // other servers on this machine may use this one, but not with the cookies of its own page
   )
   return {
     isOriginTrusted(request) {
@@ -43,7 +43,7 @@ export function createOrigins({ allowed, loopback, urlBase = '' }: OriginOptions
       return !NOWHERE.has(origin) && particular(request)
     },
     isOriginAllowed: createOriginCheck(allowed.map(compileGlob), own?.origin, loopback),
-    // A page anywhere can have its own name resolve to 127.0.0.1 (DNS rebinding); only the Host header tells.
+    // Any page can make its own name resolve to 127.0.0.1 (DNS rebinding); only the Host header shows it.
     isHostAllowed: request => !loopback || names.has(parse(`http://${request.headers.host}`)?.hostname ?? ''),
   }
 }
@@ -57,7 +57,7 @@ function createOriginCheck(
     if (origin === undefined || origin === own) return true
     if (!isOrigin(origin)) return false
     if (patterns.some(pattern => pattern.test(origin))) return true
-    // `null` is a file, but also a sandboxed frame in any page: only if listed. WebSockets of Chromium call a file `file://`.
+    // `null` is a file, but also a sandboxed frame in any page: allowed only if listed. WebSockets of Chromium send `file://` for a file.
     if (origin === 'file://') return patterns.some(pattern => pattern.test('null'))
     const page = parse(origin)
     if (!page || !/^https?:$/.test(page.protocol)) return false
@@ -66,7 +66,7 @@ function createOriginCheck(
   }
 }
 
-/** Whether a glob names whom it means: the last two labels of the host are spelled out, or the only one, as in `https://*.example.com`. */
+/** Whether a glob names an origin: it spells out the last two labels of the host, or the only one, as in `https://*.example.com`. */
 function isByName(glob: string): boolean {
   const braces = /(?<!\\)\{([^{}]*)\}/.exec(glob)
   if (braces) {
@@ -82,7 +82,7 @@ function isByName(glob: string): boolean {
     .every(label => /^(?:\\.|[^\\*?[\]{}])+$/s.test(label))
 }
 
-/** As browsers send it: no path in it that a glob could run over, such as `https://evil.com/.example.com`. */
+/** In the form that browsers send, without a path that a glob could match across, such as `https://evil.com/.example.com`. */
 function isOrigin(origin: string): boolean {
   if (origin.length > MAX_ORIGIN_CHARACTERS) return false
   return (
@@ -92,7 +92,7 @@ function isOrigin(origin: string): boolean {
   )
 }
 
-/** Characters: a host name has 253 at most, and scheme and port are short. */
+/** Characters: a host name has at most 253, and scheme and port are short. */
 const MAX_ORIGIN_CHARACTERS = 512
 
 function parse(url: string): URL | undefined {

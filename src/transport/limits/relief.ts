@@ -1,12 +1,12 @@
 import type { Outbound } from '../../delivery/outbound.js'
 import type { ClientMemory } from '../../lib/limits/client-memory.js'
 
-/** Once too much is held, it is brought down to this part of what may be, so that not every further frame cuts somebody off. */
+/** Above the limit, memory is reduced to this part of it, so that not every further frame cuts a connection off. */
 const RELIEF_PART = 7 / 8
 
 /**
- * More waits for all connections together than there is memory for: those for which most waits are cut off, until the rest has
- * room. They come back, and lose nothing, since they can resume.
+ * If more data waits for all connections together than there is memory for, the connections with the most waiting data are cut off
+ * until the rest fits. Their clients reconnect and resume, so they lose nothing.
  */
 export function relieve(memory: ClientMemory, outbounds: Iterable<Outbound>): void {
   const isOver = () => memory.held + memory.waiting > memory.max * RELIEF_PART

@@ -4,11 +4,11 @@ import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
 import { stableStringify } from '../../lib/stable-stringify.js'
 import { createTally } from '../../lib/tally.js'
 
-/** How much one viewer may have open. Where viewers have no roles nobody is told apart, and only addresses have limits. */
+/** How much one viewer may have open. Without roles viewers cannot be distinguished, and only addresses have limits. */
 export interface ViewerLimits {
-  /** A WebSocket or a stream. @returns to be called once it is closed @throws LimitExceeded */
+  /** A WebSocket or a stream. @returns call it once the connection is closed @throws LimitExceeded */
   connection(viewer: Viewer, address: string): () => void
-  /** @returns to be called once it has ended @throws LimitExceeded */
+  /** @returns call it once the subscription has ended @throws LimitExceeded */
   subscription(viewer: Viewer, address: string): () => void
 }
 
@@ -45,12 +45,12 @@ export function createViewerLimits(options: {
   }
 }
 
-/** Claims that say nothing of the person. */
+/** Claims that do not identify a person. */
 const OF_THE_ISSUER: ReadonlySet<string> = new Set(['aud', 'iss', 'role'])
 
 /**
- * By the claim `sub` if there is one, since others may differ from token to token (that of the session, say); else by all of them.
- * Viewers without a name are told apart by their addresses.
+ * Identifies a person by the claim `sub` if there is one, since other claims (such as that of the session) may differ from token to
+ * token; else by all claims. Anonymous viewers are distinguished by their addresses.
  */
 export function personOf({ role, claims }: Viewer, address: string): string {
   const { sub, iss } = claims

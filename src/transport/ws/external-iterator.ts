@@ -1,5 +1,5 @@
 /**
- * An iterator that never yields: what graphql-ws iterates over while delivery writes to the socket. Small, since each idle
+ * An iterator that never yields: graphql-ws iterates over it while delivery writes to the socket. It is small, since each idle
  * subscription has one.
  */
 export class ExternalIterator implements AsyncIterableIterator<never> {

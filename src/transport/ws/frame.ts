@@ -1,12 +1,12 @@
 /** First byte of a frame that is a whole text message: FIN and opcode 1 (https://www.rfc-editor.org/rfc/rfc6455#section-5.2). */
 const TEXT = 0x81
 
-/** Bytes that stand before a payload of a server's message, which is not masked. */
+/** Size of the header of a server's message, which is not masked, in bytes. */
 export function headerSize(payload: number): number {
   return payload < 126 ? 2 : payload < 65_536 ? 4 : 10
 }
 
-/** Writes the header of a whole text message of so many bytes. @returns where the payload starts */
+/** Writes the header of a whole text message with this many bytes. @returns where the payload starts */
 export function writeHeader(into: Buffer, offset: number, payload: number): number {
   into[offset] = TEXT
   if (payload < 126) {

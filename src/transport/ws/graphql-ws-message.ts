@@ -7,11 +7,11 @@ export interface ClientMessage {
   /** Its `type`, and its `id` if it has one. */
   readonly type: string
   readonly id?: string | undefined
-  /** As graphql-ws takes it. */
+  /** As graphql-ws expects it. */
   readonly text: string
 }
 
-/** @returns undefined for anything else than a message that a client may send */
+/** @returns undefined if it is not a message that a client may send */
 export function readMessage(text: string): ClientMessage | undefined {
   return parse(text) ?? parse(withQuery(text))
 }
@@ -30,8 +30,8 @@ function parse(text: string | undefined): ClientMessage | undefined {
 }
 
 /**
- * graphql-ws closes the socket where there is no `query`. A client that sends a hash in its place is to be told, by an error of that
- * operation, to send the document: so it gets an empty one.
+ * graphql-ws closes the socket if there is no `query`. A client that sends a hash instead should get an error of that operation, which
+ * asks for the document; so the message gets an empty `query`.
  */
 function withQuery(text: string): string | undefined {
   try {

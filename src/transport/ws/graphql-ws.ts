@@ -58,8 +58,8 @@ export interface WebSocketLimits {
 export type AcceptGraphqlWs = (webSocket: WebSocket, request: IncomingMessage, socket: Duplex) => void
 
 /**
- * What graphql-ws hands from `onSubscribe` to `execute` and `subscribe`. It holds them as long as the subscription lasts, with
- * what it looks at: so the document is none but one that says which kind of operation it is.
+ * What graphql-ws passes from `onSubscribe` to `execute` and `subscribe`. It holds them, with the document, as long as the
+ * subscription lasts: so the document is a minimal one that only has the operation's kind.
  */
 interface Args extends ExecutionArgs {
   /** Undefined once it has been subscribed to. */
@@ -67,7 +67,7 @@ interface Args extends ExecutionArgs {
 }
 
 interface PendingOperation {
-  /** The request in memory. */
+  /** The memory that counts for the request. */
   readonly held: Hold
   readonly extra: Extra
   readonly operation: Operation
@@ -78,28 +78,27 @@ interface PendingOperation {
 
 interface Extra {
   readonly connection: Connection
-  /** Known until the connection is acknowledged. */
+  /** Set until the connection is acknowledged. */
   request: IncomingMessage | undefined
   readonly bucket: TokenBucket
-  /** Operations that are under way, whether anybody still waits for them or not. */
+  /** Operations in progress, whether their client still waits for them or not. */
   running: number
-  /** Known once the connection is acknowledged. */
+  /** Set once the connection is acknowledged. */
   viewer?: Viewer
   close(code: number, reason: string): void
-  /** By id: those that wait for LISTEN, and those that have been accepted. */
+  /** By id: those that wait for LISTEN (an AbortController), and those that have been accepted. */
   readonly subscriptions: Map<string, AbortController | Accepted>
 }
 
 interface Accepted {
   readonly handle: SubscriptionHandle
-  /** Its `fail` ends it with an `error` message. */
+  /** Its `fail` ends the subscription with an `error` message. */
   readonly iterator: ExternalIterator
 }
 
 /**
- * The protocol graphql-transport-ws (https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md). graphql-ws keeps the
- * protocol; the events themselves go around it: the iterable that it is given never yields, while delivery writes the shared
- * text of each event to the socket.
+ * The protocol graphql-transport-ws (https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md). graphql-ws implements the
+ * protocol, but events bypass it: its iterable never yields, while delivery writes the shared text of each event to the socket.
  */
 export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
   const { admit, engine, connections, memory, toClientError, keepAlive, limits, observe } = options
@@ -112,8 +111,8 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       const { connection, close } = extra
       const request = extra.request as IncomingMessage
       extra.request = undefined
-      // A dictionary from the start: V8 would keep a shape for each object with a name of its own. The parameters may be as
-      // large as a message, and nobody asks for them again.
+      // A dictionary from the start: V8 would keep a shape for each object with different keys. The parameters may be as large
+      // as a message, and are not needed any more.
       Object.assign(context, { subscriptions: Object.create(null), connectionParams: undefined })
       let held: Hold | undefined
       try {
@@ -127,7 +126,7 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
         connection.serve(viewer, reason => close(CloseCode.Forbidden, reason.message))
       } catch (error) {
         if (!(error instanceof LimitExceeded)) throw error
-        close(1013, overLimit(error)) // 4429 is another matter, and clients would not come back
+        close(1013, overLimit(error)) // graphql-ws uses 4429 for something else, and its client does not reconnect after it
         return false
       } finally {
         held?.release()
@@ -175,7 +174,7 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       if (operation.kind !== 'subscription') {
         const result = await operation.run()
         if (left.aborted) return {}
-        // graphql-ws would write the result with JSON.stringify, which changes numbers in JSON values. It completes.
+        // graphql-ws would write the result with JSON.stringify, which changes numbers in JSON values. It still sends `complete`.
         connection.outbound.control(nextMessage(id, result))
         return NOTHING
       }
@@ -189,7 +188,7 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
       })
       const accepted: Accepted = { handle, iterator }
       subscriptions.set(id, accepted)
-      // The protocol has no word for "accepted"; a ping may carry anything, and every client answers it.
+      // The protocol has no message for "accepted"; a ping may carry any payload, and every client answers it.
       connection.outbound.control(positions([id], subscriptions, options.cursors))
       return iterator
     } catch (error) {
@@ -204,7 +203,7 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
     }
   }
 
-  /** Counts an operation. @returns what is too much */
+  /** Counts an operation. @returns the exceeded limit, if there is one */
   function begin(extra: Extra, id: string, payload: SubscribePayload): Hold | LimitExceeded {
     const excess = excessOf(extra)
     if (excess) return excess
@@ -257,7 +256,7 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
     sink.outbound = connection.outbound
 
     const close = (code: number, reason: string) => {
-      connection.outbound.flush() // what was said last explains the close
+      connection.outbound.flush() // the last message explains the close
       closeWebSocket(webSocket, code, reason)
     }
     const closed = protocol.opened(
@@ -272,13 +271,13 @@ export function createGraphqlWs(options: GraphqlWsOptions): AcceptGraphqlWs {
             close(CloseCode.InternalServerError, 'Internal server error')
           }
           webSocket.on('message', data => {
-            if (webSocket.readyState !== webSocket.OPEN) return // what was said behind the fault that closes it
+            if (webSocket.readyState !== webSocket.OPEN) return // it came after the fault that closes the socket
             try {
               const message = readMessage(String(data))
               if (!message) return close(CloseCode.BadRequest, 'Invalid message received')
-              // Not awaited: it lasts as long as a subscription, and would hold the message.
+              // Not awaited: the promise lasts as long as the subscription, and would hold the message.
               take(message.text).catch(onFault)
-              // graphql-ws ends what is subscribed, but not what still waits for LISTEN: the same id may come again meanwhile.
+              // graphql-ws ends subscriptions, but not those that still wait for LISTEN: the same id may be used again meanwhile.
               if (message.type === MessageType.Complete) abandon(subscriptions, message.id ?? '')
             } catch (error) {
               onFault(error)
@@ -319,7 +318,7 @@ const DOCUMENTS: Readonly<Record<Operation['kind'], DocumentNode>> = {
   subscription: parseDocument('subscription { __typename }'),
 }
 
-/** What an operation asks for, out of a message that graphql-ws holds as long as the subscription lasts. */
+/** Takes the operation out of a message, which graphql-ws holds as long as the subscription lasts. */
 function takeOut(payload: SubscribePayload): Omit<Params, 'viewer'> {
   const { query, operationName, variables, extensions } = payload
   Object.assign(payload, { query: '', operationName: undefined, variables: undefined, extensions: undefined })
@@ -352,7 +351,7 @@ const NEXT: Envelope = {
   isOther: frame => frame.isFinal,
 }
 
-/** Everything up to there has been sent: a client that comes back starts after it, however quiet its subscriptions were. */
+/** Everything up to these positions has been sent: a client that reconnects starts after them, however quiet its subscriptions were. */
 function positions(
   ids: Iterable<string>,
   subscriptions: Extra['subscriptions'],
@@ -365,7 +364,7 @@ function positions(
     const position = accepted.handle.position()
     cursors.push(`${JSON.stringify(id)}:${position ? `"${encode(position)}"` : null}`)
   }
-  // As text: V8 would keep a shape for each object with a name of its own.
+  // As text: V8 would keep a shape for each object with different keys.
   return `{"type":"${MessageType.Ping}","payload":{"cursors":{${cursors}}}}`
 }
 
@@ -374,7 +373,7 @@ function acceptedOf(subscriptions: Extra['subscriptions'], id: string): Accepted
   return subscription instanceof AbortController ? undefined : subscription
 }
 
-/** It is not waited for any more, if it still waits. */
+/** Aborts a subscription that still waits for LISTEN. */
 function abandon(subscriptions: Extra['subscriptions'], id: string): void {
   const waiting = subscriptions.get(id)
   if (!(waiting instanceof AbortController)) return

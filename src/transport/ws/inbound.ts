@@ -5,22 +5,22 @@ import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
 
 export interface InboundOptions {
   readonly webSocket: WebSocket
-  /** The socket under it. */
+  /** The socket of the WebSocket. */
   readonly socket: Socket
   readonly memory: ClientMemory
   readonly owner: string
-  /** Called once, when there is no memory for more of a message that is on its way. */
+  /** Called once, if there is no memory for more of a message that is arriving. */
   readonly onExcess: (excess: LimitExceeded) => void
 }
 
-/** Less is not counted: nearly all messages come whole, and at once. */
+/** Less is not counted: nearly all messages arrive whole, and at once. */
 const SMALL_BYTES = 16 * 1024
 /** Header and mask of a client's control frame (https://www.rfc-editor.org/rfc/rfc6455#section-5.2). */
 const CONTROL_HEADER_BYTES = 6
 
 /**
- * Counts what has come of a message that is not whole yet: ws keeps that, and says nothing of it. When a message is whole, what
- * came last may be of the next one, and stays counted.
+ * Counts the bytes of a message that is not complete yet: ws buffers them and does not report them. When a message is complete, the
+ * last bytes may belong to the next one, and stay counted.
  */
 export function countInbound({ webSocket, socket, memory, owner, onExcess }: InboundOptions): void {
   let pending = 0

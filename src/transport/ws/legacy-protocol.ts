@@ -3,27 +3,27 @@ import type { WebSocket } from 'ws'
 import { isRecord } from '../../lib/is-record.js'
 import { closeWebSocket } from './sink.js'
 
-/** The sub-protocol of subscriptions-transport-ws, which carries the name of the package that replaced it. */
+/** The sub-protocol of subscriptions-transport-ws. It has the name of the package that replaced it. */
 export const LEGACY_PROTOCOL = 'graphql-ws'
 
 /** At most 123 bytes, so that it fits a close frame. */
-export const LEGACY_REASON = `Sub-protocol "${LEGACY_PROTOCOL}" (subscriptions-transport-ws) is not spoken: use "${GRAPHQL_TRANSPORT_WS_PROTOCOL}"`
+export const LEGACY_REASON = `Sub-protocol "${LEGACY_PROTOCOL}" (subscriptions-transport-ws) is not supported: use "${GRAPHQL_TRANSPORT_WS_PROTOCOL}"`
 export const UNKNOWN_REASON = `Subprotocol not acceptable: use "${GRAPHQL_TRANSPORT_WS_PROTOCOL}"`
 
-/** How long a client may take to say what it wants, so that its operations can be told, in ms. */
+/** How long to wait for a client's first message, so that its operations get an error, in ms. */
 const FIRST_MESSAGE_MS = 1000
-/** How long further messages are answered, in ms: a client sends them all at once. */
+/** How long further messages are answered, in ms: a client sends all of them at once. */
 const LINGER_MS = 100
 
-/** Picks the sub-protocol, for ws. Of a legacy client, too: without one, its browser would show it no reason. */
+/** Picks the sub-protocol, for ws. A legacy client gets its own, since its browser would not show it the reason otherwise. */
 export function pickProtocol(offered: Set<string>): string | false {
   return handleProtocols(offered) || (offered.has(LEGACY_PROTOCOL) ? LEGACY_PROTOCOL : false)
 }
 
 /**
- * Turns a client of subscriptions-transport-ws away so that it notices
- * (https://github.com/apollographql/subscriptions-transport-ws/blob/master/PROTOCOL.md): it ignores close codes and connects again
- * for ever, but shows a `connection_error`, and the `error` of an operation, which it does not begin again.
+ * Refuses a client of subscriptions-transport-ws so that it notices
+ * (https://github.com/apollographql/subscriptions-transport-ws/blob/master/PROTOCOL.md): it ignores close codes and reconnects for
+ * ever, but it shows a `connection_error`, and the `error` of an operation, which it does not start again.
  */
 export function refuseLegacy(webSocket: WebSocket): void {
   const send = (message: object) => webSocket.send(JSON.stringify(message))

@@ -14,8 +14,8 @@ import { keepWebSocketAlive } from '../keep-alive.js'
 import { countInbound } from './inbound.js'
 import { closeWebSocket, type Envelope, endWebSocket, overLimit, WebSocketSink } from './sink.js'
 
-// The protocol has no room for a gap or an error between payloads, so those end the connection in their place: the client
-// comes back. No payload looks like them, since text in Postgres has no NUL.
+// The protocol cannot express a gap or an error between payloads, so the server ends the connection instead and the client
+// reconnects. No payload looks like these, since text in Postgres has no NUL.
 const GAP = '\0gap'
 const TOO_LARGE = '\0too large'
 const FAREWELLS: ReadonlyMap<string, readonly [code: number, reason: string]> = new Map([
@@ -37,7 +37,7 @@ export interface Listen {
   /** @throws ListenqlError CHANNEL_NOT_ALLOWED, CHANNEL_NAME_INVALID */
   check(channel: string, viewer: Viewer): void
   /**
-   * Listens, then has the handshake completed by `upgrade`: a client that sees the socket open misses nothing from then on.
+   * Listens first, then has `upgrade` complete the handshake: a client that sees the socket open misses nothing from then on.
    */
   accept(
     channel: string,
@@ -114,8 +114,8 @@ export function createListen(options: ListenOptions): Listen {
 }
 
 /**
- * Until its handshake is answered nobody reads an upgraded socket, and the end of one that nobody reads goes unnoticed.
- * @returns stops reading; the socket is paused then
+ * Reads an upgraded socket until its handshake is answered: otherwise the end of the socket would go unnoticed.
+ * @returns stops reading, and pauses the socket
  */
 function noticeLeaving(socket: Duplex): () => void {
   const leave = () => void socket.destroy()
@@ -140,7 +140,7 @@ function payloads(source: EventSource<ChannelEvent>): SubscriptionRequest<Channe
     source,
     render: ({ gap, payload, unreadable }) => {
       if (typeof unreadable === 'number') return TOO_LARGE
-      // There is no word for a payload that cannot be read, other than that something was missed.
+      // The protocol has no message for an unreadable payload, so it is reported as a gap.
       return gap || unreadable !== undefined ? GAP : (payload ?? '')
     },
     renderTooLarge: () => TOO_LARGE,

@@ -94,7 +94,7 @@ describe('what cannot be understood', () => {
       ['watch', '--wait', 'soon', 't'],
       "listenql: --wait is 'soon' but must be a duration from 0s to 24h, such as 500ms, 10s, 2m or 1h\n",
     ],
-    [['install', '--from', '3'], 'listenql: --from goes with --print\n'],
+    [['install', '--from', '3'], 'listenql: --from needs --print\n'],
     [
       ['install', '--print', '--from', 'x'],
       `listenql: --from is 'x' but must be a version, such as ${readMigrations().length}\nlistenql status shows the version that a database has\n`,
@@ -117,7 +117,7 @@ describe('what cannot be understood', () => {
     [['-d', 'sql'], 'listenql: the command comes first: listenql sql [flags]\nsee listenql serve --help\n'],
     [
       ['sql', 'select', '1'],
-      'listenql: listenql sql takes only the statement, in quotes: there is a word too many\nsee listenql sql --help\n',
+      'listenql: listenql sql takes only the statement, in quotes: there is an argument too many\nsee listenql sql --help\n',
     ],
     [
       ['serve', '--port', 'abc'],
@@ -157,9 +157,9 @@ describe('listenql config', () => {
 
   it('says which database it would be', async () => {
     const own = await listenql(['config'])
-    expect(own.stdout).toContain('# Database: a Postgres of its own in .listenql\n')
+    expect(own.stdout).toContain('# Database: the embedded Postgres in .listenql\n')
     const named = await listenql(['config'], { env: { PGHOST: 'db', PGUSER: 'me', PGPASSWORD: 'hunter2' } })
-    expect(named.stdout).toContain('# Database: what PGHOST, PGUSER say\n')
+    expect(named.stdout).toContain('# Database: given by PGHOST, PGUSER\n')
   })
 
   it('prints an example file', async () => {

@@ -41,7 +41,9 @@ describe('install', () => {
     try {
       const first = await listenql('install', '--grant-to', role)
       expect(first).toMatchObject({ code: 0, stderr: '' })
-      expect(first.stdout).toContain(`schema listenql is installed (version ${newest})\n${role} may do there`)
+      expect(first.stdout).toContain(
+        `schema listenql is installed (version ${newest})\n${role} now has the rights`,
+      )
       expect(await listenql('install')).toEqual({
         code: 0,
         stdout: 'schema listenql is up to date\nNext: listenql watch TABLE\n',
@@ -166,7 +168,7 @@ describe('uninstall', () => {
       expect(await asRole('uninstall', '--yes')).toEqual(refusal)
       expect(await asRole('install')).toMatchObject({
         code: 1,
-        stderr: expect.stringContaining(`schema listenql is there and belongs to ${owner}`),
+        stderr: expect.stringContaining(`schema listenql exists and belongs to ${owner}`),
       })
       expect(await asRole('unwatch', 'nowhere')).toMatchObject({
         code: 1,
@@ -207,7 +209,7 @@ describe('rotate', () => {
     )
     await log.query(`insert into t select g, repeat('x', 500) from generate_series(3001, 6000) g`)
     expect((await listenql('rotate', '--max-log-size', '1MiB')).stdout).toMatch(
-      /were cleared; the event log has \d+ kB now\n--max-log-size was exceeded: some of that was younger than --retention\n$/,
+      /were cleared; the event log has \d+ kB now\n--max-log-size was exceeded: some cleared events were younger than --retention\n$/,
     )
   })
 
@@ -223,7 +225,9 @@ describe('rotate', () => {
     const { code, stdout } = await listenql('rotate', '--max-log-size', '1MiB')
     await slow.query('commit')
     expect(code).toBe(0)
-    expect(stdout).toContain('not all that is due could go: transactions that write to it are open\n')
+    expect(stdout).toContain(
+      'some events that are due could not be cleared: transactions that write to it are open\n',
+    )
     expect((await log.pull(start, 5000)).length).toBe(3000)
   })
 })

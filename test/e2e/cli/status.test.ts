@@ -47,7 +47,7 @@ describe('listenql status', () => {
     expect(stdout).toContain('Servers   none is connected\n')
     expect(stdout).toMatch(/^Log {7}\d+ kB, oldest event \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ \([\d.]+ s ago\)$/m)
     expect(stdout).toMatch(/^Lag {7}2 events wait to be read by a server, for [\d.]+ s$/m)
-    expect(stdout).toContain('Doorbell  not armed: nobody would hear it\n')
+    expect(stdout).toContain('Doorbell  not armed: no server is connected\n')
     expect(stdout).toMatch(/^ "Odd one" \| \d{4}.*Z \| +\d+ \| none \| ok +\| yes$/m)
     expect(stdout).toMatch(/^ t +\| \d{4}.*Z \| +\d+ \| id +\| ok +\| yes$/m)
 
@@ -58,7 +58,7 @@ describe('listenql status', () => {
     await log.query('select listenql.arm(60)')
     const second = (await listenql('status')).stdout
     expect(second).toMatch(/^Servers {3}LISTEN connection: pid \d+.*; log connection: pid \d+/m)
-    expect(second).toContain('Lag       none: every event has its place\n')
+    expect(second).toContain('Lag       none: every event has its position\n')
     const isPossible =
       (await log.query('show max_prepared_transactions'))[0]?.max_prepared_transactions === '0'
     expect(second).toContain(isPossible ? 'Doorbell  armed:' : 'Doorbell  not armed:')
@@ -82,7 +82,7 @@ describe('listenql status', () => {
     })
     expect(await log.read((await cursorsOf(log)).decode(status.cursor))).toEqual([])
     expect(status.warnings).toEqual([
-      't has no whole history: triggers are missing or disabled on t; enable those that are disabled (alter table … enable trigger user); listenql watch t makes those that are missing',
+      't has an incomplete history: triggers are missing or disabled on t; enable those that are disabled (alter table … enable trigger user); listenql watch t creates those that are missing',
     ])
   })
 
@@ -137,7 +137,7 @@ describe('warnings', () => {
       'an old schema',
       status => ({ ...status, version: 1 }),
       {},
-      /version 1, this program brings \d+: run listenql install/,
+      /version 1, this program needs \d+: run listenql install/,
     ],
     [
       'a newer one',
@@ -176,7 +176,7 @@ describe('warnings', () => {
       'a server that does not listen',
       status => ({ ...status, reading: [{ pid: 1, since: null, address: null }] }),
       {},
-      /Nobody listens/,
+      /No server listens/,
     ],
     [
       'a full queue',
@@ -191,7 +191,7 @@ describe('warnings', () => {
         longTransactions: [{ words: 'pid 7 of user me: select 1', since: ago(status, HOUR) }],
       }),
       {},
-      /A transaction is open for 60 min, .*: pid 7 of user me: select 1/,
+      /A transaction has been open for 60 min, .*: pid 7 of user me: select 1/,
     ],
   ])('of %s', async (_, change, options, expected) => {
     const warnings = statusWarnings(change(await healthy()), { ...settings, ...options })

@@ -63,7 +63,7 @@ describe('is said once, with the cause and the remedy', () => {
       'a missing password',
       () => urlWith({ password: '' }),
       cannot(
-        'Postgres asks for a password, and there is none. Put it into the connection string, or set PGPASSWORD',
+        'Postgres requires a password, and none is given. Put it into the connection string, or set PGPASSWORD',
       ),
     ],
     [
@@ -77,18 +77,18 @@ describe('is said once, with the cause and the remedy', () => {
       'a port on which nothing listens',
       () => urlWith({ host: 'localhost:9' }),
       cannot(
-        'nothing listens on localhost:9 (ECONNREFUSED). Is Postgres running there, and are host and port right?',
+        'nothing listens on localhost:9 (ECONNREFUSED). Is Postgres running there, and are host and port correct?',
       ).replace('?.', '?'),
     ],
     [
       'a host that is not known',
       () => urlWith({ host: 'nowhere.invalid:5432' }),
-      /^The database cannot be reached: the host nowhere\.invalid is not known \((ENOTFOUND|EAI_AGAIN)\)\. Correct/,
+      /^The database cannot be reached: the host nowhere\.invalid is unknown \((ENOTFOUND|EAI_AGAIN)\)\. Correct/,
     ],
     [
       'encryption that Postgres does not offer',
       () => urlWith({ search: '?sslmode=require' }),
-      /^The database cannot be reached: 127\.0\.0\.1:\d+ does not take encrypted connections\. Use sslmode=disable/,
+      /^The database cannot be reached: 127\.0\.0\.1:\d+ does not accept encrypted connections\. Use sslmode=disable/,
     ],
   ])('%s', async (_what, url, line) => {
     const server = await serve('--database-url', url())
@@ -199,14 +199,14 @@ describe('--data-dir', () => {
   afterAll(() => rm(folder, { recursive: true, force: true }))
 
   it.each([
-    ['file', 'file is a file and no directory'],
-    ['file/within', 'file is a file and no directory'],
-    ['link', 'link is a symbolic link to what is not there'],
+    ['file', 'file is a file and not a directory'],
+    ['file/within', 'file is a file and not a directory'],
+    ['link', 'link is a symbolic link to a path that does not exist'],
   ])('%s: nothing is made anywhere', async (name, problem) => {
     for (const command of ['serve', 'status']) {
       const { code, stderr } = await runCli([command, '--data-dir', join(folder, name)])
       expect(code).toBe(2)
-      expect(stderr).toContain(`the Postgres of listenql's own cannot live here: ${folder}/${problem}`)
+      expect(stderr).toContain(`the embedded Postgres cannot use this directory: ${folder}/${problem}`)
     }
     expect((await readdir(folder)).sort()).toEqual(['file', 'link'])
   })

@@ -439,7 +439,7 @@ describe('curl', () => {
     (await promisify(execFile)('curl', ['-sS', '--max-time', '10', ...args])).stdout
 
   it('shows refusals as they are', async () => {
-    expect(await curl(`${server.url}/nothing`)).toMatch(/^nothing is here.*\n$/)
+    expect(await curl(`${server.url}/nothing`)).toMatch(/^not found.*\n$/)
     expect(await curl('-d', '{"query":"{ channels }"}', `${server.url}/graphql`)).toContain(
       'application/json',
     )
