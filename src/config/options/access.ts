@@ -1,0 +1,44 @@
+import { checkChannelPattern, checkOrigin } from '../checks.js'
+import { list, table } from '../value-type.js'
+import { option, optional } from './option.js'
+
+const globs = list('GLOBS', checkChannelPattern)
+
+/** Options of the group Access. */
+export const accessOptions = {
+  channels: optional({
+    group: 'Access',
+    type: globs,
+    otherwise: '*; none once viewers have roles',
+    example: ['people', 'room:*'],
+    help: `Channels that all viewers may listen to, whatever their role; may contain \${claims.NAME}`,
+    eventserv: 'Channels',
+  }),
+  publish: option({
+    group: 'Access',
+    type: globs,
+    default: [],
+    help: 'Channels on which all viewers may send with the mutation notify; with the embedded Postgres, all channels if none are given, unless viewers have roles',
+  }),
+  roleChannels: option({
+    group: 'Access',
+    type: table('ROLE=GLOBS;…', checkChannelPattern),
+    default: {},
+    example: { user: ['people', `room:\${claims.room}`, `user.\${claims.sub}.*`] },
+    help: 'Channels that viewers of a role may listen to, in addition to --channels',
+  }),
+  rolePublish: option({
+    group: 'Access',
+    type: table('ROLE=GLOBS;…', checkChannelPattern),
+    default: {},
+    example: { user: [`room:\${claims.room}`] },
+    help: 'Channels on which viewers of a role may send, in addition to --publish',
+  }),
+  corsOrigins: option({
+    group: 'Access',
+    type: list('ORIGINS', checkOrigin),
+    default: [],
+    help: 'Web origins that may use the server from a browser, in addition to its own, as globs; * is any',
+    eventserv: 'CORSOrigins',
+  }),
+} as const

@@ -1,0 +1,66 @@
+import { diskBytes, duration, period } from '../quantity-types.js'
+import { choice } from '../value-type.js'
+import { option, optional } from './option.js'
+
+const SECOND_MS = 1000
+const HOUR_MS = 3_600_000
+const MiB = 2 ** 20
+
+/** Options of the group Watched tables. */
+export const watchedTablesOptions = {
+  retention: option({
+    group: 'Watched tables',
+    type: period,
+    default: 24 * HOUR_MS,
+    help: 'Minimum time that events are kept: a client that was offline for longer reads a snapshot again',
+  }),
+  maxLogSize: optional({
+    group: 'Watched tables',
+    type: diskBytes,
+    otherwise: 'no limit',
+    example: 1024 * MiB,
+    help: 'Size of the event log above which its oldest events are cleared, however young; the server logs a warning then',
+  }),
+  doorbell: option({
+    group: 'Watched tables',
+    type: choice(['bell', 'poll']),
+    default: 'bell',
+    help: 'How the server learns of events: with bell it waits for a NOTIFY, with poll it reads the log all the time',
+  }),
+  poll: option({
+    group: 'Watched tables',
+    type: duration,
+    default: 5,
+    help: 'Interval at which the server reads the event log while it is awake (with poll, always)',
+  }),
+  quiet: option({
+    group: 'Watched tables',
+    type: duration,
+    default: 250,
+    help: 'Time without events after which the server stops polling and waits for the bell',
+  }),
+  safety: option({
+    group: 'Watched tables',
+    type: duration,
+    default: 2 * SECOND_MS,
+    help: 'Interval at which the server reads the event log while it waits for the bell, so that a lost NOTIFY does no harm',
+  }),
+  catalogInterval: option({
+    group: 'Watched tables',
+    type: duration,
+    default: SECOND_MS,
+    help: 'Interval of the checks for tables that were watched, unwatched or altered',
+  }),
+  queryTimeout: option({
+    group: 'Watched tables',
+    type: duration,
+    default: 30 * SECOND_MS,
+    help: 'Longest time that a snapshot of a table may take',
+  }),
+  policyTimeout: option({
+    group: 'Watched tables',
+    type: duration,
+    default: 250,
+    help: 'Longest time that the row-level security of a table may take for one viewer and 500 rows; if it takes longer, the streams of that viewer end',
+  }),
+} as const
