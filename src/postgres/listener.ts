@@ -1,19 +1,15 @@
 import { EventEmitter, once } from 'node:events'
-import pg from 'pg'
+import type pg from 'pg'
 import { abortable } from '../lib/abort.js'
-import { createDeferred, type Deferred } from '../lib/deferred.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Failure, Observe } from '../lib/observation.js'
 import { STANDBY } from './connect-failure.js'
 import { createDeliveryProof, type DeliveryProof, PROOF_CHANNEL, type ProofSender } from './delivery-proof.js'
 import { type ListenConnection, openListenConnection } from './listen-connection.js'
+import { ListenedChannels, type Reconciled } from './listened-channels.js'
 import { type FailureDetails, reconnect } from './reconnect.js'
-import { hasSqlState, SQL_STATE } from './sql-state.js'
 import { isText, RELAX_SESSION } from './text-encoding.js'
 import { liftTimeLimitsSql } from './time-limits.js'
-
-/** LISTEN statements in one round trip. They share a transaction, so that a thousand channels are restored in milliseconds. */
-const CHANNELS_PER_STATEMENT = 500
 
 /** Shortest time allowed for a notification to the server itself, in ms: Postgres may be busy, whatever the heartbeat is. */
 const PROOF_TIMEOUT_MS = 2000
@@ -64,12 +60,7 @@ class DeafError extends Error {
  */
 export class Listener {
   readonly #options: ListenerOptions
-  readonly #wanted = new Map<string, Deferred>()
-  readonly #active = new Set<string>()
-  /** Channels that are requested and impossible: the encoding of the database lacks a character of their names. */
-  readonly #refused = new Map<string, ListenqlError>()
-  /** Channels to reconcile; ten thousand subscribers must not cost a scan of all channels each. */
-  readonly #dirty = new Set<string>()
+  readonly #channels = new ListenedChannels(() => this.#wake.emit('wake'))
   readonly #handlers = new Set<ListenerHandlers>()
   /** Channels of the server's own, which are never unlistened. */
   readonly #kept = new Map<string, ChannelHandler>()
@@ -114,37 +105,16 @@ export class Listener {
 
   /** Resolves once LISTEN has returned: every NOTIFY on the channel that commits later is received. Waits while the database is down. */
   listen(channel: string, signal?: AbortSignal): Promise<void> {
-    let entry = this.#wanted.get(channel)
-    if (!entry) {
-      entry = createDeferred()
-      this.#wanted.set(channel, entry)
-      if (this.#active.has(channel)) entry.resolve() // its UNLISTEN has not been sent yet
-      this.#touch(channel)
-    }
-    return this.#granted(channel, entry, signal)
+    return this.#channels.listen(channel, signal)
   }
 
   /** For a requested channel: resolves while it is listened to, or when it is again after an outage. */
-  async whenListening(channel: string, signal?: AbortSignal): Promise<void> {
-    const entry = this.#wanted.get(channel)
-    if (entry) await this.#granted(channel, entry, signal)
-  }
-
-  async #granted(channel: string, entry: Deferred, signal: AbortSignal | undefined): Promise<void> {
-    await abortable(entry.promise, signal)
-    const refusal = this.#refused.get(channel)
-    if (refusal) throw refusal
+  whenListening(channel: string, signal?: AbortSignal): Promise<void> {
+    return this.#channels.whenListening(channel, signal)
   }
 
   unlisten(channel: string): void {
-    if (this.#kept.has(channel) || !this.#wanted.delete(channel)) return
-    this.#refused.delete(channel)
-    this.#touch(channel)
-  }
-
-  #touch(channel: string): void {
-    this.#dirty.add(channel)
-    this.#wake.emit('wake')
+    if (!this.#kept.has(channel)) this.#channels.unlisten(channel)
   }
 
   /** Stops reading notifications for a short time: Postgres stores unread ones, and they hold back vacuum. */
@@ -173,7 +143,7 @@ export class Listener {
       signal: this.#stop.signal,
       session: (attempt, ready) =>
         this.#session(() => {
-          observe({ type: 'database.connected', afterAttempts: attempt, channels: this.#active.size })
+          observe({ type: 'database.connected', afterAttempts: attempt, channels: this.#channels.active })
           ready()
         }),
       onFailure: (failure, details) => this.#failed(failure, details),
@@ -189,7 +159,7 @@ export class Listener {
     const wasReady = this.#ready
     this.#isDeaf = error instanceof DeafError
     this.#lost()
-    const channels = this.#wanted.size
+    const channels = this.#channels.requested
     if (error instanceof DeafError)
       observe({ type: 'database.deaf', message: error.message, isPooled: error.isPooled, channels, retryIn })
     else if (wasReady) observe({ type: 'database.lost', message, channels })
@@ -203,17 +173,9 @@ export class Listener {
 
   #lost(): void {
     this.#ready = false
-    for (const channel of this.#active) {
-      // Subscribers that join during the outage wait for the next LISTEN.
-      if (this.#wanted.has(channel)) this.#wanted.set(channel, createDeferred())
-    }
-    if (this.#active.size > 0) {
-      for (const handler of this.#kept.values()) handler.onListening(false)
-      for (const handlers of this.#handlers) handlers.onLost()
-    }
-    this.#active.clear()
-    this.#dirty.clear()
-    for (const channel of this.#wanted.keys()) this.#dirty.add(channel)
+    if (!this.#channels.lost()) return
+    for (const handler of this.#kept.values()) handler.onListening(false)
+    for (const handlers of this.#handlers) handlers.onLost()
   }
 
   async #session(onReady: () => void): Promise<void> {
@@ -284,8 +246,8 @@ export class Listener {
         const borrowed = sender
         sender = undefined
         await this.#prove(connection, proof, borrowed, isPooled)
-      } else if (this.#dirty.size > 0) {
-        await this.#reconcile(connection)
+      } else if (this.#channels.isDirty) {
+        await this.#channels.reconcile(connection, reconciled => this.#reconciled(reconciled))
       } else if (!this.#ready) {
         this.#ready = true
         onReady()
@@ -339,55 +301,12 @@ export class Listener {
     throw new DeafError(isPooled, 'LISTEN is answered, but notifications do not arrive')
   }
 
-  async #reconcile(connection: ListenConnection): Promise<void> {
-    const dropped: string[] = []
-    const added: string[] = []
-    for (const channel of this.#dirty) {
-      this.#dirty.delete(channel)
-      if (this.#wanted.has(channel) === this.#active.has(channel) || this.#refused.has(channel)) continue
-      if (this.#active.delete(channel)) dropped.push(channel)
-      else added.push(channel)
-      if (dropped.length + added.length >= CHANNELS_PER_STATEMENT) break
-    }
-    if (dropped.length + added.length === 0) return
-    const refused = await this.#apply(connection, dropped, added)
-    for (const channel of dropped) this.#options.observe({ type: 'channel.released', channel })
-    const listening = added.filter(channel => !refused.has(channel))
-    for (const channel of listening) {
-      this.#active.add(channel)
-      this.#options.observe({ type: 'channel.listening', channel })
-    }
+  #reconciled({ listening, released }: Reconciled): void {
+    const { observe } = this.#options
+    for (const channel of released) observe({ type: 'channel.released', channel })
+    for (const channel of listening) observe({ type: 'channel.listening', channel })
     for (const channel of listening) this.#kept.get(channel)?.onListening(true)
     for (const handlers of this.#handlers) handlers.onListening(listening)
-    for (const channel of added) this.#wanted.get(channel)?.resolve()
-  }
-
-  /** All in one message; if that fails because of an impossible name, one by one. @returns the impossible channels */
-  async #apply(
-    connection: ListenConnection,
-    dropped: readonly string[],
-    added: readonly string[],
-  ): Promise<ReadonlySet<string>> {
-    const drop = dropped.map(channel => `unlisten ${pg.escapeIdentifier(channel)}`)
-    const listen = (channel: string) => `listen ${pg.escapeIdentifier(channel)}`
-    const refused = new Set<string>()
-    try {
-      await connection.run([...drop, ...added.map(listen)].join(';'))
-      return refused
-    } catch (error) {
-      if (!isLacking(error)) throw error
-    }
-    if (drop.length > 0) await connection.run(drop.join(';'))
-    for (const channel of added) {
-      try {
-        await connection.run(listen(channel))
-      } catch (error) {
-        if (!isLacking(error)) throw error
-        refused.add(channel)
-        if (this.#wanted.has(channel)) this.#refused.set(channel, cannotBe(channel, error))
-      }
-    }
-    return refused
   }
 
   /** Compares the channels that Postgres listens to; detects a dead peer, and a pooler that runs the query in another session. */
@@ -395,24 +314,11 @@ export class Listener {
     const { rows } = await connection.run(
       'select pg_catalog.count(*)::pg_catalog.int4 as count from pg_catalog.pg_listening_channels()',
     )
-    const wanted = this.#active.size + 1 // with the channel of the proof
+    const wanted = this.#channels.active + 1 // with the channel of the proof
     if (rows[0]?.count === wanted) return
     throw new DeafError(
       isPooled,
       `Postgres listens to ${rows[0]?.count} channels for this session instead of ${wanted}`,
     )
   }
-}
-
-/** The encoding of the database lacks a character. */
-function isLacking(error: unknown): boolean {
-  return hasSqlState(error, SQL_STATE.untranslatableCharacter)
-}
-
-function cannotBe(channel: string, cause: unknown): ListenqlError {
-  return new ListenqlError(
-    'CHANNEL_NAME_INVALID',
-    `no channel can be called '${channel}': the encoding of the database lacks a character of it`,
-    { cause },
-  )
 }
