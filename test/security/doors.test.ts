@@ -426,7 +426,7 @@ describe('a configuration', () => {
     [
       'with a claim in brackets',
       () => ({ roleChannels: { x: [`[\${claims.x}]`] } }),
-      'cannot stand in brackets',
+      'may not be within brackets',
     ],
   ])('%s is refused', async (_what, options, problem) => {
     await expect(start(options())).rejects.toMatchObject({
