@@ -127,7 +127,8 @@ describe('is said once, with the cause and the remedy', () => {
     await triedOften(server)
     await postgres.start()
     await waitUntil(
-      () => entries(server).some(({ level, msg }) => level === 'info' && /The database is there/.test(msg)),
+      () =>
+        entries(server).some(({ level, msg }) => level === 'info' && /The database is connected/.test(msg)),
       'the database to be back',
     )
     const said = loud(server)
@@ -173,7 +174,7 @@ it('says loudly that a configured role cannot be taken, and that it can be when 
   expect(entries(server).filter(({ msg }) => /visitor|member/.test(msg))).toMatchObject([
     {
       level: 'warn',
-      msg: 'Viewers cannot take a role of --role-channels or --role-publish: there is no role member. As an administrator: create role "member" nologin; grant "member" to "listenql";',
+      msg: 'Viewers cannot use a role of --role-channels or --role-publish: there is no role member. As an administrator: create role "member" nologin; grant "member" to "listenql";',
     },
     {
       level: 'error',

@@ -101,7 +101,7 @@ describe('a log that cannot be read any further', () => {
       body: { status: 'not ready', database: 'connected', log: 'stalled', place, reason: DISK },
     })
     await observed.until('log.lost', {}, 8) // it is tried again and again, and said once
-    const said = lines.filter(line => line.includes('cannot be read any further'))
+    const said = lines.filter(line => line.includes('cannot be read beyond'))
     expect(said).toEqual([expect.stringContaining(place)])
     expect(said[0]).toContain(DISK)
     const warnings = await waitUntil(async () => {
