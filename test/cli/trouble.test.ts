@@ -113,7 +113,7 @@ describe('is said once, with the cause and the remedy', () => {
       await triedOften(polling)
       for (const each of [server, polling]) {
         expect(loud(each)).toEqual([
-          'The database cannot be reached: this Postgres is a standby: LISTEN does not work there, and it takes no writes. Connect to the primary. The server keeps trying.',
+          'The database cannot be reached: this Postgres is a standby: LISTEN does not work there, and it accepts no writes. Connect to the primary. The server keeps trying.',
         ])
       }
     } finally {
