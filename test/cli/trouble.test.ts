@@ -184,7 +184,7 @@ it('says loudly that a configured role cannot be taken, and that it can be when 
   const url = new URL(postgres.adminUrl)
   const remedy = 'create role visitor nologin; grant visitor to listenql'
   expect((await runCli(['sql', remedy, '--database-url', url.href])).code).toBe(0)
-  await waitUntil(() => /can take role visitor/.test(server.err()), 'the all-clear')
+  await waitUntil(() => /can use role visitor/.test(server.err()), 'the all-clear')
   const listed = `${server.url}/graphql?query=${encodeURIComponent('{ channels }')}`
   expect((await fetch(listed)).status).toBe(200)
 })

@@ -422,7 +422,7 @@ describe('a configuration', () => {
       () => ({ jwtSecret: undefined, jwtSecretFile: '/nowhere' }),
       'cannot be read',
     ],
-    ['with roles and no keys', () => ({ jwtSecret: undefined }), '--role-channels is given, but nothing'],
+    ['with roles and no keys', () => ({ jwtSecret: undefined }), '--role-channels is given, but no option'],
     [
       'with a claim in brackets',
       () => ({ roleChannels: { x: [`[\${claims.x}]`] } }),
