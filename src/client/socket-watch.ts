@@ -80,7 +80,10 @@ export function createSocketWatch({
   }
 }
 
-/** The same WebSocket class, which passes each new instance to `created`. @param webSocketImpl returned unchanged if it is not a class */
+/**
+ * The same WebSocket class, which passes each new instance to `created`.
+ * @param webSocketImpl returned unchanged if it is not a class
+ */
 export function withWatchedSockets(webSocketImpl: unknown, created: (socket: unknown) => void): unknown {
   if (typeof webSocketImpl !== 'function') return webSocketImpl
   return new Proxy(webSocketImpl, {

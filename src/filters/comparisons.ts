@@ -172,7 +172,10 @@ function enumeration(labels: readonly string[]): Comparison {
   }
 }
 
-/** Only isNull: json has no equality in Postgres, and the equality of arrays and composites depends on more than their JSON shows. */
+/**
+ * Only isNull: json has no equality in Postgres, and the equality of arrays and composites depends on more than their JSON
+ * shows.
+ */
 const opaque: Comparison = {
   operators: ['isNull'],
   operand: () => 'cannot be compared',

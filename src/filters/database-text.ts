@@ -2,7 +2,10 @@ import type { Filter } from './filter.js'
 
 /** How a database stores texts, which SQL has to take into account to compare them as the server does, by code point. */
 export interface DatabaseText {
-  /** Under COLLATE "C", texts sort by the bytes of the encoding: by code point in UTF8, in LATIN1, and in SQL_ASCII, where they are UTF-8 bytes. */
+  /**
+   * Under COLLATE "C", texts sort by the bytes of the encoding: by code point in UTF8, in LATIN1, and in SQL_ASCII, where they
+   * are UTF-8 bytes.
+   */
   readonly sortsByCodePoint: boolean
   /** Texts are bytes without an encoding (SQL_ASCII): `_` in LIKE stands for a byte. Stored texts are treated as UTF-8. */
   readonly isBytes: boolean

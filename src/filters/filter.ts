@@ -13,7 +13,10 @@ export interface Operand {
   readonly text: string
 }
 
-/** The one description of a filter; `toSql`, `toPredicate` and `indexKeys` are derived from it. Its logic is SQL's: true, false, unknown. */
+/**
+ * The one description of a filter; `toSql`, `toPredicate` and `indexKeys` are derived from it. Its logic is SQL's: true, false,
+ * unknown.
+ */
 export type Filter =
   | { readonly kind: 'and' | 'or'; readonly filters: readonly Filter[] }
   | { readonly kind: 'not'; readonly filter: Filter }

@@ -5,7 +5,10 @@ export type Find = (text: string, from: number, work: Work) => number
 
 /** UTF-16 units that `indexOf` scans in a step. */
 export const UNITS_PER_STEP = 8
-/** For texts of up to this many units, `indexOf` compares only a few at each index, whatever the texts are; for longer ones V8 gives no bound. */
+/**
+ * For texts of up to this many units, `indexOf` compares only a few at each index, whatever the texts are; for longer ones V8
+ * gives no bound.
+ */
 const SHORT_UNITS = 8
 /** Minimum cost of a comparison at an index, in steps. */
 const TRY_STEPS = 4

@@ -16,7 +16,10 @@ const OFFSET = /(?:[Zz]|[+-]\d\d(?::?\d\d(?::\d\d)?)?)$/
 const INTERVAL =
   /^P(?:(-?\d{1,10})Y)?(?:(-?\d{1,10})M)?(?:(-?\d{1,10})W)?(?:(-?\d{1,10})D)?(T(?:(-?\d{1,10})H)?(?:(-?\d{1,10})M)?(?:(-?)(\d{1,10})(?:\.(\d{1,6}))?S)?)?$/
 
-/** The readers below accept the texts that Postgres writes into JSON, and operands of filters; undefined: not a value of the type. */
+/**
+ * The readers below accept the texts that Postgres writes into JSON, and operands of filters; undefined: not a value of the
+ * type.
+ */
 export type ReadMoment = (text: string) => Key | undefined
 
 /** Days since 1970-01-01. */
@@ -51,7 +54,10 @@ export const readTimetz: ReadMoment = text => {
   return integerKey(BigInt(time - offset * SECOND_US) * 131_072n - BigInt(offset))
 }
 
-/** Microseconds, with 30 days to a month and 24 hours to a day, as Postgres compares intervals. ISO 8601, each part with its own sign. */
+/**
+ * Microseconds, with 30 days to a month and 24 hours to a day, as Postgres compares intervals. ISO 8601, each part with its own
+ * sign.
+ */
 export const readInterval: ReadMoment = text => {
   const endless = infinity(text)
   if (endless !== undefined) return endless

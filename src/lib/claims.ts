@@ -3,7 +3,10 @@ import { ExactNumber } from './exact-json.js'
 /** The claims of a token. Numbers whose digits JavaScript cannot keep are ExactNumbers. */
 export type Claims = Readonly<Record<string, unknown>>
 
-/** Claims that describe the token and not the person: they change with every refresh (https://www.rfc-editor.org/rfc/rfc7519#section-4.1). */
+/**
+ * Claims that describe the token and not the person: they change with every refresh
+ * (https://www.rfc-editor.org/rfc/rfc7519#section-4.1).
+ */
 const OF_THE_TOKEN: ReadonlySet<string> = new Set(['exp', 'iat', 'jti', 'nbf'])
 
 export function isOfTheToken(name: string): boolean {

@@ -110,7 +110,10 @@ export function encodeImages(columns: readonly TableColumn[], images: readonly R
   return { text: `[${rows.join(',')}]`, counts }
 }
 
-/** Whether a policy that reads these columns can decide about an image: an unreadable value is null in the image without being NULL. */
+/**
+ * Whether a policy that reads these columns can decide about an image: an unreadable value is null in the image without being
+ * NULL.
+ */
 export function isDecidable(image: RowImage, columns: readonly TableColumn[]): boolean {
   return !image.hasUnreadable || !columns.some(({ name }) => image.unreadable(name) !== undefined)
 }

@@ -46,7 +46,10 @@ export function createAuthorisedTables({
 }: AuthorisedTablesOptions): AuthorisedTables {
   const probed = new Map<string, { readonly seesToken: boolean; readonly until: number }>()
 
-  /** Checks that the policies work on images. @returns the viewer without claims that they do not read, so that groups are shared more */
+  /**
+   * Checks that the policies work on images.
+   * @returns the viewer without claims that they do not read, so that groups are shared more
+   */
   async function probe(viewer: Viewer, table: WatchedTable): Promise<Viewer> {
     const key = `${table.relid} ${table.generation} ${viewer.role}`
     let known = probed.get(key)

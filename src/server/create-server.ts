@@ -15,7 +15,10 @@ import { openDatabase } from './open-database.js'
 /** Longest that a starting server waits for the database before `createServer` resolves, in ms. */
 const START_PATIENCE_MS = 2000
 
-/** Every option of docs/configuration.md under its camelCase name (durations in ms, sizes in bytes), and options that only code can set. */
+/**
+ * Every option of docs/configuration.md under its camelCase name (durations in ms, sizes in bytes), and options that only code
+ * can set.
+ */
 export interface ServerOptions extends Partial<Settings> {
   /**
    * Finds the viewer of a request instead of tokens, for applications with sessions of their own. Viewers have roles then, and
@@ -41,7 +44,10 @@ export interface ListenqlServer {
   readonly database: string
   /** Set if the server runs the embedded Postgres. */
   readonly embedded: EmbeddedPostgres | undefined
-  /** Ends streams with the goodbye of their protocols, closes the database connections, and stops the embedded Postgres. Idempotent. */
+  /**
+   * Ends streams with the goodbye of their protocols, closes the database connections, and stops the embedded Postgres.
+   * Idempotent.
+   */
   close(): Promise<void>
 }
 

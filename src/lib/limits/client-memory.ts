@@ -19,7 +19,10 @@ export interface ClientMemory {
   hold(bytes: number, owner?: string, shared?: number): Hold
   /** More, or less, data waits. It is never refused: the listener of `onOver` is called. */
   wait(bytes: number): void
-  /** @param listener called whenever the limit is exceeded: some of the waiting data has to be dropped. Replaces the previous listener */
+  /**
+   * @param listener called whenever the limit is exceeded: some of the waiting data has to be dropped. Replaces the previous
+   * listener
+   */
   onOver(listener: () => void): void
 }
 
