@@ -106,7 +106,7 @@ describe('a log that cannot be read any further', () => {
     expect(said[0]).toContain(DISK)
     const warnings = await waitUntil(async () => {
       const all = await warningsOf(log)
-      return all.some(line => line.includes('no further')) ? all : undefined
+      return all.some(line => line.includes('the log beyond')) ? all : undefined
     }, 'status to say so')
     expect(warnings).toEqual([expect.stringContaining(`cannot read the log beyond ${place}`)])
     expect(warnings[0]).toContain(DISK)

@@ -80,7 +80,7 @@ it('judges by the connection that reads the log where there is no LISTEN connect
     for (let attempt = 0; attempt < 5; attempt++) lostLog(AWAY)
     reached()
   }
-  expect(said).toEqual([away, 'info The database is connected.', away, 'info The database is there.'])
+  expect(said).toEqual([away, 'info The database is connected.', away, 'info The database is connected.'])
 })
 
 it('says at once, and once, what is wrong with one part, and again after a while or after something else', () => {
