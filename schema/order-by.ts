@@ -24,7 +24,10 @@ export function addDirections(builder: Builder) {
   })
 }
 
-/** `PeopleOrderBy`: exactly one column and its direction, since the fields of an object have no order. Undefined if no column can be sorted by. */
+/**
+ * `PeopleOrderBy`: exactly one column and its direction, since the fields of an object have no order. Undefined if no column
+ * can be sorted by.
+ */
 export function addOrderType({ builder }: Building, named: TypedTable, direction: DirectionRef) {
   const columns = named.columns.filter(isOrdered)
   if (columns.length === 0) return

@@ -3,7 +3,7 @@ import { runCommandLine } from './commands/index.js'
 import { reportError } from './commands/shared/report-error.js'
 
 const argv = process.argv.slice(2)
-process.title = 'listenql' // other users of the machine see what stands on the command line, and there may be a secret
+process.title = 'listenql' // other users of the machine can see the command line, which may hold a secret
 try {
   process.exitCode = await runCommandLine(argv)
 } catch (error) {

@@ -1,4 +1,4 @@
-// Types of Node are part of these: a project that lists none (`types: []`, TypeScript 6 on) gets them from here.
+// Types of Node are part of these: a project without them (`types: []`, or TypeScript 6 on) gets them from here.
 /// <reference types="node" preserve="true" />
 
 export type { Authenticate, Authenticated } from './auth/authenticated.js'

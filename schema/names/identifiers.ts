@@ -1,4 +1,7 @@
-/** How a name in Postgres, which may be any text, becomes a name in GraphQL: ASCII letters, digits and underscores, without two underscores in front. */
+/**
+ * How a name in Postgres, which may be any text, becomes a name in GraphQL: ASCII letters, digits and underscores, without two
+ * underscores in front.
+ */
 
 /** Latin letters that Unicode does not decompose. */
 const LETTERS: Readonly<Record<string, string>> = {
@@ -22,7 +25,10 @@ export function typeCase(field: string): string {
   return field.replace(/^_?[a-z]/, start => start.toUpperCase())
 }
 
-/** The name of an enum's label: itself if it is valid in GraphQL; `in progress` is `in_progress`, `1st` is `_1st`, `true` is `true_`, '' is `empty_`. */
+/**
+ * The name of an enum's label: itself if it is valid in GraphQL; `in progress` is `in_progress`, `1st` is `_1st`, `true` is
+ * `true_`, '' is `empty_`.
+ */
 export function labelName(label: string): string {
   if (label === '') return 'empty_'
   if (label === 'true' || label === 'false' || label === 'null') return `${label}_`
@@ -35,7 +41,10 @@ export function isLegal(name: string): boolean {
   return /^(?!__)[A-Za-z_]\w*$/.test(name)
 }
 
-/** The parts between underscores and other characters that are not letters or digits, in lower case if the name is in capitals. Never empty. */
+/**
+ * The parts between underscores and other characters that are not letters or digits, in lower case if the name is in capitals.
+ * Never empty.
+ */
 function words(name: string): string[] {
   const text = spelled(/\p{Ll}/u.test(name) ? name : name.toLowerCase())
   const parts = text.split('_').filter(part => part !== '')

@@ -80,7 +80,10 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     }
   }
 
-  /** The viewer without a token has a claim `role`, as under PostgREST, which policies can read. No kick ends it, whatever the clocks say. */
+  /**
+   * The viewer without a token has a claim `role`, as under PostgREST, which policies can read. No kick ends it, whatever the
+   * clocks say.
+   */
   function anonymous(): Viewer {
     if (anonymousRole === undefined) throw noToken()
     return {

@@ -16,7 +16,10 @@ export interface ConfiguredRolesOptions {
   readonly observe: Observe
 }
 
-/** Checks whether the roles that the configuration names can be used: a wrong one refuses viewers, and the only other trace of that is a line per viewer at level info. */
+/**
+ * Checks whether the roles that the configuration names can be used: a wrong one refuses viewers, and the only other trace of
+ * that is a line per viewer at level info.
+ */
 export interface ConfiguredRoles {
   /** Checks with the database, if the last check is old enough. Rejects if the database fails. */
   look(): Promise<void>

@@ -14,7 +14,10 @@ export interface EarlyTokens {
   add(holder: Holder): void
   /** Fingerprints of the tokens that have this claim and whose `iat` is `at` (ms since 1970) or later. */
   holding(claim: string, value: string, at: number): string[]
-  /** Drops tokens whose `iat` is before a time (ms since 1970): every kick from then on is later than their `iat` and ends them anyway. */
+  /**
+   * Drops tokens whose `iat` is before a time (ms since 1970): every kick from then on is later than their `iat` and ends them
+   * anyway.
+   */
   forget(before: number): void
   readonly size: number
 }

@@ -10,7 +10,10 @@ export interface JwksOptions {
   readonly maxAge?: number
   /** Keys of this age are no longer used, even if no newer ones can be fetched. In ms. Default: 24 h. */
   readonly maxStale?: number
-  /** Minimum between two requests, in ms, whatever keys tokens name: a client can invent names at no cost. Default: 10 s; after a failure 1 s. */
+  /**
+   * Minimum between two requests, in ms, whatever keys tokens name: a client can invent names at no cost. Default: 10 s; after
+   * a failure 1 s.
+   */
   readonly cooldown?: number
 }
 

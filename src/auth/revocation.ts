@@ -29,7 +29,10 @@ export interface RevocationOptions {
 
 /** Checks in the database which viewers were kicked and which roles may be used. */
 export interface Revocation {
-  /** Resolves once the kicks are known. Rejects with ListenqlError AUTHENTICATION_UNAVAILABLE if the database does not answer for long. */
+  /**
+   * Resolves once the kicks are known. Rejects with ListenqlError AUTHENTICATION_UNAVAILABLE if the database does not answer
+   * for long.
+   */
   ready(): Promise<void>
   /** Resolves when the database answers again; rejects as `ready` does. */
   again(): Promise<void>

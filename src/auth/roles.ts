@@ -62,7 +62,7 @@ export function createRoles({ read, allowed, maxAge }: RolesOptions): Roles {
         } catch (error) {
           // While the database is down, nothing can be read under the role either.
           if (!before)
-            throw unavailable(`the database cannot be asked about role ${role}: ${messageOf(error)}`)
+            throw unavailable(`the database cannot be queried about role ${role}: ${messageOf(error)}`)
         }
       }
       const problem = known.get(role)?.problem

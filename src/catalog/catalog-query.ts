@@ -18,7 +18,10 @@ export interface TableRow {
   readonly readable: boolean
 }
 
-/** Tables with a complete history: one of them ($1, an oid), or all (null). A snapshot locks the table, which needs SELECT on the whole table. */
+/**
+ * Tables with a complete history: one of them ($1, an oid), or all (null). A snapshot locks the table, which needs SELECT on
+ * the whole table.
+ */
 export const TABLES = `
 select w.relid::pg_catalog.text as "relid", w.schema_name as "schema", w.table_name as "name",
   d.description as "comment", w.key_columns as "key", w.generation as "generation", w.whole_from as "wholeFrom",

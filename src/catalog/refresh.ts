@@ -6,7 +6,10 @@ export interface Refreshed {
   readonly relid: string
   /** `schema.table`, or the table alone if it is in schema public. */
   readonly table: string
-  /** `generation`: a new one, or its history begins. `again`: dropped and created again. `gone`: dropped. `lacking`: its history is incomplete. */
+  /**
+   * `generation`: a new one, or its history begins. `again`: dropped and created again. `gone`: dropped. `lacking`: its history
+   * is incomplete.
+   */
   readonly change: 'again' | 'generation' | 'gone' | 'lacking'
   readonly detail: string
 }

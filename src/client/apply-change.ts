@@ -1,19 +1,19 @@
-/** What a document for `applyChange` asks for: `peopleChanged { operation key { … } row { … } }`. */
+/** The fields that a document for `applyChange` must select: `peopleChanged { operation key { … } row { … } }`. */
 export interface RowChange<Row, Key> {
   readonly operation: string
   /** The primary key; null on TRUNCATE. */
   readonly key: Key | null
-  /** The row now; null if it was deleted, or you may no longer see it, or it left your filter. */
+  /** The row after the change; null if it was deleted, or you may no longer see it, or it no longer matches your filter. */
   readonly row: Row | null
 }
 
 /**
- * Applies a change of a watched table to the rows of a list, filtered or not, so that it stays what the table has.
+ * Applies a change of a watched table to the rows of a list, filtered or not, so that the list stays equal to the table.
  *
  * @param rows by id; changed in place
- * @param change as it came
+ * @param change as the subscription delivered it
  * @param idOf the id of a row, by its primary key: the same as in `rows`
- * @throws TypeError if a change has no key, since then nobody can tell which row it is about
+ * @throws TypeError if a change has no key, since it does not identify a row
  */
 export function applyChange<Row, Key, Id>(
   rows: Map<Id, Row>,
@@ -22,7 +22,7 @@ export function applyChange<Row, Key, Id>(
 ): void {
   const { operation, key, row } = change
   if (operation === 'TRUNCATE') return rows.clear()
-  if (!key) throw new TypeError('a change without a key: ask for key { … } in the document')
+  if (!key) throw new TypeError('a change without a key: select key { … } in the document')
   if (row) rows.set(idOf(key), row)
   else rows.delete(idOf(key))
 }

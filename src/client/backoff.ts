@@ -1,11 +1,11 @@
 /** Pauses between attempts to connect. */
 export interface Backoff {
   /**
-   * Resolves after a random time, so that clients which lost the same server do not come back all at once.
+   * Resolves after a random time, so that clients of the same server do not all reconnect at once.
    * @param retries attempts that have failed since the last connection
    */
   readonly wait: (retries: number) => Promise<void>
-  /** Ends the pause that is under way. */
+  /** Ends the present pause. */
   cancel(): void
 }
 

@@ -10,27 +10,27 @@ import { isWorthRetrying } from './is-worth-retrying.js'
 import { iterate } from './iterate.js'
 import { createSocketWatch, withWatchedSockets } from './socket-watch.js'
 
-/** The options of graphql-ws's `createClient`, with other defaults, and two more. */
+/** The options of graphql-ws's `createClient`, with other defaults, and two additional ones. */
 export interface ClientOptions<P extends ConnectionInitMessage['payload'] = ConnectionInitMessage['payload']>
   extends GraphqlWsOptions<P> {
-  /** Longest that connecting may take, up to the server's acknowledgement, in ms. Default: 10,000. */
+  /** Longest time for connecting, including the server's acknowledgement, in ms. Default: 10,000. */
   connectTimeout?: number
-  /** Longest silence after a ping of ours before the connection counts as dead, in ms. Default: 5,000. */
+  /** Longest silence after a ping of this client before the connection counts as dead, in ms. Default: 5,000. */
   pongTimeout?: number
 }
 
 /**
- * A client of the protocol graphql-transport-ws, of the same type as graphql-ws's own, whose subscriptions lose nothing and
- * get nothing twice when the connection is lost: it remembers the last position of each subscription, and goes on behind it
- * once it is connected again, whether or not the document asks for `cursor`.
+ * A client of the protocol graphql-transport-ws, of the same type as graphql-ws's own. Its subscriptions get each event exactly
+ * once even when the connection is lost: it remembers the last position of each subscription, and resumes after it when it has
+ * reconnected, whether or not the document selects `cursor`.
  *
- * A position comes with each result (`extensions.cursor`) and with the server's pings, and goes back as `extensions.after`,
- * beside any extensions of the request's own. Once the server refuses it (`CURSOR_EXPIRED`, `CURSOR_INVALID`), or has a
- * schema that the operation does not fit any more (`SCHEMA_CHANGED`), the subscription ends with that error.
+ * A position comes with each result (`extensions.cursor`) and with the server's pings. The client returns it as `extensions.after`,
+ * together with any extensions of the request itself. If the server refuses it (`CURSOR_EXPIRED`, `CURSOR_INVALID`), or has a
+ * schema that the operation no longer fits (`SCHEMA_CHANGED`), the subscription ends with that error.
  *
- * Other defaults than graphql-ws's: `retryAttempts` Infinity; `retryWait` a random time of up to a second, doubling to ten;
- * `shouldRetry` after all but errors that would come again; `keepAlive` 10,000 ms, where a ping without an answer ends the
- * connection, and so brings another. Close codes that graphql-ws holds for fatal, such as 4400 and 4401, are so here.
+ * Defaults that differ from graphql-ws's: `retryAttempts` Infinity; `retryWait` a random time of up to a second, doubling to ten;
+ * `shouldRetry` true except for errors that would occur again; `keepAlive` 10,000 ms: a ping without an answer ends the
+ * connection, and the client reconnects. Close codes that are fatal for graphql-ws, such as 4400 and 4401, are fatal here.
  *
  * @throws Error if there is no WebSocket (Node before 22) and no `webSocketImpl`
  */
@@ -71,7 +71,7 @@ export function createClient<P extends ConnectionInitMessage['payload'] = Connec
       followers.leave()
       const disposed = Promise.resolve(client.dispose())
       backoff.cancel()
-      await disposed.catch(() => undefined) // it was connecting, and in vain
+      await disposed.catch(() => undefined) // it was connecting, without success
     },
     terminate() {
       client.terminate()

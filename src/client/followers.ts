@@ -1,30 +1,30 @@
 import type { Client, FormattedExecutionResult, ID, Sink, SubscribePayload } from 'graphql-ws/client'
 
-/** All operations under way, and where each subscription stands. */
+/** All operations in progress, with the position of each subscription. */
 export interface Followers {
-  /** Subscribes with a payload that says where to go on, each time that graphql-ws sends it. */
+  /** Subscribes with a payload that contains the present position each time that graphql-ws sends it. */
   follow<Data, Extensions>(
     client: Pick<Client, 'subscribe'>,
     payload: SubscribePayload,
     sink: Sink<FormattedExecutionResult<Data, Extensions>>,
   ): () => void
-  /** What graphql-ws asks when it subscribes. */
+  /** The id for graphql-ws when it subscribes. */
   readonly idOf: (payload: SubscribePayload) => ID
-  /** Takes the payload of a ping: `{cursors: {<id>: <position>}}`. */
+  /** Reads the payload of a ping: `{cursors: {<id>: <position>}}`. */
   moved(payload: unknown): void
-  /** Completes all. */
+  /** Completes all of them. */
   leave(): void
 }
 
 /** One operation. */
 interface Follower {
-  /** The position behind which it goes on; everything up to there was handed to the sink, or was not for it. */
+  /** The position to resume after; all earlier events were passed to the sink, or were not for it. */
   after: string | undefined
   id: ID | undefined
   leave(): void
 }
 
-/** @param generateID the application's, if it has one; else ids are numbers, unique within the client */
+/** @param generateID the application's own, if it has one; else ids are numbers, unique within the client */
 export function createFollowers(generateID?: (payload: SubscribePayload) => ID): Followers {
   const byPayload = new WeakMap<SubscribePayload, Follower>()
   const byId = new Map<ID, Follower>()
@@ -44,15 +44,15 @@ export function createFollowers(generateID?: (payload: SubscribePayload) => ID):
       }
       byPayload.set(resuming, follower)
       all.add(follower)
-      /** False if it has ended before. */
+      /** False if it had ended before. */
       const end = () => {
         if (follower.id !== undefined) byId.delete(follower.id)
         return all.delete(follower)
       }
       function leave(): void {
         if (!end()) return
-        // Not within `next`: where several messages come in one go (`ws`), the server's `complete` may be right behind, and
-        // graphql-ws would count this operation off twice, believe the socket unused, and close it under the others.
+        // Not within `next`: if several messages arrive at once (`ws`), the server's `complete` may follow directly, and graphql-ws
+        // would count this operation down twice, consider the socket unused, and close it although others use it.
         queueMicrotask(() => {
           unsubscribe()
           sink.complete()

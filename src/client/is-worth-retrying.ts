@@ -1,11 +1,11 @@
-/** graphql-ws leaves this one to us; it would be the same again, as are the codes that it holds for fatal. */
+/** graphql-ws does not treat this code as fatal, but the same error would occur again. */
 const FORBIDDEN_CODE = 4403
-/** Unless the token was good until then: `connectionParams` is asked for another one. Should that be refused, it is with 4401. */
+/** Except if the token was valid until then: `connectionParams` is called for another one. If that is refused, the code is 4401. */
 const OVER: ReadonlySet<unknown> = new Set(['Token expired', 'Session ended'])
 
 /**
- * Whether to connect again. A browser tells of a refused connection with an Event that says nothing more, before the close;
- * an Error comes from what the application gave (`connectionParams`, a sink) or from a server that does not speak the protocol.
+ * Whether to reconnect. A browser reports a refused connection with an Event without details, before the close; an Error comes
+ * from the application's own code (`connectionParams`, a sink) or from a server that does not speak the protocol.
  */
 export function isWorthRetrying(reason: unknown): boolean {
   if (isCloseEvent(reason)) return reason.code !== FORBIDDEN_CODE || OVER.has(reason.reason)

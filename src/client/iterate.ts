@@ -1,8 +1,8 @@
 import type { Sink } from 'graphql-ws/client'
 
 /**
- * The results of a subscription as an async iterator. It is subscribed at once, as graphql-ws's own `iterate` is, and holds
- * what has not been read. `return()` unsubscribes and drops that.
+ * The results of a subscription as an async iterator. It subscribes at once, like graphql-ws's own `iterate`, and keeps
+ * results until they are read. `return()` unsubscribes and drops them.
  */
 export function iterate<Result>(
   subscribe: (sink: Sink<Result>) => () => void,

@@ -1,4 +1,4 @@
-/** What is needed of a WebSocket, whoever made it. */
+/** The part of a WebSocket that is used here, in any implementation. */
 interface Socket {
   readonly readyState: number
   onmessage: unknown
@@ -8,28 +8,28 @@ interface Socket {
 
 const CONNECTING_STATE = 0
 
-/** Notices connections that have died without a word: behind a NAT that forgot them, after a laptop slept. */
+/** Detects connections that have died silently: the NAT has forgotten them, or the laptop slept. */
 export interface SocketWatch {
   /** A socket starts connecting. */
   readonly created: (socket: unknown) => void
-  /** The server has answered. */
+  /** The server has acknowledged the connection. */
   readonly heard: () => void
-  /** Something came: one that sends a burst is not dead, though its pong is behind it. */
+  /** A message arrived: a server that sends a burst is alive, even if its pong comes later. */
   readonly received: () => void
-  /** A ping of ours left. */
+  /** This client has sent a ping. */
   readonly asked: () => void
   /** The connection is lost. */
   readonly gone: () => void
-  /** The connection was given up: what it may still bring comes over the next one, too. */
+  /** The connection was abandoned: the next one repeats whatever it may still deliver. */
   silence(): void
 }
 
 export interface SocketWatchOptions {
   /** From connecting to the acknowledgement, in ms. */
   readonly connectTimeout: number
-  /** From a ping to whatever comes next, in ms. */
+  /** From a ping to the next message of any kind, in ms. */
   readonly pongTimeout: number
-  /** Gives up a socket that is open. */
+  /** Abandons an open socket. */
   terminate(): void
 }
 
@@ -45,7 +45,7 @@ export function createSocketWatch({
   function expect(within: number): void {
     clearTimeout(timer)
     timer = setTimeout(() => {
-      // `terminate` takes away `onerror`, without which `ws` throws when connecting is given up.
+      // `terminate` removes `onerror`, and without it `ws` throws if connecting is abandoned.
       if (socket?.readyState === CONNECTING_STATE) return socket.close()
       terminate()
       silence()
@@ -80,7 +80,10 @@ export function createSocketWatch({
   }
 }
 
-/** The same WebSocket class, with each new instance shown to `created`. @param webSocketImpl left alone if it is no class */
+/**
+ * The same WebSocket class, which passes each new instance to `created`.
+ * @param webSocketImpl returned unchanged if it is not a class
+ */
 export function withWatchedSockets(webSocketImpl: unknown, created: (socket: unknown) => void): unknown {
   if (typeof webSocketImpl !== 'function') return webSocketImpl
   return new Proxy(webSocketImpl, {

@@ -64,7 +64,10 @@ export function completeSettings(
   return debug && logLevel !== 'trace' ? { ...settings, logLevel: 'debug' } : settings
 }
 
-/** One line: which value is wrong and why. It never shows a value that may hold a password, nor a whole list, whose error names the item. */
+/**
+ * One line: which value is wrong and why. It never shows a value that may hold a password, nor a whole list, whose error names
+ * the item.
+ */
 export function wrongValue(
   { secret, type }: NamedOption,
   where: string,

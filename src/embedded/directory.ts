@@ -39,7 +39,10 @@ export async function findLayout(directory: string): Promise<Layout> {
   return layoutOf(instead, runAs)
 }
 
-/** Refuses a path that is, or leads through, something other than a directory: Postgres would be created elsewhere, or in another one. */
+/**
+ * Refuses a path that is, or leads through, something other than a directory: Postgres would be created elsewhere, or in
+ * another one.
+ */
 async function refuseOther(wanted: string): Promise<void> {
   for (let path = wanted; ; path = dirname(path)) {
     const found = await stat(path).catch(() => undefined)

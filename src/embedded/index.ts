@@ -120,7 +120,10 @@ export async function findEmbeddedPostgres(
   }
 }
 
-/** Passwords are written before the data directory is created with them, so a data directory without passwords means that they were lost. */
+/**
+ * Passwords are written before the data directory is created with them, so a data directory without passwords means that they
+ * were lost.
+ */
 async function provideCredentials(layout: Layout): Promise<Credentials> {
   const credentials = await readCredentials(layout.credentials)
   if (credentials) return credentials

@@ -34,7 +34,10 @@ export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
   return now !== undefined && now.started === identity.started
 }
 
-/** The command line of a process, arguments separated by blanks; undefined if the process has ended or the platform does not tell. */
+/**
+ * The command line of a process, arguments separated by blanks; undefined if the process has ended or the platform does not
+ * tell.
+ */
 export async function commandLine(pid: number): Promise<string | undefined> {
   if (process.platform === 'linux') {
     const text = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')

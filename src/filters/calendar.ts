@@ -2,8 +2,8 @@ const SECOND_US = 1_000_000
 const DAY_US = 86_400 * SECOND_US
 
 /**
- * Days since 1970-01-01 in the Gregorian calendar, which Postgres extends to before it was made; the year before 1 is 0.
- * Undefined if there is no such day. Counted by eras of 400 years.
+ * Days since 1970-01-01 in the Gregorian calendar, which Postgres extends to earlier times; the year before 1 is 0.
+ * Undefined if there is no such day. Computed in eras of 400 years.
  */
 export function daysSince1970(year: number, month: number, day: number): number | undefined {
   if (!(month >= 1 && month <= 12 && day >= 1 && day <= daysInMonth(year, month))) return
@@ -16,15 +16,15 @@ export function daysSince1970(year: number, month: number, day: number): number 
 }
 
 /**
- * Microseconds since 1970 of `2026-11-22T22:41:00.123456` as nearly all moments are written, up to `end`; undefined for any
- * other form, which may still be a moment. The filter of every subscriber needs it, and regular expressions take 2 µs.
+ * Microseconds since 1970 of `2026-11-22T22:41:00.123456`, the form of nearly all timestamps, up to `end`; undefined for any
+ * other form, which may still be a timestamp. The filter of every subscriber needs it, and regular expressions take 2 µs.
  */
 export function readUsualMoment(text: string, end: number): number | undefined {
   const year = digits(text, 0) * 100 + digits(text, 2)
   const hour = digits(text, 11)
   const minute = digits(text, 14)
   const second = digits(text, 17)
-  // NaN, for what is no digit, fails these.
+  // NaN, for characters that are no digits, fails these.
   if (!(year >= 1800 && year < 2200 && hour < 24 && minute < 60 && second < 60)) return
   if (end < 19 || end === 20 || end > 26 || !isPunctuated(text, end)) return
   let fraction = 0
@@ -51,7 +51,7 @@ function isPunctuated(text: string, end: number): boolean {
   )
 }
 
-/** The number of two digits at `at`; NaN if they are none. */
+/** The number of two digits at `at`; NaN if they are not digits. */
 function digits(text: string, at: number): number {
   const tens = text.charCodeAt(at) - 0x30
   const ones = text.charCodeAt(at + 1) - 0x30

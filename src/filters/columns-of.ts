@@ -1,6 +1,6 @@
 import type { Filter } from './filter.js'
 
-/** The names of the columns that a filter is about, each once. */
+/** The names of the columns that a filter uses, each once. */
 export function columnsOf(filter: Filter): string[] {
   switch (filter.kind) {
     case 'and':

@@ -17,9 +17,9 @@ import {
 /** How the values of a type are compared. */
 export interface Comparison {
   readonly operators: readonly Operator[]
-  /** A value of a filter, or a text that says why it does not fit: "… is not a uuid" without its subject. */
+  /** The operand of a value, or why it is invalid, as a sentence without its subject: "… is not a uuid". */
   operand(value: unknown): Operand | string
-  /** The key of a value as RowImage.get gives it, not null. */
+  /** The key of a value from RowImage.get that is not null. */
   key(value: unknown): Key
   readonly compare: CompareKeys
 }
@@ -89,7 +89,7 @@ function float(round: (value: number) => number, name: string): Comparison {
   }
 }
 
-/** A text whose values compare as what `normalise` makes of them. */
+/** A text type whose values are compared after `normalise`. */
 function text(normalise: (value: string) => string): Comparison {
   return {
     operators: TEXT,
@@ -144,7 +144,7 @@ const uuid: Comparison = {
   compare: compareNatural,
 }
 
-/** In filters base64, as in results; in images and to Postgres hex, which is ordered as the bytes are. */
+/** Base64 in filters and results; hex in images and for Postgres, which sorts like the bytes. */
 const bytea: Comparison = {
   operators: ORDER,
   operand(value) {
@@ -166,13 +166,16 @@ function enumeration(labels: readonly string[]): Comparison {
       const key = typeof value === 'string' ? order.get(value) : undefined
       return key === undefined ? `is not one of ${labels.join(', ')}` : { key, text: String(value) }
     },
-    // A label that was added just now has no known place: it equals no operand, and is neither above nor below.
+    // A label that was just added has no known position: it equals no operand, and is neither above nor below one.
     key: value => order.get(value as string) ?? Number.NaN,
     compare: compareNatural,
   }
 }
 
-/** Nothing but isNull: json has no equality in Postgres; that of arrays and composites has more to it than their JSON shows. */
+/**
+ * Only isNull: json has no equality in Postgres, and the equality of arrays and composites depends on more than their JSON
+ * shows.
+ */
 const opaque: Comparison = {
   operators: ['isNull'],
   operand: () => 'cannot be compared',
@@ -217,17 +220,17 @@ export function comparisonOf({ category, isArray, enumLabels }: Column): Compari
   return category === 'enum' ? enumeration(enumLabels ?? []) : COMPARISON[category]
 }
 
-/** In one pass: `/ +$/` looks at each run of spaces again from each of its places. */
+/** In one pass: `/ +$/` scans each run of spaces again from each of its positions. */
 function withoutEndSpaces(text: string): string {
   let end = text.length
   while (text.charCodeAt(end - 1) === 0x20) end--
   return text.slice(0, end)
 }
 
-/** Says what is wrong with a value that should be a text that Postgres can hold. */
+/** What is wrong with a value that should be a text in Postgres; undefined: nothing. */
 export function badText(value: unknown): string | undefined {
   if (typeof value !== 'string') return 'is not a string'
-  if (value.includes('\0')) return 'has a zero character, which no text in Postgres has'
+  if (value.includes('\0')) return 'has a zero character, which no text in Postgres can have'
   if (/\p{Surrogate}/u.test(value)) return 'is not well-formed Unicode: half of a surrogate pair is missing'
   return
 }

@@ -1,10 +1,13 @@
 import type { Filter } from './filter.js'
 
-/** How a database keeps texts: what SQL has to be told so that it compares them as the server does, by code point. */
+/** How a database stores texts, which SQL has to take into account to compare them as the server does, by code point. */
 export interface DatabaseText {
-  /** Under COLLATE "C", texts sort by the bytes of the encoding: by code point in UTF8 and LATIN1, and where bytes are not read at all. */
+  /**
+   * Under COLLATE "C", texts sort by the bytes of the encoding: by code point in UTF8, in LATIN1, and in SQL_ASCII, where they
+   * are UTF-8 bytes.
+   */
   readonly sortsByCodePoint: boolean
-  /** Texts are bytes without a meaning (SQL_ASCII): LIKE takes `_` for a byte. What is stored is taken for UTF-8. */
+  /** Texts are bytes without an encoding (SQL_ASCII): `_` in LIKE stands for a byte. Stored texts are treated as UTF-8. */
   readonly isBytes: boolean
   /** Whether the encoding lacks a character of this text, so that the text cannot be a parameter. */
   lacks(text: string): boolean
@@ -13,8 +16,8 @@ export interface DatabaseText {
 export const UTF8_TEXT: DatabaseText = { sortsByCodePoint: true, isBytes: false, lacks: () => false }
 
 /**
- * @param encoding as `server_encoding` names it
- * @param lacking of the texts that matter those that Postgres cannot convert
+ * @param encoding the value of `server_encoding`
+ * @param lacking the texts that Postgres cannot convert, of those that matter
  */
 export function databaseText(encoding: string, lacking: ReadonlySet<string>): DatabaseText {
   return {
@@ -24,13 +27,13 @@ export function databaseText(encoding: string, lacking: ReadonlySet<string>): Da
   }
 }
 
-/** One code point as UTF-8 has it, in a regular expression of a database whose texts are bytes. */
+/** One code point in UTF-8, in a regular expression of a database whose texts are bytes. */
 const CODE_POINT =
   '(?:[\\u0001-\\u007f]|[\\u00c2-\\u00df][\\u0080-\\u00bf]|[\\u00e0-\\u00ef][\\u0080-\\u00bf]{2}|[\\u00f0-\\u00f4][\\u0080-\\u00bf]{3})'
 
 /**
- * The regular expression of Postgres that matches what a pattern of LIKE matches, with `_` for a code point; undefined where LIKE
- * itself does.
+ * The regular expression of Postgres that is equivalent to a pattern of LIKE, with `_` for a code point; undefined if LIKE itself
+ * gives the same result.
  */
 export function likeOfBytes(pattern: string): string | undefined {
   let hasWildcard = false

@@ -3,7 +3,7 @@ import type { Key } from './keys.js'
 /** Most digits of a numeric in a filter, in plain notation. (A numeric may have 131,072 before the point.) */
 const MAX_DIGITS = 1000
 
-/** The key of a numeric as Postgres writes it: its text without zeros at the end. */
+/** The key of a numeric as Postgres writes it: its text without trailing zeros. */
 export function decimalKey(text: string): Key {
   if (!text.includes('.')) return text
   let end = text.length
@@ -12,7 +12,7 @@ export function decimalKey(text: string): Key {
   return text.slice(0, end)
 }
 
-/** A decimal as a person or JSON writes it (`+01.50`, `1e3`, `.5`), in the one form that is its key; undefined if it is none, or too long. */
+/** Converts a decimal (`+01.50`, `1e3`, `.5`) into its key, the one normal form; undefined if it is not a decimal, or too long. */
 export function readDecimal(text: string): string | undefined {
   const special = /^([+-]?)(nan|inf(?:inity)?)$/i.exec(text)
   if (special) {
@@ -33,7 +33,7 @@ export function readDecimal(text: string): string | undefined {
   return sign === '-' && magnitude !== '0' ? `-${magnitude}` : magnitude
 }
 
-/** Orders keys of numerics exactly; as Postgres, with NaN above Infinity. */
+/** Orders keys of numerics exactly as Postgres does, with NaN above Infinity. */
 export function compareDecimals(a: Key, b: Key): number {
   if (a === b) return 0
   const x = String(a)
@@ -53,7 +53,7 @@ function rank(text: string): number {
   return text.charCodeAt(1) === 0x49 ? -2 : -1
 }
 
-/** Without leading zeros, the longer integer part is greater; with equal ones the texts compare from left to right. */
+/** Without leading zeros, a longer integer part is greater; at equal length the texts compare from left to right. */
 function compareMagnitudes(a: string, b: string, skip: number): number {
   const length = integerLength(a) - integerLength(b)
   if (length !== 0) return length

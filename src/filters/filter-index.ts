@@ -3,13 +3,13 @@ import { indexKeys } from './index-keys.js'
 import { type Key, sameKey } from './keys.js'
 import type { RowImage } from './row-image.js'
 
-/** Finds, among many filters, those that a row may match, without asking each of them. */
+/** Finds, among many filters, those that a row may match, without evaluating each of them. */
 export interface FilterIndex<Entry> {
-  /** @returns takes it out again */
+  /** @returns removes it */
   add(filter: Filter, entry: Entry): () => void
   /**
-   * Calls `visit` once with each entry whose filter one of the two rows may match; whether one does, its predicate says.
-   * Entries may be added and taken out meanwhile.
+   * Calls `visit` once for each entry whose filter one of the two rows may match; the predicate decides whether it does.
+   * Entries may be added and removed meanwhile.
    */
   visit(row: RowImage | null, old: RowImage | null, visit: (entry: Entry) => void): void
 }
@@ -17,8 +17,8 @@ export interface FilterIndex<Entry> {
 type Buckets<Entry> = Map<Key, Set<Entry>>
 
 /**
- * A hash per column. A filter stands under one of its equality conditions (`eq`, `in`), that which fewest others share; one
- * without any is looked at for each row.
+ * A hash table for each column. A filter is stored under one of its equality conditions (`eq`, `in`), the one with the fewest other
+ * filters; a filter without any is visited for each row.
  */
 export function createFilterIndex<Entry>(): FilterIndex<Entry> {
   const columns = new Map<string, Buckets<Entry>>()

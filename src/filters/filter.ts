@@ -5,7 +5,7 @@ export const COMPARISONS = ['eq', 'neq', 'gt', 'gte', 'lt', 'lte'] as const
 export type ComparisonOperator = (typeof COMPARISONS)[number]
 export type Operator = ComparisonOperator | 'in' | 'notIn' | 'like' | 'ilike' | 'isNull'
 
-/** A value of a filter, in the forms that its two back ends need. */
+/** A value of a filter, in the forms for the server and for Postgres. */
 export interface Operand {
   /** For the server: equal values have the same key. */
   readonly key: Key
@@ -13,7 +13,10 @@ export interface Operand {
   readonly text: string
 }
 
-/** One description of a filter; `toSql`, `toPredicate` and `indexKeys` are made from it. Its logic is SQL's: true, false, unknown. */
+/**
+ * The one description of a filter; `toSql`, `toPredicate` and `indexKeys` are derived from it. Its logic is SQL's: true, false,
+ * unknown.
+ */
 export type Filter =
   | { readonly kind: 'and' | 'or'; readonly filters: readonly Filter[] }
   | { readonly kind: 'not'; readonly filter: Filter }

@@ -1,24 +1,27 @@
 import type { Work } from './work.js'
 
-/** Finds the first place of something in a text, from a place on. @returns where it ends, -1 if it is nowhere */
+/** Finds the first occurrence in a text, from an index on. @returns where it ends; -1 if there is none */
 export type Find = (text: string, from: number, work: Work) => number
 
-/** Units that `indexOf` goes through in a step. */
+/** UTF-16 units that `indexOf` scans in a step. */
 export const UNITS_PER_STEP = 8
-/** Up to so many units `indexOf` compares no more than a few at each place, however texts are made; beyond, V8 gives no bound. */
+/**
+ * For texts of up to this many units, `indexOf` compares only a few at each index, whatever the texts are; for longer ones V8
+ * gives no bound.
+ */
 const SHORT_UNITS = 8
-/** What looking at a place takes at least, in steps. */
+/** Minimum cost of a comparison at an index, in steps. */
 const TRY_STEPS = 4
-/** Steps that may go into places where it is not, beside as many as the text has units. */
+/** Steps for comparisons in vain, in addition to as many as the text has units. */
 const SPARE_STEPS = 64
 
 /**
- * Places at which something may be are found by how it begins, which is fast in the texts of people; where there are too many,
- * in one pass that takes longer. In either way steps are of the order of the text, whatever it holds.
+ * Searches first for how the occurrence begins, which is fast in natural texts; if that gives too many candidates, in one pass, which
+ * is slower. Either way the number of steps is proportional to the text, whatever its contents.
  * @param start how it begins
  * @param size of all of it, in steps
- * @param endAt where it ends if it is at a place, else -1
- * @param inOnePass finds it from any place on
+ * @param endAt where it ends if it is at an index, else -1
+ * @param inOnePass finds it from any index on
  */
 export function findByStart(
   start: string,
@@ -59,7 +62,7 @@ export function findText(wanted: string): Find {
 /** https://en.wikipedia.org/wiki/Knuth%E2%80%93Morris%E2%80%93Pratt_algorithm */
 function findInOnePass(wanted: string): Find {
   const { length } = wanted
-  let borders: Uint32Array | undefined // most never need them
+  let borders: Uint32Array | undefined // most searches never need them
   return (text, from, work) => {
     if (!borders) {
       work.take(2 * length)
@@ -79,7 +82,7 @@ function findInOnePass(wanted: string): Find {
   }
 }
 
-/** For each beginning of a text, the length of the longest shorter one that it also ends with. */
+/** For each prefix of a text, the length of the longest shorter prefix that it also ends with. */
 function bordersOf(text: string): Uint32Array {
   const borders = new Uint32Array(text.length)
   let length = 0

@@ -1,25 +1,25 @@
 import type { Find } from './find-text.js'
 
-/** Code points, and null for one that may be any. */
+/** Code points, with null for any code point. */
 export type Gapped = readonly (number | null)[]
 
 const WORD_BITS = 32
-/** Steps for each code point, beside those for its words. */
+/** Steps for each code point, in addition to those for its words. */
 const BASE_STEPS = 2
-/** Steps after which they are counted. */
+/** Number of steps that are counted at once. */
 const COUNT_EVERY_STEPS = 4096
 
 /**
- * Finds a text of which some code points may be any. All places at which it may have begun are looked at at once, as bits
- * (https://en.wikipedia.org/wiki/Bitap_algorithm): a step for each code point and 32 of `wanted`, whatever they hold.
+ * Finds a text in which null stands for any code point. All possible beginnings are tracked at the same time, as bits
+ * (https://en.wikipedia.org/wiki/Bitap_algorithm): a step for each code point and 32 of `wanted`, whatever they are.
  * @param length of `wanted`, in code points
  */
 export function findWithGaps(length: number, wanted: () => Gapped): Find {
   const words = Math.ceil(length / WORD_BITS)
   const lastBit = 1 << ((length - 1) % WORD_BITS)
-  /** Bit i: the code points read last are the first i + 1 of `wanted`. Nobody else looks between two calls. */
+  /** Bit i: the last code points are the first i + 1 of `wanted`. Calls do not overlap, so they can share it. */
   let state: Uint32Array | undefined
-  let masks: Masks | undefined // most never need them
+  let masks: Masks | undefined // most searches never need them
   return (text, from, work) => {
     masks ??= masksOf(wanted(), words)
     state ??= new Uint32Array(words)
@@ -72,8 +72,8 @@ interface Masks {
 }
 
 /**
- * Where each code point may stand: as bits for those that stand in many places, as a list for the others. Bits for all of them
- * would take the square of the length.
+ * The positions of each code point: as bits for frequent ones, as a list for the others. Bits for all of them would take the
+ * square of the length.
  */
 function masksOf(wanted: Gapped, words: number): Masks {
   const any = new Uint32Array(words)

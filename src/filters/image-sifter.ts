@@ -1,15 +1,15 @@
-/** A member of a row image as bytes: in the encoding of the database, in which all but ASCII has the highest bit set. */
+/** A member of a row image as bytes, in the encoding of the database, in which only ASCII bytes have the highest bit clear. */
 export interface ImageMember {
   /** The name as a JSON string, with its quotes. */
   readonly name: Buffer
-  /** The value as JSON; its size in bytes, if that is too large to be kept. */
+  /** The value as JSON; or only its size in bytes, if it is too large to keep. */
   readonly value: Buffer | number
 }
 
-/** Takes an image apart, piece by piece, whatever its size and the bytes of its values. */
+/** Splits an image into its members, piece by piece, at any size and with any bytes in its values. */
 export interface ImageSifter {
   push(piece: Buffer): void
-  /** @throws SyntaxError if that was no whole JSON object */
+  /** @throws SyntaxError if the pieces are not a complete JSON object */
   end(): readonly ImageMember[]
 }
 
@@ -18,7 +18,7 @@ const BACKSLASH = 0x5c
 const COMMA = 0x2c
 const COLON = 0x3a
 
-/** @param maxValue bytes of a value from which on it is dropped as it comes */
+/** @param maxValue size of a value in bytes beyond which its bytes are dropped as they arrive */
 export function createImageSifter(maxValue: number): ImageSifter {
   const members: ImageMember[] = []
   let place: 'before' | 'name' | 'value' | 'after' = 'before'
@@ -26,14 +26,14 @@ export function createImageSifter(maxValue: number): ImageSifter {
   let isInString = false
   let isEscaped = false
   let name: Buffer = Buffer.alloc(0)
-  /** Pieces of the name or value that is under way, and their size. */
+  /** Pieces of the present name or value, and their size. */
   let pieces: Buffer[] = []
   let size = 0
 
   function keep(piece: Buffer): void {
     size += piece.length
     if (size > maxValue && place === 'value') pieces = []
-    else if (piece.length > 0) pieces.push(Buffer.from(piece)) // a copy, that a large piece may go
+    else if (piece.length > 0) pieces.push(Buffer.from(piece)) // a copy, so that a large piece can be freed
   }
 
   function finish(): void {

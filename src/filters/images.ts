@@ -1,6 +1,6 @@
 import type { RowImage } from './row-image.js'
 
-/** The rows of an event, as a filter reads them. */
+/** The old and the new row of an event, parsed for filters. */
 export interface Images {
   readonly row: RowImage | null
   readonly old: RowImage | null

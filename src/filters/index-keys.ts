@@ -3,15 +3,15 @@ import type { Key } from './keys.js'
 
 /** A condition that must hold: the row's key of this column is one of these. */
 export interface IndexKeys {
-  /** Its name in the table. */
+  /** The column's name in the table. */
   readonly column: string
-  /** As RowImage.key gives them; to be looked up as in a Map. None: no row matches. */
+  /** Keys as RowImage.key returns them; look them up as in a Map. Empty: no row matches. */
   readonly keys: ReadonlySet<Key>
 }
 
 /**
  * The equality conditions that every matching row fulfils, those with the fewest keys first. An index may use any one of
- * them, and must still ask the predicate. Empty: the filter must be asked about every row.
+ * them, and must still evaluate the predicate. Empty: the filter must be evaluated for every row.
  */
 export function indexKeys(filter: Filter): readonly IndexKeys[] {
   return [...required(filter)]
@@ -43,7 +43,7 @@ function required(filter: Filter): Required {
   }
 }
 
-/** Both hold: what either asks for, and of a column that both ask for, what both allow. */
+/** Both hold: the columns of either, and for a column of both, the keys that both allow. */
 function intersect(a: Required, b: Required): Required {
   const both = new Map(a)
   for (const [column, keys] of b) {
@@ -53,7 +53,7 @@ function intersect(a: Required, b: Required): Required {
   return both
 }
 
-/** One of them holds: only columns that both ask for. */
+/** One of them holds: only the columns of both. */
 function unite(a: Required, b: Required): Required {
   const either = new Map<string, ReadonlySet<Key>>()
   for (const [column, keys] of a) {

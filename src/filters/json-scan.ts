@@ -1,6 +1,6 @@
-/** Where things end in a JSON text that Postgres has made. It is trusted to be JSON; what is not ends in a `SyntaxError`. */
+/** Finds where values end in a JSON text that Postgres wrote. It assumes valid JSON; invalid JSON ends in a `SyntaxError`. */
 
-/** The end of the string whose opening quote is at `from`: the place after its closing quote. */
+/** The end of the string whose opening quote is at `from`: the index after its closing quote. */
 export function endOfString(text: string, from: number): number {
   let quote = from
   for (;;) {
@@ -12,7 +12,7 @@ export function endOfString(text: string, from: number): number {
   }
 }
 
-/** The end of the value that starts at `from`, which is no white space. */
+/** The end of the value that starts at `from`, which must not be white space. */
 export function endOfValue(text: string, from: number): number {
   const first = text.charCodeAt(from)
   if (first === 0x22) return endOfString(text, from)
@@ -29,7 +29,7 @@ export function endOfValue(text: string, from: number): number {
   return at
 }
 
-/** The texts of the elements of the array that `text` is. */
+/** The texts of the elements of an array. */
 export function elementsOf(text: string): string[] {
   const elements: string[] = []
   let at = skipSpace(text, skipSpace(text, 0) + 1)
@@ -44,7 +44,7 @@ export function elementsOf(text: string): string[] {
   }
 }
 
-/** The first place from `at` on that is no white space. */
+/** The first index from `at` on that is not white space. */
 export function skipSpace(text: string, at: number): number {
   let next = at
   while (text.charCodeAt(next) <= 0x20) next++

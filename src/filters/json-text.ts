@@ -3,11 +3,11 @@ import { ListenqlError } from '../lib/errors.js'
 import { endOfString } from './json-scan.js'
 
 /**
- * A JSON value as the text that is stored. Its numbers keep all their digits, and its depth costs no stack, where it is
- * written by `stringifyJson`; any other writer gets what JSON.parse makes of it.
+ * A JSON value as its stored text. `stringifyJson` writes it with all digits of its numbers, and its depth needs no stack; any other
+ * writer gets the result of JSON.parse.
  */
 export class JsonText {
-  /** On one line: JSON has line breaks only between its tokens, and an event stream ends a line of data with each. */
+  /** On one line: JSON has line breaks only between its tokens, and in an event stream a line break ends the data. */
   readonly text: string
   #parsed: { readonly value: unknown } | undefined
 
@@ -16,13 +16,13 @@ export class JsonText {
     this.text = /[\r\n]/.test(text) ? text.replace(/[\r\n]/g, ' ') : text
   }
 
-  /** As JSON.parse gives it: numbers of more than 53 bits are rounded. */
+  /** The result of JSON.parse: numbers of more than 53 bits are rounded. */
   get value(): unknown {
     this.#parsed ??= { value: JSON.parse(this.text) }
     return this.#parsed.value
   }
 
-  /** The same, if any server can write it and no number of it is changed by that. @throws ListenqlError VALUE_NOT_SHOWN */
+  /** The same, if any server can write it without changing a number. @throws ListenqlError VALUE_NOT_SHOWN */
   exactValue(): unknown {
     const problem = problemOf(this.text)
     if (problem === undefined) return this.value
@@ -36,13 +36,13 @@ export class JsonText {
   }
 }
 
-/** Stands for a JsonText until the text that holds it is complete. Drawn at random, so that no value can be equal to it. */
+/** Stands for a JsonText until the surrounding text is complete. Random, so that no value can be equal to it. */
 const MARK = randomBytes(16).toString('hex')
 
-/** While `stringifyJson` runs: the texts of the marks, in their order. */
+/** The texts of the marks in order, while `stringifyJson` runs. */
 let written: string[] | undefined
 
-/** JSON.stringify, which writes each JsonText as the text that it is. */
+/** JSON.stringify that writes each JsonText as its own text. */
 export function stringifyJson(value: unknown): string {
   const outer = written
   const texts: string[] = []
@@ -64,7 +64,7 @@ function fill(text: string, texts: readonly string[]): string {
 /** Deeper values overflow the stack of JSON.stringify. */
 const MAX_DEPTH = 1000
 
-/** What keeps a JSON text from being written as it is by others, as what goes after "it". */
+/** Why other writers cannot write a JSON text unchanged, as a sentence without its subject. */
 export function problemOf(text: string): string | undefined {
   let depth = 0
   for (let at = 0; at < text.length; ) {
@@ -104,13 +104,13 @@ function isOfNumber(code: number): boolean {
   )
 }
 
-/** 15 digits survive in any double (IEEE 754); more, or an exponent, are compared. */
+/** 15 digits survive in any double (IEEE 754); numbers with more digits or an exponent are compared. */
 function isExact(number: string): boolean {
   if (number.length <= 15 && !/[eE]/.test(number)) return true
   return canonical(number) === canonical(String(Number(number)))
 }
 
-/** One text for all ways to write one number. */
+/** The same text for all notations of a number. */
 function canonical(number: string): string {
   const [, sign, whole = '', fraction = '', exponent = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(number) ?? []

@@ -1,17 +1,17 @@
 /**
- * What values of a column are compared by. Two values of one column are equal in Postgres if and only if their keys are
- * the same value (as in a Map: NaN is NaN), whatever they look like: 1.50 and 1.5, or 24 hours and a day.
+ * What values of a column are compared by. Two values of a column are equal in Postgres if and only if their keys are
+ * the same value (as in a Map, where NaN equals NaN), whatever their texts: 1.50 and 1.5, or 24 hours and a day.
  */
 export type Key = string | number | bigint
 
-/** Less than, equal to or greater than zero; NaN if the order is not known. */
+/** Less than, equal to or greater than zero; NaN if the order is unknown. */
 export type CompareKeys = (a: Key, b: Key) => number
 
 export function sameKey(a: Key, b: Key): boolean {
   return a === b || (Number.isNaN(a) && Number.isNaN(b))
 }
 
-/** For keys that are all text or all numeric; a number and a bigint compare by value. */
+/** For keys that are all texts or all numbers; a number and a bigint compare by value. */
 export function compareNatural(a: Key, b: Key): number {
   return a < b ? -1 : a > b ? 1 : a === b ? 0 : Number.NaN
 }
@@ -22,7 +22,7 @@ export function compareFloats(a: Key, b: Key): number {
   return Number.isNaN(b) ? -1 : compareNatural(a, b)
 }
 
-/** By code point, as COLLATE "C" does in a UTF-8 database. JavaScript's own order, by UTF-16 unit, puts U+10000 before U+E000. */
+/** By code point, like COLLATE "C" in a UTF-8 database. JavaScript's own order, by UTF-16 unit, puts U+10000 before U+E000. */
 export function compareCodePoints(a: Key, b: Key): number {
   if (typeof a !== 'string' || typeof b !== 'string') return compareNatural(a, b)
   const length = Math.min(a.length, b.length)
@@ -39,7 +39,7 @@ function raise(unit: number): number {
   return unit >= 0xe000 ? unit - 0x800 : unit + 0x2000
 }
 
-/** A number if it is exact as one, so that an integer has one key only. */
+/** A number if that is exact, so that an integer has only one key. */
 export function integerKey(value: bigint): Key {
   return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value
 }

@@ -2,14 +2,14 @@ import { type Find, findByStart, findText, UNITS_PER_STEP } from './find-text.js
 import { findWithGaps } from './find-with-gaps.js'
 import type { Work } from './work.js'
 
-/** @throws LimitExceeded if it takes more work than it may */
+/** @throws LimitExceeded if it exceeds the limit of work */
 export type Like = (text: string, work: Work) => boolean
 
 /**
- * Matches as LIKE does: `%` is any text, `_` one code point, and a backslash takes the next character as it is. What lies
- * between two `%` is looked for once, from where the one before it ends: that the first place is the best follows from each
- * being of a fixed number of code points. So the text is gone through once, however many `%` there are; only with `_` between
- * other characters does a code point take more than a step, one for each 32 of what lies between two `%`.
+ * Matches like LIKE: `%` is any text, `_` one code point, and a backslash escapes the next character. The piece between two `%` is
+ * searched once, from where the previous one ends: its first occurrence is the best, since each piece has a fixed number of code
+ * points. So the text is scanned once, however many `%` there are; only a piece with `_` between other characters takes more than
+ * a step for a code point: one for each 32 of the piece.
  * @returns undefined if the pattern ends in a lone backslash, which Postgres refuses.
  */
 export function compileLike(pattern: string): Like | undefined {
@@ -29,7 +29,7 @@ export function compileLike(pattern: string): Like | undefined {
     .map(findPiece)
   return (text, work) => {
     work.take(1 + pattern.length / UNITS_PER_STEP)
-    // Both ends first: they take no more than the pattern is long.
+    // Both ends first: they take no more steps than the pattern is long.
     const end = matchEnd(last, text)
     let at = end < 0 ? -1 : matchAt(first, text, 0)
     for (const find of middle) {
@@ -40,7 +40,7 @@ export function compileLike(pattern: string): Like | undefined {
   }
 }
 
-/** What lies between two `%`: texts, and `null` for one code point. */
+/** The part between two `%`: texts, and `null` for one code point. */
 type Piece = readonly (string | null)[]
 
 function split(pattern: string): readonly Piece[] | undefined {
@@ -70,7 +70,7 @@ function split(pattern: string): readonly Piece[] | undefined {
   return pieces
 }
 
-/** Finds a piece: what begins or ends it with `_` needs no search. */
+/** Finds a piece: `_` at its beginning or end needs no search. */
 function findPiece(piece: Piece): Find {
   const start = piece.findIndex(part => part !== null)
   if (start < 0) return (text, from, work) => skip(text, from, piece.length, work)
@@ -87,7 +87,7 @@ function findPiece(piece: Piece): Find {
 /** @param core begins and ends with a text */
 function findCore(core: Piece): Find {
   const [first] = core
-  if (typeof first !== 'string') throw new TypeError('a pattern was taken apart wrongly')
+  if (typeof first !== 'string') throw new TypeError('a pattern was split wrongly')
   if (core.length === 1) return findText(first)
   const length = core.reduce((sum, part) => sum + (part === null ? 1 : codePointsOf(part).length), 0)
   const inOnePass = findWithGaps(length, () =>
@@ -101,7 +101,7 @@ function codePointsOf(text: string): number[] {
   return Array.from(text, character => character.codePointAt(0) as number)
 }
 
-/** Where so many code points end that begin at `from`; -1 if there are not so many. */
+/** The index after `count` code points from `from`; -1 if there are fewer. */
 function skip(text: string, from: number, count: number, work: Work): number {
   let at = from
   work.take(count)
@@ -148,7 +148,7 @@ function sizeAt(text: string, at: number): 1 | 2 {
   return (text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1
 }
 
-/** Lower case of A to Z alone, as lower() does under COLLATE "C". */
+/** Lower case of A to Z only, like lower() under COLLATE "C". */
 export function foldCase(text: string): string {
   return /[A-Z]/.test(text) ? text.replace(/[A-Z]+/g, letters => letters.toLowerCase()) : text
 }

@@ -1,22 +1,22 @@
 import { createImageSifter, type ImageMember } from './image-sifter.js'
 import { readUnreadable, UNREADABLE_MEMBER, type Unreadable } from './unreadable.js'
 
-/** Bytes as text; undefined for each that is none. */
+/** Bytes as texts; undefined for bytes that are not text. */
 export type Decode = (bytes: readonly Buffer[]) => Promise<readonly (string | undefined)[]>
 
-/** An image that can be read: as JSON text, in which the values that cannot be are null, and named. */
+/** An image as valid JSON text, in which unreadable values are null and named. */
 export interface MendedImage {
   readonly text: string
-  /** Those that were lost in reading; the image may name others. */
+  /** The values that were lost in reading; the image may name others. */
   readonly unreadable: ReadonlyMap<string, Unreadable>
 }
 
-/** Larger values are left out of an image that is too large to be read as a whole, in bytes. */
+/** Larger values, in bytes, are left out of an image that is too large to be read as a whole. */
 const MAX_VALUE_BYTES = 1024 * 1024
 
 const NOTHING: ReadonlyMap<string, Unreadable> = new Map()
 
-/** An image whose bytes are there. */
+/** An image whose bytes are known. */
 export async function mendImage(bytes: Buffer, decode: Decode): Promise<MendedImage> {
   const [text] = await decode([bytes])
   if (text !== undefined) return { text, unreadable: NOTHING }
@@ -25,7 +25,7 @@ export async function mendImage(bytes: Buffer, decode: Decode): Promise<MendedIm
   return assemble(sifter.end(), decode)
 }
 
-/** An image that is read in pieces, and of which only small values are kept. */
+/** An image that is read in pieces, of which only small values are kept. */
 export async function mendLargeImage(pieces: AsyncIterable<Buffer>, decode: Decode): Promise<MendedImage> {
   const sifter = createImageSifter(MAX_VALUE_BYTES)
   for await (const piece of pieces) sifter.push(piece)
@@ -43,7 +43,7 @@ async function assemble(members: readonly ImageMember[], decode: Decode): Promis
   for (const { value } of members) {
     const label = texts[at++]
     const text = Buffer.isBuffer(value) ? texts[at++] : undefined
-    if (label === undefined) continue // a column that is not in the catalogue either
+    if (label === undefined) continue // the catalogue has no such column, either
     const name = JSON.parse(label) as string
     if (name === UNREADABLE_MEMBER) {
       if (text !== undefined)

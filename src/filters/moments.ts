@@ -16,7 +16,10 @@ const OFFSET = /(?:[Zz]|[+-]\d\d(?::?\d\d(?::\d\d)?)?)$/
 const INTERVAL =
   /^P(?:(-?\d{1,10})Y)?(?:(-?\d{1,10})M)?(?:(-?\d{1,10})W)?(?:(-?\d{1,10})D)?(T(?:(-?\d{1,10})H)?(?:(-?\d{1,10})M)?(?:(-?)(\d{1,10})(?:\.(\d{1,6}))?S)?)?$/
 
-/** The readers below take what Postgres writes into JSON, and what filters are given; undefined: not a value of the type. */
+/**
+ * The readers below accept the texts that Postgres writes into JSON, and operands of filters; undefined: not a value of the
+ * type.
+ */
 export type ReadMoment = (text: string) => Key | undefined
 
 /** Days since 1970-01-01. */
@@ -30,7 +33,7 @@ export const readTimestamp: ReadMoment = text => {
   return momentOf(moment, bc, 0)
 }
 
-/** As `readTimestamp`, of a text with an offset, in UTC. */
+/** Like `readTimestamp`, for a text with an offset, in UTC. */
 export const readTimestamptz: ReadMoment = text => {
   const usual = text.endsWith('+00:00') ? readUsualMoment(text, text.length - 6) : undefined
   const known = usual ?? infinity(text)
@@ -43,7 +46,7 @@ export const readTimestamptz: ReadMoment = text => {
 /** Microseconds since midnight, up to and including 24:00:00. */
 export const readTime: ReadMoment = timeOf
 
-/** Postgres orders timetz by the moment, then by the zone, the east first. */
+/** Postgres orders timetz by the time in UTC, then by the zone, the east first. */
 export const readTimetz: ReadMoment = text => {
   const { local, offset } = splitOffset(text)
   const time = timeOf(local)
@@ -51,7 +54,10 @@ export const readTimetz: ReadMoment = text => {
   return integerKey(BigInt(time - offset * SECOND_US) * 131_072n - BigInt(offset))
 }
 
-/** Microseconds, with 30 days to a month and 24 hours to a day, as Postgres compares intervals. ISO 8601, each part with a sign of its own. */
+/**
+ * Microseconds, with 30 days to a month and 24 hours to a day, as Postgres compares intervals. ISO 8601, each part with its own
+ * sign.
+ */
 export const readInterval: ReadMoment = text => {
   const endless = infinity(text)
   if (endless !== undefined) return endless

@@ -8,7 +8,7 @@ import { compileLike } from './like.js'
 export interface FilterLimits {
   /** How deep `and`, `or` and `not` may be nested. Default 8. */
   readonly depth?: number
-  /** Most conditions in a filter (an operator with its value is one), and most items of `and` and `or` in all. Default 200. */
+  /** Most conditions in a filter (an operator with its value is one), and most items of all `and` and `or` together. Default 200. */
   readonly conditions?: number
   /** Most values of all `in` and `notIn` together. Default 1,000. */
   readonly values?: number
@@ -16,7 +16,7 @@ export interface FilterLimits {
   readonly length?: number
 }
 
-/** What sets them on the server. */
+/** The options of the server that set them. */
 const OPTION_OF = {
   depth: 'maxFilterDepth',
   conditions: 'maxFilterConditions',
@@ -27,10 +27,10 @@ const OPTION_OF = {
 const DEFAULTS = { depth: 8, conditions: 200, values: 1000, length: 10_000 } as const
 
 /**
- * Reads a filter as clients send it: `{ and: […], or: […], not: {…}, <column>: { eq: … } }`. What stands side by side must
- * all hold; `{}` and `and: []` hold for every row, `or: []` and `in: []` for none.
+ * Parses a filter from a client: `{ and: […], or: […], not: {…}, <column>: { eq: … } }`. All members of an object must hold;
+ * `{}` and `and: []` hold for every row, `or: []` and `in: []` for none.
  * @param columns by their names in filters.
- * @throws ListenqlError FILTER_INVALID, or LIMIT_EXCEEDED, that names the place and says what to do
+ * @throws ListenqlError FILTER_INVALID, or LIMIT_EXCEEDED, with the path of the condition and a remedy
  */
 export function parseFilter(
   columns: ReadonlyMap<string, Column>,
@@ -41,7 +41,7 @@ export function parseFilter(
   return parser.filter(input, 'where', 0)
 }
 
-/** What a column can be asked, in the order of the documentation. */
+/** The operators of a column, in the order of the documentation. */
 export function operatorsOf(column: Column): readonly Operator[] {
   return comparisonOf(column).operators
 }
@@ -123,7 +123,7 @@ class Parser {
   }
 
   #operand(comparison: Comparison, value: unknown, path: string): Operand {
-    if (value === null) throw invalid(path, 'is null', 'use isNull: true beside it')
+    if (value === null) throw invalid(path, 'is null', 'use isNull: true in addition')
     this.#length(value, path)
     const operand = comparison.operand(value)
     if (typeof operand === 'string') throw invalid(path, `${show(value)} ${operand}`)
@@ -135,7 +135,8 @@ class Parser {
     const problem = badText(value)
     if (problem !== undefined) throw invalid(path, `${show(value)} ${problem}`)
     const pattern = value as string
-    if (!compileLike(pattern)) throw invalid(path, 'ends in a lone backslash', 'write two for one')
+    if (!compileLike(pattern))
+      throw invalid(path, 'ends in a lone backslash', 'write two backslashes for one')
     return pattern
   }
 
@@ -166,7 +167,7 @@ function all(filters: readonly Filter[]): Filter {
   return filters.length === 1 && filters[0] ? filters[0] : { kind: 'and', filters }
 }
 
-/** What is undefined has been left out. */
+/** Members with the value undefined count as left out. */
 function entriesOf(input: unknown, path: string): [string, unknown][] {
   if (input === null) throw invalid(path, 'is null', 'leave it out')
   if (typeof input !== 'object' || Array.isArray(input)) throw invalid(path, 'is not an object')

@@ -7,14 +7,14 @@ import { type Unreadable, unreadableWords } from './unreadable.js'
 import { Work } from './work.js'
 
 /**
- * @param work what it takes is added to. Default: nobody counts
- * @throws LimitExceeded if it is more work than it may be; Undecided if a value that decides it could not be read
+ * @param work counts the steps. Default: not counted
+ * @throws LimitExceeded if it exceeds the limit of work; Undecided if the result depends on an unreadable value
  */
 export type Predicate = (row: RowImage, work?: Work) => boolean
 
-/** Whether a row matches depends on a value of it that could not be read. */
+/** Whether a row matches depends on an unreadable value in it. */
 export class Undecided extends Error {
-  /** Its name in the table. */
+  /** The column's name in the table. */
   readonly column: string
   readonly reason: Unreadable
 
@@ -28,10 +28,10 @@ export class Undecided extends Error {
 /** As in SQL; null is unknown. */
 type Test = (row: RowImage, work: Work) => boolean | null
 
-/** Texts that are compared in order take a step for so many units. */
+/** Comparing texts in order takes a step for this many units. */
 const UNITS_PER_STEP = 4
 
-/** The filter as a function that looks at a row image. Only true matches, unknown does not. */
+/** The filter as a function of a row image. Only true matches, unknown does not. */
 export function toPredicate(filter: Filter): Predicate {
   const test = compile(filter)
   return (row, work = new Work()) => test(row, work) === true
@@ -109,7 +109,7 @@ function compileCompare({ column, operator, operand }: Filter & { kind: 'compare
 }
 
 function compileIn({ column, operands, negated }: Filter & { kind: 'in' }): Test {
-  // As `= any ('{}')`: not even NULL makes it unknown.
+  // Like `= any ('{}')`: not even NULL makes it unknown.
   if (operands.length === 0) return () => negated
   const keys = new Set(operands.map(({ key }) => key))
   const longest = operands.reduce((length, { key }) => Math.max(length, lengthOf(key)), 0)
@@ -131,8 +131,8 @@ function compileLikeTest({ column, pattern, ignoreCase }: Filter & { kind: 'like
 }
 
 /**
- * @param length of the longest text that it is compared with, since no more of a longer one is looked at
- * @param ifUnreadable what holds of a value that could not be read; null: that cannot be told
+ * @param length of the longest text that values are compared with, beyond which a longer one is not scanned
+ * @param ifUnreadable the result for an unreadable value; null: it is undecided
  */
 function onKey(
   name: string,
@@ -147,7 +147,7 @@ function onKey(
   }
 }
 
-/** A value that could not be read is not NULL, and equal to no operand: those are valid text, and far smaller. */
+/** An unreadable value is not NULL, and not equal to any operand: operands are valid text, and far smaller. */
 function withoutValue(row: RowImage, name: string, ifUnreadable: boolean | null): boolean | null {
   const reason = row.unreadable(name)
   if (reason === undefined) return null

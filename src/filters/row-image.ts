@@ -6,7 +6,7 @@ import type { Key } from './keys.js'
 import { foldCase } from './like.js'
 import { readUnreadable, UNREADABLE_MEMBER, type Unreadable } from './unreadable.js'
 
-/** Reads the JSON text of one row, without losing a digit. @throws SyntaxError if it is not a JSON object. */
+/** Parses the JSON text of one row, without losing a digit. @throws SyntaxError if it is not a JSON object. */
 export type ReadImage = (text: string) => RowImage
 
 interface Layout {
@@ -16,9 +16,9 @@ interface Layout {
 }
 
 /**
- * Makes the reader of the images of one table, as the event log holds them: one JSON object, made by Postgres with
+ * Creates the reader of the images of one table in the event log: one JSON object, made by Postgres with
  * timezone UTC, extra_float_digits 1, bytea_output hex, intervalstyle iso_8601. It only finds where the columns are; a
- * value is read when it is asked for, and once. An image in the order of `columns` is read fastest, any other rightly.
+ * value is parsed when it is first used. An image in the order of `columns` is the fastest; any other order works, too.
  */
 export function createImageReader(columns: readonly Column[]): ReadImage {
   const layout: Layout = {
@@ -41,7 +41,7 @@ export class RowImage {
   #keys: (Key | null)[] | undefined
   #folded: (string | null)[] | undefined
 
-  /** Use `createImageReader`. `raw` is the JSON text of each column; `missing` are those that could not be read. */
+  /** Use `createImageReader`. `raw` is the JSON text of each column; `missing` are the unreadable ones. */
   constructor(
     layout: Layout,
     raw: readonly (string | undefined)[],
@@ -52,27 +52,27 @@ export class RowImage {
     this.#missing = missing
   }
 
-  /** Whether a value of the row could not be read; see `unreadable`. */
+  /** Whether a value of the row is unreadable; see `unreadable`. */
   get hasUnreadable(): boolean {
     return this.#missing !== undefined
   }
 
-  /** Why the value of a column could not be read, which then is null here although it is not NULL; undefined if it could. */
+  /** Why the value of a column is unreadable, and null here without being NULL; undefined if it is readable. */
   unreadable(name: string): Unreadable | undefined {
     return this.#missing?.get(name)
   }
 
   /**
-   * The value of a column; null if it is NULL or not in the image. int2, int4, float4, float8: number (NaN and Infinity
-   * too). int8, numeric: string with the digits that Postgres wrote. bool: boolean. json: JsonText. Arrays: nested
-   * arrays of these, of json of one dimension. All else: string, as Postgres writes it (bytea: `\x` and hex).
+   * The value of a column; null if it is NULL or not in the image. int2, int4, float4, float8: number (including NaN and
+   * Infinity). int8, numeric: string with the digits that Postgres wrote. bool: boolean. json: JsonText. Arrays: nested
+   * arrays of these; arrays of json must have one dimension. All other types: string, as Postgres writes it (bytea: `\x` and hex).
    */
   get(name: string): unknown {
     const position = this.#layout.positions.get(name)
     return position === undefined ? null : this.#value(position)
   }
 
-  /** A text in lower case, as ILIKE and citext compare it; null if it is NULL or no text. Folded once for all who ask. */
+  /** A text in lower case, as ILIKE and citext compare it; null if it is NULL or not a text. Computed once for all filters. */
   folded(name: string): string | null {
     const position = this.#layout.positions.get(name)
     if (position === undefined) return null
@@ -85,7 +85,7 @@ export class RowImage {
     return folded
   }
 
-  /** What the column's value is compared by; null if it is NULL. @throws TypeError for types that have no operator but isNull */
+  /** What the column's value is compared by; null if it is NULL. @throws TypeError for types whose only operator is isNull */
   key(name: string): Key | null {
     const position = this.#layout.positions.get(name)
     if (position === undefined) return null
@@ -149,7 +149,7 @@ function readArray(raw: string, category: Column['category']): unknown {
       return elementsOf(raw).map(element => (element === 'null' ? null : new JsonText(element)))
     case 'int8':
     case 'numeric':
-      // Of strings there are only "NaN", "Infinity" and "-Infinity".
+      // The only strings are "NaN", "Infinity" and "-Infinity".
       return JSON.parse(raw.replace(/-?\d[^,\]\s]*/g, '"$&"'))
     case 'float4':
     case 'float8':

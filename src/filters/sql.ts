@@ -12,15 +12,15 @@ const SYMBOLS: Readonly<Record<ComparisonOperator, string>> = {
   lte: '<=',
 }
 
-/** What a parameter is cast to, where it is not what the column is. */
+/** The type that a parameter is cast to, where it differs from the column's. */
 const PARAMETER_TYPES: Partial<Record<TypeCategory, string>> = { citext: 'text', other: 'text' }
 
 /**
- * The condition for WHERE. Values go to the end of `parameters`, as text and lists of text; the SQL itself has nothing
- * of theirs in it. To be run with search_path pg_catalog, and for columns of types that are compared as text (category
- * `other`) with the settings of row images.
+ * The condition for WHERE. Values are appended to `parameters`, as texts and lists of texts; the SQL itself contains none of
+ * them. Run it with search_path pg_catalog, and, for columns of types that are compared as text (category `other`), with the
+ * settings of row images.
  * @param table name or alias of the table, as SQL (already quoted), if columns need it.
- * @param text how the database keeps texts. Default: as UTF8
+ * @param text how the database stores texts. Default: as UTF8
  */
 export function toSql(
   filter: Filter,
@@ -61,8 +61,8 @@ export function toSql(
 }
 
 /**
- * `is not distinct from null` asks whether a composite is NULL, not whether all its fields are. JSON's null counts as NULL:
- * an image shows both alike, and so does a result.
+ * `is not distinct from null` tests whether a composite is NULL, not whether all its fields are. JSON's null counts as NULL,
+ * since both look the same in an image, and in a result.
  */
 function isNull({ category, isArray }: Column, column: string): string {
   if (category !== 'json' || isArray) return `${column} is not distinct from null`
@@ -87,13 +87,13 @@ function compare(
   return `(${parts.join(symbol === '=' ? ' or ' : ' and ')})`
 }
 
-/** Types whose values are endless from some version of Postgres on only (numeric 14, interval 17): others refuse the operand. */
+/** Types with infinite values only from some version of Postgres on (numeric 14, interval 17): older ones refuse the operand. */
 const ENDLESS: Partial<Record<TypeCategory, true>> = { numeric: true, interval: true }
 
-/** Places of what is not finite, by the operand's text; everything finite is at 0, and above all there is NaN. */
+/** Ranks of infinite values, by the operand's text; finite values have rank 0, and NaN is above all. */
 const RANKS: Readonly<Record<string, number>> = { Infinity: 1, infinity: 1, '-Infinity': -1, '-infinity': -1 }
 
-/** By its text, since a constant would have to be written in the type. NULL stays NULL. */
+/** By its text, since a constant would have to be valid in the type. NULL stays NULL. */
 function rankOf(name: string): string {
   return `(case pg_catalog.lower(${name}::pg_catalog.text) when 'nan' then 2 when 'infinity' then 1 when '-infinity' then -1 else case when ${name} is not null then 0 end end)`
 }
@@ -111,19 +111,19 @@ function compareValues(
     return compareBytes(category, column, symbol, operand, parameters, text)
   const list = 'text' in operand ? undefined : operand.map(({ text }) => text)
   parameters.push('text' in operand ? operand.text : list)
-  // An enum's own type is found by Postgres, from the column.
+  // Postgres infers the type of an enum from the column.
   const type = PARAMETER_TYPES[category] ?? category
   const cast = category === 'enum' ? '' : `::pg_catalog.${type}${list ? '[]' : ''}`
   const parameter = `$${parameters.length}${cast}`
   const right = list ? `${symbol === '=' ? 'any' : 'all'} (${parameter})` : parameter
   const exact = `${comparable(category, column, enumType)} ${operator(symbol)} ${right}`
-  // Bytes that are equal are equal under every collation: this lets an index be used that is not COLLATE "C".
+  // Equal bytes are equal under every collation, so this condition can use an index that is not COLLATE "C".
   if (symbol === '=' && (category === 'text' || category === 'bpchar'))
     return `(${column} ${operator('=')} ${right} and ${exact})`
   return `(${exact})`
 }
 
-/** As UTF-8, whose bytes sort by code point and hold every text: where the database's own do not. */
+/** Compares as UTF-8, whose bytes sort by code point and can hold every text, if the database's own encoding does not. */
 function compareBytes(
   category: TypeCategory,
   column: string,
@@ -143,13 +143,13 @@ function compareBytes(
   const bytes = texts.map(asBytes)
   const exact = `${utf8(category, column)} ${operator(symbol)} ${right(isList ? bytes : bytes[0], 'bytea')}`
   const known = texts.filter(one => !text.lacks(one))
-  // For the sake of an index, as above.
+  // Allows an index, as above.
   if (symbol !== '=' || known.length === 0 || (category !== 'text' && category !== 'bpchar'))
     return `(${exact})`
   return `(${column} ${operator('=')} ${right(isList ? known : known[0], category)} and ${exact})`
 }
 
-/** By its full name: snapshots under row-level security are read under the search_path of the viewer's role. */
+/** Qualified: snapshots under row-level security are read under the search_path of the viewer's role. */
 function operator(symbol: string): string {
   return `operator(pg_catalog.${symbol})`
 }
@@ -163,8 +163,8 @@ function utf8(category: TypeCategory, column: string): string {
 }
 
 /**
- * What ORDER BY sorts a column by, so that rows stand as its values compare. `name` is the column as SQL.
- * @param text how the database keeps texts. Default: as UTF8
+ * The ORDER BY expression of a column, so that rows sort as its values compare. `name` is the column as SQL.
+ * @param text how the database stores texts. Default: as UTF8
  */
 export function sortKey(
   { category, enumType, isArray }: Column,
@@ -177,7 +177,7 @@ export function sortKey(
     : comparable(category, name, enumType)
 }
 
-/** The column as it is compared. */
+/** The expression by which a column is compared. */
 function comparable(category: TypeCategory, column: string, enumType: string | undefined): string {
   switch (category) {
     case 'text':
@@ -189,7 +189,7 @@ function comparable(category: TypeCategory, column: string, enumType: string | u
     case 'enum':
       return enumType === undefined ? column : `${column}::${enumType}`
     case 'other':
-      // The type's output function, which made the image; a cast to text may show another text (inet), or run anyone's code.
+      // The type's output function, which also made the image; a cast to text may give another text (inet), or run user code.
       return `(case when ${column} is distinct from null then pg_catalog.concat(${column}) end) collate "C"`
     default:
       return column
@@ -203,9 +203,9 @@ function like(
   database: DatabaseText,
 ): string {
   const fold = ignoreCase || category === 'citext'
-  // A cast to text would cut the spaces of char(n), which LIKE sees.
+  // A cast to text would strip the trailing spaces of char(n), which count in LIKE.
   const text = category === 'bpchar' ? column : `${column}::pg_catalog.text`
-  // No row holds what the encoding lacks.
+  // No row can contain a character that the encoding lacks.
   if (database.lacks(pattern)) return `(case when ${column} is distinct from null then false end)`
   const bytes = database.isBytes ? likeOfBytes(pattern) : undefined
   if (bytes !== undefined) {

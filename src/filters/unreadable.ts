@@ -1,7 +1,7 @@
 import { ListenqlError } from '../lib/errors.js'
 
 /**
- * Why a value is missing: its size in bytes, if it is too large for the event log or to be read; `encoding`, if it is no text in
+ * Why a value is missing: its size in bytes, if it is too large for the event log or to be read; `encoding`, if it is not text in
  * the encoding of the database; `lost`, if Postgres itself cannot read it.
  */
 export type Unreadable = number | 'encoding' | 'lost'
@@ -17,7 +17,7 @@ export function readUnreadable(text: string): [string, Unreadable][] {
   return Object.entries(JSON.parse(text) as Record<string, Unreadable>)
 }
 
-/** What goes after "it". */
+/** A sentence without its subject. */
 export function unreadableWords(reason: Unreadable): string {
   if (typeof reason === 'number') return `has ${reason} bytes, which is too much to be delivered`
   return reason === 'encoding' ? 'is not valid text in the encoding of the database' : 'cannot be read'

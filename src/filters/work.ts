@@ -1,8 +1,8 @@
 import { LimitExceeded } from '../lib/limits/limit-exceeded.js'
 
 /**
- * What looking at a row takes, in steps that are the same on every machine: a condition is one, and so is each piece of text
- * that it goes through (see like.ts). A step takes a few nanoseconds.
+ * Counts the work of evaluating filters, in steps that are the same on every machine: a condition is one, and so is each piece of
+ * text that it scans (see like.ts). A step takes a few nanoseconds.
  */
 export class Work {
   /** Steps taken so far, or since `begin`. */
@@ -14,20 +14,20 @@ export class Work {
     this.limit = limit
   }
 
-  /** It is used again, for something else. */
+  /** Starts counting anew. */
   begin(): void {
     this.steps = 0
   }
 
-  /** @throws LimitExceeded if they are too many */
+  /** @throws LimitExceeded if the steps exceed the limit */
   take(steps: number): void {
     this.steps += steps
     if (this.steps <= this.limit) return
     throw new LimitExceeded(
       'maxFilterWork',
       this.limit,
-      'The filter takes too much work for one event: too many conditions look through too long a text.',
-      'ask for less text, or with fewer conditions of like and ilike; --max-filter-work on the server sets the limit',
+      'The filter takes too much work for one event: too many conditions search too long a text.',
+      'select less text, or use fewer conditions with like and ilike; --max-filter-work on the server sets the limit',
     )
   }
 }

@@ -96,7 +96,10 @@ export interface EngineOptions {
   readonly getEnveloped: () => Enveloped
   /** The context of every execution; delivery opens the sources, not the schema. */
   readonly contextFor: (viewer: Viewer) => object
-  /** Whether a subscription's events depend on the viewer's claims; they always depend on the role. Default: for tables, if there are roles. */
+  /**
+   * Whether a subscription's events depend on the viewer's claims; they always depend on the role. Default: for tables, if
+   * there are roles.
+   */
   readonly claimsMatter?: (source: EventSource<unknown>, viewer: Viewer) => boolean
   readonly toClientError: ClientErrors
   readonly schemaState: SchemaState
@@ -303,7 +306,10 @@ export function stringifyResult(result: ExecutionResult, cursor?: string): strin
   return stringifyJson({ ...formatted, extensions })
 }
 
-/** Precedence: the position that the client remembers by itself, `extensions.after`, the argument. @throws ListenqlError CURSOR_INVALID */
+/**
+ * Precedence: the position that the client remembers by itself, `extensions.after`, the argument.
+ * @throws ListenqlError CURSOR_INVALID
+ */
 async function startOf(
   { lastEventId, extensions }: Params,
   source: EventSource<unknown>,

@@ -2,7 +2,7 @@
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise
   if (signal.aborted) {
-    promise.catch(() => undefined) // nobody waits for it
+    promise.catch(() => undefined) // its result is not used
     return Promise.reject(signal.reason)
   }
   return new Promise<T>((resolve, reject) => {
@@ -12,7 +12,7 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefine
   })
 }
 
-/** Waits `ms` milliseconds, or less when the signal aborts (it resolves all the same). */
+/** Waits `ms` milliseconds, or until the signal aborts (it resolves in both cases). */
 export function delay(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise(resolve => {
     if (signal.aborted) return resolve()

@@ -1,7 +1,6 @@
 /**
- * Delay before retry number `attempt` (1, 2, …) in ms: doubles from `base` up to `cap`, then half of it is drawn at random,
- * so that many clients of one restarted server do not come back in step (AWS Architecture Blog, "Exponential Backoff And
- * Jitter": equal jitter).
+ * Delay before retry number `attempt` (1, 2, …) in ms: it doubles from `base` up to `cap`; half of it is random, so that the clients
+ * of a restarted server do not reconnect at the same time (AWS Architecture Blog, "Exponential Backoff And Jitter": equal jitter).
  */
 export function backoffDelay(
   attempt: number,

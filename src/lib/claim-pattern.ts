@@ -2,12 +2,12 @@ import { type Claims, claimAt, scalarText } from './claims.js'
 import { ListenqlError } from './errors.js'
 import { compileGlob } from './glob.js'
 
-/** A glob that may hold claims of a viewer: `room:${claims.room}`. */
+/** A glob that may contain claims of a viewer: `room:${claims.room}`. */
 export interface ClaimPattern {
   readonly hasClaims: boolean
   /**
-   * The glob for a viewer. A claim's value stands for itself, whatever characters it holds. Undefined: the pattern matches
-   * nothing, since a claim is missing, empty, or neither text, number nor boolean.
+   * The glob for a viewer. All characters of a claim's value are literal. Undefined: the pattern matches nothing, since a claim is
+   * missing, empty, or not a text, number or boolean.
    */
   globFor(claims: Claims): string | undefined
 }
@@ -15,7 +15,7 @@ export interface ClaimPattern {
 const REFERENCE = /^\$\{([^{}]*)\}/u
 
 /**
- * @throws ListenqlError BAD_CONFIGURATION if the glob is malformed, or a reference is not `${claims.NAME}` or stands in brackets
+ * @throws ListenqlError BAD_CONFIGURATION if the glob is malformed, or a reference is not `${claims.NAME}` or is within brackets
  */
 export function parseClaimPattern(pattern: string): ClaimPattern {
   const parts: (string | { readonly claim: string })[] = []
@@ -33,10 +33,10 @@ export function parseClaimPattern(pattern: string): ClaimPattern {
     }
     if (taken === '\\') taken += [...rest.slice(1)][0] ?? ''
     else if (taken === '[') {
-      // As compileGlob finds the end: what would stand for one character could bring many, or a bracket.
+      // The same end as in compileGlob. Within brackets, a claim's value could add many characters, or a bracket.
       const end = [...rest].indexOf(']', 2)
       if (end > 0) taken = [...rest].slice(0, end + 1).join('')
-      if (taken.includes('${')) throw badReference(pattern, 'a claim cannot stand in brackets')
+      if (taken.includes('${')) throw badReference(pattern, 'a claim may not be within brackets')
     }
     literal += taken
     at += taken.length
@@ -57,19 +57,19 @@ export function parseClaimPattern(pattern: string): ClaimPattern {
   }
 }
 
-/** The text of a claim with the special meaning taken from each character of a glob. */
+/** The text of a claim with every special character of globs escaped. */
 function quoted(value: unknown): string | undefined {
   const text = scalarText(value)
-  // A claim may be as long as a message; its rest would only be kept for as long as the viewer is there.
+  // A claim may be as long as a message; keeping the rest would only use memory as long as the viewer exists.
   const enough = text !== undefined && text.length > TOO_LONG_CHARACTERS ? startOf(text) : text
   return enough?.replace(/[*?[\]{},\\!^-]/g, '\\$&')
 }
 
 function startOf(text: string): string {
-  return [...text.slice(0, 2 * TOO_LONG_CHARACTERS)].slice(0, TOO_LONG_CHARACTERS).join('') // no half of a surrogate pair
+  return [...text.slice(0, 2 * TOO_LONG_CHARACTERS)].slice(0, TOO_LONG_CHARACTERS).join('') // never half of a surrogate pair
 }
 
-/** Characters. No name of a channel has as many, so that a text which begins with them matches none, whatever follows. */
+/** Characters. No channel name is that long, so a text of this length matches none. */
 const TOO_LONG_CHARACTERS = 64
 
 function badReference(pattern: string, problem: string): ListenqlError {

@@ -1,9 +1,12 @@
 import { ExactNumber } from './exact-json.js'
 
-/** What a token says. Numbers whose digits JavaScript would not keep are ExactNumbers. */
+/** The claims of a token. Numbers whose digits JavaScript cannot keep are ExactNumbers. */
 export type Claims = Readonly<Record<string, unknown>>
 
-/** Claims of a token, not of the person: they change with every refresh (https://www.rfc-editor.org/rfc/rfc7519#section-4.1). */
+/**
+ * Claims that describe the token and not the person: they change with every refresh
+ * (https://www.rfc-editor.org/rfc/rfc7519#section-4.1).
+ */
 const OF_THE_TOKEN: ReadonlySet<string> = new Set(['exp', 'iat', 'jti', 'nbf'])
 
 export function isOfTheToken(name: string): boolean {
@@ -11,8 +14,8 @@ export function isOfTheToken(name: string): boolean {
 }
 
 /**
- * A claim by its name, or, where there is none of that name, by a path of names with dots: `app_metadata.role`. Only what the
- * token itself says: nothing that objects have by birth.
+ * A claim by its name, or, if there is none with that name, by a path of names with dots: `app_metadata.role`. It returns own
+ * properties only, never inherited ones.
  */
 export function claimAt(claims: Claims, path: string): unknown {
   if (Object.hasOwn(claims, path)) return claims[path]
@@ -30,7 +33,7 @@ function isObject(value: unknown): value is object {
   )
 }
 
-/** Text, number or boolean as text; undefined for anything else, and for nothing. */
+/** Text, number or boolean as text; undefined for any other value, and for an empty text. */
 export function scalarText(value: unknown): string | undefined {
   switch (typeof value) {
     case 'string':
@@ -44,7 +47,7 @@ export function scalarText(value: unknown): string | undefined {
   }
 }
 
-/** A number as JavaScript has it; undefined if the claim is none. */
+/** A number of JavaScript; undefined if the claim is not a number. */
 export function numberOf(value: unknown): number | undefined {
   if (value instanceof ExactNumber) return value.nearest
   return typeof value === 'number' ? value : undefined

@@ -1,9 +1,9 @@
-/** Longest step of a timer, in ms: a clock that is set, or a machine that slept, is noticed after that. Node's own limit is 24.8 days. */
+/** Longest step of a timer, in ms: after it, a changed clock or a machine that slept is noticed. Node's own limit is 24.8 days. */
 const MAX_STEP_MS = 60_000
 
 /**
- * Calls back once the clock on the wall shows `at` (ms since 1970); soon, if it does already.
- * @returns gives it up
+ * Calls back once the wall clock shows `at` (ms since 1970); soon, if it is later already.
+ * @returns cancels it
  */
 export function atTime(at: number, callback: () => void): () => void {
   let timer: NodeJS.Timeout

@@ -1,4 +1,4 @@
-/** A promise with its `resolve` outside; Node 20 has no `Promise.withResolvers` yet. */
+/** A promise whose `resolve` is accessible; Node 20 has no `Promise.withResolvers`. */
 export interface Deferred {
   readonly promise: Promise<void>
   readonly resolve: () => void

@@ -3,7 +3,7 @@ import type { ErrorCode } from './error-codes.js'
 export type { ErrorCode } from './error-codes.js'
 
 /**
- * An error meant to be read by a person: `message` is one line that says what is wrong and where, `hint` what to do about it.
+ * An error for users: `message` is one line with the problem and its place, `hint` the remedy.
  */
 export class ListenqlError extends Error {
   override readonly name = 'ListenqlError'
@@ -17,7 +17,7 @@ export class ListenqlError extends Error {
   }
 }
 
-/** The text of anything that was thrown; never empty (Node's AggregateError, as of a refused connection, has no message). */
+/** The text of any thrown value; never empty (Node's AggregateError, as for a refused connection, has no message). */
 export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ')
   if (error instanceof Error) return error.message || error.name

@@ -4,7 +4,7 @@ import { Fifo } from './fifo.js'
 /** A bounded queue between a callback and an async iterator. */
 export interface EventQueue<T> {
   readonly push: (value: T) => void
-  /** Ends the iteration with an error, after what waits has been read. */
+  /** Ends the iteration with an error, after the waiting values have been read. */
   readonly fail: (error: Error) => void
   readonly iterator: AsyncIterableIterator<T>
   /** Called once when the reader returns or the queue overflows. */
@@ -14,7 +14,7 @@ export interface EventQueue<T> {
 /**
  * Unlike an async generator, `return()` ends it even while a `next()` is waiting.
  * @param limit values that may wait; one more ends the iteration with a ListenqlError SUBSCRIBER_TOO_SLOW,
- * after what waits has been read
+ * after the waiting values have been read
  */
 export function createEventQueue<T>(limit: number): EventQueue<T> {
   const values = new Fifo<T>()

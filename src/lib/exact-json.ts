@@ -1,9 +1,9 @@
 /**
- * JSON whose numbers keep their digits. JavaScript's own keep 15 to 17 of them, and make `null` of 1e400: two ids beyond 2^53
- * may become one.
+ * JSON whose numbers keep their digits. JavaScript keeps only 15 to 17 of them, and turns 1e400 into `null`: two ids beyond 2^53
+ * could become equal.
  */
 
-/** A number of a JSON text that JavaScript would write in another way. */
+/** A number of a JSON text that JavaScript would write differently. */
 export class ExactNumber {
   readonly #text: string
 
@@ -11,17 +11,17 @@ export class ExactNumber {
     this.#text = text
   }
 
-  /** As it was written: `9007199254740993`, `1.0`, `1e400`. */
+  /** The original text: `9007199254740993`, `1.0`, `1e400`. */
   get text(): string {
     return this.#text
   }
 
-  /** The nearest number that there is in JavaScript, which may be Infinity. */
+  /** The nearest number in JavaScript, which may be Infinity. */
   get nearest(): number {
     return Number(this.#text)
   }
 
-  /** One text for each value: as JavaScript writes it, if that is the same value (`1` for 1.0), else with all its digits. */
+  /** The same text for equal values: as JavaScript writes it, if that is the same value (`1` for 1.0), else with all its digits. */
   get canonical(): string {
     const exact = decimalOf(this.#text)
     const shown = String(this.nearest + 0) // -0 is 0
@@ -29,7 +29,7 @@ export class ExactNumber {
     return plain(exact)
   }
 
-  /** What JSON.stringify would otherwise make of it has lost what it is for. */
+  /** Makes JSON.stringify write a string with all digits, where it cannot write the number itself. */
   toJSON(): string {
     return this.#text
   }
@@ -37,9 +37,9 @@ export class ExactNumber {
 
 interface Decimal {
   readonly sign: string
-  /** Without zeros at either end; empty for 0. */
+  /** Without leading and trailing zeros; empty for 0. */
   readonly digits: string
-  /** Of ten, that the digits are multiplied with. */
+  /** Power of ten by which the digits are multiplied. */
   readonly exponent: number
 }
 
@@ -57,10 +57,10 @@ function isSame(a: Decimal, b: Decimal): boolean {
   return a.sign === b.sign && a.digits === b.digits && a.exponent === b.exponent
 }
 
-/** Most zeros that are written out at the end of a number. */
+/** Most zeros that are written at the end of a number. */
 const MAX_ZEROS = 40
 
-/** As JavaScript would write it if it had the digits: plainly, unless that takes many zeros. */
+/** In JavaScript's format: plain, unless that needs many zeros. */
 function plain({ sign, digits, exponent }: Decimal): string {
   if (digits === '') return '0'
   const point = digits.length + exponent
@@ -73,19 +73,19 @@ function plain({ sign, digits, exponent }: Decimal): string {
 
 const SPACE = /[ \t\n\r]*/y
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
-const STRING = /"(?:[^"\\]|\\.)*"/y // JSON.parse looks at what is in it
+const STRING = /"(?:[^"\\]|\\.)*"/y // JSON.parse checks its contents
 const WORDS: readonly (readonly [string, unknown])[] = [
   ['true', true],
   ['false', false],
   ['null', null],
 ]
 
-/** Deepest nesting; beyond, a text is refused before the stack is used up. */
+/** Deepest nesting; a deeper text is refused before the stack overflows. */
 const MAX_DEPTH = 1000
 
 /**
- * As JSON.parse, but a number that JavaScript would write in another way is an ExactNumber. Of members with one name the last
- * counts.
+ * Like JSON.parse, but a number that JavaScript would write differently is an ExactNumber. Of members with the same name the last
+ * one counts.
  * @throws SyntaxError
  */
 export function parseExactJson(text: string): unknown {
@@ -147,7 +147,7 @@ export function parseExactJson(text: string): unknown {
 }
 
 /**
- * As JSON.stringify, with the digits of an ExactNumber and of a bigint.
+ * Like JSON.stringify, with all digits of ExactNumbers and bigints.
  * @param isSorted gives equal values equal texts, whatever the order of an object's keys
  */
 export function stringifyExactJson(value: unknown, isSorted = false): string {
@@ -164,7 +164,7 @@ export function stringifyExactJson(value: unknown, isSorted = false): string {
         if (Array.isArray(one)) return `[${one.map(item => write(item) ?? 'null').join(',')}]`
         return `{${keys(one).join(',')}}`
       default:
-        return JSON.stringify(one) // undefined for what JSON does not have
+        return JSON.stringify(one) // undefined for values without JSON
     }
   }
   function keys(one: object): string[] {

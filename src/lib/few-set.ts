@@ -1,4 +1,4 @@
-/** A Set that takes little memory for one value, as most have. */
+/** A Set that takes little memory for a single value, the most frequent case. */
 export class FewSet<T extends object> implements Iterable<T> {
   #values: T | Set<T> | undefined
 
@@ -9,7 +9,7 @@ export class FewSet<T extends object> implements Iterable<T> {
     else if (values !== value) this.#values = new Set([values, value])
   }
 
-  /** @returns whether it was there */
+  /** @returns whether the set contained it */
   delete(value: T): boolean {
     const values = this.#values
     if (values instanceof Set) return values.delete(value)
@@ -18,7 +18,7 @@ export class FewSet<T extends object> implements Iterable<T> {
     return true
   }
 
-  /** Those of now. */
+  /** The present values. */
   [Symbol.iterator](): Iterator<T> {
     const values = this.#values
     const all = values === undefined ? [] : values instanceof Set ? [...values] : [values]

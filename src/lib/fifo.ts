@@ -1,4 +1,4 @@
-/** A queue with both ends in constant time: `Array.shift` moves everything that waits, which is the square of a burst. */
+/** A queue with both ends in constant time: `Array.shift` moves all waiting values, which takes the square of a burst. */
 export class Fifo<T> {
   #values: T[] = []
   #head = 0
@@ -11,7 +11,7 @@ export class Fifo<T> {
     this.#values.push(value)
   }
 
-  /** The oldest value, left where it is. */
+  /** The oldest value, without removing it. */
   peek(): T | undefined {
     return this.#values[this.#head]
   }
@@ -19,7 +19,7 @@ export class Fifo<T> {
   shift(): T | undefined {
     if (this.#head === this.#values.length) return undefined
     const value = this.#values[this.#head] as T
-    this.#values[this.#head] = undefined as T // what was taken may be garbage
+    this.#values[this.#head] = undefined as T // lets the value be garbage-collected
     this.#head++
     if (this.#head > 1024 && this.#head * 2 > this.#values.length) {
       this.#values = this.#values.slice(this.#head)

@@ -3,24 +3,24 @@ import { ListenqlError } from './errors.js'
 /** A compiled glob. */
 export interface Glob {
   /**
-   * Whether the glob matches the whole of `name`. Takes a number of steps of the order of name times glob, whatever they hold.
+   * Whether the glob matches the whole of `name`. The number of steps is at most proportional to name times glob.
    * @param onStep called at each step
    */
   test(name: string, onStep?: () => void): boolean
 }
 
-/** A state of the automaton: it takes one code point, or forks to other states without taking any. */
+/** A state of the automaton: it consumes one code point, or forks to other states without consuming any. */
 type State =
   | { readonly accepts: (codePoint: number) => boolean; readonly next: number }
   | { readonly forks: number[] }
 
 /**
- * A glob over whole names, not over paths: `*` any characters or none, `?` exactly one, `[abc]`, `[a-z]` and `[!abc]` one of
- * (or none of) these, `{one,two}` alternatives, `\` takes the special meaning from the next character. No character is
- * special in the name: dots, slashes and newlines match like letters. Case matters.
+ * A glob over whole names, not over paths: `*` any number of characters, `?` exactly one, `[abc]`, `[a-z]` and `[!abc]` one of
+ * (or none of) these, `{one,two}` alternatives, `\` escapes the next character. No character of the name is special: dots, slashes
+ * and newlines match like letters. Case matters.
  *
- * All ways through the glob are followed at once (Thompson's construction, https://swtch.com/~rsc/regexp/regexp1.html): a
- * regular expression tries them one after another, which takes forever for `*a*a*a*` and a name that clients may choose.
+ * All paths through the glob are followed at the same time (Thompson's construction, https://swtch.com/~rsc/regexp/regexp1.html): a
+ * regular expression tries them one after another, which takes forever for `*a*a*a*` and a name that a client chooses.
  * @throws ListenqlError BAD_CONFIGURATION if a bracket or a brace is not closed
  */
 export function compileGlob(glob: string): Glob {
@@ -61,7 +61,7 @@ export function compileGlob(glob: string): Glob {
 
 function createRun(states: readonly State[]): Glob['test'] {
   const end = states.length
-  /** When a state was last reached: in one step each is followed once, from wherever it is reached. */
+  /** The step in which a state was last reached: each is followed only once in a step. */
   const reachedIn = new Float64Array(end + 1)
   let step = 0
   let current: number[] = []
@@ -86,7 +86,7 @@ function createRun(states: readonly State[]): Glob['test'] {
     }
     return reachedIn[end] === step
 
-    /** Adds a state and those that it forks to: the list grows while it is gone through. */
+    /** Adds a state and the states that it forks to: the list grows during the loop. */
     function reach(first: number): void {
       const from = current.length
       add(first)
@@ -119,7 +119,7 @@ function characterClass(characters: readonly string[], glob: string): (codePoint
   const ranges: (readonly [from: number, to: number])[] = []
   for (let i = 0; i < members.length; i++) {
     const from = members[i] as number
-    // A hyphen stays as it is between two characters, where it means a range.
+    // A hyphen between two characters keeps its meaning of a range.
     const isRange = members[i + 1] === HYPHEN && i + 2 < members.length
     const to = isRange ? (members[i + 2] as number) : from
     if (to < from) throw malformed(glob, '[')

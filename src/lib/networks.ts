@@ -5,7 +5,7 @@ export interface Networks {
   has(address: string): boolean
 }
 
-/** @throws Error that begins with "must" if one is none */
+/** @throws Error that begins with "must" if an item is neither */
 export function createNetworks(list: readonly string[]): Networks {
   const networks = new BlockList()
   for (const item of list) {
@@ -15,7 +15,7 @@ export function createNetworks(list: readonly string[]): Networks {
     const isWhole =
       bits === undefined || (/^\d{1,3}$/.test(prefix ?? '') && bits <= (family === 'ipv4' ? 32 : 128))
     if (!family || rest.length > 0 || !isWhole)
-      throw new Error(`must hold addresses and networks such as 10.0.0.0/8 or ::1; '${item}' is none`)
+      throw new Error(`must hold addresses and networks such as 10.0.0.0/8 or ::1; '${item}' is not one`)
     if (bits === undefined) networks.addAddress(address, family)
     else networks.addSubnet(address, bits, family)
   }
@@ -32,14 +32,14 @@ function familyOf(address: string): 'ipv4' | 'ipv6' | undefined {
   return version === 4 ? 'ipv4' : version === 6 ? 'ipv6' : undefined
 }
 
-/** IPv4 as such, also where IPv6 carries it (`::ffff:10.0.0.1`). */
+/** An IPv4 address in its own form, even if it is written as IPv6 (`::ffff:10.0.0.1`). */
 export function plainAddress(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '').replace(/%.*$/, '')
 }
 
 /**
- * What one party has at least: an IPv4 address, but the /64 network of an IPv6 address, of which every customer has all
- * addresses (https://www.rfc-editor.org/rfc/rfc6177).
+ * The smallest network of one customer: an IPv4 address, but the whole /64 network of an IPv6 address
+ * (https://www.rfc-editor.org/rfc/rfc6177).
  */
 export function networkOf(address: string): string {
   const plain = plainAddress(address)

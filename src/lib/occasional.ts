@@ -2,7 +2,7 @@
 const MAX_KEYS = 1000
 
 /**
- * Says whether something is worth a line in the log: the first time, and again once `interval` has passed since the last line about
+ * Decides whether an event deserves a line in the log: the first time, and again once `interval` has passed since the last line about
  * the same key.
  * @param interval in ms
  */

@@ -1,10 +1,10 @@
-/** What V8 takes for an object or a list, and for each thing in it, about, in bytes. */
+/** Approximate memory of an object or a list in V8, and of each member, in bytes. */
 const OBJECT_BYTES = 56
 const SLOT_BYTES = 24
 const NUMBER_BYTES = 16
 
 /**
- * About how many bytes a value from JSON takes in memory: `[{},{},{}]` takes twenty times its text. Without recursion, since it
+ * Approximate memory of a value from JSON, in bytes: `[{},{},{}]` takes twenty times its text. Without recursion, since the value
  * may be nested deeper than the stack.
  */
 export function sizeOf(value: unknown): number {
@@ -28,7 +28,7 @@ export function sizeOf(value: unknown): number {
   return size
 }
 
-/** Two bytes for each unit, as where one of them is beyond Latin-1. */
+/** Two bytes for each unit, as in a text with a character beyond Latin-1. */
 export function textSize(text: string): number {
   return SLOT_BYTES + 2 * text.length
 }

@@ -1,2 +1,2 @@
-/** Ends what returned it: a subscription, a listener, a timer. Idempotent. */
+/** Ends a subscription, a listener or a timer. Idempotent. */
 export type Stop = () => void

@@ -6,7 +6,7 @@ export interface TableColumn {
 
 /**
  * Rows as lines of text with aligned columns, in psql's style, each line ended with a newline. Null cells are shown as
- * `NULL`; characters that would act on the terminal are shown as escapes. No columns give no cells but still a line a row.
+ * `NULL`; characters that would affect the terminal are escaped. Without columns there is still a line for each row.
  */
 export function formatTable(
   columns: readonly TableColumn[],
@@ -35,7 +35,7 @@ export function formatTable(
 
 const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
-/** Control characters, and those that turn the direction of writing, as escapes: `\n`, `\x1B`, `\u202E`. */
+/** Escapes control characters, and characters that change the direction of text: `\n`, `\x1B`, `\u202E`. */
 export function escapeControls(text: string): string {
   return text.replace(/[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, character => {
     const hex = character.charCodeAt(0).toString(16).toUpperCase()
@@ -45,7 +45,7 @@ export function escapeControls(text: string): string {
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' })
 
-/** How many places of a terminal a text takes: East Asian wide characters and emoji two, marks that combine none. */
+/** Number of terminal columns of a text: East Asian wide characters and emoji take two, combining marks none. */
 export function textWidth(text: string): number {
   if (/^[\x20-\x7e]*$/.test(text)) return text.length
   let width = 0

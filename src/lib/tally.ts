@@ -1,6 +1,6 @@
-/** Counts what is open, by whose it is, up to a limit. */
+/** Counts open things by key, up to a limit. */
 export interface Tally {
-  /** @returns to be called once it is closed, or undefined if there is no room for it */
+  /** @returns call it once it is closed; undefined if there is no room for it */
   take(key: string): (() => void) | undefined
   of(key: string): number
 }

@@ -1,23 +1,23 @@
 import { Fifo } from './fifo.js'
 
 export interface TurnsOptions {
-  /** Most that run at a time. */
+  /** Most tasks that run at the same time. */
   readonly limit: number
-  /** Most of what is slow that runs at a time. */
+  /** Most slow tasks that run at the same time. */
   readonly slowLimit: number
 }
 
-/** Runs work that many want to have done, a few at a time. */
+/** Runs tasks of several owners, a few at the same time. */
 export interface Turns {
   /**
-   * Waits for a turn, then runs. Owners that wait get their turns in rotation, however much work each has. Slow work takes
-   * `slowLimit` places at most; where both kinds wait for one place, they alternate.
+   * Waits for a turn, then runs. Waiting owners take turns, however many tasks each has. At most `slowLimit` slow tasks run at the
+   * same time; if both kinds wait for one free place, they alternate.
    */
   run<T>(owner: string, isSlow: boolean, work: () => Promise<T>): Promise<T>
 }
 
 interface Line {
-  /** What waits, by owner; the owner whose turn is next comes first. */
+  /** Waiting tasks by owner; the owner with the next turn comes first. */
   readonly owners: Map<string, Fifo<() => void>>
   readonly limit: number
   running: number

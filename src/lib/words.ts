@@ -1,4 +1,4 @@
-/** A size as people read it: `12 kB`, `3.4 MB`; powers of 1024, as Postgres's pg_size_pretty. */
+/** A size in a readable form: `12 kB`, `3.4 MB`; powers of 1024, like Postgres's pg_size_pretty. */
 export function sizeWords(bytes: number): string {
   const units = ['bytes', 'kB', 'MB', 'GB', 'TB']
   let value = bytes
@@ -10,7 +10,7 @@ export function sizeWords(bytes: number): string {
   return `${unit > 0 && value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`
 }
 
-/** A length of time as people read it: `3 s`, `12 min`, `2.5 h`, `3 days`. */
+/** A duration in a readable form: `3 s`, `12 min`, `2.5 h`, `3 days`. */
 export function timeWords(ms: number): string {
   const seconds = Math.max(0, ms) / 1000
   if (seconds < 10) return `${Number(seconds.toFixed(1))} s`

@@ -4,7 +4,10 @@ import { PROOF_CHANNEL } from './delivery-proof.js'
 /** A notification on it tells servers to check for new kicks. */
 export const KICK_CHANNEL = 'listenql_kick'
 
-/** The channels that listenql itself uses (see doorbell.ts, delivery-proof.ts); clients may not listen to them or publish on them. */
+/**
+ * The channels that listenql itself uses (see doorbell.ts, delivery-proof.ts); clients may not listen to them or publish on
+ * them.
+ */
 export function isInternalChannel(name: string): boolean {
   return name === 'listenql' || name === KICK_CHANNEL || name === PROOF_CHANNEL
 }

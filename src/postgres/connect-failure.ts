@@ -5,7 +5,7 @@ import { endsConnection, SQL_STATE, sqlState } from './sql-state.js'
 
 /** The failure on a standby, with the same message wherever it is noticed. */
 export const STANDBY: Failure = {
-  message: 'this Postgres is a standby: LISTEN does not work there, and it takes no writes',
+  message: 'this Postgres is a standby: LISTEN does not work there, and it accepts no writes',
   hint: 'connect to the primary',
   isAway: true,
 }

@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { createDeferred, type Deferred } from '../lib/deferred.js'
 
-/** The channel on which servers notify themselves. Each server also receives the notifications of the others, which prove as much. */
+/**
+ * The channel on which servers notify themselves. Each server also receives the notifications of the others, which prove as
+ * much.
+ */
 export const PROOF_CHANNEL = 'listenql_proof'
 
 /** A connection that sends one notification. */

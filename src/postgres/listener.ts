@@ -103,7 +103,10 @@ export class Listener {
     this.#running ??= this.#run()
   }
 
-  /** Resolves once LISTEN has returned: every NOTIFY on the channel that commits later is received. Waits while the database is down. */
+  /**
+   * Resolves once LISTEN has returned: every NOTIFY on the channel that commits later is received. Waits while the database is
+   * down.
+   */
   listen(channel: string, signal?: AbortSignal): Promise<void> {
     return this.#channels.listen(channel, signal)
   }

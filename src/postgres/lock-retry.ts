@@ -35,7 +35,10 @@ export const BEGIN = `begin isolation level read committed read write; ${PIN_TRA
 
 const BEGIN_READING = `begin isolation level read committed read only; ${PIN_TRANSACTION}`
 
-/** Runs `work` in a READ COMMITTED transaction that may write, without time limits, whatever the defaults of login and database are. */
+/**
+ * Runs `work` in a READ COMMITTED transaction that may write, without time limits, whatever the defaults of login and database
+ * are.
+ */
 export function inTransaction<T>(client: ClientBase, work: () => Promise<T>): Promise<T> {
   return between(client, BEGIN, work)
 }

@@ -6,7 +6,7 @@ import {
 } from '@graphql-yoga/subscription'
 import { createEventQueue } from '../lib/event-queue.js'
 
-/** What each topic carries: `[payload]`, or `[id, payload]` for a topic per id, or `[]`. */
+/** The arguments of each topic: `[payload]`, or `[id, payload]` for a topic per id, or `[]`. */
 export type PubSubTopics = Record<string, [] | [unknown] | [number | string, unknown]>
 
 type TopicName<Topics extends PubSubTopics> = Extract<keyof Topics, string>
@@ -24,7 +24,7 @@ export interface BoundedPubSubOptions<Topics extends PubSubTopics> {
 /** `publish` and `subscribe` of createPubSub. */
 export interface BoundedPubSub<Topics extends PubSubTopics> {
   publish: PubSub<Topics>['publish']
-  /** Registered when it returns; createPubSub's registers at the first `next()` and loses what comes before. */
+  /** The subscription is registered on return; that of createPubSub is registered at the first `next()` and loses earlier events. */
   subscribe<Name extends TopicName<Topics>>(
     ...args: Topics[Name][1] extends undefined ? [topic: Name] : [topic: Name, id: Topics[Name][0]]
   ): AsyncIterableIterator<Payload<PubSubEvent<Topics, Name>['detail']>>
@@ -32,8 +32,8 @@ export interface BoundedPubSub<Topics extends PubSubTopics> {
 
 /**
  * `createPubSub` of @graphql-yoga/subscription, safe under bursts with any event target: a subscription that is not read ends
- * with a ListenqlError SUBSCRIBER_TOO_SLOW once `limit` events wait for it, after these, instead of throwing at whoever
- * published (which ends the process where the target is in memory). Others do not notice.
+ * with a ListenqlError SUBSCRIBER_TOO_SLOW once `limit` events wait for it, after these. createPubSub's own would throw at the
+ * publisher (which ends the process if the target is in memory). Other subscriptions are not affected.
  */
 export function createBoundedPubSub<Topics extends PubSubTopics>(
   options: BoundedPubSubOptions<Topics> = {},

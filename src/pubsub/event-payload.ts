@@ -1,12 +1,12 @@
 import { ListenqlError, messageOf } from '../lib/errors.js'
 
-/** How an event's `detail` becomes a payload and back. JSON is one. */
+/** Converts an event's `detail` into a payload and back. JSON is one. */
 export interface Serializer {
   readonly stringify: (detail: unknown) => string
   readonly parse: (payload: string) => unknown
 }
 
-/** @throws ListenqlError PAYLOAD_INVALID if the detail is not serialisable, such as a function, or what refers to itself. */
+/** @throws ListenqlError PAYLOAD_INVALID if the detail is not serialisable, such as a function or a cyclic object. */
 export function toPayload(serializer: Serializer, detail: unknown): string {
   try {
     const payload: unknown = serializer.stringify(detail)
@@ -19,7 +19,7 @@ export function toPayload(serializer: Serializer, detail: unknown): string {
   throw new ListenqlError('PAYLOAD_INVALID', `the detail, a ${typeof detail}, is not serialisable`)
 }
 
-/** @throws ListenqlError PAYLOAD_INVALID if the payload does not parse; anybody in the database may notify anything. */
+/** @throws ListenqlError PAYLOAD_INVALID if the payload does not parse; every client of the database may notify any payload. */
 export function toEvent(serializer: Serializer, channel: string, payload: string): CustomEvent {
   try {
     return new CustomEvent(channel, { detail: serializer.parse(payload) })

@@ -9,18 +9,18 @@ import type { PostgresEventTargetOptions } from './options.js'
 import { createOrderedSender } from './ordered-sender.js'
 import { createPacedListener, type PacedListener } from './paced-listener.js'
 
-/** Longest wait for a connection or an answer, interval of the heartbeat, longest pause before reconnecting: in ms. */
+/** Longest wait for a connection or a response, interval of the heartbeat, longest pause before reconnecting: in ms. */
 const TIMEOUT_MS = 10_000
 
 export interface PostgresEventTarget<Event extends CustomEvent = CustomEvent>
   extends TypedEventTarget<Event> {
   /**
-   * Resolves once LISTEN has returned for every topic that has a listener now: events from then on are not missed. Waits while
-   * the database is away.
+   * Resolves once LISTEN has returned for every topic that has a listener now: later events are not missed. Waits while
+   * the database is down.
    * @throws ListenqlError EVENT_TARGET_CLOSED
    */
   ready(): Promise<void>
-  /** Sends what has been dispatched, and closes the connections. Idempotent. Listeners get no more events, and no end. */
+  /** Sends the dispatched events, and closes the connections. Idempotent. Listeners get no more events, and no end. */
   close(): Promise<void>
 }
 
@@ -34,11 +34,11 @@ interface Topic {
 /**
  * An event target for `createPubSub` of @graphql-yoga/subscription: an event's type is a channel of Postgres, its detail the
  * payload. One LISTEN connection feeds all listeners. `dispatchEvent` is a NOTIFY, in the order of the calls; it never throws,
- * since what it tells of may be committed already.
+ * since the change that it announces may be committed already.
  *
- * createPubSub's iterators throw once 1,024 events wait. This target therefore hands out a burst in slices, keeps what a
- * listener refused to hand it out again, and pauses reading from Postgres while listeners that do read lag behind. One that
- * does not read is removed at `maxWaiting`; an iterator that reads on after that gets what it held, then the error.
+ * createPubSub's iterators throw once 1,024 events wait. This target therefore delivers a burst in slices, keeps an event that a
+ * listener refused to deliver it again, and pauses reading from Postgres while listeners that do read lag behind. A listener that
+ * does not read is removed at `maxWaiting`; if it is an iterator and is read later, it returns the events it held, then the error.
  * @throws ListenqlError BAD_CONFIGURATION; `addEventListener` CHANNEL_NAME_INVALID (63 bytes at most), EVENT_TARGET_CLOSED
  */
 export function createPostgresEventTarget<Event extends CustomEvent = CustomEvent>(
@@ -65,8 +65,8 @@ export function createPostgresEventTarget<Event extends CustomEvent = CustomEven
   listener.attach({
     onNotification(name, payload) {
       const topic = topics.get(name)
-      if (!topic) return // what was under way when UNLISTEN was sent
-      announce([name]) // a notification may overtake the answer to LISTEN
+      if (!topic) return // it was sent before UNLISTEN took effect
+      announce([name]) // a notification may arrive before the answer to LISTEN
       try {
         const event = toEvent(serializer, name, payload)
         for (const paced of topic.listeners.values()) paced.push(event)
@@ -81,7 +81,7 @@ export function createPostgresEventTarget<Event extends CustomEvent = CustomEven
   })
   listener.start()
 
-  /** In a microtask: what a caller's function throws must not end up in the middle of our own work. */
+  /** In a microtask: an error thrown by the application's function must not interrupt this code. */
   function report(error: unknown): void {
     queueMicrotask(() => onError(error instanceof Error ? error : new Error(String(error))))
   }
@@ -100,7 +100,7 @@ export function createPostgresEventTarget<Event extends CustomEvent = CustomEven
     if (!topic) {
       const added: Topic = { listeners: new Map(), released: new AbortController(), state: 'new' }
       topics.set(name, added)
-      // If an UNLISTEN was due and not sent yet, there is no LISTEN for onListening to tell of.
+      // If its UNLISTEN was not sent yet, there is no new LISTEN, and onListening is not called.
       listener.listen(name).then(() => {
         if (added.state === 'new') added.state = 'listening'
       }, report)
@@ -109,7 +109,7 @@ export function createPostgresEventTarget<Event extends CustomEvent = CustomEven
     return topic
   }
 
-  /** Leaves the paced listener as it is: one that overflowed has a last word to hand out. */
+  /** Does not close the paced listener: after an overflow it still has its last event to deliver. */
   function forget(name: string, callback: unknown): PacedListener | undefined {
     const topic = topics.get(name)
     const paced = topic?.listeners.get(callback)
@@ -141,7 +141,7 @@ export function createPostgresEventTarget<Event extends CustomEvent = CustomEven
         report(tooSlow)
       },
       lastWord() {
-        // A Repeater that is given a promise which rejects ends with its reason, after what it still holds.
+        // A Repeater that gets a rejecting promise ends with its reason, after the events that it still holds.
         const detail = Promise.reject(tooSlow)
         detail.catch(() => undefined)
         return new CustomEvent(name, { detail })

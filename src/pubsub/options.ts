@@ -2,12 +2,12 @@ import type { ConnectionOptions } from 'node:tls'
 import type { Observe } from '../lib/observation.js'
 import type { Serializer } from './event-payload.js'
 
-/** What a connection string cannot say, or what should not stand in one. */
+/** Values that a connection string cannot hold, or should not. */
 export interface PostgresConnection {
   readonly host?: string
   readonly port?: number
   readonly user?: string
-  /** A function is asked at every connection, for passwords that expire. */
+  /** A function is called for every connection, for passwords that expire. */
   readonly password?: string | (() => string | Promise<string>)
   readonly database?: string
   readonly ssl?: boolean | ConnectionOptions
@@ -16,22 +16,22 @@ export interface PostgresConnection {
 export interface PostgresEventTargetOptions {
   /** A URL or a libpq keyword string; default: the PG* environment variables. */
   readonly connectionString?: string | undefined
-  /** Wins over the connection string, key by key. */
+  /** Takes precedence over the connection string, key by key. */
   readonly connection?: PostgresConnection
   /** How an event's `detail` becomes a payload (7,999 bytes at most) and back; default JSON. */
   readonly serializer?: Serializer
   /**
    * Events that may wait for a listener that does not read before it is removed; default 20,000. Listeners of one topic share
-   * what waits. A burst removes nobody who reads: reading from Postgres pauses for them.
+   * the waiting events. A burst never removes a listener that reads: reading from Postgres pauses for it.
    */
   readonly maxWaiting?: number
   /**
-   * Told what goes wrong where nobody can be thrown at: an event that was not sent (PAYLOAD_TOO_LARGE, PAYLOAD_INVALID,
+   * Gets the errors that cannot be thrown at a caller: an event that was not sent (PAYLOAD_TOO_LARGE, PAYLOAD_INVALID,
    * CHANNEL_NAME_INVALID, DATABASE_FAILED), a payload that does not parse (PAYLOAD_INVALID), a listener that was removed
-   * (SUBSCRIBER_TOO_SLOW), and what a listener throws. Default: a process warning.
+   * (SUBSCRIBER_TOO_SLOW), and errors that a listener throws. Default: a process warning.
    */
   readonly onError?: (error: Error) => void
-  /** The LISTEN connection was lost and these topics are listened to again: what was published meanwhile was missed. */
+  /** The LISTEN connection was lost and has been restored for these topics: events in between were missed. */
   readonly onGap?: (topics: readonly string[]) => void
   /** Takes the observations of the LISTEN connection, for a log. */
   readonly observe?: Observe

@@ -3,20 +3,20 @@ import type { Pool } from '../postgres/pool.js'
 
 /** Sends notifications one after the other, in the order of the calls. */
 export interface OrderedSender {
-  /** @param onError told why it was not sent: ListenqlError PAYLOAD_TOO_LARGE, PAYLOAD_INVALID, DATABASE_FAILED */
+  /** @param onError called with the reason if it was not sent: ListenqlError PAYLOAD_TOO_LARGE, PAYLOAD_INVALID, DATABASE_FAILED */
   send(channel: string, payload: string, onError: (error: unknown) => void): void
-  /** Sends what waits, then closes the pool. Once the database fails, what still waits fails too. */
+  /** Sends the waiting notifications, then closes the pool. Once the database fails, the remaining ones fail, too. */
   close(): Promise<void>
 }
 
-/** A chain of its own, since a pool that has lost its connection may let a new query pass those that wait. */
+/** A chain of its own, since a pool that has lost its connection may let a new query overtake waiting ones. */
 export function createOrderedSender(pool: Pool): OrderedSender {
   let last: Promise<void> = Promise.resolve()
   let closing = false
   let failed = false
 
   async function notify(channel: string, payload: string): Promise<void> {
-    // Or closing would wait for the same time-out for each of them.
+    // Otherwise closing would wait for the same time-out for each of them.
     if (closing && failed)
       throw new ListenqlError('DATABASE_FAILED', 'closed before the notification was sent')
     try {

@@ -1,47 +1,47 @@
 import { Fifo } from '../lib/fifo.js'
 
-/** Events handed out in a row; a Repeater takes 1,024 before it throws. */
+/** Events delivered in a row; a Repeater accepts 1,024 before it throws. */
 const EVENTS_PER_TURN = 256
-/** Pauses before an event that was refused is handed out again, in ms. */
+/** Shortest and longest pause before a refused event is delivered again, in ms. */
 const RETRY_MIN_MS = 1
 const RETRY_MAX_MS = 50
-/** The same for a listener that was cut off. */
+/** The longest pause for a listener that was cut off. */
 const CUT_OFF_RETRY_MAX_MS = 1000
 /** A listener strains when this part of `maxWaiting` waits for it … */
 const HIGH_WATER = 1 / 4
-/** … until it is down to this part. */
+/** … until that has shrunk to this part. */
 const LOW_WATER = 1 / 16
-/** It may hold reading back until it has refused so often in a row (250 ms, or as many turns of a busy event loop) … */
+/** It may hold up reading until it has refused this often in a row (250 ms, or as many turns of a busy event loop) … */
 const MAX_REFUSALS = 10
-/** … or has been waited for, in one strain, for so long in ms: a trickle may not hold everyone back. */
+/** … or has held up reading, in one strain, for this many ms: a slow trickle must not delay all other listeners. */
 const STRAIN_PATIENCE_MS = 2000
 
 export interface PacedListenerOptions {
-  /** Hands out an event. A thrown RepeaterOverflowError refuses it for now; any other error is passed to `onError`. */
+  /** Delivers an event. A thrown RepeaterOverflowError refuses it for now; any other error is passed to `onError`. */
   readonly deliver: (event: CustomEvent) => void
   /** Events that may wait once it has used up the patience; one more ends this listener. */
   readonly maxWaiting: number
   readonly onError: (error: unknown) => void
-  /** True: reading should pause, or more will wait than may; false: no longer. */
+  /** True: reading should pause, or more events will wait than allowed; false: no longer. */
   readonly onStrain: (strained: boolean) => void
-  /** More than `maxWaiting` events were waiting: they are dropped, and no more are taken. */
+  /** More than `maxWaiting` events were waiting: they are dropped, and later ones are ignored. */
   readonly onOverflow: () => void
-  /** The last event, handed out instead of them once the listener takes one. */
+  /** The last event, delivered instead of them once the listener accepts one. */
   readonly lastWord: () => CustomEvent
 }
 
-/** Hands events to a listener that may refuse one for now, in order and without losing any. */
+/** Delivers events to a listener that may refuse one for now, in order and without losing any. */
 export interface PacedListener {
   push(event: CustomEvent): void
   close(): void
 }
 
 /**
- * Between slices the event loop turns, so that a reader can take what it got. A listener that throws a RepeaterOverflowError
- * has not taken that event: it gets it again, after a pause that grows while it does not read.
+ * Between slices the event loop turns, so that a reader can read what it got. A listener that throws a RepeaterOverflowError
+ * has not accepted that event: it gets it again, after a pause that grows while it does not read.
  *
- * Whoever takes what it is given is never cut off: it makes reading pause instead, so that what waits for it stays near a
- * quarter of `maxWaiting`. Patience is counted in pauses, not on a clock: after a long synchronous computation nobody has had a chance to read.
+ * A listener that reads is never cut off: it makes reading from Postgres pause instead, so that its waiting events stay near a
+ * quarter of `maxWaiting`. Patience is counted in pauses, not by a clock: during a long synchronous computation no listener can read.
  */
 export function createPacedListener(options: PacedListenerOptions): PacedListener {
   const { deliver, maxWaiting, onError, onStrain, onOverflow, lastWord } = options
@@ -59,7 +59,7 @@ export function createPacedListener(options: PacedListenerOptions): PacedListene
       cancel = () => clearImmediate(immediate)
     } else {
       const timer = setTimeout(run, ms)
-      if (state === 'overflowed') timer.unref() // its reader may be gone for ever
+      if (state === 'overflowed') timer.unref() // it may never be read again
       cancel = () => clearTimeout(timer)
     }
   }
@@ -99,12 +99,12 @@ export function createPacedListener(options: PacedListenerOptions): PacedListene
       strain = 'none'
       waited = 0
     } else if (strain === 'none' && waiting.size > maxWaiting * HIGH_WATER) strain = 'held'
-    // Once given up it stays so until it has caught up.
+    // Once given up, it stays so until the listener has caught up.
     if (strain === 'held' && (refusals >= MAX_REFUSALS || waited >= STRAIN_PATIENCE_MS)) strain = 'given up'
     if ((strain === 'held') !== (before === 'held')) onStrain(strain === 'held')
   }
 
-  /** It refuses, so it is an iterator, which would wait for ever for what is dropped: it ends with an error. */
+  /** A listener that refuses is an iterator, which would wait for ever for the dropped events: it ends with an error. */
   function overflow(): void {
     state = 'overflowed'
     waiting.clear()
@@ -119,7 +119,7 @@ export function createPacedListener(options: PacedListenerOptions): PacedListene
       waiting.push(event)
       assess()
       if (strain === 'given up' && waiting.size > maxWaiting) overflow()
-      // Handed out in the next turn, also when nothing waits: the order of listeners and of events stays plain.
+      // Delivered in the next turn even if no other event waits, so that the order of listeners and events is the same.
       else if (!cancel) schedule(0)
     },
     close() {

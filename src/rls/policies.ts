@@ -1,11 +1,17 @@
-/** A policy of a table with row-level security, as it applies to SELECT (https://www.postgresql.org/docs/current/sql-createpolicy.html). */
+/**
+ * A policy of a table with row-level security, as it applies to SELECT
+ * (https://www.postgresql.org/docs/current/sql-createpolicy.html).
+ */
 export interface Policy {
   readonly name: string
   /** Permissive policies are OR-ed, restrictive ones AND-ed. */
   readonly isPermissive: boolean
   /** Its USING expression as SQL. pg_get_expr wrote it under one search_path, and it is valid under that one only. */
   readonly using: string
-  /** Columns of the table that it names, including system columns (`ctid`), excluding those of a whole-row reference (`people.*`). */
+  /**
+   * Columns of the table that it names, including system columns (`ctid`), excluding those of a whole-row reference
+   * (`people.*`).
+   */
   readonly columns: readonly PolicyColumn[]
   /**
    * It uses only functions and operators that come with Postgres, and plain tables without row-level security, so its text shows

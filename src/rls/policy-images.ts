@@ -3,7 +3,7 @@ import type { TableColumn, WatchedTable } from '../catalog/watched-table.js'
 import type { RowImage } from '../filters/index.js'
 import type { PolicyColumn } from './policies.js'
 
-/** Built-in types whose text may change its meaning or lose it, or omits the lower bounds of arrays. */
+/** Built-in types whose text may mean something else later, or nothing, or omits the lower bounds of arrays. */
 const NOT_TO_BE_READ: ReadonlySet<string> = new Set([
   'aclitem',
   'gtsvector',
@@ -110,7 +110,10 @@ export function encodeImages(columns: readonly TableColumn[], images: readonly R
   return { text: `[${rows.join(',')}]`, counts }
 }
 
-/** Whether a policy that reads these columns can decide about an image: an unreadable value is null in the image without being NULL. */
+/**
+ * Whether a policy that reads these columns can decide about an image: an unreadable value is null in the image without being
+ * NULL.
+ */
 export function isDecidable(image: RowImage, columns: readonly TableColumn[]): boolean {
   return !image.hasUnreadable || !columns.some(({ name }) => image.unreadable(name) !== undefined)
 }

@@ -12,7 +12,10 @@ export interface Prepared {
   forget(client: pg.PoolClient): void
   /** Whether the session holds more statements than MAX_STATEMENTS and should be replaced. */
   isFull(client: pg.PoolClient): boolean
-  /** SQL that ends a transaction with the savepoint `listenql`. It drops the statements if the next transaction may get another session. */
+  /**
+   * SQL that ends a transaction with the savepoint `listenql`. It drops the statements if the next transaction may get another
+   * session.
+   */
   end(client: pg.PoolClient, how: 'commit' | 'rollback'): string
   /** Reports that the transaction has ended with that SQL. */
   ended(client: pg.PoolClient): void

@@ -17,7 +17,10 @@ export interface TableRights {
   /** Their numbers (attnum), and the numbers of all columns. */
   readonly numbers: readonly number[]
   readonly allNumbers: readonly number[]
-  /** Policies decide which rows it sees: not for superusers and BYPASSRLS roles, nor, unless RLS is forced, for roles with the owner's rights. */
+  /**
+   * Policies decide which rows it sees: not for superusers and BYPASSRLS roles, nor, unless RLS is forced, for roles with the
+   * owner's rights.
+   */
   readonly hasRowSecurity: boolean
 }
 

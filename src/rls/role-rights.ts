@@ -24,7 +24,10 @@ export function usableOf(
   return settings.length === 0 ? [] : usable.get(JSON.stringify([role, settings]))
 }
 
-/** SQL that reads the rights of a role, in a transaction with the savepoint `listenql`. The statement must be prepared for the role. */
+/**
+ * SQL that reads the rights of a role, in a transaction with the savepoint `listenql`. The statement must be prepared for the
+ * role.
+ */
 export function readRightsSql(
   { relid }: WatchedTable,
   role: string,

@@ -21,7 +21,10 @@ export function roleSettingsSql(role: string): string {
     cross join pg_catalog.unnest(d.setconfig) with ordinality s(setting, i)), '[]')`
 }
 
-/** Which of these settings ($1, text[]) a session without superuser rights may change. It may change those that Postgres does not know (`app.x`). */
+/**
+ * Which of these settings ($1, text[]) a session without superuser rights may change. It may change those that Postgres does
+ * not know (`app.x`).
+ */
 export const CHANGEABLE = `
 select n as "name", coalesce(s.context = 'user', pg_catalog.strpos(n, '.') > 0) as "changeable"
 from pg_catalog.unnest($1::pg_catalog.text[]) n left join pg_catalog.pg_settings s on pg_catalog.lower(s.name) = pg_catalog.lower(n)`

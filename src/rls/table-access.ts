@@ -51,7 +51,10 @@ export interface TableAccess {
    * @throws ListenqlError FORBIDDEN if the role may not read the table, SCHEMA_CHANGED if it is gone, DATABASE_FAILED
    */
   rightsOf(role: string, table: WatchedTable): Promise<TableRights>
-  /** @returns undefined for a viewer without a role. @throws ListenqlError as `rightsOf`, and FORBIDDEN that names the first forbidden column */
+  /**
+   * @returns undefined for a viewer without a role.
+   * @throws ListenqlError as `rightsOf`, and FORBIDDEN that names the first forbidden column
+   */
   assert(requirement: ReadRequirement): Promise<TableRights | undefined>
   /**
    * Calls `lost` once, possibly at once, if the viewer loses a right that `assert` has confirmed, or if policies begin to decide

@@ -24,17 +24,17 @@ interface Used {
   readonly used: readonly string[]
 }
 
-/** Tables as viewers may read them; a viewer without a role reads everything, under the server's login. */
+/** Tables with the rights of viewers; a viewer without a role reads everything, under the server's login. */
 export interface AuthorisedTables {
   /** @throws ListenqlError FORBIDDEN, SCHEMA_CHANGED, QUERY_TIMEOUT, DATABASE_FAILED */
   changes(viewer: Viewer, table: WatchedTable, request: ChangesRequest): Promise<EventSource<RowChange>>
-  /** @param request with the columns that are selected */
+  /** @param request with the selected columns */
   snapshot(viewer: Viewer, table: WatchedTable, request: SnapshotRequest & Used): Promise<Snapshot>
-  /** The names of the columns that may be read; undefined: all. None: nothing of the table. */
+  /** The names of the columns that the viewer may read; undefined: all; empty: none. */
   readable(viewer: Viewer, table: WatchedTable): Promise<readonly string[] | undefined>
 }
 
-/** Most (table, role) whose policies are remembered to work, and for how long, in ms. */
+/** Most pairs of table and role that are remembered because their policies work, and for how long, in ms. */
 const MAX_PROBED = 1000
 const PROBE_AGE_MS = 1000
 
@@ -46,7 +46,10 @@ export function createAuthorisedTables({
 }: AuthorisedTablesOptions): AuthorisedTables {
   const probed = new Map<string, { readonly seesToken: boolean; readonly until: number }>()
 
-  /** That the policies work on images, and the viewer as they may see it: without what they do not look at, so that more is shared. */
+  /**
+   * Checks that the policies work on images.
+   * @returns the viewer without claims that they do not read, so that groups are shared more
+   */
   async function probe(viewer: Viewer, table: WatchedTable): Promise<Viewer> {
     const key = `${table.relid} ${table.generation} ${viewer.role}`
     let known = probed.get(key)
@@ -93,7 +96,7 @@ export function createAuthorisedTables({
             error.code !== 'SCHEMA_CHANGED'
           )
             throw error
-          await tableAccess.recheck({ ...requirement, seesAll: false }, performance.now()) // policies may decide by now
+          await tableAccess.recheck({ ...requirement, seesAll: false }, performance.now()) // policies may apply by now
         }
       }
     },
@@ -110,7 +113,7 @@ export function createAuthorisedTables({
   }
 }
 
-/** The names of the columns that may be read, as the table is known. */
+/** The names of the columns that the viewer may read, by the known table. */
 function readableOf({ columns }: WatchedTable, { numbers }: TableRights): string[] {
   return columns.filter(({ number }) => numbers.includes(number)).map(({ name }) => name)
 }

@@ -12,36 +12,42 @@ import { compose, type Parts } from './compose.js'
 import { createFirstContact, isReasonToExit } from './first-contact.js'
 import { openDatabase } from './open-database.js'
 
-/** Longest that a server which starts waits for the database before it returns, in ms. */
+/** Longest that a starting server waits for the database before `createServer` resolves, in ms. */
 const START_PATIENCE_MS = 2000
 
-/** Every option of docs/configuration.md under its camelCase name (durations in ms, sizes in bytes), and what only code can give. */
+/**
+ * Every option of docs/configuration.md under its camelCase name (durations in ms, sizes in bytes), and options that only code
+ * can set.
+ */
 export interface ServerOptions extends Partial<Settings> {
   /**
    * Finds the viewer of a request instead of tokens, for applications with sessions of their own. Viewers have roles then, and
-   * a viewer may do only what is allowed to its role.
+   * a viewer may do only what its role allows.
    */
   readonly authenticate?: Authenticate
-  /** Takes every observation of the core, beside the log. */
+  /** Gets every observation of the core, in addition to the log. */
   readonly observe?: Observe
-  /** Takes the log instead of stderr. */
+  /** Used for the log instead of stderr. */
   readonly logger?: Logger
-  /** Ends a start that is under way; `createServer` rejects with its reason. A server that has started is ended by `close`. */
+  /** Aborts the start; `createServer` rejects with its reason. A server that has started is ended by `close`. */
   readonly signal?: AbortSignal
 }
 
-/** A server that accepts clients. Whether the database is there is another matter: see `/readyz`. */
+/** A server that accepts clients. `/readyz` shows whether the database is connected. */
 export interface ListenqlServer {
-  /** Where it is reached, without a trailing slash, such as `http://localhost:7700`. */
+  /** The server's URL, without a trailing slash, such as `http://localhost:7700`. */
   readonly url: string
   readonly port: number
   /** Set if HTTPS is served. */
   readonly httpsUrl: string | undefined
-  /** The database in words, without password. */
+  /** Description of the database, without password. */
   readonly database: string
-  /** Set if the server runs its own Postgres. */
+  /** Set if the server runs the embedded Postgres. */
   readonly embedded: EmbeddedPostgres | undefined
-  /** Ends streams as their protocols say goodbye, then closes the database and, if it is its own, stops Postgres. Idempotent. */
+  /**
+   * Ends streams with the goodbye of their protocols, closes the database connections, and stops the embedded Postgres.
+   * Idempotent.
+   */
   close(): Promise<void>
 }
 

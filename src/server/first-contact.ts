@@ -8,15 +8,15 @@ import {
   type Observe,
 } from '../lib/observation.js'
 
-/** How the first attempts to reach the database end: those of the LISTEN connection and of all others. */
+/** The results of the first attempts to reach the database, by the LISTEN connection and all others. */
 export interface FirstContact {
-  /** To be shown every observation. */
+  /** Must get every observation. */
   readonly observe: Observe
-  /** Resolves once the LISTEN connection is there; in a server that makes none, that which reads the event log. */
+  /** Resolves once the LISTEN connection works; in a server without one, the connection that reads the event log. */
   readonly made: Promise<void>
-  /** Resolves if the database could not be reached, by whichever connection. */
+  /** Resolves if any connection could not reach the database. */
   readonly failed: Promise<void>
-  /** @throws ListenqlError DATABASE_FAILED if it could not */
+  /** @throws ListenqlError DATABASE_FAILED if the database could not be reached */
   assertReached(database: string): void
 }
 
@@ -42,7 +42,7 @@ export function createFirstContact(): FirstContact {
   }
 }
 
-/** What `createServer` rejects with under `exitOnError`: the log need not say it, too, nor that it is tried again. */
+/** Whether `createServer` rejects with it under `exitOnError`: then the log need not report it, nor that the server keeps trying. */
 export function isReasonToExit(observation: Observation): boolean {
   if (observation.type === 'role.unusable') return observation.option === '--anonymous-role'
   return failureToConnect(observation) !== undefined

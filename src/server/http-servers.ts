@@ -10,7 +10,7 @@ import { ignoreUpgrade } from '../transport/ws/ignore-upgrade.js'
 
 export interface HttpServersOptions {
   readonly settings: Settings
-  /** Path that all routes are under: empty, or with a leading and no trailing slash. */
+  /** Path prefix of all routes: empty, or with a leading and no trailing slash. */
   readonly prefix: string
   readonly router: Router
   readonly addressLimits: AddressLimits
@@ -25,14 +25,14 @@ export interface HttpServers {
   listen(): Promise<HttpAddresses>
   /**
    * Accepts no more connections, and resolves once all have ended.
-   * @param sayGoodbye called when no more connections are accepted; those that are idle after it are closed
-   * @param patience connections that are open after so many ms are dropped
+   * @param sayGoodbye called when no more connections are accepted; idle connections are closed after it
+   * @param patience connections that are still open after this many ms are dropped
    */
   close(sayGoodbye: () => void, patience: number): Promise<void>
 }
 
 export interface HttpAddresses {
-  /** Where the server is reached, without a trailing slash. */
+  /** The server's URL, without a trailing slash. */
   readonly url: string
   readonly port: number
   readonly httpsUrl: string | undefined
@@ -91,13 +91,13 @@ export function createHttpServers({
   }
 }
 
-/** The name by which this machine reaches what is bound to `host`. */
+/** The name by which this machine reaches a server that is bound to `host`. */
 function nameOf(host: string): string {
   if (host === '0.0.0.0' || host === '::') return 'localhost'
   return host.includes(':') ? `[${host}]` : host
 }
 
-/** `--url-base` may have the base path at its end already. */
+/** `--url-base` may end with the base path already. */
 function publicUrl(urlBase: string | undefined, prefix: string): string | undefined {
   const base = urlBase?.replace(/\/+$/, '')
   return base === undefined || base.endsWith(prefix) ? base : `${base}${prefix}`

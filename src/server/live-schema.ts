@@ -5,13 +5,13 @@ import { createDeferred } from '../lib/deferred.js'
 import type { Observe } from '../lib/observation.js'
 
 export interface LiveSchemaOptions {
-  /** A new schema is in force from now on. Resolves when everything that lives on the former one has moved or ended. */
+  /** A new schema is in force from now on. Resolves when all subscriptions of the previous one have moved or ended. */
   readonly onChange: (schema: GraphQLSchema) => Promise<void>
   readonly limits: SchemaLimits
   readonly observe: Observe
 }
 
-/** The schema of the moment: it follows the database. */
+/** The present schema, which follows the database. */
 export interface LiveSchema {
   /** Builds the schema again for these tables. */
   follow(tables: readonly WatchedTable[]): Promise<void>
@@ -30,7 +30,7 @@ export function createLiveSchema({ onChange, limits, observe }: LiveSchemaOption
         tables,
         limits,
         onWarning(message) {
-          if (warned.has(message)) return // each rebuild finds the same
+          if (warned.has(message)) return // each rebuild finds the same renamed tables
           warned.add(message)
           observe({ type: 'schema.renamed', message })
         },

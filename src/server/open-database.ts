@@ -7,13 +7,13 @@ import type { Logger } from '../telemetry/logger.js'
 /** The database of a server. */
 export interface ServerDatabase {
   readonly config: pg.ClientConfig
-  /** Set if the server runs its own Postgres. */
+  /** Set if the server runs the embedded Postgres. */
   readonly embedded: EmbeddedPostgres | undefined
 }
 
 /**
- * Finds the database that the settings name; where they name none, starts the embedded Postgres.
- * @param signal ends a start that is under way
+ * Finds the database that the settings name; if they name none, starts the embedded Postgres.
+ * @param signal aborts the start
  * @throws ListenqlError BAD_CONFIGURATION, EMBEDDED_POSTGRES_FAILED
  */
 export async function openDatabase(

@@ -4,35 +4,35 @@ import type { Logger } from './logger.js'
 /** A failure of one part of the server: the event log, the catalogue, … */
 export interface PartFailure extends Partial<Failure> {
   readonly message: string
-  /** Which part; of one part the same failure is told of once. */
+  /** Which part; the same failure of a part is reported once. */
   readonly part: string
-  /** The line for the log, without what to do about it. */
+  /** The line for the log, without the remedy. */
   readonly line: string
 }
 
 /**
- * Says in the log what has become of the database: one line whenever that changes, however many connections of the server
- * notice it, and however often each tries again.
+ * Logs the state of the database: one line whenever it changes, however many connections of the server notice it, and however
+ * often each of them retries.
  */
 export interface DatabaseVoice {
-  /** The LISTEN connection, by which the state of the database is judged, is there. */
+  /** The LISTEN connection, which determines the state of the database, works. */
   connected(channels: number): void
-  /** There is no LISTEN connection; that which reads the event log is there, by which the state is judged then. */
+  /** There is no LISTEN connection; the connection that reads the event log, which then determines the state, works. */
   reached(): void
   lost(message: string): void
   unreachable(failure: { readonly message: string; readonly hint?: string | undefined }): void
-  /** It answers, but does not deliver notifications. */
+  /** The database answers, but does not deliver notifications. */
   deaf(state: { readonly message: string; readonly isPooled: boolean }): void
-  /** Whether it delivers notifications cannot be tried. */
+  /** It cannot be checked whether the database delivers notifications. */
   unproven(message: string): void
-  /** Said at once, unless the database is away; what the LISTEN connection may notice, too, only after a moment. */
+  /** Logged at once, unless the database is down; after a moment, if the LISTEN connection may notice the same failure. */
   partFailed(failure: PartFailure): void
 }
 
-/** How long the LISTEN connection may take to notice what another connection has noticed, in ms. */
+/** How long the LISTEN connection may take to notice a failure that another connection has noticed, in ms. */
 const SAME_LOSS_MS = 1000
 
-/** After so many ms a reason may be given again, if a part still fails for it, or the database is away for it once more. */
+/** After this many ms a reason may be logged again, if a part still fails for it, or the database is down for it once more. */
 const REPEAT_MS = 600_000
 
 export function createDatabaseVoice(logger: Logger): DatabaseVoice {
@@ -40,14 +40,14 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
   let cause: string | undefined
   let isUnprovenTold = false
   let hasListener = true
-  /** Why the database has been away since it was last there, and when each reason was given. */
+  /** The reasons why the database has been down since it last worked, with the time when each was logged. */
   const given = new Map<string, number>()
   const parts = new Map<string, { readonly message: string; readonly at: number }>()
 
   function unreachable({ message, hint }: { readonly message: string; readonly hint?: string | undefined }) {
     const now = performance.now()
     for (const [reason, at] of given) if (now - at >= REPEAT_MS) given.delete(reason)
-    // Attempts that fail for two reasons by turns (a pooler, a host of two addresses) give each once.
+    // If attempts fail for two reasons alternately (a pooler, a host with two addresses), each is logged once.
     const isKnown = message === cause || given.has(message)
     state = 'away'
     cause = message
@@ -70,9 +70,9 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
       cause = undefined
       given.clear()
       parts.clear()
-      if (!wasAway) return logger.debug('The database is there.')
+      if (!wasAway) return logger.debug('The database is connected.')
       logger.info(
-        `The database is there; listening to ${channels} ${channels === 1 ? 'channel' : 'channels'}.`,
+        `The database is connected; listening to ${channels} ${channels === 1 ? 'channel' : 'channels'}.`,
       )
     },
     reached() {
@@ -83,13 +83,13 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
       cause = undefined
       given.clear()
       parts.clear()
-      logger.info('The database is there.')
+      logger.info('The database is connected.')
     },
     lost(message) {
       state = 'away'
       cause = undefined
       logger.warn(
-        `The database connection was lost: ${message}. Subscribers stay and get a gap; connecting again.`,
+        `The database connection was lost: ${message}. Subscribers stay connected and get a gap; the server reconnects.`,
       )
     },
     unreachable,
@@ -97,14 +97,14 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
       const isKnown = state === 'deaf'
       state = 'deaf'
       cause = undefined
-      if (isKnown) logger.debug(`Notifications still are not delivered: ${found.message}.`)
+      if (isKnown) logger.debug(`Notifications are still not delivered: ${found.message}.`)
       else logger.warn(deafWords(found))
     },
     unproven(message) {
       if (isUnprovenTold) return
       isUnprovenTold = true
       logger.warn(
-        `Whether notifications arrive is unproven: the server could not send one to itself (${message}). It tries again with each heartbeat.`,
+        `It is unknown whether notifications arrive: the server could not send one to itself (${message}). It tries again with each heartbeat.`,
       )
     },
     partFailed(failure) {
@@ -119,7 +119,7 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
   }
 }
 
-/** `what. What to do.` */
+/** `problem. Remedy.` */
 export function withHint(text: string, hint: string | undefined): string {
   if (hint === undefined) return `${text}.`
   return `${text}. ${hint.charAt(0).toUpperCase()}${hint.slice(1)}${/[.?;]$/.test(hint) ? '' : '.'}`
@@ -129,5 +129,5 @@ function deafWords({ message, isPooled }: { readonly message: string; readonly i
   const cause = isPooled
     ? 'a connection pooler in transaction mode (PgBouncer or the like) is in between, which cannot carry LISTEN'
     : 'a connection pooler in transaction mode, or another proxy, may be in between'
-  return `Notifications are not delivered: ${message}; ${cause}. Subscribers of channels wait. Connect to Postgres directly, with --database-url (DATABASE_URL); if only watched tables are to be served, use --doorbell poll and --channels ''. The server tries again and again.`
+  return `Notifications are not delivered: ${message}; ${cause}. Subscribers of channels wait. Connect to Postgres directly, with --database-url (DATABASE_URL); if only watched tables are to be served, use --doorbell poll and --channels ''. The server keeps trying.`
 }

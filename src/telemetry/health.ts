@@ -1,19 +1,19 @@
 export interface HealthOptions {
-  /** Whether notifications arrive: `no`, the database is away; `deaf`, it is there, and they do not. */
+  /** Whether notifications arrive. `no`: the database is down; `deaf`: it answers, but they do not arrive. */
   readonly notifications: () => 'yes' | 'no' | 'deaf'
-  /** False: nothing that this server does needs notifications, so that reading the event log is enough. */
+  /** False: the server needs no notifications, so it is ready if it can read the event log. */
   readonly needsNotifications: boolean
   readonly log: () => 'away' | 'absent' | 'followed' | 'stalled'
-  /** Where reading the log stands still, and why; shown if `showsDetails`. */
+  /** Where reading the log is stuck, and why; shown if `showsDetails`. */
   readonly stall?: () => { readonly place: string; readonly reason: string } | undefined
-  /** Whether every client may know what is in the database. */
+  /** Whether every client may see details of the database. */
   readonly showsDetails?: boolean
   readonly isStopping: () => boolean
 }
 
 /**
  * `/healthz` is 200 while the process answers. `/readyz` is 200 while it can also do its work, and 503 while it cannot, or the
- * server stops: a load balancer then sends new clients elsewhere, and those connected stay.
+ * server is stopping: a load balancer then sends new clients elsewhere, and connected ones stay.
  */
 export function createHealth(
   options: HealthOptions,

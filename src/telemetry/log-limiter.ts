@@ -1,13 +1,13 @@
-/** For how long lines of one kind are counted before the next is written, in ms. */
+/** How long lines of one kind are counted before the next one is written, in ms. */
 const PERIOD_MS = 10_000
-/** Longest text of a client that a line repeats, in characters. */
+/** Longest text of a client that a line quotes, in characters. */
 const MAX_TEXT_CHARACTERS = 200
 
 /**
- * Keeps what clients can cause at will from flooding the log: the first of a kind is written at once, those of the next ten
- * seconds are counted, and the last of them is written with their number.
- * @param kind one of a few: nothing that a client may choose
- * @param write called with the details and, for the last of several, words to put at the end of the message
+ * Limits log lines that clients can cause at will: the first of a kind is written at once, those of the next ten seconds are
+ * counted, and the last of them is written with their number.
+ * @param kind one of a few: a client must not be able to choose it
+ * @param write called with the details and, for the last of several, a sentence for the end of the message
  */
 export type LogLimiter = <Details extends object>(
   kind: string,
@@ -38,7 +38,7 @@ export function createLogLimiter(): LogLimiter {
     }
     entry.count++
     entry.writeLast = count =>
-      write(shown, ` So were ${count} more within ${PERIOD_MS / 1000} s; this is the last.`)
+      write(shown, ` There were ${count} more within ${PERIOD_MS / 1000} s; this is the last.`)
   }
 }
 

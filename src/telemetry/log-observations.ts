@@ -4,7 +4,7 @@ import { createDatabaseVoice, withHint } from './database-voice.js'
 import { createLogLimiter } from './log-limiter.js'
 import type { Logger } from './logger.js'
 
-/** Chooses what of the core's observations a log is to hold, at which level and in which words. */
+/** Chooses which observations of the core are logged, at which level and with which message. */
 export function createLogObserver(logger: Logger): Observe {
   const limited = createLogLimiter()
   const database = createDatabaseVoice(logger)
@@ -31,10 +31,10 @@ export function createLogObserver(logger: Logger): Observe {
         return partFailed('log', `The event log cannot be read: ${observation.message}.`, observation)
       case 'log.stalled':
         return logger.error(
-          `The event log cannot be read any further than ${observation.place}, so that nothing after that is delivered: ${observation.message}. It is tried again and again.`,
+          `The event log cannot be read beyond ${observation.place}, so no later event is delivered: ${observation.message}. The server keeps trying.`,
         )
       case 'log.recovered':
-        return logger.info('The event log is read again.')
+        return logger.info('The event log can be read again.')
       case 'event.unreadable':
         return logger.warn(unreadableWords(observation))
       case 'log.rotated':
@@ -46,36 +46,36 @@ export function createLogObserver(logger: Logger): Observe {
       case 'log.rotation-failed':
         return partFailed(
           'rotation',
-          `Old events cannot be cleared, the event log grows: ${observation.message}.`,
+          `Old events cannot be cleared, so the event log grows: ${observation.message}.`,
           observation,
         )
       case 'catalog.absent':
         return logger.info(
-          'No table is watched: there is no schema listenql yet. `listenql watch TABLE` makes it.',
+          'No table is watched: there is no schema listenql yet. `listenql watch TABLE` creates it.',
         )
       case 'catalog.failed':
         return partFailed(
           'catalog',
-          `Watched tables cannot be looked at: ${observation.message}.`,
+          `The list of watched tables cannot be read: ${observation.message}.`,
           observation,
         )
       case 'catalog.unreadable': {
         const { what, relid, detail } = observation
         const which = what === 'table' ? `Table ${relid}` : `A column of table ${relid}`
         return logger.warn(
-          `${which} is left out, since its name is no text in the encoding of the database (${detail}); rename it.`,
+          `${which} is left out, since its name is not valid text in the encoding of the database (${detail}); rename it.`,
         )
       }
       case 'table.changed':
         return logger.info(changeWords(observation))
       case 'table.lacking':
         return logger.warn(
-          `Table ${observation.table} has no whole history, so nothing of it is delivered, and streams of it have ended: ${observation.detail}. Its history begins anew by itself once that is mended: the owner of the table enables triggers that are disabled (alter table … enable trigger user), and \`listenql watch ${observation.table}\` makes those that are missing.`,
+          `Table ${observation.table} has an incomplete history, so none of its changes are delivered, and its streams have ended: ${observation.detail}. A new history begins once that is repaired: the owner of the table enables triggers that are disabled (alter table … enable trigger user), and \`listenql watch ${observation.table}\` creates those that are missing.`,
         )
       case 'policies.lost':
         return partFailed(
           'policies',
-          `Row-level security cannot be asked about: ${observation.message}.`,
+          `Row-level security cannot be evaluated: ${observation.message}.`,
           observation,
         )
       case 'policy.failed':
@@ -85,7 +85,7 @@ export function createLogObserver(logger: Logger): Observe {
       case 'rights.failed':
         return partFailed(
           'rights',
-          `What roles may read cannot be looked at: ${observation.message}.`,
+          `The rights of roles cannot be read: ${observation.message}.`,
           observation,
         )
       case 'snapshot.failed':
@@ -93,12 +93,12 @@ export function createLogObserver(logger: Logger): Observe {
       case 'schema.built':
         return logger.debug(`The schema has ${count(observation.tables, 'watched table')}.`)
       case 'schema.renamed':
-        // It is found at every start, and nothing is wrong: a warning would teach people to overlook warnings.
+        // It occurs at every start, and is no fault: a warning would teach administrators to ignore warnings.
         return logger.info(observation.message)
       case 'reading.paused':
         return logger.debug(details, 'Reading from Postgres pauses until subscribers have caught up.')
       case 'reading.resumed':
-        return logger.debug(`Reading from Postgres goes on after ${Math.round(observation.pausedFor)} ms.`)
+        return logger.debug(`Reading from Postgres resumes after ${Math.round(observation.pausedFor)} ms.`)
       case 'event.too-large':
         return limited('event.too-large', details, (each, repeated) =>
           logger.warn(
@@ -107,8 +107,7 @@ export function createLogObserver(logger: Logger): Observe {
           ),
         )
       case 'subscriber.cut':
-        if (observation.reason === 'silent')
-          return logger.debug(details, 'A client that gave no sign of life was cut off.')
+        if (observation.reason === 'silent') return logger.debug(details, 'A silent client was cut off.')
         return limited(`subscriber.cut ${observation.reason}`, details, (each, repeated) =>
           logger.warn(each, `A subscriber that does not keep up was cut off.${repeated}`),
         )
@@ -121,7 +120,7 @@ export function createLogObserver(logger: Logger): Observe {
           logger.info(each, `A viewer was refused.${repeated}`),
         )
       case 'viewer.ended':
-        return logger.debug(details, 'What a viewer had open was ended.')
+        return logger.debug(details, 'The connections and streams of a viewer were ended.')
       case 'role.unusable':
         return observation.option === '--anonymous-role'
           ? logger.error(
@@ -132,20 +131,22 @@ export function createLogObserver(logger: Logger): Observe {
             )
           : logger.warn(
               withHint(
-                `Viewers cannot take a role of ${observation.option}: ${observation.message}`,
+                `Viewers cannot use a role of ${observation.option}: ${observation.message}`,
                 observation.hint,
               ),
             )
       case 'role.usable':
-        return logger.info(`Viewers can take role ${observation.role} of ${observation.option} now.`)
+        return logger.info(`Viewers can use role ${observation.role} of ${observation.option} now.`)
       case 'kicks.absent':
         return observation.access === 'no schema'
-          ? logger.info('Nobody can be kicked: there is no schema listenql yet. `listenql install` makes it.')
+          ? logger.info(
+              'Viewers cannot be kicked: there is no schema listenql yet. `listenql install` creates it.',
+            )
           : logger.warn(KICKS_ABSENT[observation.access])
       case 'viewers.unchecked':
         return partFailed(
           'viewers',
-          `The database does not say who was kicked and which roles may be taken: ${observation.message}. What was known stays in force.`,
+          `Kicks and roles cannot be read from the database: ${observation.message}. The known ones remain in force.`,
           observation,
         )
       case 'fault':
@@ -161,9 +162,9 @@ export function createLogObserver(logger: Logger): Observe {
 
 const KICKS_ABSENT = {
   'no function':
-    'Nobody can be kicked: schema listenql is of an older version. `listenql install` updates it.',
+    'Viewers cannot be kicked: schema listenql has an older version. `listenql install` updates it.',
   'no right':
-    'Kicks are not heard of: the login of the server may not call listenql.kicks. Run as the owner of schema listenql: listenql install --grant-to LOGIN.',
+    'The server cannot read kicks: its login may not call listenql.kicks. Run as the owner of schema listenql: listenql install --grant-to LOGIN.',
 }
 
 function words(observation: Observation): string {
@@ -182,10 +183,10 @@ function unreadableWords({
       columns.length === 1
         ? `The value of column ${columns[0]}`
         : `The values of columns ${columns.join(', ')}`
-    return `${what} in ${where} cannot be read: it ${reason}. Clients get the error VALUE_NOT_SHOWN in its place; the rest is delivered.`
+    return `${what} in ${where} cannot be read: it ${reason}. Clients get the error VALUE_NOT_SHOWN instead; the rest is delivered.`
   }
   const isTable = topic.startsWith('table ')
-  return `Nothing of ${where} can be read: it ${reason}. ${isTable ? 'Subscriptions of the table end with CURSOR_EXPIRED, and clients read a snapshot again' : 'Clients get the error VALUE_NOT_SHOWN in its place'}.`
+  return `No value of ${where} can be read: it ${reason}. ${isTable ? 'Subscriptions of the table end with CURSOR_EXPIRED, and clients read a snapshot again' : 'Clients get the error VALUE_NOT_SHOWN instead'}.`
 }
 
 function changeWords({ table, change, detail }: Extract<Observation, { type: 'table.changed' }>): string {
@@ -193,9 +194,9 @@ function changeWords({ table, change, detail }: Extract<Observation, { type: 'ta
     case 'generation':
       return `Table ${table} is watched in generation ${detail} from now on.`
     case 'again':
-      return `Table ${table} was dropped and made again; its history begins anew.`
+      return `Table ${table} was dropped and created again; a new history begins.`
     case 'gone':
-      return `Table ${table} was dropped. Should it be made again, it is watched again; \`listenql unwatch ${table}\` ends that.`
+      return `Table ${table} was dropped. If it is created again, it is watched again; \`listenql unwatch ${table}\` ends that.`
   }
 }
 
@@ -204,7 +205,7 @@ function capWords(cap: Extract<Observation, { type: 'log.cap-exceeded' }>): stri
   if (cap.early === 0) {
     return `The event log has ${sizeWords(cap.bytes)}, more than ${limit}, and cannot be cleared now: ${cap.busy ?? 'it is in use'}.`
   }
-  return `The event log grew beyond ${limit}: ${sizeWords(cap.droppedBytes)} of events went before --retention was over. Clients that come back from before that get CURSOR_EXPIRED and read a snapshot again.`
+  return `The event log grew beyond ${limit}: ${sizeWords(cap.droppedBytes)} of events were cleared before --retention was over. Clients with an older position get CURSOR_EXPIRED and read a snapshot again.`
 }
 
 function count(n: number, noun: string): string {

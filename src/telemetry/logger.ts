@@ -7,17 +7,17 @@ export interface LoggerOptions {
   readonly level: LogLevel
   /** `text` for people, `json` for machines, `auto`: text if `stream` is a terminal. */
   readonly format: 'auto' | 'text' | 'json'
-  /** Default: stderr, so that stdout holds only what a command prints. */
+  /** Default: stderr, so that stdout holds only the output of commands. */
   readonly stream?: NodeJS.WriteStream
 }
 
-/** One level of a log: a message, with details before it if there are any. */
+/** One level of a log: takes a message, with details before it if there are any. */
 export interface LogEntry {
   (message: string): void
   (details: object, message: string): void
 }
 
-/** What takes the log of a server: pino, or anything with these functions. */
+/** The log of a server: pino, or any object with these functions. */
 export interface Logger {
   readonly debug: LogEntry
   readonly info: LogEntry
@@ -31,7 +31,7 @@ export function createLogger({ level, format, stream = process.stderr }: LoggerO
   return pino({ level, base: null, formatters: { level: label => ({ level: label }) } }, destination)
 }
 
-/** One line per entry: time, level, message, and what else there is as key=value. */
+/** One line per entry: time, level, message, and all other fields as key=value. */
 function textStream(stream: NodeJS.WriteStream): Writable {
   return new Writable({
     decodeStrings: false,

@@ -299,7 +299,10 @@ function said({ code, limit, message }: LimitExceeded): string {
 
 const HEALTH_HEADERS = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' }
 
-/** The Host header must not affect the path; a proxy may send the whole URL (https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2). */
+/**
+ * The Host header must not affect the path; a proxy may send the whole URL
+ * (https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2).
+ */
 function urlOf({ url = '' }: IncomingMessage): URL | undefined {
   const target = url.startsWith('/') ? `http://localhost${url}` : /^https?:/i.test(url) ? url : ''
   return URL.canParse(target) ? new URL(target) : undefined

@@ -25,7 +25,7 @@ describe('channels by role', () => {
   it.each([
     [['--role-channels', 'people'], 'must be written as name=item,item'],
     [['--role-channels', 'user=a[b'], 'a bracket is not closed'],
-    [['--role-channels', `user=[\${claims.x}]`], 'a claim cannot stand in brackets'],
+    [['--role-channels', `user=[\${claims.x}]`], 'a claim may not be within brackets'],
     [['--channels', `\${claim.x}`], 'is not'],
   ])('are refused: %j', (argv, problem) => {
     expect(() => load({ argv })).toThrow(

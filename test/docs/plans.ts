@@ -130,7 +130,7 @@ export const PLANS: readonly Plan[] = [
   { file: 'docs/operations.md', has: '-- t: waiting for pid', run: compareWaiting },
   {
     file: 'docs/operations.md',
-    has: 'cannot be read any further than batch',
+    has: 'cannot be read beyond batch',
     why: 'it takes a damaged log: test/log/careful-read.test.ts',
   },
   {

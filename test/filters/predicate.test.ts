@@ -119,7 +119,10 @@ describe('what is refused, and how', () => {
     [{ name: { eq: 'a\0b' } }, /zero character/],
     [{ name: { eq: '\ud800' } }, /surrogate/],
     [{ name: { like: '\udc00%' } }, /surrogate/],
-    [{ name: { like: 'a\\' } }, /^where\.name\.like: ends in a lone backslash \(write two for one\)/],
+    [
+      { name: { like: 'a\\' } },
+      /^where\.name\.like: ends in a lone backslash \(write two backslashes for one\)/,
+    ],
     [{ name: { eq: 7 } }, /7 is not a string/],
   ])('%j', (filter, message) => {
     expect(refusal(filter)).toMatch(message)

@@ -101,12 +101,12 @@ describe('a log that cannot be read any further', () => {
       body: { status: 'not ready', database: 'connected', log: 'stalled', place, reason: DISK },
     })
     await observed.until('log.lost', {}, 8) // it is tried again and again, and said once
-    const said = lines.filter(line => line.includes('cannot be read any further'))
+    const said = lines.filter(line => line.includes('cannot be read beyond'))
     expect(said).toEqual([expect.stringContaining(place)])
     expect(said[0]).toContain(DISK)
     const warnings = await waitUntil(async () => {
       const all = await warningsOf(log)
-      return all.some(line => line.includes('no further')) ? all : undefined
+      return all.some(line => line.includes('the log beyond')) ? all : undefined
     }, 'status to say so')
     expect(warnings).toEqual([expect.stringContaining(`cannot read the log beyond ${place}`)])
     expect(warnings[0]).toContain(DISK)

@@ -145,7 +145,11 @@ describe('what does not fit is refused', () => {
       'where.anInt2.eq: 40000 is out of the range of smallint (int2), -32768 to 32767',
       undefined,
     ],
-    ['{ aName: { like: "\\\\" } }', 'where.aName.like: ends in a lone backslash', 'write two for one'],
+    [
+      '{ aName: { like: "\\\\" } }',
+      'where.aName.like: ends in a lone backslash',
+      'write two backslashes for one',
+    ],
   ])('%s, with the names of GraphQL', async (where, message, hint) => {
     expect(await literal(where)).toMatchObject({
       path: ['all'],

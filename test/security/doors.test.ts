@@ -422,11 +422,11 @@ describe('a configuration', () => {
       () => ({ jwtSecret: undefined, jwtSecretFile: '/nowhere' }),
       'cannot be read',
     ],
-    ['with roles and no keys', () => ({ jwtSecret: undefined }), '--role-channels is given, but nothing'],
+    ['with roles and no keys', () => ({ jwtSecret: undefined }), '--role-channels is given, but no option'],
     [
       'with a claim in brackets',
       () => ({ roleChannels: { x: [`[\${claims.x}]`] } }),
-      'cannot stand in brackets',
+      'may not be within brackets',
     ],
   ])('%s is refused', async (_what, options, problem) => {
     await expect(start(options())).rejects.toMatchObject({

@@ -46,7 +46,7 @@ it('says each of two causes once while attempts meet them by turns, and again af
   expect(said).toEqual([...both, ...both])
   connected()
   unreachable(1)
-  expect(said.slice(4)).toEqual(['info The database is there; listening to 1 channel.', both[0]])
+  expect(said.slice(4)).toEqual(['info The database is connected; listening to 1 channel.', both[0]])
 })
 
 it('says what another part has noticed only if the LISTEN connection does not', () => {
@@ -58,8 +58,8 @@ it('says what another part has noticed only if the LISTEN connection does not', 
   lostLog(AWAY)
   vi.advanceTimersByTime(5000)
   expect(said).toEqual([
-    'warn The database connection was lost: closed. Subscribers stay and get a gap; connecting again.',
-    'info The database is there; listening to 1 channel.',
+    'warn The database connection was lost: closed. Subscribers stay connected and get a gap; the server reconnects.',
+    'info The database is connected; listening to 1 channel.',
     'warn The event log cannot be read: nothing listens. Is it running?',
   ])
 })
@@ -70,7 +70,7 @@ it('judges by the connection that reads the log where there is no LISTEN connect
   const denied = 'warn The event log cannot be read: permission denied for function pull.'
   lostLog(AWAY)
   reached()
-  expect(said.splice(0)).toEqual([away, 'info The database is there.'])
+  expect(said.splice(0)).toEqual([away, 'info The database is connected.'])
   for (let attempt = 0; attempt < 5; attempt++) {
     lostLog(DENIED)
     reached()
@@ -80,7 +80,7 @@ it('judges by the connection that reads the log where there is no LISTEN connect
     for (let attempt = 0; attempt < 5; attempt++) lostLog(AWAY)
     reached()
   }
-  expect(said).toEqual([away, 'info The database is there.', away, 'info The database is there.'])
+  expect(said).toEqual([away, 'info The database is connected.', away, 'info The database is connected.'])
 })
 
 it('says at once, and once, what is wrong with one part, and again after a while or after something else', () => {

@@ -34,7 +34,7 @@ describe('what clients can cause at will', () => {
     vi.advanceTimersByTime(10_000)
     expect(lines).toHaveLength(2)
     expect(lines[1]).toMatchObject({ details: { reason: 'of kind 999' } })
-    expect(lines[1]?.message).toBe('A viewer was refused. So were 999 more within 10 s; this is the last.')
+    expect(lines[1]?.message).toBe('A viewer was refused. There were 999 more within 10 s; this is the last.')
     observe(badToken('again'))
     expect(lines).toHaveLength(2)
     vi.advanceTimersByTime(10_000)

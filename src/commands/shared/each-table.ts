@@ -24,7 +24,10 @@ export async function eachTable(
   return code
 }
 
-/** The message with the table's name before it, unless it begins with the name, as messages of the database do: `public.v is no table`. */
+/**
+ * The message with the table's name before it, unless it begins with the name, as messages of the database do: `public.v is no
+ * table`.
+ */
 function withName(name: string, message: string): string {
   const at = message.indexOf(`${name} `)
   const isNamed = name !== '' && at >= 0 && /^(?:[^ ]+\.)?$/.test(message.slice(0, at))

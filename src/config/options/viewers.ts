@@ -12,7 +12,7 @@ export const viewersOptions = {
     group: 'Viewers',
     type: text('SECRET'),
     otherwise: 'no such tokens',
-    example: 'at-least-32-bytes-that-nobody-can-guess',
+    example: 'at-least-32-bytes-that-are-hard-to-guess',
     help: 'Secret of tokens signed with HS256, HS384 or HS512; a variable or a file is safer than a flag, which other users of the machine can see',
     secret: 'all',
   }),

@@ -1,8 +1,8 @@
 import type { LimitExceeded } from './limit-exceeded.js'
 
-/** Pays for work that is done for a client, in steps. */
+/** A budget of steps for work that is done for a client. */
 export interface Account {
-  /** Why nothing may be done for it now; undefined: it may. */
+  /** The error while the budget is used up; undefined: there is budget left. */
   refusal(): LimitExceeded | undefined
   pay(steps: number): void
 }

@@ -1,39 +1,42 @@
 import { LimitExceeded } from './limit-exceeded.js'
 
 /**
- * Counts what all clients together make the server hold: requests and documents, which are refused when there is no room, and
- * what waits to be sent, which cannot be refused any more. In bytes, estimated where V8 does not say.
+ * Counts the memory that all clients together use: requests and documents, which are refused when there is no room, and data that
+ * waits to be sent, which cannot be refused any more. In bytes, estimated where V8 does not tell.
  */
 export interface ClientMemory {
-  /** Of requests and documents. */
+  /** Memory of requests and documents. */
   readonly held: number
-  /** Of what waits to be sent. */
+  /** Memory of data that waits to be sent. */
   readonly waiting: number
   /** Most of both together. */
   readonly max: number
   /**
-   * @param owner who holds it (an address), and of whose share it is; undefined: several
-   * @param shared bytes that are of the owner's share, too, but counted elsewhere, for all who share them
+   * @param owner the address that it counts for, and whose share it uses; undefined: several addresses
+   * @param shared bytes that use the owner's share, too, but are counted elsewhere, once for all owners
    * @throws LimitExceeded if there is no room
    */
   hold(bytes: number, owner?: string, shared?: number): Hold
-  /** More, or less, waits. Nothing is refused: the listener of `onOver` is called. */
+  /** More, or less, data waits. It is never refused: the listener of `onOver` is called. */
   wait(bytes: number): void
-  /** @param listener called whenever more waits and is held than may be: something that waits has to go. Replaces the former one */
+  /**
+   * @param listener called whenever the limit is exceeded: some of the waiting data has to be dropped. Replaces the previous
+   * listener
+   */
   onOver(listener: () => void): void
 }
 
-/** Something that is held. */
+/** A part of the memory that is in use. */
 export interface Hold {
-  /** @throws LimitExceeded if there is no room for so much more; then it is as before */
+  /** @throws LimitExceeded if there is no room for the increase; then nothing changes */
   resize(bytes: number): void
   /** Idempotent. */
   release(): void
 }
 
-/** Requests and documents may take this part of all: the rest is there for what waits, however many documents there are. */
+/** Part of the memory for requests and documents: the rest is for waiting data, however many documents there are. */
 const HELD_PART = 1 / 2
-/** … and those of one address this part: it may not take all that others need. */
+/** … and the part for those of one address, so that it cannot use up the memory of the others. */
 const ADDRESS_PART = 1 / 4
 
 export function createClientMemory(max: number): ClientMemory {
@@ -42,7 +45,7 @@ export function createClientMemory(max: number): ClientMemory {
   let held = 0
   let waiting = 0
 
-  /** @throws LimitExceeded, only if it is to be more */
+  /** @throws LimitExceeded, only if `by` is positive */
   function change(by: number, owner: string | undefined, shared: number): void {
     const share = owner === undefined ? 0 : (owners.get(owner) ?? 0) + by + shared
     if (by > 0 && (held + by > max * HELD_PART || held + waiting + by > max)) throw noRoom(max)
@@ -113,6 +116,6 @@ function shareTaken(max: number): LimitExceeded {
     'maxClientMemory',
     max,
     'The requests and subscriptions of your address take more than their share of the memory for all clients.',
-    'ask with fewer or shorter documents and variables; --max-client-memory on the server sets the limit',
+    'use fewer or shorter documents and variables; --max-client-memory on the server sets the limit',
   )
 }

@@ -1,13 +1,13 @@
 import { ListenqlError } from '../errors.js'
 
-/** Something is more than the server takes: the code is LIMIT_EXCEEDED, and `limit` says which option it is. */
+/** A limit of the server is exceeded: the code is LIMIT_EXCEEDED, and `limit` names the option. */
 export class LimitExceeded extends ListenqlError {
   /** Key of the option, such as `maxDepth`. */
   readonly limit: string
   /** Its value. */
   readonly max: number
 
-  /** @param message one line that says what is too much, without the name of the option */
+  /** @param message one line about what exceeds the limit, without the name of the option */
   constructor(limit: string, max: number, message: string, hint?: string) {
     super('LIMIT_EXCEEDED', message, {
       hint: hint ?? `the option ${flagOf(limit)} of the server sets the limit`,

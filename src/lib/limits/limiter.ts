@@ -1,6 +1,6 @@
 import { Fifo } from '../fifo.js'
 
-/** Runs what it is given, so many at a time; the others wait for their turn. */
+/** Runs functions, a limited number at the same time; the others wait for their turn. */
 export type Limiter = <T>(run: () => Promise<T>) => Promise<T>
 
 export function createLimiter(limit: number): Limiter {

@@ -1,12 +1,12 @@
-/** Lets so many through each second on average (https://en.wikipedia.org/wiki/Token_bucket), and some at once. */
+/** Allows a number of operations per second on average (https://en.wikipedia.org/wiki/Token_bucket), and a burst. */
 export interface TokenBucket {
-  /** False: there were too many. */
+  /** False: the limit is exceeded. */
   take(): boolean
 }
 
 /**
- * @param rate for each second
- * @param burst most at once, after a rest
+ * @param rate per second
+ * @param burst most at once, after a pause
  * @param now the time in ms
  */
 export function createTokenBucket(

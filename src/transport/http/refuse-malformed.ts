@@ -4,7 +4,10 @@ import type { Socket } from 'node:net'
 /** How long a client may go on sending after the response, in ms. */
 const DRAIN_MS = 1000
 
-/** The status for requests that Node's parser refuses, by error code (https://nodejs.org/api/http.html#event-clienterror). Default: 400. */
+/**
+ * The status for requests that Node's parser refuses, by error code (https://nodejs.org/api/http.html#event-clienterror).
+ * Default: 400.
+ */
 const STATUS: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
   HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',

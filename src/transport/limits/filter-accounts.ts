@@ -60,7 +60,10 @@ export function createFilterAccounts(
   }
 }
 
-/** A token bucket (https://en.wikipedia.org/wiki/Token_bucket) that reads the clock only now and then, since most payments are small. */
+/**
+ * A token bucket (https://en.wikipedia.org/wiki/Token_bucket) that reads the clock only now and then, since most payments are
+ * small.
+ */
 class FilterAccount implements OpenAccount {
   connections = 0
   readonly #rate: number

@@ -6,7 +6,10 @@ export interface OriginOptions {
   readonly allowed: readonly string[]
   /** The server is bound to loopback addresses only. */
   readonly loopback: boolean
-  /** The URL under which clients reach the server through a proxy, which may send another Host. Pages of its origin are the server's own. */
+  /**
+   * The URL under which clients reach the server through a proxy, which may send another Host. Pages of its origin are the
+   * server's own.
+   */
   readonly urlBase?: string | undefined
 }
 

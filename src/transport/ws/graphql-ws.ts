@@ -351,7 +351,10 @@ const NEXT: Envelope = {
   isOther: frame => frame.isFinal,
 }
 
-/** Everything up to these positions has been sent: a client that reconnects starts after them, however quiet its subscriptions were. */
+/**
+ * Everything up to these positions has been sent: a client that reconnects starts after them, however quiet its subscriptions
+ * were.
+ */
 function positions(
   ids: Iterable<string>,
   subscriptions: Extra['subscriptions'],

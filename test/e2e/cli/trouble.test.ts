@@ -113,7 +113,7 @@ describe('is said once, with the cause and the remedy', () => {
       await triedOften(polling)
       for (const each of [server, polling]) {
         expect(loud(each)).toEqual([
-          'The database cannot be reached: this Postgres is a standby: LISTEN does not work there, and it takes no writes. Connect to the primary. The server keeps trying.',
+          'The database cannot be reached: this Postgres is a standby: LISTEN does not work there, and it accepts no writes. Connect to the primary. The server keeps trying.',
         ])
       }
     } finally {
@@ -127,7 +127,8 @@ describe('is said once, with the cause and the remedy', () => {
     await triedOften(server)
     await postgres.start()
     await waitUntil(
-      () => entries(server).some(({ level, msg }) => level === 'info' && /The database is there/.test(msg)),
+      () =>
+        entries(server).some(({ level, msg }) => level === 'info' && /The database is connected/.test(msg)),
       'the database to be back',
     )
     const said = loud(server)
@@ -173,7 +174,7 @@ it('says loudly that a configured role cannot be taken, and that it can be when 
   expect(entries(server).filter(({ msg }) => /visitor|member/.test(msg))).toMatchObject([
     {
       level: 'warn',
-      msg: 'Viewers cannot take a role of --role-channels or --role-publish: there is no role member. As an administrator: create role "member" nologin; grant "member" to "listenql";',
+      msg: 'Viewers cannot use a role of --role-channels or --role-publish: there is no role member. As an administrator: create role "member" nologin; grant "member" to "listenql";',
     },
     {
       level: 'error',
@@ -183,7 +184,7 @@ it('says loudly that a configured role cannot be taken, and that it can be when 
   const url = new URL(postgres.adminUrl)
   const remedy = 'create role visitor nologin; grant visitor to listenql'
   expect((await runCli(['sql', remedy, '--database-url', url.href])).code).toBe(0)
-  await waitUntil(() => /can take role visitor/.test(server.err()), 'the all-clear')
+  await waitUntil(() => /can use role visitor/.test(server.err()), 'the all-clear')
   const listed = `${server.url}/graphql?query=${encodeURIComponent('{ channels }')}`
   expect((await fetch(listed)).status).toBe(200)
 })

@@ -131,7 +131,7 @@ describe('while a trigger is disabled', () => {
     await waitUntil(() => told('warn')[0], 'a warning')
     expect(told('warn')).toEqual([
       expect.stringMatching(
-        /has no whole history.* streams of it have ended: public\.notes: a trigger is disabled/,
+        /has an incomplete history.* its streams have ended: public\.notes: a trigger is disabled/,
       ),
     ])
     expect(told('info').slice(before)).toEqual([])
