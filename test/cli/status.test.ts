@@ -36,7 +36,7 @@ describe('listenql status', () => {
     })
   })
 
-  it('shows tables, log, position, lag, servers and bell', async () => {
+  it('shows tables, log, position, lag, servers and doorbell', async () => {
     await listenql('watch', 't', '"Odd one"')
     await log.query(`insert into t values (1, 'a'), (2, 'b')`)
     const first = await listenql('status')
@@ -86,7 +86,7 @@ describe('listenql status', () => {
     ])
   })
 
-  it('tells a login without rights what it needs', async () => {
+  it('tells a login without privileges what it needs', async () => {
     await listenql('watch', 't')
     const role = `${log.database.name}_looker`
     await log.database.query(`create role ${role} login password 'x'`)
@@ -198,7 +198,7 @@ describe('warnings', () => {
     expect(warnings).toEqual([expect.stringMatching(expected)])
   })
 
-  it('finds transactions that are open for long', async () => {
+  it('finds long-running transactions', async () => {
     await listenql('watch', 't')
     expect((await read()).longTransactions).toEqual([])
     const slow = await log.connect()
