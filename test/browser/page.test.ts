@@ -78,7 +78,7 @@ describeInBrowser('the page', open => {
     const people = await listening(page, 'people')
     await people.getByRole('button', { name: 'Disconnect people' }).click()
     await expect.poll(() => people.getByRole('status').textContent()).toBe('Disconnected')
-    await notify('people', 'while nobody listens')
+    await notify('people', 'while the page is disconnected')
     await people.getByRole('button', { name: 'Connect people' }).click()
     await listening(page, 'people')
     await notify('people', 'after')

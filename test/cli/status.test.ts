@@ -140,7 +140,7 @@ describe('warnings', () => {
       /version 1, this program brings \d+: run listenql install/,
     ],
     [
-      'a newer one',
+      'a newer schema',
       status => ({ ...status, version: 99 }),
       {},
       /version 99, this program knows \d+: update listenql/,
@@ -158,13 +158,13 @@ describe('warnings', () => {
       /The log has 90 MB of 100 MB/,
     ],
     [
-      'a log that nobody clears',
+      'a log that is not cleared',
       status => ({ ...status, log: { ...status.log, oldest: ago(status, 48 * HOUR) } }),
       {},
       /The oldest event is 2 days old, though --retention is 24 h/,
     ],
     [
-      'events that nobody reads',
+      'events that no server reads',
       status => ({
         ...status,
         log: { ...status.log, pending: 10_001, pendingSince: ago(status, 60_000) },
@@ -185,7 +185,7 @@ describe('warnings', () => {
       /queue of notifications is 42 % full/,
     ],
     [
-      'a transaction that is open for long',
+      'a long-running transaction',
       status => ({
         ...status,
         longTransactions: [{ words: 'pid 7 of user me: select 1', since: ago(status, HOUR) }],

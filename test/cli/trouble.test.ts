@@ -67,7 +67,7 @@ describe('the server logs once, with the cause and the remedy', () => {
       ),
     ],
     [
-      'a database that is not there',
+      'a database that does not exist',
       () => urlWith({ pathname: '/nowhere' }),
       cannot(
         'database "nowhere" does not exist. Correct its name in the connection string, or: create database "nowhere"',
@@ -81,7 +81,7 @@ describe('the server logs once, with the cause and the remedy', () => {
       ).replace('?.', '?'),
     ],
     [
-      'a host that is not known',
+      'an unknown host',
       () => urlWith({ host: 'nowhere.invalid:5432' }),
       /^The database cannot be reached: the host nowhere\.invalid is not known \((ENOTFOUND|EAI_AGAIN)\)\. Correct/,
     ],
@@ -202,7 +202,7 @@ describe('--data-dir', () => {
     ['file', 'file is a file and no directory'],
     ['file/within', 'file is a file and no directory'],
     ['link', 'link is a symbolic link to what is not there'],
-  ])('%s: nothing is made anywhere', async (name, problem) => {
+  ])('%s: nothing is created', async (name, problem) => {
     for (const command of ['serve', 'status']) {
       const { code, stderr } = await runCli([command, '--data-dir', join(folder, name)])
       expect(code).toBe(2)

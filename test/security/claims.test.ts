@@ -67,7 +67,7 @@ const idOf = (result: unknown) => {
 
 describe('a number beyond 2^53 in a token', () => {
   it.each(Object.entries(GRAPHQL_TRANSPORTS))(
-    'decides by all its digits, over %s',
+    'is compared with all its digits, over %s',
     async (_name, subscribe) => {
       const server = await start()
       await log.query('delete from items')

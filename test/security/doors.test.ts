@@ -266,7 +266,7 @@ describe('a cookie', () => {
       {},
       [200, 101],
     ],
-    ['from our own page', { origin: 'own' }, {}, [200, 101]],
+    ["from the server's own page", { origin: 'own' }, {}, [200, 101]],
     [
       'from an allowed origin',
       { origin: 'https://app.example.com' },
@@ -276,7 +276,7 @@ describe('a cookie', () => {
     ['from an unknown origin', {}, {}, [401, 401]],
     ['from another site', { 'sec-fetch-site': 'cross-site' }, {}, [401, 401]],
     ['from the address bar', { 'sec-fetch-site': 'none' }, {}, [401, 401]],
-    ['from a sister site', { 'sec-fetch-site': 'same-site' }, {}, [401, 401]],
+    ['from another subdomain of the site', { 'sec-fetch-site': 'same-site' }, {}, [401, 401]],
     ['from another origin', { origin: 'https://evil.example' }, {}, [403, 403]],
     ['from a page on another port of this machine', { origin: 'http://localhost:1' }, {}, [401, 401]],
     [

@@ -60,7 +60,7 @@ describe('one event', () => {
 
   // The document is too long for a URL.
   it.each(Object.entries(GRAPHQL_TRANSPORTS).filter(([name]) => name !== 'SSE GET'))(
-    'ends a subscription whose filter takes too much work, and holds up nobody: %s',
+    'ends a subscription whose filter takes too much work, without delaying others: %s',
     async (_name, subscribe) => {
       const { url } = await start()
       const other = await overGraphqlWs(url, ALL)

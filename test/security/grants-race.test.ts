@@ -74,7 +74,7 @@ it('notices a REVOKE that undoes a GRANT which committed in the middle of a chec
 })
 
 it.each(Object.entries(GRAPHQL_TRANSPORTS))(
-  'over %s, under load, each accepted subscription gets its first event, and ends with the grant',
+  'over %s, under load, each accepted subscription gets its first event, and ends when the grant is revoked',
   async (_name, subscribe) => {
     const server: ListenqlServer = await createServer({
       databaseUrl: watched.log.database.url,

@@ -367,7 +367,7 @@ describe('one viewer', () => {
     start({ jwtSecret: SECRET, anonymousRole: roles.anonymous, channels: ['*'], ...options })
 
   it.each(VIEWER_TRANSPORTS.map(transport => [transport.name, transport] as const))(
-    'has so many connections, over %s, and takes none from others',
+    'has at most the configured number of connections, over %s, and takes none from others',
     async (name, transport) => {
       const { url } = await startWithRoles({ maxConnectionsPerViewer: 8 })
       const open = async (sub: string) => transport.listen(url, 'viewer', await token(sub))

@@ -70,7 +70,7 @@ it('outages of the database do not refuse viewers with a valid token, on any tra
     const left = () => observations.filter(({ type }) => type === 'subscriber.left').length
     expect(joined() - left()).toBe(subscriptions.length)
     for (const { close } of subscriptions) await close()
-    await waitUntil(() => joined() === left(), 'everybody to leave')
+    await waitUntil(() => joined() === left(), 'all subscribers to leave')
   } finally {
     await server.close()
   }

@@ -181,11 +181,11 @@ describe('policies', () => {
       ['create policy r on TABLE as restrictive using (id <> 2)'],
     ],
     [
-      'that look at another table',
+      'that read another table',
       [`create policy p on TABLE using (exists (select from public.others))`],
       ['delete from public.others'],
     ],
-  ])('%s hold for the rows that are written next, in the same transaction', async (_what, before, change) => {
+  ])('%s apply to the rows that are written next, in the same transaction', async (_what, before, change) => {
     for (const sql of [SECURE, ...before]) await log.database.query(named(sql))
     await start()
     const stream = await subscribe(server.url, both(), {}, { token })

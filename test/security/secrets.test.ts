@@ -161,7 +161,7 @@ describe('a server that does not start prints no secret', () => {
       () => ({ args: ['--jwt-secret', 'WRONGWORD', '--port', '0', '--database-url', databaseUrl] }),
     ],
     [
-      'a key that is none',
+      'an invalid key',
       () => ({
         args: ['--jwt-public-key', `-----BEGIN ${JWT}`, '--port', '0'],
         env: { DATABASE_URL: databaseUrl },
@@ -174,7 +174,7 @@ describe('a server that does not start prints no secret', () => {
     ['a JWKS URL with a login', () => ({ args: ['--jwks-url', `https://u:${password}@example.com/`] })],
     ['an unknown flag', () => ({ args: [`--jwt-secrt=${JWT}`, '--database-url', databaseUrl] })],
     [
-      'a wrong word in the file',
+      'an unknown key in the file',
       () => {
         writeFileSync(
           join(folder, 'wrong.toml'),
@@ -184,7 +184,7 @@ describe('a server that does not start prints no secret', () => {
       },
     ],
     [
-      'a file that is no TOML',
+      'a file that is not TOML',
       () => {
         writeFileSync(join(folder, 'broken.toml'), `JwtSecret = "${JWT}\nDatabaseUrl = ${databaseUrl}\n`)
         return { args: ['--config', 'broken.toml'] }
@@ -195,7 +195,7 @@ describe('a server that does not start prints no secret', () => {
       'no such host',
       () => ({ args: ['status', '--database-url', databaseUrl.replace(/@[^/]+/, '@nowhere.invalid')] }),
     ],
-  ])('of %s but why', async (_what, how) => {
+  ])('because of %s', async (_what, how) => {
     const { text, code } = await run(how())
     expect(code).not.toBe(0)
     expect(text).not.toBe('')
@@ -208,7 +208,7 @@ describe('a server that does not start prints no secret', () => {
     ['--help', ['--help']],
     ['serve --help', ['serve', '--help']],
     ['version', ['--version']],
-  ])('nor does listenql %s', async (_what, args) => {
+  ])('and neither does listenql %s', async (_what, args) => {
     const env = {
       DATABASE_URL: databaseUrl,
       LISTENQL_JWT_SECRET: JWT,

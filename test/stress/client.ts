@@ -65,7 +65,7 @@ export class StressClient {
   whereabouts(): string {
     const { last, current } = this.record
     const at = last ? `${last.name} ${last.cursor}` : (current?.cursor ?? 'nowhere')
-    return `${at}, told ${this.#position ?? 'nothing'}, ${this.connections.at(-1) ?? 'not connected'}`
+    return `${at}, last position ${this.#position ?? 'none'}, ${this.connections.at(-1) ?? 'not connected'}`
   }
 
   /** Connects and disconnects until the signal aborts. */
@@ -169,7 +169,7 @@ export class StressClient {
           )
         }
         if (told && comparePositions(seen.position, told) <= 0) {
-          this.#complain(`${seen.name} ${seen.cursor} came after a position that says that it had come`)
+          this.#complain(`${seen.name} ${seen.cursor} came after a position that already included it`)
         }
         this.#position = seen.cursor
         this.record.take(seen, connection)

@@ -11,7 +11,7 @@ const TRANSACTIONS = 150
 const print = (line: string) => void process.stdout.write(`${line}\n`)
 
 it(
-  'random commands: after each statement, the events so far add up to the tables',
+  'random commands: after each statement, the events so far give the contents of the tables',
   async () => {
     print(`commands: first seed ${SEED}, ${SECONDS} s`)
     const until = performance.now() + SECONDS * 1000

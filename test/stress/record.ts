@@ -54,11 +54,11 @@ export class ClientRecord {
     const former = this.last
     if (former && comparePositions(start, former.position) < 0) {
       this.#complain(
-        `a new beginning ${cursor} lies before ${former.name} ${former.cursor}, which was seen before it was asked for`,
+        `the start ${cursor} lies before ${former.name} ${former.cursor}, which was seen before the client asked for the start`,
       )
     }
     const snapshot = rows && new Map(rows.map(row => [this.topic.keyOf(row), JSON.stringify(row)]))
-    if (rows && snapshot && snapshot.size !== rows.length) this.#complain('a snapshot holds a row twice')
+    if (rows && snapshot && snapshot.size !== rows.length) this.#complain('a snapshot contains a row twice')
     this.#rows = new Map(snapshot)
     this.segments.push({ cursor, start, snapshot, received: [] })
   }
@@ -69,7 +69,7 @@ export class ClientRecord {
     const before = last?.position ?? current.start
     if (comparePositions(seen.position, before) <= 0) {
       this.#complain(
-        `${seen.name} ${seen.cursor} came again, or too late: behind ${last?.name ?? 'the beginning'} ${last?.cursor ?? ''}`,
+        `${seen.name} ${seen.cursor} came again, or too late: after ${last?.name ?? 'the beginning'} ${last?.cursor ?? ''}`,
       )
     }
     current.received.push({ seen, connection })

@@ -23,7 +23,7 @@ afterAll(async () => {
 const print = (line: string) => void process.stdout.write(`${line}\n`)
 
 it(
-  'whatever is killed and whoever comes back where: nothing is lost, nothing comes twice, in one order',
+  'whatever is killed and wherever clients resume: nothing is lost, nothing arrives twice, in one order',
   async () => {
     if (!servers) throw new Error('no servers')
     print(`stress: seed ${SEED}, ${SECONDS} s`)

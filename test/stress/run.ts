@@ -103,7 +103,7 @@ async function becomeLevel(
     await client.reach(markers.get(client.record.topic.name) ?? [])
     late.delete(client)
   })
-  await within(PATIENCE, Promise.all(reached), () => `clients to become level in round ${round}: ${names()}`)
+  await within(PATIENCE, Promise.all(reached), () => `clients to catch up in round ${round}: ${names()}`)
 }
 
 async function judgeAll(clients: readonly StressClient[], database: StressDatabase) {
