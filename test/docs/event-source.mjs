@@ -1,4 +1,4 @@
-// A browser's EventSource, as far as the snippets use it: Node 20 has none.
+// The parts of a browser's EventSource that the snippets use; Node 20 has no EventSource.
 
 export class EventSource {
   #listeners = new Map()

@@ -12,14 +12,14 @@ import { checkTypes, runModule, runShell } from './run.js'
 import { missingLines } from './shape.js'
 import type { World } from './world.js'
 
-/** What is done with a snippet for which the runner of its language will not do. */
+/** How to treat a snippet that the runner of its language cannot run. */
 export interface Plan {
   readonly file: string
-  /** A part of its text that no other snippet of the file has. */
+  /** A part of the snippet's text that no other snippet of the file contains. */
   readonly has: string
-  /** Runs or checks it; throws if it does not work. */
+  /** Runs or checks the snippet; throws if it does not work. */
   readonly run?: (snippet: Snippet, world: World) => Promise<unknown>
-  /** Instead: why it is not run here, and what runs it or looks after it. */
+  /** Instead of `run`: why the snippet is not run here, and what runs or checks it. */
   readonly why?: string
 }
 
@@ -29,9 +29,9 @@ export const PLANS: readonly Plan[] = [
   {
     file: 'README.md',
     has: 'npm ci && npm start',
-    why: 'every test run begins so; the banner below is compared',
+    why: 'every test run begins like this; the banner below is compared',
   },
-  { file: 'README.md', has: 'npm ci && npm test', why: 'that is this test run' },
+  { file: 'README.md', has: 'npm ci && npm test', why: 'this is that test run' },
   { file: 'README.md', has: 'Ctrl-C stops it.', run: compareBanner },
   { file: 'README.md', has: 'UPDATE people SET age', run: ({ text }, world) => runShell(text, world, demo) },
   { file: 'README.md', has: 'event: next', run: compareEvent },
@@ -40,7 +40,7 @@ export const PLANS: readonly Plan[] = [
   {
     file: 'docs/clients.md',
     has: "import { WebSocket } from 'ws'",
-    // It is meant to stand before another one.
+    // This snippet belongs in front of another one.
     run: ({ text }, world) =>
       runModule(
         `${text}\nconsole.log(new WebSocket('ws://localhost:7700/listen/people').url, 'Event'); process.exit()`,
@@ -131,7 +131,7 @@ export const PLANS: readonly Plan[] = [
   {
     file: 'docs/operations.md',
     has: 'cannot be read beyond batch',
-    why: 'it takes a damaged log: test/log/careful-read.test.ts',
+    why: 'it needs a damaged log: test/log/careful-read.test.ts',
   },
   {
     file: 'docs/operations.md',
@@ -167,7 +167,7 @@ export const PLANS: readonly Plan[] = [
   { file: 'examples/yoga/README.md', has: 'curl localhost:4001', why: 'run with the first one of the file' },
 ]
 
-/** A server that has seen an event, and a moment in which it sleeps. */
+/** Runs `status` while a server that has read an event is asleep. */
 const STATUS = `npx listenql watch people chat.messages > out
   npx listenql --port 0 2> log & server=$!
   until grep -q Listening log; do sleep 0.1; done
@@ -196,11 +196,11 @@ async function compareBanner({ text }: Snippet, world: World): Promise<void> {
     60_000,
   )
   await world.endAll()
-  // The one difference: `npm start` uses the folder that is the default.
+  // The only difference: `npm start` uses the default folder.
   expect(missingLines(text, printed.replace(/ --data-dir '.*'/, '')), printed).toEqual([])
 }
 
-/** What `curl` shows of the INSERT that README makes, with the line for it that the banner has. */
+/** Compares what `curl`, as the banner prints it, shows of the INSERT in README. */
 async function compareEvent({ text }: Snippet, world: World): Promise<void> {
   const [banner] = snippetsOf('README.md').filter(one => one.text.includes('Ctrl-C stops it'))
   const line = /^ +Rows: +(curl .*)$/m.exec(banner?.text ?? '')?.[1] as string
@@ -278,7 +278,7 @@ async function runYoga({ text }: Snippet, world: World): Promise<void> {
   expect(yoga.err()).toBe('')
 }
 
-/** The four snippets of the example, as they follow on each other. */
+/** Runs the four snippets of the example, in order. */
 async function runYogaExample(world: World): Promise<void> {
   await world.renewOwn()
   const [first, second] = [await freePort(), await freePort()]
@@ -321,7 +321,7 @@ async function sayAndHear(world: World, listening: string, speaking: string): Pr
   await subscription.close()
 }
 
-/** Until the event target listens for the kitchen. */
+/** Waits until the event target listens for the kitchen. */
 const heard = (world: World) =>
   waitUntil(
     async () =>

@@ -7,7 +7,7 @@ import { documentedFiles, readText, snippetsOf } from '../support/snippets.js'
 
 const FILES = documentedFiles()
 
-/** Flags of other programs that the docs name, with the program. */
+/** Flags of other programs in the docs, with the name of the program. */
 const FLAGS_OF_OTHERS: Readonly<Record<string, string>> = {
   '--data-only': 'pg_dump',
   '--data-urlencode': 'curl',
@@ -24,7 +24,7 @@ const flags = new Set([
   ...Object.keys(FLAGS_OF_OTHERS),
 ])
 
-/** GitHub's name for the place of a heading. */
+/** The anchor that GitHub gives to a heading. */
 function anchorOf(heading: string): string {
   return heading
     .toLowerCase()
@@ -56,7 +56,7 @@ describe.each(FILES)('%s', file => {
     expect(named.filter(name => !names.has(name))).toEqual([])
   })
 
-  it('links to what is there', () => {
+  it('has no broken links', () => {
     const broken = [...text.matchAll(/\]\(([^)\s]+)\)/g)]
       .map(([, to = '']) => to)
       .filter(to => !/^[a-z]+:/.test(to))
@@ -70,7 +70,7 @@ describe.each(FILES)('%s', file => {
   })
 })
 
-it('every flag of another program is still named', () => {
+it('the docs still name every flag in FLAGS_OF_OTHERS', () => {
   const all = FILES.map(readText).join('\n')
   expect(Object.keys(FLAGS_OF_OTHERS).filter(flag => !all.includes(flag))).toEqual([])
 })

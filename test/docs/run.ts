@@ -10,7 +10,7 @@ import type { Running } from '../support/running.js'
 import { waitUntil } from '../support/wait.js'
 import type { World } from './world.js'
 
-/** How snippets of each language are run where nothing else is planned for them. Each throws if the snippet does not work. */
+/** How to run the snippets of each language that have no plan. Each runner throws if the snippet does not work. */
 export const RUNNERS: Readonly<Record<string, (text: string, world: World) => Promise<unknown>>> = {
   sh: runShell,
   js: (text, world) => runModule(text, world),
@@ -23,7 +23,7 @@ export const RUNNERS: Readonly<Record<string, (text: string, world: World) => Pr
   nginx: checkNginx,
 }
 
-/** Programs that a snippet needs and a machine may lack. */
+/** Programs that a snippet needs and that this machine lacks. */
 export function missingPrograms(language: string, text: string): string[] {
   const wanted = ['haproxy', 'nginx'].includes(language)
     ? [language]
@@ -45,7 +45,7 @@ function isThere(program: string): boolean {
 }
 
 /**
- * A server runs until it listens, a stream until it shows an event, and anything else to its end.
+ * Runs a server until it listens, a stream until it shows an event, and anything else to its end.
  * @returns what was printed
  */
 export async function runShell(text: string, world: World, env: NodeJS.ProcessEnv = {}): Promise<string> {
@@ -56,7 +56,7 @@ export async function runShell(text: string, world: World, env: NodeJS.ProcessEn
     ['-e', '-c', script],
     world.env({ ...(/psql|DATABASE_URL=/.test(text) ? {} : { DATABASE_URL: world.ownUrl }), ...env }),
   )
-  // Only at the end: one that is started in the background is stopped by the snippet itself.
+  // Only at the end: the snippet itself stops a server that it started in the background.
   const isServer = /npx listenql( serve)?( --[^\n]*)?\s*$/.test(script)
   const isStream = /curl -s?N|listenql tail/.test(script)
   if (isServer) {
@@ -72,7 +72,7 @@ export async function runShell(text: string, world: World, env: NodeJS.ProcessEn
   return shell.out() + shell.err()
 }
 
-/** A module that ends by itself must do so without a fault; any other must print something of the events that are made. */
+/** A module that ends by itself must exit with code 0; any other must print something about the events. */
 export async function runModule(
   text: string,
   world: World,
@@ -92,7 +92,7 @@ export async function runModule(
   return program.out()
 }
 
-/** What browsers have and Node 20 has not. */
+/** Globals of browsers that Node 20 lacks. */
 const BROWSER = `
 import { EventSource as NodeEventSource } from ${JSON.stringify(resolve('test/docs/event-source.mjs'))}
 import { WebSocket as NodeWebSocket } from 'ws'
@@ -103,7 +103,7 @@ function hasEnded({ child }: Running): boolean {
   return child.exitCode !== null || child.signalCode !== null
 }
 
-/** Compiles, strictly, as a project of its own would. */
+/** Compiles the snippet in strict mode, as in a separate project. */
 export async function checkTypes(text: string, world: World, before = ''): Promise<void> {
   await writeFile(join(world.folder, 'snippet.ts'), before + text)
   const compilerOptions = {
@@ -123,8 +123,8 @@ export async function checkTypes(text: string, world: World, before = ''): Promi
 }
 
 /**
- * A document that can be pasted whole into GraphiQL: where there are several operations, each has a name. Queries and mutations
- * bring data, subscriptions an event; a cursor that a query has brought goes to the variable `$after`.
+ * Checks a document that can be pasted as a whole into GraphiQL: if it has several operations, each has a name. Queries and mutations
+ * must return data, subscriptions an event. The cursor that a query returns becomes the variable `$after`.
  */
 export async function runGraphql(text: string, world: World): Promise<void> {
   const document = parse(text)
@@ -139,7 +139,7 @@ export async function runGraphql(text: string, world: World): Promise<void> {
     const query = print(document)
     const body = { query, operationName: name?.value, variables: after === undefined ? {} : { after } }
     if (operation.operation === 'subscription') {
-      // Alone, since the client of these tests names no operation.
+      // As a separate document, because the client of these tests sends no operation name.
       const changes = await overSse('POST')(world.url, print(operation), body.variables)
       let result: Record<string, unknown> | undefined
       void changes.results.next().then(first => {
@@ -163,7 +163,7 @@ export async function runGraphql(text: string, world: World): Promise<void> {
   }
 }
 
-/** Against the reader's own database, where the log is installed and `people` watched; nothing of it stays. */
+/** Runs SQL against the reader's own database, where the log is installed and `people` watched. The next snippet gets a new database. */
 export async function runSql(text: string, world: World): Promise<void> {
   await world.renewOwn()
   const installed = await runCli(['watch', 'people'], { env: { DATABASE_URL: world.ownUrl } })
@@ -172,13 +172,13 @@ export async function runSql(text: string, world: World): Promise<void> {
   await client.connect()
   try {
     await client.query(text)
-    await client.query(`insert into people (name, age) values ('Ada', 36)`) // what it has made may be a trigger
+    await client.query(`insert into people (name, age) values ('Ada', 36)`) // fires a trigger that the snippet may have created
   } finally {
     await client.end()
   }
 }
 
-/** A configuration file: taken without an error or a warning. */
+/** Checks that a configuration file is accepted without an error or a warning. */
 async function checkToml(text: string, world: World): Promise<void> {
   const file = join(world.folder, 'listenql.toml')
   await writeFile(file, text)
@@ -190,7 +190,7 @@ async function checkHaproxy(text: string, world: World): Promise<void> {
   await writeFile(file, text)
   const haproxy = world.spawn('/bin/sh', ['-c', `PATH=$PATH:/usr/sbin exec haproxy -c -f ${file}`])
   await haproxy.end
-  // Without a listener it would not start, which is no error of the lines that are there.
+  // haproxy would not start without a listener, but that is not a mistake in the documented lines.
   expect(haproxy.out() + haproxy.err()).toMatch(/Configuration file (is valid|has no error)/)
   expect(haproxy.err()).not.toMatch(/ALERT|WARNING/)
 }
@@ -205,7 +205,7 @@ async function checkNginx(text: string, world: World): Promise<void> {
     '-c',
     `PATH=$PATH:/usr/sbin exec nginx -t -p ${world.folder} -c ${file}`,
   ])
-  // To bind a port is no part of it.
+  // The check ignores whether nginx can bind the port.
   await nginx.end
   expect(nginx.err()).toContain('syntax is ok')
   expect(nginx.err()).not.toMatch(/\[warn\]/)

@@ -1,6 +1,6 @@
 /**
- * What remains of a line of output when everything is left out that differs from run to run: numbers, times, sizes, positions,
- * paths and addresses. Lines of the docs and of a program are compared by it.
+ * A line of output without everything that differs from run to run: numbers, times, sizes, positions, paths and addresses. The tests
+ * compare lines of the docs with lines of a program by this shape.
  */
 export function shapeOf(line: string): string {
   return line
@@ -15,7 +15,7 @@ export function shapeOf(line: string): string {
     .trim()
 }
 
-/** The lines of `documented` that have no line of their shape in `printed`. */
+/** The lines of `documented` for which `printed` has no line of the same shape. */
 export function missingLines(documented: string, printed: string): string[] {
   const shapes = new Set(printed.split('\n').map(shapeOf))
   return documented.split('\n').filter(line => line.trim() !== '' && !shapes.has(shapeOf(line)))

@@ -4,10 +4,10 @@ import { PLANS, type Plan } from './plans.js'
 import { missingPrograms, RUNNERS } from './run.js'
 import { createWorld, type World } from './world.js'
 
-// Every snippet of README, docs/ and examples/ is run as it stands, with the addresses of this test in the place of
-// localhost:7700 and of postgres://user:password@host/database. What to do when this fails: see `advice`.
+// Runs every snippet of README, docs/ and examples/ as it is, with the addresses of this test in place of localhost:7700 and of
+// postgres://user:password@host/database. `advice` says what to do when this fails.
 
-/** What a fence may say after its language, for what is no snippet to run. */
+/** Marks that may follow the language of a fence, for blocks that are not run. */
 const MARKS = ['output', 'excerpt']
 
 const snippets = documentedFiles().flatMap(snippetsOf)
@@ -62,19 +62,19 @@ function runAsItStands({ language, text }: Snippet, world: World): Promise<unkno
   return run(text, world)
 }
 
-/** What the author of a snippet is told. */
+/** The message for the author of a snippet. */
 function advice({ file, line, text }: Snippet, problem: string): string {
   return `${file}:${line}: ${problem}.
 
 ${text}
-A snippet is run by the runner of its language in test/docs/run.ts (${Object.keys(RUNNERS).join(', ')}): as it stands, in a folder
-where the demo runs on localhost:7700 and where postgres://user:password@host/database is a database with tables people and
-chat.messages and a role live. Mend the snippet; or, if it needs something else, add a plan for it to test/docs/plans.ts: how it is
-run, or, in \`why\`, what else looks after it. What a program prints is marked \`text output\` and needs a plan that compares it; what
-cannot be run by itself is marked \`excerpt\` and needs a plan, too.`
+The runner of its language in test/docs/run.ts runs a snippet (${Object.keys(RUNNERS).join(', ')}): unchanged, in a folder where the
+demo runs on localhost:7700 and where postgres://user:password@host/database is a database with the tables people and chat.messages
+and a role live. Correct the snippet; or, if it needs something else, add a plan for it to test/docs/plans.ts: how to run it or, in
+\`why\`, what checks it instead. The output of a program is marked \`text output\` and needs a plan that compares it. Text that cannot
+be run by itself is marked \`excerpt\` and needs a plan too.`
 }
 
-it('every plan is for one snippet', () => {
+it('every plan belongs to exactly one snippet', () => {
   const counts = PLANS.map(({ file, has }) => [
     `${file}: ${has}`,
     snippets.filter(snippet => snippet.file === file && snippet.text.includes(has)).length,

@@ -6,7 +6,7 @@ import { waitUntil } from '../support/wait.js'
 import { runModule, runShell } from './run.js'
 import { createWorld, type World } from './world.js'
 
-// The lines to copy in README's table "Every way to listen", each put where a reader would put it.
+// Runs the lines to copy in README's table "Every way to listen", each in the program where a reader would put it.
 
 let world: World
 beforeAll(async () => {
@@ -31,7 +31,7 @@ const APOLLO = `import { ApolloClient, gql, HttpLink, InMemoryCache } from '@apo
     .subscribe({ query: gql\`\${${CHANNEL}}\` }).subscribe(({ data }) => console.log(data.channel.payload))\n`
 const SINK = `{ next: ({ data }) => console.log(data.channel.payload), error: console.error, complete() {} }`
 
-/** The rest of a program around the line. */
+/** The program around the line. */
 const PROGRAMS: Readonly<Record<string, (code: string) => string>> = {
   'graphql-ws': code => `import { createClient } from 'graphql-ws'
     ${code}.subscribe({ query: ${CHANNEL} }, ${SINK})`,
@@ -59,7 +59,7 @@ it('curl, SSE', () => runShell(codeOf('curl, SSE'), world, { DATABASE_URL: '' })
 
 it('terminal', async () => {
   const [server, port] = [world.url, new URL(world.url).port]
-  // It looks for the server where the configuration here would start it.
+  // `tail` looks for the server where the configuration in this folder would start it.
   await writeFile(join(world.folder, 'listenql.toml'), `HttpPort = ${port}\n`)
   const tail = world.spawn('npx', codeOf('terminal').split(' ').slice(1), { ...world.env(), PORT: port })
   await waitUntil(() => tail.err().includes(`listening to people at ${server}`), `tail, ${tail.err()}`)
@@ -77,7 +77,7 @@ it.each(['browser, page', 'browser, GraphiQL'])('%s', async client => {
   }
 })
 
-it('has no line that is not tried here', () => {
+it('has no line that these tests do not run', () => {
   const tried = [...Object.keys(PROGRAMS), 'curl, SSE', 'terminal', 'browser, page', 'browser, GraphiQL']
   expect([...rows.keys()].sort()).toEqual(tried.sort())
 })

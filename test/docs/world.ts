@@ -5,25 +5,25 @@ import { inject } from 'vitest'
 import { findEmbeddedPostgres } from '../../src/embedded/index.js'
 import { CLI, cleanEnvironment, createCommands, type Running } from '../support/running.js'
 
-/** What readers of the docs have before them: the demo running, and a database of their own beside it. */
+/** The environment of a reader of the docs: the running demo, and a database of the reader's own. */
 export interface World {
-  /** Where `npm start` was called: `.listenql` is in it, and so are all packages, for `import`. */
+  /** The folder where `npm start` ran: it contains `.listenql`, and all packages, for `import`. */
   readonly folder: string
   /** The server of the demo. */
   readonly url: string
-  /** Superuser, database `mydb`: tables `people` and `chat.messages`, a role `live`. Made anew by `renewOwn`. */
+  /** Superuser, database `mydb`: tables `people` and `chat.messages`, a role `live`. `renewOwn` creates it again. */
   readonly ownUrl: string
   renewOwn(): Promise<void>
   /** Runs SQL as the superuser, in the demo or in `mydb`. */
   sql(text: string, database?: 'demo' | 'own'): Promise<Record<string, unknown>[]>
-  /** The text with the addresses of this world in the place of those that stand for them. */
+  /** The text with the placeholder addresses replaced by those of this world. */
   here(text: string): string
-  /** What a reader's shell has: `npx listenql` and, for psql, PG* of the own database. */
+  /** The variables of a reader's shell: `npx listenql` and, for psql, the PG* variables of the reader's database. */
   env(more?: NodeJS.ProcessEnv): NodeJS.ProcessEnv
   spawn(program: string, args: readonly string[], env?: NodeJS.ProcessEnv): Running
   /** Inserts people, one after the other, until the check holds. */
   makeEvents(check: () => boolean, database?: 'demo' | 'own'): Promise<void>
-  /** Ends what a test has started. */
+  /** Ends the processes that a test has started. */
   endAll(): Promise<void>
   close(): Promise<void>
 }
@@ -34,7 +34,7 @@ const OWN = `
 
 export async function createWorld(): Promise<World> {
   const folder = await mkdtemp(join(inject('postgresRoot'), 'docs-'))
-  await chmod(folder, 0o755) // as root, Postgres runs as another user, who must get there
+  await chmod(folder, 0o755) // as root, Postgres runs as another user, which needs access
   await linkPackages(folder)
   const bin = join(folder, 'bin')
   await mkdir(bin)
@@ -84,7 +84,7 @@ export async function createWorld(): Promise<World> {
       ...cleanEnvironment(),
       PATH: `${bin}:${process.env.PATH}`,
       HOME: folder,
-      PORT: '0', // where a snippet starts a server, any port will do
+      PORT: '0', // any port works for a server that a snippet starts
       LISTENQL_HTTPS_PORT: '0',
       ...more,
     }),
@@ -106,7 +106,7 @@ export async function createWorld(): Promise<World> {
   }
 }
 
-/** Every package of this checkout, and this one under its own name. */
+/** Links every package of this checkout, and this one under its own name. */
 async function linkPackages(folder: string): Promise<void> {
   const target = join(folder, 'node_modules')
   await mkdir(target)

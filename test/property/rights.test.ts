@@ -106,7 +106,7 @@ const steps = fc.array(fc.record({ change: fc.option(change, { freq: 2, nil: und
   maxLength: 12,
 })
 
-/** What each viewer would see now if the rights were changed so. */
+/** What each viewer would see now if the privileges were changed this way. */
 async function shownUnder(rights: string | undefined): Promise<ReadonlySet<unknown>[]> {
   const all: ReadonlySet<unknown>[] = []
   for (const { role, claims } of viewers) {
@@ -127,7 +127,7 @@ function told({ operation, key, old, row }: RowChange): string {
   return `${operation} ${key?.get('id')}: ${one(old)} -> ${one(row)}`
 }
 
-it('what arrives is what select shows under the rights that the transaction of the change has left', async () => {
+it('delivers what select shows under the privileges at the end of the transaction of the change', async () => {
   let shown = 0
   let hidden = 0
   await fc.assert(
@@ -143,7 +143,7 @@ it('what arrives is what select shows under the rights that the transaction of t
         const before = await shownUnder(rights)
         const known = everything.changes.length
         await run(`begin; ${rights ? `${rights}; ` : ''}${sql}; commit`)
-        // Judged before the rights change again.
+        // Wait until it is judged, before the privileges change again.
         for (const following of [everything, ...followings]) await following.level()
         const after = await shownUnder(undefined)
         for (const [i, { changes, ended }] of followings.entries()) {
@@ -166,7 +166,7 @@ it('what arrives is what select shows under the rights that the transaction of t
     }),
     { numRuns: 40, endOnFailure: true },
   )
-  // It would prove nothing if everything were shown, or nothing.
+  // The test would prove nothing if everything were shown, or nothing.
   expect(shown).toBeGreaterThan(50)
   expect(hidden).toBeGreaterThan(50)
 }, 240_000)

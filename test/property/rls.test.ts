@@ -60,7 +60,7 @@ const condition: fc.Arbitrary<string> = fc.letrec<{ all: string; one: string }>(
     fc.constantFrom(
       'true', 'false', 'null::boolean', `owner = ${SUB}`, 'owner is null', 'v % 2 = 0', `team = ${claim('team')}::int`, `${claim('admin')} = 'true'`,
       `exists (select from public.teams t where t.team = items.team and t.member = ${SUB})`, `team in (select team from public.teams)`,
-      // Helpers that say of themselves what is true, and what is not.
+      // Helper functions with correct and incorrect volatility declarations.
       `owner = app.me_immutable()`, `owner = (select app.me_immutable())`, `owner = app.me_stable()`, `owner = (select app.me_stable())`,
       `app.is_mine(owner)`, `(select app.is_mine(owner))`, `team in (select app.my_teams())`, `team = any (array(select app.my_teams()))`, `app.in_team(team)`,
       `doc ->> 'owner' = ${SUB}`, `doc @> '{"open": true}'`, `pg_has_role(current_user, 'ROLE2', 'usage')`, 'items.id < 6', `current_user = 'ROLE0'`,
@@ -88,7 +88,7 @@ const policy = fc.record({
 
 const owner = fc.constantFrom(`'ann'`, `'bob'`, `'o''neil'`, 'null')
 const number = fc.integer({ min: 0, max: 9 })
-/** No JSON null: where it decides, the row is hidden (see test/rls/row-access.test.ts). */
+/** No JSON null, because a row is hidden if that null decides (see row-access.test.ts). */
 const doc = fc.constantFrom('null', `'{}'`, `'{"owner": "ann"}'`, `'{"owner": "bob", "open": true}'`, `'[1]'`)
 const id = fc.integer({ min: 1, max: 8 })
 const row = fc.tuple(id, owner, number, number, doc).map(values => `(${values.join(', ')})`)
@@ -139,7 +139,7 @@ const scene = fc.record({
 
 type Shown = ReadonlyMap<unknown, string>
 
-/** What a viewer sees of the table now: the whole rows by their key. */
+/** The rows of the table that a viewer sees now, by key. */
 async function shownTo(viewer: Viewer): Promise<Shown> {
   const rows = await roles.asViewer(viewer, 'select id, items.*::text as r from public.items')
   return new Map(rows.map(({ id: key, r }) => [key, r as string]))
@@ -162,7 +162,7 @@ function told({ operation, key, old, row: now }: RowChange): string {
   return `${operation} ${key?.get('id')}: ${one(old)} -> ${one(now)}`
 }
 
-it('what arrives is what select shows before and after each change, live, joined half-way and replayed', async () => {
+it('delivers what select shows before and after each change: live, joined half-way and replayed', async () => {
   let told1 = 0
   let hidden = 0
   await fc.assert(
@@ -247,7 +247,7 @@ it('what arrives is what select shows before and after each change, live, joined
     }),
     { numRuns: 25, endOnFailure: true },
   )
-  // It would prove nothing if everything were shown, or nothing.
+  // The test would prove nothing if everything were shown, or nothing.
   expect(told1).toBeGreaterThan(100)
   expect(hidden).toBeGreaterThan(100)
 }, 240_000)

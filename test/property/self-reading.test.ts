@@ -53,7 +53,7 @@ afterAll(async () => {
 const a = fc.integer({ min: 1, max: 3 })
 const b = fc.constantFrom(`'x'`, `'it''s'`)
 const isPublic = fc.constantFrom(true, true, false)
-/** Which body a version has is its number, so that each is one of its kind. */
+/** The body of a version is its number, so that each body is unique. */
 const insert = fc
   .tuple(a, b, isPublic)
   .map(
@@ -84,7 +84,7 @@ const scene = fc.record({
   where: fc.constantFrom({}, {}, { a: { gt: 1 } }, { body: { like: '%1%' } }),
 })
 
-it('shows nothing that select never showed, and leaves the list of a subscriber as select has it', async () => {
+it('shows nothing that select never showed, and keeps the list of a subscriber equal to select', async () => {
   let bodies = 0
   let shown = 0
   let kept = 0
@@ -139,7 +139,7 @@ it('shows nothing that select never showed, and leaves the list of a subscriber 
     }),
     { numRuns: 60, endOnFailure: true },
   )
-  // It would prove nothing if nothing were shown.
+  // The test would prove nothing if nothing were shown.
   expect(shown).toBeGreaterThan(50)
   expect(kept).toBeGreaterThan(0)
 }, 240_000)

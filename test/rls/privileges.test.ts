@@ -41,7 +41,7 @@ async function digest(relid: string, role: string): Promise<string> {
 }
 
 describe('whether policies decide', () => {
-  it('is what Postgres itself says, for owners, members, superusers and BYPASSRLS, forced or not', async () => {
+  it('matches what Postgres itself does, for owners, members, superusers and BYPASSRLS, forced or not', async () => {
     const { relid } = await watched.table('id int primary key', 'decide')
     const owner = await roles.add('owner')
     const everybody = [
@@ -75,7 +75,7 @@ describe('whether policies decide', () => {
     }
   })
 
-  it('goes by the policies for SELECT that are for the role, by membership with its rights', async () => {
+  it('depends on the policies for SELECT that apply to the role, also by inherited membership', async () => {
     const table = await watched.table('id int primary key, v text collate "C"', 'chosen')
     const [group, member, uninherited] = [
       await roles.add('group'),
@@ -104,8 +104,8 @@ describe('whether policies decide', () => {
   })
 })
 
-describe('what may be read', () => {
-  it('is the columns with SELECT on the table or on them, where the schema may be used', async () => {
+describe('readable columns', () => {
+  it('are those with SELECT on the table or the column, if the role may use the schema', async () => {
     const { relid } = await watched.table('id int primary key, name text, salary int', 'columned')
     const role = await roles.add('reader')
     expect(await rightsOf(relid, role)).toMatchObject({ exists: true, mayRead: false, columns: [] })
@@ -124,7 +124,7 @@ describe('what may be read', () => {
     expect((await readAccess(watched.client, ['4294967295'], [role])).rights).toEqual([])
   })
 
-  it('has a digest that changes with everything that it depends on, and with nothing else', async () => {
+  it('have a digest that changes with everything they depend on, and with nothing else', async () => {
     const { relid } = await watched.table('id int primary key, name text', 'digested')
     const [role, group] = [await roles.add('some'), await roles.add('somegroup')]
     await watched.table('id int primary key', 'other')

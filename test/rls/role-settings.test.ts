@@ -53,7 +53,7 @@ afterAll(async () => {
   await secured?.close()
 })
 
-/** What the role itself sees when it logs in. */
+/** The rows that the role itself sees when it logs in. */
 async function shownAtLogin(): Promise<unknown[]> {
   const url = new URL(secured.watched.log.database.url)
   url.username = role
@@ -122,14 +122,14 @@ describe('policies run under the settings of the role, as if it had logged in', 
     await admin(`drop policy if exists p on moments; create policy p on moments using (${using})`)
     for (const sql of settings) await admin(named(sql))
     try {
-      // What a session of the role's own would refuse is not ours to agree with.
+      // With these settings, a session of the role itself fails, so there is nothing to compare.
       if (!settings.some(sql => /row_security|statement_timeout/.test(sql)))
         expect(await shownAtLogin()).toEqual(expected)
       const viewer = viewerOf(role, { sub: 'a' })
       for (let round = 0; round < 2; round++) {
         expect(await seenBy(access, table, [viewer], images)).toEqual([expected])
         const mine = images.filter(image => expected.includes(image.get('id') as number))
-        // Rows are written as the log has them all the same, and filters compare with that.
+        // The log formats rows independently of these settings, and filters compare with the log.
         expect(written(await read(viewer))).toEqual(written(mine))
         const filter = parseFilter(new Map(table.columns.map(column => [column.name, column])), {
           or: [{ r: { eq: images[0]?.get('r') } }, { m: { eq: '-$1.00' } }, { i: { eq: 'P-1D' } }],

@@ -82,7 +82,7 @@ async function setPolicy(using: string): Promise<void> {
 
 const MINE = [[1, 4], [2], [3], [2], []]
 
-describe('a function that says it is IMMUTABLE and reads the claims', () => {
+describe('a function that is declared IMMUTABLE and reads the claims', () => {
   it.each([
     'owner = app.uid()',
     'owner = (select app.uid())',
@@ -101,7 +101,7 @@ describe('a function that says it is IMMUTABLE and reads the claims', () => {
     'owner OPERATOR(app.===) 1',
     'owner = (select me from app.mine)',
     'owner in (select member from app.secured)',
-  ])('answers each viewer for that viewer alone: %s', async using => {
+  ])('gives each viewer its own answer: %s', async using => {
     await setPolicy(using)
     const expected = []
     for (const viewer of viewers) expected.push(await shown(viewer))
@@ -127,7 +127,7 @@ describe('a function that a policy calls', () => {
     [`select set_config('request.jwt.claims', '{"sub": "a"}', false)`],
     [`select set_config('search_path', 'nowhere', false), set_config('row_security', 'off', false)`],
     ['select pg_advisory_lock(42)'],
-  ])('may leave what it likes in the session, and stops nothing: %s', async sql => {
+  ])('may change anything in the session without stopping delivery: %s', async sql => {
     await admin(`create or replace function app.touch() returns text language plpgsql volatile as $$
       declare me text := ${CLAIM}; begin execute '${sql.replaceAll("'", "''")}'; return me; end $$`)
     await setPolicy('owner = (select app.touch())')

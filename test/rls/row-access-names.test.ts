@@ -55,13 +55,13 @@ const POLICIES = [
 ]
 
 describe('names in a schema that the role may not use', () => {
-  it.each(POLICIES)('hide nothing that select shows, if the login may use it: %s', async using => {
+  it.each(POLICIES)('hide nothing that select shows, if the login may use the schema: %s', async using => {
     await admin(
       `grant usage on schema private to ${server}; drop policy if exists p on notes; create policy p on notes using (${using})`,
     )
     for (let round = 0; round < 3; round++) {
       expect(await seenBy(access, table, viewers(), images)).toEqual(await shown())
-      // What was planned is planned anew, and read again where it was kept.
+      // Plans are made again, and kept policies are read again.
       await admin('alter table private.members alter who set statistics 10; analyze private.members')
     }
     expect((await shown()).flat()).not.toEqual([])
@@ -81,7 +81,7 @@ describe('names in a schema that the role may not use', () => {
     },
   )
 
-  it('are refused with the remedy, if nobody may use it whose role the login could take', async () => {
+  it('are refused with the remedy, if no role of the login may use the schema', async () => {
     for (const using of POLICIES) {
       await admin(`drop policy if exists p on notes; create policy p on notes using (${using} or false)`)
       const fresh = secured.start()
@@ -95,7 +95,7 @@ describe('names in a schema that the role may not use', () => {
     }
   })
 
-  it('are waited for where a lock is in the way', async () => {
+  it('are read again when a policy waits for a lock', async () => {
     await admin(`create or replace function private.wait(who text) returns boolean language plpgsql as $$
       begin if who = 'a' then perform pg_catalog.pg_advisory_xact_lock_shared(8); end if; return true; end $$;
       revoke usage on schema private from ${role}; grant usage on schema private to ${server};
@@ -119,7 +119,7 @@ describe('names in a schema that the role may not use', () => {
     expect(await seenBy(fresh, table, viewers(), images)).toEqual(mine)
   })
 
-  it("below the policies of another table are the role's own to use", async () => {
+  it('in the policies of another table need a grant to the role itself', async () => {
     await admin(`drop policy if exists p on notes; create policy p on notes using (owner in (select who from private.secured));
       grant usage on schema private to ${server}`)
     const fresh = secured.start()

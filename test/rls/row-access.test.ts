@@ -42,7 +42,7 @@ afterAll(async () => {
 const admin = (sql: string) => watched.log.database.query(sql)
 const me = (claims: Viewer['claims'] = {}) => viewerOf(role, claims)
 
-/** A table with row-level security, which the role may read. */
+/** Creates a table with row-level security that the role may read. */
 async function secured(definition: string, name: string, policies: string): Promise<WatchedTable> {
   await watched.table(definition, name)
   await admin(
@@ -51,7 +51,7 @@ async function secured(definition: string, name: string, policies: string): Prom
   return watched.find(name)
 }
 
-/** Images of what is written, as the log has them. */
+/** The images of the written rows, as in the log. */
 async function written(table: WatchedTable, sql: string): Promise<RowImage[]> {
   await watched.log.fresh()
   await admin(sql)
@@ -61,14 +61,14 @@ async function written(table: WatchedTable, sql: string): Promise<RowImage[]> {
     .map(event => read(event.new as string))
 }
 
-/** What one viewer sees of them, or the error's code and message. */
+/** The rows that one viewer sees, or the code and message of the error. */
 async function sees(table: WatchedTable, viewer: Viewer, images: readonly RowImage[]): Promise<unknown> {
   const verdict = (await access.sees(table, [viewer], images)).get(viewerKey(viewer, true))
   return verdict instanceof ListenqlError ? `${verdict.code}: ${verdict.message}` : verdict
 }
 
-describe('policies are asked about images', () => {
-  it('whatever the table holds now, for each viewer by its claims', async () => {
+describe('policies are evaluated on images', () => {
+  it('whatever the table contains now, for each viewer with its claims', async () => {
     const table = await secured(
       'id int primary key, owner text',
       'notes',
@@ -83,11 +83,11 @@ describe('policies are asked about images', () => {
       [false, true, false],
       [false, false, false],
     ])
-    // Without claims there are claims all the same: an empty object.
+    // A viewer without claims has an empty object.
     expect(await sees(table, me(), images)).toEqual([false, false, false])
   })
 
-  it('joins permissive policies with OR, restrictive ones with AND, and shows nothing without a permissive one', async () => {
+  it('joined with OR if permissive and AND if restrictive; without a permissive one, no row is visible', async () => {
     const table = await secured(
       'id int primary key',
       'joined',
@@ -99,7 +99,7 @@ describe('policies are asked about images', () => {
     expect(await sees(table, me(), images)).toEqual([false, false, true, false, false, false])
     await admin('create policy q on joined for select using (id = 5 or id = 0 or id is null)')
     expect(await sees(table, me(), images)).toEqual([false, false, true, false, false, true])
-    await admin('alter policy r on joined using (id > 2)') // in force at once
+    await admin('alter policy r on joined using (id > 2)') // applies at once
     expect(await sees(table, me(), images)).toEqual([false, false, false, false, false, true])
     await admin('alter table joined disable row level security')
     expect(await sees(table, me(), images)).toEqual(images.map(() => true))
@@ -107,7 +107,7 @@ describe('policies are asked about images', () => {
     expect(await sees(table, me(), images)).toBe(`FORBIDDEN: role ${role} may not read table joined`)
   })
 
-  it('finds every name that a policy has, whatever the names are', async () => {
+  it('whatever names they refer to', async () => {
     await admin(`create schema "Other's"; grant usage on schema "Other's" to public;
       create table "Other's".friends (a text, notes text); insert into "Other's".friends values ('ann', 'bob');
       grant select on "Other's".friends to "${role}";
@@ -138,7 +138,7 @@ describe('policies are asked about images', () => {
   })
 })
 
-/** What a policy says about images has to be what Postgres shows of the rows. */
+/** Checks that a policy evaluated on the images gives the rows that Postgres shows. */
 async function agrees(table: WatchedTable, viewers: readonly Viewer[], insert: string): Promise<string[]> {
   await admin(`delete from "${table.name}"`)
   const images = await written(table, insert)
@@ -157,8 +157,8 @@ async function agrees(table: WatchedTable, viewers: readonly Viewer[], insert: s
   return all
 }
 
-describe('an image is what the row was', () => {
-  it('in values of all kinds of types', async () => {
+describe('an image equals the row', () => {
+  it('for values of all kinds of types', async () => {
     await admin(`create type mood as enum ('ok', 'bad'); create type pair as (a int, b text); create domain slug as text check (value <> '');
       create domain needed as int not null; create type span as range (subtype = float8)`)
     const samples: readonly (readonly [type: string, ...values: string[]])[] = [
@@ -213,7 +213,7 @@ describe('an image is what the row was', () => {
       ['name', 'nick'],
       ['jsonpath', '$."a"'],
     ]
-    // Each policy compares the text of one column, so that every digit counts; the claims say which, and with what.
+    // Each policy compares the text of one column, so that every digit counts; the claims name the column and the text.
     const claim = (name: string) => `current_setting('request.jwt.claims')::json ->> '${name}'`
     const table = await secured(
       [
@@ -245,7 +245,7 @@ describe('an image is what the row was', () => {
     ])
   })
 
-  it('in JSON, but for a null that may be either: then it has to be seen both ways', async () => {
+  it('for JSON, except for a null that may be SQL NULL or JSON null: the row must then be visible with both', async () => {
     const table = await secured(
       'id int primary key, a jsonb, b json, c jsonb not null',
       'jsons',
@@ -267,7 +267,7 @@ describe('an image is what the row was', () => {
     expect(await sees(table, me(), images)).toEqual([false, false, true, true])
   })
 
-  it('even where another column holds what no json function of Postgres reads', async () => {
+  it('even if another column contains JSON that the functions of Postgres cannot read', async () => {
     const table = await secured(
       'id int primary key, j json',
       'unreadable',
@@ -308,7 +308,7 @@ describe('an image is what the row was', () => {
   })
 })
 
-describe('what an image does not tell is refused at once, by the name of the policy', () => {
+describe('a policy that reads something that an image does not contain is refused by its name', () => {
   it.each([
     ['id int primary key', 'ctid is not null', 'it uses the system column ctid'],
     ['id int primary key', 'tableoid = 1', 'it uses the system column tableoid'],
@@ -352,8 +352,8 @@ describe('what an image does not tell is refused at once, by the name of the pol
   })
 })
 
-describe('what goes wrong for one viewer', () => {
-  it('is that of this viewer alone', async () => {
+describe('between viewers', () => {
+  it('an error affects only the viewer that causes it', async () => {
     const table = await secured(
       'id int primary key',
       'alone',
@@ -383,7 +383,7 @@ describe('what goes wrong for one viewer', () => {
     })
   })
 
-  it('nor is time that one takes', async () => {
+  it('a timeout affects only the viewer that causes it', async () => {
     const hasty = start({ policyTimeout: 300 })
     const table = await secured(
       'id int primary key',
@@ -399,7 +399,7 @@ describe('what goes wrong for one viewer', () => {
     await hasty.close()
   })
 
-  it('nor does anything that is set for one reach another', async () => {
+  it('a setting made for one viewer does not reach another', async () => {
     const table = await secured('id int primary key, owner text', 'leaky', '')
     await admin(`create or replace function who() returns text language plpgsql set search_path = pg_catalog as $$
       begin
@@ -418,7 +418,7 @@ describe('what goes wrong for one viewer', () => {
     }
   })
 
-  it('but for a lock, which all wait for', async () => {
+  it('only a lock makes all wait', async () => {
     await admin(
       `create table if not exists members (who text); truncate members; insert into members values ('a'); grant select on members to "${role}"`,
     )
@@ -453,7 +453,7 @@ describe('what goes wrong for one viewer', () => {
 })
 
 describe('the connection', () => {
-  it('may be lost at any moment', async () => {
+  it('may be lost at any time', async () => {
     const table = await secured(
       'id int primary key',
       'lossy',
@@ -476,7 +476,7 @@ describe('the connection', () => {
     await observed.until('policies.lost')
   })
 
-  it('keeps nothing where the next transaction may be in another session', async () => {
+  it('keeps no session state if the next transaction may be in another session', async () => {
     const table = await secured(
       'id int primary key',
       'pooled',
@@ -497,7 +497,7 @@ describe('the connection', () => {
     await careful.close()
   })
 
-  it('ends with a signal, and with close', async () => {
+  it('ends when the signal aborts, and on close', async () => {
     const table = await secured(
       'id int primary key',
       'ending',

@@ -32,7 +32,7 @@ const CASES: readonly (readonly [name: string, found: boolean, using: string, sq
   ['an operator', true, '1 operator(app.===) 1', `${reading('app.items', 'h(int, int)')} create operator app.=== (leftarg = int, rightarg = int, function = app.h)`],
 ] // biome-ignore format: a table
 
-describe('whether policies read the watched table itself is found for', () => {
+describe('the search finds policies that read the watched table itself', () => {
   it.each(CASES)('%s: %s', async (_name, found, using, sql) => {
     const [row] = await database.query(`select 'app.items'::regclass::oid::text as relid`)
     await database.query(`${sql}; create policy p on app.items using (${using})`)

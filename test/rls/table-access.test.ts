@@ -38,14 +38,14 @@ afterEach(() => access.close())
 const admin = (sql: string) => watched.log.database.query(sql)
 const claim = (...columns: string[]) => ({ viewer: viewerOf(role), table, columns, seesAll: true })
 
-/** What is held is lost, with this code and message. */
+/** Resolves with the code and message when a held requirement is lost. */
 const lost = (...columns: string[]) =>
   new Promise<string>(resolve =>
     access.hold(claim(...columns), error => resolve(`${error.code}: ${error.message}`)),
   )
 
-describe('what is asked for', () => {
-  it('is refused by the name of the first column that may not be read', async () => {
+describe('a read requirement', () => {
+  it('is refused, and the error names the first column that may not be read', async () => {
     await expect(access.assert(claim())).rejects.toMatchObject({
       code: 'FORBIDDEN',
       message: `role ${role} may not read table staff`,
@@ -60,7 +60,7 @@ describe('what is asked for', () => {
     expect(await access.assert({ ...claim('salary'), viewer: ANYBODY })).toBeUndefined()
   })
 
-  it('is looked at again when it is held, since something may have happened in between', async () => {
+  it('is checked again when it is held, because the privileges may have changed in between', async () => {
     await admin(`grant select on staff to ${role}`)
     expect(await access.assert(claim('name'))).toMatchObject({ hasRowSecurity: false })
     await admin(`revoke select (name), select on staff from ${role}`)
@@ -76,7 +76,7 @@ describe('what is asked for', () => {
   })
 })
 
-describe('what is held', () => {
+describe('a held read requirement', () => {
   it.each([
     [
       'the column',
@@ -99,8 +99,8 @@ describe('what is held', () => {
       `alter table staff enable row level security`,
       'SCHEMA_CHANGED: row-level security now applies to the rows of table staff',
     ],
-    ['itself', `drop table staff`, 'SCHEMA_CHANGED: table staff was altered or no longer exists'],
-  ])('is lost with %s', async (_what, sql, message) => {
+    ['the table itself', `drop table staff`, 'SCHEMA_CHANGED: table staff was altered or no longer exists'],
+  ])('ends with the loss of %s', async (_what, sql, message) => {
     const named = (text: string) => text.replaceAll('ROLE', role).replaceAll('SERVER', watched.server.name)
     await admin(`grant select (id, name) on staff to ${role}`)
     await access.assert(claim('id', 'name'))

@@ -67,7 +67,7 @@ const idOf = (result: unknown) => {
 
 describe('a number beyond 2^53 in a token', () => {
   it.each(Object.entries(GRAPHQL_TRANSPORTS))(
-    'decides by all its digits, over %s',
+    'is compared with all its digits, over %s',
     async (_name, subscribe) => {
       const server = await start()
       await log.query('delete from items')
@@ -90,7 +90,7 @@ describe('a number beyond 2^53 in a token', () => {
     },
   )
 
-  it('decides in channel patterns and kicks', async () => {
+  it('keeps all its digits in channel patterns and kicks', async () => {
     const server = await start({ roleChannels: { [roles.user]: [`room:\${claims.tenant}`] } })
     const channel = 'subscription ($name: String!) { channel(name: $name) { payload } }'
     const listen = (digits: string, name: string) =>
@@ -108,7 +108,7 @@ describe('a number beyond 2^53 in a token', () => {
     await even.close()
   })
 
-  it("may come from a function of one's own, as a bigint", async () => {
+  it('may come from authenticate, as a bigint', async () => {
     const server = await start({
       jwtSecret: undefined,
       authenticate: ({ request }) => ({
@@ -124,7 +124,7 @@ describe('a number beyond 2^53 in a token', () => {
     })
   })
 
-  it('reaches policies as it was written', async () => {
+  it('reaches policies unchanged', async () => {
     const server = await start()
     await log.query(`delete from items; create policy texts on items as permissive using (
       owner = any (array(select json_array_elements_text(current_setting('request.jwt.claims')::json -> 'texts'))))`)
@@ -147,7 +147,7 @@ describe('claims of the token itself', () => {
   const token = (jti: string) =>
     sign({ role: roles.user, sub: 'ann', jti, exp: inSeconds(600), nbf: inSeconds(-9) })
 
-  it('are there for policies: a list of revoked tokens holds', async () => {
+  it('are visible to policies: a list of revoked tokens works', async () => {
     await log.query(`truncate revoked; delete from notes; create policy listed on notes as restrictive using (
       not exists (select from revoked where jti = current_setting('request.jwt.claims')::json ->> 'jti'))`)
     const server = await start()
@@ -163,7 +163,7 @@ describe('claims of the token itself', () => {
     await log.query(`insert into notes values (3, 'ann')`)
     expect([idOf(await good.results.next()), idOf(await good.results.next())]).toEqual([2, 3])
     const next = idOf(await bad.results.next())
-    expect([2, 3]).toContain(next) // policies see other tables as they are when they are asked
+    expect([2, 3]).toContain(next) // policies see the present state of other tables
     await log.query(`insert into revoked values ('bad')`)
     expect(await ask(server, '{ notes { rows { id } } }', await token('bad'))).toEqual({
       notes: { rows: [] },
@@ -175,7 +175,7 @@ describe('claims of the token itself', () => {
     await log.query('drop policy listed on notes; truncate revoked')
   })
 
-  it('part streams once a policy looks at them, and not before', async () => {
+  it('separate streams once a policy reads them, and not before', async () => {
     const server = await start()
     const [one, two] = [
       await overWs(server.url, NOTES, {}, { token: await token('one') }),

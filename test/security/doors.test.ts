@@ -30,7 +30,7 @@ let roles: TestRoles
 const servers: ListenqlServer[] = []
 const opened: TestSubscription[] = []
 
-/** A server of one test alone. */
+/** The server of a single test. */
 async function start(options: ServerOptions = {}): Promise<ListenqlServer> {
   const server = await createServer({
     databaseUrl: log.database.url,
@@ -67,7 +67,7 @@ afterAll(async () => {
 })
 
 describe('over HTTP', () => {
-  it('who has no token gets 401, and is told how to bring one', async () => {
+  it('a request without a token gets 401, and a hint how to send one', async () => {
     const { url } = await start()
     for (const accept of ['application/json', 'text/event-stream', 'multipart/mixed;subscriptionSpec=1.0']) {
       const { status, headers, body } = await post(url, CHANNELS, { accept })
@@ -102,7 +102,7 @@ describe('over HTTP', () => {
     }
   })
 
-  it('a token is taken from the header, in any case, and from the URL of a GET', async () => {
+  it('a token is accepted from the header, in any letter case, and from the URL of a GET', async () => {
     const { url } = await start()
     const token = await user()
     const ask = (headers: Record<string, string>, path = QUERY) => send(url, { path, headers })
@@ -116,17 +116,17 @@ describe('over HTTP', () => {
     expect((await ask({ authorization: `Basic ${token}` })).status).toBe(401)
     expect((await ask({ authorization: 'Bearer' })).status).toBe(401)
     expect((await post(url, CHANNELS, {}, `/graphql?access_token=${token}`)).status).toBe(401)
-    // The header counts, not what somebody else has written into a link.
+    // The header counts, not a token that a third party has put into a link.
     expect((await ask({ authorization: 'Bearer x' }, `${QUERY}&access_token=${token}`)).status).toBe(401)
   })
 
-  it('the page and the state of the server are for everybody', async () => {
+  it('the page and the health checks need no token', async () => {
     const { url } = await start()
     for (const path of ['/', '/healthz', '/readyz']) expect((await send(url, { path })).status).toBe(200)
     expect((await send(url, { path: '/listen/people' })).status).toBe(401)
   })
 
-  it('channels and publishing are those of the role', async () => {
+  it('the role determines which channels are open for listening and publishing', async () => {
     const { url } = await start({
       channels: [`own:\${claims.sub}`],
       publish: [],
@@ -163,7 +163,7 @@ describe('over graphql-ws', () => {
     ['without the word Bearer', token => ({ Authorization: token })],
     ['headers.Authorization', token => ({ headers: { Authorization: `Bearer ${token}` } })],
     ['headers.authorization', token => ({ headers: { authorization: `Bearer ${token}` } })],
-  ])('a token is taken from %s', async (_what, params) => {
+  ])('a token is accepted from %s', async (_what, params) => {
     const { url } = await start()
     const socket = await openWebSocket(url, '/graphql', 'graphql-transport-ws')
     socket.send({ type: 'connection_init', payload: params(await user()) })
@@ -178,14 +178,14 @@ describe('over graphql-ws', () => {
     ['a number', { Authorization: 42 }],
     ['a list', { headers: ['Authorization'] }],
     ['no token', { Authorization: 'Bearer ' }],
-  ])('%s is 4401 before anything can be asked', async (_what, payload) => {
+  ])('%s is closed with 4401 before any operation', async (_what, payload) => {
     const { url } = await start()
     const socket = await openWebSocket(url, '/graphql', 'graphql-transport-ws')
     socket.send({ type: 'connection_init', payload })
     expect(await socket.closed).toEqual({ code: 4401, reason: 'Unauthorized' })
   })
 
-  it('who asks before being let in is 4401', async () => {
+  it('an operation before connection_ack is closed with 4401', async () => {
     const door = createDeferred()
     const authenticate: Authenticate = async () => {
       await door.promise
@@ -203,7 +203,7 @@ describe('over graphql-ws', () => {
     door.resolve()
   })
 
-  it('the client of graphql-ws comes back with a new token when the old one expires', async () => {
+  it('the client of graphql-ws reconnects with a new token when the old one expires', async () => {
     const { url } = await start({ jwtClockTolerance: 1 })
     let asked = 0
     const results = new Inbox<Record<string, unknown>>()
@@ -260,33 +260,38 @@ describe('a cookie', () => {
   }
 
   it.each<[string, Record<string, string>, ServerOptions, readonly number[]]>([
-    ['from the same origin, as fetch metadata say', { 'sec-fetch-site': 'same-origin' }, {}, [200, 101]],
-    ['from our own page', { origin: 'own' }, {}, [200, 101]],
+    [
+      'from the same origin, according to fetch metadata',
+      { 'sec-fetch-site': 'same-origin' },
+      {},
+      [200, 101],
+    ],
+    ["from the server's own page", { origin: 'own' }, {}, [200, 101]],
     [
       'from an allowed origin',
       { origin: 'https://app.example.com' },
       { corsOrigins: ['https://*.example.com'] },
       [200, 101],
     ],
-    ['from who knows where', {}, {}, [401, 401]],
+    ['from an unknown origin', {}, {}, [401, 401]],
     ['from another site', { 'sec-fetch-site': 'cross-site' }, {}, [401, 401]],
     ['from the address bar', { 'sec-fetch-site': 'none' }, {}, [401, 401]],
-    ['from a sister site', { 'sec-fetch-site': 'same-site' }, {}, [401, 401]],
+    ['from another subdomain of the site', { 'sec-fetch-site': 'same-site' }, {}, [401, 401]],
     ['from another origin', { origin: 'https://evil.example' }, {}, [403, 403]],
     ['from a page on another port of this machine', { origin: 'http://localhost:1' }, {}, [401, 401]],
     [
-      'from any origin, where any may use the server',
+      'from any origin, if * is listed',
       { origin: 'https://evil.example' },
       { corsOrigins: ['*'] },
       [401, 401],
     ],
+    ['from the origin null, if it is listed', { origin: 'null' }, { corsOrigins: ['null'] }, [401, 401]],
     [
-      'from no origin at all, where that may use it',
-      { origin: 'null' },
-      { corsOrigins: ['null'] },
+      'with a name that is not configured',
+      { 'sec-fetch-site': 'same-origin' },
+      { tokenCookie: 'other' },
       [401, 401],
     ],
-    ['that nobody asked for', { 'sec-fetch-site': 'same-origin' }, { tokenCookie: 'other' }, [401, 401]],
   ])('%s', async (_what, headers, options, expected) => {
     expect(await withCookie(headers, options)).toEqual(expected)
   })
@@ -301,24 +306,24 @@ describe('a cookie', () => {
 })
 
 describe('without a token', () => {
-  it.each(VIEWER_TRANSPORTS)('viewers have the role for that: $name', async transport => {
+  it.each(VIEWER_TRANSPORTS)('viewers have the anonymous role: $name', async transport => {
     const { url } = await start({ anonymousRole: roles.anonymous })
     const attempt = await transport.listen(url, 'news', undefined)
     if (attempt.kind === 'refused') throw new Error(`refused: ${attempt.code}`)
     keep(attempt.subscription)
     await notify('news', 'for all')
     expect(payloadOf(await attempt.subscription.results.next())).toBe('for all')
-    // A bad token is not the same as none.
+    // An invalid token is not the same as no token.
     expect(await transport.listen(url, 'news', 'x')).toMatchObject({ code: transport.unauthenticated })
   })
 
-  it('an anonymous role alone is enough, and opens nothing else', async () => {
+  it('an anonymous role alone turns on viewers, and opens nothing else', async () => {
     const { url } = await start({ jwtSecret: undefined, anonymousRole: roles.anonymous })
     expect(JSON.parse((await post(url, CHANNELS)).body)).toEqual({ data: { channels: ['news'] } })
     expect((await post(url, CHANNELS, { authorization: `Bearer ${await user()}` })).status).toBe(401)
   })
 
-  it('of a role: the token counts as one without a name', async () => {
+  it('a token without a role gets the anonymous role', async () => {
     const { url } = await start({ anonymousRole: roles.anonymous })
     const authorization = `Bearer ${await sign({ sub: '42' })}`
     expect(JSON.parse((await post(url, CHANNELS, { authorization })).body)).toEqual({
@@ -331,22 +336,22 @@ describe('roles', () => {
   const statusOf = async ({ url }: ListenqlServer, role: string) =>
     (await post(url, CHANNELS, { authorization: `Bearer ${await user({ role })}` })).status
 
-  it('that are listed may be taken, also those exempt from row-level security, and no others', async () => {
+  it('may be used only if they are listed, even if they are exempt from row-level security', async () => {
     const server = await start({ roles: [roles.superuser, roles.exempt, log.database.name, roles.stranger] })
     expect(await statusOf(server, roles.superuser)).toBe(200)
     expect(await statusOf(server, roles.exempt)).toBe(200)
     expect(await statusOf(server, log.database.name)).toBe(200)
-    expect(await statusOf(server, roles.stranger)).toBe(403) // listed, but not the login's to take
+    expect(await statusOf(server, roles.stranger)).toBe(403) // listed, but the login is not a member
     expect(await statusOf(server, roles.user)).toBe(403)
   })
 
-  it('may stand deeper in the token', async () => {
+  it('may be nested in the token', async () => {
     const { url } = await start({ roleClaim: 'app_metadata.role' })
     const authorization = `Bearer ${await sign({ app_metadata: { role: roles.user } })}`
     expect((await post(url, CHANNELS, { authorization })).status).toBe(200)
   })
 
-  it.each(Object.keys(GRAPHQL_TRANSPORTS))('that are lost end what is open: %s', async name => {
+  it.each(Object.keys(GRAPHQL_TRANSPORTS))('end open streams when the login loses them: %s', async name => {
     const { url } = await start()
     const subscribe = GRAPHQL_TRANSPORTS[name] ?? overGraphqlWs
     const query = 'subscription { channel(name: "people") { payload } }'
@@ -361,8 +366,8 @@ describe('roles', () => {
   })
 })
 
-describe('keys that cannot be had', () => {
-  it.each(VIEWER_TRANSPORTS)('are no fault of the token: $name', async transport => {
+describe('keys that cannot be fetched', () => {
+  it.each(VIEWER_TRANSPORTS)('are not reported as a fault of the token: $name', async transport => {
     const issuer = await startIssuer()
     try {
       const { url } = await start({ jwtSecret: undefined, jwksUrl: issuer.url })
@@ -377,7 +382,7 @@ describe('keys that cannot be had', () => {
   })
 })
 
-describe('a function of one’s own', () => {
+describe('the function authenticate', () => {
   const letIn: Authenticate = ({ request, connectionParams }: Handshake) => {
     const name = request.headers['x-user'] ?? connectionParams?.user
     if (name === 'crash') throw new Error('the session store has the password hunter2')
@@ -391,7 +396,7 @@ describe('a function of one’s own', () => {
     roleChannels: { [roles.user]: [`of:\${claims.sub}`] },
   })
 
-  it('says who asks, over HTTP', async () => {
+  it('identifies the viewer over HTTP', async () => {
     const { url } = await start(options())
     const ask = (name?: string) => post(url, CHANNELS, name === undefined ? {} : { 'x-user': name })
     expect(JSON.parse((await ask(roles.user)).body)).toEqual({ data: { channels: [`of:${roles.user}`] } })
@@ -400,11 +405,11 @@ describe('a function of one’s own', () => {
     const { status, body } = await ask('crash')
     expect([status, body.includes('hunter2')]).toEqual([401, false])
     expect((await ask('later')).status).toBe(503)
-    // Tokens do not count beside it.
+    // Tokens do not count when the function is set.
     expect((await post(url, CHANNELS, { authorization: `Bearer ${await user()}` })).status).toBe(401)
   })
 
-  it('says who asks, over graphql-ws, and until when', async () => {
+  it('identifies the viewer over graphql-ws, and sets the expiry', async () => {
     const { url } = await start(options())
     const socket = await openWebSocket(url, '/graphql', 'graphql-transport-ws')
     socket.send({ type: 'connection_init', payload: { user: 'brief' } })
@@ -418,7 +423,7 @@ describe('a configuration', () => {
     ['with a short secret', () => ({ jwtSecret: 'hunter2' }), 'has 7 bytes'],
     ['with two secrets', () => ({ jwtSecretFile: '/x' }), 'both given'],
     [
-      'with a secret file that is not there',
+      'with a secret file that does not exist',
       () => ({ jwtSecret: undefined, jwtSecretFile: '/nowhere' }),
       'cannot be read',
     ],
@@ -435,7 +440,7 @@ describe('a configuration', () => {
     })
   })
 
-  it('that says nothing of channels opens none', async () => {
+  it('without any channels opens none', async () => {
     const { url } = await start({ roleChannels: {} })
     const refused = keep(
       await overSse('GET')(
@@ -451,7 +456,7 @@ describe('a configuration', () => {
   })
 })
 
-it('no log holds a token, however it was brought', async () => {
+it('no log contains a token, however the client sent it', async () => {
   let text = ''
   const logger = pino(
     { level: 'trace' },

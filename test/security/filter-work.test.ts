@@ -9,7 +9,7 @@ import { createRoles, type TestRoles } from '../support/viewer-roles.js'
 import { waitUntil } from '../support/wait.js'
 import { startWitnessed, type WitnessedServer } from '../support/witness.js'
 
-// What filters may cost. Every server has a healthy subscriber on each transport, which notices nothing.
+// Limits on the work of filters. Every server has a healthy subscriber on each transport, which must not be affected.
 
 let log: TestLog
 let roles: TestRoles
@@ -45,7 +45,7 @@ const ALL = 'subscription { postsChanged { operation key { id } } }'
 const FILTERED =
   'subscription ($where: PostsFilter, $after: String) { postsChanged(where: $where, after: $after) { operation cursor key { id } } }'
 
-/** Conditions of which none holds, each with a pattern of its own. */
+/** Conditions that never hold, each with a different pattern. */
 const conditions = (count: number, pattern: (i: number) => string) => ({
   or: Array.from({ length: count }, (_, i) => ({ body: { like: pattern(i) } })),
 })
@@ -55,12 +55,12 @@ const idOf = (result: Record<string, unknown>) =>
   (result as { data?: { postsChanged?: { key?: { id: number } } } }).data?.postsChanged?.key?.id
 
 describe('one event', () => {
-  // A text may begin to match at each of its places, and does not for long.
+  // The pattern begins to match at each position of the text, and then fails.
   const hostile = (i: number) => `%_${'a'.repeat(9000 - i)}b%`
 
-  // A URL has no room for it.
+  // The document is too long for a URL.
   it.each(Object.entries(GRAPHQL_TRANSPORTS).filter(([name]) => name !== 'SSE GET'))(
-    'ends a subscription whose filter takes too much work, and holds up nobody: %s',
+    'ends a subscription whose filter takes too much work, without delaying others: %s',
     async (_name, subscribe) => {
       const { url } = await start()
       const other = await overGraphqlWs(url, ALL)
@@ -77,7 +77,7 @@ describe('one event', () => {
     },
   )
 
-  it('is filtered by as many conditions as that, where texts are those of people', async () => {
+  it('is filtered by as many conditions if the texts are ordinary', async () => {
     const { url } = await start()
     const where = conditions(90, i => `%word ${i}_ and more%`)
     const subscription = await overGraphqlWs(url, FILTERED, { where })
@@ -90,7 +90,7 @@ describe('one event', () => {
     await subscription.close()
   })
 
-  it('ends one that comes back to it in the same way', async () => {
+  it('ends a subscription that resumes before it in the same way', async () => {
     const { url } = await start({ maxFilterWork: 1000 })
     const { body } = await fetch(`${url}/graphql`, {
       method: 'POST',
@@ -105,7 +105,7 @@ describe('one event', () => {
   })
 })
 
-/** Over SSE, from an address that a trusted proxy tells. */
+/** Subscribes over SSE, from an address that a trusted proxy names. */
 function from(address: string, url: string, query: string, variables: object): Promise<TestSubscription> {
   const results = new Inbox<Record<string, unknown>>()
   const search = new URLSearchParams({ query, variables: JSON.stringify(variables) })
@@ -133,9 +133,9 @@ describe('one viewer', () => {
   const insert = (first: number, last: number) =>
     log.query(`insert into posts select i, repeat('a', 800) from generate_series(${first}, ${last}) i`)
 
-  it('who spends too much loses the subscriptions that cost more, and nobody else loses any', async () => {
+  it('that spends too much loses the subscriptions that cost more, and no other viewer loses any', async () => {
     const { url } = await start(proxied)
-    // Both ask the same, so that it is looked for once for both; whoever came first pays.
+    // Both subscribe to the same, so the filter is evaluated once for both; the first subscriber pays.
     const shared = { where: { body: { like: '%a' } } }
     const greedy = await from('203.0.113.7', url, FILTERED, shared)
     const modest = await from('203.0.113.8', url, FILTERED, shared)
@@ -156,7 +156,7 @@ describe('one viewer', () => {
     await Promise.all([greedy, modest, heavy].map(each => each.close()))
   })
 
-  it('spends on what is past, too', async () => {
+  it('spends steps on replayed events too', async () => {
     const { url } = await start({ filterRate: 2000 })
     const cursors = await overSse('GET')(url, FILTERED)
     await insert(1, 100)
@@ -167,7 +167,7 @@ describe('one viewer', () => {
     await Promise.all([cursors, late].map(each => each.close()))
   })
 
-  it('spends nothing on filters that an index answers', async () => {
+  it('spends no steps on filters that an index answers', async () => {
     const { url } = await start({ filterRate: 300 })
     const where = { id: { eq: 5 }, body: { like: 'b%' } }
     const one = await overGraphqlWs(url, FILTERED, { where })
@@ -186,7 +186,7 @@ describe('rows that a viewer may not see', () => {
   const shown = (result: Record<string, unknown>) =>
     (result as { data?: { lettersChanged?: { key?: { id: number } } } }).data?.lettersChanged?.key?.id
 
-  it('cost their filters nothing, live and replayed', async () => {
+  it('cost no filter steps, live or replayed', async () => {
     const { url } = await start({
       ...{ jwtSecret: SECRET, anonymousRole: roles.anonymous, channels: ['*'], policyTimeout: 5000 },
       ...{ maxFilterWork: 10_000, filterRate: 10_000 },
@@ -202,7 +202,7 @@ describe('rows that a viewer may not see', () => {
     expect(shown(await live.results.next())).toBe(100)
     const again = await overGraphqlWs(url, LETTERS, { where, after: first.extensions.cursor }, { token })
     expect(shown(await again.results.next())).toBe(100)
-    // What the viewer may see does count.
+    // Rows that the viewer may see do count.
     await log.query(`insert into letters values (101, 'ann', repeat('a', 20000))`)
     for (const subscription of [live, again]) {
       expect(errorOf(await subscription.results.next())?.extensions).toMatchObject({ code: 'LIMIT_EXCEEDED' })

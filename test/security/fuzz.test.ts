@@ -11,13 +11,13 @@ import { SECRET, sign } from '../support/tokens.js'
 import { createRoles, type TestRoles } from '../support/viewer-roles.js'
 import { waitUntil } from '../support/wait.js'
 
-// Viewers with and without tokens send whatever they like, up to the limits and beyond, while one viewer on each transport follows a
-// table and a channel: every event arrives, in order, none of it before or after its turn, and nothing else. A failure prints its seed
-// and path; `fc.assert(…, { seed, path })` repeats it. (test/property/fuzz.test.ts does the same to a server without viewers.)
+// Viewers with and without tokens send random requests, up to the limits and beyond, while one viewer on each transport follows a table
+// and a channel. That viewer must get every event, in order, and nothing else. A failure prints its seed and path;
+// `fc.assert(…, { seed, path })` repeats it. (test/property/fuzz.test.ts does the same to a server without viewers.)
 
-/** For each of the properties below, in ms. */
+/** Time for each of the properties below, in ms. */
 const TIME = 4000
-/** Most that a server may keep of all that it was sent, in bytes. */
+/** The most memory that the server may still hold after all these requests, in bytes. */
 const KEPT = 48 * 2 ** 20
 
 let log: TestLog
@@ -77,7 +77,7 @@ afterAll(async () => {
   await log?.close()
 })
 
-/** What a healthy subscriber got, whatever it follows. */
+/** The event that a healthy subscriber got, from a table or a channel. */
 function shownBy(result: Record<string, unknown>): unknown {
   const { data } = result as {
     data?: { notesChanged?: { row: { body: string } }; channel?: { payload: string } }
@@ -106,7 +106,7 @@ function kept(): number {
   return process.memoryUsage().heapUsed + process.memoryUsage().external
 }
 
-/** Healthy subscribers are asked again and again while it goes on; afterwards nobody else is left, and little memory is in use. */
+/** Checks the healthy subscribers repeatedly while the property runs; afterwards no other subscriber is left, and little memory is in use. */
 function holds<T extends unknown[]>(property: fc.IAsyncProperty<T>): () => Promise<void> {
   return async () => {
     const before = kept()
@@ -141,7 +141,7 @@ function holds<T extends unknown[]>(property: fc.IAsyncProperty<T>): () => Promi
   }
 }
 
-/** @param from the client's address, as a proxy tells it */
+/** @param from the client's address, as a proxy names it */
 async function attack(pieces: readonly (string | Buffer)[], wait?: 'answer' | 'closed'): Promise<void> {
   const connection = await openConnection(server.url)
   for (const piece of pieces) if (connection.socket.writable) connection.socket.write(piece)
@@ -235,7 +235,7 @@ const params = fc.record(
   },
   { requiredKeys: ['query'] },
 )
-/** Good ones, none, and all sorts of bad ones. */
+/** Valid tokens, no token, and many kinds of invalid tokens. */
 const credential = fc.oneof(
   { weight: 6, arbitrary: fc.constant(() => good) },
   fc.constant(() => `${good.slice(0, -2)}xx`),
@@ -264,9 +264,9 @@ const address = fc.oneof(
 const PROTOCOL = 'graphql-transport-ws'
 const BYE = frame(8, Buffer.from([0x03, 0xe8]))
 
-describe('nothing happens to anybody', () => {
+describe('healthy subscribers are not affected', () => {
   it(
-    'whatever messages come over graphql-ws',
+    'by any messages over graphql-ws',
     holds(
       fc.asyncProperty(
         fc.oneof(
@@ -310,7 +310,7 @@ describe('nothing happens to anybody', () => {
   )
 
   it(
-    'whatever comes over /listen, and who asks for it',
+    'by any frames and any token over /listen',
     holds(
       fc.asyncProperty(
         fc.oneof(fc.constantFrom('fuzz', 'witness', 'listenql', 'fuzz%2a', '%'), fc.webSegment()),
@@ -328,7 +328,7 @@ describe('nothing happens to anybody', () => {
   )
 
   it(
-    'whatever comes over HTTP: methods, URLs, headers, bodies',
+    'by any HTTP request: methods, URLs, headers, bodies',
     holds(
       fc.asyncProperty(
         fc.record({

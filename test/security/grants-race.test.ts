@@ -29,7 +29,7 @@ afterAll(async () => {
 
 const admin = (sql: string) => watched.log.database.query(sql)
 
-/** Holds back the next statement that asks which columns a role may read, until `letGo` is called. */
+/** Delays the next statement that asks which columns a role may read, until `letGo` is called. */
 function holdBack(): { readonly asked: Promise<void>; letGo(): void } {
   const asked = createDeferred()
   const gate = createDeferred()
@@ -46,10 +46,10 @@ function holdBack(): { readonly asked: Promise<void>; letGo(): void } {
 }
 
 /**
- * A grant that comes between the digest of a look and the rights that it reads, and is taken back before the next look, leaves
- * the catalogue as the digest remembers it, while the rights that were read are those in between.
+ * A check reads a digest of the catalogue and then the privileges. If a GRANT commits between the two and is revoked before the next
+ * check, the catalogue matches the digest again, while the privileges that were read include the grant.
  */
-it('notices a REVOKE that undoes a GRANT which came in the middle of a look', async () => {
+it('notices a REVOKE that undoes a GRANT which committed in the middle of a check', async () => {
   await admin(`grant select (b) on plain to ${role}; revoke select (b) on plain from ${role}`)
   const access: TableAccess = createTableAccess({
     config: watched.server.config,
@@ -74,7 +74,7 @@ it('notices a REVOKE that undoes a GRANT which came in the middle of a look', as
 })
 
 it.each(Object.entries(GRAPHQL_TRANSPORTS))(
-  'over %s, under load, each accepted subscription gets its first event, and ends with the grant',
+  'over %s, under load, each accepted subscription gets its first event, and ends when the grant is revoked',
   async (_name, subscribe) => {
     const server: ListenqlServer = await createServer({
       databaseUrl: watched.log.database.url,
@@ -107,7 +107,7 @@ it.each(Object.entries(GRAPHQL_TRANSPORTS))(
     })()
     for (let round = 0; round < 25; round++) {
       await admin(`grant select (b) on plain to ${role}`)
-      // Now and then a look finds the grant, before anything asks for it.
+      // Sometimes a check finds the grant before anything needs it.
       if (round % 2) await waitUntil(async () => (await readable()).includes('b'), 'a look to find the grant')
       const stream = await waitUntil(async () => {
         const one = await subscribe(

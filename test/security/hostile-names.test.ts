@@ -10,9 +10,9 @@ import { createRoles, type TestRoles } from '../support/viewer-roles.js'
 import { VIEWER_TRANSPORTS } from '../support/viewer-transports.js'
 import { waitUntil } from '../support/wait.js'
 
-// Names that mean something to SQL, GraphQL, HTML, JSON, URLs or HTTP, all the way through; each arrives as it is, and does nothing.
+// Names with a meaning in SQL, GraphQL, HTML, JSON, URLs or HTTP pass through the whole server; each arrives unchanged and has no effect.
 
-/** Up to 63 bytes: longer ones Postgres cuts. */
+/** Up to 63 bytes, because Postgres cuts longer names. */
 const NAMES: readonly string[] = [
   `"; drop table victim; --`,
   `'); drop table victim; --`,
@@ -117,7 +117,7 @@ const noFaults = () =>
   expect(observations.filter(({ type }) => type === 'fault' || type === 'log.lost')).toEqual([])
 
 describe('tables, columns, enums, labels, comments, policies and claims', () => {
-  it('have names in GraphQL, and are told as they are', async () => {
+  it('have names in GraphQL, and their original names are shown unchanged', async () => {
     const tables = await watched()
     expect(new Set(tables.map(({ name }) => name))).toEqual(new Set(NAMES))
     for (const { name, comment, queryField, columns } of tables) {
@@ -153,7 +153,7 @@ describe('tables, columns, enums, labels, comments, policies and claims', () => 
           { v: name, after },
           { token: await token(claims) },
         )
-        // Neither a row of somebody else nor one of this viewer is lost or shown.
+        // The viewer gets all of its own rows and none of another viewer.
         await log.query(`insert into ${quote(name)} values ($1, 'of somebody else', 'other'), ($2, $3, $4)`, [
           key * 2,
           key * 2 + 1,
@@ -181,7 +181,7 @@ describe('tables, columns, enums, labels, comments, policies and claims', () => 
 describe.each(VIEWER_TRANSPORTS.map(transport => [transport.name, transport] as const))(
   'channels, over %s',
   (_name, { listen }) => {
-    it('are listened to under their own names, and bring what was sent', async () => {
+    it('can be listened to under their own names, and deliver what was sent', async () => {
       for (const name of NAMES) {
         const attempt = await listen(server.url, name, await token())
         if (attempt.kind !== 'open') throw new Error(`${name}: ${attempt.text}`)
@@ -198,7 +198,7 @@ describe.each(VIEWER_TRANSPORTS.map(transport => [transport.name, transport] as 
 )
 
 describeInBrowser('the page', open => {
-  it('shows channels and payloads as text, and asks nobody else', async () => {
+  it('shows channels and payloads as text, and sends no outside request', async () => {
     const plain = await createServer({
       databaseUrl: log.database.url,
       port: 0,

@@ -40,7 +40,7 @@ const withRoles = () => ({
   roleChannels: { [roles.user]: [`room:\${claims.sub}`], [roles.anonymous]: ['secret*'] },
 })
 
-/** Near misses, where graphql-js likes to help. */
+/** Nearly correct names, for which graphql-js suggests the right one. */
 const MISSES: readonly [string, Record<string, unknown>?][] = [
   ['{ peopl { cursor } }'],
   ['{ people { row { id } } }'],
@@ -56,7 +56,7 @@ const MISSES: readonly [string, Record<string, unknown>?][] = [
 ]
 
 describe('once viewers have roles', () => {
-  it('neither the schema nor GraphiQL are shown, on any transport', async () => {
+  it('neither the schema nor GraphiQL is shown, on any transport', async () => {
     const url = await start(withRoles())
     for (const query of [
       getIntrospectionQuery(),
@@ -82,7 +82,7 @@ describe('once viewers have roles', () => {
     expect((await send(url, { path: '/graphql', headers: { ...html, ...auth() } })).body).not.toContain(
       '<html',
     )
-    // What every client adds to its selections stays.
+    // `__typename`, which clients add to their selections, still works.
     expect(await post(url, { query: '{ __typename }' }, auth())).toMatchObject({ status: 200 })
   })
 
@@ -90,7 +90,7 @@ describe('once viewers have roles', () => {
     const url = await start(withRoles())
     const bodies = [(await post(url, { query, variables }, auth())).body]
     for (const [name, subscribe] of Object.entries(GRAPHQL_TRANSPORTS)) {
-      if (name === 'multipart') continue // it answers in JSON, as above
+      if (name === 'multipart') continue // multipart answers in JSON, as above
       const subscription = await subscribe(url, query, variables, { token })
       bodies.push(JSON.stringify(await subscription.results.next()))
       await subscription.close()
@@ -111,7 +111,7 @@ describe('once viewers have roles', () => {
     })
   })
 
-  it('both may be asked for', async () => {
+  it('both can be turned on', async () => {
     const url = await start({ ...withRoles(), introspection: true, graphiql: true })
     const { body } = await post(url, { query: getIntrospectionQuery() }, auth())
     expect(body).toContain('"PeopleFilter"')
@@ -121,7 +121,7 @@ describe('once viewers have roles', () => {
 })
 
 describe('without roles', () => {
-  it('both are there', async () => {
+  it('both are on', async () => {
     const url = await start({})
     expect((await post(url, { query: getIntrospectionQuery() })).body).toContain('"PeopleFilter"')
     expect((await send(url, { path: '/graphql', headers: html })).body).toContain('<html')

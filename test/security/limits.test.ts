@@ -19,8 +19,8 @@ import { VIEWER_TRANSPORTS } from '../support/viewer-transports.js'
 import { waitUntil } from '../support/wait.js'
 import { startWitnessed, type WitnessedServer } from '../support/witness.js'
 
-// Over each limit: an error that names it, and nothing for anybody else. Every server has a healthy subscriber on each transport
-// (startWitnessed), which is looked at after every test.
+// A client over a limit gets an error that names the limit, and no other client is affected. Every server has a healthy subscriber on
+// each transport (startWitnessed), which is checked after every test.
 
 let log: TestLog
 let server: WitnessedServer | undefined
@@ -52,7 +52,7 @@ const errorsOf = (body: unknown) =>
 const exceeded = (limit: string, max: number) => ({ code: 'LIMIT_EXCEEDED', limit, max })
 
 describe.each(Object.entries(GRAPHQL_TRANSPORTS))('a document, over %s', (name, subscribe) => {
-  /** What it says to a document that it does not take. */
+  /** The answer to a document that the server refuses. */
   async function refused(url: string, document: string): Promise<unknown> {
     if (name === 'multipart')
       return (await post(url, { query: document }, { accept: 'multipart/mixed;subscriptionSpec=1.0' })).body
@@ -97,7 +97,7 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('a document, over %s', (name, 
     expect(errorsOf(answer.body)).toMatchObject([{ extensions: expected }])
   })
 
-  it('may go as far as the limits', async () => {
+  it('may reach the limits exactly', async () => {
     const { url } = await start({ maxDepth: 2, maxAliases: 1, maxTokens: 400 })
     const subscription = await subscribe(url, deep(50).replace('gap', 'a: gap'))
     await log.query(`select pg_notify('x', 'y')`)
@@ -105,7 +105,7 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('a document, over %s', (name, 
     await subscription.close()
   })
 
-  it('has one root field if it is a subscription', async () => {
+  it('may have only one root field if it is a subscription', async () => {
     const { url } = await start({})
     const document = 'subscription { a: channel(name: "x") { gap } b: channel(name: "y") { gap } }'
     const answer = await refused(url, document)
@@ -142,13 +142,13 @@ describe('a filter and a snapshot', () => {
     expect(answer.body).toContain(expected.limit)
   })
 
-  it('has fewer rows by default if more are not allowed', async () => {
+  it('has a lower default limit if --max-rows is below it', async () => {
     const { url } = await start({ maxRows: 7 })
     const { body } = await post(url, { query: '{ people { rows { id } } }' })
     expect(JSON.parse(body).data.people.rows).toHaveLength(7)
   })
 
-  it('may be so large', async () => {
+  it('is refused beyond --max-snapshot', async () => {
     const { url } = await start({ maxSnapshot: 100 })
     const { body } = await post(url, { query: '{ people { rows { id name } } }' })
     expect(errorsOf(body)).toMatchObject([{ extensions: { code: 'RESULT_TOO_LARGE' } }])
@@ -156,7 +156,7 @@ describe('a filter and a snapshot', () => {
 })
 
 describe('one WebSocket', () => {
-  it('has so many subscriptions, and room again when one has ended', async () => {
+  it('has at most the configured number of subscriptions, and room again when one has ended', async () => {
     const { url } = await start({ maxSubscriptionsPerConnection: 3 })
     const client = await openGraphql(url)
     for (const id of ['1', '2', '3']) await client.listen(id, `limited ${id}`)
@@ -174,7 +174,7 @@ describe('one WebSocket', () => {
     await client.closed
   })
 
-  it('begins so many operations each second', async () => {
+  it('begins at most the configured number of operations per second', async () => {
     const { url } = await start({ maxSubscriptionsPerConnection: 5, subscribeRate: 1 })
     const client = await openGraphql(url)
     for (let i = 0; i < 40; i++)
@@ -190,7 +190,7 @@ describe('one WebSocket', () => {
     await client.closed
   })
 
-  it('says who it is in time, or is closed with 4408', async () => {
+  it('sends connection_init in time, or is closed with 4408', async () => {
     const { url } = await start({ connectionInitTimeout: 100 })
     const client = await openGraphql(url, { init: false })
     expect(await client.closed).toMatchObject({ code: 4408 })
@@ -198,7 +198,7 @@ describe('one WebSocket', () => {
 })
 
 describe('one address', () => {
-  /** The witnesses are five. */
+  /** There are five witnesses. */
   const WITNESSES = 5
   const keepOpen = async (url: string, count: number) => {
     const idle: RawConnection[] = []
@@ -206,7 +206,7 @@ describe('one address', () => {
     return idle
   }
 
-  it('has so many connections, whatever they are for', async () => {
+  it('has at most the configured number of connections, whatever their purpose', async () => {
     const { url, ofType } = await start({ maxConnectionsPerAddress: WITNESSES + 3 })
     const idle = await keepOpen(url, 3)
     const answer = await post(url, { query: '{ channels }' })
@@ -220,12 +220,12 @@ describe('one address', () => {
       expect(refused).toMatch(/^HTTP\/1.1 429 /)
       expect(refused).toContain('LIMIT_EXCEEDED maxConnectionsPerAddress')
     }
-    expect(ofType('request.refused')).toHaveLength(1) // nobody floods the log
+    expect(ofType('request.refused')).toHaveLength(1) // the log is not flooded
     for (const { socket } of idle) socket.destroy()
     await waitUntil(async () => (await post(url, { query: '{ channels }' })).status === 200, 'room')
   })
 
-  it('does not get around that by asking before it is answered, over one connection', async () => {
+  it('cannot evade that by pipelining requests over one connection', async () => {
     const { url } = await start({ maxConnectionsPerAddress: WITNESSES + 3 })
     const target = `/graphql?query=${encodeURIComponent(channelQuery('pipelined'))}`
     const request = `GET ${target} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n`
@@ -235,12 +235,12 @@ describe('one address', () => {
     const joined = () =>
       server?.ofType('subscriber.joined').filter(({ topic }) => topic === 'pipelined').length
     await expect.poll(joined).toBeGreaterThan(0)
-    // The connection itself, and what more of them may be asked at once.
+    // The connection itself, and the requests that may still be pipelined.
     expect(joined()).toBeLessThanOrEqual(3)
     connection.socket.destroy()
   })
 
-  it('is that of the client if a trusted proxy says so', async () => {
+  it('is that of the client if a trusted proxy names it', async () => {
     const { url } = await start({
       maxConnectionsPerAddress: WITNESSES,
       trustProxy: ['127.0.0.1', '::1', '10.0.0.0/8'],
@@ -276,7 +276,7 @@ describe('one address', () => {
     for (const stream of [...streams, other]) stream?.socket.destroy()
   })
 
-  it('is not what somebody claims who is no proxy', async () => {
+  it('is not taken from the header of a client that is not a trusted proxy', async () => {
     const { url } = await start({ maxConnectionsPerAddress: WITNESSES + 1, trustProxy: ['10.0.0.0/8'] })
     const [idle] = await keepOpen(url, 1)
     const answer = await send(url, { path: '/healthz', headers: { 'x-forwarded-for': '203.0.113.7' } })
@@ -287,7 +287,7 @@ describe('one address', () => {
 })
 
 describe('a request', () => {
-  it('has a URL of so many bytes', async () => {
+  it('has a URL of at most the configured length', async () => {
     const { url } = await start({ maxUrl: 300 })
     const path = `/graphql?query=${'x'.repeat(300)}`
     const answer = await send(url, { path })
@@ -296,14 +296,14 @@ describe('a request', () => {
     expect(await exchange(url, handshake(url, path))).toMatch(/^HTTP\/1.1 414 .*LIMIT_EXCEEDED maxUrl/s)
   })
 
-  it('has a head of so many bytes', async () => {
+  it('has headers of at most the configured length', async () => {
     const { url } = await start({ maxHeaders: 2000 })
     const headers = { 'x-large': 'x'.repeat(2000) }
     expect((await send(url, { path: '/healthz', headers })).status).toBe(431)
     expect(await exchange(url, handshake(url, '/graphql', headers))).toMatch(/^HTTP\/1.1 431 /)
   })
 
-  it('has a head that comes in time, and a body', async () => {
+  it('sends its headers and its body in time', async () => {
     const { url } = await start({ headersTimeout: 200, requestTimeout: 400 })
     const head = 'POST /graphql HTTP/1.1\r\nHost: localhost\r\n'
     expect(await exchange(url, head)).toMatch(/^HTTP\/1.1 408 /)
@@ -311,13 +311,13 @@ describe('a request', () => {
     expect(await exchange(url, head + body)).toMatch(/^HTTP\/1.1 408 |^$/)
   })
 
-  it('may come over a connection that was idle for longer than a balancer keeps it', async () => {
+  it('is accepted on a connection that was idle for longer than a load balancer keeps it', async () => {
     const { url } = await start({ headersTimeout: 200 })
     const kept = await openConnection(url)
     const get = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'
     kept.socket.write(get)
     expect((await kept.until('"ok"')).toLowerCase()).toContain('\r\nkeep-alive: timeout=75\r\n')
-    // The time for a head runs from its first byte: another connection is refused meanwhile.
+    // The time for headers runs from the first byte: another connection is refused in the meantime.
     expect(await exchange(url, 'GET /healthz HTTP/1.1\r\n')).toMatch(/^HTTP\/1.1 408 /)
     kept.socket.write(get.replace('healthz', 'readyz'))
     await kept.until('"ready"')
@@ -332,19 +332,19 @@ describe('a request', () => {
     '/listen/%',
     '/graphql',
     '/graphql?query={channels}',
-  ])('that is the last one has its connection closed with the answer: %s', async path => {
+  ])('with Connection: close has its connection closed with the answer: %s', async path => {
     const { url } = await start({})
     const get = `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`
     expect(await exchange(url, get)).toMatch(/^HTTP\/1.1 \d{3} .*\r\nconnection: (upgrade, )?close\r\n/is)
   })
 
-  it('is not waited for on an idle connection for ever', async () => {
+  it('has to arrive before an idle connection times out', async () => {
     const { url } = await start({ idleTimeout: 1000 })
     const answer = await exchange(url, 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n')
     expect(answer.toLowerCase()).toContain('\r\nkeep-alive: timeout=1\r\n')
   })
 
-  it('has a body of so many bytes', async () => {
+  it('has a body of at most the configured length', async () => {
     const { url } = await start({ maxMessage: 300 })
     const answer = await post(url, { query: `{ channels } # ${'x'.repeat(300)}` })
     expect(answer.status).toBe(413)
@@ -367,7 +367,7 @@ describe('one viewer', () => {
     start({ jwtSecret: SECRET, anonymousRole: roles.anonymous, channels: ['*'], ...options })
 
   it.each(VIEWER_TRANSPORTS.map(transport => [transport.name, transport] as const))(
-    'has so many connections, over %s, and takes none from others',
+    'has at most the configured number of connections, over %s, and takes none from others',
     async (name, transport) => {
       const { url } = await startWithRoles({ maxConnectionsPerViewer: 8 })
       const open = async (sub: string) => transport.listen(url, 'viewer', await token(sub))
@@ -375,7 +375,7 @@ describe('one viewer', () => {
       expect(kept.map(({ kind }) => kind)).toEqual(Array(8).fill('open'))
       const refused = await open('a')
       if (refused.kind === 'open') {
-        expect(name).toBe('/listen') // the handshake is over by then
+        expect(name).toBe('/listen') // the handshake has already succeeded
         expect(await refused.subscription.ended).toBe('1013')
       } else {
         expect(refused.code).toBe(name === 'graphql-ws' ? 1013 : 429)
@@ -401,7 +401,7 @@ describe('one viewer', () => {
     },
   )
 
-  it('has so many subscriptions, over all connections together', async () => {
+  it('has at most the configured number of subscriptions, over all connections together', async () => {
     const { url } = await startWithRoles({ maxSubscriptionsPerViewer: 6 })
     const [graphqlWs, get] = VIEWER_TRANSPORTS
     if (!graphqlWs || !get) throw new Error('no transports')

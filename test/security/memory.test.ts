@@ -20,7 +20,7 @@ import {
 import { waitUntil } from '../support/wait.js'
 import { startWitnessed, type WitnessedServer } from '../support/witness.js'
 
-// What all clients together may take. Every server has a healthy subscriber on each transport, which notices nothing.
+// Limits on the memory of all clients together. Every server has a healthy subscriber on each transport, which must not be affected.
 
 const MiB = 2 ** 20
 
@@ -47,7 +47,7 @@ async function start(options: ServerOptions): Promise<WitnessedServer> {
 
 const exceeded = { code: 'LIMIT_EXCEEDED', limit: 'maxClientMemory' }
 
-/** A document of so many times twelve tokens. */
+/** A document with that many times twelve tokens. */
 const dense = (channel: string, fields: number) =>
   `subscription { channel(name: "${channel}") { ${'payload @include(if: true) @skip(if: false) '.repeat(fields)} } }`
 
@@ -61,7 +61,7 @@ async function subscribe(client: RawGraphql, id: string, payload: object) {
   }
 }
 
-/** How many subscriptions one client gets before there is no memory for another; it ends them all. */
+/** Counts the subscriptions that one client gets before no memory is left for another, and ends them all. */
 async function capacityOf(url: string): Promise<number> {
   const client = await openGraphql(url)
   let count = 0
@@ -73,7 +73,7 @@ async function capacityOf(url: string): Promise<number> {
 }
 
 describe('documents', () => {
-  it('that take too much together are refused, until others have gone', async () => {
+  it('that take too much memory together are refused, until others are gone', async () => {
     const { url } = await start({ maxClientMemory: 8 * MiB })
     const first = await openGraphql(url)
     const second = await openGraphql(url)
@@ -91,7 +91,7 @@ describe('documents', () => {
     second.webSocket.terminate()
   })
 
-  it('keep nothing of what a client sends beside them', async () => {
+  it('keep nothing else that a client sends with them', async () => {
     setFlagsFromString('--expose-gc')
     const collect = runInNewContext('gc') as () => void
     const { url } = await start({ maxClientMemory: 1024 * MiB })
@@ -117,8 +117,8 @@ describe('documents', () => {
   })
 })
 
-describe('what is not whole yet', () => {
-  it('counts: a WebSocket message', async () => {
+describe('incomplete input counts', () => {
+  it('a WebSocket message', async () => {
     const { url } = await start({ maxClientMemory: 8 * MiB })
     const half = frame(1, 'x'.repeat(MiB)).subarray(0, 0.9 * MiB)
     const open: RawConnection[] = []
@@ -139,7 +139,7 @@ describe('what is not whole yet', () => {
     for (const { socket } of open) socket.destroy()
   })
 
-  it('counts: the body of a request', async () => {
+  it('the body of a request', async () => {
     const { url } = await start({ maxClientMemory: 8 * MiB })
     const half = `POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${MiB}\r\n\r\n${'x'.repeat(0.6 * MiB)}`
     const [first, second] = [await openConnection(url), await openConnection(url)]
@@ -151,8 +151,8 @@ describe('what is not whole yet', () => {
   })
 })
 
-describe('what waits', () => {
-  it('is dropped where most of it waits, and nowhere else', async () => {
+describe('waiting data', () => {
+  it('is dropped for the connections that hold most of it, and for no others', async () => {
     const { url } = await start({ maxClientMemory: 24 * MiB, maxBuffer: 1024 * MiB, stallTimeout: 60_000 })
     const lazy = await openGraphql(url)
     await lazy.listen('1', 'much')
@@ -172,7 +172,7 @@ describe('what waits', () => {
     await waitUntil(async () => (await capacityOf(url)) > 20, 'room')
   })
 
-  it('of one large event exists once, however many are slow', async () => {
+  it('of one large event exists once, however many clients are slow', async () => {
     const { url } = await start({
       ...{ maxClientMemory: 64 * MiB, maxEvent: 8 * MiB, maxBuffer: 64 * MiB, stallTimeout: 60_000 },
     })
@@ -208,7 +208,7 @@ describe('what waits', () => {
     expect(server?.ofType('subscriber.cut')).toEqual([])
   })
 
-  it('of a large event is free again when those go to which it is being sent', async () => {
+  it('of a large event is released when the clients that receive it disconnect', async () => {
     const { url } = await start({ maxClientMemory: 64 * MiB, stallTimeout: 60_000 })
     for (let round = 0; round < 6; round++) {
       const client = await openGraphql(url)
@@ -234,22 +234,25 @@ describe('what waits', () => {
   it.each([
     ['JSON', 'application/json'],
     ['SSE', 'text/event-stream'],
-  ])('is an answer that nobody reads: dropped when nothing moves (%s)', async (_name, accept) => {
-    const { url } = await start({ stallTimeout: 300 })
-    const connection = await openConnection(url)
-    const target = `/graphql?query=${encodeURIComponent('{ documents { rows { id body } } }')}`
-    connection.socket.pause()
-    connection.socket.write(`GET ${target} HTTP/1.1\r\nHost: localhost\r\nAccept: ${accept}\r\n\r\n`)
-    const end = new Promise<void>(resolve => connection.socket.once('error', () => resolve()))
-    // A socket that is paused does not tell of its end: writing to it does.
-    const timer = setInterval(() => connection.socket.write('x'), 50)
-    await end
-    clearInterval(timer)
-    connection.socket.resume()
-    expect((await connection.closed).length).toBeLessThan(24 * MiB)
-  })
+  ])(
+    'of an answer that its client does not read is dropped after the stall timeout (%s)',
+    async (_name, accept) => {
+      const { url } = await start({ stallTimeout: 300 })
+      const connection = await openConnection(url)
+      const target = `/graphql?query=${encodeURIComponent('{ documents { rows { id body } } }')}`
+      connection.socket.pause()
+      connection.socket.write(`GET ${target} HTTP/1.1\r\nHost: localhost\r\nAccept: ${accept}\r\n\r\n`)
+      const end = new Promise<void>(resolve => connection.socket.once('error', () => resolve()))
+      // A paused socket does not report its end; writing to it does.
+      const timer = setInterval(() => connection.socket.write('x'), 50)
+      await end
+      clearInterval(timer)
+      connection.socket.resume()
+      expect((await connection.closed).length).toBeLessThan(24 * MiB)
+    },
+  )
 
-  it('is an answer for which there is no memory: 503', async () => {
+  it('of an answer without enough memory becomes 503', async () => {
     const { url } = await start({ maxClientMemory: 32 * MiB })
     const target = `/graphql?query=${encodeURIComponent('{ documents { rows { id body } } }')}`
     for (const accept of ['application/json', 'text/event-stream']) {
@@ -266,7 +269,7 @@ describe('connections', () => {
   /** The witnesses are five. */
   const WITNESSES = 5
 
-  it('are so many at most, whoever they are from', async () => {
+  it('are limited in number over all addresses', async () => {
     const { url } = await start({ maxConnections: WITNESSES + 3, trustProxy: ['127.0.0.1', '::1'] })
     const idle: RawConnection[] = []
     for (let i = 0; i < 3; i++) idle.push(await openConnection(url))
@@ -280,7 +283,7 @@ describe('connections', () => {
         /^HTTP\/1.1 503 .*retry-after: 1\r\n.*LIMIT_EXCEEDED maxConnections/s,
       )
     }
-    // A balancer that thinks the server ill would take its clients away.
+    // A load balancer that finds the server unhealthy would take its clients away.
     for (const path of ['/healthz', '/readyz']) {
       expect(await send(url, { path })).toMatchObject({ status: 200, headers: { connection: 'close' } })
     }
@@ -288,15 +291,15 @@ describe('connections', () => {
     await waitUntil(async () => (await post(url, { query: '{ channels }' })).status === 200, 'room')
   })
 
-  it('beyond that are dropped where they ask nothing', async () => {
+  it('beyond the limit are dropped if they send nothing', async () => {
     const { url } = await start({ maxConnections: 10 })
     const idle: RawConnection[] = []
     for (let i = 0; i < 20; i++) idle.push(await openConnection(url))
-    // Ten have room, with the witnesses, and one an answer.
+    // Ten fit, including the witnesses, and one more gets an answer.
     await Promise.all(idle.slice(-14).map(({ closed }) => closed))
     expect(idle.filter(({ socket }) => !socket.closed)).toHaveLength(6)
     for (const { socket } of idle) socket.destroy()
-    // Those that are closing may still have the places of others: a connection may be dropped at first.
+    // Connections that are closing may still occupy places, so a connection may be dropped at first.
     const isServed = () =>
       send(url, { path: '/' }).then(
         ({ status }) => status === 200,
@@ -306,7 +309,7 @@ describe('connections', () => {
   })
 })
 
-it('all that was held is free again, whatever clients did', async () => {
+it('all memory is released again, whatever clients did', async () => {
   const { url } = await start({ maxClientMemory: 8 * MiB, stallTimeout: 300 })
   const capacity = await capacityOf(url)
   expect(capacity).toBeGreaterThan(10)

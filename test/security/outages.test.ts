@@ -38,13 +38,13 @@ beforeAll(async () => {
 })
 afterAll(() => postgres?.close())
 
-it('of the database turn away nobody with a good token, on any transport', async () => {
+it('outages of the database do not refuse viewers with a valid token, on any transport', async () => {
   await postgres.stop('fast')
   const server = await start()
   try {
     const token = await sign({ role: 'member' })
     const attempts = VIEWER_TRANSPORTS.map(({ listen }) => listen(server.url, 'people', token))
-    // One who leaves meanwhile is forgotten.
+    // A viewer that leaves in the meantime is forgotten.
     const leaving = await openConnection(server.url)
     leaving.socket.write(
       `GET /graphql?query=subscription{channel(name:"people"){payload}}&access_token=${token} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n`,
@@ -54,7 +54,7 @@ it('of the database turn away nobody with a good token, on any transport', async
       'the outage to be noticed',
     )
     leaving.socket.destroy()
-    // Known to be bad without the database.
+    // Invalid even without asking the database.
     const [transport] = VIEWER_TRANSPORTS
     expect(await transport?.listen(server.url, 'people', 'x')).toMatchObject({ kind: 'refused', code: 4401 })
 
@@ -70,7 +70,7 @@ it('of the database turn away nobody with a good token, on any transport', async
     const left = () => observations.filter(({ type }) => type === 'subscriber.left').length
     expect(joined() - left()).toBe(subscriptions.length)
     for (const { close } of subscriptions) await close()
-    await waitUntil(() => joined() === left(), 'everybody to leave')
+    await waitUntil(() => joined() === left(), 'all subscribers to leave')
   } finally {
     await server.close()
   }

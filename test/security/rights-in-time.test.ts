@@ -5,7 +5,7 @@ import { createLog, type TestLog } from '../support/log.js'
 import { inSeconds, SECRET, sign } from '../support/tokens.js'
 import { createRoles, type TestRoles } from '../support/viewer-roles.js'
 
-/** Rights are looked at every 10 s only: nothing here may wait for that. */
+/** Privileges are checked only every 10 s, so these tests must not depend on the check. */
 const INTERVAL = 10_000
 
 let log: TestLog
@@ -13,7 +13,7 @@ let roles: TestRoles
 let server: ListenqlServer
 let token: string
 let group: string
-/** Each test has a table of its own: one that is dropped while a server looks at the catalogue is another matter. */
+/** Each test has its own table, because dropping a table during a catalogue check is tested elsewhere. */
 let serial = 0
 
 beforeAll(async () => {
@@ -30,7 +30,7 @@ afterAll(async () => {
 })
 beforeEach(async () => {
   serial++
-  // What one test has revoked is there for the next.
+  // Grant again what a test has revoked.
   await log.database.query(`grant ${roles.user} to ${log.database.name}; grant ${group} to ${roles.user};
     alter role ${roles.user} nobypassrls nosuperuser`)
   await log.query(`create table if not exists others (id int primary key, owner text); create table app.notes${serial} (id int primary key, a text, b text);
@@ -48,13 +48,13 @@ async function start(): Promise<void> {
     port: 0,
     logLevel: 'silent',
     jwtSecret: SECRET,
-    roles: [roles.user], // also while it is exempt from row-level security
+    roles: [roles.user], // needed while the role is exempt from row-level security
     catalogInterval: INTERVAL,
     policyTimeout: 5000,
   })
 }
 
-/** One transaction; as a superuser where that is needed. */
+/** Runs one transaction, as a superuser if needed. */
 async function transaction(...statements: string[]): Promise<void> {
   await log.database.query(['begin', ...statements, 'commit'].join(';'))
 }
@@ -71,7 +71,7 @@ interface Result {
   errors?: { extensions: { code: string } }[]
 }
 
-/** All that comes until an error, or until the table is truncated, which reaches everybody who may read it. */
+/** Collects everything until an error, or until TRUNCATE, which reaches every viewer that may read the table. */
 async function untilEnd({ results }: TestSubscription): Promise<{ shown: string; end: string }> {
   let shown = ''
   for (;;) {
@@ -86,7 +86,7 @@ const both = () =>
   `subscription { appNotesChanged: appNotes${serial}Changed { operation key { id } row { id a } old { a } } }`
 const SECURE = 'alter table TABLE enable row level security'
 
-/** What happens in the writer's transaction, before the row that nobody may see; and how the stream ends. */
+/** Changes in the writer's transaction, before the row that must stay hidden; and the code with which the stream ends. */
 const CHANGES: readonly (readonly [name: string, before: readonly string[], change: readonly string[], code: string])[] = [
   ['row-level security', [], [SECURE], 'SCHEMA_CHANGED'],
   ['forced row-level security', ['alter table TABLE owner to USER', SECURE], ['alter table TABLE force row level security'], 'SCHEMA_CHANGED'],
@@ -97,15 +97,15 @@ const CHANGES: readonly (readonly [name: string, before: readonly string[], chan
   ['REVOKE of the group', [], ['revoke GROUP from USER'], 'FORBIDDEN'],
   ['REVOKE of the role from the login', [], ['revoke USER from LOGIN'], 'FORBIDDEN'],
   ['a column that is dropped and added again', ['revoke select on TABLE from GROUP', 'grant select (id, a, b) on TABLE to GROUP'], ['alter table TABLE drop column a', 'alter table TABLE add column a text'], 'SCHEMA_CHANGED'],
-  ['names that are swapped', ['revoke select on TABLE from GROUP', 'grant select (id, a) on TABLE to GROUP'], ['alter table TABLE rename a to x', 'alter table TABLE rename b to a', 'alter table TABLE rename x to b'], 'CURSOR_EXPIRED'],
+  ['column names that are swapped', ['revoke select on TABLE from GROUP', 'grant select (id, a) on TABLE to GROUP'], ['alter table TABLE rename a to x', 'alter table TABLE rename b to a', 'alter table TABLE rename x to b'], 'CURSOR_EXPIRED'],
   ['REVOKE of a column under policies', [SECURE, 'create policy p on TABLE using (true)', 'revoke select on TABLE from GROUP', 'grant select (id, a, b) on TABLE to GROUP'], ['revoke select (a) on TABLE from GROUP'], 'FORBIDDEN'],
-  ['a superuser who is none any more', [SECURE, 'alter role USER superuser'], ['alter role USER nosuperuser'], 'SCHEMA_CHANGED'],
+  ['the end of SUPERUSER', [SECURE, 'alter role USER superuser'], ['alter role USER nosuperuser'], 'SCHEMA_CHANGED'],
 ] // biome-ignore format: a table
 
 const SECRET_ROW = `insert into TABLE (id, a, b) values (2, 'secret', 'secret')`
 
 describe.each(Object.entries(GRAPHQL_TRANSPORTS).slice(0, 2))('%s', (_name, subscribe: Subscribe) => {
-  it.each(CHANGES)('judges a row by rights as new as itself: %s', async (_what, before, change, code) => {
+  it.each(CHANGES)('judges a row by privileges as new as itself: %s', async (_what, before, change, code) => {
     for (const sql of before) await log.database.query(named(sql))
     await start()
     const stream = await subscribe(server.url, both(), {}, { token })
@@ -117,7 +117,7 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS).slice(0, 2))('%s', (_name, subs
   })
 
   it.each(CHANGES)(
-    'judges a row that is written after a change, before the next look: %s',
+    'judges a row that is written after a change, before the next check: %s',
     async (_what, before, change, code) => {
       for (const sql of before) await log.database.query(named(sql))
       await start()
@@ -132,7 +132,7 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS).slice(0, 2))('%s', (_name, subs
   )
 
   it.each(CHANGES)(
-    'replays, snapshots and new subscriptions are judged so, too: %s',
+    'judges replays, snapshots and new subscriptions in the same way: %s',
     async (_what, before, change) => {
       for (const sql of before) await log.database.query(named(sql))
       await start()
@@ -181,11 +181,11 @@ describe('policies', () => {
       ['create policy r on TABLE as restrictive using (id <> 2)'],
     ],
     [
-      'that look at another table',
+      'that read another table',
       [`create policy p on TABLE using (exists (select from public.others))`],
       ['delete from public.others'],
     ],
-  ])('%s hold for the rows that are written next, in the same transaction', async (_what, before, change) => {
+  ])('%s apply to the rows that are written next, in the same transaction', async (_what, before, change) => {
     for (const sql of [SECURE, ...before]) await log.database.query(named(sql))
     await start()
     const stream = await subscribe(server.url, both(), {}, { token })
@@ -198,10 +198,10 @@ describe('policies', () => {
   })
 })
 
-it('a subscription that comes while a page is handed on gets nothing of it by former rights', async () => {
+it('a subscription that begins while a page is delivered gets nothing of it under former privileges', async () => {
   await start()
   const subscribe = GRAPHQL_TRANSPORTS['graphql-ws'] as Subscribe
-  // Rights are known from before, and nobody relies on them any more.
+  // The privileges are cached from before, and no subscription relies on them any more.
   const former = await subscribe(server.url, both(), {}, { token })
   await log.database.query(named(`insert into TABLE (id, a, b) values (1, 'fine', 'fine')`))
   await former.results.next()

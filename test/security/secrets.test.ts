@@ -12,8 +12,8 @@ import { sign, startIssuer } from '../support/tokens.js'
 import { createRoles, type TestRoles } from '../support/viewer-roles.js'
 import { waitUntil } from '../support/wait.js'
 
-// Secrets stand in every place where one may stand; the server runs at its most talkative, is used and made to fail. Nothing that it
-// prints or answers may hold one.
+// Every setting that can hold a secret holds one. The server runs at its most verbose log level, is used, and is made to fail. Nothing
+// that it prints or answers may contain a secret.
 
 const CLI = join(import.meta.dirname, '../../dist/src/cli.js')
 const JWT = 'SECRETJWT-of-more-than-thirty-two-bytes'
@@ -47,7 +47,7 @@ function urlOf({ user, password: word, host, port, database }: ServerLogin['conf
   return `postgres://${user}:${word}@${host}:${port}/${database}`
 }
 
-/** A token's signature is what makes it one; all of it is looked for. */
+/** The tests search for the signature, which is the secret part of a token. */
 const secretsIn = (text: string, tokens: readonly string[] = []) =>
   [password, JWT, 'SECRETJWKS', 'WRONGWORD', ...tokens.flatMap(token => token.split('.').slice(1))].filter(
     secret => text.includes(secret),
@@ -122,7 +122,7 @@ describe.each(['debug', 'trace'])('at log level %s', level => {
         text += await socket.messages.next('an answer', 3000).catch(() => JSON.stringify(socket.closed))
         socket.webSocket.terminate()
       }
-      // The database goes away under it, and takes it back no more.
+      // The database goes down, and then refuses the server.
       await log.database.query(`alter role ${login.name} password 'WRONGWORD'`)
       await log.database.query(
         `select pg_terminate_backend(pid) from pg_stat_activity where usename = '${login.name}'`,
@@ -144,14 +144,14 @@ describe.each(['debug', 'trace'])('at log level %s', level => {
   }, 60_000)
 })
 
-describe('a server that does not start says nothing', () => {
+describe('a server that does not start prints no secret', () => {
   const wrongUrl = () => databaseUrl.replace(password, 'WRONGWORD')
   it.each<[string, () => Run]>([
     [
-      'a port that is none',
+      'an invalid port',
       () => ({ args: ['--port', 'x', '--database-url', databaseUrl, '--jwt-secret', JWT] }),
     ],
-    ['a database URL that is none', () => ({ args: ['--database-url', `postgres:/${password}@`] })],
+    ['an invalid database URL', () => ({ args: ['--database-url', `postgres:/${password}@`] })],
     [
       'a database URL with a stray sign',
       () => ({ args: ['status', '--database-url', databaseUrl.replace('@', '@@[')] }),
@@ -161,7 +161,7 @@ describe('a server that does not start says nothing', () => {
       () => ({ args: ['--jwt-secret', 'WRONGWORD', '--port', '0', '--database-url', databaseUrl] }),
     ],
     [
-      'a key that is none',
+      'an invalid key',
       () => ({
         args: ['--jwt-public-key', `-----BEGIN ${JWT}`, '--port', '0'],
         env: { DATABASE_URL: databaseUrl },
@@ -174,7 +174,7 @@ describe('a server that does not start says nothing', () => {
     ['a JWKS URL with a login', () => ({ args: ['--jwks-url', `https://u:${password}@example.com/`] })],
     ['an unknown flag', () => ({ args: [`--jwt-secrt=${JWT}`, '--database-url', databaseUrl] })],
     [
-      'a wrong word in the file',
+      'an unknown key in the file',
       () => {
         writeFileSync(
           join(folder, 'wrong.toml'),
@@ -184,7 +184,7 @@ describe('a server that does not start says nothing', () => {
       },
     ],
     [
-      'a file that is no TOML',
+      'a file that is not TOML',
       () => {
         writeFileSync(join(folder, 'broken.toml'), `JwtSecret = "${JWT}\nDatabaseUrl = ${databaseUrl}\n`)
         return { args: ['--config', 'broken.toml'] }
@@ -195,7 +195,7 @@ describe('a server that does not start says nothing', () => {
       'no such host',
       () => ({ args: ['status', '--database-url', databaseUrl.replace(/@[^/]+/, '@nowhere.invalid')] }),
     ],
-  ])('of %s but why', async (_what, how) => {
+  ])('because of %s', async (_what, how) => {
     const { text, code } = await run(how())
     expect(code).not.toBe(0)
     expect(text).not.toBe('')
@@ -208,7 +208,7 @@ describe('a server that does not start says nothing', () => {
     ['--help', ['--help']],
     ['serve --help', ['serve', '--help']],
     ['version', ['--version']],
-  ])('nor does listenql %s', async (_what, args) => {
+  ])('and neither does listenql %s', async (_what, args) => {
     const env = {
       DATABASE_URL: databaseUrl,
       LISTENQL_JWT_SECRET: JWT,

@@ -114,7 +114,7 @@ describe('a policy whose function reads the watched table itself', () => {
     expect(all.join('\n')).not.toContain('draft')
   })
 
-  it('tells each version that select shows, when nothing comes in between', async () => {
+  it('sends each version that select shows, when no other change intervenes', async () => {
     const stream = await follow(NOTES)
     await log.query(`insert into notes values (1, 'secret', false)`)
     await log.query(`insert into notes values (2, 'first', true)`)
@@ -130,7 +130,7 @@ describe('a policy whose function reads the watched table itself', () => {
     expect(await next(stream)).toBe('DELETE 1: 1 published -> -')
   })
 
-  it('tells of the end of rows that were there when the subscription began', async () => {
+  it('reports the removal of rows that were visible when the subscription began', async () => {
     await log.query(`insert into members values (1, 'ann'), (1, 'bob'), (2, 'bob'), (2, 'cat')`)
     const stream = await follow(MEMBERS)
     await log.query(`delete from members where (team, name) = (2, 'cat')`)
@@ -144,7 +144,7 @@ describe('a policy whose function reads the watched table itself', () => {
     expect(await next(stream)).toBe('DELETE 2 ann: 2 ann -> -')
   })
 
-  it('leaves a filtered list right, whatever comes at once', async () => {
+  it('keeps a filtered list correct, whatever changes happen at once', async () => {
     await log.query(`insert into notes values (1, 'a', true), (2, 'a', true)`)
     const stream = await follow(NOTES, { where: { body: { eq: 'a' } } })
     await log.query(
@@ -163,7 +163,7 @@ describe('a policy whose function reads the watched table itself', () => {
     expect([...list].sort()).toEqual(['2', '3'])
   })
 
-  it('resumes where only rows came, and asks for a snapshot where one is gone', async () => {
+  it('resumes if rows were only added, and requires a snapshot if one is gone', async () => {
     const first = await follow(NOTES)
     await log.query(`insert into notes values (1, 'one', true)`)
     const after = ((await first.results.next()) as Result).extensions?.cursor as string
@@ -174,7 +174,7 @@ describe('a policy whose function reads the watched table itself', () => {
     expect((await several(resumed, 2)).sort()).toEqual(['INSERT 3: - -> 3 three', 'UPDATE 2: - -> 2 two'])
     await resumed.close()
     await log.query(`delete from notes where id = 1`)
-    // What came before the row was lost may be told first.
+    // Events from before the row was removed may arrive first.
     const lost = await follow(NOTES, { after }).then(untilError, String)
     expect(lost).toContain('CURSOR_EXPIRED')
   })
@@ -185,25 +185,28 @@ describe('a policy whose function reads the watched table itself', () => {
       `begin return exists (select); end`,
       `declare found boolean; begin execute 'select n.is_public from public.no' || 'tes n where n.id = $1' into found using $1; return found; end`,
     ],
-  ])('is noticed when it begins to, also where its SQL is made %s', async (_how, before, after) => {
-    await log.query(
-      `create or replace function sees_note(int) returns boolean language plpgsql stable security definer as $$ ${before} $$`,
-    )
-    const stream = await follow(NOTES)
-    await log.query(`insert into notes values (1, 'seen', false)`)
-    expect(await next(stream)).toBe('INSERT 1: - -> 1 seen')
-    await log.query(
-      `create or replace function sees_note(int) returns boolean language plpgsql stable security definer as $$ ${after} $$`,
-    )
-    await log.query(`insert into notes values (2, 'secret', false)`)
-    await log.query(`update notes set is_public = true where id = 2`)
-    expect(await next(stream)).toBe('SCHEMA_CHANGED')
-    const again = await follow(NOTES)
-    await log.query(`insert into notes values (3, 'third', true)`)
-    expect(await next(again)).toBe('INSERT 3: - -> 3 third')
-  })
+  ])(
+    'is noticed when it begins to read the table, even if its SQL is generated %s',
+    async (_how, before, after) => {
+      await log.query(
+        `create or replace function sees_note(int) returns boolean language plpgsql stable security definer as $$ ${before} $$`,
+      )
+      const stream = await follow(NOTES)
+      await log.query(`insert into notes values (1, 'seen', false)`)
+      expect(await next(stream)).toBe('INSERT 1: - -> 1 seen')
+      await log.query(
+        `create or replace function sees_note(int) returns boolean language plpgsql stable security definer as $$ ${after} $$`,
+      )
+      await log.query(`insert into notes values (2, 'secret', false)`)
+      await log.query(`update notes set is_public = true where id = 2`)
+      expect(await next(stream)).toBe('SCHEMA_CHANGED')
+      const again = await follow(NOTES)
+      await log.query(`insert into notes values (3, 'third', true)`)
+      expect(await next(again)).toBe('INSERT 3: - -> 3 third')
+    },
+  )
 
-  it('is refused where a row cannot be found by a key', async () => {
+  it('is refused if a row cannot be found by a key', async () => {
     const { results } = await follow(`subscription { keylessChanged { operation row { isPublic } } }`)
     expect(JSON.stringify(await results.next())).toMatch(
       /FORBIDDEN.*no primary key|no primary key.*FORBIDDEN/,

@@ -58,12 +58,12 @@ async function shown(viewer: Viewer, more: Partial<SnapshotRequest> = {}): Promi
 const me = (claims: Viewer['claims']) => viewerOf(role, claims)
 
 describe('a snapshot under a viewer', () => {
-  it('shows what Postgres shows to that role with these claims, to everybody their own', async () => {
+  it('shows each viewer what Postgres shows to that role with these claims', async () => {
     const all = await Promise.all(
       [me({ sub: 'a' }), me({ sub: 'b' }), me({ sub: 'a', exp: 1 }), me({})].map(viewer => shown(viewer)),
     )
     expect(all).toEqual([[1, 3], [2], [1, 3], []])
-    // Its own rights are as they were, and those without a viewer read as before: as the login, which owns nothing.
+    // The login keeps its own privileges, and a read without a viewer still runs as the login, which owns nothing.
     await admin(`alter table notes disable row level security`)
     expect(
       (await snapshots.snapshot(table, { ...request(undefined), columns: undefined })).rows.map(row =>
@@ -74,7 +74,7 @@ describe('a snapshot under a viewer', () => {
     await admin(`alter table notes enable row level security`)
   })
 
-  it('leaves out the columns that are not asked for, and refuses those that may not be read', async () => {
+  it('leaves out columns that are not selected, and refuses those that may not be read', async () => {
     const { rows } = await snapshots.snapshot(
       table,
       request(me({ sub: 'a' }), { columns: ['owner'], orderBy: [{ column: 'id', direction: 'DESC' }] }),
@@ -88,7 +88,7 @@ describe('a snapshot under a viewer', () => {
     expect(await shown(me({ sub: 'a' }), { orderBy: [{ column: 'secret', direction: 'ASC' }] })).toBe(refusal)
   })
 
-  it('that fails for one viewer is that of this viewer alone', async () => {
+  it('that fails for one viewer does not affect others', async () => {
     const all = await Promise.all(
       [me({ sub: 'a' }), me({ sub: 'a', n: 'x' }), me({ sub: 'b' })].map(viewer => shown(viewer)),
     )

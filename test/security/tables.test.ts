@@ -70,11 +70,11 @@ const NOTES =
   'subscription ($after: String) { notesChanged(after: $after) { operation cursor key { id } row { id body } old { id body } } }'
 
 describe.each(Object.entries(GRAPHQL_TRANSPORTS))('%s', (_name, subscribe: Subscribe) => {
-  it('shows each viewer what they may see: rows that come into sight, change and leave it, live and replayed', async () => {
+  it('shows each viewer what it may see: rows that become visible, change and become invisible, live and replayed', async () => {
     const follow = async (sub: string) => subscribe(server.url, NOTES, {}, { token: await token(sub) })
     const cat = await follow('cat')
     await log.query('truncate notes')
-    await cat.results.next() // the log has been handed on up to here
+    await cat.results.next() // the log has been delivered up to here
     const [ann, bob] = [await follow('ann'), await follow('bob')]
     const snapshot = await ask('{ notes { cursor rows { id } } }', await token('bob'))
     const { cursor } = (snapshot as { data: { notes: { cursor: string } } }).data.notes
@@ -100,7 +100,7 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('%s', (_name, subscribe: Subsc
     const live = await bob.results.take(5)
     expect(live.map(change)).toEqual(toBob)
     expect((await cat.results.take(1)).map(change)).toEqual([['TRUNCATE', null, null, null]])
-    // Another token of the same person, somebody else with the same cursor, and one in the middle.
+    // Another token of the same user, another user with the same cursor, and a subscriber that starts in the middle.
     const second = (live[1] as { extensions: { cursor: string } }).extensions.cursor
     const again = async (sub: string, after: string, count: number) => {
       const resumed = await subscribe(
@@ -120,7 +120,7 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('%s', (_name, subscribe: Subsc
     for (const each of [ann, bob, cat]) await each.close()
   })
 
-  it('ends the stream of whom the policies fail for, and of nobody else', async () => {
+  it('ends the stream of a viewer for whom the policies fail, and no other', async () => {
     const ann = await subscribe(server.url, NOTES, {}, { token: await token('ann') })
     const broken = await subscribe(server.url, NOTES, {}, { token: await token('ann', { n: 'x' }) })
     await log.query(`insert into notes values (1, 'ann', 'a')`)
@@ -155,7 +155,7 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('%s', (_name, subscribe: Subsc
     expect(refusal(attempt)).toBe(`FORBIDDEN: ${message.replace('ROLE', roles.user)}`)
   })
 
-  it('ends the stream of who loses the grant', async () => {
+  it('ends the stream of a viewer that loses the grant', async () => {
     await log.query(`grant select (b) on plain to ${roles.user}`)
     const document = 'subscription { plainChanged { row { id b } } }'
     const bearer = await token('ann')

@@ -9,7 +9,7 @@ import { VIEWER_TRANSPORTS, type ViewerTransport } from '../support/viewer-trans
 let log: TestLog
 let roles: TestRoles
 let server: ListenqlServer
-/** Another instance, on the same database. */
+/** Another server on the same database. */
 let other: ListenqlServer
 const observations: Observation[] = []
 
@@ -68,7 +68,7 @@ describe.each(VIEWER_TRANSPORTS)('$name', transport => {
     for (const secret of [SECRET, token, roles.user]) if (secret) expect(attempt.text).not.toContain(secret)
     return attempt.code
   }
-  /** What an attempt on a channel that is not the viewer's comes to. */
+  /** The outcome of an attempt to listen to a channel that is not open to the viewer. */
   const isRefusedOn = async (channel: string, token: string) => {
     const attempt = await transport.listen(server.url, channel, token)
     if (attempt.kind === 'refused') return attempt.code === 403
@@ -85,7 +85,7 @@ describe.each(VIEWER_TRANSPORTS)('$name', transport => {
     expect(await subscription.ended).toBe(transport.over.end)
   }
 
-  it('lets a viewer with a token listen to what the role may', async () => {
+  it('lets a viewer with a token listen to the channels of its role', async () => {
     const token = await user()
     for (const channel of ['people', 'room:a', 'user.42.inbox']) {
       const subscription = await open(transport, channel, token)
@@ -104,7 +104,7 @@ describe.each(VIEWER_TRANSPORTS)('$name', transport => {
     expect(await isRefusedOn('room:undefined', await user({ room: undefined }))).toBe(true)
   })
 
-  it('refuses who has no token, or a bad one', async () => {
+  it('refuses a client without a token, or with an invalid one', async () => {
     const { unauthenticated } = transport
     expect(await refusal(undefined)).toBe(unauthenticated)
     expect(await refusal('nonsense')).toBe(unauthenticated)
@@ -119,7 +119,7 @@ describe.each(VIEWER_TRANSPORTS)('$name', transport => {
     expect(await refusal(`${none}.${payload}.`)).toBe(unauthenticated)
   })
 
-  it('refuses roles that may not be taken', async () => {
+  it('refuses roles that may not be used', async () => {
     const { forbidden } = transport
     for (const role of [
       roles.stranger,
@@ -143,7 +143,7 @@ describe.each(VIEWER_TRANSPORTS)('$name', transport => {
     await expectOver(subscription, 'Token expired')
   })
 
-  it('ends what a kick is meant for, on all instances, and nothing else', async () => {
+  it('ends the sessions that a kick is meant for, on all servers, and no others', async () => {
     const sub = `kicked ${transport.name}`
     const token = await user({ sub })
     const here = await open(transport, 'people', token)
@@ -162,7 +162,7 @@ describe.each(VIEWER_TRANSPORTS)('$name', transport => {
   })
 })
 
-it('does not end a stream whose token is good for ages, or for ever', async () => {
+it('does not end a stream whose token is valid for ages, or for ever', async () => {
   for (const transport of VIEWER_TRANSPORTS) {
     for (const exp of [inSeconds(60 * 86_400), 253_402_300_799, undefined]) {
       const subscription = await open(transport, 'people', await user({ exp }))
@@ -172,7 +172,7 @@ it('does not end a stream whose token is good for ages, or for ever', async () =
   }
 })
 
-it('is not fooled by a notification without a kick', async () => {
+it('ignores a notification without a kick', async () => {
   const [transport] = VIEWER_TRANSPORTS
   const subscription = await open(transport as ViewerTransport, 'people', await user())
   for (const payload of ['', '{"claim":"sub","value":"42"}', 'x']) await notify('listenql_kick', payload)
@@ -180,7 +180,7 @@ it('is not fooled by a notification without a kick', async () => {
   expect(payloadOf(await subscription.results.next())).toBe('still here')
 })
 
-it('hears of a kick without notifications, too', async () => {
+it('learns of a kick without notifications too', async () => {
   const polling = await start({ doorbell: 'poll' })
   try {
     const [transport] = VIEWER_TRANSPORTS
@@ -193,7 +193,7 @@ it('hears of a kick without notifications, too', async () => {
   }
 })
 
-it('takes a renewed token at once', async () => {
+it('accepts a renewed token at once', async () => {
   const [transport] = VIEWER_TRANSPORTS
   const first = await open(transport as ViewerTransport, 'people', await user({ exp: inSeconds(60) }))
   const second = await open(transport as ViewerTransport, 'people', await user({ exp: inSeconds(120) }))
@@ -201,7 +201,7 @@ it('takes a renewed token at once', async () => {
   for (const { results } of [first, second]) expect(payloadOf(await results.next())).toBe('to both')
 })
 
-it('tells the log why, and clients nothing', () => {
+it('logs the reason, and tells clients nothing', () => {
   const refused = observations.filter(one => one.type === 'viewer.refused')
   expect(refused.map(({ reason }) => reason)).toEqual(
     expect.arrayContaining([

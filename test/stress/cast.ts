@@ -1,7 +1,7 @@
 import { type ClientOptions, StressClient } from './client.js'
 import { ALL, NEWS, ORDERS, PEOPLE, RARE, TOPICS, type TopicSpec } from './topics.js'
 
-/** Who takes part: for each topic one who was there from the start comes first. */
+/** The clients of a run. For each topic, a client that follows it from the start comes first. */
 export function createCast(
   options: Pick<ClientOptions, 'origin' | 'servers' | 'complain'> & {
     readonly random: (actor: string) => ClientOptions['random']

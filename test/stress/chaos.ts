@@ -3,7 +3,7 @@ import type { StressDatabase } from './database.js'
 import type { Random } from './random.js'
 import type { StressServers } from './servers.js'
 
-/** What happens, and how often in a round of the deck. */
+/** The kinds of faults, and how often each occurs in a round of the deck. */
 const DECK = {
   'LISTEN connection': 7,
   'log connection': 7,
@@ -22,21 +22,21 @@ export interface ChaosOptions {
   readonly database: StressDatabase
   readonly servers: StressServers
   readonly random: Random
-  /** Shortest and longest time between two, in ms. */
+  /** Shortest and longest time between two faults, in ms. */
   readonly pause: readonly [number, number]
 }
 
 export interface Chaos {
   readonly tally: ReadonlyMap<Kill, number>
-  /** Lets it happen for so long, in ms; resolves when all that was killed has been started again. */
+  /** Causes faults for the given time, in ms; resolves when everything that was killed has been started again. */
   rage(ms: number): Promise<void>
 }
 
-/** Kills at random. Each kind comes once before any comes more often than its share, so that a short run has them all. */
+/** Kills at random. Each kind occurs once before any occurs more often than its share, so that a short run has all of them. */
 export function createChaos({ database, servers, random, pause }: ChaosOptions): Chaos {
   const tally = new Map<Kill, number>()
   let deck: Kill[] = []
-  /** Servers that are down at the moment, until they are up again. */
+  /** Promises of the servers that are down; each resolves when the server is up again. */
   const restarts = new Set<Promise<void>>()
 
   function draw(): Kill {
@@ -64,7 +64,7 @@ export function createChaos({ database, servers, random, pause }: ChaosOptions):
     server.start()
   }
 
-  /** @returns how many were hit */
+  /** @returns the number of processes or sessions that were hit */
   async function strike(kind: Kill): Promise<number> {
     const most = random.pick([1, 1, 3])
     const pauseFor = random.int(0, 800)
@@ -79,7 +79,7 @@ export function createChaos({ database, servers, random, pause }: ChaosOptions):
         return terminate(`application_name like '%writer%'`, most)
       case 'server kill -9':
       case 'server SIGTERM': {
-        if (restarts.size > 0) return 0 // one at a time, or clients find nobody
+        if (restarts.size > 0) return 0 // one at a time, otherwise clients find no server
         const restarted = restart(kind === 'server SIGTERM' ? 'SIGTERM' : 'SIGKILL', pauseFor)
         restarts.add(restarted)
         void restarted.finally(() => restarts.delete(restarted))
@@ -108,7 +108,7 @@ export function createChaos({ database, servers, random, pause }: ChaosOptions):
           if (hit > 0) tally.set(kind, (tally.get(kind) ?? 0) + hit)
           else deck.unshift(kind)
         } catch (error) {
-          // Postgres is recovering from the last one. Anything else would come again and again.
+          // Postgres is recovering from the last fault. Any other error would repeat at each attempt.
           if (!isUnreachable(error)) throw error
           deck.push(kind)
         }

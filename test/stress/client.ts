@@ -11,41 +11,41 @@ export interface ClientOptions {
   readonly name: string
   readonly topic: TopicSpec
   readonly view: View
-  /** Where all begin who do not begin with a snapshot of their own. */
+  /** The cursor from which clients start that do not start with a snapshot. */
   readonly origin: string
-  /** Longest stay on one connection, in ms. */
+  /** Longest time on one connection, in ms. */
   readonly stay: number
-  /** How often it reads the snapshot anew when it comes back, of 1. */
+  /** Probability, 0 to 1, that the client reads the snapshot again when it reconnects. */
   readonly anew: number
   readonly servers: readonly StressServer[]
   readonly random: Random
-  /** What must not be is told here. */
+  /** Receives a description of anything that must not happen. */
   readonly complain: (text: string) => void
 }
 
-/** How often each thing was done. */
+/** Counts of the client's actions. */
 export interface Tally {
-  /** Connections that brought something; over multipart, an event. */
+  /** Connections that delivered something; over multipart, an event. */
   resumes: number
   snapshots: number
   rewinds: number
   readonly ways: Map<string, number>
 }
 
-/** Longest that an answer to a query may take, in ms; a server may wait for its database for long. */
+/** Longest time for the answer to a query, in ms; a server may wait long for its database. */
 const PATIENCE = 15_000
 
-/** What is said while servers and databases come and go. Everything else is a fault. */
+/** Errors that are expected while servers and databases stop and start. Everything else is a fault. */
 const NORMAL_CODES: readonly unknown[] = ['DATABASE_FAILED']
 
-/** A client that leaves and comes back as it likes, on any server, over any transport, in any of the ways there are. */
+/** A client that disconnects and reconnects at random, to any server, over any transport, with any way to pass its cursor. */
 export class StressClient {
   readonly record: ClientRecord
   readonly tally: Tally = { resumes: 0, snapshots: 0, rewinds: 0, ways: new Map() }
-  /** In words, for reports: which connection was over what, with whom, from where. */
+  /** A description of each connection for reports: transport, server and position. */
   readonly connections: string[] = []
   readonly #options: ClientOptions
-  /** The newest position that a server told. */
+  /** The newest position that a server sent. */
   #position: string | undefined
   #holding = false
   #isStaying = false
@@ -61,14 +61,14 @@ export class StressClient {
     return this.#options.name
   }
 
-  /** Where it stands, in words. */
+  /** Its position, in words. */
   whereabouts(): string {
     const { last, current } = this.record
     const at = last ? `${last.name} ${last.cursor}` : (current?.cursor ?? 'nowhere')
-    return `${at}, told ${this.#position ?? 'nothing'}, ${this.connections.at(-1) ?? 'not connected'}`
+    return `${at}, last position ${this.#position ?? 'none'}, ${this.connections.at(-1) ?? 'not connected'}`
   }
 
-  /** Comes and goes until the signal aborts. */
+  /** Connects and disconnects until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { random, origin, anew, topic } = this.#options
     if (anew === 0 || !topic.snapshot) this.record.begin(origin, topic.snapshot ? [] : undefined)
@@ -84,7 +84,7 @@ export class StressClient {
     }
   }
 
-  /** From now on it stays where it is, and leaves only when it is thrown out. Resolves when it goes on from a fixed place. */
+  /** From now on, the client stays connected and leaves only when it is cut off. Resolves when it continues from a fixed position. */
   hold(): Promise<void> {
     this.#holding = true
     return new Promise<void>(resolve => {
@@ -93,13 +93,13 @@ export class StressClient {
     })
   }
 
-  /** Comes and goes again. */
+  /** Connects and disconnects at random again. */
   release(): void {
     this.#holding = false
     this.#awaited = undefined
   }
 
-  /** Resolves when it has seen the last of these that it can see. */
+  /** Resolves when the client has seen the last of these changes that it can see. */
   reach(markers: readonly Pick<Seen, 'operation' | 'key' | 'row' | 'old'>[]): Promise<void> {
     const last = markers.findLast(marker =>
       show(this.#options.view, { ...marker, cursor: '', position: NOWHERE, transaction: '', name: '' }),
@@ -142,11 +142,11 @@ export class StressClient {
       return true
     } catch {
       await delay(random.int(20, 150), undefined, { signal }).catch(() => undefined)
-      return false // nobody there, or gone in the middle
+      return false // no server answers, or it stopped in the middle
     }
   }
 
-  /** One connection, from where it left off to its end. */
+  /** One connection, from the client's position until it ends. */
   async #stay(signal: AbortSignal): Promise<void> {
     const { random, topic } = this.#options
     const connection = this.connections.length
@@ -169,7 +169,7 @@ export class StressClient {
           )
         }
         if (told && comparePositions(seen.position, told) <= 0) {
-          this.#complain(`${seen.name} ${seen.cursor} came after a position that says that it had come`)
+          this.#complain(`${seen.name} ${seen.cursor} came after a position that already included it`)
         }
         this.#position = seen.cursor
         this.record.take(seen, connection)
@@ -192,7 +192,7 @@ export class StressClient {
     if (how !== 'left') await delay(random.int(10, 120), undefined, { signal }).catch(() => undefined)
   }
 
-  /** Reads, with pauses, until it is time to go. */
+  /** Reads, with pauses, until it is time to disconnect. */
   async #idle(stream: Stream, until: AbortSignal): Promise<string> {
     const { random, stay } = this.#options
     try {
@@ -205,7 +205,7 @@ export class StressClient {
         }
       } while (this.#holding)
     } catch {
-      // Thrown out, or the run is over.
+      // Cut off, or the run is over.
     }
     return 'left'
   }
@@ -235,7 +235,7 @@ export class StressClient {
     )
   }
 
-  /** The last event seen, the last position told, or an older event, as if what came after it had not been saved. */
+  /** The last event seen, the last position sent, or an older event, as if the client had not saved the later ones. */
   #choosePosition(origin: string): { after: string; what: string } {
     const { random } = this.#options
     const { last, current } = this.record
@@ -253,7 +253,7 @@ export class StressClient {
     return { after, what: 'beginning' }
   }
 
-  /** Complains of errors that are no outage. */
+  /** Reports errors that are not caused by an outage. */
   #isUsable({ errors }: Result): boolean {
     for (const error of errors ?? []) {
       if (NORMAL_CODES.includes(error.extensions?.code)) continue

@@ -3,7 +3,7 @@ import { createLog } from '../support/log.js'
 import { runCommands } from './commands/run.js'
 import { WORLDS } from './commands/world.js'
 
-/** How long it goes on, in seconds; LISTENQL_STRESS_SECONDS=15 for a short one. */
+/** Duration in seconds; LISTENQL_STRESS_SECONDS=15 for a short run. */
 const SECONDS = Number(process.env.LISTENQL_STRESS_SECONDS ?? 60)
 const SEED = Number(process.env.LISTENQL_STRESS_SEED ?? Date.now() % 1_000_000)
 const TRANSACTIONS = 150
@@ -11,7 +11,7 @@ const TRANSACTIONS = 150
 const print = (line: string) => void process.stdout.write(`${line}\n`)
 
 it(
-  'random commands: after each statement, the events so far add up to the tables',
+  'random commands: after each statement, the events so far give the contents of the tables',
   async () => {
     print(`commands: first seed ${SEED}, ${SECONDS} s`)
     const until = performance.now() + SECONDS * 1000
@@ -39,7 +39,7 @@ it(
     }
     print(`commands: ${JSON.stringify(sum)}`)
     expect(problems).toEqual([])
-    // Or the run would prove nothing.
+    // Otherwise the run would prove nothing.
     expect(sum.events).toBeGreaterThan(100)
     expect(sum.refused).toBeLessThan(sum.statements / 2)
   },

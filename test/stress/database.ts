@@ -9,24 +9,24 @@ import { SCENE_SQL, writerSql } from './scene.js'
 
 export type Query = <R extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]) => Promise<R[]>
 
-/** The Postgres of a run, which is killed again and again, and the database in it. */
+/** The Postgres of a run, which is killed repeatedly, and its database. */
 export interface StressDatabase {
-  /** The login of the servers. */
+  /** URL of the servers' login. */
   readonly serverUrl: string
   readonly writerUrl: string
   readonly adminUrl: string
-  /** As superuser, on a connection of its own. Rejects while Postgres is down. */
+  /** Runs a query as superuser, on a new connection. Rejects while Postgres is down. */
   readonly query: Query
   /** The same for several queries in a row. */
   session<T>(task: (query: Query) => Promise<T>): Promise<T>
-  /** Stops Postgres as a crash does, and starts it again after a while. */
+  /** Stops Postgres like a crash, and starts it again after a while. */
   crash(how: CrashKind, pause: () => Promise<void>): Promise<void>
   close(): Promise<void>
 }
 
 /**
- * `kill -9`: the postmaster and all its processes. `immediate`: what `pg_ctl stop -m immediate` does. `backend`: kill -9 of
- * one session, after which Postgres throws everybody out and recovers by itself.
+ * `kill -9`: kills the postmaster and all its processes. `immediate`: does what `pg_ctl stop -m immediate` does. `backend`: kills one
+ * session with -9, after which Postgres ends all sessions and recovers by itself.
  */
 export type CrashKind = 'kill -9' | 'immediate' | 'backend'
 
@@ -74,7 +74,7 @@ async function session<T>(connectionString: string, task: (query: Query) => Prom
     connectionTimeoutMillis: 5000,
     query_timeout: 60_000,
   })
-  client.on('error', () => undefined) // the query that runs rejects with the same
+  client.on('error', () => undefined) // the running query rejects with the same error
   try {
     await client.connect()
     return await task(async (text, values = []) => (await client.query(text, [...values])).rows)
@@ -83,7 +83,7 @@ async function session<T>(connectionString: string, task: (query: Query) => Prom
   }
 }
 
-/** Any of the processes that serve a client, ours or a writer's. */
+/** Picks any process that serves a client, of a server or a writer. */
 async function killBackend(adminUrl: string): Promise<void> {
   const [backend] = await queryOnce<{ pid: number }>(
     adminUrl,

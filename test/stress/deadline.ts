@@ -1,4 +1,4 @@
-/** Rejects when a promise takes longer than `ms` milliseconds. @param what it is waited for, in words */
+/** Rejects when a promise takes longer than `ms` milliseconds. @param what describes what the promise waits for */
 export async function within<T>(ms: number, promise: Promise<T>, what: () => string): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {

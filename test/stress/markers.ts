@@ -3,7 +3,7 @@ import type { Row, Seen } from './topics.js'
 
 export type Marker = Pick<Seen, 'operation' | 'key' | 'row' | 'old'>
 
-/** Rows such that each view shows some of them. */
+/** Rows chosen so that each view shows some of them. */
 const PEOPLE_ROWS: readonly Row[] = [0, 1, 2, 3, 5, 7].flatMap(team => [
   { team, name: 'zoe', score: null },
   { team, name: 'ann', score: '99.00' },
@@ -11,8 +11,8 @@ const PEOPLE_ROWS: readonly Row[] = [0, 1, 2, 3, 5, 7].flatMap(team => [
 const ORDER_ROWS: readonly Row[] = ['north', 'east'].map(shop => ({ shop, state: 'open', amount: '150.00' }))
 
 /**
- * The end of a round: changes that everybody can wait for, one by one, each in a transaction of its own, by nobody whom chaos
- * kills. They leave the tables as they were. @returns them by topic
+ * Writes the end of a round: changes that every client can wait for, each in its own transaction, on a connection that chaos does
+ * not kill. They leave the tables as they were. @returns the changes by topic
  */
 export async function writeMarkers(
   query: Query,

@@ -1,16 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 
-/** A reader as one would write it: what comes after the last id. */
+/** The naive reader: it reads the events after the last id. */
 export interface NaiveReader {
-  /** How many events of the log it has missed by now, of how many. */
+  /** The number of events in the log that it has missed so far, and the number of all events. */
   missed(): Promise<{ missed: number; of: number }>
   stop(): Promise<void>
 }
 
 /**
- * Reads the log as the servers do not: `where id > last`, every few ms. It loses what was committed out of the order of ids,
- * which shows that the writers of this run do overlap.
+ * Reads the log with `where id > last`, every few ms, which the servers do not do. It loses events that commit out of id order, which
+ * proves that the writers of this run overlap.
  */
 export function startNaiveReader(url: string): NaiveReader {
   const stopped = new AbortController()
@@ -38,7 +38,7 @@ export function startNaiveReader(url: string): NaiveReader {
           await delay(10)
         }
       } catch {
-        await delay(100) // Postgres was killed; it goes on where it was
+        await delay(100) // Postgres was killed; the reader continues after its last id
       }
       await client.end().catch(() => undefined)
     }

@@ -4,13 +4,13 @@ import type { Query } from './database.js'
 
 let cipher: CursorCipher | undefined
 
-/** Reads the key of cursors: what is judged is the order of the positions in them. */
+/** Reads the key of cursors, because the verdict compares the order of the positions in them. */
 export async function learnCursors(query: Query): Promise<void> {
   const [row] = await query<{ key: Buffer }>('select listenql.cursor_key() as key')
   cipher = createCursorCipher(row?.key as Buffer)
 }
 
-/** Plain ones are those of tests of the judge. */
+/** The tests of the verdict use plain cursors. */
 export function positionOf(cursor: string): Position {
   return cipher?.decrypt(cursor) ?? decodePlain(cursor)
 }

@@ -2,7 +2,7 @@ import type { Chaos } from './chaos.js'
 import type { StressClient } from './client.js'
 import type { Writers } from './writers.js'
 
-/** What a run comes to. */
+/** The result of a run. */
 export interface Summary {
   readonly seconds: number
   readonly clients: number
@@ -20,7 +20,7 @@ export interface Summary {
   readonly doubled: number
   readonly problems: readonly string[]
   readonly complaints: readonly string[]
-  /** What `where id > last` would have lost. */
+  /** The number of events that `where id > last` would have lost. */
   readonly naive: { readonly missed: number; readonly of: number }
 }
 
@@ -32,10 +32,10 @@ export interface ProgressOptions {
   readonly print: (line: string) => void
 }
 
-/** Between two lines, in ms. */
+/** Time between two lines, in ms. */
 const INTERVAL = 3000
 
-/** Says every few seconds how it stands. */
+/** Prints the progress every few seconds. */
 export function createProgress({ clients, chaos, writers, complaints, print }: ProgressOptions) {
   const started = performance.now()
   const sum = (count: (client: StressClient) => number) => clients.map(count).reduce((a, b) => a + b, 0)
@@ -65,7 +65,7 @@ export function createProgress({ clients, chaos, writers, complaints, print }: P
   return { summary, stop: () => clearInterval(timer) }
 }
 
-/** The end of a run in words. */
+/** Describes the result of a run in words. */
 export function summaryLines(seed: number, summary: Summary): string[] {
   const { transactions: t, naive } = summary
   const list = (counts: Readonly<Record<string, number>>) =>

@@ -1,16 +1,16 @@
-/** Chance that can be had again: the same seed gives the same numbers. */
+/** Reproducible random numbers: the same seed gives the same numbers. */
 export interface Random {
   /** From 0 up to, and not including, 1. */
   next(): number
   /** A whole number from `from` to `to`, both included. */
   int(from: number, to: number): number
-  /** True in so many of 1 cases. */
+  /** True with the given probability, 0 to 1. */
   chance(probability: number): boolean
   pick<T>(choices: readonly T[]): T
   shuffle<T>(values: readonly T[]): T[]
 }
 
-/** Each actor has its own numbers, so that the schedule of one does not hang on how fast another is. */
+/** Each actor has its own sequence, so that its schedule does not depend on the speed of another. */
 export function createRandom(seed: number, actor: string): Random {
   let state = seed >>> 0
   for (const char of actor) state = Math.imul(state ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0

@@ -2,22 +2,22 @@ import { comparePositions, type Position } from '../../src/log/position.js'
 import { positionOf } from './positions.js'
 import { apply, type Row, type Seen, type TopicSpec, type View } from './topics.js'
 
-/** An event, and the connection that brought it. */
+/** An event, and the connection that delivered it. */
 export interface Received {
   readonly seen: Seen
   readonly connection: number
 }
 
-/** What one client got without a break: from a snapshot, or a position, onwards. */
+/** An unbroken run of events of one client, from a snapshot or a position on. */
 export interface Segment {
   readonly cursor: string
   readonly start: Position
-  /** Rows of the snapshot that it began with, by key; empty where the table was. Undefined: begun without one. */
+  /** Rows of the snapshot that it began with, by key; empty if the table was empty. Undefined: it began without a snapshot. */
   readonly snapshot: ReadonlyMap<string, string> | undefined
   readonly received: Received[]
 }
 
-/** What one client has seen. Events that come at the wrong place are noticed at once, those that do not come at the end. */
+/** The events that one client has seen. Events in the wrong order are noticed at once, missing events at the end. */
 export class ClientRecord {
   readonly topic: TopicSpec
   readonly view: View
@@ -44,7 +44,7 @@ export class ClientRecord {
     return this.#rows
   }
 
-  /** Where the client stands: the last event that it has seen, or where it began. */
+  /** The client's position: the last event that it has seen, or its start. */
   get last(): Seen | undefined {
     return this.current?.received.at(-1)?.seen
   }
@@ -54,11 +54,11 @@ export class ClientRecord {
     const former = this.last
     if (former && comparePositions(start, former.position) < 0) {
       this.#complain(
-        `a new beginning ${cursor} lies before ${former.name} ${former.cursor}, which was seen before it was asked for`,
+        `the start ${cursor} lies before ${former.name} ${former.cursor}, which was seen before the client asked for the start`,
       )
     }
     const snapshot = rows && new Map(rows.map(row => [this.topic.keyOf(row), JSON.stringify(row)]))
-    if (rows && snapshot && snapshot.size !== rows.length) this.#complain('a snapshot holds a row twice')
+    if (rows && snapshot && snapshot.size !== rows.length) this.#complain('a snapshot contains a row twice')
     this.#rows = new Map(snapshot)
     this.segments.push({ cursor, start, snapshot, received: [] })
   }
@@ -69,14 +69,14 @@ export class ClientRecord {
     const before = last?.position ?? current.start
     if (comparePositions(seen.position, before) <= 0) {
       this.#complain(
-        `${seen.name} ${seen.cursor} came again, or too late: behind ${last?.name ?? 'the beginning'} ${last?.cursor ?? ''}`,
+        `${seen.name} ${seen.cursor} came again, or too late: after ${last?.name ?? 'the beginning'} ${last?.cursor ?? ''}`,
       )
     }
     current.received.push({ seen, connection })
     apply(this.#rows, seen)
   }
 
-  /** Forgets the last events, as a client does that saved its state before them. @returns the cursor to go on after */
+  /** Forgets the last events, like a client that saved its state before them. @returns the cursor to resume after */
   rewind(events: number): string | undefined {
     const { current } = this
     if (!current || current.received.length <= events) return undefined

@@ -4,9 +4,9 @@ import { summaryLines } from './progress.js'
 import { run } from './run.js'
 import { type StressServers, startStressServers } from './servers.js'
 
-/** How long it goes on, in seconds; LISTENQL_STRESS_SECONDS=15 for a short one. */
+/** Duration in seconds; LISTENQL_STRESS_SECONDS=15 for a short run. */
 const SECONDS = Number(process.env.LISTENQL_STRESS_SECONDS ?? 60)
-/** The same seed makes the same schedule; who wins which race is another matter. */
+/** The same seed gives the same schedule, but not the same outcome of races. */
 const SEED = Number(process.env.LISTENQL_STRESS_SEED ?? Date.now() % 1_000_000)
 
 let database: StressDatabase
@@ -23,7 +23,7 @@ afterAll(async () => {
 const print = (line: string) => void process.stdout.write(`${line}\n`)
 
 it(
-  'whatever is killed and whoever comes back where: nothing is lost, nothing comes twice, in one order',
+  'whatever is killed and wherever clients resume: nothing is lost, nothing arrives twice, in one order',
   async () => {
     if (!servers) throw new Error('no servers')
     print(`stress: seed ${SEED}, ${SECONDS} s`)
@@ -39,7 +39,7 @@ it(
     expect(summary.complaints).toEqual([])
     expect(summary.problems).toEqual([])
     expect({ lost: summary.lost, doubled: summary.doubled }).toEqual({ lost: 0, doubled: 0 })
-    // Or the run would prove nothing.
+    // Otherwise the run would prove nothing.
     expect(summary.naive.missed).toBeGreaterThan(0)
     expect(Object.values(summary.kills).length).toBeGreaterThan(5)
   },

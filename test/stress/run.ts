@@ -21,27 +21,27 @@ export interface RunOptions {
   readonly seed: number
   readonly database: StressDatabase
   readonly servers: StressServers
-  /** Takes a line of progress. */
+  /** Receives a line of progress. */
   readonly print: (line: string) => void
 }
 
-/** So long everything breaks at most and at least, before everybody has to be level, in ms. */
+/** Longest and shortest period of faults before all clients must catch up, in ms. */
 const ROUND = 13_000
 const MIN_ROUND = 4000
 
-/** Longest that a thing may take which must come to an end, in ms. Nothing here is a promise of speed. */
+/** Deadlines for steps that must complete, in ms. None is a promise of speed. */
 const PATIENCE = 60_000
 
-/** Complaints from which on it is no use to go on. */
+/** The number of complaints after which the run stops. */
 const ENOUGH = 20
 
-/** One run: rounds of writing, leaving, coming back and killing, after each of which all clients must become level. */
+/** One run: rounds of writing, disconnecting, reconnecting and killing, after each of which all clients must catch up. */
 export async function run({ seconds, seed, database, servers, print }: RunOptions): Promise<Summary> {
   const complaints: string[] = []
   const complain = (text: string) => void complaints.push(text)
   const random = (actor: string) => createRandom(seed, actor)
   const over = new AbortController()
-  setMaxListeners(0, over.signal) // each client waits with it
+  setMaxListeners(0, over.signal) // each client adds a listener
   await learnCursors(database.query)
   const origin = await within(PATIENCE, firstCursor(servers), () => 'the first cursor')
   const clients = createCast({ origin, servers: servers.all, random, complain })
@@ -78,14 +78,14 @@ export async function run({ seconds, seed, database, servers, print }: RunOption
 
 async function playRound(ms: number, chaos: Chaos, writers: Writers): Promise<void> {
   await chaos.rage(ms * 0.6)
-  // Servers fall asleep between lone commits, and are killed in their sleep.
+  // Servers fall asleep between single commits, and are killed while asleep.
   writers.lull(true)
   await chaos.rage(ms * 0.2)
   writers.lull(false)
   await chaos.rage(ms * 0.2)
 }
 
-/** Nobody writes, nobody leaves, nothing is killed any more: what is under way must arrive, and so must lone commits. */
+/** Stops writers, clients and faults: events in flight must arrive, and so must single commits. */
 async function becomeLevel(
   round: number,
   clients: readonly StressClient[],
@@ -103,7 +103,7 @@ async function becomeLevel(
     await client.reach(markers.get(client.record.topic.name) ?? [])
     late.delete(client)
   })
-  await within(PATIENCE, Promise.all(reached), () => `clients to become level in round ${round}: ${names()}`)
+  await within(PATIENCE, Promise.all(reached), () => `clients to catch up in round ${round}: ${names()}`)
 }
 
 async function judgeAll(clients: readonly StressClient[], database: StressDatabase) {
@@ -130,7 +130,7 @@ async function judgeAll(clients: readonly StressClient[], database: StressDataba
   }
 }
 
-/** Where everything begins: the end of the log before the first write, by way of an empty table. */
+/** The start position: the end of the log before the first write, from a snapshot of an empty table. */
 async function firstCursor({ all: [server] }: StressServers): Promise<string> {
   for (;;) {
     try {

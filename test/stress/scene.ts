@@ -1,7 +1,7 @@
 /**
- * What is written to. The truth is kept by the users' own means, in the same transactions and without a look at our log:
- * ordinary row triggers write each change down in `audit`, and a counter, locked with the row, gives each state of a row
- * a version that never comes again, also after the row was deleted and made anew.
+ * The tables of the run. The expected events are recorded independently of the event log, in the same transactions: ordinary row
+ * triggers write each change to `audit`, and a counter, locked with the row, gives each state of a row a version that never occurs
+ * again, even after the row was deleted and inserted again.
  */
 const SCENE = `
 set check_function_bodies = off; -- schema listenql comes later
@@ -68,7 +68,7 @@ create trigger audit_truncate after truncate on ${table} for each statement exec
 
 export const SCENE_SQL = SCENE + TRIGGERS('people') + TRIGGERS('orders')
 
-/** A login that owns nothing, and has no right on schema listenql but to publish. */
+/** A login that owns nothing, and may do nothing in schema listenql but publish. */
 export const writerSql = (name: string, password: string) => `
 create role ${name} login password '${password}';
 grant select, insert, update, delete on people, orders, counter, audit to ${name};
@@ -78,7 +78,7 @@ grant usage on schema listenql to ${name};
 grant execute on function listenql.publish(text, json) to ${name};
 `
 
-/** All changes that were committed, as clients should have heard of them, by topic. */
+/** All committed changes, as clients should have received them, by topic. */
 export const TRUTH_SQL = `
 select topic, concat(operation, ' ', coalesce(key, '-'), ' ', coalesce(version::text, '-'), ' ',
   coalesce(old_version::text, '-'), ' in ', xid) as name

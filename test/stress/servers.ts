@@ -9,19 +9,19 @@ const CLI = resolve(import.meta.dirname, '../../dist/src/cli.js')
 /** Ends with the process that started it, however that ends. */
 const LEASH = 'data:text/javascript,process.on("disconnect",()=>process.exit(0));process.channel.unref()'
 
-/** So many lines of its log are kept for a report. */
+/** The number of log lines that are kept for a report. */
 const LINES = 200
 
-/** One `listenql serve` at a fixed port, to be killed and started again. */
+/** One `listenql serve` at a fixed port, which the run kills and starts again. */
 export interface StressServer {
   readonly name: string
   readonly url: string
   /** kill -9, or SIGTERM; resolves when the process is gone. */
   kill(how: 'SIGKILL' | 'SIGTERM'): Promise<void>
   start(): void
-  /** What it should not have done: ended by itself, or logged a fault. */
+  /** Faults: it ended by itself, or logged an error. */
   readonly complaints: readonly string[]
-  /** The last lines of its log. */
+  /** The last lines of the server's log. */
   readonly log: readonly string[]
 }
 
@@ -30,7 +30,7 @@ export interface StressServers {
   close(): Promise<void>
 }
 
-/** What differs between the three: one as it comes, one that only polls, one that trusts the bell alone and soon sleeps. */
+/** Options of the three servers: the first has the defaults, the second only polls, the third relies on the doorbell alone and soon sleeps. */
 const FLAGS = [[], ['--doorbell', 'poll'], ['--quiet', '20ms', '--safety', '10m']] as const
 
 export async function startStressServers(databaseUrl: string): Promise<StressServers> {
@@ -49,7 +49,7 @@ function startStressServer(name: string, port: number, databaseUrl: string, flag
   let child: ChildProcess | undefined
   let expected = false
   const args = ['--import', LEASH, CLI, 'serve', '--database-url', databaseUrl, '--port', String(port)]
-  // Keep-alives carry positions, which is what is wanted here; and an outage should not cost half of the run.
+  // Frequent keep-alives, because they carry positions; and short pauses, so that an outage does not take half of the run.
   const common = ['--keep-alive', '400ms', '--reconnect-max', '1s', '--log-format', 'json', '--no-graphiql']
   const env = Object.fromEntries(
     Object.entries(process.env).filter(
@@ -60,7 +60,7 @@ function startStressServer(name: string, port: number, databaseUrl: string, flag
   function take(line: string): void {
     log.push(line)
     if (log.length > LINES) log.shift()
-    // Outages are warnings; an error is a fault of ours.
+    // Outages are logged as warnings; an error is a fault in the server.
     if (line.includes('"level":"error"')) complaints.push(`${name} logged ${line}`)
   }
 

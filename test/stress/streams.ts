@@ -9,7 +9,7 @@ export interface StreamRequest {
   readonly query: string
   readonly variables: Readonly<Record<string, unknown>>
   readonly extensions?: Readonly<Record<string, unknown>> | undefined
-  /** Only over SSE. */
+  /** Over SSE only. */
   readonly lastEventId?: string | undefined
 }
 
@@ -21,17 +21,17 @@ export interface Result {
 
 export interface StreamEvents {
   result(result: Result): void
-  /** A position that the transport told by its own means. */
+  /** A position that the transport sent outside of results. */
   position(cursor: string): void
 }
 
-/** A subscription under way, bare: nothing here reconnects, or knows what is right. */
+/** A running subscription at the protocol level: nothing here reconnects, or judges what arrives. */
 export interface Stream {
-  /** Resolves with how it ended; never rejects. */
+  /** Resolves with the reason why it ended; never rejects. */
   readonly ended: Promise<string>
-  /** Tears the connection. */
+  /** Destroys the connection. */
   drop(): void
-  /** Stops and goes on reading from the socket. */
+  /** Pauses and resumes reading from the socket. */
   pause(): void
   resume(): void
 }
@@ -83,7 +83,7 @@ function overWebSocket({ url, query, variables, extensions }: StreamRequest, eve
   }
 }
 
-/** @param take is given what has come and was not taken, and returns what it left */
+/** @param take receives the text that has arrived and was not consumed, and returns the rest */
 function overHttp(
   method: 'GET' | 'POST',
   accept: string,

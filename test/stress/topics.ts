@@ -3,27 +3,27 @@ import { positionOf } from './positions.js'
 
 export type Row = Readonly<Record<string, unknown>>
 
-/** An event as a client got it, whatever it is of. */
+/** An event as a client received it, from a table or a channel. */
 export interface Seen {
   readonly cursor: string
   readonly position: Position
-  /** I, U, D, T; N for what was published. */
+  /** I, U, D, T; N for a published event. */
   readonly operation: string
   /** Null for TRUNCATE. */
   readonly key: string | null
   readonly row: Row | null
   readonly old: Row | null
   readonly transaction: string
-  /** What the users' own audit calls it: operation, key, version now, version before, transaction. */
+  /** Its name in the audit table: operation, key, version after, version before, transaction. */
   readonly name: string
 }
 
-/** A filter, as GraphQL has it and as this test understands it, and which operations. */
+/** A filter, in GraphQL and as a function of this test, and the operations. */
 export interface View {
   readonly name: string
   readonly where?: Readonly<Record<string, unknown>>
   readonly matches: (row: Row) => boolean
-  /** Letters; undefined: all. */
+  /** Letters of the operations; undefined: all. */
   readonly operations?: readonly string[]
 }
 
@@ -33,9 +33,9 @@ export interface TopicSpec {
   readonly subscription: string
   /** Undefined for a channel: it has no rows. */
   readonly snapshot?: string
-  /** The rows at the end, as SQL of a JSON text per row, in the words of GraphQL. */
+  /** SQL that returns the final rows, one JSON text per row, with the names of GraphQL. */
   readonly rowsSql?: string
-  /** Undefined: a gap, which is no event of the log. */
+  /** Undefined for a gap, which is not an event of the log. */
   read(data: Row): Seen | undefined
   keyOf(row: Row): string
   readonly views: readonly View[]
@@ -146,12 +146,12 @@ export const ORDERS = tableSpec({
 })
 
 export const NEWS = channelSpec('news')
-/** Published on so seldom that clients come back with positions of keep-alives. */
+/** Events are published on it so rarely that clients resume with positions from keep-alives. */
 export const RARE = channelSpec('rare')
 
 export const TOPICS = [PEOPLE, ORDERS, NEWS, RARE] as const
 
-/** What a view shows of an event: nothing, or the row only if it matches. */
+/** The event as a view shows it: nothing, or the row only if it matches. */
 export function show(view: View, event: Seen): Seen | undefined {
   if (view.operations && !view.operations.includes(event.operation)) return undefined
   if (event.operation === 'T' || event.operation === 'N') return event
@@ -161,7 +161,7 @@ export function show(view: View, event: Seen): Seen | undefined {
   return { ...event, row, name: nameOf({ ...event, row }) }
 }
 
-/** Brings a list up to date: the one rule that the documentation gives to clients. */
+/** Updates a list with the one rule that the documentation gives to clients. */
 export function apply(rows: Map<string, string>, { operation, key, row }: Seen): void {
   if (operation === 'T') rows.clear()
   else if (key === null || operation === 'N') return

@@ -5,12 +5,12 @@ import { ClientRecord } from './record.js'
 import { ALL, nameOf, PEOPLE, type Row, type Seen, show, type View } from './topics.js'
 import { judge, type Witness } from './verdict.js'
 
-/** What the stress run would say of a server that errs: a judge who never finds anything proves nothing. */
+/** Tests that the verdict of the stress run detects the faults of a server: a verdict that never finds anything proves nothing. */
 
 const TEAM_3 = PEOPLE.views.find(view => view.name === 'team 3') as View
 const BEGINNING = encodePlain({ n: 1, token: 7, ord: 2147483647, statement: 0, id: 0 })
 
-/** One person's life: each event in a transaction of its own, but the last two. */
+/** The history of one person: each event in its own transaction, except the last two. */
 const EVENTS: readonly Seen[] = [
   event(1, 'I', person(1, 3), null),
   event(2, 'I', person(2, 4), null),
@@ -58,7 +58,7 @@ const steady = () => witness('steady', EVENTS)
 const shown = (view: View) => EVENTS.flatMap(each => show(view, each) ?? [])
 const without = (i: number) => EVENTS.filter((_, at) => at !== i)
 
-it('finds nothing where nothing is wrong', () => {
+it('finds nothing if nothing is wrong', () => {
   const late = witness('late', EVENTS.slice(3), ALL, EVENTS[2]?.cursor, [person(1, 5, 2), person(2, 4)])
   const filtered = witness('filtered', shown(TEAM_3), TEAM_3)
   expect(shown(TEAM_3).map(({ name }) => name)).toEqual([
@@ -72,24 +72,24 @@ it('finds nothing where nothing is wrong', () => {
   expect([...late.complaints, ...filtered.complaints]).toEqual([])
 })
 
-it.each([0, 2, 5])('finds what one client has lost: event %i', i => {
+it.each([0, 2, 5])('finds an event that one client has lost: event %i', i => {
   const { lost, problems } = verdict([steady(), witness('other', without(i))])
   expect(lost).toBe(1)
   expect(problems[0]).toContain(`other, 1. part from ${BEGINNING}: ${EVENTS[i]?.name}`)
   expect(problems[0]).toContain('SSE GET with server 1')
 })
 
-it('finds what everybody has lost', () => {
+it('finds an event that all clients have lost', () => {
   const { lost, problems } = verdict([witness('steady', without(1))])
   expect(lost).toBe(1)
   expect(problems.join('\n')).toContain('people: I 2 1 - in 2 was committed, and never came')
 })
 
-it('finds what was never committed', () => {
+it('finds an event that was never committed', () => {
   expect(verdict([steady()], without(3)).problems.join('\n')).toContain('U 2 2 1 in 4')
 })
 
-it('finds what comes twice, at once and in the end', () => {
+it('finds an event that arrives twice, at once and at the end', () => {
   const first = EVENTS[0] as Seen
   const other = witness('other', [first, ...EVENTS])
   expect(other.complaints.join('\n')).toContain('came again')
@@ -104,19 +104,19 @@ it('finds versions out of order, and a torn transaction', () => {
   expect(problems).toContain('transaction last is torn')
 })
 
-it('finds a snapshot that is not of its place', () => {
+it('finds a snapshot that does not match its position', () => {
   const late = witness('late', EVENTS.slice(3), ALL, EVENTS[2]?.cursor, [person(1, 3), person(2, 4)])
   expect(verdict([steady(), late]).problems[0]).toContain('its snapshot')
 })
 
-it('finds a row that a filter should have let go', () => {
+it('finds a row that a filter should have removed', () => {
   const wrong = shown(TEAM_3).map(each =>
     each.operation === 'U' ? (EVENTS.find(e => e.cursor === each.cursor) ?? each) : each,
   )
   expect(verdict([steady(), witness('filtered', wrong, TEAM_3)]).problems[0]).toContain('instead of')
 })
 
-it('finds a list that is not the table', () => {
+it('finds a list that differs from the table', () => {
   expect(verdict([steady()], EVENTS, [person(2, 3, 4)]).problems[0]).toContain('its list at the end')
 })
 

@@ -2,7 +2,7 @@ import { comparePositions, type Position } from '../../src/log/position.js'
 import type { ClientRecord, Received, Segment } from './record.js'
 import { apply, type Row, type Seen, show, type TopicSpec, type View } from './topics.js'
 
-/** A client as far as a verdict needs it. */
+/** The parts of a client that the verdict needs. */
 export interface Witness {
   readonly name: string
   readonly record: ClientRecord
@@ -11,11 +11,11 @@ export interface Witness {
 
 export interface Evidence {
   readonly topic: TopicSpec
-  /** Names of all changes that were committed, in any order, by the users' own audit. */
+  /** Names of all committed changes, in any order, from the audit table. */
   readonly truth: readonly string[]
   /** The table at the end; undefined for a channel. */
   readonly rows: readonly Row[] | undefined
-  /** The first has followed everything from before the first write. */
+  /** The first client has followed everything since before the first write. */
   readonly clients: readonly [Witness, ...Witness[]]
 }
 
@@ -23,14 +23,14 @@ export interface Verdict {
   readonly events: number
   readonly lost: number
   readonly doubled: number
-  /** In words, with what helps to find the cause. */
+  /** Descriptions of the faults, with details that help to find the cause. */
   readonly problems: readonly string[]
 }
 
-/** So many of a kind are told; the rest is counted. */
+/** The number of faults of each kind that are described; the rest are counted. */
 const MOST = 3
 
-/** Compares what clients saw with what was committed, and with one another. */
+/** Compares what each client saw with the committed changes and with the other clients. */
 export function judge({ topic, truth, rows, clients }: Evidence): Verdict {
   const [witness] = clients
   const reference = (witness.record.current?.received ?? []).map(({ seen }) => seen)
@@ -75,7 +75,7 @@ function compareWithTruth(
   return { lost: missing.length, doubled: surplus.length }
 }
 
-/** Each transaction's events together, each row's versions in a row: every old image is the new one before it. */
+/** Checks that the events of each transaction are contiguous, and that each old image of a row equals its previous new image. */
 function checkOrder(topic: TopicSpec, reference: readonly Seen[]): string[] {
   const problems: string[] = []
   const ended = new Set<string>()
@@ -155,7 +155,7 @@ function indexAfter(reference: readonly Seen[], position: Position): number {
   return low
 }
 
-/** The snapshot is the table as it was exactly there. */
+/** Checks that the snapshot is the table at exactly that position. */
 function checkSnapshot(where: string, view: View, segment: Segment, reference: readonly Seen[]): string[] {
   if (!segment.snapshot || view.operations) return []
   const rows = new Map<string, string>()
@@ -190,7 +190,7 @@ function differences(
   return problems
 }
 
-/** Where in the client's life the event should have come. */
+/** Describes where in the client's history the event should have arrived. */
 function around(event: Seen, { connections }: Witness, received: readonly Received[]): string {
   const next = received.findIndex(({ seen }) => comparePositions(seen.position, event.position) > 0)
   const [before, after] = [received.at(next < 0 ? -1 : next - 1), next < 0 ? undefined : received[next]]

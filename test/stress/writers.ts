@@ -2,9 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import type { Random } from './random.js'
 
-/** What may go wrong in a transaction by chance: it was rolled back, and that is that. */
+/** Errors that a transaction may hit by chance; it was rolled back, and the writer continues. */
 const CHANCE = new Set([
-  '23505', // somebody else was first with this key
+  '23505', // another transaction inserted this key first
   '25P02', // a statement before it failed
   '40001',
   '40P01',
@@ -12,7 +12,7 @@ const CHANCE = new Set([
   '57014', // statement timeout
 ])
 
-/** Postgres ends, starts, or has just thrown this session out. */
+/** Postgres is stopping or starting, or has just ended this session. */
 function isOutage(error: unknown): boolean {
   if (!(error instanceof Error) || error instanceof TypeError) return false
   return !('code' in error) || /^(57P|08|E[A-Z]+$)/.test(String(error.code))
@@ -26,9 +26,9 @@ export interface WritersOptions {
 
 export interface Writers {
   readonly tally: { committed: number; rolledBack: number; lost: number }
-  /** Few and lone commits only, at any moments, so that servers fall asleep in between. */
+  /** Only single commits, rarely and at random times, so that servers fall asleep in between. */
   lull(isOn: boolean): void
-  /** Ends all transactions, one way or the other; goes on with `resume`. */
+  /** Ends all transactions by commit or rollback; `resume` continues. */
   pause(): Promise<void>
   resume(): void
   stop(): Promise<void>
@@ -36,7 +36,7 @@ export interface Writers {
 
 const ORDINARY = 4
 
-/** Several who write as applications do; nobody of them knows anything of listenql but `publish`. */
+/** Several writers that behave like applications; the only function of listenql they call is `publish`. */
 export function startWriters({ url, random: randomOf, complain }: WritersOptions): Writers {
   const tally = { committed: 0, rolledBack: 0, lost: 0 }
   const stopped = new AbortController()
@@ -94,10 +94,10 @@ export function startWriters({ url, random: randomOf, complain }: WritersOptions
     if (isLull || paused) return false
     return inTransaction(client, random, async () => {
       for (let i = random.int(2, 5); i > 0 && !paused; i--) {
-        await statement(client, random, 8, 1000) // rows that nobody else waits for
+        await statement(client, random, 8, 1000) // rows that no other transaction waits for
         await delay(random.int(50, 700))
       }
-      // It began before those who have changed these rows meanwhile, and comes after them.
+      // This transaction began before others that have changed these rows in the meantime, and its changes come after theirs.
       await client.query('update people set team = $1 where pk <= $2', [random.int(0, 7), HOT])
     })
   }
@@ -151,7 +151,7 @@ function withResolvers(): PromiseWithResolvers {
   return { promise, resolve: () => resolve() }
 }
 
-/** A statement that is a transaction of its own. @returns whether it was committed */
+/** Runs a statement as its own transaction. @returns whether it was committed */
 async function byItself(task: () => Promise<void>): Promise<boolean> {
   try {
     await task()
@@ -166,7 +166,7 @@ async function byItself(task: () => Promise<void>): Promise<boolean> {
 async function inTransaction(client: pg.Client, random: Random, task: () => Promise<void>): Promise<boolean> {
   try {
     await client.query(random.pick(BEGIN))
-    // Commits that are not waited for may be lost in a crash, and nobody may have heard of them then.
+    // An asynchronous commit may be lost in a crash, and then no client may have received it.
     if (random.chance(0.1)) await client.query('set local synchronous_commit = off')
     await task()
     const commits = random.chance(0.85)
@@ -212,11 +212,11 @@ async function inSavepoint(client: pg.Client, random: Random, depth: number): Pr
 }
 
 const SHOPS = ['north', 'east', 'south', 'west']
-/** So many keys are what everybody wants: transactions wait for one another there. */
+/** The number of contended keys: transactions wait for each other there. */
 const HOT = 6
 const STATES = ['open', 'paid', 'sent']
 
-/** One statement, on one of `range` keys from `base` on. */
+/** Runs one statement on one of `range` keys from `base` on. */
 async function statement(client: pg.Client, random: Random, range: number, base = 0): Promise<void> {
   const key = base + random.int(1, random.chance(0.4) ? HOT : range)
   const name = Array.from({ length: 5 }, () => String.fromCharCode(random.int(97, 122))).join('')
@@ -261,7 +261,7 @@ async function statement(client: pg.Client, random: Random, range: number, base 
   await client.query(text, [...values])
 }
 
-/** Many rows at a stroke; they come and go, so that snapshots stay below the most rows that a snapshot has. */
+/** Many rows in one statement; they are inserted and deleted, so that snapshots stay below the row limit. */
 async function bulkStatement(client: pg.Client, random: Random): Promise<void> {
   const shop = random.pick(SHOPS)
   const rows = random.chance(0.1) ? 2000 : random.int(50, 400)

@@ -21,7 +21,7 @@ describeInBrowser('the page while the database is away', open => {
   const NOTICE = 'The database cannot be reached. What is shown here may be out of date'
   const EMPTY = 'No table is watched yet'
 
-  it('does not say that no table is watched, and shows the tables once the database is there', async () => {
+  it('does not say that no table is watched, and shows the tables once the database is up', async () => {
     await postgres.stop('fast')
     const server = await start()
     try {
@@ -39,7 +39,7 @@ describeInBrowser('the page while the database is away', open => {
     }
   }, 60_000)
 
-  it('says so when it goes under an open page, and that no longer when it is back', async () => {
+  it('warns when the database goes down under an open page, until it is back', async () => {
     const server = await start()
     try {
       const { page } = await open()

@@ -12,14 +12,14 @@ const UPGRADES = `proxy_http_version 1.1;
 
 interface Case {
   readonly scheme?: 'https'
-  /** Where the page is, seen from outside. */
+  /** The path of the page, as the browser sees it. */
   readonly path: string
-  /** What stands in the `location`, beside what lets WebSockets through. */
+  /** The directives in the `location`, besides those for WebSockets. */
   readonly location: (backend: number) => string
   readonly options: (origin: string) => ServerOptions
 }
 
-/** With the proxy's defaults the server sees `Host: 127.0.0.1:<port>`, or whatever else the proxy makes of it. */
+/** By default, the proxy replaces the Host header: the server sees `Host: 127.0.0.1:<port>`, for example. */
 const CASES: Record<string, Case> = {
   'the defaults of nginx': {
     path: '/',
@@ -88,7 +88,7 @@ describeInBrowser('behind nginx, with --url-base', open => {
       const origin = `${scheme}://localhost:${nginx.port}`
       const server = await createServer({
         databaseUrl: database.url,
-        host: '0.0.0.0', // bound to loopback, pages of localhost would be let in anyway
+        host: '0.0.0.0', // a server bound to loopback would accept pages of localhost anyway
         port: backend,
         logLevel: 'silent',
         ...options(origin),
@@ -132,7 +132,7 @@ async function subscribe(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Stop query' }).waitFor()
 }
 
-/** A browser without a window does not ask for it. */
+/** A headless browser does not request the icon, so the test does. */
 function iconOf(page: Page): Promise<number> {
   return page.evaluate(`fetch(document.querySelector('link[rel=icon]').href).then(({ status }) => status)`)
 }

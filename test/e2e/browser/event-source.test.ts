@@ -28,7 +28,7 @@ describeInBrowser('a bare EventSource', open => {
   })
   afterAll(() => log.close())
 
-  /** Nothing but the browser's own: an EventSource, and a listener that writes down. */
+  /** Plain browser code: an EventSource, and a listener that records what arrives. */
   async function follow(): Promise<Page> {
     const { page } = await open()
     await page.goto(`${server.url}/healthz`)
@@ -52,14 +52,14 @@ describeInBrowser('a bare EventSource', open => {
       await log.query('insert into people values ($1, $2)', [++last, `row ${last}`])
   }
 
-  /** The page has noted every row once, in order. */
+  /** Waits until the page has recorded every row once, in order. */
   async function allCame(page: Page): Promise<void> {
     const all = Array.from({ length: last }, (_, index) => `INSERT ${index + 1}`)
     await expect.poll(() => noted(page).then(lines => lines.length), patience).toBeGreaterThanOrEqual(last)
     expect(await noted(page)).toEqual(all)
   }
 
-  /** Rows are written as fast as one connection can while `action` runs. */
+  /** Writes rows as fast as one connection can while `action` runs. */
   async function whileWriting(action: () => Promise<void>): Promise<void> {
     const state = { over: false }
     const writing = (async () => {
@@ -73,7 +73,7 @@ describeInBrowser('a bare EventSource', open => {
     }
   }
 
-  it('loses nothing and gets nothing twice when the server is killed and started again under it', async () => {
+  it('loses nothing and gets nothing twice when the server is killed and started again', async () => {
     const page = await follow()
     await insert(3)
     await allCame(page)
@@ -86,7 +86,7 @@ describeInBrowser('a bare EventSource', open => {
     await allCame(page)
   }, 90_000)
 
-  it('comes back when the server was stopped gently, too, and gets what was written in between', async () => {
+  it('reconnects after a graceful stop of the server, and gets what was written in between', async () => {
     const page = await follow()
     await insert(3)
     await allCame(page)
@@ -98,7 +98,7 @@ describeInBrowser('a bare EventSource', open => {
     await allCame(page)
   }, 90_000)
 
-  it('needs no event to know where it stands: rows written while the server was away come to one that was quiet', async () => {
+  it('needs no event to have a position: a quiet stream gets the rows written while the server was down', async () => {
     const page = await follow()
     await server.kill()
     await insert(3)
@@ -106,22 +106,22 @@ describeInBrowser('a bare EventSource', open => {
     await allCame(page)
   }, 90_000)
 
-  it('is told that its position has expired, forgets it, and goes on live', async () => {
+  it('learns that its position has expired, forgets it, and continues live', async () => {
     const page = await follow()
     await insert(1)
     await allCame(page)
     await server.kill()
     await log.query(`select listenql.unwatch('people')`)
-    await insert(1) // nobody will ever hear of it
+    await insert(1) // no client will ever receive it
     await log.watch('people')
     await server.start()
     await expect.poll(() => noted(page), patience).toEqual(['INSERT 1', 'CURSOR_EXPIRED id='])
-    await opened(page, 3) // the refusal was the second
+    await opened(page, 3) // the second opening was the refusal
     await insert(1)
     await expect.poll(() => noted(page), patience).toEqual(['INSERT 1', 'CURSOR_EXPIRED id=', 'INSERT 3'])
   }, 90_000)
 
-  it('with a document that can never work comes back rarely, and is told why', async () => {
+  it('with a document that can never work reconnects rarely, and learns why', async () => {
     const page = await follow()
     const asked: string[] = []
     page.on('request', request => asked.push(new URL(request.url()).searchParams.get('query') ?? ''))
@@ -139,7 +139,7 @@ describeInBrowser('a bare EventSource', open => {
     await expect
       .poll(async () => (await noted(page)).sort(), patience)
       .toEqual(['CHANNEL_NAME_INVALID', 'GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED'])
-    // Meanwhile one that works comes back again and again, a second each time.
+    // In the meantime, one that works reconnects again and again, after a second each time.
     for (let times = 2; times <= 4; times++) {
       await server.kill()
       await server.start()
@@ -148,7 +148,7 @@ describeInBrowser('a bare EventSource', open => {
     expect(asked.filter(query => query !== QUERY).sort()).toEqual(documents.sort())
   }, 90_000)
 
-  it('with a position in its URL that is rejected comes back rarely, too', async () => {
+  it('with a rejected position in its URL reconnects rarely too', async () => {
     const page = await follow()
     const asked: string[] = []
     page.on('request', request => asked.push(request.url()))
@@ -167,8 +167,8 @@ describeInBrowser('a bare EventSource', open => {
   }, 90_000)
 })
 
-/** What the page wrote down: changes, and codes of refusals. */
+/** What the page recorded: changes, and codes of refusals. */
 const noted = (page: Page) => page.evaluate<string[]>('noted')
 
-/** Waits until the server has accepted for the nth time. */
+/** Waits until the server has accepted the stream for the nth time. */
 const opened = (page: Page, times: number) => expect.poll(() => page.evaluate('opened'), patience).toBe(times)

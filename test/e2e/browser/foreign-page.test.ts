@@ -9,7 +9,7 @@ import { createServer, type ListenqlServer } from '../../../src/index.js'
 import { describeInBrowser } from '../../support/browser.js'
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js'
 
-/** A page of the shape of pg_eventserv's examples: the server's address is written into it. */
+/** A page like pg_eventserv's examples, with the address of the server in it. */
 const pageFor = (server: ListenqlServer) => `<!doctype html>
 <title>changes</title>
 <p id="state">connecting</p>
@@ -67,11 +67,11 @@ describeInBrowser('a page that is not ours', open => {
     await expect.poll(() => page.locator('li').allTextContents(), { timeout: 15_000 }).toEqual(['Colin'])
   }
 
-  it('may listen if it is served from this machine, on any port, while the server is bound to loopback', async () => {
+  it('may listen if it is served from localhost, on any port, while the server is bound to loopback', async () => {
     await expectEvents(await goTo(`http://localhost:${(elsewhere.address() as AddressInfo).port}/`, 'open'))
   })
 
-  it('may listen from a file only if the origin null is allowed: a frame in any web page may have it, too', async () => {
+  it('may listen from a file only if the origin null is allowed, because a frame in any web page can have that origin', async () => {
     for (const [target, state] of [
       [server, 'closed 1006'],
       [opened, 'open'],

@@ -55,7 +55,7 @@ describeInBrowser('GraphiQL', open => {
     expect(violations()).toEqual([])
   }, 60_000)
 
-  it('runs no script that is put into it', async () => {
+  it('runs no injected script', async () => {
     const { page, violations } = await open()
     await page.goto(`${server.url}/graphql`)
     await page.locator('.graphiql-query-editor .view-lines').waitFor()
@@ -77,7 +77,7 @@ describeInBrowser('GraphiQL', open => {
     await page.getByRole('button', { name: 'Stop query' }).waitFor()
   }
 
-  /** Makes events until one is seen in the result pane: GraphiQL does not tell when its subscription was accepted. */
+  /** Creates events until one appears in the result pane, because GraphiQL does not show when its subscription was accepted. */
   async function shows(page: Page, payload: string): Promise<void> {
     const seen = async () => {
       await database.query('select pg_notify($1, $2)', ['people', payload])
@@ -94,7 +94,7 @@ describeInBrowser('GraphiQL', open => {
   }
 })
 
-/** The result pane may be caught half drawn. */
+/** The result pane may be only partly drawn. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text)

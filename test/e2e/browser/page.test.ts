@@ -26,7 +26,7 @@ describeInBrowser('the page', open => {
     await database?.close()
   }, 60_000)
 
-  it('connects to a channel and shows its payloads, newest first: JSON laid out, all else as text', async () => {
+  it('connects to a channel and shows its payloads, newest first: JSON formatted, everything else as text', async () => {
     const { page } = await open()
     await page.goto(server.url)
     await expect.poll(() => page.getByLabel('Enter a channel name').inputValue()).toBe('people')
@@ -78,7 +78,7 @@ describeInBrowser('the page', open => {
     const people = await listening(page, 'people')
     await people.getByRole('button', { name: 'Disconnect people' }).click()
     await expect.poll(() => people.getByRole('status').textContent()).toBe('Disconnected')
-    await notify('people', 'while nobody listens')
+    await notify('people', 'while the page is disconnected')
     await people.getByRole('button', { name: 'Connect people' }).click()
     await listening(page, 'people')
     await notify('people', 'after')
@@ -95,7 +95,7 @@ describeInBrowser('the page', open => {
     expect(shown).toEqual(Array.from({ length: 200 }, (_, index) => String(20_000 - index)))
   })
 
-  it('comes back by itself, and marks the place, when the database connection was lost', async () => {
+  it('reconnects automatically when the database connection was lost, and marks the gap', async () => {
     const { page } = await open()
     await page.goto(`${server.url}/#people`)
     const people = await listening(page, 'people')
@@ -131,7 +131,7 @@ describeInBrowser('the page', open => {
     }
   })
 
-  it('works under a base path, and comes back when the server does', async () => {
+  it('works under a base path, and reconnects when the server is back', async () => {
     const first = await start({ basePath: '/live' })
     const { page, errors } = await open()
     try {
@@ -157,7 +157,7 @@ describeInBrowser('the page', open => {
     }
   })
 
-  it('makes no outside request and breaks no rule of its own policy, which is in force', async () => {
+  it('makes no outside request, and its content security policy is in force without a violation', async () => {
     const { page, outside, requests, violations, errors } = await open()
     await page.goto(`${server.url}/#people,chat`)
     await listening(page, 'people')
@@ -186,7 +186,7 @@ async function connect(page: Page, channel: string): Promise<void> {
   await page.getByRole('button', { name: 'Connect', exact: true }).click()
 }
 
-/** Waits until the channel's card says that it listens: what is notified from then on must arrive. */
+/** Waits until the channel's card says that it listens: notifications from then on must arrive. */
 async function listening(page: Page, channel: string): Promise<Locator> {
   const found = card(page, channel)
   await expect.poll(() => found.getByRole('status').textContent(), patience).toBe('Listening')

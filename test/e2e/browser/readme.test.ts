@@ -28,19 +28,19 @@ describeInBrowser("README's snippet in GraphiQL", open => {
     await log?.close()
   }, 60_000)
 
-  it('runs as it is pasted: the list, and what happens to it after that', async () => {
+  it('runs as pasted: the list, and its changes after that', async () => {
     const [snippet] = snippetsOf('README.md').filter(({ language }) => language === 'graphql')
     const { page } = await open()
     await page.goto(`${server.url}/graphql`)
     await paste(page, '.graphiql-query-editor', snippet?.text ?? '')
-    await page.getByRole('tab', { name: 'Adults' }).waitFor() // it has read what was pasted
+    await page.getByRole('tab', { name: 'Adults' }).waitFor() // GraphiQL has parsed the pasted text
     await run(page, 'Adults')
     await expect.poll(() => shown(page), patience).toContain('"name": "Ada"')
     // A long line is wrapped.
     const cursor = /"cursor":"([\w-]+)"/.exec((await shown(page)).replaceAll(' ', ''))?.[1]
     expect(cursor).toBeDefined()
 
-    await log.query('update people set age = 37') // missed, but for the cursor
+    await log.query('update people set age = 37') // would be missed without the cursor
     await page.getByRole('button', { name: 'Variables', exact: true }).click()
     await paste(page, '.graphiql-editor-tool', JSON.stringify({ after: cursor }))
     await run(page, 'AdultsChanged')
@@ -49,7 +49,7 @@ describeInBrowser("README's snippet in GraphiQL", open => {
   }, 60_000)
 })
 
-/** By the clipboard, as people do: typed text gets brackets and indentation from the editor. */
+/** Pastes from the clipboard, as users do, because the editor adds brackets and indentation to typed text. */
 async function paste(page: Page, editor: string, text: string): Promise<void> {
   await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
   await page.evaluate(copied => navigator.clipboard.writeText(copied), text)

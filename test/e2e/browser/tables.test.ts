@@ -37,7 +37,7 @@ describeInBrowser('the tables on the page', open => {
     await log.watch('people')
   }
 
-  /** A page that shows the table with this name, live. */
+  /** Opens a page that shows the table with this name, live. */
   async function openTable(url: string, name: string, options: Parameters<typeof open>[0] = {}) {
     const opened = await open(options)
     await opened.page.goto(url)
@@ -45,7 +45,7 @@ describeInBrowser('the tables on the page', open => {
     return opened
   }
 
-  it('shows rows that are there, and rows appear, change and go', async () => {
+  it('shows existing rows, and rows that appear, change and disappear', async () => {
     await makePeople()
     await log.query(`insert into people (name, age) values ('Paul', 51), ('Colin', null)`)
     const { url } = await start()
@@ -88,7 +88,7 @@ describeInBrowser('the tables on the page', open => {
     expect(errors()).toEqual([])
   })
 
-  it('says how to watch a table if none is, and shows one that is watched then', async () => {
+  it('says how to watch a table if none is watched, and shows a table once it is watched', async () => {
     const { url } = await start()
     const { page } = await open()
     await page.goto(url)
@@ -104,7 +104,7 @@ describeInBrowser('the tables on the page', open => {
     expect(await page.getByText('No table is watched yet').isVisible()).toBe(false)
   })
 
-  it('lets one choose among tables, with the keyboard too, and remembers the choice beside the channels', async () => {
+  it('lets the user choose a table, with the keyboard too, and remembers the choice along with the channels', async () => {
     await makePeople()
     await log.query(`create schema chat; create table chat.messages (id uuid primary key, body text);
       comment on table chat.messages is 'What was said.'; comment on column chat.messages.body is 'As typed.'`)
@@ -133,7 +133,7 @@ describeInBrowser('the tables on the page', open => {
     expect(await page.getByRole('radio').count()).toBe(0)
   })
 
-  it('says that it reconnects while the server is gone, and shows once what was written meanwhile', async () => {
+  it('says that it reconnects while the server is down, and shows once what was written in the meantime', async () => {
     await makePeople()
     const running = await startServerProcess(log.database.url)
     try {
@@ -192,7 +192,7 @@ describeInBrowser('the tables on the page', open => {
     ])
   }, 60_000)
 
-  it('follows a table that is altered under it', async () => {
+  it('follows a table that is altered while it is shown', async () => {
     await makePeople()
     await log.query(`insert into people (name, age) values ('Paul', 51)`)
     const { url } = await start()
@@ -212,7 +212,7 @@ describeInBrowser('the tables on the page', open => {
     expect(errors()).toEqual([])
   }, 60_000)
 
-  it('shows the changes of a table without a key as they come, and loses none over a restart', async () => {
+  it('shows the changes of a table without a key as they arrive, and loses none over a restart', async () => {
     await log.query('create table readings (sensor text, value numeric)')
     await log.watch('readings')
     const first = await start()
@@ -239,7 +239,7 @@ describeInBrowser('the tables on the page', open => {
       ])
   }, 60_000)
 
-  it('shows names, comments and values as text, whatever they are', async () => {
+  it('shows names, comments and values as text, whatever they contain', async () => {
     const evil = `<img src=x onerror="document.title='broken'">`
     await log.query(`create table "${evil.replaceAll('"', '""').slice(0, 60)}" ("1st & <b>" text primary key, "and" text, "a""b" jsonb);
       comment on column "${evil.replaceAll('"', '""').slice(0, 60)}"."and" is '<script>1</script>'`)
@@ -264,7 +264,7 @@ describeInBrowser('the tables on the page', open => {
     expect([errors(), violations()]).toEqual([[], []])
   })
 
-  it('shows the newest 100 of many rows, says so, and fills up again', async () => {
+  it('shows the newest 100 of many rows, says so, and fills up again after deletions', async () => {
     await makePeople()
     await log.query(`insert into people (name) select 'n' || g from generate_series(1, 150) g`)
     const { url } = await start()
@@ -282,7 +282,7 @@ describeInBrowser('the tables on the page', open => {
     await expect.poll(() => page.locator('#table-more').textContent(), patience).toBe('')
   })
 
-  it('keeps up with a burst, and draws what is there in the end', async () => {
+  it('keeps up with a burst, and draws the final state', async () => {
     await makePeople()
     await log.query(`insert into people (name, age) select 'n' || g, 0 from generate_series(1, 50) g`)
     const { url } = await start()
@@ -292,7 +292,7 @@ describeInBrowser('the tables on the page', open => {
     expect(new Set((await rows(page)).map(([, , age]) => age))).toEqual(new Set(['100']))
   })
 
-  it('tries again where a browser gives up: at an answer that is no stream', async () => {
+  it('retries where a browser gives up: after an answer that is not a stream', async () => {
     await makePeople()
     const { url } = await start()
     const { page } = await open()
@@ -309,7 +309,7 @@ describeInBrowser('the tables on the page', open => {
     await shows(page, [['1', 'Paul', 'NULL']])
   })
 
-  it('lets go of its connection when nobody looks for a while, and catches up', async () => {
+  it('closes its connection when the tab is hidden for a while, and catches up', async () => {
     await makePeople()
     const { url } = await start()
     const { page } = await open()
@@ -326,7 +326,7 @@ describeInBrowser('the tables on the page', open => {
     await isLive(page, 'people')
   })
 
-  it('fits into a narrow window: a wide table scrolls inside its box, which the keyboard reaches', async () => {
+  it('fits into a narrow window: a wide table scrolls inside its box, which the keyboard can reach', async () => {
     await log.query(
       `create table wide (id int primary key, ${Array.from({ length: 20 }, (_, i) => `column_number_${i} text default 'value ${i}'`).join()})`,
     )
@@ -357,13 +357,13 @@ async function isLive(page: Page, name: string): Promise<void> {
 const headings = async (page: Page) =>
   (await page.locator('thead th').allTextContents()).map(text => text.trim())
 
-/** The cells of the rows that are there, without those that are just going. */
+/** The cells of the rows, without the rows that are just fading out. */
 const rows = (page: Page): Promise<string[][]> =>
   page.evaluate(
     `[...document.querySelectorAll('#table tbody tr:not(.gone)')].map(row => [...row.cells].map(cell => cell.textContent))`,
   )
 
-/** As `rows`, without the time. */
+/** Like `rows`, without the time. */
 const changes = async (page: Page) => (await rows(page)).map(([, ...cells]) => cells)
 
 async function shows(page: Page, expected: readonly (readonly string[])[]): Promise<void> {

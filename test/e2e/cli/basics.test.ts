@@ -23,7 +23,7 @@ interface Outcome {
   readonly stderr: string
 }
 
-/** Runs the built command in an empty folder, with nothing in its environment but what is given. */
+/** Runs the built command in an empty folder, with no environment variables but the given ones. */
 function listenql(
   argv: readonly string[],
   { env = {}, unread = false }: { env?: Record<string, string>; unread?: boolean } = {},
@@ -70,7 +70,7 @@ describe('help and version', () => {
     expect(stdout).toContain('npx listenql')
   })
 
-  it('says its version', async () => {
+  it('prints its version', async () => {
     const { version } = JSON.parse(await readFile(join(CLI, '../../../package.json'), 'utf8')) as {
       version: string
     }
@@ -80,7 +80,7 @@ describe('help and version', () => {
   })
 })
 
-describe('what cannot be understood', () => {
+describe('a wrong command line', () => {
   it.each<[string[], string]>([
     [['--prot', '1'], 'listenql: there is no flag --prot; did you mean --port?\n'],
     [['srve'], `listenql: there is no command 'srve'; did you mean serve?\n${COMMANDS}\n`],
@@ -128,7 +128,7 @@ describe('what cannot be understood', () => {
     expect(await listenql(argv)).toEqual({ code: 2, stdout: '', stderr })
   })
 
-  it('is known before the server starts', async () => {
+  it('is reported before the server starts', async () => {
     expect(await listenql([], { env: { LISTENQL_MAX_EVENT: 'big' } })).toEqual({
       code: 2,
       stdout: '',
@@ -139,7 +139,7 @@ describe('what cannot be understood', () => {
 })
 
 describe('listenql config', () => {
-  it('prints what is in force and hides the password', async () => {
+  it('prints the settings in force and hides the password', async () => {
     const env = { DATABASE_URL: 'postgres://me:hunter2@localhost/db', PORT: '8000', LISTENQL_MAXBUFFER: '1' }
     const { code, stdout, stderr } = await listenql(['config', '--no-graphiql'], { env })
     expect(code).toBe(0)
@@ -155,7 +155,7 @@ describe('listenql config', () => {
     )
   })
 
-  it('says which database it would be', async () => {
+  it('prints which database the server would use', async () => {
     const own = await listenql(['config'])
     expect(own.stdout).toContain('# Database: the embedded Postgres in .listenql\n')
     const named = await listenql(['config'], { env: { PGHOST: 'db', PGUSER: 'me', PGPASSWORD: 'hunter2' } })
@@ -168,12 +168,12 @@ describe('listenql config', () => {
     expect(stdout).toContain('# HttpPort = 7700\n')
   })
 
-  it('prints the documentation as it is in docs/', async () => {
+  it('prints the documentation exactly as in docs/', async () => {
     const page = await readFile(join(CLI, '../../../docs/configuration.md'), 'utf8')
     expect(await listenql(['config', '--markdown'])).toEqual({ code: 0, stdout: page, stderr: '' })
   })
 
-  it('ends quietly when nobody reads what it prints', async () => {
+  it('ends quietly when the reader of its output is gone', async () => {
     expect(await listenql(['config', '--example'], { unread: true })).toEqual({
       code: 0,
       stdout: '',

@@ -18,7 +18,7 @@ afterEach(() => log.close())
 
 const listenql = (...argv: string[]) => runCli(argv, { env: { DATABASE_URL: log.database.url } })
 
-/** All that a database holds, as far as Postgres's catalogues tell: what depends on what, rights, settings, comments. */
+/** Everything in a database according to the catalogues of Postgres: dependencies, privileges, settings, comments. */
 const inventory = (): Promise<Row[]> =>
   log.query(`select what from (
     select 'depend ' || pg_describe_object(classid, objid, objsubid) || ' on ' || pg_describe_object(refclassid, refobjid, refobjsubid) as what
@@ -35,7 +35,7 @@ const inventory = (): Promise<Row[]> =>
     ) t where what !~ 'pg_toast' order by 1`)
 
 describe('install', () => {
-  it('makes the schema, once, and grants a login what a server needs', async () => {
+  it('creates the schema once, and grants a login what a server needs', async () => {
     const role = `${log.database.name}_server`
     await log.database.query(`create role ${role}`)
     try {
@@ -62,7 +62,7 @@ describe('install', () => {
     }
   })
 
-  it('--print prints SQL that makes the same, without any database', async () => {
+  it('--print prints SQL that creates the same, without a database', async () => {
     const { code, stdout, stderr } = await runCli(['install', '--print', '--grant-to', 'postgres'])
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(/^begin;\n/)
@@ -75,7 +75,7 @@ describe('install', () => {
     expect(await inventory()).toEqual(printed)
   })
 
-  it('--print --from prints what a schema of that version lacks', async () => {
+  it('--print --from prints the upgrade from that version', async () => {
     const whole = (await runCli(['install', '--print'])).stdout
     const rest = (await runCli(['install', '--print', '--from', '3'])).stdout
     const parts = readMigrations()
@@ -87,7 +87,7 @@ describe('install', () => {
     )
   })
 
-  it('without the right to create a schema says what is needed', async () => {
+  it('without the privilege to create a schema says what is needed', async () => {
     await log.database.query(
       `alter database ${log.database.name} owner to current_user; revoke create on database ${log.database.name} from public`,
     )
@@ -99,7 +99,7 @@ describe('install', () => {
 })
 
 describe('uninstall', () => {
-  it('leaves nothing behind, and the rows as they are', async () => {
+  it('removes everything, and leaves the rows as they are', async () => {
     await log.query(`create schema chat; create table chat.messages (id int primary key, body text);
       create table p (id int) partition by list (id); create table p1 partition of p default; create table kid (extra int) inherits (t)`)
     const before = await inventory()
@@ -124,7 +124,7 @@ describe('uninstall', () => {
     })
   })
 
-  it('does nothing unless somebody confirms it', async () => {
+  it('does nothing unless it is confirmed', async () => {
     await listenql('watch', 't')
     expect(await listenql('uninstall')).toMatchObject({
       code: 2,
@@ -141,7 +141,7 @@ describe('uninstall', () => {
     expect(await log.query(`select to_regnamespace('listenql') as schema`)).toEqual([{ schema: null }])
   })
 
-  it('by a login that may not remove all of it removes nothing, though it owns a watched table', async () => {
+  it('with a login that may not remove everything removes nothing, even if the login owns a watched table', async () => {
     await listenql('watch', 't')
     const role = `${log.database.name}_lesser`
     await log.database.query(
@@ -162,7 +162,7 @@ describe('uninstall', () => {
         stderr: `listenql: login ${role} may not remove schema listenql: it belongs to ${owner}\nrun it as ${owner} or as a superuser; nothing was removed\n`,
       }
       expect(await asRole('uninstall', '--yes')).toEqual(refusal)
-      expect(await asRole('uninstall')).toEqual(refusal) // before it asks
+      expect(await asRole('uninstall')).toEqual(refusal) // before it asks for confirmation
       expect(await inventory()).toEqual(before)
       await log.database.query(`revoke all on schema listenql from ${role}`)
       expect(await asRole('uninstall', '--yes')).toEqual(refusal)
@@ -181,7 +181,7 @@ describe('uninstall', () => {
     }
   })
 
-  it('that meets a table in use can be run again', async () => {
+  it('can be run again after it met a table in use', async () => {
     await log.query('create table u (id int primary key)')
     await listenql('watch', 't', 'u')
     const reader = await log.connect()
@@ -194,7 +194,7 @@ describe('uninstall', () => {
 })
 
 describe('rotate', () => {
-  it('clears what is old, and says what it did', async () => {
+  it('clears old events, and says what it did', async () => {
     await listenql('watch', 't')
     const start = await log.newest()
     expect((await listenql('rotate')).stdout).toMatch(/^nothing was cleared; the event log has \d+ kB\n$/)
@@ -203,7 +203,7 @@ describe('rotate', () => {
     await log.query(
       `update listenql.batch set at = at - interval '3 h'; update listenql.history set slot_opened = slot_opened - interval '3 h'`,
     )
-    await listenql('rotate', '--retention', '2h') // goes on to the next partition
+    await listenql('rotate', '--retention', '2h') // continues with the next partition
     expect((await listenql('rotate', '--retention', '2h')).stdout).toMatch(
       /^\d+ kB were cleared; the event log has \d+ kB now\n$/,
     )
@@ -213,7 +213,7 @@ describe('rotate', () => {
     )
   })
 
-  it('says what is in the way, and where there is nothing to clear', async () => {
+  it('says what blocks it, and when there is nothing to clear', async () => {
     expect(await listenql('rotate')).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('there is no event log here that this login may clear'),

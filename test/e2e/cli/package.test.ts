@@ -23,11 +23,11 @@ let project: string
 let files: { readonly path: string; readonly mode: number }[]
 let manifest: Manifest
 
-/** A project in which the packed package is installed, beside what it declares as its dependencies and nothing else. */
+/** A project with the packed package and its declared dependencies, and nothing else. */
 beforeAll(async () => {
   database = await createTestDatabase()
   project = await realpath(await mkdtemp(join(tmpdir(), 'listenql-package-')))
-  // The build is there, as for all tests of the command; building it here would pull it from under the others.
+  // The build exists already, as for all tests of the command; building here would break tests that run at the same time.
   const { stdout } = await run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', project])
   const [packed] = JSON.parse(stdout) as [{ filename: string; files: typeof files }]
   files = packed.files
@@ -50,7 +50,7 @@ async function link(name: string): Promise<void> {
   await symlink(resolve('node_modules', name), path)
 }
 
-/** Runs a module in that project; resolves when it has ended, of its own accord and without a fault. */
+/** Runs a module in that project; resolves when it has ended by itself with code 0. */
 async function runModule(name: string, source: string): Promise<string[]> {
   await writeFile(join(project, name), source)
   const { stdout, stderr } = await run(process.execPath, [name], {
@@ -63,7 +63,7 @@ async function runModule(name: string, source: string): Promise<string[]> {
 }
 
 describe('the package', () => {
-  it('holds what it needs and nothing else', () => {
+  it('contains what it needs and nothing else', () => {
     const paths = files.map(file => file.path)
     expect(paths).toEqual(
       expect.arrayContaining([
@@ -107,7 +107,7 @@ describe('the package', () => {
 })
 
 describe('import from the package', () => {
-  it('starts a server, which serves, closes, and leaves nothing that keeps the process', async () => {
+  it('starts a server, which serves, closes, and leaves nothing that keeps the process alive', async () => {
     const lines = await runModule(
       'server.js',
       `import { createServer } from 'listenql'
@@ -124,7 +124,7 @@ describe('import from the package', () => {
     expect(lines).toEqual(['{"data":{"channels":["*"]}}', '200'])
   })
 
-  it('gives an event target for createPubSub, and a bounded one', async () => {
+  it('exports an event target for createPubSub, and a bounded pub/sub', async () => {
     const lines = await runModule(
       'event-target.js',
       `import { createPubSub } from '@graphql-yoga/subscription'
@@ -140,7 +140,7 @@ describe('import from the package', () => {
     expect(lines).toEqual(['[{"name":"Ada"},{"name":"Ada"}]'])
   })
 
-  it('has types that hold in a strict project', async () => {
+  it('has types that compile in a strict project', async () => {
     await writeFile(
       join(project, 'typed.ts'),
       `import { createPubSub } from '@graphql-yoga/subscription'
@@ -176,7 +176,7 @@ describe('import from the package', () => {
 })
 
 describe('the example of a Yoga server', () => {
-  it('hears at one process what is said to another, or in SQL, and ends on SIGINT', async () => {
+  it('delivers in one process what is published in another, or in SQL, and ends on SIGINT', async () => {
     await copyFile('examples/yoga/server.js', join(project, 'yoga.js'))
     const start = async () => {
       const env = { DATABASE_URL: database.url, PORT: '0' }
@@ -203,7 +203,7 @@ describe('the example of a Yoga server', () => {
       await database.query(`select pg_notify('said:kitchen', '"so is the cake"')`)
       expect(await subscription.results.next()).toEqual({ data: { said: 'so is the cake' } })
 
-      // A topic that Postgres cannot take fails at its subscriber, and harms nobody else.
+      // A topic that Postgres does not accept fails at its subscriber, and affects no other subscriber.
       const refused = await overSse('POST')(listening.url, `subscription { said(room: "${'x'.repeat(60)}") }`)
       expect(await refused.results.next()).toMatchObject({ errors: [{ message: 'Unexpected error.' }] })
       await database.query(`select pg_notify('said:kitchen', '"and the bread"')`)

@@ -13,14 +13,14 @@ const { run } = commands
 
 beforeAll(async () => {
   directory = await mkdtemp(join(inject('postgresRoot'), 'serve-'))
-  await chmod(directory, 0o755) // as root, Postgres runs as another user, who must get there
+  await chmod(directory, 0o755) // as root, Postgres runs as another user, which needs access
 })
 afterEach(() => commands.endAll())
 afterAll(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
 
 const serve = () => commands.serve('--data-dir', directory)
 
-/** The Postgres that runs in the directory; its number alone may be a zombie's, or soon another's. */
+/** Checks that the Postgres of the directory runs; a process with that pid may be a zombie, or soon another program. */
 async function postgres(): Promise<ProcessIdentity> {
   const pid = await postmasterPid(join(directory, 'data'))
   const identity = pid === undefined ? undefined : await identifyProcess(pid)
@@ -34,7 +34,7 @@ async function sql(statement: string): Promise<string> {
   return command.out()
 }
 
-it('serves the demo: the table, an event made by sql, heard by tail and by every transport; SIGTERM leaves nothing running', async () => {
+it('serves the demo: the table, and an event made by sql that tail and every transport receive; SIGTERM leaves nothing running', async () => {
   const server = await serve()
   expect(server.out()).toBe('') // no banner for a file or a process manager, and none in its JSON
   const said = server
@@ -68,7 +68,7 @@ it('serves the demo: the table, an event made by sql, heard by tail and by every
   for (const subscription of subscriptions) await subscription.close()
 })
 
-it('takes over what a killed server has left, with the data, and a client comes back by itself', async () => {
+it('takes over the Postgres of a killed server, with the data, and a client reconnects automatically', async () => {
   const killed = await serve()
   const database = await postgres()
   killed.child.kill('SIGKILL')
@@ -83,10 +83,10 @@ it('takes over what a killed server has left, with the data, and a client comes 
   expect(await isAlive(database)).toBe(false)
 })
 
-it('says what is in the way when the port is taken', async () => {
+it('says what is wrong when the port is in use', async () => {
   const server = await serve()
   const second = run('serve', '--port', new URL(server.url).port, '--data-dir', directory)
   expect(await second.end).toBe(1)
   expect(second.err()).toMatch(/port \d+ on localhost is in use\n/)
-  expect((await fetch(`${server.url}/readyz`)).status).toBe(200) // and leaves the first one's Postgres alone
+  expect((await fetch(`${server.url}/readyz`)).status).toBe(200) // and does not touch the Postgres of the first server
 })

@@ -18,7 +18,7 @@ let database: TestDatabase
 
 beforeAll(async () => {
   directory = await mkdtemp(join(inject('postgresRoot'), 'signals-'))
-  await chmod(directory, 0o755) // as root, Postgres runs as another user, who must get there
+  await chmod(directory, 0o755) // as root, Postgres runs as another user, which needs access
   database = await createTestDatabase()
 })
 afterEach(() => commands.endAll())
@@ -50,21 +50,21 @@ async function openHalfRequest(url: string): Promise<() => void> {
   return () => socket.destroy()
 }
 
-describe('a server with a Postgres of its own', () => {
+describe('a server with an embedded Postgres', () => {
   const serve = (...args: string[]) => commands.serve('--data-dir', directory, ...args)
 
   it.each(STOP_SIGNALS)('stops on %s, and Postgres with it', async signal => {
     const server = await serve()
     const database = await postgres()
     server.child.kill(signal)
-    // A process that outlives its terminal cannot exit as usual: Node aborts when it cannot reset that terminal.
+    // A process that outlives its terminal cannot exit normally: Node aborts when it cannot reset that terminal.
     expect(await server.end).toBe(signal === 'SIGHUP' ? 'SIGHUP' : 0)
     expect(server.err()).toContain(`${signal}: ending streams and stopping.`)
     expect(server.err()).toContain('Stopped.')
     expect(await isAlive(database)).toBe(false)
   })
 
-  it('takes two signals at once for one: npm repeats the Ctrl-C of the terminal', async () => {
+  it('counts two signals at once as one, because npm repeats the Ctrl-C of the terminal', async () => {
     const server = await serve()
     const database = await postgres()
     server.child.kill('SIGINT')
@@ -74,7 +74,7 @@ describe('a server with a Postgres of its own', () => {
     expect(await isAlive(database)).toBe(false)
   })
 
-  it('ends at once on a later signal, and has Postgres stop', async () => {
+  it('ends at once on a later signal, and stops Postgres', async () => {
     const server = await serve('--shutdown-timeout', '10m')
     const database = await postgres()
     const leave = await openHalfRequest(server.url)
@@ -112,11 +112,11 @@ describe('a server with a Postgres of its own', () => {
     ])
     await waitUntil(() => terminal.out().includes('Ctrl-C stops it'), 'the banner', 60_000)
     const database = await postgres()
-    terminal.child.kill('SIGKILL') // the terminal's other side is closed with it, and the kernel sends SIGHUP
+    terminal.child.kill('SIGKILL') // this closes the other side of the terminal, and the kernel sends SIGHUP
     await gone(database)
   })
 
-  it('stops when npm, which started it in a shell, is told to', async () => {
+  it('stops when npm, which started it in a shell, is told to stop', async () => {
     const project = await mkdtemp(join(directory, 'npm-'))
     const start = `${process.execPath} ${CLI} serve --port 0 --data-dir ${directory}`
     await writeFile(join(project, 'package.json'), JSON.stringify({ name: 'x', scripts: { start } }))
@@ -125,11 +125,11 @@ describe('a server with a Postgres of its own', () => {
     const database = await postgres()
     npm.child.kill('SIGTERM')
     await gone(database)
-    await npm.end // its output is closed: the server has ended, too
+    await npm.end // its output is closed, so the server has ended too
     expect(npm.err()).toContain('Stopped.')
   })
 
-  it('stops while it makes its Postgres, and leaves nothing running', async () => {
+  it('stops while it creates its Postgres, and leaves nothing running', async () => {
     const fresh = await mkdtemp(join(directory, 'fresh-'))
     await chmod(fresh, 0o755)
     const server = commands.run('serve', '--port', '0', '--data-dir', fresh)
@@ -140,7 +140,7 @@ describe('a server with a Postgres of its own', () => {
     expect(await postmasterPid(join(fresh, 'data'))).toBeUndefined()
   })
 
-  it('does not leave Postgres behind in a program that exits without closing the server', async () => {
+  it('leaves no Postgres running when a program exits without closing the server', async () => {
     const program = join(directory, 'program.mjs')
     await writeFile(
       program,
@@ -157,7 +157,7 @@ describe('a server with a Postgres of its own', () => {
     await gone(database)
   })
 
-  it('goes on when its output is not read any more', async () => {
+  it('keeps running when its output is no longer read', async () => {
     const server = await serve('--log-level', 'debug')
     server.child.stdout?.destroy()
     server.child.stderr?.destroy()
@@ -170,7 +170,7 @@ describe('a server with a Postgres of its own', () => {
     expect(await server.end).toBe(0)
   })
 
-  it('goes on when the disk that its log is written to is full', async () => {
+  it('keeps running when the disk of its log is full', async () => {
     const port = await freePort()
     const server = commands.spawn('/bin/sh', [
       '-c',
@@ -196,7 +196,7 @@ describe('tail', () => {
     expect(tail.out()).toBe('')
   })
 
-  it('says once that no server answers, and listens when one does', async () => {
+  it('reports once that no server answers, and listens when one does', async () => {
     const first = await commands.serve('--database-url', database.url)
     first.child.kill('SIGTERM')
     await first.end
@@ -208,7 +208,7 @@ describe('tail', () => {
     expect(tail.err().match(/trying again/g)).toHaveLength(1)
   })
 
-  it('ends quietly when the reader of its output has gone', async () => {
+  it('ends quietly when the reader of its output is gone', async () => {
     const server = await commands.serve('--database-url', database.url)
     const tail = commands.run('tail', 'people', '--url', server.url)
     await waitUntil(() => tail.err().includes('listening to people'), 'tail to listen')
@@ -218,7 +218,7 @@ describe('tail', () => {
     expect(tail.err()).not.toContain('Error')
   })
 
-  it('says what the server refuses, and ends', async () => {
+  it('prints the refusal of the server, and ends', async () => {
     const server = await commands.serve('--database-url', database.url, '--channels', 'people')
     const tail = commands.run('tail', 'orders', '--url', server.url)
     expect(await tail.end).toBe(1)
@@ -226,7 +226,7 @@ describe('tail', () => {
   })
 })
 
-describe('commands that talk to the database', () => {
+describe('commands that use the database', () => {
   const running = (what: string) =>
     database.query(
       `select pid from pg_stat_activity where datname = current_database() and state = 'active' and query like '${what}' and pid <> pg_backend_pid()`,
@@ -279,7 +279,7 @@ describe('commands that talk to the database', () => {
     },
   )
 
-  it('says so when the output cannot be written', async () => {
+  it('reports that the output cannot be written', async () => {
     const command = commands.spawn('/bin/sh', [
       '-c',
       `${process.execPath} ${CLI} config --example > /dev/full`,

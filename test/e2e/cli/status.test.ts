@@ -36,7 +36,7 @@ describe('listenql status', () => {
     })
   })
 
-  it('shows tables, log, position, lag, servers and bell', async () => {
+  it('shows tables, log, position, lag, servers and doorbell', async () => {
     await listenql('watch', 't', '"Odd one"')
     await log.query(`insert into t values (1, 'a'), (2, 'b')`)
     const first = await listenql('status')
@@ -86,7 +86,7 @@ describe('listenql status', () => {
     ])
   })
 
-  it('tells a login without rights what it needs', async () => {
+  it('tells a login without privileges what it needs', async () => {
     await listenql('watch', 't')
     const role = `${log.database.name}_looker`
     await log.database.query(`create role ${role} login password 'x'`)
@@ -140,7 +140,7 @@ describe('warnings', () => {
       /version 1, this program needs \d+: run listenql install/,
     ],
     [
-      'a newer one',
+      'a newer schema',
       status => ({ ...status, version: 99 }),
       {},
       /version 99, this program knows \d+: update listenql/,
@@ -158,13 +158,13 @@ describe('warnings', () => {
       /The log has 90 MB of 100 MB/,
     ],
     [
-      'a log that nobody clears',
+      'a log that is not cleared',
       status => ({ ...status, log: { ...status.log, oldest: ago(status, 48 * HOUR) } }),
       {},
       /The oldest event is 2 days old, though --retention is 24 h/,
     ],
     [
-      'events that nobody reads',
+      'events that no server reads',
       status => ({
         ...status,
         log: { ...status.log, pending: 10_001, pendingSince: ago(status, 60_000) },
@@ -185,7 +185,7 @@ describe('warnings', () => {
       /queue of notifications is 42 % full/,
     ],
     [
-      'a transaction that is open for long',
+      'a long-running transaction',
       status => ({
         ...status,
         longTransactions: [{ words: 'pid 7 of user me: select 1', since: ago(status, HOUR) }],
@@ -198,7 +198,7 @@ describe('warnings', () => {
     expect(warnings).toEqual([expect.stringMatching(expected)])
   })
 
-  it('finds transactions that are open for long', async () => {
+  it('finds long-running transactions', async () => {
     await listenql('watch', 't')
     expect((await read()).longTransactions).toEqual([])
     const slow = await log.connect()

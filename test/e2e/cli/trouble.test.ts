@@ -6,7 +6,7 @@ import { type PrivatePostgres, startPrivatePostgres } from '../../support/postgr
 import { createCommands, type Running } from '../../support/running.js'
 import { waitUntil } from '../../support/wait.js'
 
-// What a server says about a database that does not want it: one line, whatever it is and however often it is tried.
+// When the database refuses it, the server logs one line, whatever the cause and however often it retries.
 
 const commands = createCommands()
 let postgres: PrivatePostgres
@@ -42,14 +42,14 @@ const loud = (server: Running) =>
     .filter(({ level }) => level === 'warn' || level === 'error')
     .map(({ msg }) => msg)
 
-/** Waits until it was tried again so often that anything said at each attempt would have been said. */
+/** Waits for so many attempts that a message logged at each attempt would appear. */
 const triedOften = (server: Running) =>
   waitUntil(
     () => entries(server).filter(({ level, msg }) => level === 'debug' && /cannot be/.test(msg)).length > 8,
     `attempts in ${server.err()}`,
   )
 
-describe('is said once, with the cause and the remedy', () => {
+describe('the server logs once, with the cause and the remedy', () => {
   const cannot = (cause: string) => `The database cannot be reached: ${cause}. The server keeps trying.`
   it.each<[string, () => string, RegExp | string]>([
     [
@@ -67,7 +67,7 @@ describe('is said once, with the cause and the remedy', () => {
       ),
     ],
     [
-      'a database that is not there',
+      'a database that does not exist',
       () => urlWith({ pathname: '/nowhere' }),
       cannot(
         'database "nowhere" does not exist. Correct its name in the connection string, or: create database "nowhere"',
@@ -81,7 +81,7 @@ describe('is said once, with the cause and the remedy', () => {
       ).replace('?.', '?'),
     ],
     [
-      'a host that is not known',
+      'an unknown host',
       () => urlWith({ host: 'nowhere.invalid:5432' }),
       /^The database cannot be reached: the host nowhere\.invalid is unknown \((ENOTFOUND|EAI_AGAIN)\)\. Correct/,
     ],
@@ -121,7 +121,7 @@ describe('is said once, with the cause and the remedy', () => {
     }
   }, 120_000)
 
-  it('that it is away, why it stays away, and that it is back', async () => {
+  it('that the database is down, why it stays down, and that it is back', async () => {
     const server = await serve('--database-url', postgres.url)
     await postgres.stop('fast')
     await triedOften(server)
@@ -133,7 +133,7 @@ describe('is said once, with the cause and the remedy', () => {
     )
     const said = loud(server)
     expect(said.filter(msg => msg.startsWith('The database connection was lost'))).toHaveLength(1)
-    // Shutting down, refused, starting up: each cause once, however many attempts meet it.
+    // Shutting down, refused, starting up: each cause once, however many attempts fail for it.
     expect(said).toEqual([...new Set(said)])
     expect(said.slice(1).every(msg => msg.startsWith('The database cannot be reached'))).toBe(true)
   }, 120_000)
@@ -152,7 +152,7 @@ describe('--exit-on-error', () => {
     })
   })
 
-  it('ends with code 1 if the role of viewers without a token cannot be taken', async () => {
+  it('ends with code 1 if the role of --anonymous-role cannot be used', async () => {
     const { code, stderr } = await start('--database-url', postgres.url, '--anonymous-role', 'nobody_here')
     expect(code).toBe(1)
     expect(stderr).toMatch(
@@ -161,13 +161,13 @@ describe('--exit-on-error', () => {
     expect(stderr.match(/nobody_here/g)).toHaveLength(3)
   })
 
-  it('serves where nothing is wrong', async () => {
+  it('serves if nothing is wrong', async () => {
     const server = await serve('--exit-on-error', '--database-url', postgres.url)
     expect((await fetch(`${server.url}/readyz`)).status).toBe(200)
   })
 })
 
-it('says loudly that a configured role cannot be taken, and that it can be when it can', async () => {
+it('logs that a configured role cannot be used, and when it can be used again', async () => {
   const roles = ['--anonymous-role', 'visitor', '--role-channels', 'member=people']
   const server = await serve('--database-url', postgres.url, ...roles)
   await waitUntil(() => loud(server).length >= 2, 'the complaints')
@@ -203,7 +203,7 @@ describe('--data-dir', () => {
     ['file', 'file is a file and not a directory'],
     ['file/within', 'file is a file and not a directory'],
     ['link', 'link is a symbolic link to a path that does not exist'],
-  ])('%s: nothing is made anywhere', async (name, problem) => {
+  ])('%s: nothing is created', async (name, problem) => {
     for (const command of ['serve', 'status']) {
       const { code, stderr } = await runCli([command, '--data-dir', join(folder, name)])
       expect(code).toBe(2)
@@ -212,7 +212,7 @@ describe('--data-dir', () => {
     expect((await readdir(folder)).sort()).toEqual(['file', 'link'])
   })
 
-  it('of another Postgres is left alone', async () => {
+  it('of another Postgres is not touched', async () => {
     const data = join(postgres.directory, 'data')
     const before = (await readdir(data)).sort()
     const { code, stderr } = await runCli(['serve', '--port', '0', '--data-dir', data])

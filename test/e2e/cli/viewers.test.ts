@@ -44,7 +44,7 @@ it('shows no secret in the list of processes, in its output or in its help', asy
   }
 }, 60_000)
 
-it('refuses a secret that can be guessed, and does not show it', async () => {
+it('refuses a secret that is too short, and does not show it', async () => {
   const env = { LISTENQL_JWT_SECRET: 'hunter2', DATABASE_URL: 'postgres://x@127.0.0.1:1/x' }
   const { code, stderr } = await runCli(['--port', '0'], { env })
   expect(code).toBe(2)

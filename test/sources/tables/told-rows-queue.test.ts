@@ -75,7 +75,7 @@ async function start(
   await staged.end()
 }
 
-it('a viewer whose present rows are late holds up nobody, and gets all of them afterwards', async () => {
+it('a viewer whose rows are read late delays no other viewer, and gets all of them afterwards', async () => {
   const released = createDeferred()
   let asked = 0
   await start('sees_note(id)', present => ({
@@ -105,12 +105,12 @@ it('a viewer whose present rows are late holds up nobody, and gets all of them a
   expect(ids(ann.changes)).toEqual([1, 2, 3])
 })
 
-it('what has read the table is counted, also where another viewer of the role is slow', async () => {
+it('reads of the table are counted, even if another viewer of the role is slow', async () => {
   await start(`sees_pieces(id, current_setting('request.jwt.claims')::json ->> 'sub')`)
   await admin('insert into notes values (1, true)')
   const image = createImageReader(notes.columns)('{"id":1,"is_public":true}')
   const viewers = [me('ann'), me('slow')]
-  // The search for names finds nothing, and no image has been asked about yet.
+  // The search for names finds nothing, and no image has been evaluated yet.
   await staged.rowAccess.probe(notes, me('ann'))
   expect(staged.rowAccess.readsItself(notes, me('ann'))).toBe(false)
   const answers = await staged.rowAccess.checkVisibility(notes, viewers, [image])
@@ -121,7 +121,7 @@ it('what has read the table is counted, also where another viewer of the role is
   expect(await slow).toEqual([true])
 })
 
-it('a right that is lost while it is found out what was there ends the subscription', async () => {
+it('a privilege that is lost while the visible rows are read ends the subscription', async () => {
   const refusal = new ListenqlError('FORBIDDEN', 'lost')
   let lose: (error: ListenqlError) => void = () => undefined
   let stopped = 0
@@ -129,7 +129,7 @@ it('a right that is lost while it is found out what was there ends the subscript
     ...present,
     async keys(table, viewer, signal) {
       const found = await present.keys(table, viewer, signal)
-      // Something comes between the snapshot and the first event of the subscription.
+      // The change commits between the snapshot and the first event of the subscription.
       await admin('insert into notes values (1, true)')
       await staged.end()
       return found
@@ -151,7 +151,7 @@ it('a right that is lost while it is found out what was there ends the subscript
   expect(stopped).toBe(1)
 })
 
-it('a row that was deleted before a subscription began does not end it, where the log was not read that far', async () => {
+it('a row that was deleted before a subscription began does not end it, even if the log was not read that far', async () => {
   const poll = createPollDoorbell({ poll: 5 })
   let held: Deferred | undefined
   const parked = createDeferred()
@@ -181,9 +181,9 @@ it('a row that was deleted before a subscription began does not end it, where th
   await following.level()
   expect(following.ended).toBeUndefined()
   expect(ids(following.changes)).toEqual([2])
-  // The former source of this one may have shown the row.
+  // This source may have shown the row earlier.
   expect(successor.ended).toMatchObject({ code: 'CURSOR_EXPIRED' })
-  // A subscriber that joins it and resumes gets what came before from the log: there the row is unknown.
+  // A subscriber that resumes on this source gets the earlier events from the log, and there the row is unknown.
   await expect(following.replay.read(before)).rejects.toMatchObject({ code: 'CURSOR_EXPIRED' })
   expect(comparePositions(begun, before)).toBeGreaterThan(0)
 })

@@ -15,7 +15,7 @@ let roles: ViewerRoles
 let role: string
 let table: WatchedTable
 let staged: Staged | undefined
-/** Holds back answers about rows. */
+/** Delays the answers about rows. */
 let gate: Deferred | undefined
 let asked: string[][] = []
 
@@ -60,8 +60,8 @@ async function start(): Promise<Staged> {
   return staged
 }
 
-describe('events that wait', () => {
-  it('hold nobody up who needs no answer, and come in order, with a position of their own', async () => {
+describe('events that wait for policies', () => {
+  it('do not delay subscribers that need no answer, and arrive in order, with their own positions', async () => {
     const { follow } = await start()
     const [everybody, ann] = [await follow(table, undefined), await follow(table, me('ann'))]
     gate = createDeferred()
@@ -71,7 +71,7 @@ describe('events that wait', () => {
     expect(ids(everybody.changes)).toEqual(['I1', 'I2', 'U2', 'D1'])
     expect(ann.changes).toEqual([])
     expect(ann.replay.position()).not.toEqual(everybody.replay.position())
-    // Who joins now has the past in the log, and the future from here.
+    // A subscriber that joins now gets earlier events from the log, and later events live.
     const late = await follow(table, me('ann'))
     expect(late.replay.start()).toEqual(everybody.replay.start())
     gate.resolve()
@@ -85,7 +85,7 @@ describe('events that wait', () => {
     expect(ann.replay.position()).toEqual(everybody.replay.position())
   })
 
-  it('are asked about once for each viewer, and only for those whose filters may match', async () => {
+  it('are evaluated once for each viewer, and only for viewers whose filters may match', async () => {
     const { follow } = await start()
     const column = (name: string) => table.columns.find(one => one.name === name) as (typeof table.columns)[0]
     const v = (k: number) =>
@@ -109,7 +109,7 @@ describe('events that wait', () => {
     expect(followings.map(({ changes }) => ids(changes))).toEqual([['I1'], ['I1'], [], []])
   })
 
-  it('are asked about whatever else a filter finds in them: the answer alone tells what is there', async () => {
+  it('are evaluated whatever the other conditions of a filter find, because only the answer tells which rows are visible', async () => {
     const { follow } = await start()
     const column = (name: string) => table.columns.find(one => one.name === name) as (typeof table.columns)[0]
     const like = (pattern: string) =>
@@ -149,7 +149,7 @@ describe('events that wait', () => {
     expect(asked).toEqual([['late 0'], ['late 1'], ['late 2'], ['late 3']])
   })
 
-  it('are read from the log again once too many wait, without loss or doubles', async () => {
+  it('are read from the log again once too many wait, without loss or duplicates', async () => {
     const { follow } = await start()
     const ann = await follow(table, me('ann'))
     gate = createDeferred()
@@ -174,7 +174,7 @@ describe('events that wait', () => {
     expect(ids(ann.changes).at(-1)).toBe('T')
   })
 
-  it('meet the columns that they were made of', async () => {
+  it('keep the columns with which they were written', async () => {
     const { follow, tables } = await start()
     const ann = await follow(table, me('ann'))
     gate = createDeferred()
@@ -194,7 +194,7 @@ describe('events that wait', () => {
 })
 
 describe('a stream ends', () => {
-  it('with an error in the policies for that viewer, and for nobody else', async () => {
+  it('with an error in the policies for that viewer, and for no other', async () => {
     const { follow, end } = await start()
     const [ann, broken, bob] = [
       await follow(table, me('ann')),
@@ -225,7 +225,7 @@ describe('a stream ends', () => {
     expect(ids(again.changes)).toEqual(['I1'])
   })
 
-  it('when values of any column mean something else: policies may look at it', async () => {
+  it('when the values of any column change their meaning, because policies may read it', async () => {
     const { follow, tables } = await start()
     const everybody = await follow(table, undefined, { used: ['id'], usesKey: false })
     const concerned = await follow(table, undefined, { used: ['owner'], usesKey: false })
@@ -243,7 +243,7 @@ describe('a stream ends', () => {
     tables.switchTo([table], true)
   })
 
-  it('when the right to it is lost', async () => {
+  it('when the privilege is lost', async () => {
     const { follow } = await start()
     let lose: (error: never) => void = () => undefined
     let isGuarded = false
@@ -267,7 +267,7 @@ describe('a stream ends', () => {
   })
 })
 
-it('who comes back at the same time is asked about together', async () => {
+it('viewers that resume at the same time are evaluated together', async () => {
   const { replay, end } = await start()
   const begun = await end()
   await admin(`insert into items values (1, 'ann'), (2, 'bob')`)

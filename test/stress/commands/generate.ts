@@ -1,15 +1,15 @@
 import type { Random } from '../random.js'
 import type { Target, World } from './world.js'
 
-/** Keys are few, so that commands meet. */
+/** Few keys, so that commands touch the same rows. */
 const KEYS = 6
 
 export interface Generator {
-  /** One SQL statement. It may well fail. */
+  /** One SQL statement, which may fail. */
   statement(): string
 }
 
-/** @param version server_version_num, which decides what SQL there is */
+/** @param version server_version_num, which determines the available SQL */
 export function createGenerator(world: World, random: Random, version: number): Generator {
   const hasMerge = version >= 150000
   const key = () => random.int(1, KEYS)
@@ -149,7 +149,7 @@ export function createGenerator(world: World, random: Random, version: number): 
     })
     return `do ${quote(`begin ${body.join('; ')}; end`)}`
   }
-  /** In PL/pgSQL a result has to go somewhere. */
+  /** In PL/pgSQL, the result of a query needs a destination. */
   const perform = (sql: string) => (/^(select|with)/i.test(sql) ? `execute ${quote(sql)}` : sql)
   let tag = 0
   const quote = (text: string) => `$q${++tag}$${text}$q${tag}$`

@@ -9,24 +9,24 @@ interface Row {
   readonly statement: number
 }
 
-/** What a subscriber of each table would hold, made of events alone. */
+/** The rows that a subscriber of each table would have, built from events alone. */
 export interface Replica {
-  /** Takes the rows as they are now: a snapshot. */
+  /** Reads the present rows: a snapshot. */
   reload(): Promise<void>
   /**
-   * Applies the events that this transaction has logged so far to what was there when it began, and compares the result with
-   * the tables. @returns what is wrong; undefined if nothing is
+   * Applies the events that this transaction has logged so far to the rows at its beginning, and compares the result with the
+   * tables. @returns the difference; undefined if there is none
    */
   check(): Promise<string | undefined>
-  /** The events of this transaction, one on a line. */
+  /** The events of this transaction, one per line. */
   events(): Promise<string[]>
-  /** The transaction has ended; with `committed`, what it logged counts from now on. */
+  /** Called when the transaction has ended. With `committed`, its events count from now on. */
   ended(committed: boolean): void
 }
 
 type Tables = ReadonlyMap<string, ReadonlyMap<string, string>>
 
-/** @param client the connection that runs the commands, as the owner of schema listenql: nobody else sees its events yet */
+/** @param client the connection that runs the commands, as the owner of schema listenql: no other session sees its events yet */
 export async function createReplica(client: ClientBase, world: World): Promise<Replica> {
   const names = Object.keys(world.tables)
   const topics = new Map<string, string>()

@@ -8,7 +8,7 @@ export interface CommandRun {
   readonly world: string
   readonly seed: number
   readonly transactions: number
-  /** As the owner of schema listenql and of the tables, with a database of its own for each run. */
+  /** Connects as the owner of schema listenql and of the tables; each run has its own database. */
   readonly client: ClientBase
 }
 
@@ -17,13 +17,13 @@ export interface CommandOutcome {
   /** Statements that Postgres refused. */
   readonly refused: number
   readonly events: number
-  /** Commands after which events and tables did not agree, with what they were. */
+  /** Commands after which events and tables differed, with the difference. */
   readonly problems: readonly string[]
 }
 
 const MAX_PROBLEMS = 5
 
-/** Random commands in random transactions; after each statement the events so far have to add up to the tables. */
+/** Runs random commands in random transactions; after each statement, the events so far must give the contents of the tables. */
 export async function runCommands({
   world: name,
   seed,
@@ -49,7 +49,7 @@ export async function runCommands({
     const done: string[] = []
     let problem: string | undefined
     await client.query(random.chance(0.2) ? 'begin isolation level repeatable read' : 'begin')
-    // With an xid from the start, or with the first write.
+    // The transaction gets its xid at the start, or with the first write.
     if (random.chance(0.3)) await client.query('select pg_current_xact_id()')
     for (let left = random.int(1, 4); left > 0 && problem === undefined; left--) {
       const sql = generator.statement()
@@ -83,17 +83,17 @@ export async function runCommands({
     const ended = await client
       .query(commits ? 'commit' : 'rollback')
       .then(({ command }) => command === 'COMMIT')
-      .catch(() => false) // a constraint that was deferred
+      .catch(() => false) // a deferred constraint failed
     replica.ended(ended)
     if (problem !== undefined) await replica.reload()
   }
   return { statements, refused, events, problems }
 }
 
-/** What random commands run into by nature; a fault in the triggers of listenql shows as another error. */
+/** Whether the error is expected from random commands; a fault in the triggers of listenql shows as another error. */
 function isExpected(error: unknown): boolean {
   const { code, message } = error as { code?: string; message: string }
   if (code === undefined || /listenql/.test(`${message}`)) return false
-  // Integrity (23), written to twice by one command (21, 27), read only columns of cascades, missing partitions (23514), recursion (54001)
+  // Integrity (23), a row written twice by one command (21, 27), read-only columns of cascades, missing partitions (23514), recursion (54001)
   return /^(23|21000|27000|54001|40001|428C9|0A000|55000|55006)/.test(code)
 }

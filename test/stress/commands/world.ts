@@ -1,15 +1,15 @@
 import type { Random } from '../random.js'
 
-/** Tables, triggers and functions that random commands work on. All tables have the columns k, g and v. */
+/** Tables, triggers and functions for random commands. All tables have the columns k, g and v. */
 export interface World {
   readonly name: string
   /** Creates everything; no table is watched yet. */
   readonly setup: string
   /** The tables to watch, with the columns of their primary keys. */
   readonly tables: Readonly<Record<string, readonly string[]>>
-  /** What commands may write to: the tables, and their partitions. */
+  /** The relations that commands may write to: the tables and their partitions. */
   readonly targets: readonly Target[]
-  /** Statements of this world alone, beside the common ones. */
+  /** Statements for this world only, in addition to the common ones. */
   readonly extra: ReadonlyArray<(random: Random) => string>
 }
 
@@ -49,7 +49,7 @@ function writers(table: string, conflict: string): string {
     .join(';\n')
 }
 
-/** A row trigger that writes to the table it is on, for some rows only and never deeper than two. */
+/** A row trigger that writes to its own table, for some rows only and at most two levels deep. */
 function trigger(
   name: string,
   table: string,
@@ -64,7 +64,7 @@ function trigger(
   create trigger ${name} ${when} ${event} on ${table} for each row execute function ${name}()`
 }
 
-/** Each of these triggers is there in every other world. */
+/** Each of these triggers exists in every other world. */
 function someTriggers(random: Random, table: string): string[] {
   const all = [
     trigger('tr_replace', table, 'before', 'insert', 'ROW.v % 3 = 0', `delete from ${table} where k = ROW.k`),
@@ -186,7 +186,7 @@ function parted(random: Random): World {
   }
 }
 
-/** Foreign keys that cascade: a diamond, a table that refers to itself, and keys that change with the row they refer to. */
+/** Foreign keys that cascade: a diamond, a table that refers to itself, and keys that change with the referenced row. */
 function family(random: Random): World {
   const action = () => random.pick(['cascade', 'cascade', 'set null', 'set default', 'no action'])
   const up = () => random.pick(['cascade', 'set null', 'no action'])
