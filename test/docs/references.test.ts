@@ -3,17 +3,20 @@ import { dirname, join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { COMMANDS } from '../../src/commands/table.js'
 import { COMMON_FLAGS, OPTION_LIST } from '../../src/config/index.js'
-import { documentedFiles, readText, snippetsOf } from '../support/snippets.js'
+import { CONTRIBUTOR_FILES, documentedFiles, readText, snippetsOf } from '../support/snippets.js'
 
-const FILES = documentedFiles()
+const FILES = [...new Set([...documentedFiles(), ...CONTRIBUTOR_FILES])]
 
 /** Flags of other programs in the docs, with the name of the program. */
 const FLAGS_OF_OTHERS: Readonly<Record<string, string>> = {
   '--data-only': 'pg_dump',
   '--data-urlencode': 'curl',
+  '--empty': 'changeset',
   '--exclude-schema': 'pg_dump',
   '--exclude-table-data': 'pg_dump',
+  '--follow-tags': 'git',
   '--ignore-engines': 'yarn',
+  '--package-lock-only': 'npm',
   '--schema-only': 'pg_dump',
 }
 

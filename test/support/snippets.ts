@@ -25,6 +25,13 @@ export function documentedFiles(): string[] {
   return ['README.md', ...under('docs'), ...under('examples')].sort()
 }
 
+/** The documents for those who change listenql. Their names are checked; their snippets are not run. */
+export const CONTRIBUTOR_FILES: readonly string[] = [
+  'ARCHITECTURE.md',
+  'CONTRIBUTING.md',
+  ...documentedFiles().filter(file => file.startsWith('docs/adr/')),
+]
+
 /** All fenced blocks of a file, in order; in a list, without the indentation. */
 export function snippetsOf(file: string): Snippet[] {
   const snippets: Snippet[] = []
