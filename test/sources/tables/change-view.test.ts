@@ -24,24 +24,25 @@ describe('a view of changes', () => {
   it('has the new row if that matches, null if only the old one does, and nothing if neither does', () => {
     const change = (where: object) => createView(where).change(eventOf('U'), update, new Work())
     expect(change({ a: { eq: 2 } })).toEqual({ ...BOTH, key: two, row: two })
+    expect(change({ a: { eq: 2 } })?.row).toBe(two)
     expect(change({ a: { eq: 1 } })).toEqual({ ...BOTH, key: two, row: null })
     expect(change({ a: { eq: 3 } })).toBe(undefined)
   })
 
   it('takes the key from the old row where there is no new one', () => {
     const view = createView({})
-    expect(view.change(eventOf('D'), { row: null, old: one }, new Work())).toMatchObject({
-      operation: 'DELETE',
-      key: one,
-      row: null,
-      old: one,
-    })
+    const change = view.change(eventOf('D'), { row: null, old: one }, new Work())
+    expect([change?.operation, change?.row]).toEqual(['DELETE', null])
+    expect(change?.key).toBe(one)
+    expect(change?.old).toBe(one)
     expect(view.change(eventOf('T'), { row: null, old: null }, new Work())).toMatchObject({ key: null })
   })
 
   it('gives nothing but the key of a row that is no longer visible, whatever the filter', () => {
     const view = createView({ a: { eq: 3 } }, ['UPDATE'])
-    expect(view.removal(eventOf('U'), update)).toMatchObject({ key: two, row: null, old: null })
+    const removal = view.removal(eventOf('U'), update)
+    expect(removal).toMatchObject({ row: null, old: null })
+    expect(removal?.key).toBe(two)
     expect(view.removal(eventOf('D'), { row: null, old: one })).toBe(undefined)
   })
 
@@ -89,7 +90,11 @@ describe('the account of a subscriber', () => {
     const seen = { row: null, old: null }
     expect(viewVisible(account, createView({}), eventOf('U'), seen, new Work())).toBe(undefined)
     expect(paid).toEqual([])
-    expect(() => viewVisible(account, view, eventOf('U'), { row: null, old: one }, new Work())).toThrow()
-    expect(() => viewVisible(account, view, eventOf('T'), seen, new Work())).toThrow()
+    for (const [operation, images] of [
+      ['U', { row: null, old: one }],
+      ['U', { row: two, old: null }],
+      ['T', seen],
+    ] as const)
+      expect(() => viewVisible(account, view, eventOf(operation), images, new Work())).toThrow(overdrawn)
   })
 })
