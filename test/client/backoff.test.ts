@@ -1,0 +1,38 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { createBackoff } from '../../src/client/backoff.js'
+
+describe('pauses', () => {
+  beforeEach(() => void vi.useFakeTimers())
+  afterEach(() => {
+    vi.useRealTimers()
+    vi.restoreAllMocks()
+  })
+
+  /** ms that a pause takes. */
+  async function pause(retries: number, random: number): Promise<number> {
+    vi.spyOn(Math, 'random').mockReturnValue(random)
+    const before = Date.now()
+    const waited = createBackoff().wait(retries)
+    vi.runAllTimers()
+    await waited
+    return Date.now() - before
+  }
+
+  it('are spread over a second, then two, and so on to ten', async () => {
+    expect(await pause(0, 0)).toBe(100)
+    expect(await pause(0, 0.5)).toBe(600)
+    expect(await pause(1, 0.5)).toBe(1100)
+    expect(await pause(3, 0.5)).toBe(4100)
+    expect(await pause(4, 0.5)).toBe(5100)
+    expect(await pause(5000, 0.5)).toBe(5100)
+  })
+
+  it('end when they are cancelled', async () => {
+    const backoff = createBackoff()
+    backoff.cancel() // nothing to end
+    const waited = backoff.wait(0)
+    backoff.cancel()
+    await waited
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})

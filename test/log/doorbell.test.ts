@@ -1,0 +1,168 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { createBell, createPollDoorbell, type Doorbell } from '../../src/log/doorbell.js'
+
+// That no commit is missed, with real transactions that race, is in test/sql/ledger.test.ts and log-follower.test.ts.
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+const POLL = 5
+const QUIET = 100
+const SETTLE = 20
+const SAFETY = 1000
+
+/** A bell whose SQL is answered by the test. */
+function createTested(answers: { armed?: boolean; passed?: boolean } = {}) {
+  const given = { armed: true, passed: true, ...answers }
+  const asked: string[] = []
+  const bell = createBell({ poll: POLL, quiet: QUIET, settle: SETTLE, safety: SAFETY })
+  bell.reset()
+  bell.onListening(true)
+  const query: Parameters<Doorbell['next']>[1] = async (sql, values) => {
+    const [, name = ''] = /(arm|renew|clear|xact_id|xmin)/.exec(sql) ?? []
+    asked.push([name, ...(name === 'clear' ? (values ?? []) : [])].join(' '))
+    return name === 'arm' ? [{ armed: given.armed }] : [{ fence: '7', passed: given.passed }]
+  }
+  /** Runs `next`, and says after how long it resolved, in ms; `longer` if it had not by then. */
+  async function next(found = 0, most = 10_000): Promise<number | 'longer'> {
+    const began = performance.now()
+    let took: number | undefined
+    const done = bell.next(found, query).then(() => {
+      took = performance.now() - began
+    })
+    for (let waited = 0; waited <= most && took === undefined; waited++) await vi.advanceTimersByTimeAsync(1)
+    if (took === undefined) {
+      bell.wake()
+      await done
+      return 'longer'
+    }
+    return Math.round(took)
+  }
+  /** Lets it be quiet for long enough, and takes the steps up to sleep. */
+  async function fallAsleep(): Promise<void> {
+    while (!asked.includes('arm')) await next()
+    await next()
+  }
+  return { bell, asked, given, next, fallAsleep }
+}
+
+describe('the bell', () => {
+  it('polls until it was quiet for long enough, then arms, draws a fence, and waits until it has passed', async () => {
+    const { asked, given, next } = createTested({ passed: false })
+    for (let quiet = 0; quiet < QUIET; quiet += POLL) expect(await next()).toBe(POLL)
+    expect(asked).toEqual([])
+    expect(await next()).toBe(0) // reads again at once
+    expect(asked).toEqual(['arm', 'xact_id'])
+    expect(await next()).toBe(SETTLE)
+    given.passed = true
+    expect(await next()).toBe(0) // what the fence let pass is in the read that follows
+    expect(asked.slice(2)).toEqual(['xmin', 'xmin'])
+    expect(await next()).toBe(SAFETY) // asleep
+    expect(asked.length).toBe(4)
+  })
+
+  it('stays awake while events come, and reads on at once after a long page', async () => {
+    const { asked, next } = createTested()
+    for (let i = 0; i < 100; i++) expect(await next(1)).toBe(POLL)
+    expect(await next(1000)).toBe(0)
+    expect(asked).toEqual([])
+  })
+
+  it('wakes when it rings, and takes the ring back', async () => {
+    const { bell, asked, next, fallAsleep } = createTested()
+    await fallAsleep()
+    const asleep = next()
+    bell.ring('41')
+    expect(await asleep).toBeLessThan(2)
+    bell.ring('40')
+    await next(1)
+    expect(asked.at(-1)).toBe('clear 41')
+    expect(await next()).toBe(POLL)
+  })
+
+  it('is not woken by what is no ring', async () => {
+    const { bell, next, fallAsleep } = createTested()
+    await fallAsleep()
+    const asleep = next()
+    for (const payload of ['', 'x', '-1', '1.5', '1'.repeat(16)]) bell.ring(payload)
+    expect(await asleep).toBe(SAFETY)
+  })
+
+  it('does not sleep, but reads again, if it rings while it settles', async () => {
+    const { bell, asked, next } = createTested({ passed: false })
+    while (!asked.includes('arm')) await next()
+    bell.ring('1')
+    expect(await next()).toBe(0)
+    expect(asked.at(-1)).toBe('clear 1')
+  })
+
+  it('begins anew when events come while it settles', async () => {
+    const { asked, next } = createTested({ passed: false })
+    while (!asked.includes('arm')) await next()
+    await next(1)
+    expect(asked).toEqual(['arm', 'xact_id'])
+    expect(await next()).toBe(POLL)
+  })
+
+  it('is not relied on while the channel is not listened to', async () => {
+    const { bell, asked, next, fallAsleep } = createTested()
+    bell.onListening(false)
+    for (let i = 0; i < 100; i++) expect(await next()).toBe(POLL)
+    expect(asked).toEqual([])
+    bell.onListening(true)
+    await fallAsleep()
+    const asleep = next()
+    bell.onListening(false)
+    expect(await asleep).toBeLessThan(2)
+    expect(await next()).toBe(POLL)
+  })
+
+  it('polls for a minute where the database refuses to be armed, and asks again then or after a reset', async () => {
+    const { bell, asked, next } = createTested({ armed: false })
+    while (!asked.includes('arm')) await next()
+    expect(await next()).toBe(POLL)
+    vi.advanceTimersByTime(30_000)
+    await next()
+    expect(asked).toEqual(['arm'])
+    vi.advanceTimersByTime(31_000)
+    await next() // begins to be quiet
+    vi.advanceTimersByTime(QUIET)
+    await next()
+    expect(asked).toEqual(['arm', 'arm'])
+    bell.reset()
+    vi.advanceTimersByTime(QUIET)
+    await next()
+    expect(asked).toEqual(['arm', 'arm', 'arm'])
+  })
+
+  it('renews its lease while it sleeps, and is awake if that may have run out', async () => {
+    const { asked, next, fallAsleep } = createTested()
+    await fallAsleep()
+    vi.advanceTimersByTime(2500) // the lease is 10 s
+    expect(await next()).toBe(SAFETY)
+    expect(asked.at(-1)).toBe('renew')
+    vi.advanceTimersByTime(7000)
+    expect(await next()).toBe(SAFETY) // counted from when it was renewed
+    vi.advanceTimersByTime(9500)
+    expect(await next()).toBe(0)
+    expect(await next()).toBe(POLL)
+    expect(asked.filter(name => name === 'renew').length).toBe(2)
+  })
+})
+
+it('a doorbell that polls knows no rings, asks nothing, and can be woken', async () => {
+  const bell = createPollDoorbell({ poll: POLL })
+  const query = () => expect.unreachable()
+  let isOver = false
+  const waiting = bell.next(0, query).then(() => {
+    isOver = true
+  })
+  bell.ring('1')
+  await vi.advanceTimersByTimeAsync(POLL - 1)
+  expect(isOver).toBe(false)
+  await vi.advanceTimersByTimeAsync(1)
+  await waiting
+  const woken = bell.next(0, query)
+  bell.wake()
+  await woken
+})

@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest'
+import type { Position } from '../../src/log/position.js'
+import {
+  handedOnIn,
+  type JoinedReader,
+  joinIfLevel,
+  pagesAfter,
+  wasServed,
+} from '../../src/sources/resume.js'
+
+// What these steps are together, a reader's way from the past to the present, is in test/property/once.test.ts.
+
+const at = (id: number): Position => ({ n: 1, token: 1, ord: 1, statement: 1, id })
+
+describe('pagesAfter', () => {
+  async function positionsAsked(first: boolean) {
+    const asked: Position[] = []
+    const read = async (after: Position) => {
+      asked.push(after)
+      return { events: [after.id], position: at(after.id + 10) }
+    }
+    const events: number[] = []
+    for await (const page of pagesAfter(at(0), read, first ? await read(at(0)) : undefined)) {
+      events.push(...page.events)
+      if (events.length === 3) break
+    }
+    return { events, asked: asked.map(({ id }) => id) }
+  }
+
+  it('begins each page where the one before ended, and reads none that is not asked for', async () => {
+    expect(await positionsAsked(false)).toEqual({ events: [0, 10, 20], asked: [0, 10, 20] })
+  })
+
+  it('does not read the first page again', async () => {
+    expect(await positionsAsked(true)).toEqual({ events: [0, 10, 20], asked: [0, 10, 20] })
+  })
+})
+
+describe('joinIfLevel', () => {
+  /** Whether a reader that has read up to `read` joins a stream that has been handed on up to `live`. */
+  function joins(read: number, live: number | undefined): boolean {
+    let hasJoined = false
+    const answer = joinIfLevel(
+      at(read),
+      () => (live === undefined ? undefined : at(live)),
+      () => {
+        hasJoined = true
+      },
+    )
+    expect(answer).toBe(hasJoined)
+    return hasJoined
+  }
+
+  it('joins if live events were handed on no further than the log was read', () => {
+    expect([joins(2, 1), joins(2, 2), joins(2, 3)]).toEqual([true, true, false])
+  })
+
+  it('does not join a stream of which it is not known how far it is', () => {
+    expect(joins(2, undefined)).toBe(false)
+  })
+})
+
+describe('handedOnIn', () => {
+  it('knows nothing about a page of a history that has ended', () => {
+    const replay = { position: () => at(7), history: 2 }
+    expect(handedOnIn(replay, { history: 2 })).toEqual(at(7))
+    expect(handedOnIn(replay, { history: 1 })).toBe(undefined)
+    expect(handedOnIn({ position: () => at(7) }, {})).toEqual(at(7))
+  })
+})
+
+describe('wasServed', () => {
+  it('passes over events up to where the log has served, and none after the first that is later', () => {
+    const reader: JoinedReader = { seen: at(3) }
+    expect([2, 3, 4, 3].map(id => wasServed(reader, at(id), false))).toEqual([true, true, false, false])
+  })
+
+  it('never passes over what is not in the log', () => {
+    const reader: JoinedReader = { seen: at(3) }
+    expect(wasServed(reader, undefined, false)).toBe(false)
+    expect(wasServed(reader, at(3), false)).toBe(true)
+  })
+
+  it('passes over nothing of the next history', () => {
+    const reader: JoinedReader = { seen: at(3) }
+    expect(wasServed(reader, undefined, true)).toBe(false)
+    expect(wasServed(reader, at(1), false)).toBe(false)
+  })
+})

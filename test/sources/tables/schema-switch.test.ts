@@ -1,0 +1,144 @@
+import { describe, expect, it } from 'vitest'
+import type { WatchedTable } from '../../../src/catalog/watched-table.js'
+import { createDeferred } from '../../../src/lib/deferred.js'
+import type { LogEvent } from '../../../src/log/log-event.js'
+import { createSchemaSwitch, type SchemaSwitch } from '../../../src/sources/tables/schema-switch.js'
+import type { Tables } from '../../../src/sources/tables/table-feed.js'
+import { table } from '../../support/watched-tables.js'
+
+/** People as a generation has them, whose history begins after a batch. */
+const people = (generation: number, since: number): WatchedTable => ({
+  ...table('people', []),
+  relid: '1',
+  generation,
+  since: { n: since, token: 1 },
+})
+const eventOf = (topic: string, generation: number, n: number) =>
+  ({ kind: 't', topic, generation, position: { n, token: 1, ord: 1, statement: 1, id: 1 } }) as LogEvent
+
+/** A switch in front of tables that note what is done with them, beginning with generation 1 of people. */
+function createTested(options: { readonly settled?: () => Promise<void> | undefined } = {}) {
+  const steps: string[] = []
+  let known: readonly WatchedTable[] = [people(1, 0)]
+  const word = (tables: readonly WatchedTable[]) => tables.map(({ generation }) => generation).join()
+  const tables = {
+    generationOf: (relid: string) => known.find(each => each.relid === relid)?.generation,
+    settled: options.settled ?? (() => undefined),
+    switchTo(next: readonly WatchedTable[], isReached: boolean, paused: readonly string[]) {
+      known = next
+      steps.push(`to ${word(next)}${isReached ? ', reached' : ''}${paused.map(relid => `, ${relid} paused`)}`)
+    },
+    reached: () => void steps.push('reached'),
+  } as unknown as Tables
+  let onRefresh: (schema: SchemaSwitch, generation: number) => void = () => undefined
+  const schema: SchemaSwitch = createSchemaSwitch({
+    tables,
+    async refresh(relid, generation) {
+      steps.push(`refresh ${relid} ${generation}`)
+      onRefresh(schema, generation)
+    },
+    onSwitched: async next => void steps.push(`switched ${word(next)}`),
+  })
+  return {
+    schema,
+    steps,
+    onRefresh(call: typeof onRefresh) {
+      onRefresh = call
+    },
+  }
+}
+
+describe('a list that the catalogue offers', () => {
+  it('waits until all has been handed on that was in the log when it came', async () => {
+    const { schema, steps } = createTested()
+    schema.pulling()
+    schema.offer([people(2, 5)], ['9'])
+    expect(schema.drained(true)).toBe(undefined) // the log was looked at before
+    expect(steps).toEqual(['reached'])
+    schema.pulling()
+    await schema.drained(true)
+    expect(steps).toEqual(['reached', 'to 2, reached, 9 paused', 'switched 2'])
+    expect(schema.drained(true)).toBe(undefined)
+  })
+
+  it('is taken where the log cannot be looked at, as not reached', async () => {
+    const { schema, steps } = createTested()
+    schema.offer([people(2, 5)])
+    schema.pulling()
+    await schema.drained(false)
+    expect(steps).toEqual(['to 2', 'switched 2'])
+    expect(schema.drained(false)).toBe(undefined)
+    expect(steps.length).toBe(2)
+  })
+
+  it('waits for events of the former generation, and is taken before the first of the new one', async () => {
+    const { schema, steps } = createTested()
+    schema.offer([people(2, 5)])
+    expect(schema.before(eventOf('1', 1, 5))).toBe(undefined)
+    expect(steps).toEqual([])
+    await schema.before(eventOf('1', 2, 5))
+    expect(steps).toEqual(['to 2', 'switched 2'])
+  })
+
+  it('is taken before the first event after the beginning of the new history, of whatever table', async () => {
+    const { schema, steps } = createTested()
+    schema.offer([people(2, 5)])
+    expect(schema.before(eventOf('other', 9, 5))).toBe(undefined)
+    await schema.before(eventOf('other', 9, 6))
+    expect(steps).toEqual(['to 2', 'switched 2'])
+  })
+
+  it('is taken at once, before any event, if it changes no history', async () => {
+    const { schema, steps } = createTested()
+    schema.offer([people(1, 0), { ...people(7, 9), relid: 'new' }])
+    await schema.before(eventOf('1', 1, 1))
+    expect(steps).toEqual(['to 1,7', 'switched 1,7'])
+  })
+
+  it('replaces one that has not been taken yet', async () => {
+    const { schema, steps } = createTested()
+    schema.offer([people(2, 5)])
+    schema.pulling()
+    schema.offer([people(3, 6)])
+    expect(schema.drained(true)).toBe(undefined)
+    schema.pulling()
+    await schema.drained(true)
+    expect(steps).toEqual(['reached', 'to 3, reached', 'switched 3'])
+  })
+
+  it('is taken once what waits to be handed on has met the former columns', async () => {
+    const settled = createDeferred()
+    const { schema, steps } = createTested({ settled: () => settled.promise })
+    schema.offer([people(1, 0)])
+    const taken = schema.before(eventOf('1', 1, 1))
+    await Promise.resolve()
+    expect(steps).toEqual([])
+    settled.resolve()
+    await taken
+    expect(steps).toEqual(['to 1', 'switched 1'])
+  })
+})
+
+describe('an event of a generation that is not known', () => {
+  it('has the catalogue asked, and waits until what it says is in force', async () => {
+    const { schema, steps, onRefresh } = createTested()
+    onRefresh((of, generation) => of.offer([people(generation, 5)]))
+    await schema.before(eventOf('1', 2, 5))
+    expect(steps).toEqual(['refresh 1 2', 'to 2', 'switched 2'])
+    expect(schema.before(eventOf('1', 2, 6))).toBe(undefined)
+  })
+
+  it('has the catalogue asked once for each generation, where it may not be refreshed', async () => {
+    const { schema, steps } = createTested()
+    await schema.before(eventOf('1', 2, 5))
+    expect(schema.before(eventOf('1', 2, 5))).toBe(undefined)
+    await schema.before(eventOf('1', 3, 5))
+    expect(steps).toEqual(['refresh 1 2', 'refresh 1 3'])
+  })
+
+  it('is none of a table that is not watched, or of a channel', () => {
+    const { schema } = createTested()
+    expect(schema.before(eventOf('other', 9, 5))).toBe(undefined)
+    expect(schema.before({ ...eventOf('1', 9, 5), kind: 'c' })).toBe(undefined)
+  })
+})
