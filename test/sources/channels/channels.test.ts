@@ -1,19 +1,15 @@
 import { describe, expect, it, vi } from 'vitest'
 import type { ChannelEvent } from '../../../src/sources/channels/channel-event.js'
-import { type ChannelsOptions, createChannels } from '../../../src/sources/channels/channels.js'
-import { Listener } from '../../support/faked-listener.js'
+import { createChannels } from '../../../src/sources/channels/channels.js'
+import { FakedListener } from '../../support/faked-listener.js'
 import { createFakedLog } from '../../support/faked-log.js'
-
-vi.mock('../../../src/postgres/listener.js', () => import('../../support/faked-listener.js'))
 
 /** Channels over a faked LISTEN connection, with a faked log if that is asked for. */
 function createTested(withLog = false) {
   const log = createFakedLog([10])
-  const channels = createChannels({
-    ...(withLog && { log: log.follower }),
-    observe: () => undefined,
-  } as unknown as ChannelsOptions) // the rest is for LISTEN
-  return { channels, log, listener: Listener.last }
+  const listener = new FakedListener()
+  const channels = createChannels({ listener, ...(withLog && { log: log.follower }) })
+  return { channels, log, listener }
 }
 
 /** Subscribes. `told` has what it was told, a word for each event. */
@@ -54,23 +50,6 @@ describe('notifications', () => {
     other.stop()
     expect(unlisten.mock.calls).toEqual([['news']])
     expect([one.told, other.told]).toEqual([[], ['hello']])
-  })
-
-  it('of a channel that the server itself listens to are listened to for good', async () => {
-    const tested = createTested()
-    const unlisten = vi.spyOn(tested.listener, 'unlisten')
-    const heard: string[] = []
-    tested.channels.handle('news', {
-      notify: payload => heard.push(payload),
-      onListening: isListening => heard.push(String(isListening)),
-    })
-    const { stop } = await subscribe(tested)
-    stop()
-    expect(unlisten).not.toHaveBeenCalled()
-    tested.listener.notify('news', 'hello')
-    tested.listener.lose()
-    tested.listener.recover()
-    expect(heard).toEqual(['true', 'hello', 'false', 'true'])
   })
 })
 

@@ -2,8 +2,11 @@ import { describe, expect, it } from 'vitest'
 import type { WatchedTable } from '../../../src/catalog/watched-table.js'
 import { createDeferred } from '../../../src/lib/deferred.js'
 import type { LogEvent } from '../../../src/log/log-event.js'
-import { createSchemaSwitch, type SchemaSwitch } from '../../../src/sources/tables/schema-switch.js'
-import type { Tables } from '../../../src/sources/tables/table-feed.js'
+import {
+  createSchemaSwitch,
+  type SchemaSwitch,
+  type SwitchTarget,
+} from '../../../src/sources/tables/schema-switch.js'
 import { table } from '../../support/watched-tables.js'
 
 /** People as a generation has them, whose history begins after a batch. */
@@ -24,14 +27,15 @@ function createTested(options: { readonly settled?: () => Promise<void> | undefi
   const tables = {
     generationOf: (relid: string) => known.find(each => each.relid === relid)?.generation,
     settled: options.settled ?? (() => undefined),
-    switchTo(next: readonly WatchedTable[], isReached: boolean, paused: readonly string[]) {
+    switchTo(next: readonly WatchedTable[], isReached: boolean, paused: readonly string[] = []) {
       known = next
       steps.push(`to ${word(next)}${isReached ? ', reached' : ''}${paused.map(relid => `, ${relid} paused`)}`)
     },
     reached: () => void steps.push('reached'),
-  } as unknown as Tables
+  } satisfies SwitchTarget['tables']
   let onRefresh: (schema: SchemaSwitch, generation: number) => void = () => undefined
-  const schema: SchemaSwitch = createSchemaSwitch({
+  const schema = createSchemaSwitch()
+  schema.concerns({
     tables,
     async refresh(relid, generation) {
       steps.push(`refresh ${relid} ${generation}`)
@@ -51,58 +55,58 @@ function createTested(options: { readonly settled?: () => Promise<void> | undefi
 describe('a list that the catalogue offers', () => {
   it('waits until all has been handed on that was in the log when it came', async () => {
     const { schema, steps } = createTested()
-    schema.pulling()
+    schema.beforePull()
     schema.offer([people(2, 5)], ['9'])
-    expect(schema.drained(true)).toBe(undefined) // the log was looked at before
+    expect(schema.caughtUp(true)).toBe(undefined) // the log was looked at before
     expect(steps).toEqual(['reached'])
-    schema.pulling()
-    await schema.drained(true)
+    schema.beforePull()
+    await schema.caughtUp(true)
     expect(steps).toEqual(['reached', 'to 2, reached, 9 paused', 'switched 2'])
-    expect(schema.drained(true)).toBe(undefined)
+    expect(schema.caughtUp(true)).toBe(undefined)
   })
 
   it('is taken where the log cannot be looked at, as not reached', async () => {
     const { schema, steps } = createTested()
     schema.offer([people(2, 5)])
-    schema.pulling()
-    await schema.drained(false)
+    schema.beforePull()
+    await schema.caughtUp(false)
     expect(steps).toEqual(['to 2', 'switched 2'])
-    expect(schema.drained(false)).toBe(undefined)
+    expect(schema.caughtUp(false)).toBe(undefined)
     expect(steps.length).toBe(2)
   })
 
   it('waits for events of the former generation, and is taken before the first of the new one', async () => {
     const { schema, steps } = createTested()
     schema.offer([people(2, 5)])
-    expect(schema.before(eventOf('1', 1, 5))).toBe(undefined)
+    expect(schema.advanceTo(eventOf('1', 1, 5))).toBe(undefined)
     expect(steps).toEqual([])
-    await schema.before(eventOf('1', 2, 5))
+    await schema.advanceTo(eventOf('1', 2, 5))
     expect(steps).toEqual(['to 2', 'switched 2'])
   })
 
   it('is taken before the first event after the beginning of the new history, of whatever table', async () => {
     const { schema, steps } = createTested()
     schema.offer([people(2, 5)])
-    expect(schema.before(eventOf('other', 9, 5))).toBe(undefined)
-    await schema.before(eventOf('other', 9, 6))
+    expect(schema.advanceTo(eventOf('other', 9, 5))).toBe(undefined)
+    await schema.advanceTo(eventOf('other', 9, 6))
     expect(steps).toEqual(['to 2', 'switched 2'])
   })
 
   it('is taken at once, before any event, if it changes no history', async () => {
     const { schema, steps } = createTested()
     schema.offer([people(1, 0), { ...people(7, 9), relid: 'new' }])
-    await schema.before(eventOf('1', 1, 1))
+    await schema.advanceTo(eventOf('1', 1, 1))
     expect(steps).toEqual(['to 1,7', 'switched 1,7'])
   })
 
   it('replaces one that has not been taken yet', async () => {
     const { schema, steps } = createTested()
     schema.offer([people(2, 5)])
-    schema.pulling()
+    schema.beforePull()
     schema.offer([people(3, 6)])
-    expect(schema.drained(true)).toBe(undefined)
-    schema.pulling()
-    await schema.drained(true)
+    expect(schema.caughtUp(true)).toBe(undefined)
+    schema.beforePull()
+    await schema.caughtUp(true)
     expect(steps).toEqual(['reached', 'to 3, reached', 'switched 3'])
   })
 
@@ -110,7 +114,7 @@ describe('a list that the catalogue offers', () => {
     const settled = createDeferred()
     const { schema, steps } = createTested({ settled: () => settled.promise })
     schema.offer([people(1, 0)])
-    const taken = schema.before(eventOf('1', 1, 1))
+    const taken = schema.advanceTo(eventOf('1', 1, 1))
     await Promise.resolve()
     expect(steps).toEqual([])
     settled.resolve()
@@ -123,22 +127,22 @@ describe('an event of a generation that is not known', () => {
   it('has the catalogue asked, and waits until what it says is in force', async () => {
     const { schema, steps, onRefresh } = createTested()
     onRefresh((of, generation) => of.offer([people(generation, 5)]))
-    await schema.before(eventOf('1', 2, 5))
+    await schema.advanceTo(eventOf('1', 2, 5))
     expect(steps).toEqual(['refresh 1 2', 'to 2', 'switched 2'])
-    expect(schema.before(eventOf('1', 2, 6))).toBe(undefined)
+    expect(schema.advanceTo(eventOf('1', 2, 6))).toBe(undefined)
   })
 
   it('has the catalogue asked once for each generation, where it may not be refreshed', async () => {
     const { schema, steps } = createTested()
-    await schema.before(eventOf('1', 2, 5))
-    expect(schema.before(eventOf('1', 2, 5))).toBe(undefined)
-    await schema.before(eventOf('1', 3, 5))
+    await schema.advanceTo(eventOf('1', 2, 5))
+    expect(schema.advanceTo(eventOf('1', 2, 5))).toBe(undefined)
+    await schema.advanceTo(eventOf('1', 3, 5))
     expect(steps).toEqual(['refresh 1 2', 'refresh 1 3'])
   })
 
   it('is none of a table that is not watched, or of a channel', () => {
     const { schema } = createTested()
-    expect(schema.before(eventOf('other', 9, 5))).toBe(undefined)
-    expect(schema.before({ ...eventOf('1', 9, 5), kind: 'c' })).toBe(undefined)
+    expect(schema.advanceTo(eventOf('other', 9, 5))).toBe(undefined)
+    expect(schema.advanceTo({ ...eventOf('1', 9, 5), kind: 'c' })).toBe(undefined)
   })
 })
