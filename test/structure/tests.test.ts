@@ -36,11 +36,17 @@ const TESTED_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     'src/sources/tables/apart.ts',
     'src/sources/tables/hand-on.ts',
     'src/sources/tables/stage-view.ts',
-    'src/sources/tables/visibility-queues.ts',
     'src/sources/tables/waiting-event.ts',
   ],
-  // The followers of one table in the feed of all tables.
-  'test/sources/tables/table-feed.test.ts': ['src/sources/tables/table-topic.ts'],
+  'test/sources/tables/table-feeds.test.ts': ['src/sources/tables/table-feed.ts'],
+  // Whatever overtakes what: the feeds, the queue and the replay of a table together.
+  'test/property/once.test.ts': [
+    'src/sources/tables/open-changes.ts',
+    'src/sources/tables/page-changes.ts',
+    'src/sources/tables/table-replay.ts',
+    'src/sources/tables/tables.ts',
+  ],
+  'test/log/log-follower.test.ts': ['src/log/log-connection.ts'],
   // Calls of the log's SQL functions, and what they return: tested with the functions.
   'test/sql/ledger.test.ts': ['src/log/log-event.ts', 'src/log/log-queries.ts'],
   'test/sql/rights.test.ts': ['src/log/install.ts', 'src/log/schema-parts.ts'],

@@ -1,0 +1,77 @@
+import { expect, it } from 'vitest'
+import { ListenqlError } from '../../src/lib/errors.js'
+import type { LogEvent } from '../../src/log/log-event.js'
+import { createLogTopics, type LogListener } from '../../src/log/log-topics.js'
+
+const ENDED = new ListenqlError('CURSOR_EXPIRED', 'the history ends')
+const event = (topic: string, more: Partial<LogEvent> = {}) => ({ kind: 't', topic, ...more }) as LogEvent
+
+/** Topics, and listeners that note what they get under a name. */
+function createTested() {
+  const told: string[] = []
+  const faults: unknown[] = []
+  const topics = createLogTopics(error => faults.push(error))
+  const listener = (name: string, more: Partial<LogListener> = {}): LogListener => ({
+    event: ({ topic }) => void told.push(`${name}: event of ${topic}`),
+    lost: error => void told.push(`${name}: ${error.code}`),
+    ...more,
+  })
+  return { topics, told, faults, listener }
+}
+
+it('an event is delivered to the listeners of its topic: a table and a channel may have the same name', () => {
+  const { topics, told, listener } = createTested()
+  topics.follow('t', '1', listener('one'))
+  topics.follow('t', '1', listener('two'))
+  topics.follow('t', '2', listener('another table'))
+  topics.follow('c', '1', listener('a channel'))
+  topics.dispatch(event('1'))
+  topics.dispatch(event('3'))
+  expect(told).toEqual(['one: event of 1', 'two: event of 1'])
+})
+
+it('a listener that leaves after its history has ended leaves the listeners of the next history alone', () => {
+  const { topics, told, listener } = createTested()
+  const leave = topics.follow('t', '1', listener('first'))
+  topics.end('t', '1', ENDED)
+  topics.follow('t', '1', listener('second'))
+  leave() // as a slow reader of the first does, after a while
+  topics.end('t', '1', ENDED)
+  expect(told).toEqual(['first: CURSOR_EXPIRED', 'second: CURSOR_EXPIRED'])
+})
+
+it('a listener that follows again when it is told of the end is not told twice', () => {
+  const { topics, told, listener } = createTested()
+  topics.follow(
+    'c',
+    'news',
+    listener('first', { lost: () => void topics.follow('c', 'news', listener('second')) }),
+  )
+  topics.endAll(ENDED)
+  topics.dispatch(event('news', { kind: 'c' }))
+  expect(told).toEqual(['second: event of news'])
+})
+
+it('a listener that throws is told that an event is missing; the others go on', () => {
+  const { topics, told, faults, listener } = createTested()
+  const fault = new Error('a fault')
+  const faulty = () => {
+    throw fault
+  }
+  topics.follow('t', '1', listener('faulty', { event: faulty }))
+  topics.follow('t', '1', listener('sound'))
+  topics.dispatch(event('1'))
+  topics.dispatch(event('1'))
+  expect(faults).toEqual([fault])
+  expect(told).toEqual(['faulty: DATABASE_FAILED', 'sound: event of 1', 'sound: event of 1'])
+})
+
+it('an event of which nothing can be read ends the history of its table; a channel shows it', () => {
+  const { topics, told, listener } = createTested()
+  topics.follow('t', '1', listener('table'))
+  topics.follow('c', '1', listener('channel'))
+  topics.dispatch(event('1', { unreadable: 'encoding' }))
+  topics.dispatch(event('1'))
+  topics.dispatch(event('1', { kind: 'c', unreadable: 'encoding' }))
+  expect(told).toEqual(['table: CURSOR_EXPIRED', 'channel: event of 1'])
+})
