@@ -1,0 +1,196 @@
+import { describe, expect, it } from 'vitest'
+import { viewerKey } from '../../../src/auth/viewer.js'
+import type { WatchedTable } from '../../../src/catalog/watched-table.js'
+import { EVERYTHING } from '../../../src/filters/index.js'
+import type { Account } from '../../../src/lib/limits/account.js'
+import { LimitExceeded } from '../../../src/lib/limits/limit-exceeded.js'
+import type { AuthorisedChangesRequest } from '../../../src/sources/tables/changes-request.js'
+import type { RowChange } from '../../../src/sources/tables/row-change.js'
+import { createTables, type TablesOptions } from '../../../src/sources/tables/table-feed.js'
+import { createFakedLog } from '../../support/faked-log.js'
+import { viewerOf } from '../../support/viewers.js'
+import { column, table } from '../../support/watched-tables.js'
+
+// Live and past, however they overtake each other, are in test/property/once.test.ts, row-level security in visibility-queue.test.ts.
+
+const people = (more: Partial<WatchedTable> = {}): WatchedTable => ({
+  ...table('people', [column('id', 'int4', { notNull: true })]),
+  relid: '1',
+  generation: 1,
+  wholeFrom: 1,
+  since: { n: 0, token: 0 },
+  ...more,
+})
+
+/** The feed of a faked log. */
+function createTested(options: Partial<TablesOptions> = {}) {
+  const log = createFakedLog([10])
+  // The switch of the schema ends histories, which the faked log does not know.
+  const ended: string[] = []
+  const follower = Object.assign(Object.create(log.follower), {
+    end: (kind: string, relid: string, { code }: { code: string }) => ended.push(`${kind}${relid} ${code}`),
+  })
+  const faults: unknown[] = []
+  const tables = createTables({ log: follower, observe: fault => faults.push(fault), ...options })
+  tables.switchTo([people()], true)
+  let number = 0
+  return {
+    tables,
+    log,
+    ended,
+    faults,
+    /** Commits rows with the next numbers, and hands them on. */
+    insert(count = 1) {
+      log.commit(Array.from({ length: count }, () => ({ kind: 't', topic: '1', number: ++number })))
+      while (log.handOn());
+    },
+  }
+}
+
+/** Follows people, and notes the id of each row that is inserted, and why it ended. */
+async function follow(
+  { tables }: ReturnType<typeof createTested>,
+  request: Partial<AuthorisedChangesRequest> = {},
+  account?: Account,
+) {
+  const told: string[] = []
+  const source = tables.changes(people(), {
+    filter: EVERYTHING,
+    operations: undefined,
+    after: undefined,
+    used: ['id'],
+    usesKey: false,
+    ...request,
+  })
+  const stop = await source.open({
+    event: ({ row }: RowChange) => void told.push(String(row?.get('id'))),
+    end: ({ code }) => void told.push(code),
+    account,
+  })
+  return { told, stop, source }
+}
+
+describe('changes of a table', () => {
+  it('come to all who follow it, in the order of the log, until they leave', async () => {
+    const tested = createTested()
+    const [one, other] = [await follow(tested), await follow(tested, { operations: ['DELETE'] })]
+    tested.insert(2)
+    one.stop()
+    tested.insert()
+    expect([one.told, other.told]).toEqual([['1', '2'], []])
+  })
+
+  it('are handed on in the same step as the log moves on, to those whose rows no policy restricts', async () => {
+    const tested = createTested({ checkVisibility: () => new Promise(() => undefined) })
+    const restricted = await follow(tested, { viewer: viewerOf('viewer') })
+    const { told } = await follow(tested)
+    tested.insert()
+    expect([told, restricted.told]).toEqual([['1'], []])
+  })
+
+  it('are followed once in the log, however many follow them, and not after the last has left', async () => {
+    const tested = createTested()
+    const [one, other] = [await follow(tested), await follow(tested)]
+    one.stop()
+    other.stop()
+    const again = await follow(tested)
+    tested.insert()
+    expect([one.told, other.told, again.told]).toEqual([[], [], ['1']])
+  })
+
+  it('reach a viewer as far as the policies let it see them', async () => {
+    const tested = createTested({
+      checkVisibility: async (_table, viewers, images) =>
+        new Map(viewers.map(each => [viewerKey(each, true), images.map(image => image.get('id') === 2)])),
+    })
+    const { told } = await follow(tested, { viewer: viewerOf('viewer') })
+    tested.insert(3)
+    await tested.tables.settled()
+    expect(told).toEqual(['2'])
+    await tested.tables.close()
+  })
+})
+
+describe('a follower that cannot go on', () => {
+  it('ends alone, if its account is overdrawn', async () => {
+    const tested = createTested()
+    const refusal = new LimitExceeded('filterRate', 1, 'spent')
+    const poor = await follow(tested, {}, { refusal: () => refusal, pay: () => undefined })
+    const other = await follow(tested)
+    tested.insert(2)
+    expect([poor.told, other.told]).toEqual([['LIMIT_EXCEEDED'], ['1', '2']])
+    expect(tested.faults).toEqual([])
+  })
+
+  it('ends alone, if its view fails, and the failure is observed', async () => {
+    const tested = createTested()
+    const broken: Account = {
+      refusal() {
+        throw new TypeError('broken')
+      },
+      pay: () => undefined,
+    }
+    const one = await follow(tested, {}, broken)
+    const other = await follow(tested)
+    tested.insert(2)
+    expect([one.told, other.told]).toEqual([['DATABASE_FAILED'], ['1', '2']])
+    expect(tested.faults).toMatchObject([{ type: 'fault' }])
+  })
+
+  it('ends when its right is lost, and never begins if that is lost before', async () => {
+    const tested = createTested()
+    const lost = new LimitExceeded('filterRate', 1, 'the right is lost')
+    let lose: (error: LimitExceeded) => void = () => undefined
+    let guards = 0
+    const guard: AuthorisedChangesRequest['guard'] = onLost => {
+      guards++
+      lose = onLost
+      return { stop: () => guards-- }
+    }
+    const { told, stop } = await follow(tested, { guard })
+    tested.insert()
+    lose(lost)
+    tested.insert()
+    expect([told, guards]).toEqual([['1', 'LIMIT_EXCEEDED'], 1])
+    stop()
+    expect(guards).toBe(0)
+    const refused = follow(tested, { guard: onLost => ({ ready: Promise.reject(lost), stop: () => onLost }) })
+    await expect(refused).rejects.toBe(lost)
+  })
+})
+
+describe('under another schema', () => {
+  it('a table goes on that is whole since then, for all who use nothing whose meaning has changed', async () => {
+    const tested = createTested()
+    const [name, id, key] = [
+      await follow(tested, { used: ['name'] }),
+      await follow(tested, { used: ['id'] }),
+      await follow(tested, { used: [], usesKey: true }),
+    ]
+    tested.tables.switchTo([people({ generation: 2, columnFrom: { name: 2 } })], true)
+    tested.insert()
+    expect([name.told, id.told, key.told]).toEqual([['CURSOR_EXPIRED'], ['1'], ['1']])
+    tested.tables.switchTo([people({ generation: 3, columnFrom: { '': 3 } })], true)
+    expect([id.told, key.told]).toEqual([['1'], ['1', 'CURSOR_EXPIRED']])
+    expect(tested.ended).toEqual([])
+  })
+
+  it.each([
+    ['that is not watched any more', [], 'SCHEMA_CHANGED'],
+    ['whose history begins anew', [people({ generation: 2, wholeFrom: 2 })], 'CURSOR_EXPIRED'],
+    ['that has another name', [people({ name: 'persons' })], 'SCHEMA_CHANGED'],
+    ['whose name another table has', [people({ relid: '2' })], 'CURSOR_EXPIRED'],
+  ])('a history ends in the log: of a table %s', (_what, tables, code) => {
+    const tested = createTested()
+    tested.tables.switchTo(tables, true)
+    expect(tested.ended).toEqual([`t1 ${code}`])
+  })
+
+  it('a cursor from before the new history has expired', async () => {
+    const tested = createTested()
+    tested.tables.switchTo([people({ generation: 2, wholeFrom: 2, since: { n: 3, token: 0 } })], true)
+    const { source } = await follow(tested)
+    const before = { n: 2, token: 0, ord: 1, statement: 1, id: 1 }
+    await expect(source.replay?.read(before)).rejects.toMatchObject({ code: 'CURSOR_EXPIRED' })
+  })
+})
