@@ -44,7 +44,6 @@ const TESTED_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     'src/sources/tables/open-changes.ts',
     'src/sources/tables/page-changes.ts',
     'src/sources/tables/table-replay.ts',
-    'src/sources/tables/tables.ts',
   ],
   'test/log/log-follower.test.ts': ['src/log/log-connection.ts'],
   // Calls of the log's SQL functions, and what they return: tested with the functions.
