@@ -63,10 +63,16 @@ function createTimer() {
   }
 }
 
-/** How long the doorbell polls before it tries to arm again after the database refused (because prepared transactions are enabled), in ms. */
+/**
+ * How long the doorbell polls before it tries to arm again after the database refused (because prepared transactions are
+ * enabled), in ms.
+ */
 const ASK_AGAIN_MS = 60_000
 
-/** After a page of at least this many events the log is read again at once. After a shorter page the doorbell waits: each read costs a commit. */
+/**
+ * After a page of at least this many events the log is read again at once. After a shorter page the doorbell waits: each read
+ * costs a commit.
+ */
 const LONG_PAGE_EVENTS = 1000
 
 /**

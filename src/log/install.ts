@@ -26,7 +26,10 @@ export const SERVER_FUNCTIONS = [
   'extend_kick(bigint, text[])',
 ] as const
 
-/** SQL that grants a server's login what it needs in schema `listenql`. SELECT on watched tables and membership in roles are granted separately. */
+/**
+ * SQL that grants a server's login what it needs in schema `listenql`. SELECT on watched tables and membership in roles are
+ * granted separately.
+ */
 export function grantSql(role: string): string {
   const name = pg.escapeIdentifier(role)
   return [

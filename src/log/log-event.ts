@@ -58,7 +58,10 @@ export function toLogEvent(
   return { position, kind, topic, generation, operation, at: toDate(at), transaction: xid, ...content }
 }
 
-/** Truncates to milliseconds. Postgres has microseconds; half of one is added first because a double may lie slightly below the exact value. */
+/**
+ * Truncates to milliseconds. Postgres has microseconds; half of one is added first because a double may lie slightly below the
+ * exact value.
+ */
 function toDate(seconds: number): Date {
   return new Date(Math.floor(seconds * 1000 + 0.0005))
 }

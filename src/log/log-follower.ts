@@ -29,7 +29,10 @@ export interface LogFollowerOptions {
   readonly connectTimeout: number
   /** Longest pause between two attempts to connect, in ms. */
   readonly reconnectMax: number
-  /** Largest event that is delivered, in bytes. Sets the size above which an image is read in pieces; see `imageLimit`. Default: 0, which gives 64 MiB. */
+  /**
+   * Largest event that is delivered, in bytes. Sets the size above which an image is read in pieces; see `imageLimit`. Default:
+   * 0, which gives 64 MiB.
+   */
   readonly maxEvent?: number
   /** Reports events that cannot be read, and a place in the log at which reading stalls. */
   readonly troubles?: LogTroubles
@@ -314,7 +317,10 @@ export class LogFollower {
     }
   }
 
-  /** The end of the log. This call also notices that the database was restored or copied and begins a new history, which may have another key. */
+  /**
+   * The end of the log. This call also notices that the database was restored or copied and begins a new history, which may have
+   * another key.
+   */
   async #newest(client: pg.Client): Promise<Position> {
     const end = await newest(client)
     await this.#learnKey(client)

@@ -22,7 +22,10 @@ export interface Migrated {
 /** Key of the advisory lock that serialises processes that migrate at once. The number is arbitrary. */
 const MIGRATION_LOCK_KEY = 7_283_646_515_001
 
-/** Errors that mean that another process has applied the migration meanwhile, where the advisory lock was not shared: the objects exist, or rows have changed. */
+/**
+ * Errors that mean that another process has applied the migration meanwhile, where the advisory lock was not shared: the objects
+ * exist, or rows have changed.
+ */
 const OVERTAKEN = [
   SQL_STATE.uniqueViolation,
   SQL_STATE.duplicateColumn,
@@ -84,13 +87,13 @@ export async function versionNow(
   client: ClientBase,
   migrations: readonly Migration[] = readMigrations(),
 ): Promise<number> {
-  const { rows } = await client.query<{ rows: boolean; told: number | null }>(
+  const { rows } = await client.query<{ rows: boolean; derived: number | null }>(
     `select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
          where n.nspname = 'listenql' and c.relname = 'migration' and pg_catalog.has_schema_privilege(n.oid, 'usage')
            and pg_catalog.has_table_privilege(c.oid, 'select')) as rows,
        (select pg_catalog.substring(p.prosrc, '\\d+')::pg_catalog.int4 from pg_catalog.pg_proc p
         join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-        where n.nspname = 'listenql' and p.proname = 'schema_version' limit 1) as told`,
+        where n.nspname = 'listenql' and p.proname = 'schema_version' limit 1) as derived`,
   )
   const [state] = rows
   const noted = state?.rows
@@ -98,7 +101,7 @@ export async function versionNow(
         'select pg_catalog.max(version) as version from listenql.migration',
       )
     : undefined
-  const version = Math.max(noted?.rows[0]?.version ?? 0, state?.told ?? 0)
+  const version = Math.max(noted?.rows[0]?.version ?? 0, state?.derived ?? 0)
   return version > 0 ? version : versionOf(await readParts(client), migrations)
 }
 

@@ -69,7 +69,10 @@ export function createPageCache(): PageCache {
   }
 }
 
-/** The rest of a page after a position. Only if the page holds an event of the position's batch with the same token, which proves that the position is of this history. */
+/**
+ * The rest of a page after a position. Only if the page holds an event of the position's batch with the same token, which proves
+ * that the position is of this history.
+ */
 function cut({ after: start, page }: Entry, after: Position): Page | undefined {
   const { events, position } = page
   if (comparePositions(after, start) < 0 || comparePositions(after, position) >= 0) return undefined

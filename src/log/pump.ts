@@ -42,7 +42,10 @@ export interface Checkpoint {
 export interface Flow {
   /** A page begins. */
   begin(): void
-  /** Called before each event. Undefined: dispatch it now. Otherwise resolves once other work has had its turn and the flow is not paused. */
+  /**
+   * Called before each event. Undefined: dispatch it now. Otherwise resolves once other work has had its turn and the flow is not
+   * paused.
+   */
   ready(): Promise<void> | undefined
 }
 

@@ -10,7 +10,10 @@ export interface RetentionOptions extends RotateOptions {
   readonly config: pg.ClientConfig
   /** Longest wait for a connection, in ms. */
   readonly connectTimeout: number
-  /** Time between two rotations, in ms. Default: an eighth of `retention`, at least 1 s and at most 60 s, or 10 s if `maxLogSize` is set. */
+  /**
+   * Time between two rotations, in ms. Default: an eighth of `retention`, at least 1 s and at most 60 s, or 10 s if `maxLogSize`
+   * is set.
+   */
   readonly interval?: number
   readonly observe: Observe
 }
