@@ -1,22 +1,17 @@
 import { setImmediate } from 'node:timers/promises'
 import { type Viewer, viewerKey } from '../../auth/viewer.js'
-import type { WatchedTable } from '../../catalog/watched-table.js'
-import type { Images } from '../../filters/images.js'
-import { EVERYTHING } from '../../filters/index.js'
 import { delay } from '../../lib/abort.js'
 import { ListenqlError } from '../../lib/errors.js'
-import type { Stop } from '../../lib/stop.js'
 import type { LogEvent } from '../../log/log-event.js'
 import type { LogFollower } from '../../log/log-follower.js'
 import { hole } from '../../log/log-topics.js'
 import { comparePositions, latest, type Position } from '../../log/position.js'
 import { type CheckVisibility, viewsOf } from '../../rls/visibility.js'
 import { joinIfLevel, pagesAfter, type ReplayPage } from '../resume.js'
-import { createChangeIndex } from './change-index.js'
-import { createChangeMatcher } from './change-matcher.js'
 import { createPageDelivery, type DeliverPage, unreadable } from './deliver-page.js'
-import { createDeliverableView } from './deliverable-view.js'
+import type { KnownTables } from './known-tables.js'
 import type { Present } from './present.js'
+import { QueuedSubscriptions } from './queued-subscriptions.js'
 import { SlowViewer, type SlowViewerOptions } from './slow-viewer.js'
 import { createStageViews, type StageView } from './stage-view.js'
 import {
@@ -34,7 +29,7 @@ export interface VisibilityQueueOptions {
   readonly relid: string
   readonly log: Pick<LogFollower, 'position' | 'read' | 'cursors'>
   readonly checkVisibility: CheckVisibility
-  readonly read: (event: LogEvent) => { readonly table: WatchedTable; readonly images: Images } | undefined
+  readonly read: KnownTables['read']
   /** Reads present rows. Undefined: no policy reads its own table. */
   readonly present: Present | undefined
   /** Most events that may wait at the moment, and most characters of their images. */
@@ -52,8 +47,6 @@ export interface VisibilityQueueOptions {
 
 const MAX_SETTLE_ROUNDS = 5
 
-const MATCHES_ALL = createChangeMatcher({ filter: EVERYTHING, operations: undefined })
-
 /**
  * The live events of one table under row-level security. They wait here until it is known which rows each viewer may see, and are
  * then delivered in the order of the log. Page by page, the queue checks the policies once per viewer, for the events that may match
@@ -65,8 +58,7 @@ const MATCHES_ALL = createChangeMatcher({ filter: EVERYTHING, operations: undefi
  */
 export class VisibilityQueue {
   readonly #options: VisibilityQueueOptions
-  readonly #index = createChangeIndex<QueuedSubscription>()
-  readonly #subscriptions = new Map<string, Set<QueuedSubscription>>()
+  readonly #subscriptions: QueuedSubscriptions
   readonly #slowViewers = new Map<string, SlowViewer>()
   readonly #deliverPage: DeliverPage
   #tail = beginChain()
@@ -82,32 +74,13 @@ export class VisibilityQueue {
 
   constructor(options: VisibilityQueueOptions) {
     this.#options = options
+    this.#subscriptions = new QueuedSubscriptions(options)
     this.#deliverPage = createPageDelivery(options)
   }
 
   /** Delivers to the subscription from the next event of the log on. */
   add(request: VisibilityRequest): QueuedSubscription {
-    const key = viewerKey(request.viewer, true)
-    // If policies read the table itself, every event counts: what is delivered next depends on what has been delivered before.
-    const matcher = request.delivered ? MATCHES_ALL : request.view.matcher
-    const subscription: QueuedSubscription = {
-      ...request,
-      key,
-      matcher,
-      viewDeliverable: createDeliverableView(request.view),
-      from: latest(this.#options.log.position, request.after),
-      leave: () => undefined,
-      hasLeft: false,
-    }
-    const forget = this.#remember(subscription)
-    const stop = this.#index.add(matcher, subscription)
-    subscription.leave = () => {
-      subscription.hasLeft = true
-      stop()
-      forget()
-      if (this.#index.entries.size === 0) this.#options.onEmpty()
-    }
-    return subscription
+    return this.#subscriptions.add(request, this.#options.log.position)
   }
 
   /** Every live event up to here has been delivered to the subscription, and none after it. Undefined: the log has not been read yet. */
@@ -133,7 +106,7 @@ export class VisibilityQueue {
   end(error: ListenqlError): void {
     this.#isOver = true
     this.#slowViewers.clear()
-    for (const subscription of this.#index.clear()) {
+    for (const subscription of this.#subscriptions.clear()) {
       subscription.hasLeft = true
       subscription.follower.end(error)
     }
@@ -178,17 +151,6 @@ export class VisibilityQueue {
 
   async #allLevel(): Promise<void> {
     await Promise.all([...this.#slowViewers.values()].map(({ running }) => running))
-  }
-
-  #remember(subscription: QueuedSubscription): Stop {
-    const subscriptions = this.#subscriptions.get(subscription.key) ?? new Set()
-    subscriptions.add(subscription)
-    this.#subscriptions.set(subscription.key, subscriptions)
-    return () => {
-      subscriptions.delete(subscription)
-      if (subscriptions.size === 0 && this.#subscriptions.get(subscription.key) === subscriptions)
-        this.#subscriptions.delete(subscription.key)
-    }
   }
 
   #isTooMuch(from: WaitingEvent, to: WaitingEvent): boolean {
@@ -254,7 +216,7 @@ export class VisibilityQueue {
     this.#taken = last
     const viewers = new Map<string, Viewer>()
     for (const each of page) {
-      each.interest = this.#interestIn(each.event as LogEvent)
+      each.interest = this.#subscriptions.interestIn(each.event as LogEvent)
       for (const { key, viewer } of each.interest?.subscriptions ?? [])
         if (!this.#slowViewers.has(key)) viewers.set(key, viewer)
     }
@@ -317,7 +279,7 @@ export class VisibilityQueue {
 
   #endSlowViewer(slow: SlowViewer, error: ListenqlError = tooLate()): void {
     this.#rejoin(slow)
-    for (const subscription of [...(this.#subscriptions.get(slow.key) ?? [])]) {
+    for (const subscription of this.#subscriptions.ofViewer(slow.key)) {
       subscription.leave()
       subscription.follower.end(error)
     }
@@ -333,19 +295,6 @@ export class VisibilityQueue {
     for (const [key, view] of await viewsOf(checkVisibility, table, viewers, events, signal))
       views.set(key, stageView(byKey.get(key) as Viewer, key, view))
     return views
-  }
-
-  #interestIn(event: LogEvent): Interest | undefined {
-    const read = this.#options.read(event)
-    if (!read) return undefined
-    const subscriptions: QueuedSubscription[] = []
-    // Policies can only hide rows, so what the unrestricted rows may concern is a superset of the recipients.
-    this.#index.visit(event, read.images, subscription => {
-      const { from, matcher } = subscription
-      if (from && comparePositions(event.position, from) <= 0) return
-      if (matcher.mayConcern(event, read.images)) subscriptions.push(subscription)
-    })
-    return subscriptions.length > 0 ? { event, ...read, subscriptions } : undefined
   }
 }
 
