@@ -62,11 +62,11 @@ export function createBackpressure({ maxBuffer, scheduler, observe }: Backpressu
   let source: Pausable | undefined
   let review: NodeJS.Timeout | undefined
 
-  const hasSay = (reader: Reader, since: number) =>
+  const mayPause = (reader: Reader, since: number) =>
     reader.blockedFor < ALIVE_MS && performance.now() - since < STRAIN_PATIENCE_MS
   const evaluate = () => {
     let subscribers = 0
-    for (const [reader, since] of strained) if (hasSay(reader, since)) subscribers++
+    for (const [reader, since] of strained) if (mayPause(reader, since)) subscribers++
     if (subscribers > 0 && pausedSince === 0) {
       pausedSince = performance.now()
       review = setInterval(evaluate, REVIEW_MS)

@@ -140,7 +140,7 @@ export async function refuseIncomplete(
   throw new ListenqlError(
     'DATABASE_FAILED',
     `schema listenql is incomplete, as of a dump of some objects only: ${first.kind} listenql.${first.name} is missing`,
-    { hint: 'remove what is left, then begin anew: listenql uninstall, listenql watch TABLE' },
+    { hint: 'remove the rest of the schema, then watch again: listenql uninstall, listenql watch TABLE' },
   )
 }
 

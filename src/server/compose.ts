@@ -240,11 +240,11 @@ export function compose({ settings, database, authenticate, unreached, observe }
     async close() {
       isStopping = true
       let authClosed: Promise<void> | undefined
-      const sayGoodbye = () => {
+      const endClients = () => {
         connections.endAll()
         authClosed = auth.close() // refuses the viewers that wait to be admitted
       }
-      await http.close(sayGoodbye, settings.shutdownTimeout / 4)
+      await http.close(endClients, settings.shutdownTimeout / 4)
       backpressure.close()
       await Promise.all([sources.close(), authClosed])
       await pool.close()

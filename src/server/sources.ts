@@ -58,7 +58,7 @@ export interface Sources {
 /**
  * Wires the parts that read from the database, from the bottom up: the LISTEN connection, the connections that read the log and the
  * catalogue, then channels, snapshots and tables. The one cycle is the change of the schema, which goes from the log up to the groups
- * and back: `schemaSwitch.concerns` closes it.
+ * and back: `schemaSwitch.setTarget` closes it.
  */
 export function createSources(options: SourcesOptions): Sources {
   const { settings, config, lend, onTables, onKick, hasRoles, needsNotifications, breathe, observe } = options
@@ -136,7 +136,7 @@ export function createSources(options: SourcesOptions): Sources {
     observe,
   })
   // Set late, because at each change the pump waits until the tables, the schema and the groups above it have switched.
-  schemaSwitch.concerns({ tables, refresh: catalog.refreshNow, onSwitched: onTables })
+  schemaSwitch.setTarget({ tables, refresh: catalog.refreshNow, onSwitched: onTables })
 
   const started = [log, catalog, retention, ...(tableAccess ? [tableAccess] : [])]
   const paused = [listener, log, tables]

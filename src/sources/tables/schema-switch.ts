@@ -20,7 +20,7 @@ export interface SchemaSwitch extends Checkpoint {
    */
   offer(tables: readonly WatchedTable[], paused?: readonly string[]): void
   /** Sets the parts to switch. To be called once, before the log is followed. */
-  concerns(target: SwitchTarget): void
+  setTarget(target: SwitchTarget): void
 }
 
 /**
@@ -65,7 +65,7 @@ export function createSchemaSwitch(): SchemaSwitch {
   }
 
   return {
-    concerns(to) {
+    setTarget(to) {
       target = to
     },
     offer(list, without = []) {

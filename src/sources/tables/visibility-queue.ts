@@ -94,7 +94,7 @@ export class VisibilityQueue {
     if (this.#isLate || this.#isOver) return // if late, the event is read from the log later
     if (!this.#running) this.#held = this.#options.log.position
     this.#tail = appendEvent(this.#tail, event)
-    if (this.#isTooMuch(this.#taken, this.#tail)) {
+    if (this.#exceedsLimits(this.#taken, this.#tail)) {
       this.#taken.next = undefined
       this.#tail = this.#taken
       this.#isLate = true
@@ -153,7 +153,7 @@ export class VisibilityQueue {
     await Promise.all([...this.#slowViewers.values()].map(({ running }) => running))
   }
 
-  #isTooMuch(from: WaitingEvent, to: WaitingEvent): boolean {
+  #exceedsLimits(from: WaitingEvent, to: WaitingEvent): boolean {
     const { events, size } = this.#options.limits()
     return to.number - from.number > events || to.size - from.size > size
   }
@@ -246,7 +246,7 @@ export class VisibilityQueue {
     this.#at = last
     for (const slow of [...this.#slowViewers.values()]) {
       if (slow.at === last) this.#rejoin(slow)
-      else if (this.#isTooMuch(slow.at, last)) this.#endSlowViewer(slow)
+      else if (this.#exceedsLimits(slow.at, last)) this.#endSlowViewer(slow)
     }
   }
 
