@@ -1,23 +1,23 @@
 import type { Observe } from '../lib/observation.js'
 import type { Scheduler } from './scheduler.js'
 
-/** A connection strains when this part of its buffer is full … */
+/** A connection is strained from when more than this part of its buffer is full … */
 const HIGH_WATER = 1 / 4
-/** … until it is down to this part. */
+/** … until no more than this part is full. */
 const LOW_WATER = 1 / 16
-/** A reader counts while it took something within this time, in ms … */
+/** A strained connection pauses reading only while its socket took something within this time, in ms … */
 const ALIVE_MS = 250
-/** … and has not strained for longer than this, in ms: a trickle may not hold everyone back. */
+/** … and only for this long, in ms: a client that reads slowly but steadily must not slow down all other clients. */
 const STRAIN_PATIENCE_MS = 2000
-/** Most that one turn may bring before those who wait are served, as a part of the buffer, and in bytes. */
+/** Most bytes of events that are read in one turn before waiting frames are sent: this part of the buffer, and at most so many bytes. */
 const TURN_PART = 1 / 8
 const TURN_MAX_BYTES = 1024 * 1024
-/** How often that is looked at while reading is paused, in ms. */
+/** How often the strained connections are examined while reading is paused, in ms. */
 const REVIEW_MS = 50
 
-/** A connection that may hold reading back. */
+/** A connection that may pause reading. */
 export interface Reader {
-  /** Time in ms since its socket moved, while something waits; 0 otherwise. */
+  /** Time in ms since its socket last took something, while frames wait; 0 otherwise. */
   readonly blockedFor: number
 }
 
@@ -28,20 +28,25 @@ export interface BackpressureOptions {
 }
 
 /**
- * Backpressure towards Postgres: where a burst brings more than readers that do read can take, reading stops for a moment,
- * rather than cut them off. Those that do not read have no say, they are cut off at their limit.
+ * Backpressure towards Postgres. If a burst brings more than clients that do read can take, reading from Postgres pauses briefly
+ * instead of cutting these clients off. Clients that do not read cannot pause it; they are cut off at their buffer limit.
  */
 export interface Backpressure {
-  /** So many bytes of events are new in this turn, as they come. libuv reads up to 32 chunks of 64 KiB from a socket before anyone else has a turn. */
+  /**
+   * Counts bytes of events that have arrived in this turn. Needed because libuv reads up to 32 chunks of 64 KiB from one socket
+   * before other work gets a turn.
+   */
   took(bytes: number): void
+  /** @param waiting bytes that wait for the connection */
   report(reader: Reader, waiting: number): void
+  /** Nothing waits for the connection any more, or it has been closed. */
   release(reader: Reader): void
-  /** @param source what reads from Postgres: it is paused and resumed from now on. Replaces the former one */
+  /** Sets the part that reads from Postgres, which is paused and resumed from now on. Replaces the former one. */
   pauses(source: Pausable): void
   close(): void
 }
 
-/** What can stop reading for a moment. Both are idempotent. */
+/** A part whose reading can be paused. Both methods are idempotent. */
 export interface Pausable {
   pause(): void
   resume(): void
@@ -57,11 +62,11 @@ export function createBackpressure({ maxBuffer, scheduler, observe }: Backpressu
   let source: Pausable | undefined
   let review: NodeJS.Timeout | undefined
 
-  const hasSay = (reader: Reader, since: number) =>
+  const mayPause = (reader: Reader, since: number) =>
     reader.blockedFor < ALIVE_MS && performance.now() - since < STRAIN_PATIENCE_MS
   const evaluate = () => {
     let subscribers = 0
-    for (const [reader, since] of strained) if (hasSay(reader, since)) subscribers++
+    for (const [reader, since] of strained) if (mayPause(reader, since)) subscribers++
     if (subscribers > 0 && pausedSince === 0) {
       pausedSince = performance.now()
       review = setInterval(evaluate, REVIEW_MS)

@@ -1,36 +1,37 @@
 import type { Account } from '../lib/limits/account.js'
 import type { Position } from '../log/position.js'
-import { handedOnIn, joinIfLevel, pagesAfter, type Replay, type ReplayPage } from '../sources/resume.js'
+import { joinIfLevel, livePositionIn, pagesAfter, type Replay, type ReplayPage } from '../sources/resume.js'
 import type { FrameStream } from './stream.js'
 import type { Subscriber } from './subscriber.js'
 
 export interface CatchUpOptions<Event> {
-  /** The past of the group's source, which is another one once the schema has been built again. */
+  /** The past of the group's present source; the group has another source after the schema has changed. */
   readonly replay: () => Replay<Event>
-  /** What the client has seen. */
+  /** The position up to which the client has seen everything. */
   readonly after: Position
-  /** The page after that, if it has been read already. */
+  /** The page after that position, if it has already been read. */
   readonly first?: ReplayPage<Event> | undefined
-  /** The subscriber's own stream, which it is fed from until it is level. */
+  /** The subscriber's own stream, from which it takes frames until it has caught up. */
   readonly own: FrameStream
-  /** The stream of the group that the subscriber joins, with all events that have been handed on so far. */
+  /** The stream of the group that the subscriber joins, with the frames of all events that the group has received so far. */
   readonly group: () => FrameStream
   readonly subscriber: Subscriber
-  /** Renders an event, and adds it to `own`. */
+  /** Renders an event and adds its frame to `own`. */
   readonly push: (event: Event) => void
-  /** Pays for finding out which events of the past the subscriber gets. */
+  /** Pays for filtering the events of the past. Default: the work is not counted. */
   readonly account?: Account | undefined
-  /** New frames wait for the subscriber. */
+  /** Called when new frames wait for the subscriber. */
   readonly notify: () => void
   readonly signal: AbortSignal
 }
 
-/** Bytes that are rendered before the subscriber has taken them: a page may hold megabytes. */
+/** How many bytes of frames are rendered before the subscriber has taken them. Bounded, because a page may hold megabytes. */
 const RENDER_AHEAD_BYTES = 256 * 1024
 
 /**
- * Feeds a subscriber that resumes from the log, a page at a time and as fast as the subscriber takes them, until it joins the
- * stream of its group. Resolves once it has joined, or the signal aborts; rejects with what reading rejects with.
+ * Renders the past from the log for a subscriber that resumes, page by page and as fast as the subscriber takes the frames, until the
+ * subscriber joins the stream of its group. It gets each event exactly once, see `resume.ts`. Resolves once it has joined or the
+ * signal aborts; rejects with the error of reading.
  */
 export async function catchUp<Event>(options: CatchUpOptions<Event>): Promise<void> {
   const { replay, after, first, own, group, subscriber, push, notify, account, signal } = options
@@ -38,7 +39,7 @@ export async function catchUp<Event>(options: CatchUpOptions<Event>): Promise<vo
   for await (const page of pagesAfter(after, read, first)) {
     if (signal.aborted) return
     const { events, position } = page
-    const handedOn = () => handedOnIn(replay(), page)
+    const livePosition = () => livePositionIn(replay(), page)
     let begin = own.tail.end
     for (const event of events) {
       push(event)
@@ -48,7 +49,7 @@ export async function catchUp<Event>(options: CatchUpOptions<Event>): Promise<vo
       if (signal.aborted) return
       begin = own.tail.end
     }
-    const hasJoined = joinIfLevel(position, handedOn, () => {
+    const hasJoined = joinIfLevel(position, livePosition, () => {
       for (const event of replay().seam()) push(event)
       subscriber.join(group(), position)
     })

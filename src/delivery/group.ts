@@ -18,7 +18,10 @@ import type {
   SubscriptionRequest,
 } from './subscription.js'
 
-/** Subscribers that ask the same: one source, one execution and one text for each event. */
+/**
+ * Subscribers with equal requests. They share one source; each event is rendered once, and all subscribers get the same frame.
+ * The frames of a subscriber are in the order of the source's events, without a hole, and end with a final frame if the source ends.
+ */
 export class Group {
   #request: SubscriptionRequest<unknown>
   #renderer: Renderer
@@ -27,15 +30,15 @@ export class Group {
   readonly #stream: FrameStream
   readonly #subscribers = new Map<Subscriber, Outbound>()
   readonly #closing = new AbortController()
-  /** Events that have come and are not rendered yet. */
+  /** Events that have been delivered to the group and are not rendered yet. */
   readonly #pending = new Fifo<unknown>()
   #opened: Promise<Stop>
   #isOpen = false
-  /** Why the source ended. */
+  /** The error that ended the source. */
   #end: ListenqlError | undefined
-  /** The group that it has merged with. */
+  /** The group that this group has merged into. */
   #heir: Group | undefined
-  /** Subscribers, those who still wait for the source, and groups that have merged with this one. */
+  /** The number of subscribers, of joins that wait for the source, and of groups that have merged into this one. */
   #references = 0
   readonly #work = () => {
     this.#render(() => this.#options.scheduler.isOver)
@@ -59,19 +62,19 @@ export class Group {
     return this.#subscribers.size
   }
 
-  /** Whether its source tells it of events. */
+  /** Whether its source is open. */
   get isOpen(): boolean {
     return this.#isOpen
   }
 
-  /** Whether nobody may join any more. */
+  /** Whether the group has ended, so that no subscriber can join. */
   get isOver(): boolean {
     return this.#end !== undefined || this.#closing.signal.aborted
   }
 
   async join(options: SubscriberOptions, signal?: AbortSignal): Promise<SubscriptionHandle> {
     this.#references++
-    const left = options.after ? new AbortController() : undefined // costly per idle subscriber: only when resuming
+    const left = options.after ? new AbortController() : undefined // costly per idle subscriber: created only when resuming
     let hasLeft = false
     let subscriber: Subscriber | undefined
     const leave = () => {
@@ -86,7 +89,7 @@ export class Group {
     }
     try {
       await abortable(this.#opened, signal)
-      await this.#request.source.live(signal) // the group may be older than an outage that is not over
+      await this.#request.source.live(signal) // the source may have opened before an outage that still lasts
       const end = this.#home.#end
       if (end) throw end
       subscriber = left
@@ -102,13 +105,13 @@ export class Group {
     return { leave, position: () => subscriber?.position(this.#home.#live()) }
   }
 
-  /** The schema was built again. */
+  /** Moves the group to the new schema, or ends it. */
   async renew(): Promise<void> {
     try {
       const next = await this.#request.renew()
-      if (!next || this.isOver) return // all may have left meanwhile
+      if (!next || this.isOver) return // all subscribers may have left meanwhile
       this.#replace(next)
-      // The log waits until all have moved: nothing falls between the former source and one that opens late.
+      // The pump waits for this, so no event falls between the former source and one that takes time to open.
       if (next.source.topic.kind === 'table') await this.#opened
     } catch (error) {
       this.#finish(
@@ -117,7 +120,7 @@ export class Group {
     }
   }
 
-  /** Both ask the same now: the subscribers of this group go on with the stream of the other. */
+  /** Moves the subscribers of this group to the stream of another group, whose request has become equal. */
   mergeInto(heir: Group): void {
     const from = this.#flushed()
     const into = heir.#flushed()
@@ -133,8 +136,8 @@ export class Group {
   }
 
   /**
-   * What is done once for all is paid for by whoever came first. Who cannot pay any more has to go, and the next one pays: so
-   * nobody's subscriptions end because another, who asks the same, has spent too much elsewhere.
+   * Work that is done once for all subscribers is paid for by the first subscriber. When its account is overdrawn it is expelled, and
+   * the next subscriber pays. So no subscription ends because another subscriber with an equal request has spent too much elsewhere.
    */
   readonly #account: Account = {
     refusal: () => {
@@ -153,7 +156,7 @@ export class Group {
     },
   }
 
-  /** It gets what came before, and the error. */
+  /** Ends one subscriber: it gets the frames that wait for it, and then the error. */
   #expel(subscriber: Subscriber, outbound: Outbound, error: ListenqlError): void {
     this.#home.#subscribers.delete(subscriber)
     const own = new FrameStream(this.#options.memory.wait)
@@ -162,7 +165,7 @@ export class Group {
     outbound.notify(subscriber)
   }
 
-  /** The group that its subscribers are in now. */
+  /** The group that now has the subscribers: this one, or the last of those that it has merged into. */
   get #home(): Group {
     let home: Group = this
     while (home.#heir) home = home.#heir
@@ -174,13 +177,13 @@ export class Group {
     return subscriber
   }
 
-  /** The stream with all that has come so far. */
+  /** The stream, after all pending events have been rendered. */
   #flushed(): FrameStream {
     this.#render()
     return this.#stream
   }
 
-  /** Where one stands who has taken all frames, unless more is to come of events that were handed on already. */
+  /** The position of a subscriber that has taken all frames. Undefined: the source has ended, or events are not rendered yet. */
   #live() {
     return this.#end || this.#pending.size > 0 ? undefined : this.#request.source.replay?.start()
   }
@@ -191,7 +194,7 @@ export class Group {
     return past
   }
 
-  /** Reads the first page before it accepts: a position that is refused is refused at once. */
+  /** Reads the first page before it resolves, so that a cursor that must be refused is refused at once. */
   async #resume(
     { id, outbound, after, account }: SubscriberOptions,
     signal: AbortSignal,
@@ -218,7 +221,7 @@ export class Group {
       signal,
     }).then(
       () => {
-        // The group's last frame went by before this subscriber joined, which may have left its own stream by now.
+        // The group may have ended before this subscriber joined its stream, so that the final frame is not in what it still takes.
         const end = this.#home.#end
         if (end && !signal.aborted) this.#expel(subscriber, outbound, end)
       },
@@ -228,7 +231,7 @@ export class Group {
         this.#options.observe({
           type: 'fault',
           id: 'replay',
-          message: 'the log could not be replayed',
+          message: 'the event log could not be replayed',
           error,
         })
         finish(new ListenqlError('DATABASE_FAILED', 'the event log could not be read'))
@@ -237,7 +240,7 @@ export class Group {
     return subscriber
   }
 
-  #open({ source }: SubscriptionRequest<unknown>, goesOn = false): Promise<Stop> {
+  #open({ source }: SubscriptionRequest<unknown>, continues = false): Promise<Stop> {
     const { scheduler, backpressure } = this.#options
     const opened = source.open(
       {
@@ -249,7 +252,7 @@ export class Group {
         },
         end: error => this.#finish(error),
         account: this.#account,
-        goesOn,
+        continues,
       },
       this.#closing.signal,
     )
@@ -257,7 +260,7 @@ export class Group {
       () => {
         this.#isOpen = true
       },
-      () => undefined, // each who joins is told
+      () => undefined, // each subscriber that joins gets the error
     )
     return opened
   }
@@ -273,9 +276,12 @@ export class Group {
     for (const [subscriber, outbound] of this.#subscribers) outbound.notify(subscriber)
   }
 
-  /** A table's source tells nothing before it is opened and all afterwards, in the same step: nothing falls between the two. */
+  /**
+   * The new source of a table delivers from the step in which it opens, and the former one stops after that: no event falls
+   * between them.
+   */
   #replace(next: SubscriptionRequest<unknown>): void {
-    this.#render() // what came before is as it was
+    this.#render() // events of the former schema are rendered by it
     const former = this.#opened
     this.#request = next
     this.#renderer = createRenderer(next, this.#options)
@@ -291,7 +297,7 @@ export class Group {
     if (this.#end) return
     this.#render()
     this.#end = error
-    this.#onEmpty() // whoever comes now founds another group
+    this.#onEmpty() // from now on an equal request creates another group
     this.#stream.push(this.#finalFrame(error))
     this.#notify()
   }

@@ -6,27 +6,27 @@ import type {
   SubscriptionRequest,
 } from './subscription.js'
 
-/** Subscriptions that ask the same share one source, one execution and one text for each event. */
+/** Assigns subscriptions to groups: subscriptions with equal keys share one source and one rendering of each event. */
 export interface Groups {
   /**
-   * Joins the group of this request, or founds it. Resolves once no later event can be missed, or, with a position to start
-   * after, once the log has been read from there. Rejects with what the source rejects with, with the signal's reason, or
-   * with LimitExceeded if there is no memory for another group.
+   * Joins the group of this request, or creates it. Resolves once no later event can be missed or, if the subscriber resumes, once
+   * the first page after its position has been read. Rejects with the error of the source, with the signal's reason, or with
+   * LimitExceeded if there is no memory for another group.
    */
   join<Event>(
     request: SubscriptionRequest<Event>,
     subscriber: SubscriberOptions,
     signal?: AbortSignal,
   ): Promise<SubscriptionHandle>
-  /** The schema was built again: each group moves to it with its subscribers, or ends. Resolves once all have. */
+  /** The schema has changed: each group moves to it with its subscribers, or ends. Resolves once all groups have. */
   renew(): Promise<void>
-  /** Number of groups, and of subscribers in them. */
+  /** The number of groups, and of subscribers in them. */
   readonly size: { readonly groups: number; readonly subscribers: number }
 }
 
 export function createGroups(options: GroupOptions): Groups {
   const all = new Set<Group>()
-  /** Those that may be joined. */
+  /** The groups that can be joined. */
   const byKey = new Map<string, Group>()
 
   function found(request: SubscriptionRequest<unknown>): Group {
@@ -39,14 +39,14 @@ export function createGroups(options: GroupOptions): Groups {
       if (byKey.get(group.key) === group) byKey.delete(group.key)
     })
     isFounded = true
-    // A source may end while it is opened, as when the right to it has just been lost: then nobody else joins.
+    // The source may end while it opens, as when the right to it has just been lost. Then no other subscriber joins the group.
     if (group.isOver) return group
     all.add(group)
     byKey.set(request.key, group)
     return group
   }
 
-  /** Under another schema, or with other rights, it may ask the same as another group. */
+  /** After a change of the schema or of rights, the group's request may equal that of another group: then they merge. */
   function rekey(group: Group, former: string): void {
     if (group.isOver || group.key === former) return
     if (byKey.get(former) === group) byKey.delete(former)
@@ -58,7 +58,7 @@ export function createGroups(options: GroupOptions): Groups {
   return {
     async join(request, subscriber, signal) {
       let current = request as SubscriptionRequest<unknown>
-      // It may have been made for a schema that was current when it came, and is not any more.
+      // The schema may have changed since the request was made.
       for (let next = current.renew(); next; next = current.renew()) current = await next
       return (byKey.get(current.key) ?? found(current)).join(subscriber, signal)
     },

@@ -6,60 +6,64 @@ import type { Scheduler } from './scheduler.js'
 import { costOf, type Frame } from './stream.js'
 import type { Subscriber } from './subscriber.js'
 
-/** Most that is handed to a socket at a time, in bytes: it is copied there, for each socket. */
+/** Most bytes that are passed to a socket at a time, since each socket keeps its own copy of them. */
 const WRITE_BYTES = 64 * 1024
-/** Most of one subscription in a row, in bytes, where a connection has several: all of them move. */
+/** Most bytes of one subscription in a row if several have waiting frames, so that all subscriptions of a connection progress. */
 const SUBSCRIPTION_SHARE_BYTES = 16 * 1024
-/** What a protocol adds to a frame, about, in bytes: empty payloads are not free. */
+/** About how many bytes a protocol adds to a frame. Counted so that empty payloads are not free. */
 const ENVELOPE_BYTES = 8
 
-/** The socket or response at the end, as the transport sees it. */
+/** Sends frames to the socket or response of one connection; implemented by the transports. */
 export interface Sink {
-  /** False while it has enough to do; `Outbound.resume` is called when it takes more. */
+  /** False while its buffer is full; the transport calls `Outbound.resume` when the sink takes more. */
   readonly writable: boolean
-  /** Bytes that it holds for this connection alone, in its own buffers and those of the socket. */
+  /** Bytes in its own buffers and those of the socket. */
   readonly held: number
-  /** Takes a frame of a subscription. Called between `begin` and `end`, only while writable. */
+  /** Sends a frame of a subscription. Called only between `begin` and `end`, while writable. */
   frame(subscriber: Subscriber, frame: Frame): void
-  /** Takes a message of the protocol, such as an acknowledgement. */
+  /** Sends a message of the protocol, such as an acknowledgement. */
   control(text: string): void
-  /** Brackets what belongs into one write to the socket. */
+  /** `begin` and `end` bracket the calls that make one write to the socket. */
   begin(): void
   end(): void
-  /** Ends the connection with a code that tells the client to come back. */
+  /** Ends the connection with a code that makes the client reconnect. */
   cut(reason: CutReason): void
 }
 
 export interface OutboundOptions {
   readonly sink: Sink
   readonly transport: string
-  /** Address of the client, for the log. */
+  /** Address of the client, for the server's log. */
   readonly remote: string
-  /** Most that may wait, in bytes, behind the first frame of each subscription. */
+  /** Most bytes that may wait, without the first waiting frame of each subscription. */
   readonly maxBuffer: number
-  /** Longest time in ms in which nothing moves while something waits. */
+  /** Time in ms after which the connection is cut off if its socket takes nothing while frames wait. */
   readonly stallTimeout: number
   readonly scheduler: Scheduler
   readonly backpressure: Backpressure
   readonly memory: Pick<ClientMemory, 'wait'>
   readonly observe: Observe
-  /** Called when it has cut the connection off. */
+  /** Called after the connection has been cut off. */
   readonly onCut?: () => void
 }
 
-/** What waits for one connection, and its way out: as much at a time as the socket takes, in one write per turn. */
+/**
+ * The frames that wait for one connection. They are sent as fast as the socket takes them, in one write per turn of the event loop.
+ * A connection whose waiting frames exceed `maxBuffer`, or that takes nothing for `stallTimeout`, is cut off: frames are never dropped,
+ * and memory is bounded.
+ */
 export class Outbound {
   readonly #options: OutboundOptions
   readonly #ready = new Set<Subscriber>()
   readonly #controls = new Fifo<string>()
   #controlBytes = 0
-  /** Bytes that are left of the turn of the first in `#ready`. */
+  /** Bytes that the first subscriber in `#ready` may still send in its turn. */
   #slice = SUBSCRIPTION_SHARE_BYTES
   #closed = false
   /** When the socket last took something while it was blocked (ms of performance.now), or 0 while nothing waits. */
   #blockedSince = 0
   #stallTimer: NodeJS.Timeout | undefined
-  /** Bytes of its own that it has told `memory` of. */
+  /** Bytes of this connection that have been reported to `memory`. */
   #counted = 0
   readonly #borrowed: Frame[] = []
   readonly #flush = () => this.flush()
@@ -72,19 +76,19 @@ export class Outbound {
     return this.#closed
   }
 
-  /** Time in ms since the socket moved, while something waits; 0 otherwise. */
+  /** Time in ms since the socket last took something, while frames wait; 0 otherwise. */
   get blockedFor(): number {
     return this.#blockedSince === 0 ? 0 : performance.now() - this.#blockedSince
   }
 
-  /** Bytes that wait, behind the first frame of each subscription. */
+  /** Bytes that wait, without the first waiting frame of each subscription. */
   get waiting(): number {
     let bytes = this.#controlBytes
     for (const subscriber of this.#ready) bytes += subscriber.waiting
     return bytes
   }
 
-  /** Bytes that are there for the sake of this connection: what waits, and what is on its way into the socket. */
+  /** Bytes in memory because of this connection: waiting frames, and those that the sink is sending. */
   get burden(): number {
     let bytes = this.waiting + this.#counted
     for (const frame of this.#borrowed) bytes += costOf(frame)
@@ -92,8 +96,8 @@ export class Outbound {
   }
 
   /**
-   * The sink goes on sending a frame that has been taken from its stream: it is held, once for all connections that do, until
-   * this one has given it back.
+   * Counts a frame as memory while the sink is still sending it, after it has been taken from its stream, until `giveBack`. A frame
+   * is counted once for all connections that borrow it.
    */
   borrow(frame: Frame): void {
     if (this.#closed) return
@@ -102,7 +106,7 @@ export class Outbound {
     if (frame.borrowers === 1) this.#options.memory.wait(costOf(frame))
   }
 
-  /** All that was borrowed has been sent. */
+  /** The sink has sent all borrowed frames. */
   giveBack(): void {
     for (const frame of this.#borrowed.splice(0)) {
       frame.borrowers = (frame.borrowers ?? 1) - 1
@@ -110,13 +114,13 @@ export class Outbound {
     }
   }
 
-  /** Nothing of it leaves any more. */
+  /** Removes a subscriber; no frame of it is sent any more. */
   remove(subscriber: Subscriber): void {
     subscriber.leave()
     this.#ready.delete(subscriber)
   }
 
-  /** New frames for a subscriber are there; they leave at the end of this turn. */
+  /** New frames wait for a subscriber. They are sent at the end of this turn. */
   notify(subscriber: Subscriber): void {
     if (this.#closed || subscriber.hasLeft) return
     this.#ready.add(subscriber)
@@ -124,7 +128,7 @@ export class Outbound {
     else this.#options.scheduler.spare(this.#flush)
   }
 
-  /** Sends a message of the protocol, after the frames handed out before and ahead of those that wait. */
+  /** Sends a message of the protocol, after the frames that have been passed to the sink and before those that wait. */
   control(text: string): void {
     if (this.#closed) return
     this.#controls.push(text)
@@ -132,7 +136,7 @@ export class Outbound {
     this.#options.scheduler.due(this.#flush)
   }
 
-  /** The socket takes more (its `drain`), or took a piece of a large frame. */
+  /** The socket takes more (its `drain` event), or has taken a part of a large frame. */
   resume(): void {
     if (this.#closed) return
     if (this.#blockedSince !== 0) this.#blockedSince = performance.now()
@@ -150,7 +154,7 @@ export class Outbound {
     this.#account()
   }
 
-  /** Ends the connection with a code that tells the client to come back. Idempotent. */
+  /** Ends the connection with a code that makes the client reconnect. Idempotent. */
   cut(reason: CutReason, waiting = this.waiting): void {
     const { sink, observe, transport, remote, onCut } = this.#options
     if (this.#closed) return
@@ -160,7 +164,7 @@ export class Outbound {
     onCut?.()
   }
 
-  /** Forgets everything; the connection is gone or going. */
+  /** Drops everything that waits; the connection is closed or closing. Idempotent. */
   close(): void {
     if (this.#closed) return
     this.#closed = true
@@ -186,10 +190,10 @@ export class Outbound {
       budget -= text.length
       sink.control(text)
     }
-    // A Set's iteration comes to those that are added again: they take turns until the batch is full.
+    // Iteration over a Set reaches elements that are added again, so the subscribers take turns until the batch is full.
     for (const subscriber of this.#ready) {
       while (this.#slice > 0 && subscriber.hasNext) {
-        // Its turn goes on with the next batch, or some would always get the rest of a batch and no more.
+        // The subscriber's turn continues with the next batch. Otherwise some subscribers would only ever get the rest of a batch.
         if (budget <= 0 || !sink.writable) return
         const frame = subscriber.take() as Frame
         this.#slice -= frame.bytes + ENVELOPE_BYTES
@@ -203,8 +207,8 @@ export class Outbound {
 
   #account(): void {
     const { sink, scheduler, backpressure, maxBuffer } = this.#options
-    if (this.#closed) return // by a frame that ended the connection
-    // A socket that takes more may hold a little: nothing would tell when that has left.
+    if (this.#closed) return // a frame has ended the connection
+    // What a writable socket holds is not counted: it is little, and no event says when it has been sent.
     this.#count(2 * this.#controlBytes + (sink.writable ? 0 : sink.held))
     if (!this.#hasWork() && sink.writable) {
       this.#blockedSince = 0

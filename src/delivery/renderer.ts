@@ -1,11 +1,11 @@
 import { createFrame, type Frame } from './stream.js'
 import type { GroupOptions, SubscriptionRequest } from './subscription.js'
 
-/** Makes the frames of one group. */
+/** Renders events to the frames of one group. An event above `maxEvent` is replaced by an error. */
 export interface Renderer {
-  /** For an event that comes once, live. */
+  /** Renders a live event, which is rendered once. */
   fresh(event: unknown): Frame
-  /** For an event of the past, which several may come back to: rendered once for as long as the event is kept. */
+  /** Renders an event of the past, which several subscribers may replay. Rendered once while the event object is kept. */
   shared(event: unknown): Frame
 }
 

@@ -1,22 +1,22 @@
-/** Collects what happens in one turn of the event loop, and acts on it once, when the turn's input has been taken. */
+/** Collects tasks during one turn of the event loop and runs each once, after the turn's input has been read. */
 export interface Scheduler {
   /** Runs `task` at the end of this turn; a task that is already due is not run twice. */
   due(task: () => void): void
-  /** The same, when nothing is due any more, in the time that is left, for what may wait: somebody who catches up on the past. */
+  /** Runs `task` in the time that is left after the due tasks: for work that can wait, as for a subscriber that catches up. */
   spare(task: () => void): void
-  /** Whether the time of this turn is used up: a task with more to do makes itself due again. */
+  /** Whether the time of this turn is used up. A task with more to do then makes itself due again. */
   readonly isOver: boolean
-  /** Runs `task` once nothing is due any more, which may take several turns. */
+  /** Runs `task` once no task is due, which may take several turns. */
   afterwards(task: () => void): void
 }
 
-/** How long one turn may take, in ms, before others have theirs: sockets are read and timers run in between. */
+/** How long tasks may run in one turn, in ms. Between turns Node reads sockets and runs timers. */
 const TURN_MS = 8
 
 /**
- * `setImmediate` runs right after the poll phase that brought the input, before any timer or further input: a burst becomes
- * one write per socket, and a lone event waits for nothing.
- * @param onFault takes what a task throws; the others run all the same
+ * `setImmediate` runs right after the poll phase that has read the input, before any timer and before further input. So a burst
+ * becomes one write per socket, and a lone event is not delayed.
+ * @param onFault receives the error that a task throws; the other tasks still run
  */
 export function createScheduler(onFault: (error: unknown) => void): Scheduler {
   const urgent = new Set<() => void>()
@@ -25,7 +25,7 @@ export function createScheduler(onFault: (error: unknown) => void): Scheduler {
   let isRunning = false
   let end = 0
 
-  /** A Set's iteration includes what is added meanwhile: what a task makes due runs in this turn, too, if there is time. */
+  /** Iteration over a Set includes elements that are added meanwhile: a task that becomes due runs in this turn if there is time. */
   function work(tasks: Set<() => void>): boolean {
     for (const task of tasks) {
       tasks.delete(task)
@@ -47,7 +47,7 @@ export function createScheduler(onFault: (error: unknown) => void): Scheduler {
   function run(): void {
     end = performance.now() + TURN_MS
     if (work(urgent)) settle()
-    work(spare) // one at least: whoever may wait moves on, however much is due
+    work(spare) // runs at least one task, so that spare tasks progress however much is due
     isRunning = urgent.size + spare.size + last.size > 0
     if (isRunning) setImmediate(run)
   }

@@ -2,19 +2,19 @@ import type { Position } from '../log/position.js'
 
 /** One event, rendered once for all subscribers of a group. */
 export interface Frame {
-  /** What is sent: JSON of a GraphQL result, or a payload as it is. */
+  /** The text to send: a GraphQL result as JSON, or the payload of a notification. */
   readonly text: string
   /** Size of `text` in bytes of UTF-8. */
   readonly bytes: number
-  /** Place of the event in the log, if it is in there. */
+  /** Position of the event in the log. Undefined: the event is not in the log. */
   readonly position: Position | undefined
-  /** The last one: the subscription ends with it. */
+  /** Whether the subscription ends with this frame. */
   readonly isFinal: boolean
-  /** Positions before it say nothing about what comes after it. */
+  /** Whether a history ends here: positions before this frame cannot be compared with later ones. */
   readonly endsHistory: boolean
-  /** Bytes as one transport sends them, kept by that transport if they are the same for every subscriber. */
+  /** The bytes that a transport sends, by encoding. The transport keeps them here if they are the same for every subscriber. */
   encoded?: Map<string, Buffer>
-  /** Connections that are sending it, after it was taken from its stream; see `Outbound.borrow`. */
+  /** How many connections are still sending the frame after it was taken from its stream; see `Outbound.borrow`. */
   borrowers?: number
 }
 
@@ -27,49 +27,51 @@ export function createFrame(
   return { text, bytes, position, isFinal, endsHistory }
 }
 
-/** A frame in a stream. Linked to the next, so that what nobody waits for is garbage. */
+/** A frame in a stream, linked to the next one. Frames that no subscriber waits for can be garbage-collected. */
 export interface Link {
   readonly frame: Frame
-  /** Bytes of all frames of the stream up to and with this one: two links tell at once how much lies between them. */
+  /**
+   * Bytes of all frames of the stream up to and including this one. The difference of two links is the size of the frames between
+   * them.
+   */
   readonly end: number
-  /** The same in memory, about. */
+  /** The approximate memory of the same frames, in bytes. */
   readonly cost: number
-  /** Subscribers whose place is here. */
+  /** The number of subscribers whose last taken frame is this one. */
   readers: number
   next: Link | undefined
 }
 
-/** What a frame takes beside its text, and that its text is there twice: as it was rendered, and as it is sent. */
+/** Memory of a frame beside its text. The text counts twice: as it was rendered, and as the transport encodes it. */
 const FRAME_OVERHEAD_BYTES = 256
 const TEXT_COPIES = 2
 
-/** What a frame takes in memory, about, in bytes. */
+/** The approximate memory of a frame, in bytes. */
 export function costOf({ bytes }: Frame): number {
   return FRAME_OVERHEAD_BYTES + TEXT_COPIES * bytes
 }
 
 /**
- * The frames of one group in order. A subscriber holds nothing but its place in here: what waits for a thousand slow readers
- * exists once, and a place costs one reference however far behind it is. Who has a place holds the frames after it, and has
- * to leave it at the end.
+ * The frames of one group in order, each stored once for all subscribers. A subscriber holds only a reference to the last frame that
+ * it has taken, however many frames wait for it. That reference keeps the later frames in memory, so a subscriber must `leave`.
  */
 export class FrameStream {
   #tail: Link = { frame: createFrame(''), end: 0, cost: 0, readers: 0, next: undefined }
-  /** Where the slowest reader is; the tail if there is none. */
+  /** The place of the slowest reader; the tail if there is no reader. */
   #slowest = this.#tail
   readonly #wait: (bytes: number) => void
 
-  /** @param wait told how many bytes more, or less, wait for readers */
+  /** @param wait called with the change in bytes that wait for readers */
   constructor(wait: (bytes: number) => void = () => undefined) {
     this.#wait = wait
   }
 
-  /** The newest frame. A subscriber that starts here gets all that come later. */
+  /** The newest frame. A subscriber that starts here gets all later frames. */
   get tail(): Link {
     return this.#tail
   }
 
-  /** A frame may be in several streams. */
+  /** Appends a frame. A frame may be in several streams. */
   push(frame: Frame): void {
     const { end, cost } = this.#tail
     const size = costOf(frame)
@@ -80,13 +82,13 @@ export class FrameStream {
     this.#forget()
   }
 
-  /** A place at the newest frame. */
+  /** Registers a reader at the newest frame. */
   enter(): Link {
     this.#tail.readers++
     return this.#tail
   }
 
-  /** From a place to the next. */
+  /** Moves a reader to the next frame, which must exist. */
   advance(from: Link): Link {
     const to = from.next as Link
     to.readers++
@@ -94,12 +96,13 @@ export class FrameStream {
     return to
   }
 
+  /** Unregisters a reader. */
   leave(place: Link): void {
     place.readers--
     if (place === this.#slowest) this.#forget()
   }
 
-  /** What all readers have taken is held no more. */
+  /** Releases the frames that all readers have taken. */
   #forget(): void {
     const before = this.#slowest
     let slowest = before

@@ -1,23 +1,26 @@
 import type { Account } from '../lib/limits/account.js'
 import { comparePositions, type Position } from '../log/position.js'
-import { type JoinedReader, wasServed } from '../sources/resume.js'
+import { type JoinedReader, wasReplayed } from '../sources/resume.js'
 import type { Frame, FrameStream, Link } from './stream.js'
 
-/** A place in a stream: everything up to `at` has been taken. `seen` was served by the stream before. */
+/** A reader of a stream: every frame up to `at` has been taken. Events up to `seen` came with the previous stream. */
 interface StreamReader extends JoinedReader {
   readonly stream: FrameStream
   at: Link
-  /** The place that follows when this stream has been taken. */
+  /** The reader that follows once all frames of this stream have been taken. */
   seam: StreamReader | undefined
 }
 
-/** One subscription of one client: a place in the stream of its group, or, while it catches up, in one of its own before that. */
+/**
+ * One subscription of one client. It takes the frames of its group's stream or, while it catches up, of its own stream first and then
+ * of the group's. At the seam between two streams it gets each event exactly once.
+ */
 export class Subscriber {
-  /** Id of the subscription within its connection; empty where a connection carries one. */
+  /** Id of the subscription within its connection; empty if a connection has only one. */
   readonly id: string
-  /** Pays for the work that is done for it. */
+  /** Pays for the work of its subscription. Undefined: the work is not counted. */
   readonly account: Account | undefined
-  /** Bytes that its transport puts before each frame, kept by that transport. */
+  /** Bytes that its transport sends before each frame. The transport keeps them here. */
   label: Buffer | undefined
   #hasLeft = false
   #reader: StreamReader
@@ -27,8 +30,8 @@ export class Subscriber {
   #onTaken: (() => void) | undefined
 
   /**
-   * @param stream where it starts: that of its group, or one of its own while it catches up
-   * @param after what the client has seen, for one that catches up
+   * @param stream the first stream: that of its group, or its own if it catches up
+   * @param after the position up to which the client has seen everything. Undefined: the subscriber does not catch up
    */
   constructor(id: string, stream: FrameStream, after?: Position, account?: Account) {
     this.id = id
@@ -39,8 +42,8 @@ export class Subscriber {
   }
 
   /**
-   * Everything at or before it has been taken; undefined if nothing is known.
-   * @param live where one stands who has taken all frames of the group; undefined: not known
+   * The position up to which every event has been taken. Undefined: unknown.
+   * @param live the position of a subscriber that has taken all frames of the group. Undefined: unknown
    */
   position(live: Position | undefined): Position | undefined {
     if (this.hasNext || !this.#isLive || !live) return this.#taken
@@ -54,17 +57,17 @@ export class Subscriber {
     return this.#hasLeft
   }
 
-  /** Whether it has come to the stream of its group. */
+  /** Whether it takes frames from the stream of its group. */
   get isLive(): boolean {
     return this.#isLive
   }
 
-  /** It has been served everything up to there: what lies between two frames was not for it. */
+  /** It has taken everything up to this position: later events up to there were not for it. */
   pass(position: Position): void {
     this.#taken = position
   }
 
-  /** Whether it is in a stream, or will come to it by itself. */
+  /** Whether it reads a stream, or will once it has taken the present ones. */
   isOn(stream: FrameStream): boolean {
     let reader: StreamReader | undefined = this.#reader
     while (reader && reader.stream !== stream) reader = reader.seam
@@ -77,7 +80,7 @@ export class Subscriber {
     return this.#reader.at.next !== undefined
   }
 
-  /** Bytes that wait behind the first waiting frame: one frame can always pass, however large. */
+  /** Bytes that wait, without the first waiting frame: one frame may always wait, however large. */
   get waiting(): number {
     if (!this.hasNext) return 0
     let bytes = -(this.#reader.at.next?.frame.bytes ?? 0)
@@ -93,11 +96,11 @@ export class Subscriber {
     this.#reader.at = this.#reader.stream.advance(this.#reader.at)
     const { frame } = link
     if (frame.position || frame.endsHistory) this.#taken = frame.position
-    if (!link.next) this.#tell()
+    if (!link.next) this.#resolveTaken()
     return frame
   }
 
-  /** Resolves when nothing waits any more. */
+  /** Resolves when no frame waits. */
   taken(): Promise<void> {
     if (!this.hasNext) return Promise.resolve()
     return new Promise(resolve => {
@@ -106,8 +109,8 @@ export class Subscriber {
   }
 
   /**
-   * From the end of its stream, and of those that it is to join already, it goes on with another one, from where that is now.
-   * @param seen what it has been served, which may be ahead of that stream
+   * Appends a stream: after the present end of its other streams it continues with the frames that are added to this one from now on.
+   * @param seen the position up to which it gets events from its other streams; frames up to it are skipped
    */
   join(stream: FrameStream, seen: Position | undefined): void {
     let last = this.#reader
@@ -115,7 +118,7 @@ export class Subscriber {
     last.seam = { stream, at: stream.enter(), seen, seam: undefined }
   }
 
-  /** It has left, and holds nothing any more. Idempotent. */
+  /** Ends the subscriber: it takes no more frames and releases its streams. Idempotent. */
   leave(): void {
     if (this.#hasLeft) return
     this.#hasLeft = true
@@ -123,7 +126,7 @@ export class Subscriber {
       reader.stream.leave(reader.at)
   }
 
-  #tell(): void {
+  #resolveTaken(): void {
     this.#onTaken?.()
     this.#onTaken = undefined
   }
@@ -138,11 +141,11 @@ export class Subscriber {
     if (this.#reader.seen) this.#skip()
   }
 
-  /** Passes over the frames that the stream before has served. */
+  /** Skips the frames of events that came with the previous stream. */
   #skip(): void {
     const reader = this.#reader
     for (let next = reader.at.next; next; next = reader.at.next) {
-      if (!wasServed(reader, next.frame.position, next.frame.endsHistory)) return
+      if (!wasReplayed(reader, next.frame.position, next.frame.endsHistory)) return
       reader.at = reader.stream.advance(reader.at)
     }
   }

@@ -8,35 +8,38 @@ import type { Backpressure } from './backpressure.js'
 import type { Outbound } from './outbound.js'
 import type { Scheduler } from './scheduler.js'
 
-/** What a subscription asks for. Equal keys get equal frames: the first subscriber's `source` and `render` serve all of them. */
+/** The request of a subscription. Requests with equal keys get equal frames, by the `source` and `render` of the first one. */
 export interface SubscriptionRequest<Event> {
   readonly key: string
-  /** What it keeps in memory, about, in bytes: its document, variables and filter. */
+  /** The approximate memory of its document, variables and filter, in bytes. */
   readonly bytes: number
   readonly source: EventSource<Event>
-  /** Turns an event into what is sent. Synchronous, and never throws. */
+  /** Renders an event to the text that is sent. Synchronous; never throws. */
   readonly render: (event: Event) => string
-  /** What is sent instead of an event that is larger than `maxEvent`. */
+  /** Renders the text that replaces an event larger than `maxEvent`. @param bytes the size of the event as rendered */
   readonly renderTooLarge: (event: Event, bytes: number) => string
-  /** What is sent last when the source ends. */
+  /** Renders the text that is sent last when the source ends. */
   readonly renderEnd: (error: ListenqlError) => string
-  /** The same request under the schema of now; undefined if it is of that. Rejects with ListenqlError SCHEMA_CHANGED if it does not fit. */
+  /**
+   * The same request under the current schema. Undefined: it already is. Rejects with ListenqlError SCHEMA_CHANGED if it is
+   * invalid there.
+   */
   readonly renew: () => Promise<SubscriptionRequest<Event>> | undefined
 }
 
-/** Who joins. */
+/** The options of one subscriber that joins a group. */
 export interface SubscriberOptions {
-  /** Id of the subscription within its connection; empty where a connection carries one. */
+  /** Id of the subscription within its connection; empty if a connection has only one. */
   readonly id: string
   readonly outbound: Outbound
-  /** Pays for the work of finding out which events it wants, while nobody does who came before it. Default: nobody counts. */
+  /** Pays for filtering the group's events while it is the first subscriber of the group. Default: the work is not counted. */
   readonly account?: Account | undefined
-  /** What it has seen. Default: it wants what comes from now on. */
+  /** Resume after this position. Default: start with the next event. */
   readonly after?: Position | undefined
 }
 
 export interface SubscriptionHandle {
-  /** Everything at or before it has been handed to the transport; undefined where there is no log. */
+  /** Every event up to here has been passed to the transport. Undefined: the position is unknown, or there is no log. */
   position(): Position | undefined
   /** Idempotent. */
   leave(): void

@@ -12,27 +12,27 @@ import { type Content, type LogEvent, type OutlineRow, toLogEvent } from './log-
 import type { Position } from './position.js'
 import { createDecode } from './text-decoding.js'
 
-/** A value of an event, or all of it, that could not be read. */
+/** Values of an event, or a whole event, that cannot be read. */
 export interface Loss {
   readonly event: LogEvent
-  /** Names of columns; undefined: all of the event. */
+  /** The names of the columns. Undefined: the whole event. */
   readonly columns: readonly string[] | undefined
-  /** What goes after "it": `has 5 bytes`. */
+  /** The predicate of a sentence about the value, such as `has 5 bytes`. */
   readonly reason: string
 }
 
 /** A page of the log to be read. */
 export interface CarefulRequest {
-  /** `pull` takes what is new into the ledger first. */
+  /** `pull` first adds new events to the ledger. */
   readonly fn: 'pull' | 'read'
   readonly after: Position
   /** Most events. */
   readonly limit: number
-  /** Larger images are read in pieces, in bytes. */
+  /** Size in bytes above which an image is read in pieces. */
   readonly maxImage: number
 }
 
-/** What the log says about an event, its topic and images aside. */
+/** An event without its images; its topic in the encoding of the database. */
 interface Outline extends Omit<OutlineRow, 'topic'> {
   readonly topic: Buffer
   readonly oldBytes: number | null
@@ -45,31 +45,31 @@ interface Images {
   readonly new: Buffer | null
 }
 
-/** What came of reading an event. */
+/** The result of reading one event. `reason` is set if something of it cannot be read. */
 interface Found {
   readonly content: Content
   readonly columns?: readonly string[]
   readonly reason?: string
 }
 
-/** SQL for a text as it is stored: in the encoding of the database, which Postgres does not look at then. */
+/** SQL for the stored bytes of a text. The target encoding is that of the database, so Postgres neither converts nor validates them. */
 export const bytesSql = (text: string) => `pg_catalog.convert_to(${text}, pg_catalog.getdatabaseencoding())`
 const sizeSql = (text: string) => `pg_catalog.octet_length(${text})`
 
-/** Whether an image is small enough, with the size as $7. */
+/** SQL: whether an image has at most $7 bytes. */
 export const isSmallSql = (image: string) => `${sizeSql(image)} operator(pg_catalog.<=) $7::pg_catalog.int4`
 
 const OUTLINE = `select n, token, ord, statement, id, xid, pg_catalog.date_part('epoch', at) as at, kind, ${bytesSql('topic')} as topic, generation,
   operation, ${sizeSql('old')} as "oldBytes", ${sizeSql('new')} as "newBytes",
   pg_catalog.getdatabaseencoding()::pg_catalog.text as encoding`
 
-/** Of images that are read in pieces, in bytes: each piece costs Postgres the whole image. */
+/** Size of a piece of a large image, in bytes. Large, because Postgres detoasts the whole image for each piece. */
 const PIECE_BYTES = 32 * 2 ** 20
 
 /**
- * Reads a page without asking Postgres to turn it into text of this connection, which fails as a whole if one value of one
- * event is no valid text. What can be read of each event is read; the rest is named.
- * @throws what Postgres says if not even the places of the events can be read
+ * Reads a page as bytes. The ordinary read converts text to the encoding of the connection and fails for the whole page if one
+ * value of one event is not valid text. This read returns everything that can be read of each event, and names the rest as losses.
+ * @throws the error of Postgres if not even the positions of the events can be read
  */
 export async function readCarefully(
   client: Queryable,
@@ -83,7 +83,7 @@ export async function readCarefully(
   const found = await readContents(0, outlines.length)
   const events = outlines.map((outline, i) => {
     const { content, columns, reason } = found[i] as Found
-    // No channel has a NUL in its name: an event whose topic is no text has no subscribers.
+    // An event whose topic is not valid text must reach no subscriber. No channel name contains NUL.
     const topic = topics[i] ?? `\0${outline.topic.toString()}`
     const event = toLogEvent({ ...outline, topic }, content)
     if (reason !== undefined) losses.push({ event, columns, reason })
@@ -91,7 +91,7 @@ export async function readCarefully(
   })
   return { events, losses }
 
-  /** Where the events stand. If that cannot be told of a whole page, of fewer of them. */
+  /** Reads the events without their images; retries with fewer events if the whole page cannot be read. */
   async function readOutlines(): Promise<readonly Outline[]> {
     for (let most = limit; ; most = Math.floor(most / 4)) {
       try {
@@ -105,7 +105,7 @@ export async function readCarefully(
     }
   }
 
-  /** The contents of some of the events; by halves where one of them cannot be read. */
+  /** Reads the contents of a range of events. Bisects the range if an event in it cannot be read. */
   async function readContents(from: number, to: number): Promise<readonly Found[]> {
     try {
       return await readTogether(from, to)
@@ -128,7 +128,7 @@ export async function readCarefully(
     const all: Found[] = []
     if (rows.length === 0) throw new Error('events that were in the log are gone')
     for (const [i, row] of rows.entries()) all.push(await readOne(from + i, row))
-    // A page is bounded in bytes, too.
+    // The database bounds a page in bytes, too, so it may return fewer rows than were requested.
     if (from + rows.length < to) all.push(...(await readContents(from + rows.length, to)))
     return all
   }
@@ -171,7 +171,7 @@ export async function readCarefully(
     }
   }
 
-  /** Where the page begins that begins with this event. */
+  /** The position before an event: a page that is read after it begins with the event. */
   function before(index: number): Position {
     return index === 0 ? after : (outlines[index - 1] as Outline)
   }
@@ -190,7 +190,7 @@ export async function readCarefully(
   }
 }
 
-/** @param detail for the log of the server, as what goes after "it" */
+/** An event of which nothing can be read. @param detail the reason for the server's log; see `Loss` */
 function nothingOf(unreadable: Unreadable, detail = unreadableWords(unreadable)): Found {
   return { content: { old: null, new: null, unreadable }, reason: detail }
 }

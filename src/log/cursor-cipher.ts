@@ -8,26 +8,26 @@ import {
 } from 'node:crypto'
 import type { Position } from './position.js'
 
-/** Length of an encrypted cursor in characters. No plain cursor is as long. */
+/** Length of an encrypted cursor in characters. Every plain cursor is shorter. */
 export const CIPHER_CHARACTERS = 60
 
 const TAG_BYTES = 16
-/** Bytes of a position: all have the same length, since a length would tell how large the numbers are. */
+/** Bytes of an encoded position. All have the same length, because a varying length would reveal how large the numbers are. */
 const PLAIN_BYTES = 29
 
-/** Turns positions into texts that tell nothing of them, and back. */
+/** Encrypts positions as cursors, and decrypts them. */
 export interface CursorCipher {
   encrypt(position: Position): string
-  /** Undefined: it was not made with this key, or was changed. */
+  /** Undefined: the cursor was not made with this key, or was altered. */
   decrypt(cursor: string): Position | undefined
 }
 
 /**
- * Deterministic authenticated encryption as in SIV (https://www.rfc-editor.org/rfc/rfc5297, with HMAC-SHA-256 in the place of
- * CMAC): the tag of the position is the initial vector under which it is encrypted. So all servers that have the key make the
- * same cursor of a position, and two cursors tell no more than whether their positions are the same.
+ * Deterministic authenticated encryption as in SIV (https://www.rfc-editor.org/rfc/rfc5297, with HMAC-SHA-256 instead of CMAC):
+ * the authentication tag of the position is the initialization vector of its encryption. So all servers that have the key produce
+ * the same cursor for a position, and two cursors reveal only whether their positions are equal.
  *
- * 6 us a cursor (plain: 2.5 us), once per event: `createCursors` keeps it, 0.02 us, for the groups and formats that need it again.
+ * Measured: 6 µs per cursor (plain: 2.5 µs), once per event. `createCursors` caches it (0.02 µs) for further groups and formats.
  */
 export function createCursorCipher(key: Uint8Array): CursorCipher {
   const derive = (purpose: string) =>
@@ -44,7 +44,7 @@ export function createCursorCipher(key: Uint8Array): CursorCipher {
       return Buffer.concat([tag, text]).toString('base64url')
     },
     decrypt(cursor) {
-      // 60 characters are 45 bytes without a bit left over: one text for one position.
+      // 60 base64url characters are exactly 45 bytes, so each position has exactly one text.
       if (cursor.length !== CIPHER_CHARACTERS || !/^[\w-]+$/.test(cursor)) return undefined
       const bytes = Buffer.from(cursor, 'base64url')
       const tag = bytes.subarray(0, TAG_BYTES)
@@ -54,7 +54,7 @@ export function createCursorCipher(key: Uint8Array): CursorCipher {
   }
 }
 
-/** Batch, token and id have up to 53 bits, place and statement are int4. */
+/** Batch, token and id have up to 53 bits; `ord` and `statement` are int4. */
 function toBytes({ n, token, ord, statement, id }: Position): Buffer {
   const bytes = Buffer.allocUnsafe(PLAIN_BYTES)
   let offset = 0

@@ -4,25 +4,25 @@ import { CIPHER_CHARACTERS, type CursorCipher, createCursorCipher } from './curs
 import { comparePositions, decodePlain, encodePlain, notOurs, type Position } from './position.js'
 
 /**
- * The cursors of one database. They are encrypted with a key that is in the database, so that they are good at every server on
- * it and tell a client nothing. Where its schema `listenql` has no key yet (before version 13) they are plain.
+ * The cursors of one database. They are encrypted with a key that is stored in the database, so every server of the database
+ * accepts them and a client learns nothing from them. If schema `listenql` has no key (before version 13) they are plain.
  */
 export interface Cursors {
-  /** To be called once the key is known: see `ready`. What comes out of the log comes after it. */
+  /** May be called only once the key is known, see `ready`. The follower learns the key before it reads its first event. */
   encode(position: Position): string
   /**
-   * Takes plain cursors, too. Waits until the key is known, or the signal aborts.
-   * @throws ListenqlError CURSOR_INVALID if it is no cursor of this database; DATABASE_FAILED if the key cannot be read
+   * Decodes an encrypted or a plain cursor. Waits until the key is known or the signal aborts.
+   * @throws ListenqlError CURSOR_INVALID if it is not a cursor of this database; DATABASE_FAILED if the key cannot be read
    */
   decode(cursor: unknown, signal?: AbortSignal): Promise<Position>
   /** Resolves once `encode` can be called. @throws ListenqlError DATABASE_FAILED if the key cannot be read */
   ready(signal?: AbortSignal): Promise<void>
-  /** The key as it was read just now; undefined: the schema has none. */
+  /** Sets the key that was just read. Undefined: the schema has none. */
   use(key: Uint8Array | undefined): void
 }
 
 export interface CursorsOptions {
-  /** Resolves once somebody else has called `use`, or cannot. */
+  /** Resolves once the follower has called `use`, or has found that it cannot read the key. */
   readonly tried: () => Promise<unknown>
   /** Reads the key. */
   readonly load: () => Promise<Uint8Array | undefined>
@@ -33,15 +33,15 @@ interface Made {
   readonly cursor: string
 }
 
-/** How many cursors are kept: more than events that are handed on in a row. */
+/** How many cursors are kept: more than the events that are dispatched in one turn. */
 const KEPT_CURSORS = 256
 
-/** Between two looks at the key for cursors that it does not fit, in ms. */
+/** Shortest time between two reads of the key for cursors that cannot be decrypted, in ms. */
 const KEY_RELOAD_MS = 1000
 
 export function createCursors({ tried, load }: CursorsOptions): Cursors {
   let current: { readonly key: string; readonly cipher: CursorCipher | undefined } | undefined
-  /** The last ones by place: an event's cursor is needed by each group and format that it is delivered in. No WeakMap: that costs as much again. */
+  /** The last cursors: each group and format that renders an event needs its cursor. An array, since a WeakMap would double the cost. */
   let made: Made[] = []
   let loading: Promise<void> | undefined
   let loadedAt = Number.NEGATIVE_INFINITY
@@ -53,7 +53,7 @@ export function createCursors({ tried, load }: CursorsOptions): Cursors {
     made = []
   }
 
-  /** One at a time, and one a second: made-up cursors must not become a load for the database. */
+  /** At most one read at a time, and one a second: forged cursors must not load the database. */
   function reload(): Promise<void> {
     loading ??= loadKey().finally(() => {
       loading = undefined
@@ -79,7 +79,7 @@ export function createCursors({ tried, load }: CursorsOptions): Cursors {
       const place = (position.n + position.id) % KEPT_CURSORS
       const known = made[place]
       if (known && isSame(known.position, position)) return known.cursor
-      if (!current) throw new Error('a position was known before the key of cursors')
+      if (!current) throw new Error('a cursor was encoded before the cursor key was known')
       const cursor = current.cipher ? current.cipher.encrypt(position) : encodePlain(position)
       made[place] = { position, cursor }
       return cursor
@@ -89,7 +89,7 @@ export function createCursors({ tried, load }: CursorsOptions): Cursors {
       await ready(signal)
       let position = current?.cipher?.decrypt(cursor)
       if (!position) {
-        // Another server may have seen before this one that the schema was brought up to date, or that another history began.
+        // Another server may have learned first that the schema was upgraded or that a new history has another key.
         await abortable(reload(), signal).catch(error => {
           if (!current?.cipher) unlessAborted(signal)(error)
         })
@@ -108,8 +108,8 @@ function isSame(a: Position, b: Position): boolean {
 function unlessAborted(signal: AbortSignal | undefined) {
   return (error: unknown): never => {
     if (signal?.aborted) throw error
-    throw new ListenqlError('DATABASE_FAILED', `the key of cursors cannot be read: ${messageOf(error)}`, {
-      hint: 'try again; `listenql status` says what is lacking',
+    throw new ListenqlError('DATABASE_FAILED', `the cursor key cannot be read: ${messageOf(error)}`, {
+      hint: 'try again; `listenql status` shows what is missing',
       cause: error,
     })
   }

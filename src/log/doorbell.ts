@@ -1,38 +1,41 @@
-/** The channel that writers ring on. */
+/** The internal channel on which writers notify a sleeping server. */
 export const BELL = 'listenql'
 
-/** What the loop that reads the log does between two reads. */
+/**
+ * Decides when the follower reads the log again. Correctness never depends on a notification: every wait ends by a timer, too.
+ */
 export interface Doorbell {
   /**
-   * Called after each read with the number of events it found. Resolves when it is time to read again.
-   * @param query runs SQL on the connection that reads, in a transaction of its own
+   * Called after each read. Resolves when the log should be read again.
+   * @param found the number of events in the page that was read
+   * @param query runs SQL on the connection that reads the log, in a transaction of its own
    */
   next(
     found: number,
     query: (sql: string, values?: readonly unknown[]) => Promise<Record<string, unknown>[]>,
   ): Promise<void>
-  /** A notification came on the internal channel. Anyone may send one: the payload is a hint and nothing more. */
+  /** A notification arrived on the internal channel. Any login may send one, so the payload is only a hint. */
   ring(payload: string): void
-  /** Whether the internal channel is listened to. While it is not, the bell is not relied on. */
+  /** Whether the LISTEN connection listens to the internal channel. While it does not, the doorbell polls. */
   onListening(isListening: boolean): void
-  /** The loop starts on a new connection. */
+  /** The follower reads on a new connection from now on. */
   reset(): void
-  /** Ends the wait that is under way. */
+  /** Ends the present wait. */
   wake(): void
 }
 
 export interface DoorbellOptions {
-  /** Between two reads while awake, in ms. */
+  /** Time between two reads while awake, in ms. */
   readonly poll: number
-  /** Quiet time after which it goes to sleep, in ms. */
+  /** Time without events after which the doorbell goes to sleep, in ms. */
   readonly quiet: number
-  /** Between two reads while it settles, in ms. Default 20. */
+  /** Time between two reads while it goes to sleep, in ms. Default: 20. */
   readonly settle?: number
-  /** Between two reads while asleep, in ms: nothing rests on the bell alone. */
+  /** Time between two reads while asleep, in ms. These safety reads find events whose notification was lost. */
   readonly safety: number
 }
 
-/** Reads at a fixed pace and never sleeps: for poolers in transaction mode, and where the bell is not wanted. */
+/** Polls at a fixed interval and never sleeps: for poolers in transaction mode, through which no notification arrives. */
 export function createPollDoorbell({ poll }: Pick<DoorbellOptions, 'poll'>): Doorbell {
   const timer = createTimer()
   return {
@@ -60,19 +63,26 @@ function createTimer() {
   }
 }
 
-/** For how long it polls before it asks again for a bell that the database refused (prepared transactions), in ms. */
+/**
+ * How long the doorbell polls before it tries to arm again after the database refused (because prepared transactions are
+ * enabled), in ms.
+ */
 const ASK_AGAIN_MS = 60_000
 
 /**
- * Interrupt, then poll, as NAPI does in Linux network drivers: asleep, the first commit rings; awake, writers do not notify
- * at all. Falling asleep has three steps, each of which closes a race:
- * 1. arm, and commit it: writers that look from now on will ring;
- * 2. draw an xid of our own as a fence: transactions older than it may have looked before, and decided not to ring;
- * 3. go on reading until no transaction below the fence is running. Only then is silence proof.
+ * After a page of at least this many events the log is read again at once. After a shorter page the doorbell waits: each read
+ * costs a commit.
  */
-/** A page of so many events is followed by another at once. After shorter ones it pauses: each look costs a commit. */
 const LONG_PAGE_EVENTS = 1000
 
+/**
+ * Interrupt, then poll, as NAPI does in Linux network drivers. While the server sleeps, the first commit notifies it; while it is
+ * awake, it polls and writers do not notify. Going to sleep takes three steps, because a writer reads whether the bell is armed
+ * before it commits:
+ * 1. Arm, and commit that: writers that read the state from now on will notify.
+ * 2. Draw an xid as a fence: a transaction with a lower xid may have read the state before step 1, and so will not notify.
+ * 3. Keep reading until no transaction below the fence runs. From then on every commit notifies.
+ */
 export function createBell(options: DoorbellOptions): Doorbell {
   const { poll, quiet, settle = 20, safety } = options
   const leaseSeconds = Math.max(10, Math.ceil((5 * safety) / 1000))
@@ -116,7 +126,7 @@ export function createBell(options: DoorbellOptions): Doorbell {
         return
       }
       if (!isSettled) {
-        // Asked before the read that follows: what the fence lets pass is then in that read.
+        // Checked before the next read: transactions that ended before the check are in that read.
         const [row] = await query(
           'select pg_snapshot_xmin(pg_current_snapshot()) >= $1::text::xid8 as passed',
           [fence],
@@ -127,7 +137,8 @@ export function createBell(options: DoorbellOptions): Doorbell {
         return timer.wait(settle)
       }
       const sinceLease = performance.now() - leasedAt
-      if (sinceLease > leaseSeconds * 900) return awake() // overslept: the lease may have run out, writers may not ring
+      // In ms: 90 % of the lease has passed. It may expire before it is renewed, and then writers do not notify.
+      if (sinceLease > leaseSeconds * 900) return awake()
       if (sinceLease > leaseSeconds * 200) {
         await query('select listenql.renew($1)', [leaseSeconds])
         leasedAt = performance.now()
@@ -145,7 +156,7 @@ export function createBell(options: DoorbellOptions): Doorbell {
     },
     reset() {
       ticket = 0
-      refusedAt = Number.NEGATIVE_INFINITY // maybe another server, or another setting
+      refusedAt = Number.NEGATIVE_INFINITY // the new connection may reach another Postgres, or one with other settings
       awake()
     },
     wake: timer.wake,

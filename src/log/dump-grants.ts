@@ -2,8 +2,8 @@ import pg, { type ClientBase } from 'pg'
 import { ask } from '../postgres/lock-retry.js'
 
 /**
- * What a role needs of schema `listenql` so that pg_dump of the whole database does not fail for it: it locks each table and reads
- * each sequence. The role may then read what is logged of all tables. What a later version adds is granted, too.
+ * SQL that grants a role what pg_dump of the whole database needs in schema `listenql`: pg_dump locks each table and reads each
+ * sequence. The role can then read the logged rows of all tables. Objects that later versions add are granted, too.
  */
 export function dumpGrantSql(role: string): string {
   const name = pg.escapeIdentifier(role)
@@ -17,7 +17,7 @@ export function dumpGrantSql(role: string): string {
   ].join('\n')
 }
 
-/** Roles that own a table ($1, oid) or, without one, the database, and whose pg_dump fails on schema `listenql`. */
+/** The owner of a table ($1, its oid) or, if $1 is null, of the database, if pg_dump fails on schema `listenql` for that role. */
 const LACKING = `
 select r.rolname::text as role
 from pg_roles r
@@ -30,13 +30,14 @@ where r.oid = coalesce((select c.relowner from pg_class c where c.oid = $1::oid)
         when 'p' then not has_table_privilege(r.oid, c.oid, 'select') end))`
 
 /**
- * What to tell the person who installs or watches: the owner of a table, or of the database, cannot dump schema `listenql`.
- * @param relid of the table; undefined: the database
+ * A note for `listenql install` and `listenql watch` if the owner of the table, or of the database, cannot dump schema `listenql`.
+ * @param relid oid of the table. Undefined: the database
+ * @returns undefined: the owner can dump it
  */
 export async function noteOnDumps(client: ClientBase, relid?: string): Promise<string | undefined> {
   const [row] = await ask<{ role: string }>(client, LACKING, [relid ?? null])
   if (!row) return undefined
   const { role } = row
   const word = /^\w+$/.test(role) ? role : `'${role.replaceAll("'", "'\\''")}'`
-  return `pg_dump of this database fails for role ${role}, which may not read schema listenql; to allow it, and with that to read what is logged of all tables, run as the owner of that schema: listenql install --grant-dump-to ${word}; or dump without that schema: pg_dump --exclude-schema listenql`
+  return `pg_dump of this database fails for role ${role}, which may not read schema listenql; to allow it, which also lets the role read the logged rows of all tables, run as the owner of that schema: listenql install --grant-dump-to ${word}; or dump without that schema: pg_dump --exclude-schema listenql`
 }

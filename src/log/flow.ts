@@ -1,14 +1,14 @@
 import { createPausable, type Pausable } from '../lib/pausable.js'
 import type { Flow } from './pump.js'
 
-/** After so many events in a row, or so long in ms, other work gets its turn: frames leave, requests are answered. */
+/** After this many events, or this time in ms, other work gets a turn: frames are sent, requests are answered. */
 const EVENTS_PER_TURN = 100
 const TURN_MS = 5
 
-/** Dispatches events in turns with other work, and none while it is paused. */
+/** Lets events alternate with other work, and lets none be dispatched while it is paused. */
 export type PausableFlow = Flow & Pick<Pausable, 'pause' | 'resume'>
 
-/** @param breathe resolves when the frames of the events so far have left. Default: after one turn of the event loop */
+/** @param breathe resolves once the frames of the events dispatched so far have been sent. Default: after one turn of the event loop */
 export function createFlow(breathe: () => Promise<void> = turnOver): PausableFlow {
   const { pause, resume, resumed } = createPausable()
   let events = 0

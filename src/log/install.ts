@@ -5,7 +5,7 @@ import { dumpGrantSql } from './dump-grants.js'
 import { type Migration, readMigrations } from './migration-files.js'
 import { noteSql } from './migrations.js'
 
-/** The functions that a server calls: all that its login needs of schema `listenql`, beside the view `watched`. */
+/** The functions that a server calls. The server's login needs EXECUTE on these, and SELECT on the view `listenql.watched`. */
 export const SERVER_FUNCTIONS = [
   'newest()',
   'cursor_key()',
@@ -26,7 +26,10 @@ export const SERVER_FUNCTIONS = [
   'extend_kick(bigint, text[])',
 ] as const
 
-/** The grants that a server's login needs of schema `listenql`; SELECT on the tables and membership of roles are extra. */
+/**
+ * SQL that grants a server's login what it needs in schema `listenql`. SELECT on watched tables and membership in roles are
+ * granted separately.
+ */
 export function grantSql(role: string): string {
   const name = pg.escapeIdentifier(role)
   return [
@@ -37,18 +40,17 @@ export function grantSql(role: string): string {
   ].join('\n')
 }
 
-/** What a server's login needs of a watched table, for snapshots. */
+/** SQL that grants a server's login what it needs to read snapshots of a watched table. */
 export function grantReadSql(role: string, { schema, table }: { schema: string; table: string }): string {
   const [to, of, name] = [role, schema, table].map(part => pg.escapeIdentifier(part))
   return `grant usage on schema ${of} to ${to};\ngrant select on ${of}.${name} to ${to};\n`
 }
 
 /**
- * The whole installation as one script for a DBA: run it with `psql -v ON_ERROR_STOP=1` on a database without schema
- * `listenql`, as the role that is to own it.
- * @param options.grantTo the login of the server, if it is another role
+ * The installation as one script for a DBA, to be run with `psql -v ON_ERROR_STOP=1` as the role that is to own schema `listenql`.
+ * @param options.grantTo the server's login, if it is another role
  * @param options.grantDumpTo a role that dumps the whole database
- * @param options.from version that the database has; only what is newer is printed
+ * @param options.from the version that the database has; the script holds the newer migrations only. Default: 0, no schema
  */
 export function printInstallSql(
   options: { grantTo?: string; grantDumpTo?: string; from?: number; migrations?: readonly Migration[] } = {},
@@ -65,15 +67,15 @@ export function printInstallSql(
   ].join('\n')
 }
 
-/** Whose schema `listenql` is. */
+/** The owner of schema `listenql`. */
 export interface SchemaOwner {
   readonly owner: string
   readonly login: string
-  /** The login has all rights of the owner. */
+  /** Whether the login has all privileges of the owner. */
   readonly isOurs: boolean
 }
 
-/** Needs no rights. @returns undefined if there is no such schema */
+/** Needs no privileges. @returns undefined if there is no schema `listenql` */
 export async function findSchema(client: ClientBase): Promise<SchemaOwner | undefined> {
   const { rows } = await client.query<SchemaOwner>(
     `select pg_catalog.pg_get_userbyid(nspowner)::text as owner, current_user::text as login,
@@ -84,10 +86,10 @@ export async function findSchema(client: ClientBase): Promise<SchemaOwner | unde
 }
 
 /**
- * Removes everything: the triggers of each watched table in a transaction of its own, so that no two tables are locked at
- * once, then schema `listenql` with all that it holds. As the role that owns the schema.
- * @param patience without, it waits for transactions that use the tables for as long as they take
- * @throws ListenqlError DATABASE_FAILED if others hold a table for too long: what was removed by then stays removed, call it again
+ * Removes everything: first the triggers of each watched table, each in its own transaction so that no two tables are locked at
+ * once, then schema `listenql` with all its objects. Must run as the role that owns the schema.
+ * @param patience how long to wait for locks. Default: without limit
+ * @throws ListenqlError DATABASE_FAILED if a table stays locked for too long; what has been removed stays removed, call it again
  */
 export async function uninstall(client: ClientBase, patience?: Patience): Promise<void> {
   const run = (sql: string, values?: readonly unknown[]) => {
@@ -109,7 +111,7 @@ export async function uninstall(client: ClientBase, patience?: Patience): Promis
       )
       for (const { relid } of watched) await run('select listenql.unwatch($1::oid::regclass)', [relid])
     }
-    // Of tables that were silenced.
+    // Trigger functions of tables that are not in `listenql.watched` any more.
     const left = await ask<{ oid: string }>(
       client,
       `select distinct substring(proname from '_(\\d+)$') as oid from pg_proc
@@ -124,7 +126,7 @@ export async function uninstall(client: ClientBase, patience?: Patience): Promis
   await run('drop schema if exists listenql cascade')
 }
 
-/** False in what is left of the schema in a dump of some objects only. */
+/** False if a partial dump has restored only some objects of the schema. */
 async function hasFunction(client: ClientBase, name: string): Promise<boolean> {
   const rows = await ask<{ found: boolean }>(
     client,

@@ -3,7 +3,7 @@ import { socketOf } from '../postgres/socket.js'
 import { liftTimeLimits } from '../postgres/time-limits.js'
 import type { Query } from './log-troubles.js'
 
-/** Longest that a query about the log may take, in ms; a peer that is gone shows in no other way. */
+/** Timeout of a query of the log, in ms. Without it a peer that has died silently would go unnoticed. */
 export const QUERY_TIMEOUT_MS = 30_000
 
 /** The connection that reads the live log. */
@@ -11,11 +11,11 @@ export interface LogConnection {
   readonly client: pg.Client
   /** Runs SQL in a transaction of its own. */
   readonly query: Query
-  /** Whether the database has a log that the login may read. */
+  /** Whether the database has a log that the server's login may read. */
   isReadable(): Promise<boolean>
-  /** @throws the error with which the connection was lost */
+  /** @throws the error that ended the connection, if it is lost */
   assertAlive(): void
-  /** At once: an answer that is under way may never come. */
+  /** Closes the socket without waiting: the answer to a pending query may never arrive. */
   destroy(): void
 }
 
@@ -29,7 +29,7 @@ export interface LogConnectionOptions {
   readonly signal: AbortSignal
 }
 
-/** @throws what connecting throws */
+/** @throws the error of connecting, or the reason of the signal */
 export async function openLogConnection(options: LogConnectionOptions): Promise<LogConnection> {
   const { config, connectTimeout, onLost, signal } = options
   const client = new pg.Client({

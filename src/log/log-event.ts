@@ -1,29 +1,29 @@
 import type { Unreadable } from '../filters/index.js'
 import type { Position } from './position.js'
 
-/** What the database did. `N`: something was published with `listenql.publish`. */
+/** INSERT, UPDATE, DELETE, TRUNCATE of a watched table; `N`: an event published with `listenql.publish`. */
 export type LogOperation = 'I' | 'U' | 'D' | 'T' | 'N'
 
-/** One row of the event log, at its place in the order. One object serves all subscribers. */
+/** One event of the log with its position. All subscribers share the object. */
 export interface LogEvent {
   readonly position: Position
   /** `t`: a watched table, whose `topic` is its oid as text. `c`: a channel, whose `topic` is its name. */
   readonly kind: 't' | 'c'
   readonly topic: string
-  /** Events of one generation of a table have the same columns. */
+  /** The generation of the table: events of one generation have the same columns. */
   readonly generation: number
   readonly operation: LogOperation
-  /** Row images as JSON text; for what was published, `new` is the payload. */
+  /** The row images as JSON text. Of a published event, `new` is the payload. */
   readonly old: string | null
   readonly new: string | null
   readonly at: Date
   /** Top-level transaction id (xid8) as text. */
   readonly transaction: string
-  /** Why nothing of it could be read; `old` and `new` are null then. */
+  /** Why nothing of the event can be read. `old` and `new` are null then. */
   readonly unreadable?: Unreadable
 }
 
-/** Where an event stands, and what it is, without what it holds: a row of listenql.delivery as pg gives it, with `int8` read as a number. */
+/** An event without its images: a row of type listenql.delivery as pg returns it, with `int8` read as a number. */
 export interface OutlineRow {
   readonly n: number
   readonly token: number
@@ -31,7 +31,7 @@ export interface OutlineRow {
   readonly statement: number
   readonly id: number
   readonly xid: string
-  /** In s since 1970. */
+  /** In seconds since 1970-01-01 UTC. */
   readonly at: number
   readonly kind: 't' | 'c'
   readonly topic: string
@@ -39,15 +39,15 @@ export interface OutlineRow {
   readonly operation: LogOperation
 }
 
-/** The same with its images, as far as they are small enough. */
+/** An event with those of its images that are small enough. */
 export interface DeliveryRow extends OutlineRow {
   readonly old: string | null
   readonly new: string | null
-  /** One of them is not: it was left out. */
+  /** Whether an image was left out because it is too large. */
   readonly large: boolean
 }
 
-/** What an event holds. */
+/** The images of an event, or why they cannot be read. */
 export type Content = Pick<LogEvent, 'old' | 'new' | 'unreadable'>
 
 export function toLogEvent(
@@ -58,7 +58,10 @@ export function toLogEvent(
   return { position, kind, topic, generation, operation, at: toDate(at), transaction: xid, ...content }
 }
 
-/** To the millisecond, as the moment begins with; half a microsecond is what a number cannot tell. */
+/**
+ * Truncates to milliseconds. Postgres has microseconds; half of one is added first because a double may lie slightly below the
+ * exact value.
+ */
 function toDate(seconds: number): Date {
   return new Date(Math.floor(seconds * 1000 + 0.0005))
 }

@@ -23,23 +23,26 @@ import { type Checkpoint, pump } from './pump.js'
 export interface LogFollowerOptions {
   readonly config: pg.ClientConfig
   readonly doorbell: Doorbell
-  /** Whether statements may stay prepared, which a pooler in transaction mode does not allow. Default: false. */
+  /** Whether statements stay prepared in the session. A pooler in transaction mode does not allow that. Default: false. */
   readonly keepsPrepared?: boolean
   /** Longest wait for a connection, in ms. */
   readonly connectTimeout: number
   /** Longest pause between two attempts to connect, in ms. */
   readonly reconnectMax: number
-  /** Largest event that is delivered, in bytes: much larger images are not read as a whole. Default: 8 MiB. */
+  /**
+   * Largest event that is delivered, in bytes. Sets the size above which an image is read in pieces; see `imageLimit`. Default:
+   * 0, which gives 64 MiB.
+   */
   readonly maxEvent?: number
-  /** Takes what could not be read of events, and where reading stands still. */
+  /** Reports events that cannot be read, and a place in the log at which reading stalls. */
   readonly troubles?: LogTroubles
-  /** Called once for each connection: the database has answered, also if it has no log or the log cannot be read. */
+  /** Called once per connection when the database has answered, even if it has no log or the log cannot be read. */
   readonly onAnswer?: () => void
-  /** Called once for each connection that has begun to read the log. */
+  /** Called once per connection when it is about to read its first page. */
   readonly onFollowed?: () => void
   /** What happens at certain places in the log. Default: nothing. */
   readonly checkpoint?: Checkpoint
-  /** Resolves when the frames of the events so far have left. Default: after one turn of the event loop. */
+  /** Resolves once the frames of the events dispatched so far have been sent. Default: after one turn of the event loop. */
   readonly breathe?: () => Promise<void>
   readonly observe: Observe
 }
@@ -57,11 +60,12 @@ const NO_CHECKPOINT: Checkpoint = {
 }
 
 /**
- * Follows the event log on a connection of its own, from where the log ended when the follower started, through any outage, and
- * dispatches each event once, in the order of the log, to the listeners of its topic. The loop itself is in `pump.ts`.
+ * Follows the live event log on its own connection and reconnects after every outage. It begins at the end that the log has when
+ * the follower first reads it, and dispatches each later event exactly once, in the order of the log, to the listeners of its topic.
+ * If the history ends (a failover, a restore), it tells all listeners (`lost`) and follows the new history. The loop is in `pump.ts`.
  */
 export class LogFollower {
-  /** The cursors of its positions. */
+  /** Encodes and decodes the positions of this log. */
   readonly cursors: Cursors
   readonly #options: LogFollowerOptions
   readonly #topics: LogTopics
@@ -74,9 +78,9 @@ export class LogFollower {
   readonly #checkpoint: Checkpoint
   #position: Position | undefined
   #histories = 0
-  /** When to look for a key of cursors again, in ms of the process; undefined: there is one. */
+  /** When to look for the cursor key again (`performance.now()`). Undefined: the key is known. */
   #keyDue: number | undefined
-  /** The log could not be read at the start: followers that did not wait must be told when it can. */
+  /** `started` resolved before the log could be read: listeners that follow already must hear (`lost`) that events may be missing. */
   #wasLate = false
   #hasAnswered = false
   #nap: AbortController | undefined
@@ -106,12 +110,12 @@ export class LogFollower {
     this.cursors = createCursors({ tried: () => this.#started.promise, load: () => this.#reader.key() })
   }
 
-  /** Everything up to here has been dispatched, and nothing after it; undefined until the end of the log has been found. */
+  /** Every event up to here has been dispatched, and no event after it. Undefined until the end of the log is known. */
   get position(): Position | undefined {
     return this.#position
   }
 
-  /** How many histories have ended under this follower. Positions of two histories cannot be compared. */
+  /** How many histories have ended since the follower started. Positions of two histories cannot be compared. */
   get histories(): number {
     return this.#histories
   }
@@ -126,9 +130,9 @@ export class LogFollower {
   }
 
   /**
-   * Resolves once the log is followed, with the position after which everything is dispatched; or with undefined once it is
-   * known that the log cannot be followed at the moment: the database has no log, the login may not read it, or no connection
-   * can be made. Listeners that follow then are told (`lost`) when the log can be followed.
+   * Resolves once the log is followed, with the position after which every event is dispatched. Resolves with undefined once it is
+   * known that the log cannot be followed at the moment: the database has no log, the server's login may not read it, or the
+   * database refuses. Listeners that are added then get `lost` as soon as the log can be followed.
    */
   async started(): Promise<Position | undefined> {
     await this.#started.promise
@@ -139,20 +143,20 @@ export class LogFollower {
     return this.#topics.follow(kind, topic, listener)
   }
 
-  /** Ends the history of a topic at the present position: its listeners are told. */
+  /** Ends the history of a topic at the present position: removes its listeners and calls their `lost`. */
   end(kind: LogEvent['kind'], topic: string, error: ListenqlError): void {
     this.#topics.end(kind, topic, error)
   }
 
   /**
-   * A page of what comes after a position, from the log itself. Waits while the database is away, until the signal aborts.
-   * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED; DATABASE_FAILED if the database is there and refuses
+   * Reads the page after a position from the database. While the database cannot be reached, it retries until the signal aborts.
+   * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED; DATABASE_FAILED if the database refuses the query
    */
   read(after: Position, signal: AbortSignal = this.#stop.signal): Promise<Page> {
     return this.#reader.read(after, signal)
   }
 
-  /** Resolves once everything up to a position has been dispatched. Rejects when the signal aborts. */
+  /** Resolves once every event up to a position has been dispatched. Rejects when the signal aborts or the follower is closed. */
   async reached(position: Position, signal: AbortSignal = this.#stop.signal): Promise<void> {
     while (this.#position && comparePositions(this.#position, position) < 0) {
       signal.throwIfAborted()
@@ -168,7 +172,7 @@ export class LogFollower {
     this.#nap?.abort()
   }
 
-  /** Stops dispatching events, at once. */
+  /** Stops dispatching events before the next event, until `resume`. */
   pause(): void {
     this.#flow.pause()
   }
@@ -207,7 +211,7 @@ export class LogFollower {
     if (failure.message !== STANDBY.message) this.#health.failed(failure.message, this.#position)
   }
 
-  /** Forgets the session; after a failure not before the pause has passed, so that the state is that of the session until then. */
+  /** Forgets the session. After a failure this runs only once the pause has passed: until then `state` is that of the failed session. */
   #leave(): void {
     this.#health.left()
     this.#hasAnswered = false
@@ -240,18 +244,18 @@ export class LogFollower {
     })
   }
 
-  /** The database has no log, or none that may be read: waits until it is time to look again. */
+  /** The database has no log, or the login may not read it: waits for INSTALL_CHECK_MS or `wake`. */
   async #withoutLog(): Promise<void> {
     this.#health.absent()
     this.#answered()
-    this.#nap = new AbortController() // from here on `wake` is heard
+    this.#nap = new AbortController() // before the checkpoint: a `wake` during `caughtUp` ends the delay
     this.#unavailable()
     this.#checkpoint.beforePull()
     await this.#checkpoint.caughtUp(false)
     await delay(INSTALL_CHECK_MS, AbortSignal.any([this.#stop.signal, this.#nap.signal]))
   }
 
-  /** Page after page, each when the doorbell says that there may be one. */
+  /** Reads page after page; the doorbell decides when the next one is read. */
   async *#pages(connection: LogConnection, onReady: () => void): AsyncGenerator<Page, void, undefined> {
     const { doorbell, troubles, onFollowed } = this.#options
     const { client, query } = connection
@@ -268,7 +272,7 @@ export class LogFollower {
       if (this.#stop.signal.aborted) return
       yield page
       position = page.position
-      // The schema listenql may be upgraded while this server runs.
+      // The key appears when schema listenql is upgraded while this server runs.
       if (this.#keyDue !== undefined && this.#keyDue <= performance.now()) await this.#learnKey(client)
       this.#health.passed(page.isLast)
       if (troubles?.isNoted) await troubles.note(query)
@@ -277,7 +281,7 @@ export class LogFollower {
     }
   }
 
-  /** Where to go on: at the position, if its history still stands, otherwise at the end of the history that there is. */
+  /** The position to continue from: the present one if its history still exists, otherwise the end of the new history. */
   async #resume(client: pg.Client): Promise<Position> {
     const end = await this.#newest(client)
     if (this.#position) {
@@ -313,7 +317,10 @@ export class LogFollower {
     }
   }
 
-  /** The end of the log. A database that was restored or copied is noticed, and starts a new history, which may have another key. */
+  /**
+   * The end of the log. This call also notices that the database was restored or copied and begins a new history, which may have
+   * another key.
+   */
   async #newest(client: pg.Client): Promise<Position> {
     const end = await newest(client)
     await this.#learnKey(client)
@@ -326,7 +333,7 @@ export class LogFollower {
     this.#keyDue = key ? undefined : performance.now() + INSTALL_CHECK_MS
   }
 
-  /** The history has ended, and another one begins here. */
+  /** The history has ended, and a new one begins at this position. */
   #reset(error: ListenqlError, begin: Position): void {
     this.#histories++
     this.#position = begin

@@ -1,21 +1,24 @@
 import type { LogTroubles, Query } from './log-troubles.js'
 import type { Position } from './position.js'
 
-/** `away`: no connection reads the log. `absent`: the database has no log, or the login may not read it. `stalled`: reading fails again and again at one place. */
+/**
+ * `away`: no connection reads the log. `absent`: the database has no log, or the server's login may not read it. `followed`: it is
+ * read. `stalled`: reading fails repeatedly at one position.
+ */
 export type LogState = 'away' | 'absent' | 'followed' | 'stalled'
 
-/** Failures in a row at one place after which the log counts as stalled. */
+/** How many consecutive failures at one position make the log count as stalled. */
 const STALLED_AFTER_FAILURES = 3
 
-/** Whether reading the log makes progress: a session that connects and ends before it has passed a page has made none. */
+/** Tracks whether reading the log makes progress. A session that connects but ends before a page has been dispatched makes none. */
 export class LogHealth {
   readonly #troubles: LogTroubles | undefined
   #state: LogState = 'away'
-  /** Sessions in a row that could use their connection, and ended before they had passed a page. */
+  /** Consecutive sessions that could use their connection but ended before a page had been dispatched. */
   #failures = 0
   #isConnected = false
   #isCautious = false
-  /** The table or channel of the event that follows the position, in words. */
+  /** The name of the table or channel of the event after the position. */
   #suspect: string | undefined
 
   constructor(troubles: LogTroubles | undefined) {
@@ -30,12 +33,12 @@ export class LogHealth {
     return this.#failures
   }
 
-  /** Whether events are read one at a time, after repeated failures: those before the faulty one are delivered. */
+  /** Whether events are read one at a time, which is so after repeated failures: then the events before the faulty one are delivered. */
   get isCautious(): boolean {
     return this.#isCautious
   }
 
-  /** The session is over, or none has begun. */
+  /** No session is open. */
   left(): void {
     if (this.#state !== 'stalled') this.#state = 'away'
     this.#isConnected = false
@@ -46,22 +49,22 @@ export class LogHealth {
     this.#state = 'absent'
   }
 
-  /** The connection can be used, and goes on after this position. */
+  /** The connection is usable, and reading continues after this position. */
   async connected(position: Position | undefined, query: Query): Promise<void> {
     this.#isConnected = true
     if (this.#state === 'stalled') await this.#troubles?.note(query)
-    // If the next failure means that the log is stalled, the operator wants to know at which table.
+    // One more failure means that the log is stalled. The operator then needs the name of the table or channel.
     const suspect = this.#failures >= STALLED_AFTER_FAILURES - 1 ? position : undefined
     if (suspect) this.#isCautious = true
     this.#suspect = suspect && (await this.#troubles?.topicAfter(suspect, query))
   }
 
-  /** A page has been read, and is about to be dispatched. */
+  /** A page has been read and is dispatched next. */
   pulled(): void {
     if (this.#state !== 'stalled') this.#state = 'followed'
   }
 
-  /** A page has been dispatched. @param isLast nothing was left to read */
+  /** A page has been dispatched. @param isLast whether the page was empty: the end of the log */
   passed(isLast: boolean): void {
     if (isLast) this.#isCautious = false
     this.progressed()
@@ -71,10 +74,10 @@ export class LogHealth {
     this.#failures = 0
     if (this.#state !== 'stalled') return
     this.#state = 'followed'
-    this.#troubles?.goesOn()
+    this.#troubles?.recovered()
   }
 
-  /** The session has failed at this position. While the database is away, nothing is wrong with the log. */
+  /** The session failed at this position. A session that could not connect does not count: it says nothing about the log. */
   failed(reason: string, position: Position | undefined): void {
     if (!this.#isConnected || ++this.#failures < STALLED_AFTER_FAILURES) return
     this.#state = 'stalled'

@@ -10,24 +10,24 @@ export const PAGE_EVENTS = 2000
 
 export interface Page {
   readonly events: readonly LogEvent[]
-  /** Where to go on: everything at or before it has been read. */
+  /** The position after which the next page begins: everything at or before it has been read. */
   readonly position: Position
-  /** Nothing more was there. */
+  /** Whether the page is empty: the end of the log. */
   readonly isLast: boolean
-  /** What of the events could not be read. Default: nothing. */
+  /** The values and events that cannot be read. Default: none. */
   readonly losses?: readonly Loss[]
 }
 
 export interface ReadOptions {
-  /** Keeps the statement prepared in the session; not through a pooler that hands each transaction to another one. */
+  /** Name of a prepared statement to keep in the session. Must not be set through a pooler in transaction mode. Default: not prepared. */
   readonly name?: string | undefined
-  /** Larger images are not read as a whole, in bytes. Default: 64 MiB. */
+  /** Size in bytes above which an image is read in pieces. Default: 64 MiB. */
   readonly maxImage?: number | undefined
-  /** Most events. Default: PAGE. */
+  /** Most events in the page. Default: PAGE_EVENTS. */
   readonly limit?: number
 }
 
-/** An image of at most so many bytes is read as a whole: a text of JavaScript ends at 512 MiB. */
+/** Size in bytes up to which an image is read as a whole. At most 256 MiB, because a JavaScript string holds at most 512 MiB. */
 export function imageLimit(maxEvent: number): number {
   return Math.min(Math.max(2 * maxEvent, DEFAULT_MAX_IMAGE_BYTES), 256 * MiB)
 }
@@ -35,27 +35,28 @@ export function imageLimit(maxEvent: number): number {
 const MiB = 2 ** 20
 const DEFAULT_MAX_IMAGE_BYTES = 64 * MiB
 
-/** Not the moment itself: its text depends on DateStyle. */
+/** `at` as a number, because the text of a timestamp depends on DateStyle. */
 const OUTLINE = `n, token, ord, statement, id, xid, pg_catalog.date_part('epoch', at) as at, kind, topic, generation, operation`
 const IMAGES = `case when ${isSmallSql('old')} then old end as old, case when ${isSmallSql('new')} then new end as new,
   not coalesce(${isSmallSql('old')} and ${isSmallSql('new')}, ${isSmallSql('old')}, ${isSmallSql('new')}, true) as large`
 
 /**
- * Takes what has newly become visible into the ledger, and reads the page after `after`. It counts once this has resolved: the
- * call has committed.
+ * Adds the events that have newly become visible to the ledger, and reads the page after `after`. The new batch counts only once
+ * this has resolved, since the call has committed then.
+ * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED
  */
 export function pull(client: Queryable, after: Position, options: ReadOptions = {}): Promise<Page> {
   return readPage(client, 'pull', after, options)
 }
 
-/** Reads the page after `after` of what is in the ledger. @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED */
+/** Reads the page after `after` from the batches that the ledger has. @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED */
 export function read(client: Queryable, after: Position, options: ReadOptions = {}): Promise<Page> {
   return readPage(client, 'read', after, options)
 }
 
 /**
- * The key of cursors. Undefined: the schema has none, since it is of a version before 13, or there is no schema. After `newest`,
- * which makes a history where there is none.
+ * The cursor key. Undefined: the schema is of a version before 13, or there is no schema. Call it after `newest`, which begins a
+ * history, and so makes a key, if there is none.
  */
 export async function cursorKey(client: Queryable): Promise<Buffer | undefined> {
   try {
@@ -67,7 +68,7 @@ export async function cursorKey(client: Queryable): Promise<Buffer | undefined> 
   }
 }
 
-/** The end of what is in the ledger now. */
+/** The end of the ledger. Begins a new history if the log has none, as after a restore. */
 export async function newest(client: Queryable): Promise<Position> {
   const { rows } = await client
     .query({ text: 'select n, token from listenql.newest()', types: TYPES })
@@ -113,11 +114,12 @@ async function readPage(
 
 function toPage(events: readonly LogEvent[], after: Position): Page {
   const last = events.at(-1)
-  // The end of a batch is a good position for as long as later batches are there; an event goes with its partition.
+  // An empty page ends at the end of its batch: that position stays valid while later batches exist, but the position of an event
+  // expires with the event's partition.
   return { events, position: last?.position ?? endOfBatch(after), isLast: last === undefined }
 }
 
-/** Schemas before version 10 cannot make themselves whole: they insert nulls. */
+/** Schemas before version 10 cannot repair themselves: `newest` fails because it inserts nulls. */
 function explainMissing(error: unknown): unknown {
   if (!hasSqlState(error, SQL_STATE.notNullViolation)) return error
   const message =
@@ -130,12 +132,12 @@ function explain(error: unknown): unknown {
   if (hasSqlState(error, SQL_STATE.cursorInvalid)) {
     return new ListenqlError(
       'CURSOR_INVALID',
-      'the history that this cursor is of is not the history of this database',
+      'this cursor belongs to another history than that of this database',
       { hint, cause: error },
     )
   }
   if (hasSqlState(error, SQL_STATE.cursorExpired)) {
-    return new ListenqlError('CURSOR_EXPIRED', 'this cursor is older than what is kept', {
+    return new ListenqlError('CURSOR_EXPIRED', 'this cursor is older than the oldest event that is kept', {
       hint,
       cause: error,
     })

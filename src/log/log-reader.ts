@@ -15,31 +15,34 @@ export interface LogReaderOptions {
   readonly config: pg.ClientConfig
   /** Longest wait for a connection, in ms. */
   readonly connectTimeout: number
-  /** Longest that a read may take, in ms. */
+  /** Timeout of one read, in ms. */
   readonly queryTimeout: number
   /** Longest pause between two attempts, in ms. */
   readonly reconnectMax: number
   /** See ReadOptions. */
   readonly maxImage?: number
-  /** How far live events have been handed on, and in which history. */
+  /** The position up to which live events have been dispatched, and the number of its history. */
   readonly live: () => { readonly position: Position | undefined; readonly history: number }
   readonly observe: Observe
 }
 
-/** Reads the past of the log, for those who come back. */
+/**
+ * Reads the past of the log for subscribers that resume, on a small pool of connections. Concurrent reads from the same position
+ * share one query, and a page that was read within the last second is not read again.
+ */
 export interface LogReader {
   /**
-   * A page of what comes after a position. Waits while the database is away, until the signal aborts.
-   * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED; DATABASE_FAILED if the database is there and refuses
+   * Reads the page after a position. While the database cannot be reached, it retries until the signal aborts.
+   * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED; DATABASE_FAILED if the database refuses the query
    */
   read(after: Position, signal: AbortSignal): Promise<Page>
-  /** The key of cursors, see `cursorKey`. @throws what the connection throws */
+  /** The cursor key, see `cursorKey`. @throws the error of the connection or of the query */
   key(): Promise<Buffer | undefined>
   /** Idempotent. */
   close(): Promise<void>
 }
 
-/** How many pages are read at a time; others wait for their turn, however long: a pool would give up. */
+/** How many pages are read at a time. The limiter queues the other reads without a timeout; the queue of the pool would time out. */
 const CONCURRENT_READS = 3
 
 export function createLogReader(options: LogReaderOptions): LogReader {
@@ -54,7 +57,7 @@ export function createLogReader(options: LogReaderOptions): LogReader {
   const limit = createLimiter(CONCURRENT_READS)
   const stop = new AbortController()
   const pages = createPageCache()
-  /** Reads that are under way, by position: many that come back from the same place at once read its page once. */
+  /** Reads that are under way, by position: subscribers that resume from the same position share one read. */
   const reads = new Map<string, Promise<Page>>()
 
   function readShared(after: Position): Promise<Page> {
@@ -62,7 +65,7 @@ export function createLogReader(options: LogReaderOptions): LogReader {
     let page = reads.get(key)
     if (!page) {
       page = limit(() => readPage(after)).finally(() => reads.delete(key))
-      page.catch(() => undefined) // whoever asked may have left
+      page.catch(() => undefined) // every subscriber that waits for it may have left
       reads.set(key, page)
     }
     return page
@@ -74,8 +77,8 @@ export function createLogReader(options: LogReaderOptions): LogReader {
     if (kept) return kept
     const page = await read(pool.pool, after, { maxImage })
     if (live().history === history) pages.keep(after, page, history)
-    // What had been handed on before was in the ledger: an empty page proves that nothing lies between. It may end in
-    // batches without events. Positions of two histories cannot be compared.
+    // Events that were dispatched before this read are in the ledger, so an empty page proves that there is no event up to the
+    // live position. That position may be later than the page's, because batches after the page may hold no events that are left.
     const isEarlier =
       page.isLast && position && live().history === history && comparePositions(position, page.position) > 0
     return isEarlier ? { ...page, position } : page
@@ -106,7 +109,7 @@ export function createLogReader(options: LogReaderOptions): LogReader {
 
 function refused(error: unknown): ListenqlError {
   return new ListenqlError('DATABASE_FAILED', `the event log cannot be read: ${messageOf(error)}`, {
-    hint: '`listenql status` says what is lacking',
+    hint: '`listenql status` shows what is missing',
     cause: error,
   })
 }

@@ -4,7 +4,7 @@ import { inReading } from '../postgres/lock-retry.js'
 import { hasSqlState, SQL_STATE } from '../postgres/sql-state.js'
 import { refuseIncomplete, versionNow } from './migrations.js'
 
-/** Times are those of the database; sizes in bytes. */
+/** The state of the log, its tables and its servers. Times are by the clock of the database; sizes are in bytes. */
 export interface LogStatus {
   /** Version of schema `listenql`. */
   readonly version: number
@@ -14,46 +14,46 @@ export interface LogStatus {
   readonly tables: readonly TableStatus[]
   readonly log: {
     readonly bytes: number
-    /** When the oldest event that is kept was logged. */
+    /** When the oldest kept event was logged. Null: no event is kept. */
     readonly oldest: Date | null
     readonly batches: number
     /**
-     * The newest batch: its end is where a new subscriber begins. Null: the log was restored from a dump without its rows, and
-     * the next server, `watch` or `install` begins a new history.
+     * The newest batch; a new subscriber begins at its end. Null: the log was restored from a dump without its rows, and the next
+     * server, `watch` or `install` begins a new history.
      */
     readonly position: { readonly n: number; readonly token: number; readonly at: Date } | null
-    /** Events that no server has taken into a batch yet, counted up to 10001. */
+    /** Events that are not in a batch yet, counted up to 10001. */
     readonly pending: number
     readonly pendingSince: Date | null
   }
-  /** A commit rings, since every server sleeps; otherwise one is awake, or there is none that wants the bell. */
+  /** True: every server sleeps, and the next commit notifies. False: a server is awake, or no server uses the doorbell. */
   readonly bellArmed: boolean
   /** Connections of running servers to this database. */
   readonly listening: readonly Connection[]
   readonly reading: readonly Connection[]
-  /** How full the queue of notifications is, from 0 to 1. */
+  /** The part of Postgres's notification queue that is in use, from 0 to 1. */
   readonly notificationQueue: number
-  /** Logins whose sessions begin with session_replication_role = replica, in which triggers do not fire; `all` is everybody. */
+  /** Logins whose sessions begin with session_replication_role = replica, in which triggers do not fire. `all`: every login. */
   readonly silentLogins: readonly string[]
-  /** Transactions that may have written, open for long: what they may have logged cannot be cleared yet. */
+  /** Long transactions that may have written: events that they may have logged cannot be cleared yet. */
   readonly longTransactions: readonly { readonly words: string; readonly since: Date }[]
   readonly troubles: readonly Trouble[]
 }
 
-/** What a server could not read of the log. */
+/** A note of a server about a part of the log that it cannot read. */
 export interface Trouble {
-  /** The server, or the table or channel. */
+  /** The table or channel, or the server that has stalled. */
   readonly subject: string
   readonly place: string
   readonly reason: string
-  /** The server reads no further than that place. */
+  /** Whether the server cannot read past that place. */
   readonly stalled: boolean
   readonly at: Date
 }
 
 export interface Connection {
   readonly pid: number
-  /** Null where our login may not see it. */
+  /** Null if the login may not see it. */
   readonly since: Date | null
   readonly address: string | null
 }
@@ -62,26 +62,26 @@ export interface TableStatus {
   /** As SQL: `people`, `chat.messages`. */
   readonly name: string
   readonly generation: number
-  /** Its history is whole since then; null: it has none at the moment. */
+  /** Since when its history is complete. Null: it has no history at the moment. */
   readonly since: Date | null
   readonly key: readonly string[]
   readonly always: boolean
-  /** Tables (it and those below it) whose triggers are not all there and enabled. */
+  /** The table and its partitions or children, as far as a trigger of theirs is missing or disabled. */
   readonly lacking: readonly string[]
-  /** The tables of which it is a partition or a child: what is written through them is not logged. */
+  /** The root tables of which it is a partition or a child. Writes through them are not logged. */
   readonly partOf: readonly string[]
-  /** Tables (it and those below it) that a crash would empty. */
+  /** The table and its partitions or children, as far as they are unlogged: a crash empties them. */
   readonly unlogged: readonly string[]
-  /** Whether the server's login may SELECT from it: there are snapshots. */
+  /** Whether the server's login may SELECT from it, which snapshots need. */
   readonly readable: boolean
 }
 
 /**
- * What there is to know about the event log, its tables and its servers.
- * @param serverLogin whose rights count; default: ours
- * @param options.longMinutes after which a transaction counts as open for long
+ * Reads the state of the event log, its tables and its servers.
+ * @param serverLogin the login whose privileges are reported. Default: the login of `client`
+ * @param options.longMinutes minutes after which a transaction counts as long. Default: 5
  * @returns undefined: there is no schema `listenql`
- * @throws ListenqlError DATABASE_FAILED if our login may not look
+ * @throws ListenqlError DATABASE_FAILED if the login may not read the status, or parts of the schema are missing
  */
 export function readLogStatus(
   client: ClientBase,
@@ -140,7 +140,7 @@ async function read(
   }
 }
 
-/** None where the schema is older than this program, or our login may not look. */
+/** No troubles if the schema is older than this program, or the login may not read them. */
 async function readTroubles(client: ClientBase): Promise<Trouble[]> {
   const { rows: found } = await client.query<{ readable: boolean }>(
     `select coalesce(has_function_privilege(to_regprocedure('listenql.troubles()'), 'execute'), false) as readable`,
@@ -160,15 +160,15 @@ async function statusRow(client: ClientBase): Promise<StatusRow> {
     return row
   } catch (error) {
     if (!hasSqlState(error, SQL_STATE.insufficientPrivilege)) throw error
-    throw new ListenqlError('DATABASE_FAILED', 'this login may not look at the event log', {
-      hint: 'the owner of schema listenql may allow it: listenql install --grant-to LOGIN',
+    throw new ListenqlError('DATABASE_FAILED', 'this login may not read the status of the event log', {
+      hint: 'the owner of schema listenql can grant it: listenql install --grant-to LOGIN',
       cause: error,
     })
   }
 }
 
 interface StatusRow {
-  /** Null in schemas before version 10 whose rows were left out of a dump. */
+  /** Null in schemas before version 10 that were restored without their rows. */
   readonly version: number | null
   readonly postgres: string
   readonly database: string
@@ -176,7 +176,7 @@ interface StatusRow {
   readonly bytes: string
   readonly oldest: Date | null
   readonly batches: string | null
-  /** These three are null where the log has no state. */
+  /** This one and the next two are null if the log has no state. */
   readonly position_n: string | null
   readonly position_token: string | null
   readonly position_at: Date | null
@@ -186,7 +186,7 @@ interface StatusRow {
   readonly queue: number
 }
 
-/** Triggers are looked up in the catalogue, which every login may read. Five of them belong on each table of a tree. */
+/** Finds missing triggers in the system catalogue, which every login may read. Each table of an inheritance tree must have five. */
 const TABLES = `
 select w.relid::regclass::text as name, w.generation, w.since, w.key_columns as key, w.always,
   array(

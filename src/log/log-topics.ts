@@ -2,26 +2,32 @@ import { ListenqlError } from '../lib/errors.js'
 import type { Stop } from '../lib/stop.js'
 import type { LogEvent } from './log-event.js'
 
-/** Gets the events of one topic. */
+/** Receives the events of one topic. */
 export interface LogListener {
   /** Called synchronously. */
   event(event: LogEvent): void
-  /** The history that was followed has ended (a failover, a restore, the table was altered): nothing more comes. */
+  /** The history has ended (a failover, a restore, an altered table). No call follows. */
   lost(error: ListenqlError): void
 }
 
-/** The followers of the log by topic: a table by its oid, or a channel by its name. */
+/**
+ * The listeners of the log by topic: a table by its oid, or a channel by its name. A listener gets every event of its topic from
+ * `follow` on, or `lost`: never a history with a hole.
+ */
 export interface LogTopics {
   follow(kind: LogEvent['kind'], topic: string, listener: LogListener): Stop
-  /** Delivers an event. A listener that throws is removed and told so; the others are not affected. */
+  /**
+   * Passes an event to the listeners of its topic. A listener that throws is removed and gets `lost`; the others are not affected.
+   * An unreadable event of a table ends the history of that table.
+   */
   dispatch(event: LogEvent): void
-  /** Ends the history of a topic: removes its listeners and tells them. */
+  /** Ends the history of a topic: removes its listeners and calls their `lost`. */
   end(kind: LogEvent['kind'], topic: string, error: ListenqlError): void
   /** Ends the histories of all topics. */
   endAll(error: ListenqlError): void
 }
 
-/** @param onFault takes what a listener throws */
+/** @param onFault receives the error that a listener throws */
 export function createLogTopics(onFault: (error: unknown) => void): LogTopics {
   const topics = new Map<string, Set<LogListener>>()
 
@@ -41,7 +47,7 @@ export function createLogTopics(onFault: (error: unknown) => void): LogTopics {
       }
       const followers = listeners.add(listener)
       return () => {
-        // After this history has ended, the key may be that of the next one, with other listeners.
+        // After this history has ended, the key may already hold the listeners of the next one.
         if (followers.delete(listener) && followers.size === 0 && topics.get(key) === followers)
           topics.delete(key)
       }
@@ -56,7 +62,7 @@ export function createLogTopics(onFault: (error: unknown) => void): LogTopics {
           listener.event(event)
         } catch (error) {
           onFault(error)
-          // Without this event, the following ones would look complete.
+          // The listener has missed this event; later events would make its history look complete.
           listeners.delete(listener)
           listener.lost(new ListenqlError('DATABASE_FAILED', 'an event of the log could not be read'))
         }
@@ -71,7 +77,7 @@ export function createLogTopics(onFault: (error: unknown) => void): LogTopics {
   }
 }
 
-/** The history of a table that has an event of which nothing can be read, not even its key. */
+/** CURSOR_EXPIRED: nothing of an event of the table can be read, not even its key. */
 export function hole(): ListenqlError {
   return new ListenqlError('CURSOR_EXPIRED', 'a change of this table cannot be read', {
     hint: 'read a snapshot, and subscribe after its cursor',

@@ -7,33 +7,33 @@ import type { Position } from './position.js'
 /** Runs SQL on the connection that reads the log. */
 export type Query = (sql: string, values?: readonly unknown[]) => Promise<Record<string, unknown>[]>
 
-/** What an operator should know about the reading of the log: it is logged, and noted in the database for `listenql status`. */
+/** Reports problems with reading the log to the operator: in the server's log, and as notes in the database for `listenql status`. */
 export interface LogTroubles {
-  /** Values of events, or whole events, could not be read; the log goes on. */
+  /** Values of events, or whole events, cannot be read. Reading continues after them. */
   lost(losses: readonly Loss[], query: Query): Promise<void>
-  /** The table or channel of the first event after a position, in words; undefined if that cannot be read either. */
+  /** Names the table or channel of the first event after a position, such as `table people`. Undefined if that cannot be read either. */
   topicAfter(position: Position, query: Query): Promise<string | undefined>
   /**
-   * Reading fails again and again at one place: nothing after it is delivered.
-   * @param topic as `topicAfter` gives it
+   * Reading fails repeatedly at one position; no later event is delivered.
+   * @param topic the result of `topicAfter`
    */
   stalled(position: Position | undefined, topic: string | undefined, reason: string): void
-  /** It gets on again. */
-  goesOn(): void
-  /** What is to be noted in the database, once there is a connection for it. */
+  /** Reading makes progress again. */
+  recovered(): void
+  /** Writes the note about a stall to the database, or removes it. To be called once a connection is available. */
   note(query: Query): Promise<void>
-  /** Whether `note` has something to do. */
+  /** Whether `note` has something to write or remove. */
   readonly isNoted: boolean
-  /** Where reading stands still, in words, and why; undefined while it does not. */
+  /** Where in the log reading stalls, and why. Undefined: it does not. */
   readonly stall: { readonly place: string; readonly reason: string } | undefined
 }
 
-/** For so long nothing more is said about a topic of which something was lost, in ms. */
+/** Shortest time between two reports about unreadable events of one topic, in ms. */
 const QUIET_MS = 10_000
-/** Topics of which that is remembered. */
+/** For how many topics the time of the last report is kept. */
 const MAX_TOPICS = 1000
 
-/** As SQL, without schema public: what regclass says depends on the search_path. */
+/** The name as SQL, without schema public. Not `::regclass::text`, which depends on the search_path. */
 const TABLE_NAME = `
 select pg_catalog.concat(nullif(pg_catalog.quote_ident(n.nspname), 'public') || '.', pg_catalog.quote_ident(c.relname)) as name
 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = $1::pg_catalog.oid`
@@ -42,10 +42,10 @@ export function createLogTroubles(observe: Observe): LogTroubles {
   const server = `server ${randomUUID()}`
   const said = new Map<string, number>()
   let stall: LogTroubles['stall']
-  /** The note in the database says that reading stands still. */
+  /** Whether the database has a note of this server that reading stalls. */
   let hasNote = false
 
-  /** A database of an older version has no place for notes, and a login may lack the right: the log has it all. */
+  /** Ignores errors: an older schema has no notes, and the login may lack the right. The server's log has everything. */
   async function tryQuery(
     query: Query,
     sql: string,
@@ -94,7 +94,7 @@ export function createLogTroubles(observe: Observe): LogTroubles {
       if (stall?.place !== place) observe({ type: 'log.stalled', place, message: reason })
       stall = { place, reason }
     },
-    goesOn() {
+    recovered() {
       if (stall) observe({ type: 'log.recovered' })
       stall = undefined
     },
@@ -120,7 +120,7 @@ function firstOfTopics(losses: readonly Loss[]): Map<string, Loss> {
   return new Map(losses.toReversed().map(loss => [loss.event.kind + loss.event.topic, loss]))
 }
 
-/** For operators: the id is that in table listenql.event. */
+/** Describes a position to operators. The event's number is its id in table listenql.event. */
 function placeWords({ n, ord, id }: Position): string {
   return id === 0 ? `the end of batch ${n}` : `batch ${n}, transaction ${ord}, event ${id}`
 }

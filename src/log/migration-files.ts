@@ -9,7 +9,7 @@ export interface Migration {
   readonly sql: string
 }
 
-/** The numbered files of `sql/migrations`, in order. Numbers are 1, 2, 3, … without a gap. */
+/** The numbered files of `sql/migrations`, in order. @throws if the numbers are not 1, 2, 3, … without a gap */
 export function readMigrations(folder: string = migrationsFolder()): readonly Migration[] {
   const migrations = readdirSync(folder)
     .flatMap(file => {
@@ -24,7 +24,7 @@ export function readMigrations(folder: string = migrationsFolder()): readonly Mi
   return migrations
 }
 
-/** The folder beside package.json, be this file run from `src` or from `dist/src`. */
+/** Searches upwards for `sql/migrations`, because this file runs from `src` or from `dist/src`. */
 function migrationsFolder(): string {
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
     const candidate = join(folder, 'sql', 'migrations')

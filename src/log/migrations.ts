@@ -7,22 +7,25 @@ import { type Migration, readMigrations } from './migration-files.js'
 import { missingParts, partsOf, readParts, versionOf } from './schema-parts.js'
 
 export interface MigrateOptions {
-  /** Default: those of the package. */
+  /** Default: the migrations of this package. */
   readonly migrations?: readonly Migration[]
 }
 
 export interface Migrated {
-  /** The version before; 0 is a database without schema `listenql`. */
+  /** The version before; 0: the database had no schema `listenql`. */
   readonly from: number
   readonly to: number
-  /** What was there had come from a dump without all that belongs to it. It was made whole: a new history began. */
+  /** The schema came from a dump without the rows of the log. It has been repaired, and a new history begins. */
   readonly wasRestored?: true
 }
 
-/** What two processes that migrate at once wait on; any constant will do. */
+/** Key of the advisory lock that serialises processes that migrate at once. The number is arbitrary. */
 const MIGRATION_LOCK_KEY = 7_283_646_515_001
 
-/** Errors of a process that another one has overtaken, where the lock is not shared: its objects exist, or rows have changed. */
+/**
+ * Errors that mean that another process has applied the migration meanwhile, where the advisory lock was not shared: the objects
+ * exist, or rows have changed.
+ */
 const OVERTAKEN = [
   SQL_STATE.uniqueViolation,
   SQL_STATE.duplicateColumn,
@@ -35,22 +38,21 @@ const OVERTAKEN = [
   SQL_STATE.internalError,
 ]
 
-/** Longest wait for a lock, in ms: writers queue up for no longer. As in `withLocks`. */
+/** Longest wait for a table lock, in ms, since writers queue up after the waiting request. As in `withLocks`. */
 const LOCK_TIMEOUT_MS = 800
 
-/** Longest time for which a migration is tried again while its locks are not to be had, in ms. */
+/** How long a migration is retried while its locks cannot be obtained, in ms. */
 const LOCK_PATIENCE_MS = 60_000
 
-/** The first version whose schema can make itself whole. */
+/** The first version whose schema can repair itself: `listenql.newest()` begins a new history if the rows of the log are missing. */
 const FIRST_REPAIRABLE_VERSION = 10
 
 /**
- * Brings schema `listenql` up to date: each migration in a transaction of its own, together with its row in
- * `listenql.migration`. What was restored from a dump that left the rows of the log out is made whole. Safe when several
- * processes do it at once. Needs a connection of its own, outside a transaction, as a role that may create schemas in the
- * database, or that owns schema `listenql`.
- * @throws ListenqlError DATABASE_FAILED if the database is newer than this program, parts of the schema are missing, or
- * Postgres refuses
+ * Brings schema `listenql` up to date. Each migration runs in its own transaction, together with its row in `listenql.migration`.
+ * A schema that was restored from a dump without the rows of the log is repaired. Several processes may migrate at once.
+ * @param client a dedicated connection, outside a transaction, of a role that may create schemas in the database or owns schema
+ * `listenql`
+ * @throws ListenqlError DATABASE_FAILED if the schema is newer than this program, parts of it are missing, or Postgres refuses
  */
 export async function migrate(client: ClientBase, options: MigrateOptions = {}): Promise<Migrated> {
   const migrations = options.migrations ?? readMigrations()
@@ -70,8 +72,8 @@ export async function migrate(client: ClientBase, options: MigrateOptions = {}):
 }
 
 /**
- * The version of schema `listenql`; 0 if there is none. Where the rows of `listenql.migration` were left out of a dump, or may
- * not be read, the functions tell.
+ * The version of schema `listenql`; 0 if there is none. If the rows of `listenql.migration` are missing (as in a dump without them)
+ * or may not be read, the version is derived from the objects of the schema.
  */
 export function installedVersion(
   client: ClientBase,
@@ -80,18 +82,18 @@ export function installedVersion(
   return inReading(client, () => versionNow(client, migrations))
 }
 
-/** The same, in a transaction that has begun. */
+/** `installedVersion` for a client that is inside a transaction. */
 export async function versionNow(
   client: ClientBase,
   migrations: readonly Migration[] = readMigrations(),
 ): Promise<number> {
-  const { rows } = await client.query<{ rows: boolean; told: number | null }>(
+  const { rows } = await client.query<{ rows: boolean; derived: number | null }>(
     `select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
          where n.nspname = 'listenql' and c.relname = 'migration' and pg_catalog.has_schema_privilege(n.oid, 'usage')
            and pg_catalog.has_table_privilege(c.oid, 'select')) as rows,
        (select pg_catalog.substring(p.prosrc, '\\d+')::pg_catalog.int4 from pg_catalog.pg_proc p
         join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-        where n.nspname = 'listenql' and p.proname = 'schema_version' limit 1) as told`,
+        where n.nspname = 'listenql' and p.proname = 'schema_version' limit 1) as derived`,
   )
   const [state] = rows
   const noted = state?.rows
@@ -99,11 +101,11 @@ export async function versionNow(
         'select pg_catalog.max(version) as version from listenql.migration',
       )
     : undefined
-  const version = Math.max(noted?.rows[0]?.version ?? 0, state?.told ?? 0)
+  const version = Math.max(noted?.rows[0]?.version ?? 0, state?.derived ?? 0)
   return version > 0 ? version : versionOf(await readParts(client), migrations)
 }
 
-/** SQL that notes, after a migration, that it was applied. */
+/** SQL that records that a migration has been applied. */
 export function noteSql({ version, name }: Migration): string {
   return `insert into listenql.migration (version, name) values (${version}, ${pg.escapeLiteral(name)});
 create or replace function listenql.schema_version() returns int language sql immutable
@@ -116,14 +118,15 @@ function refuseNewer(version: number, migrations: readonly Migration[]): void {
   if (version <= migrations.length) return
   throw new ListenqlError(
     'DATABASE_FAILED',
-    `schema listenql has version ${version}, this program knows up to ${migrations.length}`,
-    { hint: 'a newer listenql has been here: run that version' },
+    `schema listenql has version ${version}, this program supports versions up to ${migrations.length}`,
+    { hint: 'the schema was installed by a newer listenql: run that version' },
   )
 }
 
 /**
- * What is left of the schema in a dump of some objects only is of no use. In a transaction that has begun.
- * @throws ListenqlError DATABASE_FAILED
+ * Refuses a schema of which a partial dump has restored only some objects: it cannot be used. The client must be inside a
+ * transaction.
+ * @throws ListenqlError DATABASE_FAILED if a part of the schema is missing
  */
 export async function refuseIncomplete(
   client: ClientBase,
@@ -137,11 +140,11 @@ export async function refuseIncomplete(
   throw new ListenqlError(
     'DATABASE_FAILED',
     `schema listenql is incomplete, as of a dump of some objects only: ${first.kind} listenql.${first.name} is missing`,
-    { hint: 'remove what is left, then begin anew: listenql uninstall, listenql watch TABLE' },
+    { hint: 'remove the rest of the schema, then watch again: listenql uninstall, listenql watch TABLE' },
   )
 }
 
-/** `pg_dump --table` takes tables along, and no function: of such a schema nothing can be used, and nothing in it is of use. */
+/** Removes what `pg_dump --table` has restored: tables without any function, which cannot be used and hold nothing that is needed. */
 async function removeShell(client: ClientBase, migrations: readonly Migration[]): Promise<void> {
   const found = await inReading(client, () => readParts(client))
   const own = partsOf(migrations).filter(part => missingParts([part], found).length === 0)
@@ -152,7 +155,7 @@ async function removeShell(client: ClientBase, migrations: readonly Migration[])
       .map(({ name }) => `listenql.${name}`)
       .join(', ')
   await inTransaction(client, async () => {
-    // Not CASCADE: what others have made of them is not ours to drop.
+    // Without CASCADE: objects that users have built on them must not be dropped.
     for (const kind of ['view', 'table', 'sequence', 'type']) {
       if (names(kind)) await client.query(`drop ${kind} if exists ${names(kind)}`)
     }
@@ -178,7 +181,8 @@ async function apply(
       return
     } catch (error) {
       await client.query('rollback').catch(() => undefined)
-      // The lock may not be shared (a pooler that runs each statement elsewhere): then what the winner made stops us.
+      // The lock may not be shared, as with a pooler that runs each statement in another session. Then the objects that the winner
+      // has created make this process fail, and the next attempt finds the migration applied.
       if (attempt < 5 && hasSqlState(error, ...OVERTAKEN)) continue
       if (isInUse(error) && performance.now() < deadline) {
         await delay(Math.min(250 * attempt, 5000), new AbortController().signal)
@@ -189,7 +193,7 @@ async function apply(
   }
 }
 
-/** @returns whether something was missing */
+/** Begins a new history if rows of the log are missing. @returns whether they were */
 async function makeWhole(client: ClientBase): Promise<boolean> {
   const rows = await ask<{ whole: boolean }>(client, 'select listenql.is_whole() as whole')
   if (rows[0]?.whole) return false
@@ -197,7 +201,7 @@ async function makeWhole(client: ClientBase): Promise<boolean> {
   return true
 }
 
-/** A transaction writes to a watched table. */
+/** Whether a transaction that writes to a watched table holds a lock that is needed. */
 function isInUse(error: unknown): boolean {
   return hasSqlState(error, SQL_STATE.lockNotAvailable)
 }
@@ -208,10 +212,10 @@ function failed(migration: Migration, error: unknown): ListenqlError {
     `migration ${migration.version} (${migration.name}) failed: ${messageOf(error)}`,
     {
       hint: hasSqlState(error, SQL_STATE.insufficientPrivilege)
-        ? 'it takes a role with CREATE on the database; or let a DBA run what `listenql install --print` prints'
+        ? 'this needs a role with CREATE on the database; or have a DBA run the output of `listenql install --print`'
         : isInUse(error)
-          ? 'a transaction that writes to a watched table is open for long: try again when it has ended'
-          : 'nothing of it was kept; correct the cause and run it again',
+          ? 'a long transaction is writing to a watched table: try again when it has ended'
+          : 'the migration was rolled back; fix the cause and run it again',
       cause: error,
     },
   )

@@ -2,11 +2,11 @@ import type { Page } from './log-queries.js'
 import { comparePositions, type Position } from './position.js'
 
 /**
- * The pages of the log that were read last. Who comes back a little later, or from a place in the middle of one of them, is
- * served from there: after a deploy a thousand clients read the same few pages.
+ * Keeps the pages of the log that were read last, for one second. A subscriber that resumes from the beginning or the middle of a
+ * kept page causes no query: after a deploy, a thousand clients read the same few pages.
  */
 export interface PageCache {
-  /** What follows a position, if a page that was read in this history has it; else undefined. */
+  /** The kept events that follow a position of this history. Undefined: no kept page has them. */
   find(after: Position, history: number): Page | undefined
   keep(after: Position, page: Page, history: number): void
   clear(): void
@@ -18,9 +18,9 @@ interface Entry {
   readonly until: number
 }
 
-/** How many pages are kept; the database bounds each in bytes. */
+/** How many pages are kept. The database bounds the bytes of each. */
 const CACHED_PAGES = 8
-/** For how long, in ms: retention may have cleared what they hold, which is not looked at. */
+/** How long a page is kept, in ms. Short, because the cache does not check whether retention has cleared the events meanwhile. */
 const MAX_AGE_MS = 1000
 
 export function createPageCache(): PageCache {
@@ -28,7 +28,7 @@ export function createPageCache(): PageCache {
   let known: number | undefined
   let timer: NodeJS.Timeout | undefined
 
-  /** Positions of another history cannot be compared. */
+  /** Drops the pages of another history, whose positions cannot be compared. */
   function enter(history: number): void {
     if (history !== known) entries = []
     known = history
@@ -56,7 +56,7 @@ export function createPageCache(): PageCache {
     },
     keep(after, page, history) {
       enter(history)
-      if (page.events.length === 0) return // what comes after it will change
+      if (page.events.length === 0) return // the next read from here may find new events
       if (entries.length >= CACHED_PAGES) entries.shift()
       entries.push({ after, page, until: performance.now() + MAX_AGE_MS })
       watch()
@@ -69,7 +69,10 @@ export function createPageCache(): PageCache {
   }
 }
 
-/** The rest of a page behind a position that certainly belongs to this history: its batch, with its token, is in there. */
+/**
+ * The rest of a page after a position. Only if the page holds an event of the position's batch with the same token, which proves
+ * that the position is of this history.
+ */
 function cut({ after: start, page }: Entry, after: Position): Page | undefined {
   const { events, position } = page
   if (comparePositions(after, start) < 0 || comparePositions(after, position) >= 0) return undefined

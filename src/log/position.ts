@@ -1,12 +1,15 @@
 import { ListenqlError } from '../lib/errors.js'
 
-/** A place in the one order of all logged events. Everything at or before it has been seen. */
+/**
+ * A position in the one order of all logged events: after everything at or before it, before everything later. As a resume point
+ * it means that everything at or before it has been received.
+ */
 export interface Position {
   /** Number of the batch. */
   readonly n: number
-  /** Random number of the batch: tells a history that was lost in a failover from the one that replaced it. */
+  /** Random number of the batch: distinguishes a history that was lost in a failover from the one that replaced it. */
   readonly token: number
-  /** Place of the transaction in the batch, from 1; END_OF_BATCH stands after all of them. */
+  /** Number of the transaction in the batch, from 1. END_OF_BATCH comes after all transactions. */
   readonly ord: number
   readonly statement: number
   readonly id: number
@@ -14,7 +17,7 @@ export interface Position {
 
 export const END_OF_BATCH = 2147483647
 
-/** Longest plain cursor that is taken, in characters. */
+/** Longest plain cursor that is accepted, in characters. */
 const MAX_CURSOR_CHARACTERS = 64
 const CURSOR_VERSION = 1
 
@@ -22,20 +25,20 @@ export function endOfBatch({ n, token }: { readonly n: number; readonly token: n
   return { n, token, ord: END_OF_BATCH, statement: 0, id: 0 }
 }
 
-/** Negative if `a` comes before `b`. Tokens do not count: two positions that are compared are of one history. */
+/** Negative if `a` comes before `b`. Both must be of one history, so tokens are not compared. */
 export function comparePositions(a: Position, b: Position): number {
   return a.n - b.n || a.ord - b.ord || a.statement - b.statement || a.id - b.id
 }
 
-/** The later one; undefined if both are. Of one history, as for `comparePositions`. */
+/** The later of two positions of one history; undefined if both are undefined. */
 export function latest(a: Position | undefined, b: Position | undefined): Position | undefined {
   if (!a || !b) return a ?? b
   return comparePositions(a, b) < 0 ? b : a
 }
 
 /**
- * The plain form, which servers gave out before cursors were encrypted, and still do where the schema of the database has no
- * key (see cursors.ts): version, batch, token, then, unless it is the end of the batch, the place in it; as base64url of varints.
+ * The plain form of a cursor, used where the schema of the database has no key (see cursors.ts): version, batch, token and, unless
+ * it is the end of the batch, the position in the batch, as varints in base64url.
  */
 export function encodePlain(position: Position): string {
   const { n, token, ord, statement, id } = position
@@ -44,7 +47,7 @@ export function encodePlain(position: Position): string {
   return Buffer.from(numbers.flatMap(toVarint)).toString('base64url')
 }
 
-/** @throws ListenqlError CURSOR_INVALID if it is not one of ours; whether its history still stands, only the database knows. */
+/** @throws ListenqlError CURSOR_INVALID if it is not a plain cursor. Only the database can tell whether its history still exists. */
 export function decodePlain(cursor: unknown): Position {
   const bytes =
     typeof cursor === 'string' && cursor.length <= MAX_CURSOR_CHARACTERS && /^[\w-]+$/.test(cursor)
@@ -52,7 +55,7 @@ export function decodePlain(cursor: unknown): Position {
       : Buffer.alloc(0)
   const [version, n, token, ord = END_OF_BATCH, statement = 0, id = 0, ...rest] = fromVarints(bytes)
   const position = { n: n ?? 0, token: token ?? 0, ord, statement, id }
-  // One text for one position: what does not come out as it went in was made up. Place and statement are int4.
+  // Each position has exactly one text: a cursor that does not encode to itself is forged. `ord` and `statement` are int4.
   const isInRange = ord <= END_OF_BATCH && statement <= END_OF_BATCH
   const isOurs = version === CURSOR_VERSION && token !== undefined && rest.length === 0 && isInRange
   if (!isOurs || encodePlain(position) !== cursor) throw notOurs()
@@ -73,7 +76,7 @@ function toVarint(value: number): number[] {
   }
 }
 
-/** Not with bit operations: a token has up to 53 bits. */
+/** Without bit operations, which have 32 bits: a token has up to 53. */
 function fromVarints(bytes: Buffer): number[] {
   const numbers: number[] = []
   let value = 0

@@ -3,50 +3,53 @@ import type { Page } from './log-queries.js'
 import type { Position } from './position.js'
 
 /*
- * The middle of listenql: every event of the log passes through this loop, in the one order of the log.
+ * The middle of listenql: every event of the log passes through this loop, in the one order of the log. It guarantees:
  *
- * - The columns of a table change between two events, at the event from which on rows have the new ones.
- * - The position moves in the same synchronous step in which an event is dispatched: at any moment, everything up to the
- *   position has been dispatched, and nothing after it.
- * - A page holds committed events only.
+ * - The columns of a table change between two events: before the first event whose rows have the new columns.
+ * - The position moves in the synchronous step that dispatches the event. So at any moment every event up to the position has
+ *   been dispatched, and no event after it.
+ * - Only committed events are dispatched, because a page holds only committed events.
  */
 
 export interface PumpOptions {
-  /** The pages of the log, each of which begins where the one before ended. */
+  /** The pages of the log. Each page begins where the previous one ended. */
   readonly pages: AsyncIterable<Page>
   readonly checkpoint: Checkpoint
   readonly flow: Flow
   /** Delivers an event to the followers of its topic. Synchronous. */
   readonly dispatch: (event: LogEvent) => void
-  /** Called with the position of the event in the same step as `dispatch`, and with that of the page at the end of the page. */
+  /** Called with the event's position in the same step as `dispatch`, and with the page's position at the end of the page. */
   readonly moveTo: (position: Position) => void
   readonly signal: AbortSignal
 }
 
-/** What happens at a certain place in the log. The log waits for the promises, if there are any. */
+/** What happens at certain places in the log. The pump waits for each promise that is returned. */
 export interface Checkpoint {
-  /** The log is read after this: what was known before the call is known of everything that the page may hold. */
+  /** The next page is about to be read. What was known before this call is therefore older than the end of that page. */
   beforePull(): void
-  /** These events have been read, and are about to be dispatched. */
+  /** These events have been read and are dispatched next. */
   authorise?(events: readonly LogEvent[]): Promise<void> | undefined
-  /** This event is dispatched next: columns that it was made with take effect. */
+  /** This event is dispatched next: the columns that its rows have take effect now. */
   advanceTo(event: LogEvent): Promise<void> | undefined
   /**
    * Everything that was in the log at the last `beforePull` has been dispatched.
-   * @param isRead false: the log could not be read, since there is none, or the login may not read it
+   * @param isRead false: nothing was read, because the database has no log or the server's login may not read it
    */
   caughtUp(isRead: boolean): Promise<void> | undefined
 }
 
-/** When events may be dispatched. */
+/** Decides when events may be dispatched. */
 export interface Flow {
   /** A page begins. */
   begin(): void
-  /** Called before each event. Undefined: at once. Otherwise resolves when other work has had its turn, and nothing is paused. */
+  /**
+   * Called before each event. Undefined: dispatch it now. Otherwise resolves once other work has had its turn and the flow is not
+   * paused.
+   */
   ready(): Promise<void> | undefined
 }
 
-/** Resolves when the pages end, or the signal aborts. Rejects with what the pages or the checkpoint reject with. */
+/** Resolves when the pages end or the signal aborts. Rejects with the rejection of the pages or of the checkpoint. */
 export async function pump({
   pages,
   checkpoint,
@@ -61,7 +64,7 @@ export async function pump({
     flow.begin()
     for (const event of page.events) {
       const advanced = checkpoint.advanceTo(event)
-      if (advanced) await advanced // not for every event: each await costs a microtask
+      if (advanced) await advanced // awaited only if needed: each await costs a microtask
       const ready = flow.ready()
       if (ready) await ready
       if (signal.aborted) return

@@ -10,30 +10,33 @@ export interface RetentionOptions extends RotateOptions {
   readonly config: pg.ClientConfig
   /** Longest wait for a connection, in ms. */
   readonly connectTimeout: number
-  /** Between two rotations, in ms. Default: an eighth of `retention`, from 1 s to 60 s; with a limit on the size 10 s at most. */
+  /**
+   * Time between two rotations, in ms. Default: an eighth of `retention`, at least 1 s and at most 60 s, or 10 s if `maxLogSize`
+   * is set.
+   */
   readonly interval?: number
   readonly observe: Observe
 }
 
-/** Keeps the event log from growing for ever. */
+/** Rotates the event log while the server runs, so that it does not grow without limit. */
 export interface Retention {
   start(): void
-  /** Ends a rotation that is under way. Idempotent. */
+  /** Aborts a rotation that is under way. Idempotent. */
   close(): Promise<void>
 }
 
 const SECOND_MS = 1000
 const MINUTE_MS = 60 * SECOND_MS
 
-/** Longest that a rotation may take, in ms; a dead peer shows in no other way. */
+/** Timeout of a rotation, in ms. Without it a peer that has died silently would go unnoticed. */
 const QUERY_TIMEOUT = MINUTE_MS
 
-/** How long Postgres may take to say goodbye, in ms. */
+/** How long closing the connection may take, in ms. */
 const CLOSE_TIMEOUT_MS = 1000
 
 /**
- * Rotates the log about every minute, on a connection that it opens for that. Servers do so independently of each other: of
- * those that try at once, one does it. Where there is no log, or none that our login may rotate, it does nothing.
+ * Rotates the log about once a minute, on a connection that it opens for each rotation. The servers of a database do so
+ * independently; if several try at once, one of them rotates. Does nothing if the database has no log that the login may rotate.
  */
 export function createRetention(options: RetentionOptions): Retention {
   const { config, retention, maxLogSize, connectTimeout, observe } = options
@@ -44,7 +47,7 @@ export function createRetention(options: RetentionOptions): Retention {
   let wasTooLarge = false
 
   async function run(): Promise<void> {
-    // Servers that are started together do not stay in step.
+    // A random delay, so that servers that start together do not rotate together.
     await delay(Math.random() * Math.min(interval, 10 * SECOND_MS), stop.signal)
     while (!stop.signal.aborted) {
       let pause = interval
@@ -69,7 +72,7 @@ export function createRetention(options: RetentionOptions): Retention {
       connectionTimeoutMillis: connectTimeout,
       query_timeout: QUERY_TIMEOUT,
     })
-    client.on('error', () => undefined) // the query that runs rejects with the same
+    client.on('error', () => undefined) // the running query rejects with the same error
     const giveUp = () => socketOf(client).destroy()
     stop.signal.addEventListener('abort', giveUp, { once: true })
     try {

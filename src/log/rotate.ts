@@ -2,9 +2,9 @@ import type { ClientBase } from 'pg'
 import { ask, inTransaction } from '../postgres/lock-retry.js'
 
 export interface RotateOptions {
-  /** Events that are younger stay, in ms. */
+  /** Age in ms up to which events are kept. */
   readonly retention: number
-  /** Bytes above which the oldest events go, whatever their age; undefined: no limit. */
+  /** Size of the log in bytes above which the oldest events are cleared, whatever their age. Undefined: no limit. */
   readonly maxLogSize: number | undefined
 }
 
@@ -12,12 +12,12 @@ export interface RotateOptions {
 export interface Rotation {
   /** Partitions that were cleared. */
   readonly dropped: number
-  /** Those of them that went for the limit alone. */
+  /** How many of them were cleared only because of `maxLogSize`. */
   readonly early: number
   readonly droppedBytes: number
-  /** Size of the log now. */
+  /** Size of the log afterwards. */
   readonly bytes: number
-  /** Why something that is due was not cleared; another rotation will. */
+  /** Why a partition that is due was not cleared; a later rotation clears it. Undefined: all were. */
   readonly busy: string | undefined
 }
 
@@ -29,7 +29,7 @@ interface Row {
   readonly busy: string | null
 }
 
-/** Whether there is a log here that our login may rotate. Not on a standby. */
+/** Whether the database has a log that the login may rotate. False on a standby. */
 export async function canRotate(client: ClientBase): Promise<boolean> {
   const rows = await ask<{ able: boolean }>(
     client,
@@ -41,7 +41,7 @@ export async function canRotate(client: ClientBase): Promise<boolean> {
   return rows[0]?.able === true
 }
 
-/** Clears what is due, as a whole, and waits for nobody. Several processes may do so at once. */
+/** Clears the partitions that are due. Skips a partition that is locked instead of waiting. Several processes may call it at once. */
 export async function rotate(
   client: ClientBase,
   { retention, maxLogSize }: RotateOptions,

@@ -1,13 +1,16 @@
 import type { ClientBase } from 'pg'
 import { type Migration, readMigrations } from './migration-files.js'
 
-/** What migrations create in schema `listenql`. */
+/** An object that migrations create in schema `listenql`. */
 export interface SchemaPart {
   readonly kind: 'function' | 'sequence' | 'table' | 'type' | 'view'
   readonly name: string
 }
 
-/** All that these migrations create and do not drop, each once. Statements stand at the beginning of a line; what functions create does not count. */
+/**
+ * The objects that these migrations create and do not drop, each once. Recognises statements at the beginning of a line only, so
+ * statements inside functions do not count.
+ */
 export function partsOf(migrations: readonly Migration[]): readonly SchemaPart[] {
   const parts = new Map<string, SchemaPart>()
   for (const { sql } of migrations) {
@@ -32,13 +35,13 @@ union all
 select 'function', p.proname::pg_catalog.text from pg_catalog.pg_proc p
 join pg_catalog.pg_namespace n on n.oid = p.pronamespace where n.nspname = 'listenql'`
 
-/** What schema `listenql` has, of whatever version. Needs no right on it. */
+/** The objects that exist in schema `listenql`. Needs no privilege on the schema. */
 export async function readParts(client: ClientBase): Promise<readonly SchemaPart[]> {
   const { rows } = await client.query<SchemaPart>(FOUND)
   return rows
 }
 
-/** What of `wanted` is not there. */
+/** The parts of `wanted` that are not in `found`. */
 export function missingParts(
   wanted: readonly SchemaPart[],
   found: readonly SchemaPart[],
@@ -47,7 +50,7 @@ export function missingParts(
   return wanted.filter(({ kind, name }) => !keys.has(`${kind} ${name}`))
 }
 
-/** The newest version all of whose parts are there: for a schema that was restored without rows. */
+/** The newest version whose parts all exist: for a schema that was restored without its rows. */
 export function versionOf(
   found: readonly SchemaPart[],
   migrations: readonly Migration[] = readMigrations(),
@@ -56,7 +59,7 @@ export function versionOf(
   for (const [i, migration] of migrations.entries()) {
     const own = partsOf([migration])
     if (missingParts(own, found).length > 0) break
-    // What only replaces functions leaves no trace of its own.
+    // A migration that only replaces functions cannot be recognised by its objects.
     if (own.some(part => !migrations.slice(0, i).some(before => has(before, part)))) version = i + 1
   }
   return version

@@ -3,9 +3,9 @@ import type { Queryable } from '../postgres/queryable.js'
 import { isEncodingError } from '../postgres/sql-state.js'
 
 /**
- * Turns bytes in the encoding of the database into text, one by one, so that what is no text harms nothing else. Where that
- * encoding is not UTF8, Postgres converts them; bytes of SQL_ASCII, which says nothing about them, are taken for UTF8.
- * @param attempt runs a statement that may fail. Default: as it is, outside of a transaction
+ * Decodes values from the encoding of the database, each separately, so that a value that is not valid text does not affect the
+ * others. If that encoding is not UTF8, Postgres converts the bytes. SQL_ASCII declares no encoding; its bytes are read as UTF8.
+ * @param attempt runs a statement that may fail. Default: runs it directly, outside a transaction
  */
 export function createDecode(
   client: Queryable,
@@ -23,7 +23,7 @@ export function createDecode(
     }
   }
 
-  /** By halves where one of them is no text. */
+  /** Bisects the values if Postgres cannot convert one of them. */
   async function convert(all: readonly Buffer[]): Promise<(string | undefined)[]> {
     if (all.length === 0) return []
     try {

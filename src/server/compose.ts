@@ -36,31 +36,31 @@ import { createLiveSchema, type LiveSchema } from './live-schema.js'
 import type { ServerDatabase } from './open-database.js'
 import { createSources, type Sources } from './sources.js'
 
-/** Longest time of a timer in Node, in ms. */
+/** Longest delay of a timer in Node, in ms. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 
 export interface ComposeOptions {
   readonly settings: Settings
   readonly database: ServerDatabase
   readonly authenticate: Authenticate | undefined
-  /** Resolves if an attempt to reach the database has failed. */
+  /** Resolves once an attempt to reach the database has failed. */
   readonly unreached: Promise<void>
   readonly observe: Observe
 }
 
-/** The parts of a server that are started, and closed. */
+/** The parts of a server that are started and closed. */
 export interface Parts {
   readonly auth: Auth
   readonly sources: Sources
   readonly liveSchema: LiveSchema
   readonly http: HttpServers
-  /** Says goodbye to clients, ends what is open, and closes the connections to the database. */
+  /** Ends the subscriptions and connections of clients, then closes the connections to the database. */
   close(): Promise<void>
 }
 
 /**
- * Wires the parts of a server together, from the bottom up: each part is made of parts that stand above it in this function.
- * The one cycle, from delivery back to what reads from Postgres, is closed by `backpressure.pauses`.
+ * Wires the parts of a server together, from the bottom up: each part uses only parts that are created before it in this function.
+ * The one cycle, from delivery back to the parts that read from Postgres, is closed by `backpressure.pauses`.
  * @throws ListenqlError BAD_CONFIGURATION
  */
 export function compose({ settings, database, authenticate, unreached, observe }: ComposeOptions): Parts {
@@ -76,7 +76,7 @@ export function compose({ settings, database, authenticate, unreached, observe }
   const auth = createAuth({
     settings,
     authenticate,
-    // A pooler does not pass on what is pinned.
+    // A pooler does not pass on settings that are pinned at connect.
     config: settings.doorbell === 'poll' ? database.config : pinSession(database.config, { runs: 'ours' }),
     isDemo: database.embedded !== undefined,
     trustsCookiesOf: origins.isOriginTrusted,
@@ -84,7 +84,7 @@ export function compose({ settings, database, authenticate, unreached, observe }
   })
   const { graphiql = !auth.isConfigured, introspection = !auth.isConfigured } = settings
 
-  // Delivery: groups of subscribers, and the connections that their frames leave by.
+  // Delivery: groups of subscribers, and the connections that send their frames.
   const scheduler = createScheduler(error =>
     observe({ type: 'fault', id: 'delivery', message: 'delivery failed', error }),
   )
@@ -125,7 +125,7 @@ export function compose({ settings, database, authenticate, unreached, observe }
     observe,
   })
 
-  // What comes out of the database.
+  // The parts that read from the database.
   const needsNotifications = settings.doorbell === 'bell' || auth.rules.opensChannels
   const pool = createPool(database.config, settings.connectTimeout, {
     idleTimeout: Math.min(Math.max(2 * settings.heartbeat, 30_000), MAX_TIMER_MS),
@@ -142,7 +142,7 @@ export function compose({ settings, database, authenticate, unreached, observe }
     observe,
   })
   const { channels, notifications, tables, log } = sources
-  // Set late, since sources are made of what delivery provides: a burst that clients cannot take pauses reading.
+  // Set late, because sources need the scheduler of delivery: a burst that clients cannot take pauses reading from Postgres.
   backpressure.pauses(sources)
 
   // GraphQL.
@@ -240,11 +240,11 @@ export function compose({ settings, database, authenticate, unreached, observe }
     async close() {
       isStopping = true
       let authClosed: Promise<void> | undefined
-      const sayGoodbye = () => {
+      const endClients = () => {
         connections.endAll()
-        authClosed = auth.close() // viewers that wait to be admitted are refused
+        authClosed = auth.close() // refuses the viewers that wait to be admitted
       }
-      await http.close(sayGoodbye, settings.shutdownTimeout / 4)
+      await http.close(endClients, settings.shutdownTimeout / 4)
       backpressure.close()
       await Promise.all([sources.close(), authClosed])
       await pool.close()

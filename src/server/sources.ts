@@ -25,27 +25,30 @@ export interface SourcesOptions {
   readonly config: pg.ClientConfig
   /** See Listener. */
   readonly lend: () => Promise<ProofSender>
-  /** Called with the watched tables, first and whenever they change: at that place in the log, which waits until it resolves. */
+  /** Called with the watched tables, first and at each change: at that position of the log. The pump waits until it resolves. */
   readonly onTables: (tables: readonly WatchedTable[]) => Promise<void>
-  /** Whether viewers have roles, so that the database decides what they may read. */
+  /** Whether viewers have roles, so that the database's grants and policies decide what they may read. */
   readonly hasRoles: boolean
-  /** A viewer may have been kicked, or a notification of that may have been missed. Undefined if kicks are not supported. */
+  /**
+   * Called when a viewer may have been kicked, or the notification of a kick may have been missed. Undefined: kicks are not
+   * supported.
+   */
   readonly onKick: (() => void) | undefined
-  /** False: nothing that this server does needs notifications, so there is no LISTEN connection. */
+  /** Whether this server needs notifications. False: it opens no LISTEN connection. */
   readonly needsNotifications: boolean
-  /** Resolves when the frames of the events so far have left. */
+  /** Resolves once the frames of the events dispatched so far have been sent. */
   readonly breathe: () => Promise<void>
   readonly observe: Observe
 }
 
-/** Everything that comes out of the database. */
+/** The parts that read from the database. */
 export interface Sources {
   readonly channels: Channels
   readonly notifications: Pick<Listener, 'ready' | 'isDeaf'>
   readonly log: Pick<LogFollower, 'state' | 'cursors'> & { readonly stall: LogTroubles['stall'] }
   readonly tables: AuthorisedTables
   start(): void
-  /** Stops and continues dispatching events. */
+  /** Pauses and resumes the dispatching of events. Both are idempotent. */
   pause(): void
   resume(): void
   /** Idempotent. */
@@ -53,8 +56,9 @@ export interface Sources {
 }
 
 /**
- * One LISTEN connection, one that reads the log, one that reads the catalogue, and what is made of them, from the bottom up. The
- * one cycle is the change of the schema, which goes from the log to the groups and back: `schemaSwitch.concerns` closes it.
+ * Wires the parts that read from the database, from the bottom up: the LISTEN connection, the connections that read the log and the
+ * catalogue, then channels, snapshots and tables. The one cycle is the change of the schema, which goes from the log up to the groups
+ * and back: `schemaSwitch.setTarget` closes it.
  */
 export function createSources(options: SourcesOptions): Sources {
   const { settings, config, lend, onTables, onKick, hasRoles, needsNotifications, breathe, observe } = options
@@ -64,10 +68,10 @@ export function createSources(options: SourcesOptions): Sources {
 
   // Notifications.
   const listener = new Listener({ ...settings, config, lend, observe })
-  // Through some poolers no notification arrives.
+  // Through a pooler in transaction mode no notification arrives.
   if (onKick && !isPooled) listener.keep(KICK_CHANNEL, { notify: onKick, onListening: onKick })
 
-  // What the database lets viewers read.
+  // Grants and row-level security.
   const rowAccess = hasRoles
     ? createRowAccess({ ...settings, config: forPolicies, keepsPrepared: !isPooled, observe })
     : undefined
@@ -89,7 +93,7 @@ export function createSources(options: SourcesOptions): Sources {
       authorise: events =>
         tableAccess?.read(new Set(events.flatMap(({ kind, topic }) => (kind === 't' ? [topic] : [])))),
     },
-    // Without a LISTEN connection, this one says whether the database is there.
+    // Without a LISTEN connection, this connection shows whether the database can be reached.
     ...(!needsNotifications && { onAnswer: () => observe({ type: 'database.reached' }) }),
     onFollowed() {
       if (!isPooled) listener.keep(BELL, { notify: doorbell.ring, onListening: doorbell.onListening })
@@ -131,8 +135,8 @@ export function createSources(options: SourcesOptions): Sources {
     },
     observe,
   })
-  // Set late, since the log waits at each change until the tables, the schema and the groups above it have switched.
-  schemaSwitch.concerns({ tables, refresh: catalog.refreshNow, onSwitched: onTables })
+  // Set late, because at each change the pump waits until the tables, the schema and the groups above it have switched.
+  schemaSwitch.setTarget({ tables, refresh: catalog.refreshNow, onSwitched: onTables })
 
   const started = [log, catalog, retention, ...(tableAccess ? [tableAccess] : [])]
   const paused = [listener, log, tables]

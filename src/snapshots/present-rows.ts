@@ -3,8 +3,8 @@ import { EVERYTHING, type Filter, type RowImage } from '../filters/index.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { RowAccess } from '../rls/row-access.js'
 import type { TableAccess } from '../rls/table-access.js'
+import { keyText, MAX_DELIVERED_ROWS, tooMany } from '../sources/tables/delivered-rows.js'
 import type { Present } from '../sources/tables/present.js'
-import { keyText, MAX_TOLD_ROWS, tooMany } from '../sources/tables/told-rows.js'
 import type { Snapshots } from './snapshots.js'
 
 export interface PresentRowsOptions {
@@ -25,10 +25,17 @@ export function createPresentRows({ snapshots, tableAccess, rowAccess }: Present
       keyColumns(table)
       const { rows, position } = await snapshots.snapshot(
         table,
-        { filter: EVERYTHING, orderBy: [], limit: MAX_TOLD_ROWS + 1, offset: 0, viewer, columns: table.key },
+        {
+          filter: EVERYTHING,
+          orderBy: [],
+          limit: MAX_DELIVERED_ROWS + 1,
+          offset: 0,
+          viewer,
+          columns: table.key,
+        },
         signal,
       )
-      if (rows.length > MAX_TOLD_ROWS) throw tooMany()
+      if (rows.length > MAX_DELIVERED_ROWS) throw tooMany()
       return { keys: rows.map(row => keyText(table.key, row)), position }
     },
     async rows(table, viewer, images, signal) {

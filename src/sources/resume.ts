@@ -2,47 +2,47 @@ import type { Account } from '../lib/limits/account.js'
 import { comparePositions, type Position } from '../log/position.js'
 
 /*
- * The seam between the log and the live stream, for every reader that starts in the past. The reader takes page after page
- * of the log (`pagesAfter`) until it is level, joins the live stream (`joinIfLevel`), and passes over the live events that
- * the log has served already (`wasServed`).
+ * The seam between the log and the live stream, for every reader that starts in the past. It guarantees that the reader gets each
+ * event exactly once. The reader reads page after page of the log (`pagesAfter`) until it has caught up with the live stream, joins
+ * the live stream (`joinIfLevel`), and skips the live events that it has already read from the log (`wasReplayed`).
  *
- * Invariant: when a reader joins, live events have been handed on no further than the log has been read; both are compared
- * in one synchronous step, which is also the step of the join. So no event falls between the log and the live stream. The
- * log may be ahead of the live stream; those events come a second time, and are passed over.
+ * Invariant: when a reader joins, the live position is not past the position up to which the reader has read the log. Both are
+ * compared in the same synchronous step as the join, so no event falls between the log and the live stream. The reader may be
+ * ahead of the live stream; then the events in between arrive a second time, and are skipped.
  */
 
 export interface ReplayPage<Event> {
   readonly events: readonly Event[]
   /** Everything at or before it has been read. */
   readonly position: Position
-  /** The history that the log had when the page was asked for, see `Replay`. */
+  /** The number of the history that the log had when the read began, see `Replay`. */
   readonly history?: number | undefined
 }
 
-/** The past of a source, for subscribers that resume. */
+/** Reads the past of a source, for subscribers that resume. */
 export interface Replay<Event> {
-  /** How far live events have been handed on: all up to this position, and none after it. */
+  /** The live position: every live event up to here has been delivered, and none after it. */
   position(): Position
   /**
-   * Number of the history that `position()` is of; a failover or a restore begins another one, and positions of two histories
-   * cannot be compared. Undefined: the source ends with its history.
+   * Number of the history of `position()`. A failover or a restore begins another history, and positions of two histories cannot
+   * be compared. Undefined: the source ends with its history.
    */
   readonly history?: number | undefined
-  /** The position of a subscriber that has been sent everything so far: `position()`, or later if the history begins later. */
+  /** The position of a subscriber that has received everything so far: `position()`, or the beginning of the history if that is later. */
   start(): Position
   /**
-   * What comes after a position, a page at a time. The log is read for all topics: a page may hold nothing for this one.
-   * @param account pays for finding out which events are wanted. Default: the work is not counted
-   * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED; LIMIT_EXCEEDED if that takes too much work
+   * Reads the page after a position. A page of the log holds events of all topics, so it may hold none of this one.
+   * @param account pays for the work of filtering. Default: the work is not counted
+   * @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED; LIMIT_EXCEEDED if filtering takes too much work
    */
   read(after: Position, signal?: AbortSignal, account?: Account): Promise<ReplayPage<Event>>
-  /** What a subscriber is sent between the past and the present. */
+  /** Events that a subscriber gets between the past and the live events. */
   seam(): readonly Event[]
 }
 
 /**
- * Reads on for as long as it is asked for the next page: each page begins where the one before ended.
- * @param first the page after `after`, if it has been read already
+ * Endless pages: each is read when it is requested, and begins where the previous one ended.
+ * @param first the page after `after`, if it has already been read
  */
 export async function* pagesAfter<Page extends { readonly position: Position }>(
   after: Position,
@@ -52,8 +52,8 @@ export async function* pagesAfter<Page extends { readonly position: Position }>(
   for (let page = first ?? (await read(after)); ; page = await read(page.position)) yield page
 }
 
-/** How far live events have been handed on in the history that a page is of; undefined: that history has ended. */
-export function handedOnIn(
+/** The live position, if a page is of the same history. Undefined: the page's history has ended. */
+export function livePositionIn(
   replay: Pick<Replay<unknown>, 'position' | 'history'>,
   { history }: Pick<ReplayPage<unknown>, 'history'>,
 ): Position | undefined {
@@ -61,35 +61,35 @@ export function handedOnIn(
 }
 
 /**
- * Joins the live stream if live events have been handed on no further than the log has been read.
- * @param read how far the log has been read, and all of it handed to the reader
- * @param handedOn how far live events have been handed on; undefined: not known, and so not level
- * @param join from here on the reader gets live events. Synchronous, as the comparison holds for this step only
- * @returns whether the reader has joined; otherwise it needs the next page
+ * Joins the live stream if the reader has read the log at least up to the live position.
+ * @param read the position up to which the reader has read the log
+ * @param livePosition the live position. Undefined: unknown, so the reader does not join
+ * @param join makes the reader get live events from now on. Synchronous, because the comparison holds for this step only
+ * @returns whether the reader has joined; if not, it needs the next page
  */
 export function joinIfLevel(
   read: Position,
-  handedOn: () => Position | undefined,
+  livePosition: () => Position | undefined,
   join: () => undefined,
 ): boolean {
-  const live = handedOn()
+  const live = livePosition()
   if (!live || comparePositions(read, live) < 0) return false
   join()
   return true
 }
 
-/** A reader of the live stream. */
+/** A reader that has joined the live stream. */
 export interface JoinedReader {
-  /** How far the log has served it; undefined once the live stream is past that. */
+  /** The position up to which it has read the log. Undefined once the live stream has passed that. */
   seen: Position | undefined
 }
 
 /**
- * Whether the log has served the next live event already, which is then passed over.
- * @param position of the event; undefined: it is not in the log (a plain NOTIFY), and so was not served
- * @param endsHistory the log that was read is gone, and nothing of the next one has been served
+ * Whether the reader has already read the next live event from the log, and so must skip it.
+ * @param position position of the event. Undefined: the event is not in the log (a plain NOTIFY), so it must not be skipped
+ * @param endsHistory whether the event ends the history that was read; nothing of the next history has been read
  */
-export function wasServed(
+export function wasReplayed(
   reader: JoinedReader,
   position: Position | undefined,
   endsHistory: boolean,

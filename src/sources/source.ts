@@ -4,50 +4,61 @@ import type { Account } from '../lib/limits/account.js'
 import type { Stop } from '../lib/stop.js'
 import type { Cursors } from '../log/cursors.js'
 import { decodePlain, type Position } from '../log/position.js'
-import { handedOnIn, type JoinedReader, joinIfLevel, pagesAfter, type Replay, wasServed } from './resume.js'
+import {
+  type JoinedReader,
+  joinIfLevel,
+  livePositionIn,
+  pagesAfter,
+  type Replay,
+  wasReplayed,
+} from './resume.js'
 
-/** What is listened to: a topic is (kind, name). */
+/** What a source delivers events of: a channel or a table may have the same name. */
 export interface Topic {
   readonly kind: 'channel' | 'table'
   readonly name: string
 }
 
-/** Gets the events of a source. Called synchronously; may not throw. */
+/** Receives the events of a source. Its methods are called synchronously and must not throw. */
 export interface Follower<Event> {
   event(event: Event): void
-  /** The source has ended for good; nothing comes after this. */
+  /** The source has ended; no call follows. */
   end(error: ListenqlError): void
-  /** Pays for the work of finding out which events it gets. Default: the work is not counted. */
+  /** Pays for the work of filtering its events. Default: the work is not counted. */
   readonly account?: Account | undefined
   /**
-   * Whether it goes on where it stood with a former source, as after a change of the schema, and so gets what lies between.
-   * Default: it begins now, and needs nothing that was committed before `open` resolves.
+   * Whether it continues a former source, as after a change of the schema: it then also gets the events that are committed while
+   * the source opens. Default: it begins anew, and needs no event that was committed before `open` resolves.
    */
-  readonly goesOn?: boolean | undefined
+  readonly continues?: boolean | undefined
 }
 
 export interface SourceOptions<Event> {
   open(follower: Follower<Event>, signal?: AbortSignal): Promise<Stop>
   live(signal?: AbortSignal): Promise<void>
-  /** Position of an event; undefined if it is not in the log (a plain NOTIFY). */
+  /** The position of an event. Undefined: it is not in the log (a plain NOTIFY). */
   positionOf?(event: Event): Position | undefined
-  /** Whether positions before this event say nothing about what comes after it: a failover has lost the log that was followed. */
+  /** Whether the event marks the end of a history, as after a failover: positions before it cannot be compared with later ones. */
   endsHistory?(event: Event): boolean
-  /** About how many bytes an event holds that came unasked for, as a notification does. Default: 0, its source is paced. */
+  /**
+   * About how many bytes an event holds, for events that Postgres pushes (notifications). Default: 0, as for the log, which is
+   * read at our pace.
+   */
   sizeOf?(event: Event): number
-  /** The past, if events are kept; asked for once the source is open. */
+  /** The past of the source, if its events are kept. Called once the source is open. */
   replay?(): Replay<Event> | undefined
-  /** Key of the viewer, if each viewer may see other events. */
+  /** Key of the viewer, if the events that are visible depend on the viewer. */
   readonly audience?: string | undefined
-  /** The cursor to start after, as the client wrote it. */
+  /** The cursor to resume after, as the client sent it. */
   readonly after?: string | undefined
-  /** Reads it. Default: takes plain cursors only, as where there is no event log. */
+  /** Decodes cursors. Default: accepts plain cursors only. */
   readonly decode?: Cursors['decode']
 }
 
 /**
- * Where the events of a subscription come from. It is an ordinary async iterable, so that a schema that returns it works
- * under any GraphQL server; our own transports recognise it and share one `open` among all subscribers with equal requests.
+ * The source of the events of a subscription: every event from `open` on, or from a cursor on, exactly once and in order. It is an
+ * ordinary async iterable, so a schema that returns it works under any GraphQL server. listenql's transports recognise it and share
+ * one `open` among all subscribers with equal requests.
  */
 export class EventSource<Event = unknown> implements AsyncIterable<Event> {
   readonly topic: Topic
@@ -71,12 +82,12 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
     return this.#options.decode ? this.#options.decode(cursor, signal) : decodePlain(cursor)
   }
 
-  /** Resolves once nothing that is committed from now on can be missed. */
+  /** Resolves once the follower gets every event that is committed from now on. */
   open(follower: Follower<Event>, signal?: AbortSignal): Promise<Stop> {
     return this.#options.open(follower, signal)
   }
 
-  /** For a source that is open: resolves at once, or, during an outage, once it is over and nothing can be missed again. */
+  /** For an open source: resolves once no event can be missed, that is at once, or during an outage when the outage is over. */
   live(signal?: AbortSignal): Promise<void> {
     return this.#options.live(signal)
   }
@@ -93,14 +104,14 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
     return this.#options.sizeOf?.(event) ?? 0
   }
 
-  /** For a source that is open: its past, if events are kept. */
+  /** For an open source: its past, if its events are kept. */
   get replay(): Replay<Event> | undefined {
     return this.#options.replay?.()
   }
 
   /**
-   * Opens at once, at `after` if that is given, and queues events until the reader asks for them.
-   * @param limit events that may wait before the iteration ends with an error: a reader that is gone would fill the memory
+   * Opens the source at once, resumes after `after` if that is set, and queues events until the iterator is advanced.
+   * @param limit how many events may wait before the iteration fails, since a reader that never advances would fill the memory
    * @throws ListenqlError CURSOR_INVALID
    */
   async iterate(limit = 100_000, signal?: AbortSignal): Promise<AsyncIterableIterator<Event>> {
@@ -109,7 +120,7 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
     let hasJoined = position === undefined
     const stop = await this.open(
       {
-        // Until the reader has joined, it reads from the log what is handed on here.
+        // Until the reader has joined, it reads these events from the log.
         event: event => hasJoined && queue.push(event),
         end: queue.fail,
       },
@@ -128,7 +139,7 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
     const resumed = this.#resume(replay, position, join, queue.iterator, signal)
     const iterator: AsyncIterableIterator<Event> = {
       next: () => resumed.next(),
-      // A generator that waits for a live event cannot be ended; the queue that it waits for can.
+      // `return` of a generator takes effect only after its pending `await`, so the queue that it waits for is ended first.
       return: async () => {
         await queue.iterator.return?.()
         return resumed.return(undefined)
@@ -152,7 +163,7 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
         const { events, position } = page
         const hasJoined = joinIfLevel(
           position,
-          () => handedOnIn(replay, page),
+          () => livePositionIn(replay, page),
           () => {
             reader.seen = position
             join()
@@ -163,7 +174,7 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
       }
       yield* replay.seam()
       for await (const event of live) {
-        if (!wasServed(reader, this.positionOf(event), this.endsHistory(event))) yield event
+        if (!wasReplayed(reader, this.positionOf(event), this.endsHistory(event))) yield event
       }
       return undefined
     } finally {
@@ -176,13 +187,9 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
   }
 }
 
-/** For a position where nothing is kept. */
+/** CURSOR_INVALID: the client sent a cursor, and the database keeps no events. */
 export function noHistory(): ListenqlError {
-  return new ListenqlError(
-    'CURSOR_INVALID',
-    'there is nothing to resume from: this database has no event log',
-    {
-      hint: 'subscribe without a position; `listenql watch` or `listenql install` makes the log',
-    },
-  )
+  return new ListenqlError('CURSOR_INVALID', 'a subscription cannot resume: this database has no event log', {
+    hint: 'subscribe without a cursor; `listenql watch` or `listenql install` creates the log',
+  })
 }

@@ -202,7 +202,7 @@ it('a server whose login may not read the key gives out no cursor', async () => 
   const observations: Observation[] = []
   const server = await serve(log, url.href, observation => observations.push(observation))
   expect(JSON.stringify(observations)).toContain('EXECUTE on listenql.cursor_key')
-  await expect(snapshot(server)).rejects.toThrow('the key of cursors cannot be read')
+  await expect(snapshot(server)).rejects.toThrow('the cursor key cannot be read')
   const refused = await overGraphqlWs(server.url, PEOPLE, { after: encodePlain(await log.newest()) })
   expect(codeOf(await refused.results.next('a refusal'))).toBe('DATABASE_FAILED')
   await refused.close()

@@ -37,7 +37,7 @@ async function install(more: { grantDumpTo?: string } = {}) {
 
 describe('a dump by the owner of the tables, where a superuser has made the log', () => {
   it('is what install and watch tell of, once, with the grant', async () => {
-    const note = `-- pg_dump of this database fails for role ${owner}, which may not read schema listenql; to allow it, and with that to read what is logged of all tables, run as the owner of that schema: listenql install --grant-dump-to ${owner}; or dump without that schema: pg_dump --exclude-schema listenql\n`
+    const note = `-- pg_dump of this database fails for role ${owner}, which may not read schema listenql; to allow it, which also lets the role read the logged rows of all tables, run as the owner of that schema: listenql install --grant-dump-to ${owner}; or dump without that schema: pg_dump --exclude-schema listenql\n`
     expect(await install()).toBe(note)
     expect(await watch('people', 'orders')).toBe(note)
     if (isPossible)

@@ -14,7 +14,7 @@ function createTested() {
     topicAfter: async position => `table after batch ${position.n}`,
     stalled: (position, topic, reason) =>
       void said.push(`stalled at batch ${position?.n}, ${topic}: ${reason}`),
-    goesOn: () => void said.push('goes on'),
+    recovered: () => void said.push('goes on'),
     note: async () => void said.push('noted'),
     isNoted: false,
     stall: undefined,

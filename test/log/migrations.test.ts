@@ -65,7 +65,7 @@ describe('migrate', () => {
     await log.query(`insert into listenql.migration (version, name) values ($1, 'future')`, [newest + 1])
     await expect(migrate(client)).rejects.toMatchObject({
       code: 'DATABASE_FAILED',
-      message: `schema listenql has version ${newest + 1}, this program knows up to ${newest}`,
+      message: `schema listenql has version ${newest + 1}, this program supports versions up to ${newest}`,
     })
   })
 

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import type { Position } from '../../src/log/position.js'
 import {
-  handedOnIn,
   type JoinedReader,
   joinIfLevel,
+  livePositionIn,
   pagesAfter,
-  wasServed,
+  wasReplayed,
 } from '../../src/sources/resume.js'
 
 // What these steps are together, a reader's way from the past to the present, is in test/property/once.test.ts.
@@ -60,30 +60,30 @@ describe('joinIfLevel', () => {
   })
 })
 
-describe('handedOnIn', () => {
+describe('livePositionIn', () => {
   it('knows nothing about a page of a history that has ended', () => {
     const replay = { position: () => at(7), history: 2 }
-    expect(handedOnIn(replay, { history: 2 })).toEqual(at(7))
-    expect(handedOnIn(replay, { history: 1 })).toBe(undefined)
-    expect(handedOnIn({ position: () => at(7) }, {})).toEqual(at(7))
+    expect(livePositionIn(replay, { history: 2 })).toEqual(at(7))
+    expect(livePositionIn(replay, { history: 1 })).toBe(undefined)
+    expect(livePositionIn({ position: () => at(7) }, {})).toEqual(at(7))
   })
 })
 
-describe('wasServed', () => {
+describe('wasReplayed', () => {
   it('passes over events up to where the log has served, and none after the first that is later', () => {
     const reader: JoinedReader = { seen: at(3) }
-    expect([2, 3, 4, 3].map(id => wasServed(reader, at(id), false))).toEqual([true, true, false, false])
+    expect([2, 3, 4, 3].map(id => wasReplayed(reader, at(id), false))).toEqual([true, true, false, false])
   })
 
   it('never passes over what is not in the log', () => {
     const reader: JoinedReader = { seen: at(3) }
-    expect(wasServed(reader, undefined, false)).toBe(false)
-    expect(wasServed(reader, at(3), false)).toBe(true)
+    expect(wasReplayed(reader, undefined, false)).toBe(false)
+    expect(wasReplayed(reader, at(3), false)).toBe(true)
   })
 
   it('passes over nothing of the next history', () => {
     const reader: JoinedReader = { seen: at(3) }
-    expect(wasServed(reader, undefined, true)).toBe(false)
-    expect(wasServed(reader, at(1), false)).toBe(false)
+    expect(wasReplayed(reader, undefined, true)).toBe(false)
+    expect(wasReplayed(reader, at(1), false)).toBe(false)
   })
 })

@@ -33,8 +33,9 @@ const MAIN_FILES = [
 const TESTED_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   // Parts of the visibility queue, which are nothing without it.
   'test/sources/tables/visibility-queue.test.ts': [
-    'src/sources/tables/apart.ts',
-    'src/sources/tables/hand-on.ts',
+    'src/sources/tables/slow-viewer.ts',
+    'src/sources/tables/deliver-page.ts',
+    'src/sources/tables/queued-subscriptions.ts',
     'src/sources/tables/stage-view.ts',
     'src/sources/tables/waiting-event.ts',
   ],

@@ -27,7 +27,7 @@ export interface Staged {
     table: WatchedTable,
     viewer: Viewer | undefined,
     more?: Partial<AuthorisedChangesRequest>,
-    goesOn?: boolean,
+    continues?: boolean,
   ): Promise<Following>
   /** All that comes after a cursor, as far as the log goes now. */
   replay(
@@ -114,7 +114,7 @@ export async function createStaged(
     log,
     tables,
     rowAccess,
-    async follow(table, viewer, more, goesOn) {
+    async follow(table, viewer, more, continues) {
       const source = sourceOf(table, viewer, more)
       const changes: RowChange[] = []
       let ended: ListenqlError | undefined
@@ -123,7 +123,7 @@ export async function createStaged(
         end(error) {
           ended = error
         },
-        goesOn,
+        continues,
       })
       return {
         changes,

@@ -7,27 +7,27 @@ export interface ChannelEventOptions {
   readonly gap?: boolean
   readonly endsHistory?: boolean
   readonly position?: Position
-  /** Of the position. */
+  /** The cursor of the position. */
   readonly cursor?: string
   readonly at?: Date
   readonly unreadable?: Unreadable | undefined
 }
 
-/** One event of a channel. One object serves all subscribers. */
+/** One event of a channel. All subscribers share the object. */
 export class ChannelEvent {
   readonly channel: string
-  /** The text as sent; null on a gap, or if it could not be read. */
+  /** The text as sent; null on a gap, or if it cannot be read. */
   readonly payload: string | null
-  /** True: the LISTEN connection was lost, notifications may have been missed before this point. */
+  /** True: events may have been missed before this point, because the LISTEN connection was lost or a history has ended. */
   readonly gap: boolean
-  /** True: the event log that was followed is gone; positions before this point say nothing about what comes after it. */
+  /** True: the history of the log has ended; positions before this point cannot be compared with later ones. */
   readonly endsHistory: boolean
-  /** Position in the event log; null for a plain NOTIFY, of which Postgres keeps nothing. */
+  /** The cursor of the event; null for a plain NOTIFY, which Postgres does not keep. */
   readonly cursor: string | null
   readonly position: Position | undefined
-  /** Why the payload could not be read; it is null then. */
+  /** Why the payload cannot be read; it is null then. */
   readonly unreadable: Unreadable | undefined
-  /** When this process received it; when it was published, by the database's clock, if it is in the log. */
+  /** When the event was published, by the database's clock; for a plain NOTIFY, when this process received it. */
   readonly at: Date
   #json: JsonText | null | undefined
 
@@ -49,7 +49,7 @@ export class ChannelEvent {
     return new ChannelEvent(topic, payload, { position, cursor: cursors.encode(position), at, unreadable })
   }
 
-  /** The payload as a JSON value, made once for all subscribers; null if it is not JSON, or the JSON value null. */
+  /** The payload as a JSON value, parsed once for all subscribers; null if it is not JSON, or is the JSON value null. */
   get json(): JsonText | null {
     if (this.#json === undefined) this.#json = this.payload === null ? null : parse(this.payload)
     return this.#json

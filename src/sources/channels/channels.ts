@@ -12,7 +12,7 @@ import { ChannelEvent } from './channel-event.js'
 export interface ChannelsOptions {
   /** The LISTEN connection. */
   readonly listener: Pick<Listener, 'attach' | 'listen' | 'whenListening' | 'unlisten'>
-  /** Brings what was published with listenql.publish. Default: notifications only. */
+  /** The source of events published with listenql.publish. Default: notifications only. */
   readonly log?: LogFollower
 }
 
@@ -21,15 +21,16 @@ type Subscriber = Follower<ChannelEvent>
 interface Channel {
   readonly subscribers: Set<Subscriber>
   readonly unfollow: Stop | undefined
-  /** Subscribers, and those who still wait for LISTEN. */
+  /** The number of subscribers, including those that still wait for LISTEN. */
   references: number
-  /** Notifications were missed, and the subscribers have not been told yet. */
+  /** Notifications may have been missed, and the subscribers have not got a gap yet. */
   owesGap: boolean
 }
 
 /**
- * Every channel as a source of events: what is sent with NOTIFY, over the LISTEN connection, and what is published with
- * listenql.publish, out of the event log. The server listens to a channel while the channel has subscribers.
+ * Every channel as a source of events: notifications (NOTIFY) from the LISTEN connection, and events published with
+ * listenql.publish from the event log. The server listens to a channel only while the channel has subscribers. If notifications may
+ * have been missed, each subscriber gets one gap per outage, before the first event after it.
  */
 export interface Channels {
   /** @throws ListenqlError CHANNEL_NAME_INVALID */
@@ -41,10 +42,10 @@ export function createChannels({ listener, log }: ChannelsOptions): Channels {
   listener.attach({
     onNotification(name, payload, isWhole) {
       const channel = channels.get(name)
-      if (!channel) return // what was under way when UNLISTEN was sent
+      if (!channel) return // it was on its way when UNLISTEN was sent
       settleGap(name, channel)
       const unreadable = isWhole ? undefined : 'encoding'
-      tell(channel, new ChannelEvent(name, isWhole ? payload : null, { unreadable }))
+      deliver(channel, new ChannelEvent(name, isWhole ? payload : null, { unreadable }))
     },
     onListening(names) {
       for (const name of names) {
@@ -57,18 +58,18 @@ export function createChannels({ listener, log }: ChannelsOptions): Channels {
     },
   })
 
-  /** One gap per outage, before the first event after it: a notification may overtake the answer to LISTEN. */
+  /** Delivers the gap of an outage. Also called before a notification is delivered, since one may arrive before the answer to LISTEN. */
   function settleGap(name: string, channel: Channel): void {
     if (!channel.owesGap) return
     channel.owesGap = false
-    tell(channel, new ChannelEvent(name, null, { gap: true }))
+    deliver(channel, new ChannelEvent(name, null, { gap: true }))
   }
 
-  function tell(channel: Channel, event: ChannelEvent): void {
+  function deliver(channel: Channel, event: ChannelEvent): void {
     for (const subscriber of channel.subscribers) subscriber.event(event)
   }
 
-  /** The log drops its listeners when a history ends: sends a gap then, and follows the next history. */
+  /** The log drops its listeners when a history ends. This listener then delivers a gap and follows the next history. */
   function followLog(name: string): Stop | undefined {
     if (!log) return undefined
     let stop: Stop = () => undefined
@@ -76,11 +77,11 @@ export function createChannels({ listener, log }: ChannelsOptions): Channels {
       stop = log.follow('c', name, {
         event(event) {
           const channel = channels.get(name)
-          if (channel) tell(channel, ChannelEvent.ofLog(event, log.cursors))
+          if (channel) deliver(channel, ChannelEvent.ofLog(event, log.cursors))
         },
         lost() {
           const channel = channels.get(name)
-          if (channel) tell(channel, new ChannelEvent(name, null, { gap: true, endsHistory: true }))
+          if (channel) deliver(channel, new ChannelEvent(name, null, { gap: true, endsHistory: true }))
           follow()
         },
       })
@@ -138,9 +139,9 @@ export function createChannels({ listener, log }: ChannelsOptions): Channels {
   }
 }
 
-/** Of the past there is only what was published; of plain notifications before the seam nothing is known. */
+/** The past of a channel: its published events. Plain notifications are not kept, so the seam is a gap. */
 function createReplay(name: string, log: LogFollower): Replay<ChannelEvent> {
-  const position = () => log.position as Position // once known, it stays
+  const position = () => log.position as Position // it was known when the replay was created, and stays known
   const isOurs = (event: LogEvent) => event.kind === 'c' && event.topic === name
   return {
     position,

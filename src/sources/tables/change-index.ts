@@ -6,15 +6,15 @@ import { operationOf } from './change-matcher.js'
 import type { ChangeSelection } from './changes-request.js'
 import type { RowOperation } from './row-change.js'
 
-/** The subscriptions to one table, indexed so that a change is looked at only by those that it may concern. */
+/** The subscriptions to one table, indexed so that a change is examined only for those that it may concern. */
 export interface ChangeIndex<Entry> {
   /** The entries, in the order in which they were added. */
   readonly entries: ReadonlySet<Entry>
-  /** @returns removes the entry; idempotent */
+  /** @returns a function that removes the entry; idempotent */
   add(selection: ChangeSelection, entry: Entry): Stop
   /**
-   * Calls `visit` once for each entry that a change may concern, by its operation and one equality condition; the entry's
-   * ChangeMatcher decides whether it does. Entries may be added and removed meanwhile.
+   * Calls `visit` once for each entry that a change may concern, judged by the operation and one equality condition; the entry's
+   * ChangeMatcher decides exactly. `visit` may add and remove entries.
    */
   visit(event: LogEvent, images: Images, visit: (entry: Entry) => void): void
   /** Removes all entries and returns them. */

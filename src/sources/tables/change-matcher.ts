@@ -20,23 +20,22 @@ export interface ChangeMatcher extends ChangeSelection {
   wants(event: LogEvent): boolean
   /**
    * The cheap test: the row has the values that the filter's required equality conditions demand. It is true of every change
-   * that `match` would select, also if some of its rows are hidden.
+   * that `match` would select, even if some of the change's rows are hidden.
    *
-   * It runs before it is known which rows the viewer may see. So nothing but the operation and those conditions decides, and
-   * no more work than that depends on the rows: the result of the whole filter, or the time that it takes, could reveal what
-   * is in hidden rows.
+   * It runs before it is known which rows the viewer may see. Therefore only the operation and those conditions decide, and no
+   * other work depends on the rows: the result of the whole filter, or the time that it takes, could reveal hidden rows.
    */
   mayConcern(event: LogEvent, images: Images): boolean
   /**
    * The exact test: the row matches the filter.
    * @param images the rows as the viewer may see them
    * @returns the new row if it matches; null if only the old row does, or on TRUNCATE; undefined if the change is not selected
-   * @throws LimitExceeded if the filter takes too much work; Undecided if it depends on a value that could not be read
+   * @throws LimitExceeded if the filter takes too much work; Undecided if it depends on a value that cannot be read
    */
   match(event: LogEvent, images: Images, work: Work): RowImage | null | undefined
 }
 
-/** The operation as clients see it; undefined if the event is no change of a table. */
+/** The operation as clients see it. Undefined: the event is not a change of a table. */
 export function operationOf({ operation }: LogEvent): RowOperation | undefined {
   switch (operation) {
     case 'I':
@@ -53,7 +52,7 @@ export function operationOf({ operation }: LogEvent): RowOperation | undefined {
 }
 
 export function createChangeMatcher({ filter, operations }: ChangeSelection): ChangeMatcher {
-  /** Made when it is first needed: it holds all operands of the filter, and only subscriptions under row-level security use it. */
+  /** Created on first use: it holds all operands of the filter, and only subscriptions under row-level security need it. */
   let required: readonly IndexKeys[] | undefined
   /** Undefined: every row matches. */
   const matches = filter.kind === 'and' && filter.filters.length === 0 ? undefined : toPredicate(filter)

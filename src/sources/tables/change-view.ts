@@ -37,7 +37,7 @@ export function createChangeView(selection: ChangeSelection, cursors: Pick<Curso
     }
   }
 
-  /** Leaving out a change that cannot be decided would make the client's list wrong without a sign. */
+  /** A change that the filter cannot decide is delivered as a fault. Omitting it would silently make the client's list wrong. */
   function toFault(event: LogEvent, images: Images, error: unknown): RowChange {
     if (!(error instanceof Undecided)) throw error
     const fault = unreadableError(error.column, error.reason)
@@ -59,8 +59,8 @@ export function createChangeView(selection: ChangeSelection, cursors: Pick<Curso
 }
 
 /**
- * `view.change`, paid for by the subscribers' account.
- * @param expense undefined: the work is not accounted for
+ * `view.change`, paid for by an account.
+ * @param expense the account. Undefined: the work is not counted
  * @throws LimitExceeded if the account is overdrawn, or the filter takes too much work
  */
 export function viewAt(
@@ -81,7 +81,7 @@ export function viewAt(
 }
 
 /**
- * `viewAt` under row-level security. An event of which the viewer sees no row is not looked at, and so costs nothing: a charge
+ * `viewAt` under row-level security. An event of which the viewer sees no row is not filtered and costs nothing, because a charge
  * or a refusal would reveal that there is a hidden row.
  */
 export function viewVisible(

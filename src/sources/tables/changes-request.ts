@@ -21,9 +21,9 @@ export interface ChangesRequest extends ChangeSelection {
   readonly usesKey: boolean
 }
 
-/** A request, and what the server has found out about the right to it. */
+/** A request with the checks of the viewer's right to it. */
 export interface AuthorisedChangesRequest extends ChangesRequest {
-  /** The viewer whose row-level security decides which rows are visible. Default: no row-level security, all rows are. */
+  /** The viewer whose row-level security decides which rows are visible. Default: no row-level security applies. */
   readonly viewer?: Viewer | undefined
   /**
    * Called when the source is opened. It calls `lost` once the viewer has lost the right to what is requested; the source then

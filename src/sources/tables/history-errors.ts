@@ -1,9 +1,9 @@
 import { ListenqlError } from '../../lib/errors.js'
 
-/** CURSOR_EXPIRED: the table was altered or watched anew, and its history begins after the cursor. */
+/** CURSOR_EXPIRED: the table was altered or watched again, and its history begins after the cursor. */
 export function begunAnew(): ListenqlError {
   return new ListenqlError('CURSOR_EXPIRED', 'the history of this table begins later than this cursor', {
-    hint: 'the table was altered or watched anew: read a snapshot, and subscribe after its cursor',
+    hint: 'the table was altered or watched again: read a snapshot, and subscribe after its cursor',
   })
 }
 
@@ -11,12 +11,12 @@ export function begunAnew(): ListenqlError {
 export function notWhole(): ListenqlError {
   return new ListenqlError(
     'CURSOR_EXPIRED',
-    'changes of this table may have been missed, and it has no whole history at the moment',
-    { hint: 'listenql status says why; once it is mended, read a snapshot and subscribe after its cursor' },
+    'changes of this table may have been missed, so its history is incomplete at the moment',
+    { hint: 'listenql status shows why; once that is fixed, read a snapshot and subscribe after its cursor' },
   )
 }
 
-/** SCHEMA_CHANGED: the table is not watched any more. */
+/** SCHEMA_CHANGED: the table is no longer watched. */
 export function notWatched(): ListenqlError {
   return new ListenqlError('SCHEMA_CHANGED', 'this table is not watched any more', {
     hint: 'read the schema again',

@@ -11,22 +11,22 @@ import { begunAnew, notWatched, notWhole } from './history-errors.js'
 interface KnownTable {
   readonly table: WatchedTable
   readonly read: ReadImage
-  /** Each image is parsed once, for all subscribers: live, and while several subscribers replay the same page. */
+  /** The parsed images by event: each is parsed once for all subscribers, live and of replayed pages that subscribers share. */
   readonly images: WeakMap<LogEvent, Images>
-  /** The same for pages of the log. */
+  /** The parsed events of this table by page. */
   readonly pages: WeakMap<readonly LogEvent[], readonly ReadEvent[]>
 }
 
-/** What a switch of the schema means for the live followers of a table. */
+/** What a schema switch means for the live followers of a table. */
 export type TableSwitch =
-  /** The history goes on; values of columns may mean something else since this generation. */
+  /** The history continues. `since` is the former generation: values of columns may have another meaning in later ones. */
   | { readonly kind: 'kept'; readonly table: WatchedTable; readonly since: number }
   | { readonly kind: 'ended'; readonly relid: string; readonly error: ListenqlError }
 
-/** The watched tables, in the generations that they have at the log's position. */
+/** The watched tables, with the generations and columns that they have at the log's position. */
 export class KnownTables {
   #current = new Map<string, KnownTable>()
-  /** Names of tables that were watched once, by oid. */
+  /** The names of tables that were watched before, by oid. */
   readonly #former = new Map<string, string>()
   #paused = new Set<string>()
   #switched = createDeferred()
@@ -35,13 +35,13 @@ export class KnownTables {
     return this.#current.get(relid)?.table
   }
 
-  /** The rows of an event, and its table; undefined: the table is not watched. */
+  /** The table of an event and its parsed images. Undefined: the table is not watched. */
   read(event: LogEvent): { readonly table: WatchedTable; readonly images: Images } | undefined {
     const known = this.#current.get(event.topic)
     return known && { table: known.table, images: imagesOf(known, event) }
   }
 
-  /** The events of one table in a page of the log. The same array for every subscriber that reads the page. */
+  /** The events of one table in a page of the log. Every subscriber that reads the page gets the same array. */
   readPage(relid: string, page: readonly LogEvent[]): readonly ReadEvent[] {
     const known = this.#current.get(relid)
     if (!known) return []
@@ -55,7 +55,7 @@ export class KnownTables {
     return events
   }
 
-  /** Where the history of a table begins. @throws ListenqlError CURSOR_EXPIRED, SCHEMA_CHANGED if it has none */
+  /** The position at which the history of a table begins. @throws ListenqlError CURSOR_EXPIRED, SCHEMA_CHANGED if it has no history */
   beginning(relid: string): Position {
     const known = this.#current.get(relid)
     if (!known) throw this.#goneOf(relid)
@@ -67,7 +67,7 @@ export class KnownTables {
     return this.#switched.promise
   }
 
-  /** @param paused oids of tables that are watched and have no whole history at the moment */
+  /** @param paused oids of watched tables whose history is incomplete at the moment */
   switchTo(tables: readonly WatchedTable[], paused: readonly string[]): readonly TableSwitch[] {
     const before = this.#current
     this.#paused = new Set(paused)
@@ -80,7 +80,7 @@ export class KnownTables {
     for (const [relid, { table }] of before) this.#former.set(relid, nameOf(table))
     const switches = [...before].map(([relid, { table: former }]): TableSwitch => {
       const table = this.table(relid)
-      // A table under another name has another history, even if nothing of it was missed.
+      // A renamed table has a new history, even if no event was missed.
       return table && table.wholeFrom <= former.generation && nameOf(table) === nameOf(former)
         ? { kind: 'kept', table, since: former.generation }
         : { kind: 'ended', relid, error: this.#goneOf(relid) }
@@ -94,7 +94,7 @@ export class KnownTables {
     this.#switched = createDeferred()
   }
 
-  /** Why a table has no history any more: another table has its name, its own history will begin anew, or it is not watched. */
+  /** The error of a table whose history has ended: another table has its name, its history is incomplete, or it is not watched. */
   #goneOf(relid: string): ListenqlError {
     const name = this.#former.get(relid)
     const isReplaced =

@@ -2,7 +2,7 @@ import type { WatchedTable } from '../../catalog/watched-table.js'
 import type { ListenqlError } from '../../lib/errors.js'
 import type { LogFollower } from '../../log/log-follower.js'
 import type { Follower } from '../source.js'
-import { beginTelling } from './begin-telling.js'
+import { beginDeliveredRows } from './begin-delivered-rows.js'
 import type { ChangeView } from './change-view.js'
 import type { AuthorisedChangesRequest } from './changes-request.js'
 import type { KnownTables } from './known-tables.js'
@@ -21,16 +21,16 @@ export interface OpenChangesOptions {
   readonly request: AuthorisedChangesRequest
   readonly view: ChangeView
   readonly follower: Follower<RowChange>
-  /** Ends what opening waits for. */
+  /** Aborts opening. */
   readonly signal: AbortSignal | undefined
-  /** The tables are closed; ends it, too. */
+  /** Aborts when the tables are closed. */
   readonly over: AbortSignal
 }
 
 /**
- * Follows the live changes of a table for as long as the right to them lasts. Where nothing has to be waited for, it follows in
- * the step of the call.
- * @throws ListenqlError the error of `guard` if the right is lost meanwhile, and those of `beginTelling`
+ * Follows the live changes of a table while the viewer has the right to them; when the right is lost, the follower ends. If there is
+ * nothing to wait for, it follows in the step of the call.
+ * @throws ListenqlError the error of `guard` if the right is lost while opening, and the errors of `beginDeliveredRows`
  */
 export async function openChanges(options: OpenChangesOptions): Promise<Followed> {
   const { log, known, feeds, present, table, request, view, follower } = options
@@ -38,7 +38,7 @@ export async function openChanges(options: OpenChangesOptions): Promise<Followed
   const right: { lost?: ListenqlError; isUsed: boolean } = { isUsed: false }
   let followed: Followed | undefined
 
-  // Guarded first: pages that are read from then on are authorised by rights that are known to be newer.
+  // Guarded first: pages that are read from then on are authorised by rights that were read after them.
   const guarded = guard?.(error => {
     right.lost = error
     if (!right.isUsed) return
@@ -58,12 +58,20 @@ export async function openChanges(options: OpenChangesOptions): Promise<Followed
     assertRight()
     const begun =
       viewer && present?.isNeeded(table, viewer)
-        ? await beginTelling({ log, known, present, table, viewer, signal: either(options) })
+        ? await beginDeliveredRows({ log, known, present, table, viewer, signal: either(options) })
         : undefined
     assertRight()
-    // What the snapshot has, a subscription that begins now does not need; what it was told of it before is unknown.
-    const after = follower.goesOn ? undefined : begun?.position
-    followed = feeds.follow(table.relid, { request, view, follower, viewer, told: begun?.told, after })
+    // A subscription that begins now does not need events that the snapshot contains. One that continues a former source does,
+    // because it is unknown which of them that source has delivered.
+    const after = follower.continues ? undefined : begun?.position
+    followed = feeds.follow(table.relid, {
+      request,
+      view,
+      follower,
+      viewer,
+      delivered: begun?.delivered,
+      after,
+    })
     if (begun) await begun.settle(followed.from)
     assertRight()
   } catch (error) {

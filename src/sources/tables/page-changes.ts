@@ -6,13 +6,13 @@ import type { Account } from '../../lib/limits/account.js'
 import type { LogEvent } from '../../log/log-event.js'
 import { type CheckVisibility, createBatchedView, type ReadEvent } from '../../rls/visibility.js'
 import { type ChangeView, viewAt, viewVisible } from './change-view.js'
+import { createDeliverableView } from './deliverable-view.js'
+import { deliverableOfPast } from './delivered-rows.js'
 import type { KnownTables } from './known-tables.js'
 import type { Present } from './present.js'
 import type { RowChange } from './row-change.js'
-import { createTellingView } from './telling-view.js'
-import { tellPast } from './told-rows.js'
 
-/** The changes that one subscription gets of a page of the log. */
+/** Turns a page of the log into the changes that one subscription gets. */
 export type PageChanges = (
   page: readonly LogEvent[],
   signal: AbortSignal | undefined,
@@ -26,14 +26,14 @@ export interface PageReaderOptions {
   readonly present: Present | undefined
   /** Most steps that a filter may take for one event. */
   readonly maxFilterWork: number
-  /** Ends questions to the policies. */
+  /** Aborts the checks of policies. */
   readonly signal: AbortSignal
 }
 
-/** After so many steps of filters other work gets its turn: a page may be long, and a text that a filter searches, too. */
+/** After this many filter steps other work gets a turn: a page may hold many events, and a filter may search long texts. */
 const STEPS_PER_TURN = 1_000_000
 
-/** Makes the changes of pages of the log for subscriptions that resume. Subscriptions that read the same page share work. */
+/** Turns pages of the log into changes, for subscriptions that resume. Subscriptions that read the same page share the work. */
 export function createPageReader({
   known,
   checkVisibility,
@@ -64,7 +64,7 @@ export function createPageReader({
 
   /** Without row-level security. */
   function changesOf(relid: string, view: ChangeView): PageChanges {
-    /** Subscriptions that read the same page get the same objects, so that a group renders each change once. */
+    /** Subscriptions of a group that read the same page get the same objects, so that the group renders each change once. */
     const changes = new WeakMap<LogEvent, { readonly change: RowChange | undefined }>()
     return (page, _signal, account) =>
       viewAll(known.readPage(relid, page), ({ event, images }, work) => {
@@ -77,12 +77,15 @@ export function createPageReader({
       })
   }
 
-  /** As far as a viewer may see the rows. */
+  /** Under the row-level security of a viewer. */
   function changesFor(viewer: Viewer, relid: string, view: ChangeView): PageChanges {
-    const asking = new WeakMap<readonly LogEvent[], Promise<RowChange[]>>()
-    const tell = createTellingView(view)
+    const pending = new WeakMap<readonly LogEvent[], Promise<RowChange[]>>()
+    const viewDeliverable = createDeliverableView(view)
 
-    async function ask(page: readonly LogEvent[], account: Account | undefined): Promise<RowChange[]> {
+    async function readChanges(
+      page: readonly LogEvent[],
+      account: Account | undefined,
+    ): Promise<RowChange[]> {
       const events = known.readPage(relid, page)
       const table = known.table(relid)
       if (!table || !events.some(({ event, images }) => view.matcher.mayConcern(event, images))) return []
@@ -93,17 +96,19 @@ export function createPageReader({
       const images = events.flatMap(({ images: { row, old } }) => row ?? old ?? [])
       const rows = await present.rows(table, viewer, images, signal)
       const readable = await present.readable(table, viewer)
-      const tellings = visible.map(each => ({
+      const deliverables = visible.map(each => ({
         ...each,
-        telling: tellPast(table.key, readable, each.images, each.seen, rows),
+        deliverable: deliverableOfPast(table.key, readable, each.images, each.seen, rows),
       }))
-      return viewAll(tellings, (each, work) => tell(account, each.event, each.images, each.telling, work))
+      return viewAll(deliverables, (each, work) =>
+        viewDeliverable(account, each.event, each.images, each.deliverable, work),
+      )
     }
 
     return (page, signal, account) => {
-      const asked = asking.get(page) ?? ask(page, account).finally(() => asking.delete(page))
-      asking.set(page, asked)
-      return abortable(asked, signal)
+      const changes = pending.get(page) ?? readChanges(page, account).finally(() => pending.delete(page))
+      pending.set(page, changes)
+      return abortable(changes, signal)
     }
   }
 

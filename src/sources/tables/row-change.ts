@@ -5,23 +5,23 @@ import type { Position } from '../../log/position.js'
 export const ROW_OPERATIONS = ['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] as const
 export type RowOperation = (typeof ROW_OPERATIONS)[number]
 
-/** A change of one row of a watched table (or TRUNCATE, of all of them), as one filter sees it. */
+/** A change of one row of a watched table, or TRUNCATE of all its rows, as one filter sees it. */
 export interface RowChange {
-  /** What happened in the database, whatever the filter. */
+  /** The operation in the database, independent of the filter. */
   readonly operation: RowOperation
   readonly position: Position
-  /** `position` as clients get it. */
+  /** `position` encoded for clients. */
   readonly cursor: string
   /** The image that holds the key: the new row, or the old one if there is none; null on TRUNCATE. */
   readonly key: RowImage | null
-  /** The row now; null if it was deleted, or left the filter. */
+  /** The new row; null if the row was deleted or no longer matches the filter. */
   readonly row: RowImage | null
-  /** The row before: UPDATE and DELETE. */
+  /** The old row, for UPDATE and DELETE; null otherwise. */
   readonly old: RowImage | null
   /** When the statement ran, by the database's clock. */
   readonly at: Date
   /** Top-level transaction id (xid8) as text: changes of one transaction share it. */
   readonly transaction: string
-  /** Why the change cannot be shown: the filter depends on a value that could not be read. Its rows must not be shown then. */
+  /** Set if the filter depends on a value that cannot be read. Only this error may be shown then, not the rows. */
   readonly fault?: ListenqlError
 }

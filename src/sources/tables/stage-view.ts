@@ -3,35 +3,35 @@ import type { WatchedTable } from '../../catalog/watched-table.js'
 import type { Images } from '../../filters/images.js'
 import { ListenqlError } from '../../lib/errors.js'
 import type { View } from '../../rls/visibility.js'
+import type { PresentRows } from './delivered-rows.js'
 import type { Present } from './present.js'
-import type { PresentRows } from './told-rows.js'
 import type { Interest } from './waiting-event.js'
 
-/** What a viewer may see of some events. */
+/** The rows of some events that a viewer may see. */
 export interface VisibleEvents {
-  /** For each event, in order, the rows that the policies allow; the others are null. */
+  /** For each event, in order, its images; a row that the policies hide is null. */
   readonly images: readonly Images[]
-  /** The rows of these events as they are now. Undefined: no policy reads the table itself. */
+  /** The present versions of the rows of these events. Undefined: no policy reads the table itself. */
   readonly present: PresentRows | undefined
 }
 
-/** What a viewer sees, or the error that prevented the check. */
+/** The rows that a viewer may see, or the error that prevented the check. */
 export type StageView = VisibleEvents | ListenqlError
 
 export interface StageViewOptions {
   /** Undefined: no policy reads the table itself. */
   readonly present: Present | undefined
   readonly table: WatchedTable
-  /** The events that the policies have been asked about. */
+  /** The events for which the policies have been checked. */
   readonly events: readonly Interest[]
-  /** Ends the reading of present rows. */
+  /** Aborts the reading of present rows. */
   readonly signal: AbortSignal
 }
 
 /**
- * Completes the policies' answer for a viewer with the present rows, where policies read the table itself.
- * @returns takes a viewer, its key and the answer. It returns a promise if the answer is one, or if present rows must be read; the
- * promise rejects with the answer's rejection, or if reading fails other than with a ListenqlError
+ * Completes the policies' answer for a viewer with the present rows, if policies read the table itself.
+ * @returns a function of a viewer, its key and the answer. It returns a promise if the answer is one, or if present rows must be
+ * read. The promise rejects with the answer's rejection, or if reading fails with an error that is not a ListenqlError
  */
 export function createStageViews({ present, table, events, signal }: StageViewOptions) {
   async function read(viewer: Viewer, key: string, images: readonly Images[]): Promise<StageView> {
@@ -49,13 +49,13 @@ export function createStageViews({ present, table, events, signal }: StageViewOp
 
   function viewOf(viewer: Viewer, key: string, view: View): StageView | Promise<StageView> {
     if (view instanceof ListenqlError) return view
-    // Checked after the answer: with it, a policy may have read the table for the first time.
+    // Checked after the answer, because a policy may have been found to read the table while it was computed.
     if (!present?.isNeeded(table, viewer)) return { images: view, present: undefined }
-    const isTold = events.some(({ subscriptions }) =>
-      subscriptions.some(({ key: of, told, hasLeft }) => of === key && told && !hasLeft),
+    const isNeeded = events.some(({ subscriptions }) =>
+      subscriptions.some(({ key: of, delivered, hasLeft }) => of === key && delivered && !hasLeft),
     )
-    // Without `told`, subscriptions end when they meet present rows: an empty map is enough.
-    return isTold ? read(viewer, key, view) : { images: view, present: new Map() }
+    // A subscription without `delivered` ends as soon as there are present rows, so an empty map suffices.
+    return isNeeded ? read(viewer, key, view) : { images: view, present: new Map() }
   }
 
   return function stageView(

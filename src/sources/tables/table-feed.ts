@@ -9,10 +9,10 @@ import type { Follower } from '../source.js'
 import { createChangeIndex } from './change-index.js'
 import { type ChangeView, viewAt } from './change-view.js'
 import type { ChangesRequest } from './changes-request.js'
-import { unreadable } from './hand-on.js'
+import { unreadable } from './deliver-page.js'
+import type { DeliveredRows } from './delivered-rows.js'
 import type { KnownTables } from './known-tables.js'
 import type { RowChange } from './row-change.js'
-import type { ToldRows } from './told-rows.js'
 import { VisibilityQueue, type VisibilityQueueOptions } from './visibility-queue.js'
 
 /** A request to follow the live changes of a table. */
@@ -20,19 +20,19 @@ export interface FeedRequest {
   readonly request: ChangesRequest
   readonly view: ChangeView
   readonly follower: Follower<RowChange>
-  /** The viewer whose row-level security applies. Undefined: none applies. */
+  /** The viewer whose row-level security applies. Undefined: no row-level security applies. */
   readonly viewer: Viewer | undefined
-  /** What has been delivered so far. Undefined: no policy reads the table itself. */
-  readonly told?: ToldRows | undefined
+  /** Which row versions have been delivered. Undefined: no policy reads the table itself. */
+  readonly delivered?: DeliveredRows | undefined
   /** No event up to here is delivered. Default: none up to the log's position. */
   readonly after?: Position | undefined
 }
 
-/** A place in a feed. */
+/** A follower's registration with a feed. */
 export interface Followed {
   /** Events after this position are delivered; undefined: the log has not been read yet. */
   readonly from: Position | undefined
-  /** Every live event up to here has been delivered to this follower, and none after it; undefined as `from`. */
+  /** Every live event up to here has been delivered to this follower, and none after it. Undefined: the log has not been read yet. */
   position(): Position | undefined
   readonly stop: Stop
 }
@@ -48,15 +48,16 @@ interface Entry extends FeedRequest {
 }
 
 /**
- * The live changes of one watched table. Each event of the log is looked at only by the followers that it may concern: followers
- * without row-level security get it in the same step, the others once the visibility queue knows which rows they may see.
+ * The live changes of one watched table. An event is examined only for the followers that it may concern. Followers without
+ * row-level security get it in the step that dispatches it; the others get it once the visibility queue knows which rows their
+ * viewers may see. A follower gets every change that it may see, or `end`.
  */
 export class TableFeed {
   readonly #options: TableFeedOptions
   /** The followers without row-level security. */
   readonly #open = createChangeIndex<Entry>()
   readonly #work: Work
-  /** Those under row-level security; undefined: there are none. */
+  /** The followers under row-level security. Undefined: there are none. */
   #queue: VisibilityQueue | undefined
 
   constructor(options: TableFeedOptions) {
@@ -73,7 +74,7 @@ export class TableFeed {
     return this.#queue?.isBusy === true
   }
 
-  /** From the next event of the log on. */
+  /** Delivers to the follower from the next event of the log on. */
   follow(request: FeedRequest): Followed {
     const { viewer } = request
     if (viewer) {
@@ -111,14 +112,14 @@ export class TableFeed {
 
   /** Ends all followers with this error. */
   end(error: ListenqlError): void {
-    this.#options.onEmpty() // first: a follower may follow the next history as soon as it is told
+    this.#options.onEmpty() // first, because `end` may make a follower follow the next history at once
     this.#endQueue(error)
     for (const { follower } of this.#open.clear()) follower.end(error)
   }
 
   /**
-   * Ends the followers without row-level security whose request passes the test, and all that are under row-level security: which
-   * columns the policies depend on is not known.
+   * Ends the followers without row-level security whose request passes the test, and all followers under row-level security,
+   * because it is unknown which columns the policies depend on.
    */
   endWhere(test: (request: ChangesRequest) => boolean, error: ListenqlError): void {
     this.#endQueue(error)
@@ -135,7 +136,7 @@ export class TableFeed {
     await this.#queue?.settle(patience)
   }
 
-  /** A follower that went on would not notice that a change is missing. */
+  /** Ends a follower that could not get a change: if it continued, the missing change would go unnoticed. */
   #fail({ follower, leave }: Entry, error: unknown): void {
     leave()
     if (error instanceof LimitExceeded) return follower.end(error)
@@ -153,12 +154,12 @@ export class TableFeed {
         queue.abandon()
         this.#release()
       },
-      // The log does not hold what lies between any more, or something unforeseen happened: the followers begin anew.
+      // The log no longer has the events that come next, or an unexpected error occurred: the followers must subscribe again.
       onFailure: error => {
         if (this.#queue === queue) this.#queue = undefined
-        const isTold = error instanceof ListenqlError
-        if (!isTold) this.#options.onFault(error)
-        queue.end(isTold ? error : unreadable())
+        const isKnown = error instanceof ListenqlError
+        if (!isKnown) this.#options.onFault(error)
+        queue.end(isKnown ? error : unreadable())
         this.#release()
       },
     })

@@ -15,31 +15,34 @@ export interface TableFeedsOptions {
   /** Most steps that a filter may take for one event. */
   readonly maxFilterWork: number
   /**
-   * Most events that wait for policies in memory, shared by the tables that have something to wait for. Beyond that they are
-   * read from the log again, or the subscriptions of viewers that are later than others end. Default: 5,000.
+   * Most events that wait for policies in memory, shared by the tables with waiting events. Beyond that limit, events are read
+   * from the log again, and the subscriptions of slow viewers end. Default: 5,000.
    */
   readonly maxWaiting?: number
   readonly observe: Observe
 }
 
-/** The feeds of the tables that have live followers. */
+/** The feeds of the tables that have live followers: one feed per table. */
 export interface TableFeeds {
   follow(relid: string, request: FeedRequest): Followed
   /** The feed of a table; undefined: it has no live followers. */
   get(relid: string): TableFeed | undefined
-  /** Resolves once every event that the log has dispatched has been delivered; undefined: it has been. Viewers for which that takes too long end. */
+  /**
+   * Resolves once every dispatched event has been delivered. Undefined: that is so already. Ends the subscriptions of viewers whose
+   * policies take too long (SCHEMA_CHANGE_PATIENCE_MS).
+   */
   settled(): Promise<void> | undefined
-  /** Stops and continues delivering events that have waited for policies. */
+  /** Pauses and resumes the delivery of events that have waited for policies. */
   pause(): void
   resume(): void
   /** Idempotent. */
   close(): Promise<void>
 }
 
-/** Most characters of images that wait for policies in memory, shared as `maxWaiting` is. */
+/** Most characters of images that wait for policies in memory, shared by the tables like `maxWaiting`. */
 const MAX_WAITING_CHARACTERS = 2 ** 25
 
-/** How long a change of the schema, and so the log, waits for viewers whose policies take long, in ms. */
+/** How long a change of the schema waits for slow viewers, in ms. The pump waits, too. */
 const SCHEMA_CHANGE_PATIENCE_MS = 1000
 
 export function createTableFeeds(options: TableFeedsOptions): TableFeeds {
@@ -48,7 +51,7 @@ export function createTableFeeds(options: TableFeedsOptions): TableFeeds {
   const flow = createPausable()
   const stop = new AbortController()
 
-  /** What waits for one table may take what it would if all tables that wait took the same. */
+  /** The limits for one table: an equal share for each table with waiting events. */
   function limits() {
     let busy = 0
     for (const { feed } of feeds.values()) if (feed.isBusy) busy++

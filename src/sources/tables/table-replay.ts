@@ -15,34 +15,37 @@ export interface TableReplaysOptions {
   readonly known: Pick<KnownTables, 'table' | 'beginning' | 'switched'>
   /** See TablesOptions. */
   readonly refresh: ((relid: string, generation: number) => Promise<number | undefined>) | undefined
-  /** Whether the log has been dispatched up to where the histories of all tables begin. */
+  /** Whether the log has been dispatched up to the beginnings of all tables' histories. */
   readonly isReached: () => boolean
-  /** The tables are closed: nothing is waited for any more. */
+  /** Aborts when the tables are closed; ends every wait. */
   readonly signal: AbortSignal
 }
 
 export interface TableReplayOptions {
   readonly relid: string
   readonly changesOf: PageChanges
-  /** Every live event up to here has been delivered to the subscription; undefined: the log has not been read yet. */
+  /** Every live event up to here has been delivered to the subscription. Undefined: the log has not been read yet. */
   readonly live: () => Position | undefined
   readonly recheck: AuthorisedChangesRequest['recheck']
 }
 
-/** The past of tables. Histories that begin later than a cursor, also while a page is read, are refused. */
+/**
+ * The past of tables. A page holds only events of the table's present history: a cursor before its beginning is refused, also if the
+ * history begins anew while the page is read.
+ */
 export function createTableReplays({ log, known, refresh, isReached, signal: over }: TableReplaysOptions) {
-  /** The newest generation of each table for which the catalogue was asked in vain. */
+  /** The newest generation of each table that a refresh of the catalogue has not found. */
   const unknown = new Map<string, number>()
   const pageTimes = new WeakMap<readonly LogEvent[], number>()
 
-  /** A moment after a page was read (`performance.now()`), the same for every subscriber that reads it. */
+  /** A time after the page was read (`performance.now()`), the same for every subscriber that shares the page. */
   function readAt(page: readonly LogEvent[]): number {
     const time = pageTimes.get(page) ?? performance.now()
     pageTimes.set(page, time)
     return time
   }
 
-  /** Whether the columns of an event are not known yet, since the live log has not come to it. */
+  /** Whether the columns of an event are not known yet, because it has not been dispatched live. */
   function isAhead({ generation, position }: LogEvent, relid: string): boolean {
     const present = known.table(relid)?.generation
     return (
@@ -54,8 +57,8 @@ export function createTableReplays({ log, known, refresh, isReached, signal: ove
   }
 
   /**
-   * Whether an event of the past has a generation that no server has noticed, as of a partition that came and went while no server
-   * ran: then the history has ended there.
+   * Whether a past event has a generation that no server has noticed, as of a partition that was attached and detached while no
+   * server ran. The history has ended at such an event.
    */
   async function isUnnoticed(
     { generation }: LogEvent,
@@ -68,12 +71,12 @@ export function createTableReplays({ log, known, refresh, isReached, signal: ove
     const now = await refresh(relid, generation)
     if (now === undefined) return true
     if (now >= generation) {
-      // The client subscribes again as soon as it is told, and must find the new history then.
+      // The client subscribes again as soon as it gets the error, and must then find the new history.
       while (!over.aborted && (known.table(relid)?.generation ?? now) < generation)
         await abortable(known.switched, signal)
       return true
     }
-    unknown.set(relid, generation) // the login may not refresh it: the former columns must do
+    unknown.set(relid, generation) // the login may not refresh the catalogue: the former columns are used
     return false
   }
 
@@ -88,8 +91,8 @@ export function createTableReplays({ log, known, refresh, isReached, signal: ove
       start() {
         const begins = known.beginning(relid)
         const at = live() ?? begins
-        // An altered table is switched at the first event that has the new columns, which may precede the new history: until the
-        // log has come to the beginning of that history, the beginning would be ahead of what was delivered.
+        // An altered table is switched at the first event with the new columns, which may precede the beginning of the new history.
+        // Until the log has been dispatched up to that beginning, the beginning is ahead of what has been delivered.
         return isReached() ? (latest(at, begins) as Position) : at
       },
       async read(after, signal, account) {
@@ -97,7 +100,7 @@ export function createTableReplays({ log, known, refresh, isReached, signal: ove
           assertAfter(after)
           const page = await log.read(after, signal)
           const ours = page.events.filter(isOurs)
-          // By rights that are no older than the page.
+          // Authorised by rights that are no older than the page.
           if (recheck && ours.length > 0) await recheck(readAt(page.events), signal)
           assertAfter(after) // the table may have been altered while the page was read
           if (ours.some(({ unreadable }) => unreadable !== undefined)) throw hole()

@@ -18,7 +18,7 @@ import { createTableReplays } from './table-replay.js'
 
 export interface TablesOptions {
   readonly log: LogFollower
-  /** Decides which rows a viewer may see. Default: no request may have a viewer. */
+  /** Decides which rows a viewer may see. Default: requests must not have a viewer. */
   readonly checkVisibility?: CheckVisibility
   /** Undefined: no policy reads its own table. */
   readonly present?: Present | undefined
@@ -27,29 +27,32 @@ export interface TablesOptions {
   /** See TableFeedsOptions. */
   readonly maxWaiting?: number
   /**
-   * Reads the catalogue because an event of the log carries this generation of a table, and resolves with the generation that
-   * is known then; undefined: the table has no history. Default: the catalogue holds nothing newer.
+   * Reads the catalogue, because an event of the log has this generation of a table. Resolves with the generation that the catalogue
+   * then has, or with undefined if the table has no history. Default: the catalogue has nothing newer.
    */
   readonly refresh?: (relid: string, generation: number) => Promise<number | undefined>
   readonly observe: Observe
 }
 
-/** The changes of watched tables, out of the event log: live from the feeds, the past from replays. */
+/**
+ * The changes of watched tables, from the event log: live changes from the feeds, the past from replays. Each change is read with
+ * the columns that the table had at the change's position.
+ */
 export interface Tables {
   changes(table: WatchedTable, request: AuthorisedChangesRequest): EventSource<RowChange>
   /**
-   * What is watched from the log's position on, in the generations of that position.
+   * Sets the tables that are watched from the log's position on, in the generations that they have there.
    * @param isReached see `reached`
-   * @param paused oids of tables that are watched and have no whole history at the moment. Default: none
+   * @param paused oids of watched tables whose history is incomplete at the moment. Default: none
    */
   switchTo(tables: readonly WatchedTable[], isReached: boolean, paused?: readonly string[]): void
   /** The log has been dispatched up to where the histories of all tables begin. */
   reached(): void
   /** The generation of a table; undefined if it is not watched. */
   generationOf(relid: string): number | undefined
-  /** Resolves once every event that the log has dispatched has been delivered; undefined: it has been. */
+  /** Resolves once every dispatched event has been delivered. Undefined: that is so already. */
   settled(): Promise<void> | undefined
-  /** Stops and continues delivering events that have waited for policies. */
+  /** Pauses and resumes the delivery of events that have waited for policies. */
   pause(): void
   resume(): void
   /** Idempotent. */
@@ -73,7 +76,7 @@ export function createTables({
   let isReached = true
   const createReplay = createTableReplays({ ...shared, refresh, isReached: () => isReached })
 
-  /** Ends the followers that show or filter by a column whose values mean something else since a generation. */
+  /** Ends the followers that select or filter by a column whose values have had another meaning since a later generation than `since`. */
   function endChanged({ relid, columnFrom = {} }: WatchedTable, since: number): void {
     const changed = new Set(Object.keys(columnFrom).filter(name => (columnFrom[name] as number) > since))
     if (changed.size === 0) return
@@ -108,7 +111,7 @@ export function createTables({
             followed = await openChanges({ ...shared, feeds, ...opening })
             return followed.stop
           },
-          live: () => Promise.resolve(), // the log keeps what happens during an outage
+          live: () => Promise.resolve(), // the log keeps the events of an outage
           positionOf: change => change.position,
           replay: () => replay,
         },
@@ -137,5 +140,5 @@ export function createTables({
 }
 
 const noViewers: CheckVisibility = async () => {
-  throw new TypeError('a request has a viewer, and nothing decides which rows it may see')
+  throw new TypeError('a request has a viewer, but checkVisibility is not set')
 }

@@ -1,24 +1,19 @@
 import { setImmediate } from 'node:timers/promises'
 import { type Viewer, viewerKey } from '../../auth/viewer.js'
-import type { WatchedTable } from '../../catalog/watched-table.js'
-import type { Images } from '../../filters/images.js'
-import { EVERYTHING } from '../../filters/index.js'
 import { delay } from '../../lib/abort.js'
 import { ListenqlError } from '../../lib/errors.js'
-import type { Stop } from '../../lib/stop.js'
 import type { LogEvent } from '../../log/log-event.js'
 import type { LogFollower } from '../../log/log-follower.js'
 import { hole } from '../../log/log-topics.js'
 import { comparePositions, latest, type Position } from '../../log/position.js'
 import { type CheckVisibility, viewsOf } from '../../rls/visibility.js'
 import { joinIfLevel, pagesAfter, type ReplayPage } from '../resume.js'
-import { Apart, type ApartOptions } from './apart.js'
-import { createChangeIndex } from './change-index.js'
-import { createChangeMatcher } from './change-matcher.js'
-import { createHandOn, type HandOn, unreadable } from './hand-on.js'
+import { createPageDelivery, type DeliverPage, unreadable } from './deliver-page.js'
+import type { KnownTables } from './known-tables.js'
 import type { Present } from './present.js'
+import { QueuedSubscriptions } from './queued-subscriptions.js'
+import { SlowViewer, type SlowViewerOptions } from './slow-viewer.js'
 import { createStageViews, type StageView } from './stage-view.js'
-import { createTellingView } from './telling-view.js'
 import {
   appendEvent,
   beginChain,
@@ -34,93 +29,72 @@ export interface VisibilityQueueOptions {
   readonly relid: string
   readonly log: Pick<LogFollower, 'position' | 'read' | 'cursors'>
   readonly checkVisibility: CheckVisibility
-  readonly read: (event: LogEvent) => { readonly table: WatchedTable; readonly images: Images } | undefined
-  /** Undefined: no policy reads its own table. */
+  readonly read: KnownTables['read']
+  /** Reads present rows. Undefined: no policy reads its own table. */
   readonly present: Present | undefined
-  /** Most events that may wait at the moment, and characters of their images. */
+  /** Most events that may wait at the moment, and most characters of their images. */
   readonly limits: () => { readonly events: number; readonly size: number }
   readonly maxFilterWork: number
-  /** Resolves when events may be handed on; undefined: now. */
+  /** Resolves when events may be delivered. Undefined: now. */
   readonly paused: () => Promise<void> | undefined
   readonly signal: AbortSignal
   readonly onFault: (error: unknown) => void
-  /** Nobody follows the table any more. */
+  /** The last subscription has left. */
   readonly onEmpty: () => void
-  /** The log cannot be read on: all have to begin anew. */
+  /** The queue cannot continue: all its subscriptions must end. */
   readonly onFailure: (error: unknown) => void
 }
 
 const MAX_SETTLE_ROUNDS = 5
 
-const EVERY_CHANGE = createChangeMatcher({ filter: EVERYTHING, operations: undefined })
-
 /**
- * The live events of one table with row-level security, which wait until it is known which viewer sees what of them. It asks
- * page by page, once for each viewer, about the events that the filters of the viewer's subscriptions may match.
+ * The live events of one table under row-level security. They wait here until it is known which rows each viewer may see, and are
+ * then delivered in the order of the log. Page by page, the queue checks the policies once per viewer, for the events that may match
+ * a filter of the viewer's subscriptions.
  *
- * Viewers go on together, since asking for many at once is cheap; those for whom `checkVisibility` has no answer yet go on apart, each at
- * its own pace, until they are level with the others. What waits is bounded: if it becomes too much, the others read it from
- * the log again, and the subscriptions of viewers who are apart and too late end.
+ * The viewers advance together, since one query checks many viewers cheaply. A viewer for whom `checkVisibility` returns a promise
+ * instead of an answer is a slow viewer: it advances at its own pace until it has caught up. The memory of waiting events is bounded.
+ * Beyond the limit the queue reads events from the log again, and the subscriptions of slow viewers that are too far back end.
  */
 export class VisibilityQueue {
   readonly #options: VisibilityQueueOptions
-  readonly #index = createChangeIndex<QueuedSubscription>()
-  readonly #subscriptions = new Map<string, Set<QueuedSubscription>>()
-  readonly #apart = new Map<string, Apart>()
-  readonly #handOn: HandOn
+  readonly #subscriptions: QueuedSubscriptions
+  readonly #slowViewers = new Map<string, SlowViewer>()
+  readonly #deliverPage: DeliverPage
   #tail = beginChain()
-  /** The last event that has been handed on to those who go on together, and the last one of the page that is on its way. */
+  /** The last event that has been delivered to the viewers that advance together, and the last event of their present page. */
   #at = this.#tail
   #taken = this.#tail
-  /** While it runs: everything up to here has been handed on to them. */
+  /** While the queue runs: every event up to here has been delivered to the viewers that advance together. */
   #held: Position | undefined
-  /** Too many events waited: they are read from the log, until it is level. */
+  /** Too many events waited: the queue reads events from the log until it has caught up with the live position. */
   #isLate = false
   #isOver = false
   #running: Promise<void> | undefined
 
   constructor(options: VisibilityQueueOptions) {
     this.#options = options
-    this.#handOn = createHandOn(options)
+    this.#subscriptions = new QueuedSubscriptions(options)
+    this.#deliverPage = createPageDelivery(options)
   }
 
-  /** From the next event of the log on. */
+  /** Delivers to the subscription from the next event of the log on. */
   add(request: VisibilityRequest): QueuedSubscription {
-    const key = viewerKey(request.viewer, true)
-    // Where policies read the table itself, what is told next depends on what was told before.
-    const matcher = request.told ? EVERY_CHANGE : request.view.matcher
-    const subscription: QueuedSubscription = {
-      ...request,
-      key,
-      matcher,
-      tell: createTellingView(request.view),
-      from: latest(this.#options.log.position, request.after),
-      leave: () => undefined,
-      hasLeft: false,
-    }
-    const forget = this.#remember(subscription)
-    const stop = this.#index.add(matcher, subscription)
-    subscription.leave = () => {
-      subscription.hasLeft = true
-      stop()
-      forget()
-      if (this.#index.entries.size === 0) this.#options.onEmpty()
-    }
-    return subscription
+    return this.#subscriptions.add(request, this.#options.log.position)
   }
 
-  /** All live events up to here have been handed on to this subscription, and none after it. */
+  /** Every live event up to here has been delivered to the subscription, and none after it. Undefined: the log has not been read yet. */
   position({ key, from }: QueuedSubscription): Position | undefined {
-    const apart = this.#apart.get(key)
-    const live = apart ? apart.held : this.#running ? this.#held : this.#options.log.position
+    const slow = this.#slowViewers.get(key)
+    const live = slow ? slow.held : this.#running ? this.#held : this.#options.log.position
     return live && latest(live, from)
   }
 
   take(event: LogEvent): void {
-    if (this.#isLate || this.#isOver) return // it will be read from the log
+    if (this.#isLate || this.#isOver) return // if late, the event is read from the log later
     if (!this.#running) this.#held = this.#options.log.position
     this.#tail = appendEvent(this.#tail, event)
-    if (this.#isTooMuch(this.#taken, this.#tail)) {
+    if (this.#exceedsLimits(this.#taken, this.#tail)) {
       this.#taken.next = undefined
       this.#tail = this.#taken
       this.#isLate = true
@@ -128,69 +102,58 @@ export class VisibilityQueue {
     this.#running ??= this.#run()
   }
 
-  /** Nothing is handed on after this. */
+  /** Ends all subscriptions. Nothing is delivered after this. */
   end(error: ListenqlError): void {
     this.#isOver = true
-    this.#apart.clear()
-    for (const subscription of this.#index.clear()) {
+    this.#slowViewers.clear()
+    for (const subscription of this.#subscriptions.clear()) {
       subscription.hasLeft = true
       subscription.follower.end(error)
     }
   }
 
-  /** Nobody follows it any more. */
+  /** Stops the queue after its last subscription has left. */
   abandon(): void {
     this.#isOver = true
-    this.#apart.clear()
+    this.#slowViewers.clear()
   }
 
   get isBusy(): boolean {
-    return this.#running !== undefined || this.#apart.size > 0
+    return this.#running !== undefined || this.#slowViewers.size > 0
   }
 
   /**
-   * Resolves once everything has been handed on.
-   * @param patience if no viewer who is apart gets level for so many ms, or some are not after five times that, the
-   * subscriptions of those who are left end
+   * Resolves once every waiting event has been delivered.
+   * @param patience time in ms. If no slow viewer catches up within it, or some have not after MAX_SETTLE_ROUNDS times as long, the
+   * subscriptions of the slow viewers that are left end
    */
   async settle(patience: number): Promise<void> {
     await this.#running
     let left = Number.POSITIVE_INFINITY
     for (
       let round = 0;
-      round < MAX_SETTLE_ROUNDS && this.#apart.size > 0 && this.#apart.size < left;
+      round < MAX_SETTLE_ROUNDS && this.#slowViewers.size > 0 && this.#slowViewers.size < left;
       round++
     ) {
-      left = this.#apart.size
-      await this.#allApartOr(patience)
+      left = this.#slowViewers.size
+      await this.#allLevelOr(patience)
     }
-    if (this.#options.signal.aborted) return this.#allApart()
-    for (const apart of [...this.#apart.values()]) this.#endApart(apart)
+    if (this.#options.signal.aborted) return this.#allLevel()
+    for (const slow of [...this.#slowViewers.values()]) this.#endSlowViewer(slow)
   }
 
-  async #allApartOr(ms: number): Promise<void> {
+  async #allLevelOr(ms: number): Promise<void> {
     const isDone = new AbortController()
     const waited = delay(ms, AbortSignal.any([this.#options.signal, isDone.signal]))
-    await Promise.race([waited, this.#allApart()])
+    await Promise.race([waited, this.#allLevel()])
     isDone.abort()
   }
 
-  async #allApart(): Promise<void> {
-    await Promise.all([...this.#apart.values()].map(({ running }) => running))
+  async #allLevel(): Promise<void> {
+    await Promise.all([...this.#slowViewers.values()].map(({ running }) => running))
   }
 
-  #remember(subscription: QueuedSubscription): Stop {
-    const subscriptions = this.#subscriptions.get(subscription.key) ?? new Set()
-    subscriptions.add(subscription)
-    this.#subscriptions.set(subscription.key, subscriptions)
-    return () => {
-      subscriptions.delete(subscription)
-      if (subscriptions.size === 0 && this.#subscriptions.get(subscription.key) === subscriptions)
-        this.#subscriptions.delete(subscription.key)
-    }
-  }
-
-  #isTooMuch(from: WaitingEvent, to: WaitingEvent): boolean {
+  #exceedsLimits(from: WaitingEvent, to: WaitingEvent): boolean {
     const { events, size } = this.#options.limits()
     return to.number - from.number > events || to.size - from.size > size
   }
@@ -200,52 +163,52 @@ export class VisibilityQueue {
   }
 
   async #run(): Promise<void> {
-    await setImmediate() // what the log hands on in one go is asked about in one go
+    await setImmediate() // so that one query covers all events that the pump dispatches in one turn
     try {
       while (!this.#isStopped && (this.#isLate || this.#at.next)) {
-        if (this.#at.next) await this.#handOnPage()
+        if (this.#at.next) await this.#deliverNextPage()
         else await this.#readOn()
       }
     } catch (error) {
       if (!this.#isStopped) this.#options.onFailure(error)
     }
-    // In the step in which nothing was left: from here on, its position is that of the log.
+    // In the same step in which the loop found no event left: from now on the position of the queue is that of the log.
     this.#running = undefined
   }
 
-  /** Reads from the log what was not kept, until live events may wait in memory again. */
+  /** Reads the events that were not kept from the log, until live events may wait in memory again. */
   async #readOn(): Promise<void> {
     const { log } = this.#options
-    const handedOn = () => log.position
-    if (!this.#held || !log.position) throw new Error('a table waits for a log that was not read')
+    const livePosition = () => log.position
+    if (!this.#held || !log.position) throw new Error('events wait although the log has not been read')
     for await (const { events, position } of pagesAfter(this.#held, after => this.#readLog(after))) {
       for (const event of events) this.#tail = appendEvent(this.#tail, event)
-      while (!this.#isStopped && this.#at.next) await this.#handOnPage()
+      while (!this.#isStopped && this.#at.next) await this.#deliverNextPage()
       if (this.#isStopped) return
       this.#held = position
-      const isLevel = joinIfLevel(position, handedOn, () => {
+      const isLevel = joinIfLevel(position, livePosition, () => {
         this.#isLate = false
       })
       if (isLevel) return
     }
   }
 
-  /** Events of the table, no further than the log has been handed on: the columns may be others after that. */
+  /** The events of the table up to the live position only: after it the table may have other columns. */
   async #readLog(after: Position): Promise<ReplayPage<LogEvent>> {
     const { log, relid, signal } = this.#options
-    const end = log.position as Position // once known, it stays
+    const end = log.position as Position // once known, it stays known
     const page = await log.read(after, signal)
     const events = page.events.filter(({ kind, topic }) => kind === 't' && topic === relid)
     if (events.some(({ unreadable }) => unreadable !== undefined)) throw hole()
-    const isHandedOn = (position: Position) => comparePositions(position, end) <= 0
+    const isDispatched = (position: Position) => comparePositions(position, end) <= 0
     return {
-      events: events.filter(event => isHandedOn(event.position)),
-      position: isHandedOn(page.position) ? page.position : end,
+      events: events.filter(event => isDispatched(event.position)),
+      position: isDispatched(page.position) ? page.position : end,
     }
   }
 
-  /** Asks for those who go on together. */
-  async #handOnPage(): Promise<void> {
+  /** Checks and delivers the next page for the viewers that advance together. */
+  async #deliverNextPage(): Promise<void> {
     const begin = this.#at
     const held = this.#held as Position
     const page = eventsBetween(begin, undefined, PAGE_EVENTS)
@@ -253,78 +216,78 @@ export class VisibilityQueue {
     this.#taken = last
     const viewers = new Map<string, Viewer>()
     for (const each of page) {
-      each.interest = this.#interestIn(each.event as LogEvent)
+      each.interest = this.#subscriptions.interestIn(each.event as LogEvent)
       for (const { key, viewer } of each.interest?.subscriptions ?? [])
-        if (!this.#apart.has(key)) viewers.set(key, viewer)
+        if (!this.#slowViewers.has(key)) viewers.set(key, viewer)
     }
-    const asked = page.filter(({ interest }) => interest?.subscriptions.some(({ key }) => viewers.has(key)))
+    const checked = page.filter(({ interest }) => interest?.subscriptions.some(({ key }) => viewers.has(key)))
     const views = new Map<string, StageView>()
-    if (asked.length > 0) {
-      const all = await this.#readViews([...viewers.values()], asked)
+    if (checked.length > 0) {
+      const all = await this.#readViews([...viewers.values()], checked)
       if (this.#isStopped) return
       for (const [key, view] of all) {
         if (view instanceof Promise)
-          this.#setApart(viewers.get(key) as Viewer, { key, at: begin, held, page, asked, view })
+          this.#addSlowViewer(viewers.get(key) as Viewer, { key, at: begin, held, page, checked, view })
         else views.set(key, view)
         viewers.delete(key)
       }
     }
-    if (viewers.size > 0) throw new TypeError('a viewer was forgotten')
-    const isDone = await this.#handOn({
+    if (viewers.size > 0) throw new TypeError('checkVisibility returned no answer for a viewer')
+    const isDone = await this.#deliverPage({
       page,
-      asked,
+      checked,
       viewOf: ({ key }) => views.get(key),
-      onHandedOn: position => {
+      onDelivered: position => {
         this.#held = position
       },
       isStopped: () => this.#isStopped,
     })
     if (!isDone) return
     this.#at = last
-    for (const apart of [...this.#apart.values()]) {
-      if (apart.at === last) this.#rejoin(apart)
-      else if (this.#isTooMuch(apart.at, last)) this.#endApart(apart)
+    for (const slow of [...this.#slowViewers.values()]) {
+      if (slow.at === last) this.#rejoin(slow)
+      else if (this.#exceedsLimits(slow.at, last)) this.#endSlowViewer(slow)
     }
   }
 
-  #setApart(
+  #addSlowViewer(
     viewer: Viewer,
-    from: Pick<ApartOptions, 'key' | 'at' | 'held' | 'page' | 'asked' | 'view'>,
+    from: Pick<SlowViewerOptions, 'key' | 'at' | 'held' | 'page' | 'checked' | 'view'>,
   ): void {
-    const apart: Apart = new Apart({
+    const slow: SlowViewer = new SlowViewer({
       ...from,
       viewer,
-      readView: async asked =>
-        (await this.#readViews([viewer], asked)).get(from.key) as StageView | Promise<StageView>,
-      handOn: this.#handOn,
+      readView: async checked =>
+        (await this.#readViews([viewer], checked)).get(from.key) as StageView | Promise<StageView>,
+      deliverPage: this.#deliverPage,
       taken: () => this.#taken,
-      // Where a page is on its way to the others it waits for them: its position must not go back.
-      onLevel: () => void (this.#at === apart.at && this.#rejoin(apart)),
+      // While a page is being delivered to the other viewers, the slow viewer waits until it is done: its position must not go back.
+      onLevel: () => void (this.#at === slow.at && this.#rejoin(slow)),
       isStopped: () => this.#isStopped,
       onFailure: error => {
         this.#options.onFault(error)
-        this.#endApart(apart, unreadable())
+        this.#endSlowViewer(slow, unreadable())
       },
     })
-    this.#apart.set(from.key, apart)
+    this.#slowViewers.set(from.key, slow)
   }
 
-  #rejoin(apart: Apart): void {
-    if (this.#apart.get(apart.key) === apart) this.#apart.delete(apart.key)
-    apart.stop()
+  #rejoin(slow: SlowViewer): void {
+    if (this.#slowViewers.get(slow.key) === slow) this.#slowViewers.delete(slow.key)
+    slow.stop()
   }
 
-  #endApart(apart: Apart, error: ListenqlError = tooLate()): void {
-    this.#rejoin(apart)
-    for (const subscription of [...(this.#subscriptions.get(apart.key) ?? [])]) {
+  #endSlowViewer(slow: SlowViewer, error: ListenqlError = tooLate()): void {
+    this.#rejoin(slow)
+    for (const subscription of this.#subscriptions.ofViewer(slow.key)) {
       subscription.leave()
       subscription.follower.end(error)
     }
   }
 
-  async #readViews(viewers: readonly Viewer[], asked: readonly WaitingEvent[]) {
+  async #readViews(viewers: readonly Viewer[], checked: readonly WaitingEvent[]) {
     const { checkVisibility, present, signal } = this.#options
-    const events = asked.map(({ interest }) => interest as Interest)
+    const events = checked.map(({ interest }) => interest as Interest)
     const { table } = events[0] as Interest
     const stageView = createStageViews({ present, table, events, signal })
     const byKey = new Map(viewers.map(viewer => [viewerKey(viewer, true), viewer]))
@@ -333,25 +296,12 @@ export class VisibilityQueue {
       views.set(key, stageView(byKey.get(key) as Viewer, key, view))
     return views
   }
-
-  #interestIn(event: LogEvent): Interest | undefined {
-    const read = this.#options.read(event)
-    if (!read) return undefined
-    const subscriptions: QueuedSubscription[] = []
-    // Policies can only hide rows, so what the unrestricted rows may concern is a superset of the recipients.
-    this.#index.visit(event, read.images, subscription => {
-      const { from, matcher } = subscription
-      if (from && comparePositions(event.position, from) <= 0) return
-      if (matcher.mayConcern(event, read.images)) subscriptions.push(subscription)
-    })
-    return subscriptions.length > 0 ? { event, ...read, subscriptions } : undefined
-  }
 }
 
 function tooLate(): ListenqlError {
   return new ListenqlError(
     'QUERY_TIMEOUT',
-    'the row-level security of the table takes too long for this viewer: too many changes wait',
+    'the row-level security of the table takes too long for this viewer: too many changes are waiting',
     { hint: 'subscribe again after the last cursor' },
   )
 }

@@ -7,11 +7,11 @@ import type { ReadEvent } from '../../rls/visibility.js'
 import type { Follower } from '../source.js'
 import type { ChangeMatcher } from './change-matcher.js'
 import type { ChangeView } from './change-view.js'
+import type { DeliverableView } from './deliverable-view.js'
+import type { DeliveredRows } from './delivered-rows.js'
 import type { RowChange } from './row-change.js'
-import type { TellingView } from './telling-view.js'
-import type { ToldRows } from './told-rows.js'
 
-/** Most events about which the policies are asked in one query. */
+/** Most events for which one query checks the policies. */
 export const PAGE_EVENTS = 250
 
 /** A request to follow a table under the row-level security of a viewer. */
@@ -19,9 +19,9 @@ export interface VisibilityRequest {
   readonly viewer: Viewer
   readonly view: ChangeView
   readonly follower: Follower<RowChange>
-  /** What has been delivered so far. Undefined: no policy reads the table itself. */
-  readonly told?: ToldRows | undefined
-  /** No event up to here is delivered. Default: none up to where the log has been handed on. */
+  /** Which row versions have been delivered. Undefined: no policy reads the table itself. */
+  readonly delivered?: DeliveredRows | undefined
+  /** No event up to here is delivered. Default: none up to the log's position. */
   readonly after?: Position | undefined
 }
 
@@ -29,25 +29,28 @@ export interface VisibilityRequest {
 export interface QueuedSubscription extends VisibilityRequest {
   /** The viewer's key (`viewerKey` with claims). */
   readonly key: string
-  /** Decides about which events the policies are asked: those that the view may select, or all if there is `told`. */
+  /** Decides for which events the policies are checked: those that the view may select, or all if `delivered` is set. */
   readonly matcher: ChangeMatcher
-  readonly tell: TellingView
-  /** It gets no event up to here: the position of the log when it joined, or `after` if that is later. Undefined: the log was not read yet. */
+  readonly viewDeliverable: DeliverableView
+  /**
+   * No event up to here is delivered: the log's position when the subscription joined, or `after` if that is later. Undefined:
+   * the log had not been read.
+   */
   readonly from: Position | undefined
   /** Removes the subscription from the queue; idempotent. */
   leave: Stop
   hasLeft: boolean
 }
 
-/** An event, and the subscriptions that it is delivered to if their viewers may see it. */
+/** An event with the subscriptions that get it if their viewers may see it. */
 export interface Interest extends ReadEvent {
   readonly table: WatchedTable
   readonly subscriptions: readonly QueuedSubscription[]
 }
 
 /**
- * An event of a table that waits until it is known which viewers see it, linked to the next one. Each viewer holds its place in
- * the chain, so that events that all viewers have passed can be garbage-collected.
+ * An event of a table that waits until it is known which viewers may see it, linked to the next event. The queue and each slow viewer
+ * reference the last event that they have delivered, so events that all of them have passed can be garbage-collected.
  */
 export interface WaitingEvent {
   /** Undefined for the beginning of a chain. */
@@ -56,7 +59,7 @@ export interface WaitingEvent {
   readonly number: number
   /** The characters of the row images of all events of the chain, up to this one. */
   readonly size: number
-  /** Undefined until it has been determined, and if no subscription wants the event. */
+  /** Undefined until the queue has determined it, and if no subscription wants the event. */
   interest: Interest | undefined
   next: WaitingEvent | undefined
 }

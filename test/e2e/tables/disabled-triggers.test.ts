@@ -72,7 +72,7 @@ describe('while a trigger is disabled', () => {
       await log.query(OFF)
       const result = await stream.results.next('the end')
       expect((result.errors as unknown[])[0]).toMatchObject({
-        message: expect.stringContaining('has no whole history at the moment'),
+        message: expect.stringContaining('history is incomplete at the moment'),
         extensions: { code: 'CURSOR_EXPIRED', hint: expect.stringContaining('listenql status') },
       })
       await stream.close()

@@ -35,7 +35,7 @@ function createTested(options: { readonly settled?: () => Promise<void> | undefi
   } satisfies SwitchTarget['tables']
   let onRefresh: (schema: SchemaSwitch, generation: number) => void = () => undefined
   const schema = createSchemaSwitch()
-  schema.concerns({
+  schema.setTarget({
     tables,
     async refresh(relid, generation) {
       steps.push(`refresh ${relid} ${generation}`)

@@ -1,44 +1,47 @@
 import type { Viewer } from '../../auth/viewer.js'
 import type { Position } from '../../log/position.js'
-import type { HandOn } from './hand-on.js'
+import type { DeliverPage } from './deliver-page.js'
 import type { StageView, VisibleEvents } from './stage-view.js'
 import { eventsBetween, PAGE_EVENTS, type QueuedSubscription, type WaitingEvent } from './waiting-event.js'
 
-export interface ApartOptions {
+export interface SlowViewerOptions {
   readonly key: string
   readonly viewer: Viewer
-  /** The last event that was handed on to the viewer, and the position up to which all has been. */
+  /** The last event that has been delivered to the viewer, and the position up to which every event has been. */
   readonly at: WaitingEvent
   readonly held: Position
-  /** The page whose answer for the viewer is still to come, which events of it were asked about, and the answer. */
+  /** The page whose answer is still missing, the events of it for which the policies are being checked, and the promised answer. */
   readonly page: readonly WaitingEvent[]
-  readonly asked: readonly WaitingEvent[]
+  readonly checked: readonly WaitingEvent[]
   readonly view: Promise<StageView>
-  /** Asks about events for this viewer alone. */
-  readonly readView: (asked: readonly WaitingEvent[]) => Promise<StageView>
-  readonly handOn: HandOn
-  /** How far the others have asked, with what is on its way to them. */
+  /** Checks the policies for this viewer only. */
+  readonly readView: (checked: readonly WaitingEvent[]) => Promise<StageView>
+  readonly deliverPage: DeliverPage
+  /** The last event of the page that is being delivered to the other viewers, or was last. */
   readonly taken: () => WaitingEvent
-  /** It is where `taken` is. */
+  /** The viewer has caught up with `taken`. */
   readonly onLevel: () => void
   readonly isStopped: () => boolean
   readonly onFailure: (error: unknown) => void
 }
 
-/** Of no events. */
+/** The view of no events. */
 const NOTHING: VisibleEvents = { images: [], present: undefined }
 
-/** A viewer for whom the policies take long, or read the table themselves: it goes on at its own pace, never further than the others. */
-export class Apart {
+/**
+ * A viewer whose policies take long, or read the table itself. It gets the events of the queue in order and at its own pace, so that
+ * the other viewers do not wait for it. It never gets ahead of them.
+ */
+export class SlowViewer {
   readonly key: string
-  /** Resolves when it is level with the others, or over. */
+  /** Resolves when the viewer has caught up with the others, or has been stopped. */
   readonly running: Promise<void>
-  readonly #options: ApartOptions
+  readonly #options: SlowViewerOptions
   #at: WaitingEvent
   #held: Position
   #isOver = false
 
-  constructor(options: ApartOptions) {
+  constructor(options: SlowViewerOptions) {
     this.#options = options
     this.key = options.key
     this.#at = options.at
@@ -48,17 +51,17 @@ export class Apart {
     })
   }
 
-  /** The last event that has been handed on to it. */
+  /** The last event that has been delivered to the viewer. */
   get at(): WaitingEvent {
     return this.#at
   }
 
-  /** Everything up to here has been handed on to it. */
+  /** Every event up to here has been delivered to the viewer. */
   get held(): Position {
     return this.#held
   }
 
-  /** It goes on with the others, or its subscriptions have ended. */
+  /** The viewer advances with the others again, or its subscriptions have ended. */
   stop(): void {
     this.#isOver = true
   }
@@ -68,15 +71,15 @@ export class Apart {
   }
 
   async #run(): Promise<void> {
-    const { page, asked, view, taken, readView, onLevel } = this.#options
-    await this.#handOn(page, asked, await view)
+    const { page, checked, view, taken, readView, onLevel } = this.#options
+    await this.#deliverPage(page, checked, await view)
     while (!this.#isStopped) {
       const next = eventsBetween(this.#at, taken(), PAGE_EVENTS)
       if (next.length === 0) return onLevel()
       const mine = next.filter(({ interest }) =>
         interest?.subscriptions.some(subscription => this.#isMine(subscription)),
       )
-      await this.#handOn(next, mine, mine.length > 0 ? await readView(mine) : NOTHING)
+      await this.#deliverPage(next, mine, mine.length > 0 ? await readView(mine) : NOTHING)
     }
   }
 
@@ -84,16 +87,16 @@ export class Apart {
     return subscription.key === this.key && !subscription.hasLeft
   }
 
-  async #handOn(
+  async #deliverPage(
     page: readonly WaitingEvent[],
-    asked: readonly WaitingEvent[],
+    checked: readonly WaitingEvent[],
     view: StageView,
   ): Promise<void> {
-    const isDone = await this.#options.handOn({
+    const isDone = await this.#options.deliverPage({
       page,
-      asked,
+      checked,
       viewOf: subscription => (this.#isMine(subscription) ? view : undefined),
-      onHandedOn: position => {
+      onDelivered: position => {
         this.#held = position
       },
       isStopped: () => this.#isStopped,

@@ -4,7 +4,7 @@ import { LimitExceeded } from '../../../src/lib/limits/limit-exceeded.js'
 import type { LogEvent } from '../../../src/log/log-event.js'
 import { createChangeView } from '../../../src/sources/tables/change-view.js'
 import type { ChangeSelection } from '../../../src/sources/tables/changes-request.js'
-import { createTellingView } from '../../../src/sources/tables/telling-view.js'
+import { createDeliverableView } from '../../../src/sources/tables/deliverable-view.js'
 import { PLAIN } from '../../support/cursors.js'
 import { column } from '../../support/watched-tables.js'
 
@@ -25,7 +25,7 @@ function createAccount(refusal?: LimitExceeded) {
 }
 
 describe('what is told of a change whose policies read the table', () => {
-  const tell = createTellingView(createChangeView(selection, PLAIN))
+  const tell = createDeliverableView(createChangeView(selection, PLAIN))
   const telling = { kind: 'images', images, wasThere: false } as const
 
   it('is filtered at the expense of the subscriber', () => {

@@ -5,50 +5,50 @@ import type { LogEvent } from '../../log/log-event.js'
 import { comparePositions, type Position } from '../../log/position.js'
 
 /** Limit for one subscription: most rows that a viewer may see of a table whose policies read the table itself. */
-export const MAX_TOLD_ROWS = 10_000
+export const MAX_DELIVERED_ROWS = 10_000
 
 /**
- * What the subscriber has of a row. `shown`: its latest version. `held`: an older version, because the latest one was replaced
- * before the policies could be asked about it. `hidden`: nothing.
+ * What the subscription has delivered of a row. `shown`: its latest version. `held`: an older version, because the latest one was
+ * replaced before the policies could be checked for it. `hidden`: nothing.
  */
 type State = 'shown' | 'held' | 'hidden'
 
-/** Rows as `select` returns them to the viewer, by `keyText`. The snapshot is no older than the events that they are compared with. */
+/** Rows as `select` returns them to the viewer, by `keyText`. Their snapshot is no older than the events that they are compared with. */
 export type PresentRows = ReadonlyMap<string, RowImage>
 
 /** What may be delivered of a change. */
-export type Telling =
-  /** These rows. `wasThere`: the subscriber has a version of the row, or may have one. */
+export type Deliverable =
+  /** These rows. `wasThere`: the subscriber has, or may have, a version of the row. */
   | { readonly kind: 'images'; readonly images: Images; readonly wasThere: boolean }
   /** The row is no longer visible: only its key is given. */
   | { readonly kind: 'removal' }
   | { readonly kind: 'nothing' }
 
 /**
- * Decides what one subscription delivers of a table whose policies read the table itself. Such policies can be asked about the
- * present only, not about a row as it was. So a new version is delivered if `select` returns exactly that version; an old
- * version is delivered if the viewer could see it when the subscription began, or if the subscription has delivered it since.
+ * Tracks which row versions one subscription has delivered of a table whose policies read the table itself. Such policies can be
+ * checked for the present only, not for a row as it was. So a new version is delivered only if `select` returns exactly that version,
+ * and an old version only if the viewer could see it when the subscription began or the subscription has delivered it since.
  */
-export interface ToldRows {
+export interface DeliveredRows {
   /**
    * What may be delivered of an event. Must be called for each event, in the order of the log.
    * @param images the unrestricted rows
    * @param allowed the rows that the policies allow at the time of the call; the others are null
    * @param present rows that the viewer sees now, among them the row of this event if it is visible
-   * @throws ListenqlError CURSOR_EXPIRED as `tellPast`, for events up to the snapshot of the base; LIMIT_EXCEEDED if the viewer
-   * sees more than MAX_TOLD_ROWS rows
+   * @throws ListenqlError CURSOR_EXPIRED as `deliverableOfPast`, for events up to the first snapshot; LIMIT_EXCEEDED if the viewer sees
+   * more than MAX_DELIVERED_ROWS rows
    */
-  next(event: LogEvent, images: Images, allowed: Images, present: PresentRows): Telling
+  next(event: LogEvent, images: Images, allowed: Images, present: PresentRows): Deliverable
   /**
    * Must be called once, when the subscription has begun.
-   * @param changes the rows of the events between the snapshot of the base and the first event that is passed to `next`. What
-   * the viewer saw of those rows is unknown, except where `next` has been called for them meanwhile
+   * @param changes the rows of the events between the first snapshot and the first event that is passed to `next`. It is unknown what
+   * the viewer saw of those rows, except of rows for which `next` has been called meanwhile
    */
   settle(changes: readonly Images[]): void
 }
 
 /** What the viewer saw when the subscription began. */
-export interface ToldBase {
+export interface DeliveredRowsStart {
   /** Names of the primary key's columns. */
   readonly key: readonly string[]
   /** Names of the columns that the viewer may read. */
@@ -59,7 +59,7 @@ export interface ToldBase {
   readonly position: Position
 }
 
-export function createToldRows({ key, readable, keys, position }: ToldBase): ToldRows {
+export function createDeliveredRows({ key, readable, keys, position }: DeliveredRowsStart): DeliveredRows {
   const states = new Map<string, State>(keys.map(one => [one, 'shown']))
   let seen: Set<string> | undefined = new Set()
   let wasTruncated = false
@@ -68,15 +68,15 @@ export function createToldRows({ key, readable, keys, position }: ToldBase): Tol
     seen?.add(of)
     if (state === 'hidden') states.delete(of)
     else states.set(of, state)
-    if (states.size > MAX_TOLD_ROWS) throw tooMany()
+    if (states.size > MAX_DELIVERED_ROWS) throw tooMany()
   }
 
   return {
     next(event, images, allowed, present) {
-      // The snapshot contains this event, so what the viewer saw before the event is unknown. A former source may have delivered
-      // it, before a change of the schema.
+      // The snapshot contains this event, so it is unknown what the viewer saw before the event. A former source may have delivered
+      // the row before a change of the schema.
       if (comparePositions(event.position, position) <= 0)
-        return tellPast(key, readable, images, allowed, present)
+        return deliverableOfPast(key, readable, images, allowed, present)
       const image = images.row ?? images.old
       if (!image) {
         if (event.operation === 'T') {
@@ -113,24 +113,24 @@ export function createToldRows({ key, readable, keys, position }: ToldBase): Tol
 }
 
 /**
- * Decides what a replay delivers of an event, where it is unknown which rows the viewer saw before.
+ * Decides what a replay delivers of an event, when it is unknown which rows the viewer saw before.
  * @param key names of the primary key's columns
  * @param readable names of the columns that the viewer may read
- * @param images, allowed, present as in `ToldRows.next`
+ * @param images, allowed, present as in `DeliveredRows.next`
  * @throws ListenqlError CURSOR_EXPIRED if the row is gone, and the viewer may have seen it
  */
-export function tellPast(
+export function deliverableOfPast(
   key: readonly string[],
   readable: readonly string[],
   images: Images,
   allowed: Images,
   present: PresentRows,
-): Telling {
-  const telling = tellUnknown(key, readable, images, allowed, present)
-  if (telling) return telling
+): Deliverable {
+  const deliverable = deliverableOrUnknown(key, readable, images, allowed, present)
+  if (deliverable) return deliverable
   throw new ListenqlError(
     'CURSOR_EXPIRED',
-    'since this cursor a row has left the table or the sight of its policies, and whether this viewer saw it is not known',
+    'since this cursor a row was deleted or hidden by the policies of the table, and it is unknown whether this viewer saw it',
     {
       hint: 'the policies of this table read the table itself: read a snapshot, and subscribe after its cursor',
     },
@@ -138,13 +138,13 @@ export function tellPast(
 }
 
 /** Undefined: the row is gone, and the viewer may have seen it. */
-function tellUnknown(
+function deliverableOrUnknown(
   key: readonly string[],
   readable: readonly string[],
   images: Images,
   allowed: Images,
   present: PresentRows,
-): Telling | undefined {
+): Deliverable | undefined {
   const image = images.row ?? images.old
   if (!image) return { kind: 'images', images, wasThere: false }
   const now = present.get(keyText(key, image))
@@ -154,7 +154,7 @@ function tellUnknown(
   return allowed.old ? { kind: 'removal' } : undefined
 }
 
-/** The primary key of a row as text, to compare rows by. @param key names of its columns */
+/** The primary key of a row as text, for comparing rows. @param key names of its columns */
 export function keyText(key: readonly string[], image: RowImage): string {
   return JSON.stringify(key.map(name => image.json(name)))
 }
@@ -163,11 +163,11 @@ function isSame(a: RowImage, b: RowImage, columns: readonly string[]): boolean {
   return columns.every(name => a.json(name) === b.json(name))
 }
 
-/** LIMIT_EXCEEDED: the viewer sees more than MAX_TOLD_ROWS rows. */
+/** LIMIT_EXCEEDED: the viewer sees more than MAX_DELIVERED_ROWS rows. */
 export function tooMany(): ListenqlError {
   return new ListenqlError(
     'LIMIT_EXCEEDED',
-    `the policies of this table read the table itself, and more than ${MAX_TOLD_ROWS} of its rows are to be seen`,
+    `the policies of this table read the table itself, and the viewer sees more than ${MAX_DELIVERED_ROWS} of its rows`,
     { hint: 'see Row-level security in docs/security.md' },
   )
 }

@@ -5,11 +5,11 @@ import type { LogFollower } from '../../log/log-follower.js'
 import { hole } from '../../log/log-topics.js'
 import { comparePositions, type Position } from '../../log/position.js'
 import { pagesAfter } from '../resume.js'
+import { createDeliveredRows, type DeliveredRows } from './delivered-rows.js'
 import type { KnownTables } from './known-tables.js'
 import type { Present } from './present.js'
-import { createToldRows, type ToldRows } from './told-rows.js'
 
-export interface BeginTellingOptions {
+export interface BeginDeliveredRowsOptions {
   readonly log: Pick<LogFollower, 'read'>
   readonly known: Pick<KnownTables, 'readPage'>
   readonly present: Present
@@ -18,23 +18,23 @@ export interface BeginTellingOptions {
   readonly signal: AbortSignal
 }
 
-/** What a subscription to a table whose policies read the table itself has been told: nothing yet. */
-export interface BegunTelling {
-  readonly told: ToldRows
-  /** The position of the snapshot of what the viewer sees. */
+/** The beginning of a subscription to a table whose policies read the table itself. */
+export interface BegunDeliveredRows {
+  readonly delivered: DeliveredRows
+  /** The position of the snapshot of the rows that the viewer sees. */
   readonly position: Position
-  /** To be called once the subscription follows the table. @param from events up to here are not passed to `told` */
+  /** To be called once the subscription follows the table. @param from events up to here are not passed to `delivered` */
   settle(from: Position | undefined): Promise<void>
 }
 
 /** @throws ListenqlError the errors of snapshots; `settle` those of `LogFollower.read`, and CURSOR_EXPIRED */
-export async function beginTelling(options: BeginTellingOptions): Promise<BegunTelling> {
+export async function beginDeliveredRows(options: BeginDeliveredRowsOptions): Promise<BegunDeliveredRows> {
   const { log, known, present, table, viewer, signal } = options
   const readable = await present.readable(table, viewer)
   const { keys, position } = await present.keys(table, viewer, signal)
-  const told = createToldRows({ key: table.key, readable, keys, position })
+  const delivered = createDeliveredRows({ key: table.key, readable, keys, position })
 
-  /** The rows of the events after the snapshot, up to the first event that is passed to `told`. */
+  /** The rows of the events after the snapshot, up to the first event that is passed to `delivered`. */
   async function changesUpTo(until: Position): Promise<Images[]> {
     const found: Images[] = []
     if (comparePositions(position, until) >= 0) return found
@@ -50,10 +50,10 @@ export async function beginTelling(options: BeginTellingOptions): Promise<BegunT
   }
 
   return {
-    told,
+    delivered,
     position,
     async settle(from) {
-      told.settle(from ? await changesUpTo(from) : [])
+      delivered.settle(from ? await changesUpTo(from) : [])
     },
   }
 }

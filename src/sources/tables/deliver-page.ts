@@ -10,34 +10,37 @@ import type { RowChange } from './row-change.js'
 import type { StageView, VisibleEvents } from './stage-view.js'
 import type { Interest, QueuedSubscription, WaitingEvent } from './waiting-event.js'
 
-export interface HandOnOptions {
+export interface PageDeliveryOptions {
   /** Most steps that a filter may take for one event. */
   readonly maxFilterWork: number
-  /** Resolves when events may be handed on; undefined: now. */
+  /** Resolves when events may be delivered. Undefined: now. */
   readonly paused: () => Promise<void> | undefined
   readonly onFault: (error: unknown) => void
 }
 
-/** Events that policies were asked about, and those between them that nobody wants. */
-export interface Answered {
+/** A page of waiting events for which the policies' answers are known. */
+export interface AnsweredPage {
   readonly page: readonly WaitingEvent[]
-  /** Those of the page that the views are of. */
-  readonly asked: readonly WaitingEvent[]
-  /** What the viewer of a subscription sees of the events that were asked about; undefined: it is not for this subscription. */
+  /** The events of the page for which the policies were checked, in order. No subscription of the viewers wants the others. */
+  readonly checked: readonly WaitingEvent[]
+  /** What the viewer of a subscription sees of the `checked` events. Undefined: the page is not delivered to this subscription. */
   viewOf(subscription: QueuedSubscription): StageView | undefined
   /** Called after each event of the page, in the same step. */
-  onHandedOn(position: Position): void
+  onDelivered(position: Position): void
   isStopped(): boolean
 }
 
-/** Tells subscriptions what their viewers see. @returns false if it was stopped before the end of the page */
-export type HandOn = (answered: Answered) => Promise<boolean>
+/**
+ * Delivers a page to the subscriptions, each event in order and as far as the viewer may see it. A subscription whose change cannot
+ * be delivered ends. @returns false if it was stopped before the end of the page
+ */
+export type DeliverPage = (page: AnsweredPage) => Promise<boolean>
 
-/** After so many events in a row, or so many steps of filters, others get their turn. */
+/** After this many events, or this many filter steps, other work gets a turn. */
 const EVENTS_PER_TURN = 100
 const STEPS_PER_TURN = 1_000_000
 
-export function createHandOn({ maxFilterWork, paused, onFault }: HandOnOptions): HandOn {
+export function createPageDelivery({ maxFilterWork, paused, onFault }: PageDeliveryOptions): DeliverPage {
   const work = new Work(maxFilterWork)
 
   function end(subscription: QueuedSubscription, error: ListenqlError): void {
@@ -55,20 +58,25 @@ export function createHandOn({ maxFilterWork, paused, onFault }: HandOnOptions):
     const { account } = subscription.follower
     const images = seen.images[at] as Images
     if (seen.present) {
-      if (!subscription.told) throw readsItselfMeanwhile()
-      return subscription.tell(
+      if (!subscription.delivered) throw readsItselfMeanwhile()
+      return subscription.viewDeliverable(
         account,
         event,
         whole,
-        subscription.told.next(event, whole, images, seen.present),
+        subscription.delivered.next(event, whole, images, seen.present),
         work,
       )
     }
     return viewVisible(account, subscription.view, event, images, work)
   }
 
-  /** @returns the steps that its filter took, of what the viewer may see */
-  function show(subscription: QueuedSubscription, interest: Interest, at: number, seen: StageView): number {
+  /** @returns the steps that the filter took */
+  function deliver(
+    subscription: QueuedSubscription,
+    interest: Interest,
+    at: number,
+    seen: StageView,
+  ): number {
     work.begin()
     if (subscription.hasLeft) return 0
     try {
@@ -79,14 +87,14 @@ export function createHandOn({ maxFilterWork, paused, onFault }: HandOnOptions):
       const change = changeFor(subscription, interest, at, seen)
       if (change) subscription.follower.event(change)
     } catch (error) {
-      const isTold = error instanceof ListenqlError
-      if (!isTold) onFault(error)
-      end(subscription, isTold ? error : unreadable())
+      const isKnown = error instanceof ListenqlError
+      if (!isKnown) onFault(error)
+      end(subscription, isKnown ? error : unreadable())
     }
     return work.steps
   }
 
-  return async ({ page, asked, viewOf, onHandedOn, isStopped }) => {
+  return async ({ page, checked, viewOf, onDelivered, isStopped }) => {
     let at = 0
     let steps = 0
     for (const [i, each] of page.entries()) {
@@ -94,15 +102,15 @@ export function createHandOn({ maxFilterWork, paused, onFault }: HandOnOptions):
       const pause = paused()
       if (pause) await pause
       if (isStopped()) return false
-      if (asked[at] === each) {
+      if (checked[at] === each) {
         const interest = each.interest as Interest
         for (const subscription of interest.subscriptions) {
           const view = viewOf(subscription)
-          if (view) steps += show(subscription, interest, at, view)
+          if (view) steps += deliver(subscription, interest, at, view)
         }
         at++
       }
-      onHandedOn(event.position)
+      onDelivered(event.position)
       if (i % EVENTS_PER_TURN < EVENTS_PER_TURN - 1 && steps < STEPS_PER_TURN) continue
       steps = 0
       await setImmediate()

@@ -3,12 +3,12 @@ import { createImageReader, type RowImage } from '../../../src/filters/index.js'
 import type { LogEvent } from '../../../src/log/log-event.js'
 import type { Position } from '../../../src/log/position.js'
 import {
-  createToldRows,
+  createDeliveredRows,
+  type Deliverable,
+  deliverableOfPast,
   keyText,
-  MAX_TOLD_ROWS,
-  type Telling,
-  tellPast,
-} from '../../../src/sources/tables/told-rows.js'
+  MAX_DELIVERED_ROWS,
+} from '../../../src/sources/tables/delivered-rows.js'
 import { column } from '../../support/watched-tables.js'
 
 const read = createImageReader([column('id', 'int4'), column('body', 'text')])
@@ -20,7 +20,7 @@ const ALL = ['id', 'body']
 
 /** What is told of a change, when `select` shows these rows; `allowed`: the policies let the old row through by now. */
 function follow(keys: readonly RowImage[], position = 0) {
-  const told = createToldRows({
+  const told = createDeliveredRows({
     key: KEY,
     readable: ALL,
     keys: keys.map(row => keyText(KEY, row)),
@@ -38,7 +38,7 @@ function follow(keys: readonly RowImage[], position = 0) {
   }
 }
 
-function words(telling: Telling): string {
+function words(telling: Deliverable): string {
   if (telling.kind !== 'images') return telling.kind
   const { old, row } = telling.images
   return `${old?.get('body') ?? '-'} -> ${row?.get('body') ?? '-'}`
@@ -96,14 +96,14 @@ describe('what is told of a row', () => {
   })
 
   it('has a limit', () => {
-    const { next } = follow(Array.from({ length: MAX_TOLD_ROWS }, (_, i) => version(i + 10, 'x')))
+    const { next } = follow(Array.from({ length: MAX_DELIVERED_ROWS }, (_, i) => version(i + 10, 'x')))
     expect(() => next(null, one, [one])).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED' }))
   })
 
   it('of the past is an error, where a row is gone that may have been there', () => {
     const tell = (old: RowImage | null, row: RowImage | null, now: readonly RowImage[], allowed = false) =>
       words(
-        tellPast(
+        deliverableOfPast(
           KEY,
           ALL,
           { old, row },
