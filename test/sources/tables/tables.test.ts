@@ -27,7 +27,16 @@ function createTested(options: Partial<TablesOptions> = {}) {
   const log = createFakedLog([10])
   // The switch of the schema ends histories, which the faked log does not know.
   const ended: string[] = []
+  let follows = 0
   const follower = Object.assign(Object.create(log.follower), {
+    follow(...args: Parameters<typeof log.follower.follow>) {
+      follows++
+      const stop = log.follower.follow(...args)
+      return () => {
+        follows--
+        stop()
+      }
+    },
     end: (kind: string, relid: string, { code }: { code: string }) => ended.push(`${kind}${relid} ${code}`),
   })
   const faults: unknown[] = []
@@ -37,6 +46,8 @@ function createTested(options: Partial<TablesOptions> = {}) {
   return {
     tables,
     log,
+    /** How often the log is followed now. */
+    follows: () => follows,
     ended,
     faults,
     /** Commits rows with the next numbers, and hands them on. */
@@ -91,8 +102,10 @@ describe('changes of a table', () => {
   it('are followed once in the log, however many follow them, and not after the last has left', async () => {
     const tested = createTested()
     const [one, other] = [await follow(tested), await follow(tested)]
+    expect(tested.follows()).toBe(1)
     one.stop()
     other.stop()
+    expect(tested.follows()).toBe(0)
     const again = await follow(tested)
     tested.insert()
     expect([one.told, other.told, again.told]).toEqual([[], [], ['1']])
@@ -170,8 +183,13 @@ describe('under another schema', () => {
     tested.tables.switchTo([people({ generation: 2, columnFrom: { name: 2 } })], true)
     tested.insert()
     expect([name.told, id.told, key.told]).toEqual([['CURSOR_EXPIRED'], ['1'], ['1']])
-    tested.tables.switchTo([people({ generation: 3, columnFrom: { '': 3 } })], true)
-    expect([id.told, key.told]).toEqual([['1'], ['1', 'CURSOR_EXPIRED']])
+    const late = await follow(tested, { used: ['name'] })
+    tested.tables.switchTo([people({ generation: 3, columnFrom: { name: 2, '': 3 } })], true)
+    tested.insert()
+    expect([id.told, key.told, late.told]).toEqual([['1', '2'], ['1', 'CURSOR_EXPIRED'], ['2']])
+    id.stop()
+    tested.tables.switchTo([people({ generation: 4, columnFrom: { name: 4 } })], true)
+    expect([late.told, tested.follows()]).toEqual([['2', 'CURSOR_EXPIRED'], 0])
     expect(tested.ended).toEqual([])
   })
 

@@ -125,6 +125,15 @@ describe('a stream over HTTP', () => {
     expect(await ended).toBe(`opening;before;${text};last end;`)
   })
 
+  it('holds what is its own until that has left', async () => {
+    const { answer, sink } = await openStream()
+    answer.pause()
+    write(sink, ...Array.from({ length: 400 }, () => 'x'.repeat(60_000)))
+    expect(sink.held).toBeGreaterThan(10_000_000)
+    answer.resume()
+    await vi.waitFor(() => expect([sink.writable, sink.held]).toEqual([true, 0]), 10_000)
+  })
+
   it('passes on that it is to be cut', async () => {
     const { sink, told } = await openStream()
     sink.cut()
@@ -135,7 +144,7 @@ describe('a stream over HTTP', () => {
 describe('a goodbye', () => {
   it('cuts the connection after all that was written, where that is how the client comes back', async () => {
     const { sink, ended, received } = await openStream()
-    const text = 'x'.repeat(1_000_000)
+    const text = 'x'.repeat(20_000_000) // waits in the sink
     write(sink, createFrame(text))
     sink.sayGoodbye(STOPPING)
     expect(await ended).toBe('cut')
@@ -144,7 +153,7 @@ describe('a goodbye', () => {
 
   it('ends the response after all that was written, where the format has a word for it', async () => {
     const { sink, ended } = await openStream({ isCutOff: false })
-    const text = 'x'.repeat(1_000_000)
+    const text = 'x'.repeat(20_000_000)
     write(sink, createFrame(text))
     sink.sayGoodbye(STOPPING)
     expect(await ended).toBe(`opening;${text};goodbye SERVER_STOPPING;`)

@@ -106,6 +106,7 @@ describe('a frame that many connections send', () => {
     sink.begin()
     sink.frame(subscriber('1'), frame)
     const [first] = [...(frame.encoded?.values() ?? [])]
+    expect(first?.[0]).toBe(0x81) // a whole message
     sink.frame(subscriber('2'), frame)
     expect([...(frame.encoded?.values() ?? [])]).toEqual([first])
     expect([...(frame.encoded?.values() ?? [])][0]).toBe(first)
