@@ -3,6 +3,7 @@ import { badToken } from './errors.js'
 
 /** What a client presents to authenticate, on any transport. */
 export interface Handshake {
+  /** How the client is connected: `http` is queries, mutations, SSE and multipart, `listen` is `/listen/{channel}`. */
   readonly transport: 'http' | 'graphql-ws' | 'listen'
   /** For `graphql-ws` and `listen` the request for the upgrade. */
   readonly request: IncomingMessage

@@ -1,5 +1,6 @@
 /** The fields that a document for `applyChange` must select: `peopleChanged { operation key { … } row { … } }`. */
 export interface RowChange<Row, Key> {
+  /** `INSERT`, `UPDATE`, `DELETE` or `TRUNCATE`. */
   readonly operation: string
   /** The primary key; null on TRUNCATE. */
   readonly key: Key | null

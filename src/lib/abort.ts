@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events'
+
 /** Rejects with the signal's reason as soon as it aborts; otherwise settles as `promise` does. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise
@@ -24,4 +26,11 @@ export function delay(ms: number, signal: AbortSignal): Promise<void> {
     const timer = setTimeout(done, ms)
     signal.addEventListener('abort', done, { once: true })
   })
+}
+
+/** A controller that ends a part of the server. Any number of waits may listen to its signal; Node would warn of more than ten. */
+export function createStopController(): AbortController {
+  const controller = new AbortController()
+  setMaxListeners(0, controller.signal)
+  return controller
 }

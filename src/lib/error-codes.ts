@@ -133,6 +133,7 @@ export interface ErrorCodes {
   readonly VALUE_NOT_SHOWN: 'client'
 }
 
+/** The code of a ListenqlError: a key of `ErrorCodes`, whose docstrings say when each happens and what to do. */
 export type ErrorCode = keyof ErrorCodes
 
 /** Codes of errors that are about the request itself, before anything of listenql is asked. */

@@ -85,6 +85,7 @@ export type Observation =
   | ({ type: 'viewers.unchecked' } & Failure)
   | { type: 'fault'; id: string; message: string; error: unknown }
 
+/** Takes observations, synchronously and in order. An error that it throws reaches the part that reports: do not throw. */
 export type Observe = (observation: Observation) => void
 
 /** Whether an observation shows that the database works. */

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { delay } from '../lib/abort.js'
+import { createStopController, delay } from '../lib/abort.js'
 import { createDeferred } from '../lib/deferred.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Failure, Observe } from '../lib/observation.js'
@@ -72,7 +72,7 @@ export class LogFollower {
   readonly #flow: PausableFlow
   readonly #health: LogHealth
   readonly #reader: LogReader
-  readonly #stop = new AbortController()
+  readonly #stop = createStopController()
   readonly #started = createDeferred()
   readonly #maxImage: number
   readonly #checkpoint: Checkpoint

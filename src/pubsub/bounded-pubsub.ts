@@ -14,6 +14,7 @@ type TopicName<Topics extends PubSubTopics> = Extract<keyof Topics, string>
 /** The types of createPubSub: an event without a payload arrives as null. */
 type Payload<Detail> = Detail extends undefined ? null : Detail
 
+/** Options of `createBoundedPubSub`. */
 export interface BoundedPubSubOptions<Topics extends PubSubTopics> {
   /** Such as `createPostgresEventTarget()`; default: in memory. */
   readonly eventTarget?: PubSubEventTarget<Topics>
@@ -23,6 +24,7 @@ export interface BoundedPubSubOptions<Topics extends PubSubTopics> {
 
 /** `publish` and `subscribe` of createPubSub. */
 export interface BoundedPubSub<Topics extends PubSubTopics> {
+  /** Sends an event to the subscriptions of a topic, and through the event target. */
   publish: PubSub<Topics>['publish']
   /** The subscription is registered on return; that of createPubSub is registered at the first `next()` and loses earlier events. */
   subscribe<Name extends TopicName<Topics>>(

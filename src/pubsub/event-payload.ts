@@ -2,7 +2,9 @@ import { ListenqlError, messageOf } from '../lib/errors.js'
 
 /** Converts an event's `detail` into a payload and back. JSON is one. */
 export interface Serializer {
+  /** Returns the payload; 7,999 bytes of UTF-8 at most. What it throws is reported as PAYLOAD_INVALID. */
   readonly stringify: (detail: unknown) => string
+  /** Returns the `detail` of a payload. What it throws is reported as PAYLOAD_INVALID. */
   readonly parse: (payload: string) => unknown
 }
 

@@ -12,6 +12,7 @@ import { createPacedListener, type PacedListener } from './paced-listener.js'
 /** Longest wait for a connection or a response, interval of the heartbeat, longest pause before reconnecting: in ms. */
 const TIMEOUT_MS = 10_000
 
+/** What `createPostgresEventTarget` returns: an EventTarget over the channels of a Postgres. */
 export interface PostgresEventTarget<Event extends CustomEvent = CustomEvent>
   extends TypedEventTarget<Event> {
   /**

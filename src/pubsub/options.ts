@@ -4,15 +4,21 @@ import type { Serializer } from './event-payload.js'
 
 /** Values that a connection string cannot hold, or should not. */
 export interface PostgresConnection {
+  /** Host name, address, or directory of a Unix socket. Default: that of the connection string, else `PGHOST`, else localhost. */
   readonly host?: string
+  /** Default: that of the connection string, else `PGPORT`, else 5432. */
   readonly port?: number
+  /** Default: that of the connection string, else `PGUSER`, else the system user. */
   readonly user?: string
   /** A function is called for every connection, for passwords that expire. */
   readonly password?: string | (() => string | Promise<string>)
+  /** Default: that of the connection string, else `PGDATABASE`, else the name of the user. */
   readonly database?: string
+  /** Options of Node's TLS; true: encrypt and verify; false: do not encrypt. Default: the `sslmode` of the connection string. */
   readonly ssl?: boolean | ConnectionOptions
 }
 
+/** Options of `createPostgresEventTarget`. */
 export interface PostgresEventTargetOptions {
   /** A URL or a libpq keyword string; default: the PG* environment variables. */
   readonly connectionString?: string | undefined

@@ -37,6 +37,7 @@ export interface ServerOptions extends Partial<Settings> {
 export interface ListenqlServer {
   /** The server's URL, without a trailing slash, such as `http://localhost:7700`. */
   readonly url: string
+  /** The port that HTTP and WebSockets are served on, also where `port: 0` let the system choose. */
   readonly port: number
   /** Set if HTTPS is served. */
   readonly httpsUrl: string | undefined

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { WatchedTable } from '../catalog/watched-table.js'
+import { createStopController } from '../lib/abort.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import type { Cursors } from '../log/cursors.js'
@@ -60,7 +61,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     max: mostReaders + 1,
   })
   const reader = createSnapshotReader({ queryTimeout, maxBytes })
-  const stop = new AbortController()
+  const stop = createStopController()
   const waiting: Job[] = []
   let freeReaders = mostReaders
   let isCutting = false

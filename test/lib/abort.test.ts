@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import { abortable } from '../../src/lib/abort.js'
+import { abortable, createStopController, delay } from '../../src/lib/abort.js'
 
 // A rejection without a handler ends the process; here it fails the run.
 it('what is given up before it has begun may fail unheard', async () => {
@@ -17,4 +17,20 @@ it('what is given up before it has begun may fail unheard', async () => {
   await expect(abortable(Promise.reject(new Error('of its own')), signal)).rejects.toBe(stopping)
   fail(new Error('late'))
   await setImmediate()
+})
+
+it('any number of waits may end with one stop, without a warning of Node', async () => {
+  const warned: string[] = []
+  const note = (warning: Error) => warned.push(warning.name)
+  process.on('warning', note)
+  try {
+    const stop = createStopController()
+    const waits = Array.from({ length: 50 }, () => delay(60_000, stop.signal))
+    stop.abort()
+    await Promise.all(waits)
+    await setImmediate()
+    expect(warned).toEqual([])
+  } finally {
+    process.off('warning', note)
+  }
 })

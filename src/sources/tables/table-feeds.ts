@@ -1,3 +1,4 @@
+import { createStopController } from '../../lib/abort.js'
 import type { Observe } from '../../lib/observation.js'
 import { createPausable } from '../../lib/pausable.js'
 import type { LogFollower } from '../../log/log-follower.js'
@@ -49,7 +50,7 @@ export function createTableFeeds(options: TableFeedsOptions): TableFeeds {
   const { log, known, maxWaiting = 5000, observe } = options
   const feeds = new Map<string, { readonly feed: TableFeed; readonly stop: () => void }>()
   const flow = createPausable()
-  const stop = new AbortController()
+  const stop = createStopController()
 
   /** The limits for one table: an equal share for each table with waiting events. */
   function limits() {

@@ -1,5 +1,6 @@
 import { viewerKey } from '../../auth/viewer.js'
 import type { WatchedTable } from '../../catalog/watched-table.js'
+import { createStopController } from '../../lib/abort.js'
 import type { Observe } from '../../lib/observation.js'
 import type { LogFollower } from '../../log/log-follower.js'
 import type { CheckVisibility } from '../../rls/visibility.js'
@@ -68,7 +69,7 @@ export function createTables({
   refresh,
   observe,
 }: TablesOptions): Tables {
-  const stop = new AbortController()
+  const stop = createStopController()
   const known = new KnownTables()
   const shared = { log, known, checkVisibility, present, maxFilterWork, signal: stop.signal }
   const feeds = createTableFeeds({ ...shared, ...(maxWaiting !== undefined && { maxWaiting }), observe })
