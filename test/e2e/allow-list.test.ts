@@ -43,7 +43,7 @@ const REFUSED = [
 ]
 
 describe('listening', () => {
-  it.each(Object.entries(TRANSPORTS))('is allowed on what matches: %s', async (_name, subscribe) => {
+  it.each(Object.entries(TRANSPORTS))('is allowed on matching channels: %s', async (_name, subscribe) => {
     for (const channel of ['people', 'room.', 'room.1', 'room.a/b', 'room.\n', 'room.people']) {
       const subscription = await subscribe(server.url, channel)
       await database.query('select pg_notify($1, $2)', [channel, 'heard'])
@@ -52,27 +52,30 @@ describe('listening', () => {
     }
   })
 
-  it.each(Object.entries(GRAPHQL))('elsewhere is CHANNEL_NOT_ALLOWED: %s', async (_name, subscribe) => {
-    for (const name of REFUSED) {
-      const refused = await subscribe(
-        server.url,
-        'subscription ($name: String!) { channel(name: $name) { payload } }',
-        { name },
-      )
-      expect(await refused.results.next()).toMatchObject({
-        errors: [
-          {
-            message: `requested channel '${name}' is not allowed`,
-            path: ['channel'],
-            extensions: { code: 'CHANNEL_NOT_ALLOWED' },
-          },
-        ],
-      })
-      await refused.close()
-    }
-  })
+  it.each(Object.entries(GRAPHQL))(
+    'on other channels is refused with CHANNEL_NOT_ALLOWED: %s',
+    async (_name, subscribe) => {
+      for (const name of REFUSED) {
+        const refused = await subscribe(
+          server.url,
+          'subscription ($name: String!) { channel(name: $name) { payload } }',
+          { name },
+        )
+        expect(await refused.results.next()).toMatchObject({
+          errors: [
+            {
+              message: `requested channel '${name}' is not allowed`,
+              path: ['channel'],
+              extensions: { code: 'CHANNEL_NOT_ALLOWED' },
+            },
+          ],
+        })
+        await refused.close()
+      }
+    },
+  )
 
-  it('elsewhere is 403 on /listen, in the words of pg_eventserv', async () => {
+  it('on other channels is refused with 403 on /listen, in the words of pg_eventserv', async () => {
     for (const name of REFUSED) {
       const path = `/listen/${encodeURIComponent(name)}`
       const body = `requested channel '${name}' is not allowed`
@@ -83,7 +86,7 @@ describe('listening', () => {
     }
   })
 
-  it('with a name that Postgres does not take is 400 on /listen', async () => {
+  it('on a name that Postgres does not accept is refused with 400 on /listen', async () => {
     for (const path of [
       '/listen/',
       `/listen/room.${'x'.repeat(60)}`,
@@ -95,12 +98,12 @@ describe('listening', () => {
     }
   })
 
-  it('was never tried for what is refused', () => {
+  it('is not attempted on a refused channel', () => {
     const channels = server.ofType('channel.listening').map(({ channel }) => channel)
     for (const name of REFUSED) expect(channels).not.toContain(name)
   })
 
-  it('is told by the query channels', async () => {
+  it('is allowed on the patterns that the query channels returns', async () => {
     const { body } = await post(server.url, { query: '{ channels }' })
     expect(JSON.parse(body)).toEqual({ data: { channels: ['people', 'room.*', 'witness*'] } })
   })
@@ -116,7 +119,7 @@ describe('publishing', () => {
     }
   }
 
-  it('is allowed on what matches', async () => {
+  it('is allowed on matching channels', async () => {
     const subscription = await TRANSPORTS['graphql-ws'](server.url, 'room.1')
     expect(await notify('room.1', 'by mutation')).toEqual({ data: { notify: true } })
     expect(payloadOf(await subscription.results.next())).toBe('by mutation')
@@ -129,7 +132,7 @@ describe('publishing', () => {
   })
 
   it.each(['people', 'witness 1', 'room', 'other', 'listenql'])(
-    'elsewhere is CHANNEL_NOT_ALLOWED: %s',
+    'on other channels is refused with CHANNEL_NOT_ALLOWED: %s',
     async name => {
       for (const accept of ['application/json', 'text/event-stream']) {
         expect((await notify(name, 'x', accept)).errors).toMatchObject([
@@ -146,17 +149,17 @@ describe('publishing', () => {
     ['8,000 bytes', 'x'.repeat(8000), 'PAYLOAD_TOO_LARGE'],
     ['8,000 bytes in 4,000 characters', 'ü'.repeat(4000), 'PAYLOAD_TOO_LARGE'],
     ['a NUL', 'a\0b', 'PAYLOAD_INVALID'],
-  ])('a payload of %s is refused', async (_what, payload, code) => {
+  ])('is refused for a payload of %s', async (_what, payload, code) => {
     expect((await notify('room.1', payload)).errors).toMatchObject([{ extensions: { code } }])
   })
 
-  it('on a channel whose name is too long is refused as such', async () => {
+  it('on a channel whose name is too long is refused for the name', async () => {
     expect((await notify(`room.${'x'.repeat(60)}`, 'x')).errors).toMatchObject([
       { extensions: { code: 'CHANNEL_NAME_INVALID' } },
     ])
   })
 
-  it('is closed by default', async () => {
+  it('is disabled by default', async () => {
     const closed = await startWitnessed(database)
     try {
       const { body } = await post(closed.url, { query: 'mutation { notify(channel: "x", payload: "x") }' })

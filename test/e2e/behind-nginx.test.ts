@@ -46,7 +46,7 @@ describeWithNginx('behind nginx', () => {
   })
 
   it.each(['/bare/graphql', '/bare/listen/people'])(
-    'a WebSocket that the defaults of nginx do not let through is told which lines to add: %s',
+    'a WebSocket that nginx blocks by default gets an answer with the lines to add: %s',
     async path => {
       await expect(openWebSocket(url, path, 'graphql-transport-ws')).rejects.toThrow(
         /^426 .*proxy_http_version 1\.1;.*proxy_set_header Upgrade \$http_upgrade;.*proxy_set_header Connection/s,
@@ -54,7 +54,7 @@ describeWithNginx('behind nginx', () => {
     },
   )
 
-  it.each(['/half', ''])('a WebSocket whose headers come through works: under "%s"', async prefix => {
+  it.each(['/half', ''])('a WebSocket whose headers pass through works under "%s"', async prefix => {
     const client = await openWebSocket(url, `${prefix}/listen/people`)
     await database.query(`select pg_notify('people', 'through nginx')`)
     expect(await client.messages.next()).toBe('through nginx')
@@ -62,11 +62,11 @@ describeWithNginx('behind nginx', () => {
     await client.closed
   })
 
-  it('a request with `Connection: upgrade` and no WebSocket is answered as any other', async () => {
+  it('a request with `Connection: upgrade` and no WebSocket is answered like any other', async () => {
     expect((await send(url, { path: '/graphql?query={channels}' })).body).toBe('{"data":{"channels":["*"]}}')
   })
 
-  it.each(['/bare', '/half', ''])('a stream comes event by event: under "%s"', async prefix => {
+  it.each(['/bare', '/half', ''])('a stream arrives event by event under "%s"', async prefix => {
     const connection = await openConnection(url)
     const query = encodeURIComponent('subscription { channel(name: "people") { payload } }')
     connection.socket.write(
@@ -78,16 +78,17 @@ describeWithNginx('behind nginx', () => {
     connection.socket.destroy()
   })
 
-  // nginx speaks HTTP/1.0 to the server by default: there the end of a connection looks like the end of an answer.
+  // By default nginx uses HTTP/1.0 towards the server: there the end of a connection looks like the end of a
+  // response.
   it.each(['/bare', ''])(
-    'a stream that is cut for slowness does not look whole: under "%s"',
+    'a stream that is cut for slowness does not look complete under "%s"',
     async prefix => {
       const slow = connect(nginx.port, '127.0.0.1')
       const query = encodeURIComponent('subscription { channel(name: "slow") { payload } }')
       slow.write(
         `GET ${prefix}/graphql?query=${query} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n`,
       )
-      await once(slow, 'readable') // accepted; from here on nothing is read
+      await once(slow, 'readable') // accepted; nothing is read from here on
       const cuts = () => server.ofType('subscriber.cut').length
       const before = cuts()
       await waitUntil(async () => {

@@ -30,13 +30,13 @@ async function withServer(
   }
 }
 
-/** Sends a request and never reads the answer. */
+/** Sends a request and never reads the response. */
 async function neverRead(url: string, request: string): Promise<Socket> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   socket.on('error', () => undefined)
   await new Promise<void>(resolve => socket.once('connect', resolve))
   socket.write(request)
-  await new Promise<void>(resolve => socket.once('readable', resolve)) // accepted; from here on nothing is read
+  await new Promise<void>(resolve => socket.once('readable', resolve)) // accepted; nothing is read from here on
   return socket
 }
 
@@ -54,7 +54,7 @@ async function nextOf<T extends Observation['type']>(inbox: Inbox<Observation>, 
 }
 
 describe('a burst', () => {
-  it('of 20,000 events in one turn, ten times over, reaches every subscriber whole and in order', async () => {
+  it('of 20,000 events in one turn, ten times over, reaches every subscriber complete and in order', async () => {
     await withServer({}, async server => {
       const subscriptions = await Promise.all(
         Object.values(TRANSPORTS).flatMap(subscribe => [
@@ -77,7 +77,7 @@ describe('a burst', () => {
     })
   }, 120_000)
 
-  it('larger than the buffer does not cut off those who read: reading from Postgres pauses', async () => {
+  it('larger than the buffer cuts off no subscriber that reads: reading from Postgres pauses', async () => {
     await withServer({ maxBuffer: 256 * 1024 }, async (server, observations) => {
       const subscriptions = await Promise.all(
         Object.values(TRANSPORTS).map(subscribe => subscribe(server.url, 'big')),
@@ -101,7 +101,7 @@ describe('a subscriber that does not read', () => {
     ['SSE', (url: string) => sseRequest(url, 'subscription { channel(name: "flood") { payload } }')],
     ['/listen', (url: string) => listenRequest(url, 'flood')],
   ])(
-    'over %s is cut off when too much waits, and nobody else notices',
+    'over %s is cut off when its buffer is full, and no other subscriber is affected',
     async (_name, request) => {
       await withServer({ maxBuffer: 1024 * 1024, stallTimeout: 60_000 }, async (server, observations) => {
         const healthy = await Promise.all(
@@ -129,7 +129,7 @@ describe('a subscriber that does not read', () => {
     60_000,
   )
 
-  it('is cut off when nothing moves for the stall timeout', async () => {
+  it('is cut off when it reads nothing for the stall timeout', async () => {
     await withServer({ stallTimeout: 300 }, async (server, observations) => {
       const healthy = await overSse('POST')(server.url, 'subscription { channel(name: "stall") { payload } }')
       const idle = await neverRead(server.url, listenRequest(server.url, 'stall'))
@@ -149,7 +149,7 @@ describe('a subscriber that does not read', () => {
   it.each([
     ['SSE', 'text/event-stream'],
     ['multipart', 'multipart/mixed;subscriptionSpec=1.0'],
-  ])('over %s is let go at once, by an end that does not look whole', async (_name, accept) => {
+  ])('over %s is disconnected at once, without an end that looks complete', async (_name, accept) => {
     await withServer({ maxBuffer: 64 * 1024, stallTimeout: 500 }, async (server, observations) => {
       const request = sseRequest(server.url, 'subscription { channel(name: "cut") { payload } }')
       const idle = await neverRead(server.url, request.replace('text/event-stream', accept))
@@ -157,18 +157,18 @@ describe('a subscriber that does not read', () => {
         `select pg_notify('cut', g::text || repeat('x', 7000)) from generate_series(1,2000) g`,
       )
       await nextOf(observations, 'subscriber.cut')
-      await nextOf(observations, 'subscriber.left') // nothing was read up to here
+      await nextOf(observations, 'subscriber.left') // nothing was read until here
       const chunks: Buffer[] = []
       idle.on('data', chunk => chunks.push(chunk))
       await new Promise(resolve => idle.once('close', resolve))
       const end = Buffer.concat(chunks).subarray(-200).toString()
       expect(end).toMatch(/x{20}/)
-      // Neither the last chunk, nor `complete`, nor a last part: each would mean that there is nothing more.
+      // Neither a last chunk, nor `complete`, nor a last part: each would mean that the stream is complete.
       expect(end).not.toMatch(/\r\n0\r\n\r\n$|event: complete|--graphql--/)
     })
   })
 
-  it('gets a close that tells it to come back: 1013 over WebSocket', async () => {
+  it('gets a close frame with a code for reconnecting: 1013 over WebSocket', async () => {
     await withServer({ maxBuffer: 64 * 1024, stallTimeout: 500 }, async (server, observations) => {
       const idle = await neverRead(server.url, listenRequest(server.url, 'close'))
       await database.query(
@@ -178,7 +178,7 @@ describe('a subscriber that does not read', () => {
       const chunks: Buffer[] = []
       idle.on('data', chunk => chunks.push(chunk))
       await new Promise(resolve => idle.once('close', resolve))
-      // The close frame: opcode 8, then the code 1013 in network order.
+      // The close frame: opcode 8, then the code 1013 in network byte order.
       const bytes = Buffer.concat(chunks)
       expect(bytes.includes(Buffer.from([0x03, 0xf5]))).toBe(true)
       expect(bytes.includes('Too slow')).toBe(true)
@@ -187,7 +187,7 @@ describe('a subscriber that does not read', () => {
 })
 
 describe('a large event', () => {
-  it('passes however small the buffer is', async () => {
+  it('is delivered however small the buffer is', async () => {
     await withServer({ maxBuffer: 1024 }, async server => {
       const subscriptions = await Promise.all(
         Object.values(TRANSPORTS).map(subscribe => subscribe(server.url, 'large')),
@@ -201,11 +201,11 @@ describe('a large event', () => {
     })
   })
 
-  it('leaves in pieces and arrives whole', async () => {
+  it('is sent in pieces and arrives complete', async () => {
     await withServer({ maxAliases: 60 }, async server => {
       const aliases = Array.from({ length: 60 }, (_, i) => `p${i}: payload`).join(' ')
       const query = `subscription { channel(name: "pieces") { ${aliases} } }`
-      const payload = '🐘'.repeat(1900) // 456 kB as asked for
+      const payload = '🐘'.repeat(1900) // 456 kB of the requested field
       for (const subscribe of [overGraphqlWs, overSse('POST')]) {
         const subscription = await subscribe(server.url, query)
         await database.query('select pg_notify($1, $2)', ['pieces', payload])
@@ -216,7 +216,7 @@ describe('a large event', () => {
     })
   })
 
-  it('above --max-event arrives as an error, and the stream goes on', async () => {
+  it('above --max-event arrives as an error, and the stream continues', async () => {
     await withServer({ maxEvent: 1000 }, async server => {
       const subscription = await overGraphqlWs(
         server.url,

@@ -6,7 +6,7 @@ import { waitUntil } from '../support/wait.js'
 
 let database: TestDatabase
 let server: ListenqlServer
-/** Channels that nobody was subscribed to any more. */
+/** Channels whose last subscriber has left. */
 const released = new Set<string>()
 
 beforeAll(async () => {
@@ -29,7 +29,7 @@ afterAll(async () => {
 const notify = (channel: string, payload: string) =>
   database.query('select pg_notify($1, $2)', [channel, payload])
 
-/** What Postgres itself says that we listen to. */
+/** The channels on which, according to Postgres, the server listens. */
 async function listenedChannels(): Promise<number> {
   const rows = await database.query(
     `select query from pg_stat_activity where datname = current_database() and application_name = 'listenql listen'`,
@@ -38,7 +38,7 @@ async function listenedChannels(): Promise<number> {
 }
 
 describe.each(Object.entries(TRANSPORTS))('%s', (transport, subscribe) => {
-  it('delivers what is notified right after it has accepted', async () => {
+  it('delivers what is notified immediately after acceptance', async () => {
     for (let i = 0; i < 20; i++) {
       const subscription = await subscribe(server.url, `accepted ${transport} ${i}`)
       await notify(`accepted ${transport} ${i}`, `event ${i}`)
@@ -72,7 +72,7 @@ describe.each(Object.entries(TRANSPORTS))('%s', (transport, subscribe) => {
     'x'.repeat(63),
     'new\nline',
     ';drop table x',
-  ])('takes the channel name %j', async name => {
+  ])('accepts the channel name %j', async name => {
     const subscription = await subscribe(server.url, name)
     await notify(name, 'heard')
     expect(payloadOf(await subscription.results.next())).toBe('heard')
@@ -111,7 +111,7 @@ describe('every GraphQL transport', () => {
   }
 
   it.each(Object.entries(graphql))(
-    '%s refuses a channel that does not fit Postgres',
+    '%s refuses a channel name that Postgres does not accept',
     async (_name, subscribe) => {
       for (const name of ['', 'x'.repeat(64), 'ü'.repeat(32)]) {
         const refused = await subscribe(
@@ -135,33 +135,36 @@ describe('every GraphQL transport', () => {
     await refused.close()
   })
 
-  it.each(Object.entries(graphql))('%s gives each field as the schema says', async (_name, subscribe) => {
-    const subscription = await subscribe(
-      server.url,
-      'subscription S($with: Boolean = true) { event: channel(name: "fields") { __typename channel payload json cursor gap at @include(if: $with) } }',
-    )
-    await notify('fields', '{"a": [1, null]}')
-    await notify('fields', 'no json')
-    const [first, second] = await subscription.results.take(2)
-    expect(first).toEqual({
-      data: {
-        event: {
-          __typename: 'ChannelEvent',
-          channel: 'fields',
-          payload: '{"a": [1, null]}',
-          json: { a: [1, null] },
-          cursor: null,
-          gap: false,
-          at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+  it.each(Object.entries(graphql))(
+    '%s returns each field as the schema declares it',
+    async (_name, subscribe) => {
+      const subscription = await subscribe(
+        server.url,
+        'subscription S($with: Boolean = true) { event: channel(name: "fields") { __typename channel payload json cursor gap at @include(if: $with) } }',
+      )
+      await notify('fields', '{"a": [1, null]}')
+      await notify('fields', 'no json')
+      const [first, second] = await subscription.results.take(2)
+      expect(first).toEqual({
+        data: {
+          event: {
+            __typename: 'ChannelEvent',
+            channel: 'fields',
+            payload: '{"a": [1, null]}',
+            json: { a: [1, null] },
+            cursor: null,
+            gap: false,
+            at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+          },
         },
-      },
-    })
-    expect(second).toMatchObject({ data: { event: { payload: 'no json', json: null } } })
-    await subscription.close()
-  })
+      })
+      expect(second).toMatchObject({ data: { event: { payload: 'no json', json: null } } })
+      await subscription.close()
+    },
+  )
 })
 
-it('uses one LISTEN connection, and listens only while somebody is subscribed', async () => {
+it('the server uses one LISTEN connection, and listens only while there is a subscriber', async () => {
   const subscriptions = await Promise.all(
     Object.values(TRANSPORTS).flatMap(subscribe =>
       ['one', 'two', 'three'].map(name => subscribe(server.url, `shared ${name}`)),
@@ -170,7 +173,8 @@ it('uses one LISTEN connection, and listens only while somebody is subscribed', 
   expect(await listenedChannels()).toBe(1)
   for (const subscription of subscriptions) await subscription.close()
   await waitUntil(async () => {
-    // NOTIFY is queued for listeners only: with none left, its queue stays empty and the backend's last statement is UNLISTEN.
+    // NOTIFY is queued for listeners only: without any, its queue stays empty and the backend's last
+    // statement is UNLISTEN.
     const [row] = await database.query(
       `select query from pg_stat_activity where datname = current_database() and application_name = 'listenql listen'`,
     )

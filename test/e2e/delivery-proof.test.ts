@@ -21,7 +21,7 @@ afterEach(async () => {
 interface Started {
   readonly server: ListenqlServer
   readonly observed: Observed
-  /** Warnings of the log. */
+  /** Warnings in the server log. */
   readonly warnings: string[]
 }
 
@@ -73,8 +73,8 @@ async function proxied() {
   return { proxy, databaseUrl: direct.href, query: rest.query, name: rest.name }
 }
 
-describe('a connection that answers and delivers no notification', () => {
-  it('is found by the heartbeat: unready, one line in the log, one gap once it is over', async () => {
+describe('a connection that answers but delivers no notification', () => {
+  it('is detected by the heartbeat: the server is unready, logs one line, and sends one gap once the fault is over', async () => {
     const { proxy, databaseUrl, query } = await proxied()
     const { server, observed, warnings } = await start({ databaseUrl, heartbeat: 200 })
     const subscriptions = await subscribeAll(server.url, 'deaf')
@@ -82,14 +82,14 @@ describe('a connection that answers and delivers no notification', () => {
     for (const { results } of subscriptions) expect(payloadOf(await results.next())).toBe('before')
 
     proxy.setDeaf(true)
-    await observed.until('database.deaf', {}, 3) // as often as it connects again
+    await observed.until('database.deaf', {}, 3) // at each reconnect
     expect(await readiness(server)).toEqual({
       status: 503,
       body: { status: 'not ready', database: 'connected', notifications: 'not delivered' },
     })
     expect(warnings.filter(line => line.includes('--database-url'))).toHaveLength(1)
     expect(warnings).toHaveLength(1)
-    const late = TRANSPORTS['SSE POST'](server.url, 'deaf') // is accepted only once it would hear
+    const late = TRANSPORTS['SSE POST'](server.url, 'deaf') // a subscriber is accepted only once notifications are delivered
     await query(`select pg_notify('deaf', 'missed')`)
 
     proxy.setDeaf(false)
@@ -104,7 +104,7 @@ describe('a connection that answers and delivers no notification', () => {
     for (const subscription of [...subscriptions, lateSubscription]) subscription.close()
   })
 
-  it('is found although clients come and go all the time', async () => {
+  it('is detected although clients connect and disconnect all the time', async () => {
     const { proxy, databaseUrl } = await proxied()
     const { server, observed } = await start({ databaseUrl, heartbeat: 200 })
     proxy.setDeaf(true)
@@ -123,7 +123,7 @@ describe('a connection that answers and delivers no notification', () => {
   })
 })
 
-it('starts under --exit-on-error without a LISTEN connection, if the log can be read', async () => {
+it('a server starts under --exit-on-error without a LISTEN connection if the log can be read', async () => {
   const { url } = await database()
   const options = { databaseUrl: url, doorbell: 'poll', channels: [], exitOnError: true } as const
   const { server, observed } = await start(options)
@@ -140,7 +140,7 @@ describe.skipIf(!pgbouncer)('through PgBouncer', () => {
   }
 
   it.each(['bell', 'poll'] as const)(
-    'in transaction mode, with doorbell %s, nobody is accepted on a channel, and the server says why',
+    'in transaction mode, with doorbell %s, no subscriber is accepted on a channel, and the server gives the reason',
     async doorbell => {
       const { pooler } = await pooled('transaction')
       const { server, observed, warnings } = await start({
@@ -164,12 +164,12 @@ describe.skipIf(!pgbouncer)('through PgBouncer', () => {
     },
   )
 
-  it('in transaction mode, a server that polls and opens no channel is ready, and does without LISTEN and heartbeat', async () => {
+  it('in transaction mode, a server that polls and opens no channel is ready without LISTEN and heartbeat', async () => {
     const { pooler } = await pooled('transaction')
     const options = { databaseUrl: pooler.url, doorbell: 'poll', heartbeat: 200 } as const
     const { server, observed, warnings } = await start({ ...options, channels: [] })
     await waitUntil(async () => (await readiness(server)).status === 200, 'readiness')
-    const other = await start(options) // by the time that it is found deaf, the first would be, too
+    const other = await start(options) // by the time that this server detects the fault, the first one would have detected it too
     await other.observed.until('database.deaf', {}, 3)
     const types = [
       'database.deaf',
@@ -185,7 +185,7 @@ describe.skipIf(!pgbouncer)('through PgBouncer', () => {
     refused.close()
   })
 
-  it('in session mode, all is well, and stays so', async () => {
+  it('in session mode, the server is ready and remains so', async () => {
     const { pooler, query } = await pooled('session', 20)
     const { server, observed, warnings } = await start({ databaseUrl: pooler.url, heartbeat: 200 })
     const subscriptions = await subscribeAll(server.url, 'pooled')
@@ -198,7 +198,7 @@ describe.skipIf(!pgbouncer)('through PgBouncer', () => {
     for (const subscription of subscriptions) subscription.close()
   })
 
-  it('whose mode is changed, subscribers get one gap once notifications are delivered again', async () => {
+  it('in a mode that is changed, subscribers get one gap once notifications are delivered again', async () => {
     const { pooler, query } = await pooled('session', 20)
     const { server, observed } = await start({ databaseUrl: pooler.url, heartbeat: 200 })
     const subscriptions = await subscribeAll(server.url, 'pooled')
@@ -218,8 +218,8 @@ describe.skipIf(!pgbouncer)('through PgBouncer', () => {
   })
 })
 
-describe('a connection that delivers', () => {
-  it('is proven by each of several servers on one database, whatever the rights of their login', async () => {
+describe('a connection that delivers notifications', () => {
+  it('is proven by each of several servers on one database, whatever the privileges of their login', async () => {
     const { url, name, query } = await database()
     await query('revoke execute on function pg_notify(text, text) from public')
     await query(`alter role ${name} set default_transaction_read_only = on`)
@@ -240,7 +240,7 @@ describe('a connection that delivers', () => {
     for (const subscription of subscriptions) subscription.close()
   })
 
-  it('serves although no second connection is to be had: it says once that nothing is proven', async () => {
+  it('is used even if no second connection can be opened, and the server reports once that it is unproven', async () => {
     const { url, query } = await database()
     const heard = new Inbox<string>()
     const observed = createObserved()

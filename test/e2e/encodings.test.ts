@@ -10,7 +10,10 @@ import { query } from '../support/graphql-request.js'
 import { createLive, endOf, type Live, nextChange } from '../support/live.js'
 import { createLog, type TestLog } from '../support/log.js'
 
-/** Characters that an encoding has, in the order of its bytes where that is not the order of code points. */
+/**
+ * Characters that exist in an encoding, in the order of its bytes where that differs from the order of code
+ * points.
+ */
 const ENCODINGS: Readonly<Record<string, string>> = {
   LATIN1: 'aZéßÿ~',
   LATIN2: 'aZłóŁŕ',
@@ -19,7 +22,7 @@ const ENCODINGS: Readonly<Record<string, string>> = {
   WIN1252: 'aZ€é™Ÿ',
   SQL_ASCII: 'aZ日é€𝄞',
 }
-/** Beyond all of the first five. */
+/** Characters that exist in none of the first five. */
 const LACKING = ['🎉', 'ქ', 'a🎉', '\u{10000}']
 
 describe.each(Object.entries(ENCODINGS))('a database in %s', (encoding, characters) => {
@@ -51,7 +54,7 @@ describe.each(Object.entries(ENCODINGS))('a database in %s', (encoding, characte
     await log.close()
   })
 
-  it('streams, resumes, reads snapshots and tells the status', async () => {
+  it('streams, resumes, reads snapshots and reports the status', async () => {
     const start = await live.cursor('t')
     const stream = await live.subscribe('subscription { tChanged { operation row { name code fixed } } }')
     await log.query(`insert into t values (1, $1::text, $1, $1, $1)`, [word])
@@ -73,7 +76,7 @@ describe.each(Object.entries(ENCODINGS))('a database in %s', (encoding, characte
     await stream.close()
   })
 
-  it('filters and sorts in snapshots as live, also by texts that it lacks', {
+  it('filters and sorts in snapshots as in changes, even by texts that the encoding lacks', {
     timeout: 120_000,
   }, async () => {
     const texts = fc.array(fc.constantFrom(...all), { maxLength: 4 }).map(chars => chars.join(''))
@@ -123,7 +126,7 @@ describe.each(Object.entries(ENCODINGS))('a database in %s', (encoding, characte
         const result = await (streams[i] as (typeof streams)[number]).results.next('the rows, and TRUNCATE')
         const { tChanged } = result.data as { tChanged: { operation: string; row: { id: number } | null } }
         if (tChanged.operation === 'TRUNCATE') break
-        // What was deleted a moment before may still come.
+        // A row that was just deleted may still arrive.
         if (tChanged.operation === 'INSERT' && tChanged.row) received.push(tChanged.row.id)
       }
       expected.set(JSON.stringify(where), received)
@@ -154,7 +157,7 @@ describe.each(Object.entries(ENCODINGS))('a database in %s', (encoding, characte
     await log.query('delete from t')
   })
 
-  it('carries channels and payloads that it has, and refuses the others alone', async () => {
+  it('carries channel names and payloads of its encoding, and refuses only the others', async () => {
     const has = await live.subscribe(
       'subscription ($name: String!) { channel(name: $name) { payload gap } }',
       { variables: { name: word } },

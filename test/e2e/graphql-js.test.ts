@@ -22,7 +22,7 @@ afterEach(async () => {
 const schema = buildSchema()
 type Results = AsyncGenerator<ExecutionResult, void, void>
 
-/** Everything that the schema needs, made from the parts that are below any transport of ours. */
+/** Everything that the schema needs, built from the layers below our own transports. */
 async function createContext() {
   const database = await createTestDatabase()
   cleanUps.push(() => database.close())
@@ -59,13 +59,13 @@ async function listen(contextValue: SchemaContext, name: string, document = chan
   return results
 }
 
-it('subscribe() of graphql-js resolves once LISTEN has returned, and delivers whatever is committed after that', async () => {
+it('subscribe() of graphql-js resolves once LISTEN has returned, and delivers everything committed after that', async () => {
   const { listener, contextValue, notify, all } = await createContext()
   const pending = listen(contextValue, 'pending') // the connection has not even been opened
   let resolved = false
   const marked = pending.then(results => {
     resolved = true
-    // Looked at in the same tick.
+    // Checked in the same tick.
     expect(all('channel.listening', { channel: 'pending' })).toHaveLength(1)
     return results
   })
@@ -94,13 +94,13 @@ it('subscribe() of graphql-js resolves once LISTEN has returned, and delivers wh
   for (let i = 0; i < 20; i++) {
     const channel = `at once ${i}`
     const each = await listen(contextValue, channel)
-    await notify(channel, `event ${i}`) // before anybody asks for it
+    await notify(channel, `event ${i}`) // before the first next()
     expect(await each.next()).toMatchObject({ value: { data: { channel: { payload: `event ${i}` } } } })
     await each.return()
   }
 })
 
-it('return() ends the subscription and UNLISTENs, even while a next() is waiting', async () => {
+it('return() ends the subscription and UNLISTENs, even while a next() is pending', async () => {
   const { database, listener, contextValue, notify, until } = await createContext()
   listener.start()
   const results = await listen(contextValue, 'waited for')
@@ -116,7 +116,7 @@ it('return() ends the subscription and UNLISTENs, even while a next() is waiting
   expect(backend?.query).toBe('unlisten "waited for"')
   expect(await results.next()).toEqual({ done: true, value: undefined })
 
-  // Another iterator of the same channel is none of its business.
+  // Another iterator of the same channel is not affected.
   const one = await listen(contextValue, 'shared')
   const two = await listen(contextValue, 'shared')
   await one.return()
@@ -144,7 +144,7 @@ it('a refused channel is a result with errors, as from any schema', async () => 
   expect(all('channel.listening')).toEqual([])
 })
 
-it('yields what the server sends for the same events', async () => {
+it('subscribe() of graphql-js yields what the server sends for the same events', async () => {
   const { database, listener, contextValue, notify } = await createContext()
   listener.start()
   const observed = createObserved()
@@ -156,7 +156,7 @@ it('yields what the server sends for the same events', async () => {
     observe: observed.observe,
   })
   cleanUps.push(() => server.close())
-  // `at` is when each of the two received it.
+  // `at` is when each of the two received the event.
   const document = parse(
     'subscription ($name: String!) { event: channel(name: $name) { __typename channel payload json cursor gap } }',
   )
@@ -165,7 +165,7 @@ it('yields what the server sends for the same events', async () => {
   const compare = async () => {
     const { value } = await results.next()
     const sent = await stream.results.next()
-    expect(JSON.stringify(sent)).toBe(JSON.stringify(value)) // also the order of the fields
+    expect(JSON.stringify(sent)).toBe(JSON.stringify(value)) // including the order of the fields
     return sent
   }
   for (const payload of ['{"b": [1, null, {"ü": "🐘"}], "a": 1.50}', 'null', '', 'no json \u2028\n', '"']) {

@@ -8,7 +8,7 @@ import { createLog, type TestLog } from '../support/log.js'
 import { openConnection, openGraphql, post, send } from '../support/raw.js'
 import { column, createFakeContext, image, table } from '../support/watched-tables.js'
 
-/** JSON as it is stored, whose numbers no double can hold. */
+/** JSON as it is stored, with numbers that do not fit a double. */
 const STORED =
   '{"id": 9007199254740993, "far": [1e400, -1e-400], "price": 1.50, "n": 123456789012345678901234567890.10}'
 /** The same as jsonb writes it. */
@@ -50,7 +50,7 @@ const SUBSCRIPTION = 'subscription { docsChanged { row { doc bin list } } }'
 const CHANNEL = 'subscription { channel(name: "docs") { json } }'
 const ROWS = '{ docs { rows { doc bin list } } }'
 
-/** Everything that the server sends to a client that asks `query` by HTTP, up to `part`. */
+/** Everything that the server sends to an HTTP client for `query`, up to `part`. */
 async function overHttp(document: string, accept: string, part: string, act: () => unknown, after?: string) {
   const body = JSON.stringify({ query: document, ...(after !== undefined && { extensions: { after } }) })
   const connection = await openConnection(server.url)
@@ -89,26 +89,26 @@ const MULTIPART = 'multipart/mixed;subscriptionSpec=1.0, application/json'
 const nothing = () => undefined
 
 it.each([SSE, MULTIPART])(
-  'a change has the stored text of its JSON values over %s, live and replayed',
+  'a change carries the stored text of its JSON values over %s, live and replayed',
   async accept => {
     expect(await overHttp(SUBSCRIPTION, accept, '"cursor"', write)).toContain(ROW)
     expect(await overHttp(SUBSCRIPTION, accept, '"cursor"', nothing, cursor)).toContain(ROW)
   },
 )
 
-it('a change has it over graphql-ws, live and replayed', async () => {
+it('a change carries the stored text over graphql-ws, live and replayed', async () => {
   expect(await overWebSocket(SUBSCRIPTION, write)).toContain(ROW)
   expect(await overWebSocket(SUBSCRIPTION, nothing, cursor)).toContain(ROW)
 })
 
-it('an event of a channel has it, live and replayed', async () => {
+it('an event of a channel carries the stored text, live and replayed', async () => {
   const json = `"json":${STORED}`
   expect(await overHttp(CHANNEL, SSE, '"cursor"', publish)).toContain(json)
   expect(await overHttp(CHANNEL, MULTIPART, '"cursor"', nothing, cursor)).toContain(json)
   expect(await overWebSocket(CHANNEL, publish)).toContain(json)
 })
 
-it('rows have it, over every way to ask', async () => {
+it('the rows of a snapshot carry the stored text over every transport', async () => {
   await write()
   expect((await post(server.url, { query: ROWS })).body).toContain(ROW)
   const path = `/graphql?query=${encodeURIComponent(ROWS)}`
@@ -118,7 +118,7 @@ it('rows have it, over every way to ask', async () => {
   expect(await overWebSocket(ROWS, nothing)).toContain(ROW)
 })
 
-it('a query over graphql-ws that is completed by its client before it is answered says nothing', async () => {
+it('a query over graphql-ws that its client completes before the answer gets no message', async () => {
   const socket = await openGraphql(server.url)
   socket.send({ id: 'a', type: 'subscribe', payload: { query: ROWS } })
   socket.send({ id: 'a', type: 'complete' })
@@ -141,7 +141,7 @@ it('a JSON text of several lines stays within its event', async () => {
   ).toContain('"doc":{  "a": 1 }')
 })
 
-it('where another server writes the result, a value that it would change is an error at its place', async () => {
+it('a JSON value that another server would change when it writes the result is an error at its path', async () => {
   const t = table('t', [
     column('id', 'int4', { notNull: true }),
     column('doc', 'json'),
@@ -166,7 +166,7 @@ it('where another server writes the result, a value that it would change is an e
   ])
 })
 
-it('so it is in a schema that another server subscribes to', async () => {
+it('a JSON value is an error too if another server executes the subscription on our schema', async () => {
   const { ChannelEvent } = await import('../../src/sources/channels/channel-event.js')
   const { EventSource } = await import('../../src/sources/source.js')
   const { context } = createFakeContext()

@@ -47,7 +47,7 @@ describe('signs of life', () => {
   it.each([
     ['/listen', '/listen/dead', {}],
     ['graphql-ws', '/graphql', { 'sec-websocket-protocol': 'graphql-transport-ws' }],
-  ])('a WebSocket that answers no ping is told so and dropped: %s', async (_name, path, headers) => {
+  ])('a WebSocket that answers no ping is dropped with a reason: %s', async (_name, path, headers) => {
     const server = await start({ keepAlive: 150 })
     const connection = await openConnection(server.url)
     connection.socket.write(handshake(server.url, path, headers as Record<string, string>))
@@ -65,7 +65,7 @@ describe('signs of life', () => {
   it.each([
     ['/listen', '/listen/mute', []],
     ['graphql-ws', '/graphql', ['graphql-transport-ws']],
-  ])('the close frame has a code after which clients come back: %s', async (_name, path, protocols) => {
+  ])('the close frame has a code after which clients reconnect: %s', async (_name, path, protocols) => {
     const server = await start({ keepAlive: 100 })
     const socket = await openWebSocket(server.url, path, protocols, { autoPong: false })
     expect(await socket.closed).toEqual({ code: 4499, reason: expect.stringContaining('Connect again') })
@@ -122,14 +122,14 @@ describe('signs of life', () => {
     connection.socket.destroy()
   })
 
-  it('a WebSocket that says anything at all is not', async () => {
+  it('a WebSocket that sends any data at all is kept', async () => {
     const server = await start({ keepAlive: 150 })
     const connection = await openConnection(server.url)
     connection.socket.write(handshake(server.url, '/listen/alive'))
     await connection.until('\r\n\r\n')
     let pings = 0
     connection.socket.on('data', chunk => {
-      // A ping of the server is 0x89; it is answered with a message instead of a pong.
+      // A ping of the server is 0x89; the client answers it with a message instead of a pong.
       for (const byte of chunk) if (byte === 0x89) pings++
       if (pings < 6) connection.socket.write(frame(1, 'still here'))
     })
@@ -141,7 +141,7 @@ describe('signs of life', () => {
   it.each([
     ['SSE', 'text/event-stream', 'retry: 1000\n\n:\n\n:\n\n'],
     ['multipart', 'multipart/mixed;subscriptionSpec=1.0', '{}\r\n--graphql'],
-  ])('a quiet stream over HTTP shows some: %s', async (_name, accept, sign) => {
+  ])('a quiet stream over HTTP carries keep-alives: %s', async (_name, accept, sign) => {
     const server = await start({ keepAlive: 50 })
     const connection = await openConnection(server.url)
     connection.socket.write(sse('quiet', accept).replace('HTTP/1.1', 'HTTP/1.0')) // no chunks in between
@@ -164,11 +164,11 @@ describe('a client that reads nothing', () => {
     await database.query(`select pg_notify('flood', g || repeat('x', 7900)) from generate_series(1, 1500) g`)
     await waitUntil(() => server.ofType('subscriber.cut').length > 0, 'the cut')
     connection.socket.resume()
-    // Cut in the middle: a client must not take it for the proper end.
+    // Cut in the middle, so that a client does not take it for the proper end.
     expect(await connection.closed).not.toMatch(/event: complete|--graphql--|\r\n0\r\n\r\n$/)
   })
 
-  it('but asks for ever is cut off, too', async () => {
+  it('is dropped even if it keeps sending requests', async () => {
     const server = await start({ stallTimeout: 300 })
     const connection = await openConnection(server.url)
     connection.socket.write(
@@ -190,7 +190,7 @@ describe('a client that reads nothing', () => {
   })
 })
 
-describe('--max-event', () => {
+describe('an event above --max-event', () => {
   it.each([
     ['graphql-ws', overGraphqlWs],
     ['SSE GET', overSse('GET')],
@@ -208,7 +208,7 @@ describe('--max-event', () => {
     await subscription.close()
   })
 
-  it('closes /listen with 1009, after what came before it', async () => {
+  it('closes /listen with 1009 after the earlier events', async () => {
     const server = await start({ maxEvent: 1000 })
     const listener = await TRANSPORTS['/listen'](server.url, 'large')
     await database.query(`select pg_notify('large', 'before'), pg_notify('large', repeat('x', 2000))`)
@@ -217,8 +217,8 @@ describe('--max-event', () => {
   })
 })
 
-describe('many', () => {
-  it('subscriptions on one socket are released with it', async () => {
+describe('under churn', () => {
+  it('many subscriptions on one socket are released with it', async () => {
     const server = await start({ maxSubscriptionsPerConnection: 1000 })
     const client = await openGraphql(server.url)
     for (let i = 0; i < 1000; i++) await client.listen(`id ${i}`, `channel ${i % 300}`)
@@ -228,7 +228,7 @@ describe('many', () => {
     await client.closed
   })
 
-  it('clients that come and go at once leave nothing', async () => {
+  it('many clients that connect and disconnect at once leave nothing', async () => {
     const server = await start({})
     for (let round = 0; round < 5; round++) {
       await Promise.all(
@@ -239,7 +239,7 @@ describe('many', () => {
           }),
         ),
       )
-      // And those who do not even wait for an answer.
+      // And clients that do not even wait for a response.
       for (const request of [sse('brief'), handshake(server.url, '/listen/brief')]) {
         const connection = await openConnection(server.url)
         connection.socket.write(request)
@@ -257,7 +257,7 @@ describe('while the database is down', () => {
   })
   afterAll(() => postgres?.close())
 
-  it('who leaves before LISTEN is not listened for, and who stays gets each event once', async () => {
+  it('a client that leaves before LISTEN causes no LISTEN, and a client that stays gets each event once', async () => {
     await postgres.stop('fast')
     const observations: Observation[] = []
     const server = await createServer({
@@ -282,7 +282,7 @@ describe('while the database is down', () => {
         if (i < 2) client.send({ id: '2', type: 'complete' })
       }
       client.send({ type: 'ping' })
-      expect(await client.next()).toEqual({ type: 'pong' }) // all of that was taken
+      expect(await client.next()).toEqual({ type: 'pong' }) // all of that was accepted
 
       const dropped = await openGraphql(server.url)
       dropped.send(subscribe('1', 'dropped'))
@@ -291,7 +291,7 @@ describe('while the database is down', () => {
       dropped.webSocket.terminate()
       await dropped.closed
 
-      // A server that notices closes its side, too.
+      // A server that notices closes its side too.
       for (const request of [handshake(server.url, '/listen/gone'), sse('gone')]) {
         const gone = await openConnection(server.url)
         gone.socket.write(request)

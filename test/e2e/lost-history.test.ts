@@ -20,7 +20,10 @@ afterAll(async () => {
 const NEWS = 'subscription ($after: String) { channel(name: "news", after: $after) { payload cursor gap } }'
 const CHANGES = 'subscription ($after: String) { tChanged(after: $after) { cursor key { id } } }'
 
-/** What a failover to a standby that had not received everything does: the last batches, and their events, never were. */
+/**
+ * What a failover to a standby that had not received everything does: the last batches and their events are
+ * lost.
+ */
 async function loseHistory(upTo: number): Promise<void> {
   await log.query(
     `with lost as (delete from listenql.batch where n > $1 returning xids)
@@ -43,7 +46,7 @@ it.each([
   ['graphql-ws', overGraphqlWs],
   ['SSE', overSse('GET')],
 ] as const)(
-  'history is lost in a failover under those who follow it, and they are told: %s',
+  'followers of a history that is lost in a failover get a gap or an error: %s',
   async (_name, subscribe) => {
     const fresh = await subscribe(server.url, NEWS)
     const { n } = await log.newest()
@@ -67,7 +70,7 @@ it.each([
     for (const [i, subscription] of [fresh, resumed].entries())
       expect((await next(subscription, `another ${i}`)).payload).toBe('another')
 
-    // A cursor of what never was is refused; the history that replaced it may have come as far meanwhile.
+    // A cursor of the lost part is refused, even once the new history has reached its batch number.
     for (const text of ['more', 'and more', 'and more still']) await publish(text)
     const refused = await subscribe(server.url, NEWS, { after: last })
     expect(codeOf(await refused.results.next())).toBe('CURSOR_INVALID')

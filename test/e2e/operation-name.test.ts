@@ -25,7 +25,7 @@ interface Result {
   readonly errors?: readonly { message: string; extensions: { code: string } }[]
 }
 
-/** The one result that each transport brings. */
+/** The only result that each transport delivers. */
 const TRANSPORTS: Record<string, (asked: Asked) => Promise<Result>> = {
   POST: async asked => JSON.parse((await post(server.url, asked)).body),
   GET: async asked =>
@@ -47,7 +47,7 @@ const TRANSPORTS: Record<string, (asked: Asked) => Promise<Result>> = {
 }
 
 describe.each(Object.entries(TRANSPORTS))('operationName over %s', (_name, ask) => {
-  it('empty is the same as absent', async () => {
+  it('an empty name equals an absent one', async () => {
     const data = { channels: ['*'] }
     expect(await ask({ query: '{ channels }', operationName: '' })).toEqual({ data })
     expect(await ask({ query: 'query Named { channels }', operationName: '' })).toEqual({ data })
@@ -56,17 +56,21 @@ describe.each(Object.entries(TRANSPORTS))('operationName over %s', (_name, ask) 
 
   it.each<[string, Asked, RegExp]>([
     [
-      'empty where there are several',
+      'empty with several operations',
       { query: 'query A { channels } query B { channels }', operationName: '' },
       /several operations \(A, B\)/,
     ],
-    ['absent where there are several', { query: 'query A { channels } query B { channels }' }, /\(A, B\)/],
+    ['absent with several operations', { query: 'query A { channels } query B { channels }' }, /\(A, B\)/],
     [
-      'not one of them',
+      'not one of the names',
       { query: 'query A { channels } query B { channels }', operationName: 'C' },
       /no operation named "C"; it has A, B\./,
     ],
-    ['given where there is no name', { query: '{ channels }', operationName: 'C' }, /has no name: leave out/],
+    [
+      'given for an unnamed operation',
+      { query: '{ channels }', operationName: 'C' },
+      /has no name: leave out/,
+    ],
     [
       'with a quote in it',
       { query: 'query A { channels }', operationName: '"\n' },
@@ -80,7 +84,7 @@ describe.each(Object.entries(TRANSPORTS))('operationName over %s', (_name, ask) 
       },
       /it has Q0, Q1, .*Q9, …\.$/,
     ],
-  ])('an error about it is true: %s', async (_what, asked, message) => {
+  ])('the error about it is accurate: %s', async (_what, asked, message) => {
     const { errors, ...rest } = await ask(asked)
     expect(rest).toEqual({})
     expect(errors).toMatchObject([
@@ -88,7 +92,7 @@ describe.each(Object.entries(TRANSPORTS))('operationName over %s', (_name, ask) 
     ])
   })
 
-  it('an error of a document without operations does not speak of several', async () => {
+  it('the error of a document without operations does not mention several', async () => {
     const { errors } = await ask({ query: 'fragment F on Query { channels }' })
     expect(errors?.[0]?.message).toBe('Fragment "F" is never used.')
   })

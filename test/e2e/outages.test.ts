@@ -45,7 +45,7 @@ const subscribeAll = (url: string, channel: string): Promise<TestSubscription[]>
 const gapOf = (result: Record<string, unknown>) =>
   (result as { data: { channel: { gap: boolean; payload: unknown } } }).data.channel
 
-/** Every GraphQL subscriber gets exactly one gap, then what is notified afterwards; `/listen` is closed with 1012. */
+/** Every GraphQL subscriber gets exactly one gap, then later notifications; `/listen` is closed with 1012. */
 async function expectOneGap(
   subscriptions: TestSubscription[],
   listener: TestSubscription,
@@ -63,8 +63,8 @@ async function expectOneGap(
   expect(await listener.ended).toBe('1012')
 }
 
-describe('the LISTEN connection comes back', () => {
-  it('after its backend was terminated, as often as it happens', async () => {
+describe('the LISTEN connection is restored', () => {
+  it('after its backend was terminated, each time', async () => {
     const database = await createTestDatabase()
     cleanUps.push(() => database.close())
     const server = await start({ databaseUrl: database.url })
@@ -74,7 +74,7 @@ describe('the LISTEN connection comes back', () => {
       await terminateListener(database)
       await expectOneGap(subscriptions, listener, () => database.query(`select pg_notify('outage', 'after')`))
     }
-    // All channels came back, on one connection.
+    // All channels are restored on one connection.
     const rows = await database.query(
       `select 1 from pg_stat_activity where datname = current_database() and application_name = 'listenql listen'`,
     )
@@ -82,7 +82,7 @@ describe('the LISTEN connection comes back', () => {
     for (const subscription of subscriptions) subscription.close()
   })
 
-  it('after Postgres was stopped and started; readiness is false meanwhile, and subscribing waits', async () => {
+  it('after Postgres was stopped and started; meanwhile readiness is false and subscribing waits', async () => {
     const postgres = await startPrivatePostgres()
     cleanUps.push(() => postgres.close())
     const server = await start({ databaseUrl: postgres.url })
@@ -106,12 +106,12 @@ describe('the LISTEN connection comes back', () => {
     }
     const lateSubscription = await late
     await expectOneGap(subscriptions, listener, notify)
-    // Who subscribed during the outage has missed nothing that it was promised: no gap for it.
+    // A subscriber that joined during the outage has missed nothing that it was promised, so it gets no gap.
     expect(payloadOf(await lateSubscription.results.next())).toBe('after')
     for (const subscription of [...subscriptions, lateSubscription]) subscription.close()
   })
 
-  it('after a connection went silent (half-open), found by the heartbeat', async () => {
+  it('after it went silent (half-open), which the heartbeat detects', async () => {
     const database = await createTestDatabase()
     cleanUps.push(() => database.close())
     const { hostname, port } = new URL(database.url)
@@ -128,13 +128,13 @@ describe('the LISTEN connection comes back', () => {
     const lost = await nextOf(server.observations, 'database.lost')
     expect(lost).toMatchObject({ message: 'no answer for 200 ms', channels: 1 })
     expect(await isReady(server.url)).toBe(false)
-    await nextOf(server.observations, 'database.unreachable') // a silent server does not let anyone connect, either
+    await nextOf(server.observations, 'database.unreachable') // a silent server does not accept connections either
     proxy.recover()
     await expectOneGap(subscriptions, listener, () => database.query(`select pg_notify('outage', 'after')`))
     for (const subscription of subscriptions) subscription.close()
   })
 
-  it('also when the database is down at the start', async () => {
+  it('if the database is down at the start', async () => {
     const postgres = await startPrivatePostgres()
     cleanUps.push(() => postgres.close())
     await postgres.stop('fast')
@@ -154,7 +154,7 @@ describe('the LISTEN connection comes back', () => {
     subscription.close()
   })
 
-  it('with every channel it had', async () => {
+  it('with all of its channels', async () => {
     const database = await createTestDatabase()
     cleanUps.push(() => database.close())
     const server = await start({ databaseUrl: database.url })

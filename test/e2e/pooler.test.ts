@@ -28,7 +28,7 @@ describe.skipIf(!pgbouncer)('through PgBouncer in transaction mode, with doorbel
     await log?.close()
   })
 
-  it('reads snapshots, and delivers what comes after them', async () => {
+  it('the server reads snapshots and delivers the changes after them', async () => {
     await log.query(`insert into people values (1, 'before')`)
     const { people } = await query(server.url, '{ people { cursor rows { pk name } } }')
     const { cursor, rows } = people as { cursor: string; rows: unknown[] }

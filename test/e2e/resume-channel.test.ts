@@ -33,7 +33,7 @@ function eventOf(result: Record<string, unknown>): Event {
 const publish = (channel: string, payload: string) =>
   log.query('select listenql.publish($1, $2::text)', [channel, payload])
 
-/** Events until one that was published just now, without those that Postgres does not keep. */
+/** Events up to one that was just published, without plain notifications, which Postgres does not keep. */
 async function untilMark(subscription: TestSubscription, channel: string): Promise<Event[]> {
   const mark = `mark ${Math.random()}`
   await publish(channel, mark)
@@ -48,7 +48,7 @@ async function untilMark(subscription: TestSubscription, channel: string): Promi
 describe.each(Object.entries(GRAPHQL_TRANSPORTS))('%s', (transport, subscribe) => {
   const name = `resume ${transport}`
 
-  it('delivers what is published, of any size, with its cursor in the result and in its extensions', async () => {
+  it('delivers published events of any size, with the cursor in the result and in its extensions', async () => {
     const subscription = await subscribe(server.url, CHANNEL, { name })
     const large = 'x'.repeat(100_000)
     await publish(name, large)
@@ -68,11 +68,11 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('%s', (transport, subscribe) =
       const after = seen.cursor ?? ''
       const second = await (how === 'argument'
         ? subscribe(server.url, CHANNEL, { name, after })
-        : // Outranks the argument.
+        : // It takes precedence over the argument.
           subscribe(server.url, CHANNEL, { name, after: 'nonsense' }, { after }))
       await publish(name, `${how} 6`)
       const events = await untilMark(second, name)
-      // What is published while it catches up may come out of the log, ahead of the seam.
+      // An event that is published during catch-up may come from the log, before the seam.
       if (!events.some(event => event.gap)) events.push(eventOf(await second.results.next('the gap')))
       expect(events.filter(event => event.gap)).toHaveLength(1)
       expect(events.filter(event => !event.gap).map(event => event.payload)).toEqual(
@@ -85,15 +85,15 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('%s', (transport, subscribe) =
   it.each([
     ['a word', 'nonsense'],
     ['empty', ''],
-    ['of a version to come', 'AgID'],
+    ['of a future version', 'AgID'],
     ['long', 'x'.repeat(5000)],
-  ])('refuses a cursor that is none: %s', async (_what, after) => {
+  ])('refuses an invalid cursor: %s', async (_what, after) => {
     const subscription = await subscribe(server.url, CHANNEL, { name, after })
     expect(codeOf(await subscription.results.next())).toBe('CURSOR_INVALID')
     await subscription.close()
   })
 
-  it('refuses a cursor that is older than what is kept', async () => {
+  it('refuses a cursor that is older than the retained history', async () => {
     const subscription = await subscribe(server.url, CHANNEL, { name })
     await publish(name, 'old')
     const { cursor } = eventOf(await subscription.results.next())
@@ -105,7 +105,7 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('%s', (transport, subscribe) =
     const second = await subscribe(server.url, CHANNEL, { name, after: cursor ?? '' })
     expect(codeOf(await second.results.next())).toBe('CURSOR_EXPIRED')
     await second.close()
-    // The server's own position may have expired, too: subscribers of the next test are not to be told of that gap.
+    // The server's own position may have expired too: subscribers of the next test must not get that gap.
     const third = await subscribe(server.url, CHANNEL, { name })
     do await publish(name, 'caught up')
     while (eventOf(await third.results.next()).gap)
@@ -144,20 +144,17 @@ it('an SSE frame that rejects a cursor makes the browser forget it', async () =>
 it.each([
   ['graphql-ws', overGraphqlWs],
   ['SSE', overSse('POST')],
-] as const)(
-  'a quiet subscription is handed positions with every keep-alive: %s',
-  async (_name, subscribe) => {
-    const subscription = await subscribe(server.url, CHANNEL, { name: 'quiet' })
-    const first = subscription.position?.()
-    await publish('busy', 'elsewhere')
-    await expect.poll(() => subscription.position?.()).not.toBe(first)
-    const later = subscription.position?.() ?? ''
-    await subscription.close()
-    await publish('quiet', 'missed')
-    const resumed = await subscribe(server.url, CHANNEL, { name: 'quiet' }, { after: later })
-    // It may be live already when the seam is reached.
-    const events = await untilMark(resumed, 'quiet')
-    expect(events.filter(event => !event.gap).map(event => event.payload)).toEqual(['missed'])
-    await resumed.close()
-  },
-)
+] as const)('a quiet subscription receives positions with every keep-alive: %s', async (_name, subscribe) => {
+  const subscription = await subscribe(server.url, CHANNEL, { name: 'quiet' })
+  const first = subscription.position?.()
+  await publish('busy', 'elsewhere')
+  await expect.poll(() => subscription.position?.()).not.toBe(first)
+  const later = subscription.position?.() ?? ''
+  await subscription.close()
+  await publish('quiet', 'missed')
+  const resumed = await subscribe(server.url, CHANNEL, { name: 'quiet' }, { after: later })
+  // The subscription may be live already when the seam is reached.
+  const events = await untilMark(resumed, 'quiet')
+  expect(events.filter(event => !event.gap).map(event => event.payload)).toEqual(['missed'])
+  await resumed.close()
+})

@@ -24,7 +24,7 @@ afterAll(async () => {
 
 const PEOPLE = 'subscription ($after: String) { peopleChanged(after: $after) { row { name } } }'
 
-it('delivers, and resumes, whatever transactions the login begins by default', async () => {
+it('the server delivers and resumes under any default transaction settings of the login', async () => {
   const { people } = await query(server.url, '{ people { cursor } }')
   const live = await overGraphqlWs(server.url, PEOPLE, {})
   await log.query(`insert into people values (1, 'Paul')`)

@@ -22,10 +22,10 @@ async function run(command: (io: ReturnType<typeof commandStreams>) => Promise<n
   return io.out()
 }
 
-/** Settings of the database, and what has to be there for them. */
+/** Settings of the database, and what they require. */
 interface Case {
   readonly settings: Readonly<Record<string, string>>
-  /** Run as superuser before. */
+  /** Run as superuser first. */
   readonly before?: string
   /** First version of Postgres that has them. */
   readonly since?: number
@@ -116,7 +116,8 @@ const CASES: Readonly<Record<string, Case>> = {
     },
   },
   timeouts: {
-    // More than a busy machine may need for BEGIN, and for the ROLLBACK after an error, before which Postgres goes back to these.
+    // More than a busy machine needs for BEGIN, and for the ROLLBACK after an error, before which Postgres
+    // reverts to these.
     settings: {
       statement_timeout: '100ms',
       lock_timeout: '1ms',
@@ -215,11 +216,11 @@ const VALUES = `timestamptz '2024-03-05 06:07:08.123456+00', date '2024-03-05', 
 describe.each(Object.entries(CASES))(
   'with settings of the database: %s',
   (_name, { settings, before, since = 0, until = 999_999 }) => {
-    it('installs, watches, logs, streams, reads snapshots, resumes and tells the status', async () => {
+    it('the server installs, watches, logs, streams, reads snapshots, resumes and reports the status', async () => {
       const server = await version()
       if (server < since || server >= until) {
         const [name = ''] = Object.keys(settings)
-        // Postgres says that it has no such setting, or that only this value is left.
+        // Postgres answers that it has no such setting, or that only this value is allowed.
         return expect(log.database.query(`set ${name} = 'nonsense'`)).rejects.toThrow()
       }
       await log.database.query(`create type mood as enum ('sad'); create table t (id int primary key, at timestamptz, day date, took interval, amount float8, price numeric,
@@ -230,7 +231,7 @@ describe.each(Object.entries(CASES))(
           `alter database ${log.database.name} set ${name} = ${name === 'search_path' || name === 'temp_tablespaces' ? value || `''` : `'${value}'`}`,
         )
       }
-      // A writer that has these settings, and is patient.
+      // A writer that has these settings, but no timeouts.
       const writer = await log.connect()
       await writer.query(
         'set statement_timeout = 0; set lock_timeout = 0; set idle_in_transaction_session_timeout = 0; set default_transaction_read_only = off',

@@ -20,7 +20,7 @@ const cleanUps: (() => unknown)[] = []
 
 beforeAll(async () => {
   pretendPage()
-  vi.spyOn(console, 'error').mockReturnValue() // a polyfill writes there that its connection was lost
+  vi.spyOn(console, 'error').mockReturnValue() // a polyfill logs there that its connection was lost
   log = await createLog()
   await log.query('create table people (pk int primary key)')
   await log.watch('people')
@@ -43,7 +43,9 @@ afterAll(async () => {
 })
 
 let last = 0
-/** Inserts a row; it is past when this resolves: who subscribes without a position does not get it. */
+/**
+ * Inserts a row, which is in the past when this resolves: a subscription without a position does not get it.
+ */
 async function insert(): Promise<number> {
   await log.query('insert into people values ($1)', [++last])
   expect(await live.results.next()).toMatchObject({ data: { peopleChanged: { row: { pk: last } } } })
@@ -95,7 +97,7 @@ async function ask(
 }
 
 describe.each(['GET', 'POST'] as const)('a position in a %s', method => {
-  /** The first row that comes. */
+  /** The first row that arrives. */
   const first = async (places: Places) => {
     const connection = await ask(method, places)
     const text = await connection.until('"pk":')
@@ -111,19 +113,19 @@ describe.each(['GET', 'POST'] as const)('a position in a %s', method => {
     ['evs_last_event_id: eventsource-polyfill', at => ({ parameters: [['evs_last_event_id', at]] })],
     ['extensions.after', extension => ({ extension })],
     ['the argument', argument => ({ argument })],
-    ['a parameter, where the header is empty', at => ({ header: '', parameters: [['lastEventId', at]] })],
+    ['a parameter if the header is empty', at => ({ header: '', parameters: [['lastEventId', at]] })],
     [
-      'an extension, where the others are empty',
+      'an extension if the others are empty',
       at => ({ header: '', parameters: [['lastEventId', '']], extension: at }),
     ],
-    ['the argument, where the extension is null', at => ({ extension: null, argument: at })],
+    ['the argument if the extension is null', at => ({ extension: null, argument: at })],
   ])('is taken from %s', async (_what, places) => {
     const at = await cursor()
     const next = await insert()
     expect(await first(places(at))).toBe(next)
   })
 
-  it('is the first that there is, of: header, last parameter, extension, argument', async () => {
+  it('is the first one present of: header, last parameter, extension, argument', async () => {
     const cursors: string[] = []
     for (let i = 0; i < 5; i++) {
       cursors.push(await cursor())
@@ -153,12 +155,15 @@ describe.each(['GET', 'POST'] as const)('a position in a %s', method => {
     ['a parameter', at => ({ parameters: [['lastEventId', 'no cursor']], extension: at, argument: at })],
     ['an extension', at => ({ extension: 7, argument: at })],
     ['an empty extension', at => ({ extension: '', argument: at })],
-  ])('that is no cursor is refused, whatever else there is, and forgotten: %s', async (_what, places) => {
-    const connection = await ask(method, places(await cursor()))
-    const text = await connection.until('event: complete')
-    expect(text).toContain('"code":"CURSOR_INVALID"')
-    expect(text).toMatch(/^id:$/m)
-  })
+  ])(
+    'that is not a cursor is refused and forgotten, whatever other positions are given: %s',
+    async (_what, places) => {
+      const connection = await ask(method, places(await cursor()))
+      const text = await connection.until('event: complete')
+      expect(text).toContain('"code":"CURSOR_INVALID"')
+      expect(text).toMatch(/^id:$/m)
+    },
+  )
 })
 
 interface Followed {
@@ -166,7 +171,7 @@ interface Followed {
   readonly url: string
 }
 
-/** Clients that stand in for an EventSource where a header has to be sent. */
+/** Clients that replace an EventSource if a header has to be sent. */
 const STAND_INS: Record<string, (followed: Followed) => () => void> = {
   'event-source-polyfill': ({ url, lines }) => {
     const source = new EventSourcePolyfill(`${url}/graphql?query=${encodeURIComponent(QUERY)}`, {
@@ -204,7 +209,7 @@ const STAND_INS: Record<string, (followed: Followed) => () => void> = {
 }
 
 describe.each(Object.entries(STAND_INS))('%s', (_name, follow) => {
-  it('comes back by itself to where it was, also if nothing had come before', async () => {
+  it('resumes by itself at its position, even if no event has arrived before', async () => {
     const proxy = await startCuttingProxy(server.url)
     cleanUps.push(() => proxy.close())
     const lines = new Inbox<string>()

@@ -25,7 +25,7 @@ afterEach(async () => {
 
 interface Started extends ListenqlServer {
   readonly observations: Observation[]
-  /** Fails if stopping takes longer than it may. */
+  /** Fails if stopping takes longer than allowed. */
   stop(): Promise<void>
 }
 
@@ -63,7 +63,7 @@ async function startDatabase(): Promise<TestDatabase> {
 
 const sse = (channel: string, accept = 'text/event-stream') =>
   `GET /graphql?query=${encodeURIComponent(channelQuery(channel))} HTTP/1.1\r\nHost: localhost\r\nAccept: ${accept}\r\n\r\n`
-/** What its client calls an end depends on how the bytes come; the end itself is looked at below. */
+/** What its client calls an end depends on how the bytes arrive; the end itself is checked below. */
 const MULTIPART_AT = Object.keys(TRANSPORTS).indexOf('multipart')
 const MULTIPART = 'multipart/mixed;subscriptionSpec=1.0'
 const faults = ({ observations }: Started) => observations.filter(({ type }) => type === 'fault')
@@ -71,12 +71,12 @@ const sessions = (database: TestDatabase) =>
   database.query(
     `select query from pg_stat_activity where datname = current_database() and application_name like 'listenql%'`,
   )
-/** Postgres takes a moment to notice that a client is gone. */
+/** Postgres takes a moment to notice that a client has disconnected. */
 const expectNoSessions = (database: TestDatabase) =>
   waitUntil(async () => (await sessions(database)).length === 0, 'the connections to the database to end')
 
 describe('close()', () => {
-  it('ends every stream so that its client comes back, and leaves no connection to the database', async () => {
+  it('ends every stream so that its client reconnects, and leaves no connection to the database', async () => {
     const database = await startDatabase()
     const server = await start({ databaseUrl: database.url, publish: ['*'] })
     const subscriptions = await Promise.all(
@@ -100,7 +100,7 @@ describe('close()', () => {
     const ends = await Promise.all(subscriptions.map(({ ended }) => ended))
     expect(ends.filter((_, i) => i !== MULTIPART_AT)).toEqual(['1001', 'dropped', 'dropped', '1001'])
     const [events, parts] = await Promise.all(raw.map(({ closed }) => closed))
-    // `complete` would mean that there is nothing more.
+    // `complete` would mean that the stream is complete.
     expect(events).toMatch(/\n\n: SERVER_STOPPING The server is stopping\.\n\n$/)
     expect(parts).toMatch(
       /\r\n\r\n\{"payload":null,"errors":\[\{"message":"[^"]+","extensions":\{"code":"SERVER_STOPPING",.*\}\]\}\r\n--graphql--\r\n$/,
@@ -120,7 +120,7 @@ describe('close()', () => {
     await server.stop()
   })
 
-  it('may follow at once', async () => {
+  it('may be called immediately after the start', async () => {
     const database = await startDatabase()
     for (let i = 0; i < 5; i++) {
       const server = await start({ databaseUrl: database.url })
@@ -131,14 +131,14 @@ describe('close()', () => {
 })
 
 describe('close() does not wait for', () => {
-  it('clients that never read, nor answer the close frame', async () => {
+  it('clients that neither read nor answer the close frame', async () => {
     const database = await startDatabase()
     const server = await start({ databaseUrl: database.url, stallTimeout: 60_000 })
     const requests = [
       sse('flood'),
       sse('flood', MULTIPART),
       handshake(server.url, '/listen/flood'),
-      handshake(server.url, '/listen/quiet'), // reads, and says nothing
+      handshake(server.url, '/listen/quiet'), // reads and sends nothing
       handshake(server.url, '/graphql', { 'sec-websocket-protocol': 'graphql-transport-ws' }),
     ]
     const connections: RawConnection[] = []
@@ -161,7 +161,7 @@ describe('close() does not wait for', () => {
     for (const { socket } of connections) socket.destroy()
   })
 
-  it('HTTP connections that are kept alive, half a request, or a handshake that was refused', async () => {
+  it('HTTP connections that are kept alive, half a request, or a refused handshake', async () => {
     const database = await startDatabase()
     const server = await start({ databaseUrl: database.url })
     const idle = await openConnection(server.url)
@@ -187,30 +187,34 @@ describe('close() does not wait for', () => {
   it.each([
     ['a WebSocket', (url: string) => handshake(url, '/listen/late'), /101|503/],
     ['a stream', () => sse('late'), /SERVER_STOPPING/],
-  ])('%s that is asked for on a connection kept alive, while it stops', async (_what, request, expected) => {
-    const database = await startDatabase()
-    const server = await start({ databaseUrl: database.url })
-    const connection = await openConnection(server.url)
-    // The request under way keeps the connection open when the idle ones are closed.
-    connection.socket.write(
-      'POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 24\r\n\r\n',
-    )
-    await expect.poll(() => fetch(`${server.url}/healthz`).then(({ status }) => status)).toBe(200)
-    const stopped = server.stop()
-    connection.socket.write(`{"query":"{ channels }"}GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n`)
-    connection.socket.write(request(server.url))
-    await stopped
-    const text = await connection.closed
-    expect(text).toContain('"channels"')
-    // Node may close the connection behind the answer; if it does not, the rest is told what is going on.
-    if (text.includes('"status"')) expect(text).toContain('"stopping"')
-    if (text.split('HTTP/1.1 ').length > 3) expect(text.split('HTTP/1.1 ')[3]).toMatch(expected)
-    expect(faults(server)).toEqual([])
-  })
+  ])(
+    '%s that is requested on a kept-alive connection while the server stops',
+    async (_what, request, expected) => {
+      const database = await startDatabase()
+      const server = await start({ databaseUrl: database.url })
+      const connection = await openConnection(server.url)
+      // The request under way keeps the connection open when the idle ones are closed.
+      connection.socket.write(
+        'POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 24\r\n\r\n',
+      )
+      await expect.poll(() => fetch(`${server.url}/healthz`).then(({ status }) => status)).toBe(200)
+      const stopped = server.stop()
+      connection.socket.write(`{"query":"{ channels }"}GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n`)
+      connection.socket.write(request(server.url))
+      await stopped
+      const text = await connection.closed
+      expect(text).toContain('"channels"')
+      // Node may close the connection after the response; if it does not, the other requests get the status
+      // `stopping`.
+      if (text.includes('"status"')) expect(text).toContain('"stopping"')
+      if (text.split('HTTP/1.1 ').length > 3) expect(text.split('HTTP/1.1 ')[3]).toMatch(expected)
+      expect(faults(server)).toEqual([])
+    },
+  )
 })
 
-describe('while the database is away', () => {
-  it('close() turns away those who wait for LISTEN, on every transport', async () => {
+describe('while the database is down', () => {
+  it('close() turns away the clients that wait for LISTEN, on every transport', async () => {
     const postgres = await startPrivatePostgres()
     cleanUps.push(() => postgres.close())
     await postgres.stop('fast')
@@ -229,7 +233,7 @@ describe('while the database is away', () => {
 
     await server.stop()
     const [events, parts, listener] = await Promise.all(streams.map(({ closed }) => closed))
-    // An EventSource that gets another answer than 200 never comes back.
+    // An EventSource that gets any answer other than 200 never reconnects.
     expect(events).toMatch(/^HTTP\/1.1 200 OK\r\n.*: SERVER_STOPPING .*\n\n\r\n$/s)
     expect(parts).toMatch(/^HTTP\/1.1 503 Service Unavailable\r\n.*"code":"SERVER_STOPPING"/s)
     expect(listener).toMatch(/^HTTP\/1.1 503 Service Unavailable\r\n.*server is stopping/s)
@@ -265,12 +269,12 @@ describe('while the database is away', () => {
     await subscription.results.next()
     proxy.goSilent()
     const hanging = notify('hangs')
-    await TRANSPORTS['graphql-ws'](server.url, 'silent') // the server has had its turn
+    await TRANSPORTS['graphql-ws'](server.url, 'silent') // a round trip, so that the server has processed the request
     await server.stop()
     expect(await hanging).toBe('dropped')
   })
 
-  it('close() does not wait for a connection that is being made', async () => {
+  it('close() does not wait for a connection that is being opened', async () => {
     const proxy = await startSilentProxy({ host: '127.0.0.1', port: 1 })
     cleanUps.push(() => proxy.close())
     proxy.goSilent()
@@ -283,13 +287,13 @@ describe('while the database is away', () => {
 })
 
 describe('a process', () => {
-  it('ends by itself after close(), with clients of every kind still there', async () => {
+  it('ends by itself after close() with clients of every kind still connected', async () => {
     const database = await startDatabase()
     const folder = await mkdtemp(join(tmpdir(), 'listenql-stopping-'))
     cleanUps.push(() => rm(folder, { recursive: true, force: true }))
     for (const name of ['node_modules', 'package.json', 'sql', 'assets'])
       await symlink(resolve(name), join(folder, name))
-    // dist/ may be older than the sources; what counts here is that files are written, not that types are right.
+    // dist/ may be older than the sources, so build; type errors do not matter here.
     await new Promise<void>(done => {
       const tsc = resolve('node_modules', '.bin', 'tsc')
       execFile(tsc, ['-p', 'tsconfig.build.json', '--outDir', folder], () => done())

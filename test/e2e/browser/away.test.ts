@@ -3,7 +3,7 @@ import { createServer } from '../../../src/index.js'
 import { describeInBrowser } from '../../support/browser.js'
 import { type PrivatePostgres, startPrivatePostgres } from '../../support/postgres.js'
 
-describeInBrowser('the page while the database is away', open => {
+describeInBrowser('the page while the database is down', open => {
   let postgres: PrivatePostgres
   beforeAll(async () => {
     postgres = await startPrivatePostgres()
@@ -21,7 +21,7 @@ describeInBrowser('the page while the database is away', open => {
   const NOTICE = 'The database cannot be reached. What is shown here may be out of date'
   const EMPTY = 'No table is watched yet'
 
-  it('does not say that no table is watched, and shows the tables once the database is up', async () => {
+  it('does not claim that no table is watched, and shows the tables once the database is up', async () => {
     await postgres.stop('fast')
     const server = await start()
     try {
@@ -39,7 +39,7 @@ describeInBrowser('the page while the database is away', open => {
     }
   }, 60_000)
 
-  it('warns when the database goes down under an open page, until it is back', async () => {
+  it('warns while the database is down under an open page', async () => {
     const server = await start()
     try {
       const { page } = await open()

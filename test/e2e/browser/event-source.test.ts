@@ -86,7 +86,7 @@ describeInBrowser('a bare EventSource', open => {
     await allCame(page)
   }, 90_000)
 
-  it('reconnects after a graceful stop of the server, and gets what was written in between', async () => {
+  it('reconnects after a graceful stop of the server, and gets the rows written in between', async () => {
     const page = await follow()
     await insert(3)
     await allCame(page)
@@ -116,7 +116,7 @@ describeInBrowser('a bare EventSource', open => {
     await log.watch('people')
     await server.start()
     await expect.poll(() => noted(page), patience).toEqual(['INSERT 1', 'CURSOR_EXPIRED id='])
-    await opened(page, 3) // the second opening was the refusal
+    await opened(page, 3) // the second request was refused
     await insert(1)
     await expect.poll(() => noted(page), patience).toEqual(['INSERT 1', 'CURSOR_EXPIRED id=', 'INSERT 3'])
   }, 90_000)

@@ -176,7 +176,7 @@ describe('import from the package', () => {
 })
 
 describe('the example of a Yoga server', () => {
-  it('delivers in one process what is published in another, or in SQL, and ends on SIGINT', async () => {
+  it('delivers in one process what is published in another or in SQL, and ends on SIGINT', async () => {
     await copyFile('examples/yoga/server.js', join(project, 'yoga.js'))
     const start = async () => {
       const env = { DATABASE_URL: database.url, PORT: '0' }

@@ -34,7 +34,7 @@ async function sql(statement: string): Promise<string> {
   return command.out()
 }
 
-it('serves the demo: the table, and an event made by sql that tail and every transport receive; SIGTERM leaves nothing running', async () => {
+it('the server serves the demo: the table, and an event made by sql that tail and every transport receive; SIGTERM leaves nothing running', async () => {
   const server = await serve()
   expect(server.out()).toBe('') // no banner for a file or a process manager, and none in its JSON
   const said = server
@@ -68,7 +68,7 @@ it('serves the demo: the table, and an event made by sql that tail and every tra
   for (const subscription of subscriptions) await subscription.close()
 })
 
-it('takes over the Postgres of a killed server, with the data, and a client reconnects automatically', async () => {
+it('the server takes over the Postgres of a killed server, with the data, and a client reconnects automatically', async () => {
   const killed = await serve()
   const database = await postgres()
   killed.child.kill('SIGKILL')
@@ -83,7 +83,7 @@ it('takes over the Postgres of a killed server, with the data, and a client reco
   expect(await isAlive(database)).toBe(false)
 })
 
-it('says what is wrong when the port is in use', async () => {
+it('the server says what is wrong when the port is in use', async () => {
   const server = await serve()
   const second = run('serve', '--port', new URL(server.url).port, '--data-dir', directory)
   expect(await second.end).toBe(1)

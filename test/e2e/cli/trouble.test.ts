@@ -167,7 +167,7 @@ describe('--exit-on-error', () => {
   })
 })
 
-it('logs that a configured role cannot be used, and when it can be used again', async () => {
+it('the server logs that a configured role cannot be used, and when it can be used again', async () => {
   const roles = ['--anonymous-role', 'visitor', '--role-channels', 'member=people']
   const server = await serve('--database-url', postgres.url, ...roles)
   await waitUntil(() => loud(server).length >= 2, 'the complaints')

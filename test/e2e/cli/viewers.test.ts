@@ -10,7 +10,7 @@ import { waitUntil } from '../../support/wait.js'
 const CLI = join(import.meta.dirname, '../../../dist/src/cli.js')
 const SECRET = 'hunter2'.repeat(6)
 
-it('shows no secret in the list of processes, in its output or in its help', async () => {
+it('the command shows no secret in the list of processes, in its output or in its help', async () => {
   const log = await createLog()
   const child = spawn(
     process.execPath,
@@ -44,7 +44,7 @@ it('shows no secret in the list of processes, in its output or in its help', asy
   }
 }, 60_000)
 
-it('refuses a secret that is too short, and does not show it', async () => {
+it('the server refuses a secret that is too short, and does not show it', async () => {
   const env = { LISTENQL_JWT_SECRET: 'hunter2', DATABASE_URL: 'postgres://x@127.0.0.1:1/x' }
   const { code, stderr } = await runCli(['--port', '0'], { env })
   expect(code).toBe(2)
@@ -52,7 +52,7 @@ it('refuses a secret that is too short, and does not show it', async () => {
   expect(stderr).not.toContain('hunter2')
 })
 
-it('kicks', async () => {
+it('kick records a claim and its value, and refuses to run without them', async () => {
   const log = await createLog()
   try {
     const env = { DATABASE_URL: log.database.url }

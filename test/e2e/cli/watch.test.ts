@@ -21,7 +21,7 @@ async function asServer(sql: string): Promise<Record<string, unknown>[]> {
   }
 }
 
-it('watches a table that was created in the embedded Postgres, so that the server may read it', async () => {
+it('watch covers a table that was created in the embedded Postgres, and lets the server read it', async () => {
   expect(
     await listenql('sql', 'create schema chat; create table chat.messages (id int primary key, body text)'),
   ).toMatchObject({ code: 0 })
@@ -41,7 +41,7 @@ it('watches a table that was created in the embedded Postgres, so that the serve
   expect((await listenql('schema')).stdout).not.toContain('ChatMessages')
 })
 
-it('installs again after an uninstall, with the privileges of the server', async () => {
+it('watch installs the log again after an uninstall, with the privileges of the server', async () => {
   expect(await listenql('uninstall', '--yes')).toMatchObject({ code: 0, stderr: '' })
   expect(await asServer(`select to_regnamespace('listenql') as schema`)).toEqual([{ schema: null }])
   const { stdout, code } = await listenql('watch', 'people')
@@ -52,7 +52,7 @@ it('installs again after an uninstall, with the privileges of the server', async
   expect(await asServer('select watched from listenql.status()')).toEqual([{ watched: 1 }])
 })
 
-it('reports that there is no Postgres, or that it cannot be reached', async () => {
+it('watch reports that there is no Postgres, or that it cannot be reached', async () => {
   const nowhere = await runCli(['watch', 'people', '--data-dir', `${postgres.directory}/nowhere`])
   expect(nowhere).toMatchObject({
     code: 1,

@@ -34,7 +34,7 @@ const terminateListener = () =>
   )
 
 let channels = 0
-/** A channel that nobody else listens to, so that what is observed about it belongs to the test. */
+/** A channel without other subscribers, so that what is observed about it belongs to the test. */
 const newChannel = () => `open ${++channels}`
 
 describe.each(Object.entries(REAL_CLIENTS))('%s', (_name, connect) => {
@@ -74,7 +74,7 @@ describe.each(Object.entries(REAL_CLIENTS))('%s', (_name, connect) => {
     unsubscribe()
   })
 
-  it('receives a gap after the LISTEN connection was lost, and goes on', async () => {
+  it('receives a gap after the LISTEN connection was lost, and continues', async () => {
     const { channel, events, errors, unsubscribe } = await listen()
     await sql(channel, 'before')
     expect(await events.next()).toMatchObject({ gap: false, payload: 'before' })
@@ -87,7 +87,7 @@ describe.each(Object.entries(REAL_CLIENTS))('%s', (_name, connect) => {
     await until('channel.released', { channel })
   })
 
-  it('is told the code where a channel is refused, and works on', async () => {
+  it('receives the error code of a refused channel, and stays usable', async () => {
     const tooLong = client.subscribe(`open ${'ü'.repeat(30)}`)
     expect(await tooLong.errors.next()).toEqual({
       code: 'CHANNEL_NAME_INVALID',

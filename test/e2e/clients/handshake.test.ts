@@ -34,7 +34,7 @@ afterAll(async () => {
 const notify = (channel: string, payload: string) =>
   database.query('select pg_notify($1, $2)', [channel, payload])
 
-/** A `fetch` that hands each chunk of its responses on and shows it to the test, too. */
+/** A `fetch` that passes each chunk of its responses on, and to the test as well. */
 function createWiretap() {
   const chunks = new Inbox<string>()
   const wiretap: typeof fetch = async (input, init) => {
@@ -86,19 +86,19 @@ describe('keep-alives do not disturb', () => {
     const { events, errors, unsubscribe } = client.subscribe('pinged')
     await until('subscriber.joined', { topic: 'pinged' })
     const { chunks, wiretap } = createWiretap()
-    const clock = plainFetch(server.url, wiretap).subscribe('clock') // three of its keep-alives are as many pings
+    const clock = plainFetch(server.url, wiretap).subscribe('clock') // three keep-alives are three pings
     for (let seen = 0; seen < 4; seen++) await chunks.next('a keep-alive')
     clock.unsubscribe()
     await notify('pinged', 'still here')
     expect(await events.next()).toMatchObject({ payload: 'still here' })
     expect(errors.drain()).toEqual([])
-    expect(all('subscriber.joined', { topic: 'pinged' })).toHaveLength(1) // it has not been dropped and come back
+    expect(all('subscriber.joined', { topic: 'pinged' })).toHaveLength(1) // the client was not dropped and did not reconnect
     unsubscribe()
     await client.close()
   })
 })
 
-describe('what is on the wire', () => {
+describe('on the wire', () => {
   async function open(accept: string, channel: string) {
     const left = new AbortController()
     const response = await fetch(`${server.url}/graphql`, {
@@ -110,7 +110,7 @@ describe('what is on the wire', () => {
     return { response, leave: () => left.abort() }
   }
 
-  it('multipart: each part ends with its delimiter, and does not wait for the next', async () => {
+  it('each part of multipart ends with its delimiter, and does not wait for the next part', async () => {
     const { response, leave } = await open('multipart/mixed;boundary="graphql";subscriptionSpec=1.0', 'parts')
     expect(response.headers.get('content-type')).toBe(
       'multipart/mixed;boundary="graphql";subscriptionSpec=1.0',
@@ -125,7 +125,7 @@ describe('what is on the wire', () => {
     const payloads = []
     for (const payload of ['one', 'two', 'three']) {
       await notify('parts', payload)
-      // The event is there and delimited, although the next one has not been sent.
+      // The event has arrived with its delimiter, although the next one has not been sent.
       while (!text.includes(`"payload":"${payload}"`)) await readTo(text.split('\r\n--graphql').length)
       expect(text.endsWith('\r\n--graphql')).toBe(true)
       payloads.push(payload)
@@ -141,7 +141,7 @@ describe('what is on the wire', () => {
     leave()
   })
 
-  it('SSE: an EventSource gets `next` events, and is cut without `complete` when the server stops', async () => {
+  it('SSE delivers `next` events to an EventSource, and is cut without `complete` when the server stops', async () => {
     const stopping = await createServer({ databaseUrl: database.url, port: 0, logLevel: 'silent' })
     const query = new URLSearchParams({
       query: print(channelEvents),
@@ -167,7 +167,7 @@ describe('what is on the wire', () => {
     )
   })
 
-  it('SSE: a browser would drop `complete` without its data line', async () => {
+  it('an SSE parser drops `complete` without its data line, as a browser does', async () => {
     const stream = (text: string) =>
       new Response(text, { headers: { 'content-type': 'text/event-stream; charset=utf-8' } })
     const read = async (text: string) => {
@@ -195,7 +195,7 @@ describe('what is on the wire', () => {
   })
 })
 
-/** What came before the connection was cut; rejects if it ended in any other way. */
+/** What arrived before the connection was cut; rejects if the connection ended in any other way. */
 async function untilCut(body: ReadableStream<Uint8Array>): Promise<string> {
   const chunks: Uint8Array[] = []
   try {

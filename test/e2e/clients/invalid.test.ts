@@ -20,7 +20,7 @@ afterAll(async () => {
 it.each([
   ['a syntax error', 'subscription {', /Syntax Error/],
   ['a validation error', 'subscription { channel(name: "x") { nope } }', /nope/],
-])('a client over SSE is told what is wrong with an operation: %s', async (_what, query, message) => {
+])('a client over SSE receives the reason for an invalid operation: %s', async (_what, query, message) => {
   const expected = { errors: [{ message: expect.stringMatching(message) }] }
   const results = []
   const client = createClient({ url: `${server.url}/graphql`, retryAttempts: 0 })

@@ -13,12 +13,12 @@ import { findNginx, startNginx } from '../../support/nginx.js'
 import { type ServerProcess, startServerProcess } from '../../support/server-process.js'
 import { waitUntil } from '../../support/wait.js'
 
-// Every client through every restart. All cells run at the same time, over servers in processes of their own; what a cell has got is
-// judged by its own test.
+// Every client through every restart. All cells run at the same time, over servers in separate processes;
+// each test checks the outcome of its own cell.
 
 interface Stage {
   readonly url: string
-  /** Where clients over HTTP connect; `url` by default. */
+  /** Where clients over HTTP connect; default: `url`. */
   readonly httpUrl?: string
   /**
    * The restart.
@@ -32,7 +32,7 @@ const FORWARD = 'proxy_set_header Host $http_host; proxy_read_timeout 1h;'
 const UPGRADE =
   'proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
 
-/** nginx, with `/1.0` for clients that it serves as it does by default. */
+/** nginx, with `/1.0` for clients that use its default protocol version. */
 const startProxy = (servers: readonly ServerProcess[]) =>
   startNginx(
     port => `
@@ -98,7 +98,7 @@ const STAGES: Readonly<Record<string, (databaseUrl: string) => Promise<Stage>>> 
   },
 }
 
-/** For each restart and client: what came, and what should have. */
+/** For each restart and client: what arrived, and what should have arrived. */
 const outcomes: Record<string, Record<string, { came: readonly string[]; wanted: readonly string[] }>> = {}
 const stageNames = Object.keys(STAGES).filter(name => findNginx() !== undefined || !name.includes('nginx'))
 const BROWSER = 'EventSource of Chromium'
@@ -111,12 +111,12 @@ if (findChromium() === undefined)
 let log: TestLog
 let browser: Browser | undefined
 beforeAll(async () => {
-  vi.spyOn(console, 'error').mockReturnValue() // event-source-polyfill writes there that its connection was lost
+  vi.spyOn(console, 'error').mockReturnValue() // event-source-polyfill logs there that its connection was lost
   log = await createLog()
   await log.query('create table people (run int, pk int, primary key (run, pk))')
   await log.watch('people')
   if (findChromium() !== undefined) browser = await launchChromium()
-  // All are awaited, so that none leaves a process running when another fails.
+  // All are awaited, so that no process keeps running when another one fails.
   const played = await Promise.allSettled(stageNames.map(play))
   for (const result of played) if (result.status === 'rejected') throw result.reason
 }, 240_000)
@@ -127,14 +127,14 @@ afterAll(async () => {
 })
 
 describe.each(stageNames)('%s', stage => {
-  it.each(clientNames)('loses nothing and brings nothing twice: %s', client => {
+  it.each(clientNames)('loses nothing and duplicates nothing: %s', client => {
     const { came, wanted } = outcomes[stage]?.[client] ?? {}
     expect(wanted?.length).toBeGreaterThan(12)
     expect(came).toEqual(wanted)
   })
 })
 
-/** One restart while rows are written, and one while none are; then each client has its outcome. */
+/** One restart while rows are written, and one while none are; then the outcome of each client is known. */
 async function play(stageName: string): Promise<void> {
   const stage = await (STAGES[stageName] as (typeof STAGES)[string])(log.database.url)
   const run = stageNames.indexOf(stageName)
@@ -143,7 +143,7 @@ async function play(stageName: string): Promise<void> {
   async function insert(rows: number): Promise<void> {
     for (let i = 0; i < rows; i++) await log.query('insert into people values ($1, $2)', [run, ++last])
   }
-  /** Resolves once every client has as many lines; what is missing is judged later. */
+  /** Resolves once every client has that many lines; missing lines are judged later. */
   const allHave = (count: number, what: string) =>
     waitUntil(
       async () => {

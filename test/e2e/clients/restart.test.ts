@@ -41,7 +41,7 @@ async function createDatabase() {
 }
 
 describe('after a restart of the server', () => {
-  it('clients over WebSocket, with the retries that graphql-ws has by default, are subscribed again', async () => {
+  it('clients over WebSocket, with the default retries of graphql-ws, are subscribed again', async () => {
     const { database, notify } = await createDatabase()
     const first = await start(database)
     const subscriptions = [
@@ -66,8 +66,9 @@ describe('after a restart of the server', () => {
     }
   })
 
-  // As they are, without the set-up of docs/clients.md: none may take the stop for the end of the subscription.
-  it('clients over HTTP come back by themselves, or are told why the stream has ended', async () => {
+  // As they are, without the set-up of docs/clients.md: no client may take the stop for the end of the
+  // subscription.
+  it('clients over HTTP reconnect by themselves, or receive the reason for the end of the stream', async () => {
     const { database, notify } = await createDatabase()
     const first = await start(database)
     const clients = {

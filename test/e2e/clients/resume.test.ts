@@ -4,16 +4,19 @@ import { type Change, RESUMING_CLIENTS } from '../../support/resuming-clients.js
 import { type ServerProcess, startServerProcess } from '../../support/server-process.js'
 import { waitUntil } from '../../support/wait.js'
 
-// All clients of `listenql/client` at once, each with and without `cursor` in its document, over servers in processes of
-// their own that are killed under them.
+// All clients of `listenql/client` at once, each with and without `cursor` in its document, over servers in
+// separate processes that are killed while the clients are connected.
 
-/** The rows of one test only: events of the one before may still come to who subscribes right after it. */
+/**
+ * The rows of one test only: a subscription that starts right after the previous test may still receive its
+ * events.
+ */
 const documents = (run: number) => ({
   'with cursor': `subscription { peopleChanged(where: { run: { eq: ${run} } }) { operation cursor row { pk } } }`,
   'without cursor': `subscription { peopleChanged(where: { run: { eq: ${run} } }) { operation row { pk } } }`,
 })
 
-/** What one subscription of one client has seen. */
+/** What one subscription of one client has received. */
 interface Follower {
   readonly name: string
   /** `INSERT 1`, or `! CODE` for an error, or `end`. */
@@ -48,7 +51,7 @@ afterAll(async () => {
 
 const addressOf = ({ url }: ServerProcess) => `${url.replace('http', 'ws')}/graphql`
 
-/** Subscribes with every client and document; resolves once the server has accepted all. */
+/** Subscribes with every client and document; resolves once the server has accepted all of them. */
 async function followAll(url: () => string): Promise<Follower[]> {
   let accepted = 0
   const all: Follower[] = []
@@ -87,17 +90,17 @@ async function insert(rows = 1): Promise<void> {
 async function expectAll(followers: readonly Follower[]): Promise<void> {
   const all = Array.from({ length: last }, (_, index) => `INSERT ${index + 1}`)
   const isDone = () => followers.every(({ lines }) => lines.length >= last)
-  await waitUntil(isDone, 'all rows').catch(() => undefined) // what follows shows which are missing
+  await waitUntil(isDone, 'all rows').catch(() => undefined) // the comparison below shows which rows are missing
   for (const { name, lines } of followers) expect({ name, lines }).toEqual({ name, lines: all })
 }
 
-/** Resolves once each has more than there was. */
+/** Resolves once each has received more than before. */
 async function resumed(followers: readonly Follower[]): Promise<void> {
   const before = last
   await waitUntil(() => followers.every(({ lines }) => lines.length > before), 'rows to arrive')
 }
 
-/** Rows are written while `action` runs, no faster than clients on a busy machine take them. */
+/** Writes rows while `action` runs, at a rate that clients on a busy machine can follow. */
 async function whileWriting(action: () => Promise<void>): Promise<void> {
   const state = { over: false }
   const writing = (async () => {
@@ -114,11 +117,11 @@ async function whileWriting(action: () => Promise<void>): Promise<void> {
   }
 }
 
-it('nothing is lost and nothing comes twice when the server is killed and started again', async () => {
+it('clients lose and duplicate nothing when the server is killed and started again', async () => {
   const [server] = servers
   const followers = await followAll(() => addressOf(server))
 
-  // Quiet so far: they only know where they were accepted.
+  // No event so far: the clients only know the position at which they were accepted.
   await server.kill()
   await insert(3)
   await server.start()
@@ -140,7 +143,7 @@ it('nothing is lost and nothing comes twice when the server is killed and starte
   }
 }, 90_000)
 
-it('nor when it is stopped gently', async () => {
+it('clients lose and duplicate nothing when the server is stopped gracefully', async () => {
   const [server] = servers
   const followers = await followAll(() => addressOf(server))
   await insert(3)
@@ -151,10 +154,10 @@ it('nor when it is stopped gently', async () => {
   await expectAll(followers)
 }, 90_000)
 
-it('nor when another server takes over, and the first again', async () => {
+it('clients lose and duplicate nothing when another server takes over, and then the first one again', async () => {
   const [one, other] = servers
   let attempts = 0
-  // Each attempt goes to the next server, as behind a balancer that does not know who lives.
+  // Each attempt goes to the next server, as with a load balancer that has no health checks.
   const followers = await followAll(() => addressOf(attempts++ % 2 === 0 ? one : other))
   await insert(3)
   await whileWriting(async () => {
@@ -168,14 +171,14 @@ it('nor when another server takes over, and the first again', async () => {
   await expectAll(followers)
 }, 90_000)
 
-it('a position that has expired ends each subscription with that code, and nothing after it', async () => {
+it('a position that has expired ends each subscription with that code, and nothing follows', async () => {
   const [server] = servers
   const followers = await followAll(() => addressOf(server))
   await insert(1)
   await expectAll(followers)
   await server.kill()
   await log.query(`select listenql.unwatch('people')`)
-  await insert(1) // nobody will ever hear of it
+  await insert(1) // no client will ever receive it
   await log.watch('people')
   await server.start()
   await waitUntil(() => followers.every(({ lines }) => lines.length > 1), 'all to be told')
@@ -184,7 +187,7 @@ it('a position that has expired ends each subscription with that code, and nothi
   await waitUntil(() => others.every(({ lines }) => lines.length > 0), 'the others to go on')
   for (const { name, lines } of others) expect({ name, lines }).toEqual({ name, lines: ['INSERT 3'] })
   for (const { name, lines } of followers) {
-    const told = lines.filter(line => line !== 'end') // which Apollo Client says as well
+    const told = lines.filter(line => line !== 'end') // Apollo Client reports that as well
     expect({ name, lines: told }).toEqual({ name, lines: ['INSERT 1', '! CURSOR_EXPIRED'] })
   }
 }, 90_000)

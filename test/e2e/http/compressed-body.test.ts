@@ -34,7 +34,7 @@ describe('a compressed body', () => {
     ['gzip', Buffer.concat([gzipSync(asked().slice(0, 10)), gzipSync(asked().slice(10))])],
     ['identity', Buffer.from(asked())],
     ['', Buffer.from(asked())],
-  ])('is taken: %s', async (encoding, body) => {
+  ])('is accepted: %s', async (encoding, body) => {
     for (const headers of [{}, { 'transfer-encoding': 'chunked' }] as Record<string, string>[]) {
       const answer = await post(server.url, body, { 'content-encoding': encoding, ...headers })
       expect(answer.status).toBe(200)
@@ -42,7 +42,7 @@ describe('a compressed body', () => {
     }
   })
 
-  it('is taken in pieces, and the connection serves on', async () => {
+  it('is accepted in pieces, and the connection remains usable', async () => {
     const connection = await openConnection(server.url)
     const body = gzipSync(asked(1000))
     connection.socket.write(`${head}Content-Encoding: gzip\r\nContent-Length: ${body.length}\r\n\r\n`)
@@ -57,7 +57,7 @@ describe('a compressed body', () => {
     ['zstd', Buffer.from(asked())],
     ['gzip, gzip', gzipSync(gzipSync(asked()))],
     ['constructor', Buffer.from(asked())],
-  ])('is refused with 415, and told what is taken: %s', async (encoding, body) => {
+  ])('is refused with 415 and the list of accepted encodings: %s', async (encoding, body) => {
     const answer = await post(server.url, body, { 'content-encoding': encoding })
     expect(answer).toMatchObject({ status: 415, headers: { 'accept-encoding': 'gzip, deflate' } })
     expect(answer.body).toContain('content-encoding')
@@ -65,8 +65,8 @@ describe('a compressed body', () => {
 
   it.each([
     ['not compressed', Buffer.from(asked())],
-    ['cut off', gzipSync(asked(1000)).subarray(0, -20)],
-    ['compressed in another way', deflateSync(asked())],
+    ['truncated', gzipSync(asked(1000)).subarray(0, -20)],
+    ['compressed in another format', deflateSync(asked())],
     ['empty', Buffer.alloc(0)],
     ['with a wrong checksum', flip(gzipSync(asked()), -6)],
   ])('is refused with 400 if it is %s', async (_what, body) => {
@@ -75,7 +75,7 @@ describe('a compressed body', () => {
     expect(answer.body).toMatch(/content-encoding|not JSON/)
   })
 
-  it('may have maxMessage bytes exactly, and no more, however small it is', async () => {
+  it('may have exactly maxMessage bytes when decompressed, and no more, however small it is compressed', async () => {
     const fits = asked(MAX_MESSAGE - asked().length)
     expect(fits).toHaveLength(MAX_MESSAGE)
     const gzip = { 'content-encoding': 'gzip' }
@@ -85,7 +85,7 @@ describe('a compressed body', () => {
     expect(answer.body).toContain('LIMIT_EXCEEDED')
   })
 
-  it('that would be enormous is stopped at the limit, and before it has all come', async () => {
+  it('that would decompress to an enormous size is stopped at the limit, before all of it has arrived', async () => {
     const bomb = gzipSync(Buffer.alloc(60_000_000)) // 60 kB, less than maxMessage
     expect(bomb.length).toBeLessThan(MAX_MESSAGE)
     const before = process.memoryUsage().arrayBuffers
@@ -93,7 +93,7 @@ describe('a compressed body', () => {
       Array.from({ length: 20 }, () => post(server.url, bomb, { 'content-encoding': 'gzip' })),
     )
     expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(413))
-    // Nowhere near what 20 times 60 MB would be.
+    // Far below the size of 20 times 60 MB.
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(60_000_000)
 
     const connection = await openConnection(server.url)
@@ -102,7 +102,7 @@ describe('a compressed body', () => {
     expect(await connection.closed).toMatch(/^HTTP\/1.1 413 /)
   })
 
-  it('whose client leaves in the middle harms nobody', async () => {
+  it('whose client disconnects in the middle affects no other client', async () => {
     const body = gzipSync(asked(1000))
     const connection = await openConnection(server.url)
     connection.socket.write(`${head}Content-Encoding: gzip\r\nContent-Length: ${body.length}\r\n\r\n`)
@@ -124,7 +124,7 @@ describe('a compressed body', () => {
     connection.socket.destroy()
   })
 
-  it('of a GET is not looked at', async () => {
+  it('of a GET is ignored', async () => {
     const answer = await send(server.url, {
       path: '/graphql?query={channels}',
       headers: { 'content-encoding': 'br' },

@@ -25,13 +25,13 @@ afterEach(async () => {
 
 const notify = (channel: string, payload: string) =>
   database.query('select pg_notify($1, $2)', [channel, payload])
-/** Of an answer in JSON, or of the only result of a stream. */
+/** The error of a JSON response, or of the only result of a stream. */
 const errorsOf = (body: string) =>
   (JSON.parse(/^data: (.+)$/m.exec(body)?.[1] ?? body) as { errors: { message: string }[] }).errors
 const SSE = { accept: 'text/event-stream' }
 const MULTIPART = { accept: 'multipart/mixed;subscriptionSpec=1.0' }
 
-/** Nothing that helps an attacker, and nothing that a person could not read. */
+/** No text that helps an attacker, and none that a person could not read. */
 function expectClean(text: string): void {
   const password = new URL(database.url).password
   for (const secret of [
@@ -48,20 +48,20 @@ function expectClean(text: string): void {
   }
 }
 
-describe('a request that is none', () => {
+describe('a malformed request', () => {
   it.each([
     ['malformed JSON', '{"query":', /not JSON/],
     ['no body', '', /not JSON/],
     ['a batch', [{ query: '{ channels }' }, { query: '{ channels }' }], /no batching/],
     ['an empty batch', [], /no batching/],
     ['null', 'null', /not an object/],
-    ['a text', '"{ channels }"', /not an object/],
+    ['a string', '"{ channels }"', /not an object/],
     ['no query', {}, /no "query"/],
-    ['a query that is no text', { query: 1 }, /no "query"/],
+    ['a query that is not a string', { query: 1 }, /no "query"/],
     ['variables that are a list', { query: channelQuery('x'), variables: [] }, /"variables"/],
-    ['variables that are a text', { query: channelQuery('x'), variables: '{}' }, /"variables"/],
+    ['variables that are a string', { query: channelQuery('x'), variables: '{}' }, /"variables"/],
     ['extensions that are a list', { query: channelQuery('x'), extensions: [] }, /"extensions"/],
-    ['a name that is no text', { query: '{ channels }', operationName: {} }, /"operationName"/],
+    ['a name that is not a string', { query: '{ channels }', operationName: {} }, /"operationName"/],
     ['invalid UTF-8', Buffer.from([0x7b, 0xff, 0x7d]), /not JSON/],
   ])('is refused with 400 and a reason: %s', async (_what, body, message) => {
     for (const headers of [{}, SSE, MULTIPART, { accept: '*/*' }]) {
@@ -74,7 +74,7 @@ describe('a request that is none', () => {
   })
 
   it.each([
-    ['nothing', '', /no "query"/],
+    ['no parameter', '', /no "query"/],
     ['variables that are not JSON', '?query={channels}&variables={', /"variables" is not JSON/],
     [
       'variables that are a list',
@@ -82,7 +82,7 @@ describe('a request that is none', () => {
       /"variables"/,
     ],
     ['extensions that are not JSON', '?query={channels}&extensions=x', /"extensions" is not JSON/],
-  ])('is refused in a URL, too: %s', async (_what, search, message) => {
+  ])('is refused in a URL too: %s', async (_what, search, message) => {
     for (const headers of [{}, SSE]) {
       const answer = await send(server.url, { path: `/graphql${search}`, headers })
       expect(answer.status).toBe(400)
@@ -95,7 +95,7 @@ describe('a request that is none', () => {
     ['a form', 'application/x-www-form-urlencoded'],
     ['plain text', 'text/plain'],
     ['a multipart form', 'multipart/form-data; boundary=x'],
-    ['GraphQL itself', 'application/graphql'],
+    ['GraphQL as text', 'application/graphql'],
   ])('is refused with 415 for its content type: %s', async (_what, type) => {
     const body = JSON.stringify({ query: 'mutation { notify(channel: "x", payload: "forged") }' })
     const answer = await send(server.url, {
@@ -119,7 +119,7 @@ describe('a body over maxMessage', () => {
     expect(errorsOf(answer.body)[0]?.message).toContain(`${MAX_MESSAGE} bytes`)
   })
 
-  it('is refused before it is sent, if the client asks first', async () => {
+  it('is refused before it is sent if the client expects 100-continue', async () => {
     const connection = await openConnection(server.url)
     connection.socket.write(
       'POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n',
@@ -127,13 +127,13 @@ describe('a body over maxMessage', () => {
     expect(await connection.closed).toMatch(/^HTTP\/1.1 413 /)
   })
 
-  it('is refused with 413 when it has no content-length', async () => {
+  it('is refused with 413 if it has no content-length', async () => {
     const answer = await post(server.url, large, { 'transfer-encoding': 'chunked' })
     expect(answer.status).toBe(413)
     expect(errorsOf(answer.body)[0]?.message).toContain(`${MAX_MESSAGE} bytes`)
   })
 
-  it('is refused with 413 while it is still coming', async () => {
+  it('is refused with 413 while it still arrives', async () => {
     const connection = await openConnection(server.url)
     connection.socket.write(
       'POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n',
@@ -143,7 +143,7 @@ describe('a body over maxMessage', () => {
     expect(await connection.closed).toMatch(/^HTTP\/1.1 413 /)
   })
 
-  it('may have maxMessage bytes exactly', async () => {
+  it('may have exactly maxMessage bytes', async () => {
     const empty = JSON.stringify({ query: '{ channels }', extensions: { x: '' } })
     const body = empty.replace('""', `"${'x'.repeat(MAX_MESSAGE - Buffer.byteLength(empty))}"`)
     expect(Buffer.byteLength(body)).toBe(MAX_MESSAGE)
@@ -151,7 +151,7 @@ describe('a body over maxMessage', () => {
     expect((await post(server.url, `${body} `)).status).toBe(413)
   })
 
-  it('that never ends harms nobody', async () => {
+  it('that never ends affects no other client', async () => {
     const connection = await openConnection(server.url)
     connection.socket.write(
       'POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{',
@@ -171,18 +171,21 @@ describe('paths and methods', () => {
     '/%2e%2e/package.json',
     '//',
     '/.env',
-  ])('404 with what there is: %s', async path => {
+  ])('an unknown path is answered with 404 and the list of paths: %s', async path => {
     const answer = await send(server.url, { path })
     expect(answer.status).toBe(404)
     expect(answer.body).toMatch(/\/graphql.*\/listen\/\{channel\}/)
     expectClean(answer.body)
   })
 
-  it.each(['/', '/nothing', '/graphqlx', '/listen', '/healthz'])('404 for an upgrade: %s', async path => {
-    const answer = await exchange(server.url, handshake(server.url, path))
-    expect(answer).toMatch(/^HTTP\/1.1 404 Not Found\r\n/)
-    expect(answer).toContain('/listen/{channel}')
-  })
+  it.each(['/', '/nothing', '/graphqlx', '/listen', '/healthz'])(
+    'an upgrade of another path is answered with 404: %s',
+    async path => {
+      const answer = await exchange(server.url, handshake(server.url, path))
+      expect(answer).toMatch(/^HTTP\/1.1 404 Not Found\r\n/)
+      expect(answer).toContain('/listen/{channel}')
+    },
+  )
 
   it.each([
     ['/graphql', 'PUT', 'GET, POST, OPTIONS'],
@@ -194,25 +197,25 @@ describe('paths and methods', () => {
     ['/assets/page.js', 'PUT', 'GET, HEAD'],
     ['/healthz', 'POST', 'GET, HEAD'],
     ['/readyz', 'DELETE', 'GET, HEAD'],
-  ])('405 with Allow: %s %s', async (path, method, allow) => {
+  ])('another method is answered with 405 and Allow: %s %s', async (path, method, allow) => {
     const answer = await send(server.url, { method, path })
     expect(answer.status).toBe(405)
     expect(answer.headers.allow).toBe(allow)
   })
 
-  it('HEAD of page and health has no body', async () => {
+  it('HEAD of the page and of health has no body', async () => {
     for (const path of ['/', '/healthz', '/readyz']) {
       expect(await send(server.url, { method: 'HEAD', path })).toMatchObject({ status: 200, body: '' })
     }
   })
 
-  it('a plain GET of /listen says that it is a WebSocket', async () => {
+  it('a plain GET of /listen is answered with a hint to use a WebSocket', async () => {
     const answer = await send(server.url, { path: '/listen/people' })
     expect(answer).toMatchObject({ status: 426, headers: { upgrade: 'websocket' } })
     expect(answer.body).toContain('WebSocket')
   })
 
-  it('takes the absolute form of a target', async () => {
+  it('the absolute form of a request target is accepted', async () => {
     const answer = await send(server.url, { path: 'http://localhost/healthz' })
     expect(answer).toMatchObject({ status: 200, body: expect.stringContaining('ok') })
   })
@@ -224,13 +227,13 @@ describe('GET never runs a mutation', () => {
   it.each([
     ['JSON', 'application/json'],
     ['GraphQL JSON', 'application/graphql-response+json'],
-    ['anything', '*/*'],
+    ['any type', '*/*'],
     ['SSE', 'text/event-stream'],
     ['SSE before JSON', 'text/event-stream, application/json;q=0.5'],
     ['multipart', MULTIPART.accept],
     ['HTML', 'text/html'],
     ['an image', 'image/png'],
-  ])('accepting %s', async (_what, accept) => {
+  ])('if it accepts %s', async (_what, accept) => {
     const listener = await openConnection(server.url)
     listener.socket.write(handshake(server.url, '/listen/forged'))
     await listener.until('\r\n\r\n')
@@ -242,7 +245,7 @@ describe('GET never runs a mutation', () => {
     listener.socket.destroy()
   })
 
-  it('also not by name among queries', async () => {
+  it('selected by name among queries', async () => {
     const both = encodeURIComponent(
       'query Q { channels } mutation M { notify(channel: "x", payload: "by GET") }',
     )
@@ -273,7 +276,7 @@ describe('a subscription', () => {
     ],
     ['two operations', 'query A { channels } query B { channels }', /several operations/],
   ])(
-    'as a stream with %s is an event over SSE, and 400 with JSON where multipart is asked for',
+    'with %s is an event over SSE, and 400 with JSON if multipart is requested',
     async (_what, query, message) => {
       const get = `/graphql?query=${encodeURIComponent(query)}`
       for (const headers of [SSE, MULTIPART]) {
@@ -293,7 +296,7 @@ describe('a subscription', () => {
     },
   )
 
-  it('that cannot be subscribed says so in the stream', async () => {
+  it('of a field that cannot be subscribed to gets an error in the stream', async () => {
     const body = { query: channelQuery('listenql') }
     const answer = await post(server.url, body, SSE)
     expect(answer.status).toBe(200)
@@ -303,7 +306,7 @@ describe('a subscription', () => {
     expect(parts.body).toMatch(/CHANNEL_NOT_ALLOWED.*\r\n--graphql--\r\n$/s)
   })
 
-  it('behind another on one connection leaves nothing when the client is gone', async () => {
+  it('pipelined on one connection leaves nothing when the client disconnects', async () => {
     const get = (channel: string) =>
       `GET /graphql?query=${encodeURIComponent(channelQuery(channel))} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n`
     const connection = await openConnection(server.url)
@@ -316,7 +319,7 @@ describe('a subscription', () => {
 })
 
 describe('queries and mutations', () => {
-  it('come as JSON', async () => {
+  it('are answered as JSON', async () => {
     const answer = await post(server.url, { query: '{ channels }' })
     expect(answer.headers['content-type']).toMatch(/json/)
     expect(JSON.parse(answer.body)).toEqual({ data: { channels: ['*'] } })
@@ -324,7 +327,7 @@ describe('queries and mutations', () => {
     expect(JSON.parse(get.body)).toEqual({ data: { channels: ['*'] } })
   })
 
-  it('come as a stream of one result where only that is accepted', async () => {
+  it('are answered as a stream of one result if the client accepts only that', async () => {
     const answer = await post(server.url, { query: '{ channels }' }, SSE)
     expect(answer.headers['content-type']).toBe('text/event-stream; charset=utf-8')
     expect(answer.body).toBe(
@@ -334,13 +337,13 @@ describe('queries and mutations', () => {
     expect(parts.body).toMatch(/\{"payload":\{"data":\{"channels":\["\*"\]\}\}\}\r\n--graphql--\r\n$/)
   })
 
-  it('can be introspected', async () => {
+  it('can introspect the schema', async () => {
     const answer = await post(server.url, { query: getIntrospectionQuery() })
     const { data } = JSON.parse(answer.body) as { data: IntrospectionQuery }
     expect(Object.keys(buildClientSchema(data).getSubscriptionType()?.getFields() ?? {})).toEqual(['channel'])
   })
 
-  it('give errors without internals', async () => {
+  it('return errors without internals', async () => {
     const answers = await Promise.all([
       post(server.url, { query: '{ nothing }' }),
       post(server.url, { query: '{' }),
@@ -361,22 +364,18 @@ describe('queries and mutations', () => {
   })
 })
 
-describe('documents that are meant to hurt', () => {
+describe('hostile documents', () => {
   it.each([
-    ['nested without end', '{a'.repeat(20_000), /Nested too deeply/],
-    ['nested without end, in a value', `{ a(b: ${'['.repeat(20_000)}) }`, /Nested too deeply/],
+    ['endless nesting', '{a'.repeat(20_000), /Nested too deeply/],
+    ['endless nesting in a value', `{ a(b: ${'['.repeat(20_000)}) }`, /Nested too deeply/],
     [
-      'with very many aliases',
+      'very many aliases',
       `{ ${Array.from({ length: 5000 }, (_, i) => `a${i}:channels`).join(' ')} }`,
       /tokens/,
     ],
+    ['a cycle of fragments', '{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }', /itself/],
     [
-      'with a circle of fragments',
-      '{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }',
-      /itself/,
-    ],
-    [
-      'that introspect in circles',
+      'cyclic introspection',
       `{ __schema { types ${'{ fields { type '.repeat(8)}{ name } ${'} }'.repeat(8)} } }`,
       /depth/i,
     ],
@@ -388,7 +387,7 @@ describe('documents that are meant to hurt', () => {
     }
   })
 
-  it('variables of any depth harm nobody', async () => {
+  it('with variables of any depth affect no other client', async () => {
     const variables = `{"name":${'['.repeat(40_000)}${']'.repeat(40_000)}}`
     const query = 'subscription ($name: String!) { channel(name: $name) { payload } }'
     const body = `{"query":${JSON.stringify(query)},"variables":${variables}}`
@@ -399,15 +398,15 @@ describe('documents that are meant to hurt', () => {
 
 describe('HTTP that Node refuses', () => {
   it.each([
-    ['two lengths', 'Content-Length: 5\r\nContent-Length: 6\r\n', '400'],
-    ['length and chunks', 'Content-Length: 5\r\nTransfer-Encoding: chunked\r\n', '400'],
+    ['two content-lengths', 'Content-Length: 5\r\nContent-Length: 6\r\n', '400'],
+    ['a content-length and chunks', 'Content-Length: 5\r\nTransfer-Encoding: chunked\r\n', '400'],
     ['chunks under another name', 'Transfer-Encoding: xchunked\r\n', '400'],
     ['chunks twice', 'Transfer-Encoding: chunked, identity\r\n', '400'],
-    ['a length that is no number', 'Content-Length: 5x\r\n', '400'],
+    ['a content-length that is not a number', 'Content-Length: 5x\r\n', '400'],
     ['a folded header', 'X-A: b\r\n c: d\r\nContent-Length : 5\r\n', '400'],
     ['a NUL in a header', 'X-A: b\0c\r\n', '400'],
     ['very large headers', `X-A: ${'x'.repeat(20_000)}\r\n`, '431'],
-  ])('%s', async (_what, header, status) => {
+  ])('is answered without serving a second request: %s', async (_what, header, status) => {
     const answer = await exchange(
       server.url,
       `POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${header}\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n`,
@@ -416,7 +415,7 @@ describe('HTTP that Node refuses', () => {
     expect(answer).not.toContain('200 OK')
   })
 
-  it('no Host, garbage, and a very long URL', async () => {
+  it('is answered with a status for a missing Host, garbage, and a very long URL', async () => {
     expect(await exchange(server.url, 'GET /healthz HTTP/1.1\r\n\r\n')).toMatch(/^HTTP\/1.1 400 /)
     expect(await exchange(server.url, 'garbage\r\n\r\n')).toMatch(/^HTTP\/1.1 400 /)
     expect(await exchange(server.url, Buffer.from([0x16, 0x03, 0x01, 0, 5, 1, 0, 0, 1, 0]))).toMatch(
@@ -424,7 +423,8 @@ describe('HTTP that Node refuses', () => {
     )
     const long = `GET /${'x'.repeat(20_000)} HTTP/1.1\r\nHost: localhost\r\n\r\n`
     expect(await exchange(server.url, long)).toMatch(/^HTTP\/1.1 431 /)
-    // More than the server reads before it answers: a reset while the rest is on its way would hide the answer.
+    // More than the server reads before it answers: a reset while the rest is in transit would hide the
+    // response.
     const longer = `GET /${'x'.repeat(5_000_000)} HTTP/1.1\r\nHost: localhost\r\n\r\n`
     expect(await exchange(server.url, longer)).toMatch(/^HTTP\/1.1 431 /)
     for (const size of [20_000, 100_000, 1_000_000])
@@ -449,12 +449,12 @@ describe('curl', () => {
     ).toContain('text/event-stream')
   })
 
-  it('subscribes with the line that the server prints', async () => {
+  it('subscribes with the command line that the server prints', async () => {
     const query = 'query=subscription { channel(name:"curl") { payload } }'
     const running = curl(
       ...['-N', '-G', `${server.url}/graphql`, '-H', 'accept: text/event-stream', '--max-time', '2'],
       ...['--data-urlencode', query],
-    ).catch((error: { stdout: string }) => error.stdout) // it ends by its time, with 28
+    ).catch((error: { stdout: string }) => error.stdout) // curl ends on its timeout, with exit code 28
     await expect.poll(() => server.ofType('subscriber.joined').at(-1)?.topic).toBe('curl')
     await notify('curl', 'seen')
     expect(await running).toBe(

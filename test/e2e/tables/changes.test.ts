@@ -72,7 +72,7 @@ function words({ operation, key, row, old }: Change): string {
 }
 
 describe.each(Object.entries(GRAPHQL_TRANSPORTS))('%s', (_transport, subscribe) => {
-  it('delivers what happens to a table, and resumes after any cursor', async () => {
+  it('delivers the changes of a table, and resumes after any cursor', async () => {
     const subscription = await subscribe(server.url, PEOPLE)
     await log.query(
       `insert into people values (1, 'Paul', 51, 1.50, 9007199254740993), (2, 'Ada', 36, null, 0)`,
@@ -112,7 +112,7 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('%s', (_transport, subscribe) 
     }
   })
 
-  it('keeps a filtered list right: a row that leaves comes as null, one that never was in comes not at all', async () => {
+  it('keeps a filtered list right: a row that leaves it arrives as null, a row that was never in it does not arrive', async () => {
     const subscription = await subscribe(server.url, PEOPLE, { where: { age: { gte: 18 } } })
     await log.query(`insert into people values (1, 'child', 7)`)
     await log.query(`update people set age = 8`)
@@ -128,7 +128,7 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('%s', (_transport, subscribe) 
     await subscription.close()
   })
 
-  it('takes the operations asked for', async () => {
+  it('delivers only the requested operations', async () => {
     const subscription = await subscribe(server.url, PEOPLE, { operations: ['DELETE'] })
     await log.query(`insert into people values (1, 'Paul'); delete from people; truncate people`)
     await log.query(`insert into people values (2, 'Ada'); delete from people`)
@@ -137,7 +137,7 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('%s', (_transport, subscribe) 
     await subscription.close()
   })
 
-  it('refuses what is no cursor and what is no filter', async () => {
+  it('refuses an invalid cursor and an invalid filter', async () => {
     const invalid = await subscribe(server.url, PEOPLE, { after: 'nonsense' })
     expect(codeOf(await invalid.results.next())).toBe('CURSOR_INVALID')
     const filter = await subscribe(server.url, PEOPLE, { where: { age: { eq: null } } })
@@ -146,7 +146,7 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('%s', (_transport, subscribe) 
     await filter.close()
   })
 
-  it('ends with an error when the table is let go', async () => {
+  it('ends with an error when the table is unwatched', async () => {
     const subscription = await subscribe(server.url, PEOPLE)
     await log.query(`insert into people values (1, 'last')`)
     expect(words(await next(subscription))).toBe('I 1 last')
@@ -156,8 +156,8 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('%s', (_transport, subscribe) 
   })
 })
 
-describe('a table that is altered under a subscription', () => {
-  it('goes on with it if it still makes sense, and misses nothing', async () => {
+describe('a subscription to a table that is altered', () => {
+  it('continues if it is still valid, and misses nothing', async () => {
     const subscription = await overGraphqlWs(server.url, PEOPLE)
     const expected: string[] = []
     for (let i = 0; i < 10; i++) {
@@ -174,7 +174,7 @@ describe('a table that is altered under a subscription', () => {
     await subscription.close()
   })
 
-  it('ends with a clear error if it asks for a column that is gone; one that does not goes on', async () => {
+  it('ends with a clear error if it selects a dropped column; a subscription that does not continues', async () => {
     const asks = await overSse('POST')(server.url, 'subscription { peopleChanged { row { age } } }')
     const asksNot = await overSse('POST')(server.url, 'subscription { peopleChanged { row { name } } }')
     await log.query('alter table people drop column age')
@@ -187,7 +187,7 @@ describe('a table that is altered under a subscription', () => {
     await asksNot.close()
   })
 
-  it('and watched with a hole says so', async () => {
+  it('ends with CURSOR_EXPIRED if the triggers were disabled in between', async () => {
     const subscription = await overGraphqlWs(server.url, PEOPLE)
     await log.query(`alter table people disable trigger all; insert into people values (1, 'unseen');
       alter table people enable trigger all`)
@@ -195,7 +195,7 @@ describe('a table that is altered under a subscription', () => {
     await subscription.close()
   })
 
-  it('a cursor from before has expired', async () => {
+  it('cannot resume from a cursor before the change', async () => {
     const subscription = await overGraphqlWs(server.url, PEOPLE)
     await log.query(`insert into people values (1, 'Paul')`)
     const { cursor } = await next(subscription)
@@ -211,7 +211,7 @@ describe('a table that is altered under a subscription', () => {
   })
 })
 
-it('a snapshot and the changes after it make the table, while others write', async () => {
+it('a snapshot and the changes after it add up to the table while other sessions write', async () => {
   const writing = { on: true }
   const writers = [1, 2, 3].map(async writer => {
     for (let i = 0; writing.on; i++) {
@@ -247,7 +247,7 @@ it('a snapshot and the changes after it make the table, while others write', asy
     for (;;) {
       const { key, row, old } = dataOf(await subscription.results.next()).peopleChanged as Change
       const pk = (key as { pk: number }).pk
-      // Each change meets the list as it was: nothing is missing, nothing comes twice.
+      // Each change finds the list as expected: nothing is missing or duplicated.
       expect(list.get(pk)).toBe(old?.name ?? undefined)
       if (row) list.set(pk, row.name)
       else list.delete(pk)
@@ -258,7 +258,7 @@ it('a snapshot and the changes after it make the table, while others write', asy
   }
 })
 
-it('a subscription goes on at another server, and after a restart of its own', async () => {
+it('a subscription continues on another server, and after a restart of its own server', async () => {
   const other = await startServer()
   const first = await overGraphqlWs(server.url, PEOPLE)
   await log.query(`insert into people values (1, 'one')`)
@@ -277,7 +277,7 @@ it('a subscription goes on at another server, and after a restart of its own', a
   await first.close()
 })
 
-it('names that GraphQL cannot have get others, with a warning', async () => {
+it('names that are invalid in GraphQL get replacements, with a warning', async () => {
   await log.query('create table "Odd name!" ("1st" int primary key, "and" text)')
   await log.watch('"Odd name!"')
   await expect.poll(() => fields(server)).toContain('oddNameChanged')

@@ -38,7 +38,7 @@ const name = (subscription: TestSubscription) => nextChange(subscription).then((
 interface Change {
   readonly what: string
   readonly sql: string
-  /** Fields whose values mean something else then. */
+  /** Fields whose values mean something else after the statement. */
   readonly fields: readonly string[]
   /** A condition on the first of them. */
   readonly where?: string
@@ -122,9 +122,9 @@ const CHANGES: readonly Change[] = [
   },
 ]
 
-describe('values that mean something else', () => {
+describe('a change of what values mean', () => {
   it.each(CHANGES)(
-    '$what: ends what shows or asks for them, and nothing else',
+    '$what: ends the subscriptions that select or filter by the fields, and no others',
     async ({ sql, fields, where, since = 0 }) => {
       if (version < since) return expect(log.query(sql)).rejects.toThrow() // this Postgres has no such statement
       const [first] = fields
@@ -154,13 +154,13 @@ describe('values that mean something else', () => {
     },
   )
 
-  it('end with CURSOR_EXPIRED where the operation is valid as before', async () => {
+  it('ends subscriptions with CURSOR_EXPIRED if the operation remains valid', async () => {
     const stream = await live.subscribe('subscription { tChanged { row { v } } }')
     await log.query('alter table t alter v type int using v * 100')
     expect(await endOf(stream)).toBe('CURSOR_EXPIRED')
   })
 
-  it('another key ends what shows the key', async () => {
+  it('ends subscriptions that select the key if the key changes', async () => {
     const keyed = await live.subscribe('subscription { tChanged { key { id } row { name } } }')
     const bystander = await live.subscribe(NAME)
     await log.query(
@@ -173,21 +173,21 @@ describe('values that mean something else', () => {
   })
 })
 
-describe('everything goes on when', () => {
+describe('every subscription continues when', () => {
   it.each([
     ['a column is added', 'alter table t add extra int default 5'],
     ['a column is added with a value for each row', 'alter table t add extra float default random()'],
-    ['a label is added', `alter type mood add value 'fine' before 'happy'`],
+    ['an enum label is added', `alter type mood add value 'fine' before 'happy'`],
     ['a default is set', 'alter table t alter v set default 7'],
-    ['null is allowed', 'alter table t alter v drop not null'],
-    ['null is forbidden', 'alter table t alter name set not null'],
+    ['a column becomes nullable', 'alter table t alter v drop not null'],
+    ['a column becomes NOT NULL', 'alter table t alter name set not null'],
     ['a domain allows null', 'alter domain whole drop not null'],
     ['a domain gets a constraint', 'alter domain whole add check (value > 0)'],
     [
-      'statistics are kept, and the table is rewritten',
+      'statistics settings change, and the table is rewritten',
       'alter table t alter v set statistics 100; vacuum full t',
     ],
-    ['a check is added', 'alter table t add check (v > 0)'],
+    ['a check constraint is added', 'alter table t add check (v > 0)'],
     ['a type is renamed', 'alter type point2 rename to point3; alter type point3 rename to point2'],
     ['an unused column is retyped', 'alter table t alter text type varchar'],
   ])('%s', async (_what, sql) => {
@@ -206,22 +206,22 @@ describe('everything goes on when', () => {
   })
 })
 
-describe('a null where the schema has none', () => {
-  it('of a domain that allows it since a moment: the row comes, with the null', async () => {
+describe('a null in a field that is non-null in the schema', () => {
+  it('of a domain that has just become nullable: the row arrives with the null', async () => {
     const stream = await live.subscribe('subscription { tChanged { operation row { id dom } } }')
     await log.query('alter domain whole drop not null; update t set dom = null')
     expect(await nextChange(stream)).toEqual({ operation: 'UPDATE', row: { id: 1, dom: null } })
     await stream.close()
   })
 
-  it('of a column that allows it since a moment', async () => {
+  it('of a column that has just become nullable: the row arrives with the null', async () => {
     const stream = await live.subscribe('subscription { tChanged { operation row { id v } } }')
     await log.query('alter table t alter v drop not null; update t set v = null')
     expect(await nextChange(stream)).toEqual({ operation: 'UPDATE', row: { id: 1, v: null } })
     await stream.close()
   })
 
-  it('of a domain that does not allow it, which Postgres lets through a subquery', async () => {
+  it('of a NOT NULL domain, which Postgres lets through in a subquery', async () => {
     const stream = await live.subscribe('subscription { tChanged { operation row { id dom } } }')
     await log.query('insert into t (id, dom) values (2, (select dom from t where false))')
     expect(await nextChange(stream)).toEqual({ operation: 'INSERT', row: { id: 2, dom: null } })

@@ -64,7 +64,7 @@ const told = (level: string) =>
 
 describe('while a trigger is disabled', () => {
   it.each(Object.entries(GRAPHQL_TRANSPORTS))(
-    '%s: the stream ends with CURSOR_EXPIRED, and says that there is no history',
+    '%s: the stream ends with CURSOR_EXPIRED and reports that there is no history',
     async (_name, subscribe) => {
       await start()
       await live.ready('{ notes { cursor } }')
@@ -81,12 +81,12 @@ describe('while a trigger is disabled', () => {
   )
 
   it.each([
-    ['a role that may read all of it', 'select'],
+    ['a role that may read all rows', 'select'],
     [
       'a role under row-level security',
       'alter table notes enable row level security; create policy p on notes using (true)',
     ],
-  ])('%s gets the same, also if it was for a moment', async (_whose, sql) => {
+  ])('%s gets the same error, even if the trigger was disabled only for a moment', async (_whose, sql) => {
     await log.query(sql)
     await start({ jwtSecret: SECRET })
     for (const statements of [OFF, `${OFF}; ${ON}`]) {
@@ -100,7 +100,7 @@ describe('while a trigger is disabled', () => {
     }
   })
 
-  it('a client that comes back finds no field, then a new history with what was missed in its snapshot', async () => {
+  it('a client that reconnects finds no field, then a new history and the missed rows in its snapshot', async () => {
     await start()
     await live.ready('{ notes { cursor } }')
     const stream = await live.subscribe(NOTES)
@@ -123,7 +123,7 @@ describe('while a trigger is disabled', () => {
     await anew.close()
   })
 
-  it('the log warns once, and says that the table is watched in a new generation only when it is', async () => {
+  it('the server logs one warning, and reports a new generation only when the table is watched in it', async () => {
     await start()
     await live.ready('{ notes { cursor } }')
     const before = told('info').length

@@ -28,12 +28,12 @@ const T = 'subscription { tChanged { operation row { v } } }'
 const VISIT = `begin; alter table p attach partition p9 for values from (900) to (999); insert into p values (901, 'visitor');
   alter table p detach partition p9; commit`
 
-describe('a stream ends, and old cursors have expired', () => {
+describe('a stream ends and old cursors expire', () => {
   it.each([
-    ['a partition comes and goes', 'p', VISIT],
+    ['a partition is attached and detached', 'p', VISIT],
     ['a partition is emptied', 'p', 'truncate p1'],
     [
-      'a partition leaves and comes back',
+      'a partition is detached and attached again',
       'p',
       'alter table p detach partition p1; alter table p attach partition p1 for values from (0) to (100)',
     ],
@@ -53,7 +53,7 @@ describe('a stream ends, and old cursors have expired', () => {
     await log.query(sql)
     for (let code: string | undefined; code === undefined; ) {
       const result = await stream.results.next('the end')
-      // What is logged before the look may come, and nothing after the end.
+      // Events logged before the refresh may arrive, but none after the end.
       if (result.errors)
         code = await Promise.resolve(
           (result.errors as { extensions: { code: string } }[])[0]?.extensions.code,
@@ -67,7 +67,7 @@ describe('a stream ends, and old cursors have expired', () => {
   })
 
   it.each([
-    ['a partition came and went', VISIT],
+    ['a partition was attached and detached', VISIT],
     ['a partition was emptied', 'truncate p1'],
   ])('when %s while no server ran', async (_what, sql) => {
     const after = await live.cursor('p')
@@ -77,7 +77,7 @@ describe('a stream ends, and old cursors have expired', () => {
     await live.ready('{ p { cursor } }')
     const late = await live.subscribe(P, { after })
     expect(await endOf(late)).toBe('CURSOR_EXPIRED')
-    // And what begins now is whole.
+    // And the history that begins now is whole.
     const stream = await live.subscribe(P, { after: await live.cursor('p') })
     await log.query(`insert into p values (2, 'on')`)
     expect(await nextChange(stream)).toEqual({ operation: 'INSERT', row: { v: 'on' } })

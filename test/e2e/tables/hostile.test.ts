@@ -40,7 +40,7 @@ beforeEach(async () => {
 const PEOPLE =
   'subscription ($after: String) { peopleChanged(after: $after) { operation cursor key { pk } row { name } } }'
 
-/** The catalogue may be a moment behind what was altered. */
+/** The catalogue may lag a moment after an ALTER. */
 async function cursorOfNow(): Promise<string> {
   const snapshot = () => query(server.url, '{ people { cursor } }').catch(() => undefined)
   const { people } = await waitUntil(snapshot, 'a snapshot')
@@ -49,10 +49,10 @@ async function cursorOfNow(): Promise<string> {
 
 describe.each(Object.entries(GRAPHQL_TRANSPORTS))('over %s', (_name, subscribe) => {
   it.each([
-    ['a statement that no int4 holds', { ord: 2 ** 30, statement: 2 ** 40, id: 1 }],
-    ['a transaction that no int4 holds', { ord: 2 ** 40, statement: 1, id: 1 }],
-    ['an event of the future', { ord: 2 ** 30, statement: 2 ** 30, id: 2 ** 50 }],
-    ['a batch of the future', { n: 2 ** 52 }],
+    ['a statement number beyond int4', { ord: 2 ** 30, statement: 2 ** 40, id: 1 }],
+    ['a transaction number beyond int4', { ord: 2 ** 40, statement: 1, id: 1 }],
+    ['a future event', { ord: 2 ** 30, statement: 2 ** 30, id: 2 ** 50 }],
+    ['a future batch', { n: 2 ** 52 }],
   ])('a cursor with %s is refused, or starts after it', async (_what, wrong) => {
     const now = (await cursorsOf(log)).decode(await cursorOfNow())
     const after = encodePlain({ ...now, ...wrong })
@@ -70,8 +70,8 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('over %s', (_name, subscribe) 
     ['an object', { cursor: 'x' }],
     ['a list', []],
     ['false', false],
-    ['nothing', ''],
-    ['very long', 'A'.repeat(100_000)],
+    ['null', ''],
+    ['a very long text', 'A'.repeat(100_000)],
   ])('extensions.after that is %s is refused', async (_what, after) => {
     const subscription = await subscribe(server.url, PEOPLE, {}, { after: after as string }).catch(String)
     if (typeof subscription === 'string') return expect(subscription).toMatch(/ 4\d\d |^Error: 4\d\d/)
@@ -79,7 +79,7 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('over %s', (_name, subscribe) 
     await subscription.close()
   })
 
-  it('after as a variable of its own in the filter, in a fragment, under an alias, in one of several operations', async () => {
+  it('after works as a variable of its own in the filter, in a fragment, under an alias and in one of several operations', async () => {
     const after = await cursorOfNow()
     await log.query(`insert into people values (1, 'Paul'), (2, '${after}')`)
     const documents = [
@@ -94,7 +94,7 @@ describe.each(Object.entries(GRAPHQL_TRANSPORTS))('over %s', (_name, subscribe) 
     }
   })
 
-  it('no operations: nothing comes, and the position goes on', async () => {
+  it('an empty list of operations delivers nothing, and the position advances', async () => {
     const subscription = await subscribe(
       server.url,
       'subscription { peopleChanged(operations: []) { operation } }',
@@ -125,7 +125,7 @@ it.each([
   expect(observations.filter(({ type }) => type === 'fault')).toEqual([])
 })
 
-it('an empty Last-Event-ID is none, and a long one is refused', async () => {
+it('an empty Last-Event-ID counts as absent, and a long one is refused', async () => {
   const empty = await overSse('GET')(server.url, PEOPLE, {}, { lastEventId: '' })
   await log.query(`insert into people values (1, 'Paul')`)
   expect(dataOf(await empty.results.next())).toMatchObject({ peopleChanged: { key: { pk: 1 } } })
@@ -136,7 +136,7 @@ it('an empty Last-Event-ID is none, and a long one is refused', async () => {
   await long.close()
 })
 
-it('two who ask the same from different places, over different transports, get each its own past and one present', async () => {
+it('two clients with the same operation, other positions and other transports each get their own past and the same present', async () => {
   await log.query(`insert into people select i, 'n' || i from generate_series(1, 20) i`)
   const start = await cursorOfNow()
   const cursors = [start]
@@ -160,7 +160,7 @@ it('two who ask the same from different places, over different transports, get e
   }
 })
 
-it('who comes back right after ALTER TABLE never sees a row through the columns of before', async () => {
+it('a client that reconnects right after ALTER TABLE never gets a row with the former columns', async () => {
   for (let round = 0; round < 5; round++) {
     const [from, to] = round % 2 === 0 ? ['name', 'title'] : ['title', 'name']
     const field = from as string

@@ -42,7 +42,9 @@ async function start(options: ServerOptions = {}): Promise<ListenqlServer & { ob
   return { ...server, observed }
 }
 
-/** Runs SQL that writes to a table, and replaces the image that has this text in it, all in one transaction. */
+/**
+ * Runs SQL that writes to a table, and replaces the image that contains this text, all in one transaction.
+ */
 async function writeInstead(table: string, sql: string, image: 'old' | 'new', text: string, by: string) {
   const client = await log.connect()
   await client.query('begin')
@@ -85,7 +87,7 @@ describe('a value that the log lacks', () => {
   it.each([
     ['as to_json writes it', `${IMAGE},"":{"doc":188743680}}`, 'has 188743680 bytes'],
     [
-      'with spaces between',
+      'with spaces in between',
       `{ "id": 1, "doc": null, "j": {"a": 1}, "list": ["x"], "owner": "ann", "" : {"doc": 188743680} }`,
       '188743680',
     ],
@@ -95,59 +97,62 @@ describe('a value that the log lacks', () => {
       '188743680',
     ],
     ['because of its encoding', `${IMAGE},"":{"doc":"encoding"}}`, 'is not valid text'],
-  ])('%s is null with an error; the rest is delivered, live and replayed', async (_how, image, words) => {
-    const server = await start()
-    const live = await Promise.all(
-      Object.values(GRAPHQL_TRANSPORTS).map(subscribe => subscribe(server.url, CHANGES)),
-    )
-    await log.query('delete from docs')
-    await log.query(`insert into docs values (0, 'before')`)
-    const insert = `insert into docs values (1, 'huge', '{"a":1}', '{x}', 'ann')`
-    await writeInstead('docs', insert, 'new', 'huge', image)
-    await writeInstead('docs', `update docs set doc = 'small'`, 'old', 'huge', image)
-    const read = async (subscription: TestSubscription) => {
-      for (;;) {
-        const first = await next(subscription)
-        if ((first.field as { row?: { id: number } }).row?.id === 0) return first.cursor
-      }
-    }
-    const isDoc = (errors: readonly string[]) => expect(errors).toEqual([expect.stringContaining(words)])
-    const expectBoth = async (subscription: TestSubscription) => {
-      const inserted = await next(subscription)
-      expect(inserted).toMatchObject({
-        field: { operation: 'INSERT', row: ROW, old: null },
-        errors: ['row.doc: VALUE_NOT_SHOWN'],
-      })
-      isDoc(inserted.messages)
-      for (let i = 0; i < 2; i++) {
-        const updated = await next(subscription)
-        const { id } = (updated.field as { row: { id: number } }).row
-        if (id === 0) expect(updated.errors).toEqual([])
-        else {
-          expect(updated).toMatchObject({
-            field: { operation: 'UPDATE', row: { ...ROW, doc: 'small' }, old: { id: 1, doc: null } },
-            errors: ['old.doc: VALUE_NOT_SHOWN'],
-          })
-          isDoc(updated.messages)
+  ])(
+    '%s is null with an error; the other values are delivered, live and replayed',
+    async (_how, image, words) => {
+      const server = await start()
+      const live = await Promise.all(
+        Object.values(GRAPHQL_TRANSPORTS).map(subscribe => subscribe(server.url, CHANGES)),
+      )
+      await log.query('delete from docs')
+      await log.query(`insert into docs values (0, 'before')`)
+      const insert = `insert into docs values (1, 'huge', '{"a":1}', '{x}', 'ann')`
+      await writeInstead('docs', insert, 'new', 'huge', image)
+      await writeInstead('docs', `update docs set doc = 'small'`, 'old', 'huge', image)
+      const read = async (subscription: TestSubscription) => {
+        for (;;) {
+          const first = await next(subscription)
+          if ((first.field as { row?: { id: number } }).row?.id === 0) return first.cursor
         }
       }
-    }
-    let after = ''
-    for (const subscription of live) {
-      after = await read(subscription)
-      await expectBoth(subscription)
-    }
-    for (const subscribe of Object.values(GRAPHQL_TRANSPORTS)) {
-      const again = await subscribe(server.url, CHANGES, {}, { after })
-      await expectBoth(again)
-      await again.close()
-    }
-    expect(server.observed.all('fault')).toEqual([])
-    expect((await fetch(`${server.url}/readyz`)).status).toBe(200)
-    for (const subscription of live) await subscription.close()
-  })
+      const isDoc = (errors: readonly string[]) => expect(errors).toEqual([expect.stringContaining(words)])
+      const expectBoth = async (subscription: TestSubscription) => {
+        const inserted = await next(subscription)
+        expect(inserted).toMatchObject({
+          field: { operation: 'INSERT', row: ROW, old: null },
+          errors: ['row.doc: VALUE_NOT_SHOWN'],
+        })
+        isDoc(inserted.messages)
+        for (let i = 0; i < 2; i++) {
+          const updated = await next(subscription)
+          const { id } = (updated.field as { row: { id: number } }).row
+          if (id === 0) expect(updated.errors).toEqual([])
+          else {
+            expect(updated).toMatchObject({
+              field: { operation: 'UPDATE', row: { ...ROW, doc: 'small' }, old: { id: 1, doc: null } },
+              errors: ['old.doc: VALUE_NOT_SHOWN'],
+            })
+            isDoc(updated.messages)
+          }
+        }
+      }
+      let after = ''
+      for (const subscription of live) {
+        after = await read(subscription)
+        await expectBoth(subscription)
+      }
+      for (const subscribe of Object.values(GRAPHQL_TRANSPORTS)) {
+        const again = await subscribe(server.url, CHANGES, {}, { after })
+        await expectBoth(again)
+        await again.close()
+      }
+      expect(server.observed.all('fault')).toEqual([])
+      expect((await fetch(`${server.url}/readyz`)).status).toBe(200)
+      for (const subscription of live) await subscription.close()
+    },
+  )
 
-  it('of a json column or an array is an error at its place, too', async () => {
+  it('of a json column or an array is an error at its path too', async () => {
     const server = await start()
     const subscription = await overSse('POST')(
       server.url,
@@ -168,7 +173,7 @@ describe('a value that the log lacks', () => {
     await subscription.close()
   })
 
-  it('of a column that is NOT NULL is an error of the change for subscriptions that select it, and for no other', async () => {
+  it('of a NOT NULL column is an error of the change for subscriptions that select it, and for no other', async () => {
     const server = await start()
     const all = await overSse('POST')(server.url, 'subscription { wholeChanged { row { id doc } } }')
     const ids = await overSse('POST')(server.url, 'subscription { wholeChanged { row { id } } }')
@@ -188,7 +193,7 @@ describe('a value that the log lacks', () => {
     for (const subscription of [all, ids]) await subscription.close()
   })
 
-  it('hides the row from a viewer whose policy reads it, and from no other', async () => {
+  it('hides the row from a viewer whose policy reads the value, and from no other viewer', async () => {
     const server = await start({ jwtSecret: SECRET, anonymousRole: roles.anonymous })
     const token = await sign({ role: roles.user, sub: 'ann', exp: inSeconds(600) })
     await log.query('delete from docs')
@@ -213,7 +218,7 @@ describe('a value that the log lacks', () => {
   })
 })
 
-it('a value of 70 MB costs itself alone, live and replayed', async () => {
+it('a value of 70 MB is the only one that is left out, live and replayed', async () => {
   const server = await start()
   const live = await overSse('POST')(server.url, CHANGES)
   await log.query('truncate docs')

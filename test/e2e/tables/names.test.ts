@@ -35,7 +35,7 @@ const SWAP = [
   'alter table people_old rename to people_new',
 ]
 
-/** What is under the name `people` now arrives from here on, and nothing else. */
+/** From here on, events of the table that is named `people` now arrive, and no others. */
 async function startsAnew(): Promise<void> {
   await live.ready('{ people { cursor rows { name } } }')
   const after = await live.cursor('people')
@@ -47,26 +47,26 @@ async function startsAnew(): Promise<void> {
 
 describe('another table under a name', () => {
   it.each([
-    ['two watched tables that change places in one transaction', [SWAP.join(';')]],
+    ['two watched tables that swap names in one transaction', [SWAP.join(';')]],
     [
-      'by ALTER TABLE SET SCHEMA',
+      'two tables that swap names by ALTER TABLE SET SCHEMA',
       [
         `create schema temporary; alter table people set schema temporary; alter table other.people set schema public;
          alter table temporary.people set schema other`,
       ],
     ],
     [
-      'by renamed schemas',
+      'two tables that swap names by renamed schemas',
       [
         'alter schema public rename to former; alter schema other rename to public; alter schema former rename to other',
       ],
     ],
     [
-      'one that was dropped and another that takes its name',
+      'a dropped table and another one that takes its name',
       ['drop table people; alter table people_new rename to people'],
     ],
     ['DROP and CREATE', ['drop table people; create table people (pk int primary key, name text)']],
-  ])('%s: streams end, and old cursors have expired', async (_what, statements) => {
+  ])('%s: streams end, and old cursors expire', async (_what, statements) => {
     const stream = await live.subscribe(PEOPLE)
     const after = await live.cursor('people')
     for (const sql of statements) await (sql.startsWith('alter schema') ? log.database : log).query(sql) // before 15, schema public belongs to the superuser
@@ -76,7 +76,7 @@ describe('another table under a name', () => {
     await startsAnew()
   })
 
-  it('step by step, each seen by the server: streams end, and old cursors have expired', async () => {
+  it('step by step, each noticed by the server: streams end, and old cursors expire', async () => {
     const stream = await live.subscribe(PEOPLE)
     const after = await live.cursor('people')
     const ends: TestSubscription[] = [await live.subscribe(NEW)]
@@ -90,7 +90,7 @@ describe('another table under a name', () => {
     await startsAnew()
   })
 
-  it('also without a server that looks meanwhile', async () => {
+  it('ends the history even if no server refreshes meanwhile', async () => {
     const after = await live.cursor('people')
     await live.close()
     await log.query(SWAP.join(';'))
@@ -110,7 +110,7 @@ describe('another table under a name', () => {
     await bystander.close()
   })
 
-  it('is not read as the former one by a snapshot before the server has looked', async () => {
+  it('is not read as the former one by a snapshot before the server has refreshed', async () => {
     await live.close()
     live = await createLive(log, { catalogInterval: 60_000 })
     await live.ready('{ people { cursor } }')
@@ -120,7 +120,7 @@ describe('another table under a name', () => {
   })
 })
 
-it('a table under another name goes on under that, with a history of its own', async () => {
+it('a renamed table is streamed under its new name, with a history of its own', async () => {
   const former = await live.cursor('people')
   await log.query('alter table people rename to people_old')
   await live.ready('{ peopleOld { cursor } }')

@@ -6,7 +6,7 @@ import { createLog, type TestLog } from '../../support/log.js'
 import { inSeconds, SECRET, sign } from '../../support/tokens.js'
 import { createRoles, type TestRoles } from '../../support/viewer-roles.js'
 
-/** What one row of a table can hold: SQL of the columns that it sets, and what arrives. */
+/** What one row of a table can contain: SQL of the columns that it sets, and what arrives. */
 interface Odd {
   readonly set: Readonly<Record<string, string>>
   readonly row: Readonly<Record<string, unknown>>
@@ -30,7 +30,7 @@ const ODD: Readonly<Record<string, Odd>> = {
   'a NUL in json': { set: { doc: String.raw`'{"a": "\u0000"}'` }, row: { doc: { a: '\u0000' } } },
   'a number of 100,000 digits': {
     set: { doc: `repeat('9', 100000)::json`, n: `repeat('9', 100000)::numeric` },
-    row: { doc: Number.POSITIVE_INFINITY, n: digits }, // as this test's client reads the JSON number
+    row: { doc: Number.POSITIVE_INFINITY, n: digits }, // as this test's client parses the JSON number
   },
   'the ends of time': {
     set: { d: `'infinity'`, at: `'-infinity'`, ns: `'{NaN,Infinity}'` },
@@ -180,7 +180,7 @@ describe.each([
       token: await sign({ role: roles.user, sub: 'ann', exp: inSeconds(600) }),
     }),
   ],
-] as const)('what one row can hold reaches %s', (_who, viewer) => {
+] as const)('any content of one row reaches %s', (_who, viewer) => {
   it.each(Object.entries(GRAPHQL_TRANSPORTS))(
     'over %s, live and replayed, and in a snapshot',
     async (_name, subscribe) => {
@@ -201,7 +201,7 @@ describe.each([
   )
 })
 
-it('a row of 1,600 columns arrives, and is read', async () => {
+it('a row of 1,600 columns is delivered, and is in the snapshot', async () => {
   const server = await start({})
   const [subscribe] = Object.values(GRAPHQL_TRANSPORTS)
   const subscription = await subscribe!(server.url, 'subscription { wideChanged { row { c0 c800 c1599 } } }')

@@ -34,7 +34,7 @@ async function names(): Promise<string[]> {
   return (watchedTables as { name: string }[]).map(({ name }) => name)
 }
 
-/** Every position that an SSE stream tells, in order, and whether it is an event's. */
+/** Every position that an SSE stream sends, in order, and whether it belongs to an event. */
 function positions(url: string, after: string | undefined) {
   const told: { readonly position: Position; readonly isEvent: boolean }[] = []
   let ended = false
@@ -77,7 +77,7 @@ function positions(url: string, after: string | undefined) {
   }
 }
 
-/** Nothing comes at or before a position that was told. */
+/** No event arrives at or before a position that was sent. */
 function expectNeverAhead(told: ReturnType<typeof positions>['told']): void {
   const wrong = told.filter(({ position, isEvent }, i) => {
     const before = told[i - 1]
@@ -88,7 +88,7 @@ function expectNeverAhead(told: ReturnType<typeof positions>['told']): void {
   expect(wrong.map(({ position }) => position)).toEqual([])
 }
 
-it('no position is told that is ahead of what was sent, whatever is altered, live and while it catches up', async () => {
+it('the server sends no position ahead of the events that it has sent, whatever is altered, live and during catch-up', async () => {
   const start = cursors.encode(await log.newest())
   const live = positions(server.url, undefined)
   await waitUntil(() => live.told.length > 0, 'acceptance')
@@ -104,7 +104,7 @@ it('no position is told that is ahead of what was sent, whatever is altered, liv
     await insert(3000)
     streams.push(positions(server.url, start), positions(server.url, undefined))
     await log.query(`alter table people add column extra${round} int not null default 1`)
-    await insert(5000) // carries the next generation, ahead of where its history is said to begin
+    await insert(5000) // carries the next generation, at a position before the recorded beginning of its history
     streams.push(positions(server.url, undefined))
     await insert(1)
   }
@@ -116,7 +116,7 @@ it('no position is told that is ahead of what was sent, whatever is altered, liv
   }
 }, 120_000)
 
-it('a keep-alive for somebody who has not read the end of a table yet does no harm', async () => {
+it('a keep-alive for a client that has not read the end of a table yet does no harm', async () => {
   await log.query('create table doomed (name text)')
   await log.watch('doomed')
   await expect.poll(names).toContain('doomed')

@@ -43,7 +43,7 @@ interface Result {
   readonly extensions?: { readonly cursor?: string }
 }
 
-/** What a result says: its data, and each error as `path: code`. */
+/** What a result contains: its data, and each error as `path: code`. */
 async function next({ results }: TestSubscription) {
   const { data, errors = [], extensions } = (await results.next()) as Result
   const field = data ? Object.values(data)[0] : null
@@ -58,14 +58,14 @@ const NOTES =
   'subscription ($after: String) { notesChanged(after: $after) { operation key { id } row { id v j } old { v } } }'
 const OTHERS = 'subscription { othersChanged { row { id } } }'
 
-/** A database, and SQL in which `BAD` is a text that has no equal in UTF8. */
+/** A database, and SQL in which `BAD` is a text without an equivalent in UTF8. */
 const ENCODINGS = [
   ['SQL_ASCII', `E'a\\377b'`],
   ['WIN1252', `'a' || chr(129) || 'b'`],
   ['EUC_JP', `convert_from('\\x61a2af62', 'EUC_JP')`],
 ] as const
 
-describe.each(ENCODINGS)('a value that is no text in UTF8, in a database in %s', (encoding, BAD) => {
+describe.each(ENCODINGS)('a value without an equivalent in UTF8, in a database in %s', (encoding, BAD) => {
   async function prepare() {
     const log = await createDatabase(encoding)
     await log.query(`create table notes (id int primary key, v text not null, j json, n int);
@@ -74,7 +74,7 @@ describe.each(ENCODINGS)('a value that is no text in UTF8, in a database in %s',
     return { log, server: await start(log) }
   }
 
-  it('costs that value, live and replayed, over every transport, and nothing else', async () => {
+  it('is lost alone, live and replayed, over every transport', async () => {
     const { log, server } = await prepare()
     const live = await Promise.all(
       Object.values(GRAPHQL_TRANSPORTS).map(subscribe => subscribe(server.url, NOTES)),
@@ -120,7 +120,7 @@ describe.each(ENCODINGS)('a value that is no text in UTF8, in a database in %s',
     for (const subscription of [...live, others, again]) await subscription.close()
   })
 
-  it('costs that value in a snapshot', async () => {
+  it('is lost alone in a snapshot', async () => {
     const { log, server } = await prepare()
     await log.query(`insert into notes values (1, 'é', null), (2, ${BAD}, '{"a": 1.50}')`)
     const response = await fetch(`${server.url}/graphql`, {
@@ -138,7 +138,7 @@ describe.each(ENCODINGS)('a value that is no text in UTF8, in a database in %s',
     ])
   })
 
-  it('costs that payload, published and, in SQL_ASCII, notified', async () => {
+  it('is lost alone as a payload, published and, in SQL_ASCII, notified', async () => {
     const { log, server } = await prepare()
     const CHANNEL =
       'subscription ($after: String) { channel(name: "news", after: $after) { payload json gap } }'
@@ -151,7 +151,7 @@ describe.each(ENCODINGS)('a value that is no text in UTF8, in a database in %s',
     expect(bad.field).toEqual({ payload: null, json: null, gap: false })
     expect(bad.errors).toEqual(['payload: VALUE_NOT_SHOWN', 'json: VALUE_NOT_SHOWN'])
     expect((await next(subscription)).field).toEqual({ payload: '2', json: 2, gap: false })
-    expect(await raw.ended).toBe('1012') // there is no other word for it
+    expect(await raw.ended).toBe('1012') // the only word for it
     if (encoding === 'SQL_ASCII') {
       await log.query(`select pg_notify('news', ${BAD}), pg_notify('news', 'é')`)
       expect((await next(subscription)).errors).toEqual(['payload: VALUE_NOT_SHOWN', 'json: VALUE_NOT_SHOWN'])
@@ -161,7 +161,7 @@ describe.each(ENCODINGS)('a value that is no text in UTF8, in a database in %s',
     await subscription.close()
   })
 
-  it('in the name of a channel does not hold up other events', async () => {
+  it('in the name of a channel does not block other events', async () => {
     const { log, server } = await prepare()
     const others = await overSse('POST')(server.url, OTHERS)
     await log.query(`select listenql.publish((${BAD})::text, 'x')`)
@@ -193,7 +193,7 @@ describe.each(ENCODINGS)('a value that is no text in UTF8, in a database in %s',
     await subscription.close()
   })
 
-  it('is equal to nothing; where a filter cannot be decided, that change is an error and the stream goes on', async () => {
+  it('is equal to nothing; a change for which a filter cannot be decided is an error, and the stream continues', async () => {
     const { log, server } = await prepare()
     const follow = (where: string) =>
       overSse('POST')(server.url, `subscription { notesChanged(where: ${where}) { row { id } } }`)
@@ -225,7 +225,7 @@ describe.each(ENCODINGS)('a value that is no text in UTF8, in a database in %s',
 })
 
 describe('viewers under row-level security', () => {
-  it('see a value that is no text as an error, and a table whose name is none harms no other', async () => {
+  it('get an error for a value that is not text; a table whose name is not text affects no other table', async () => {
     const log = await createDatabase('SQL_ASCII')
     const roles = await createRoles(log)
     cleanUps.push(() => roles.drop())
@@ -257,12 +257,12 @@ describe('viewers under row-level security', () => {
   })
 })
 
-describe('a name that is no text, in a database in SQL_ASCII', () => {
-  it('of a column leaves that column out, of a table that table', async () => {
+describe('a name that is not text, in a database in SQL_ASCII', () => {
+  it('causes its column, or its table, to be left out', async () => {
     const log = await createDatabase('SQL_ASCII')
     const ascii = await log.connect()
     await ascii.query(`set client_encoding = 'SQL_ASCII'; set standard_conforming_strings = on`)
-    // The bytes of a statement cannot be bad in a JavaScript string: EXECUTE makes them.
+    // A JavaScript string cannot contain the invalid bytes of the statement, so EXECUTE produces them.
     await ascii.query(`do $$ declare bad text := convert_from('\\xff', 'SQL_ASCII'); begin
       execute 'create table notes (id int primary key, "' || bad || '" text, v text)';
       execute 'create table "t' || bad || '" (id int primary key)';

@@ -13,7 +13,7 @@ import { createTestDatabase, type TestDatabase } from '../../support/postgres.js
 import { channelQuery, frame, handshake, openConnection, openWebSocket, send } from '../../support/raw.js'
 import { startWitnessed, type WitnessedServer } from '../../support/witness.js'
 
-// What was written for pg_eventserv: a bare WebSocket, payloads as they are, nothing else.
+// Clients written for pg_eventserv: a bare WebSocket with unchanged payloads and nothing else.
 
 let database: TestDatabase
 let server: WitnessedServer
@@ -31,7 +31,7 @@ afterEach(async () => {
   await server.expectNothingLeft()
 })
 
-/** A page's script: it knows nothing but the WebSocket of a browser. */
+/** The script of a page, which uses only the WebSocket of a browser. */
 function connectPage(url: string, show: (data: unknown) => void): Promise<WebSocket> {
   const socket = new WebSocket(url)
   socket.onmessage = event => show(event.data)
@@ -48,7 +48,7 @@ async function leave(socket: WebSocket): Promise<void> {
 }
 
 describe('a page that shows the changes of a table', () => {
-  it('sees each as the trigger wrote it', async () => {
+  it('receives each change as the trigger wrote it', async () => {
     await database.query(`
       create table depots (id serial primary key, name text, trucks int);
       create function tell_changes() returns trigger language plpgsql as $$
@@ -76,8 +76,8 @@ describe('a page that shows the changes of a table', () => {
   })
 })
 
-describe('a page for a chat', () => {
-  it('shows everybody what anybody says, in the order of the database', async () => {
+describe('a chat page', () => {
+  it('shows every message to all users, in the order of the database', async () => {
     const rooms = [new Inbox<unknown>(), new Inbox<unknown>(), new Inbox<unknown>()]
     const sockets = await Promise.all(
       rooms.map(room => connectPage(`ws://localhost:${server.port}/listen/public`, room.push)),
@@ -129,15 +129,15 @@ describe('the socket', () => {
     ['a space', 'my channel', '/listen/my%20channel'],
     ['a plus', 'a+b', '/listen/a+b'],
     ['a percent', '50%', '/listen/50%25'],
-    ['a slash, encoded', 'a/b', '/listen/a%2Fb'],
-    ['a slash, as it is', 'a/b', '/listen/a/b'],
+    ['an encoded slash', 'a/b', '/listen/a%2Fb'],
+    ['a literal slash', 'a/b', '/listen/a/b'],
     ['quotes', `"it's"`, `/listen/%22it's%22`],
     ['a question mark', 'really?', '/listen/really%3F'],
     ['a hash', '#1', '/listen/%231'],
     ['unicode', 'Grüße 🐘', '/listen/Gr%C3%BC%C3%9Fe%20%F0%9F%90%98'],
-    ['a query behind it', 'people', '/listen/people?token=x'],
+    ['a query string', 'people', '/listen/people?token=x'],
     ['dots', 'a.b', '/listen/a.b'],
-  ])('takes a channel name with %s', async (_what, channel, path) => {
+  ])('accepts a channel name with %s', async (_what, channel, path) => {
     const client = await openWebSocket(server.url, path)
     await database.query('select pg_notify($1, $2)', [channel, 'heard'])
     expect(await client.messages.next()).toBe('heard')
@@ -168,7 +168,7 @@ describe('under a base path', () => {
   })
   afterAll(() => live?.close())
 
-  it('everything is there, and nothing beside it', async () => {
+  it('every path is there, and none outside it', async () => {
     expect(live.url).toBe(`http://localhost:${live.port}/live`)
     const root = `http://localhost:${live.port}`
     const client = await openWebSocket(root, '/live/listen/people')
@@ -230,7 +230,7 @@ describe('with a certificate', () => {
     await rm(folder, { recursive: true, force: true })
   })
 
-  it('HTTPS serves the page, /listen and GraphQL, and HTTP goes on', async () => {
+  it('HTTPS serves the page, /listen and GraphQL, and HTTP keeps working', async () => {
     const { httpsUrl = '' } = secure
     expect(httpsUrl).toMatch(/^https:\/\/localhost:\d+$/)
     const page = await new Promise<string>((resolve, reject) => {
@@ -275,7 +275,7 @@ describe('with a certificate', () => {
     await secure.expectNothingLeft()
   })
 
-  it('what is no TLS harms nobody', async () => {
+  it('a connection that is not TLS affects no other connection', async () => {
     const connection = await openConnection(secure.httpsUrl ?? '')
     connection.socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
     await connection.closed

@@ -4,7 +4,7 @@ import { createTestDatabase, type TestDatabase } from '../../support/postgres.js
 import { exchange, handshake, openWebSocket, send } from '../../support/raw.js'
 import { startWitnessed, type WitnessedServer } from '../../support/witness.js'
 
-/** Faults of set-up that make a client come back for ever: both sides are told what to change, the log once. */
+/** Configuration errors that make a client reconnect forever: both sides get the remedy, the log once. */
 
 let database: TestDatabase
 let server: WitnessedServer
@@ -34,7 +34,7 @@ describe('the legacy sub-protocol graphql-ws, of subscriptions-transport-ws', ()
     return { ...client, next: async () => JSON.parse(await client.messages.next()) }
   }
 
-  it('is closed with 4406 and a reason that names both, after what such clients show', async () => {
+  it('is closed with 4406 and a reason that names both protocols, after a message that such clients show', async () => {
     const client = await open()
     client.send({ type: 'connection_init', payload: {} })
     client.send({ type: 'start', id: '1', payload: { query: 'subscription { channel(name: "x") { gap } }' } })
@@ -52,7 +52,7 @@ describe('the legacy sub-protocol graphql-ws, of subscriptions-transport-ws', ()
     expect(await client.closed).toEqual({ code: 4406, reason: expect.stringMatching(REASON) })
   })
 
-  it('also if the client says nothing, or nonsense', async () => {
+  it('is closed even if the client sends nothing, or garbage', async () => {
     const silent = await open()
     const garbled = await open()
     garbled.send('{')
@@ -62,7 +62,7 @@ describe('the legacy sub-protocol graphql-ws, of subscriptions-transport-ws', ()
     expect(await silent.closed).toEqual({ code: 4406, reason: expect.stringMatching(REASON) })
   })
 
-  it('is one line in the log, however often clients come back', () => {
+  it('is one line in the log, however often clients reconnect', () => {
     const lines = server.ofType('request.refused')
     expect(lines).toHaveLength(1)
     expect(lines).toMatchObject([
@@ -70,14 +70,14 @@ describe('the legacy sub-protocol graphql-ws, of subscriptions-transport-ws', ()
     ])
   })
 
-  it('is not picked where the client speaks the other, too', async () => {
+  it('is not selected if the client also offers the other one', async () => {
     const client = await openWebSocket(server.url, '/graphql', ['graphql-ws', 'graphql-transport-ws'])
     expect(client.webSocket.protocol).toBe('graphql-transport-ws')
     client.webSocket.close()
     await client.closed
   })
 
-  it('another one, and none, are closed with 4406 and the right name', async () => {
+  it('is not the only refused one: another protocol, or none, is closed with 4406 and the right name', async () => {
     for (const headers of [{ 'sec-websocket-protocol': 'mqtt' }, {}] as Record<string, string>[]) {
       const text = await exchange(server.url, handshake(server.url, '/graphql', headers))
       expect(text).toContain('use "graphql-transport-ws"')
@@ -111,7 +111,7 @@ describe('a WebSocket request that has lost its upgrade headers in a proxy', () 
     ])
   })
 
-  it('is told so before the channel is looked at', async () => {
+  it('gets this answer before the channel is checked', async () => {
     const closed = await startWitnessed(database, { channels: ['*'] })
     try {
       const answer = await send(closed.url, { path: '/listen/listenql', headers: key })
@@ -121,7 +121,7 @@ describe('a WebSocket request that has lost its upgrade headers in a proxy', () 
     }
   })
 
-  it('is not what a request without such headers is, nor one to another path', async () => {
+  it('is distinguished from a request without such headers, and from one to another path', async () => {
     expect((await send(server.url, { path: '/graphql?query={channels}' })).status).toBe(200)
     expect((await send(server.url, { path: '/nothing', headers: key })).status).toBe(404)
     const plain = await send(server.url, { path: '/listen/people' })
@@ -129,7 +129,7 @@ describe('a WebSocket request that has lost its upgrade headers in a proxy', () 
   })
 })
 
-it('a line in the log is written again after a while, for each fault', () => {
+it('a line in the log is repeated after a while, for each fault', () => {
   let time = 0
   const isWorthALine = createOccasional(1000, () => time)
   const said = () => ['one', 'one', 'two'].map(isWorthALine)
