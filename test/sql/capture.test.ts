@@ -14,15 +14,15 @@ const run = async (sql: string) => {
   return lines(await log.fresh())
 }
 
-/** A watched table under a name of its own; drains what came before. */
+/** Creates a watched table with a unique name and discards the events logged so far. */
 async function table(definition: string, name = 't'): Promise<void> {
   await log.query(`drop table if exists ${name} cascade; create table ${name} (${definition})`)
   await log.watch(name)
   await log.fresh()
 }
 
-describe('what each kind of statement logs', () => {
-  it('rows as JSON, every digit as written', async () => {
+describe('the log of a watched table', () => {
+  it('holds rows as JSON with every digit as written', async () => {
     await table('id bigint primary key, price numeric(10,2), name text')
     expect(await run(`insert into t values (9007199254740993, 1.50, 'Ann')`)).toEqual([
       'I {"id":9007199254740993,"price":1.50,"name":"Ann"}',
@@ -34,7 +34,7 @@ describe('what each kind of statement logs', () => {
     expect(await run('truncate t')).toEqual(['T'])
   })
 
-  it('nothing for a statement that touches no row, not even a transaction id', async () => {
+  it('holds nothing for a statement that touches no row, which draws no transaction id either', async () => {
     await table('id int primary key')
     const client = await log.connect()
     await client.query('begin')
@@ -45,7 +45,7 @@ describe('what each kind of statement logs', () => {
     expect(await log.fresh()).toEqual([])
   })
 
-  it('pairs by primary key: a key change is a delete and an insert, a swap two updates', async () => {
+  it('pairs rows by primary key: a key change is a delete and an insert, a swap is two updates', async () => {
     await table('id int primary key deferrable initially immediate, v text')
     await log.query('alter table t drop constraint t_pkey, add primary key (id)')
     await log.refresh()
@@ -69,7 +69,7 @@ describe('what each kind of statement logs', () => {
     ])
   })
 
-  it('pairs by several key columns, whose texts hold anything', async () => {
+  it('pairs rows by several key columns whose texts contain any character', async () => {
     await table('a text, b text, v int, primary key (a, b)')
     await run(`insert into t values ('x,', 'y', 1), ('x', ',y', 2), ('"', '\\', 3)`)
     expect((await run('update t set v = v + 10')).sort()).toEqual([
@@ -79,7 +79,7 @@ describe('what each kind of statement logs', () => {
     ])
   })
 
-  it('pairs by position where there is no primary key', async () => {
+  it('pairs rows by position if the table has no primary key', async () => {
     await table('v int')
     await run('insert into t values (1), (1), (2)')
     expect(await run('update t set v = v + 1')).toEqual([
@@ -89,7 +89,7 @@ describe('what each kind of statement logs', () => {
     ])
   })
 
-  it('INSERT … ON CONFLICT DO UPDATE: what it inserted and what it updated', async () => {
+  it('holds what INSERT … ON CONFLICT DO UPDATE inserted and what it updated', async () => {
     await table('id int primary key, v text')
     await run(`insert into t values (1, 'a')`)
     const both = await run(
@@ -99,7 +99,7 @@ describe('what each kind of statement logs', () => {
     expect(await run(`insert into t values (1, 'z') on conflict do nothing`)).toEqual([])
   })
 
-  it('MERGE', async context => {
+  it('holds each row of a MERGE under its operation', async context => {
     if (version < 150000) return context.skip(true, 'Postgres has no MERGE before 15')
     await table('id int primary key, v text')
     await run(`insert into t values (1, 'a'), (2, 'b')`)
@@ -114,13 +114,13 @@ describe('what each kind of statement logs', () => {
     ])
   })
 
-  it('COPY', async () => {
+  it('holds each row of a COPY', async () => {
     await table('id int primary key, v text')
     await log.database.query(String.raw`copy t from program 'printf "1\ta\n2\tb\n"'`)
     expect(lines(await log.fresh())).toEqual(['I {"id":1,"v":"a"}', 'I {"id":2,"v":"b"}'])
   })
 
-  it('data-modifying CTEs: each table, each operation, each row once', async () => {
+  it('holds each row of data-modifying CTEs once, under its table and operation', async () => {
     await table('id int primary key, v int')
     await table('id int primary key', 'u')
     const changes =
@@ -129,14 +129,14 @@ describe('what each kind of statement logs', () => {
     expect(changes.sort()).toEqual(['I {"id":1,"v":1}', 'I {"id":1}', 'I {"id":2,"v":2}'])
   })
 
-  it('savepoints and rollbacks leave no trace, and the order is that of what is left', async () => {
+  it('holds nothing of savepoints that were rolled back, and keeps the order of the remaining events', async () => {
     await table('id int primary key, v int')
     const client = await log.connect()
     for (const sql of [
       'begin', 'insert into t values (1, 0)', 'savepoint a', 'update t set v = 1', 'savepoint b', 'delete from t',
       'rollback to b', 'update t set v = 2', 'rollback to a', 'update t set v = 3', 'release a', 'update t set v = 4', 'commit',
       'begin', 'delete from t', 'rollback',
-    ]) await client.query(sql) // biome-ignore format: one transaction to a glance
+    ]) await client.query(sql) // biome-ignore format: one transaction at a glance
     const events = await log.fresh()
     expect(lines(events)).toEqual([
       'I {"id":1,"v":0}',
@@ -148,7 +148,7 @@ describe('what each kind of statement logs', () => {
 })
 
 describe('the order of nested statements', () => {
-  it('a row trigger that updates its own table comes after the statement that fired it', async () => {
+  it('places a row trigger that updates its own table after the statement that fired it', async () => {
     await table('id int primary key, v int')
     await log.query(`create or replace function touch() returns trigger language plpgsql as $$
       begin update t set v = new.v + 1 where id = new.id and new.v < 3; return null; end $$;
@@ -161,7 +161,7 @@ describe('the order of nested statements', () => {
       'U {"id":1,"v":2} -> {"id":1,"v":3}',
       'U {"id":2,"v":2} -> {"id":2,"v":3}',
     ])
-    // Where the same statement is two levels deep on the same table, each level has its number.
+    // The same statement two levels deep on the same table has one number per level.
     expect(await run('update t set v = 1 where id = 1')).toEqual([
       'U {"id":1,"v":3} -> {"id":1,"v":1}',
       'U {"id":1,"v":1} -> {"id":1,"v":2}',
@@ -169,7 +169,7 @@ describe('the order of nested statements', () => {
     ])
   })
 
-  it('the same in a transaction that has written before, and after a savepoint was rolled back', async () => {
+  it('is right in a transaction that has written before, and after a savepoint was rolled back', async () => {
     await table('id int primary key, v int')
     await log.query(`create or replace function touch() returns trigger language plpgsql as $$
       begin update t set v = new.v + 1 where id = new.id and new.v < 2; return null; end $$;
@@ -186,7 +186,7 @@ describe('the order of nested statements', () => {
     ])
   })
 
-  it('and where the trigger catches an error of its own', async () => {
+  it('is right if the trigger catches an error of its own', async () => {
     await table('id int primary key, v int')
     await log.query(`create or replace function try() returns trigger language plpgsql as $$
       begin
@@ -204,7 +204,7 @@ describe('the order of nested statements', () => {
     ])
   })
 
-  it('across tables: what a trigger publishes and writes elsewhere comes after its cause', async () => {
+  it('places what a trigger publishes and writes to other tables after the cause', async () => {
     await table('id int primary key')
     await table('id int primary key', 'u')
     await log.query(`create or replace function also() returns trigger language plpgsql security definer as $$
@@ -220,7 +220,7 @@ describe('the order of nested statements', () => {
     expect(lines(await log.fresh())).toEqual(['N first', 'I {"id":3}', 'N p3', 'I {"id":3}', 'N last'])
   })
 
-  it('what a BEFORE STATEMENT trigger does comes before', async () => {
+  it('places what a BEFORE STATEMENT trigger writes first', async () => {
     await table('id int primary key, v int')
     await log.query(`create or replace function clean() returns trigger language plpgsql as $$
       begin delete from t; return null; end $$;
@@ -229,7 +229,7 @@ describe('the order of nested statements', () => {
     expect(await run('insert into t values (1, 2)')).toEqual(['D {"id":1,"v":1}', 'I {"id":1,"v":2}'])
   })
 
-  it('a function called in an UPDATE that updates the rows just written', async () => {
+  it('is right for a function that an UPDATE calls and that updates the rows just written', async () => {
     await table('id int primary key, v int')
     await run('insert into t values (1, 0), (2, 0)')
     await log.query(`create or replace function meddle(k int) returns int language plpgsql volatile as $$
@@ -239,7 +239,7 @@ describe('the order of nested statements', () => {
     expect(ofOne).toEqual(['U {"id":1,"v":0} -> {"id":1,"v":5}', 'U {"id":1,"v":5} -> {"id":1,"v":100}'])
   })
 
-  it('cascades of foreign keys, to another table and to its own', async () => {
+  it('is right for cascades of foreign keys to another table and to the same table', async () => {
     await table('id int primary key, up int references t on delete cascade on update cascade')
     await table('id int primary key, t int references t on delete cascade on update cascade', 'u')
     await run('insert into t values (1, null), (2, 1), (3, 2); insert into u values (10, 3), (11, 1)')
@@ -252,7 +252,7 @@ describe('the order of nested statements', () => {
     expect(events.sort()).toEqual([
       'D {"id":1,"up":null}', 'D {"id":10,"t":30}', 'D {"id":11,"t":1}', 'D {"id":2,"up":1}', 'D {"id":30,"up":2}',
     ]) // biome-ignore format: short
-    // The stack of numbers is empty again: the order of the next transaction is right.
+    // The stack of statement numbers is empty again, so the next transaction is in order.
     const client = await log.connect()
     await client.query(
       'begin; insert into t values (7, null); delete from t where id = 7; insert into t values (7, null); commit',
@@ -266,17 +266,17 @@ describe('the order of nested statements', () => {
 })
 
 describe('a bulk statement', () => {
-  it('of 100,000 rows is read in pages, each row once and in order', async () => {
+  it('of 100,000 rows is read in pages, with each row once and in order', async () => {
     await table('id int primary key, v text')
     const client = await log.connect()
-    await client.query(`insert into t values (0, 'warm')`) // a plan for one row is cached now
+    await client.query(`insert into t values (0, 'warm')`) // a plan for one row is cached by now
     await client.query(`insert into t select g, 'x' from generate_series(1, 100000) g`)
     const events = await log.fresh(2000)
     expect(events.length).toBe(100_001)
     expect(events.map(event => JSON.parse(event.new ?? '{}').id)).toEqual(events.map((_, index) => index))
   }, 120_000)
 
-  it('UPDATE joins old and new rows by hashing or merging, never row against row', async () => {
+  it('pairs the old and new rows of an UPDATE by a hash or merge join, never by a nested loop', async () => {
     await table('id int primary key, v int')
     await log.query('insert into t select g, 0 from generate_series(1, 20000) g')
     const client = await log.connect()
@@ -284,13 +284,13 @@ describe('a bulk statement', () => {
     const [source] = await log.query(
       `select prosrc from pg_proc where proname = 'capture_' || 't'::regclass::oid`,
     )
-    expect(String(source?.prosrc)).toContain('full join') // a nested loop cannot do it
+    expect(String(source?.prosrc)).toContain('full join') // a nested loop would not finish
     await client.query('update t set v = 2')
     const events = (await log.fresh(5000)).filter(event => event.operation === 'U')
     expect(events.length).toBe(20_001)
   }, 120_000)
 
-  it('is planned without JIT, or each single row later on would be compiled; JIT is off to the end of that transaction', async () => {
+  it('is planned without JIT, which stays off until the transaction ends, so that later single rows are not compiled', async () => {
     await table('id int primary key, v text')
     const client = await log.connect({ options: '-c jit=on' })
     const jit = async () => (await client.query('show jit')).rows[0]?.jit
@@ -302,7 +302,7 @@ describe('a bulk statement', () => {
     expect((await log.fresh()).length).toBe(1001)
   })
 
-  it('pages are bounded in bytes as well', async () => {
+  it('is read in pages that are limited in bytes', async () => {
     await table('id int primary key, v text')
     await log.query(`insert into t select g, repeat('x', 1500000) from generate_series(1, 8) g`)
     const start = await log.newest()

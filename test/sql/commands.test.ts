@@ -3,7 +3,7 @@ import { runCommands } from '../stress/commands/run.js'
 import { WORLDS } from '../stress/commands/world.js'
 import { createLog, lines, type TestLog } from '../support/log.js'
 
-/** Several operations on one table in one command: the order of their events is that in which each row changed. */
+/** Several operations on one table in one command: events have the order in which each row changed. */
 
 let log: TestLog
 let hasMerge: boolean
@@ -13,7 +13,7 @@ beforeAll(async () => {
 })
 afterAll(() => log.close())
 
-/** Each statement of a list on the same connection. */
+/** Runs each statement of a list on the same connection. */
 async function run(...statements: string[]): Promise<string[]> {
   const client = await log.connect()
   for (const sql of statements) await client.query(sql)
@@ -31,7 +31,7 @@ async function tables(sql: string, ...watched: string[]): Promise<void> {
 }
 
 describe('operations of one command', () => {
-  it('a row that is deleted and inserted again in a transaction with an xid: DELETE, then INSERT', async () => {
+  it('log a row that is deleted and inserted again in a transaction with an xid as DELETE, then INSERT', async () => {
     await tables(
       `create table items (o int, l int, v text, primary key (o, l)); insert into items values (1, 1, 'old')`,
       'items',
@@ -44,7 +44,7 @@ describe('operations of one command', () => {
     expect(await run(move), 'without an xid').toEqual(expected)
   })
 
-  it('also when the DELETE is not through when the INSERT is', async () => {
+  it('log DELETE before INSERT even if the DELETE is still running when the INSERT runs', async () => {
     await tables('create table t (id int primary key, v int); insert into t values (1, 1), (2, 2)', 't')
     const limited = `with g as (delete from app.t returning id) insert into app.t select id, 9 from g order by id limit 1`
     const first = `with g as (delete from app.t returning id)
@@ -53,10 +53,10 @@ describe('operations of one command', () => {
     expect(await run(first)).toEqual(['D {"id":1,"v":9}', 'I {"id":5,"v":5}', 'I {"id":1,"v":7}'])
     expect(await run('begin', 'select pg_current_xact_id()', first.replace('5, 5', '6, 6').replace('7', '8'), 'commit')).toEqual([
       'D {"id":5,"v":5}', 'D {"id":1,"v":7}', 'I {"id":6,"v":6}', 'I {"id":5,"v":8}',
-    ]) // biome-ignore format: one transaction to a glance
+    ]) // biome-ignore format: one transaction at a glance
   })
 
-  it('a key that an UPDATE frees for an INSERT, in CTE, MERGE and upsert', async () => {
+  it('are logged in order for a key that an UPDATE frees for an INSERT, in a CTE, MERGE and upsert', async () => {
     await tables(
       'create table t (id int primary key, u int unique, v int); insert into t values (1, 1, 1)',
       't',
@@ -89,7 +89,7 @@ describe('operations of one command', () => {
 })
 
 describe('writers inside of writers', () => {
-  it('a function that deletes a row which the statement inserts again: one event', async () => {
+  it('log one event if a function deletes a row that the statement inserts again', async () => {
     await tables(
       `create table t (id int primary key, v int); insert into t values (1, 1), (2, 2);
        create function gone(x int) returns int language sql volatile as 'delete from app.t where id = x; select x'`,
@@ -98,7 +98,7 @@ describe('writers inside of writers', () => {
     expect(
       await run('begin', 'select pg_current_xact_id()', 'insert into app.t select app.gone(1), 5', 'commit'),
     ).toEqual(['U {"id":1,"v":1} -> {"id":1,"v":5}'])
-    // The other way round: what the statement has inserted the function deletes.
+    // The opposite: the function deletes a row that the statement has inserted.
     const changes = await run(
       'begin',
       'select pg_current_xact_id()',
@@ -108,7 +108,7 @@ describe('writers inside of writers', () => {
     expect(changes.sort()).toEqual(['D {"id":2,"v":2}', 'I {"id":4,"v":3}'])
   })
 
-  it('a trigger that replaces the row: the row as it is; a trigger that empties a queue: both events', async () => {
+  it('log the final row if a trigger replaces the row, and both events if a trigger empties a queue', async () => {
     await tables(
       `create table t (id int primary key, v int); insert into t values (1, 1);
        create function replace() returns trigger language plpgsql as $$ begin delete from app.t where id = new.id; return new; end $$;
@@ -126,7 +126,7 @@ describe('writers inside of writers', () => {
     expect(await run('insert into app.q values (1)')).toEqual(['I {"id":1}', 'D {"id":1}'])
   })
 
-  it('cascades that reach a row twice, or a row that the same command has written: one event', async () => {
+  it('log one event if cascades reach a row twice, or reach a row that the same command has written', async () => {
     await tables(
       `create table a (id int primary key); create table b (id int primary key, a int references a on delete cascade);
        create table c (id int primary key, a int references a on delete set null, b int references b on delete cascade, v int);
@@ -147,7 +147,7 @@ describe('writers inside of writers', () => {
       'U {"id":2,"a":3,"b":2,"v":0} -> {"id":2,"a":3,"b":2,"v":1}',
       'U {"id":2,"a":3,"b":2,"v":1} -> {"id":2,"a":null,"b":2,"v":1}',
     ])
-    // It is inserted, and at once deleted with the row that it refers to.
+    // The row is inserted, then deleted at once together with the row that it refers to.
     expect(
       await run(
         'with x as (delete from app.n where id = 1 returning id) insert into app.n select 3, id from x',
@@ -157,7 +157,7 @@ describe('writers inside of writers', () => {
 })
 
 describe('MERGE on a partitioned table', () => {
-  it('delivers rows that it moves, and the new rows of what it updates', async context => {
+  it('delivers the rows that it moves and the new rows of what it updates', async context => {
     if (!hasMerge) return context.skip(true, 'Postgres has no MERGE before 15')
     await tables(
       `create table p (id int, part int, v int, primary key (id, part)) partition by list (part);
@@ -187,7 +187,7 @@ describe('MERGE on a partitioned table', () => {
     expect(await run('select app.m()')).toEqual(expected)
   })
 
-  it('logs an UPDATE that moves rows once, also where it cannot be told from a MERGE', async () => {
+  it('logs an UPDATE that moves rows once, even if that UPDATE is indistinguishable from a MERGE', async () => {
     await tables(
       `create table p (id int, part int, primary key (id, part)) partition by list (part);
        create table p1 partition of p for values in (1); create table p2 partition of p for values in (2);
@@ -201,7 +201,7 @@ describe('MERGE on a partitioned table', () => {
     expect((await run('/* merge */ update app.p set part = 2 where id = 1')).sort()).toEqual(moved)
   })
 
-  it('keeps its row trigger on partitions that come later, and an unwatched table has none', async () => {
+  it('has a row trigger on partitions that are added later; an unwatched table has none', async () => {
     await tables(
       'create table p (id int, part int, primary key (id, part)) partition by list (part); create table p1 partition of p for values in (1)',
       'p',
@@ -219,17 +219,20 @@ describe('MERGE on a partitioned table', () => {
 })
 
 describe('random commands', () => {
-  it.each(Object.keys(WORLDS))('%s: after each statement the events add up to the tables', async world => {
-    for (const seed of [1, 2, 3]) {
-      const own = await createLog()
-      try {
-        const client = await own.connect()
-        const outcome = await runCommands({ world, seed, transactions: 60, client })
-        expect(outcome.problems).toEqual([])
-        expect(outcome.events).toBeGreaterThan(20)
-      } finally {
-        await own.close()
+  it.each(Object.keys(WORLDS))(
+    '%s: after each statement the events add up to the contents of the tables',
+    async world => {
+      for (const seed of [1, 2, 3]) {
+        const own = await createLog()
+        try {
+          const client = await own.connect()
+          const outcome = await runCommands({ world, seed, transactions: 60, client })
+          expect(outcome.problems).toEqual([])
+          expect(outcome.events).toBeGreaterThan(20)
+        } finally {
+          await own.close()
+        }
       }
-    }
-  })
+    },
+  )
 })

@@ -32,7 +32,10 @@ async function serverVersion(): Promise<number> {
   return Number(rows[0]?.version)
 }
 
-/** The tables of an application: plain, partitioned, with a trigger that publishes, and one that is not watched. */
+/**
+ * The tables of an application: plain, partitioned, with a trigger that publishes, and one that is not
+ * watched.
+ */
 const TABLES = `
 create table people (pk int primary key, name text);
 create table readings (at int, v text, primary key (at)) partition by range (at);
@@ -43,14 +46,14 @@ create function tell() returns trigger language plpgsql as $$ begin perform list
 create trigger tell after insert on orders for each row execute function tell()`
 
 let source: TestLog
-/** A cursor that a client of the source has. */
+/** A cursor that a client of the source database holds. */
 let old: Position
 
 beforeAll(async () => {
   source = await createLog()
   await source.query(TABLES)
   await source.watch('people', 'readings')
-  // Oids, batches and transactions that no fresh database has.
+  // Oids, batches and transactions that do not exist in a fresh database.
   for (let i = 0; i < 20; i++) {
     await source.query('insert into people values ($1, $2)', [i, `n${i}`])
     await source.query('insert into readings values ($1, $2)', [i * 10, 'v'])
@@ -72,7 +75,7 @@ async function restored(options: readonly string[], into?: TestLog) {
   return { target, errors }
 }
 
-/** What an application does, to the tables that are there. */
+/** Writes as an application does, to the tables that exist. */
 async function applicationWrites(target: TestLog): Promise<void> {
   await target.query(`insert into people values (1000, 'a'), (1001, 'b'); update people set name = 'c' where pk = 1000;
     delete from people where pk = 1001; insert into readings values (50 + 1, 'x'), (151, 'y');
@@ -80,7 +83,7 @@ async function applicationWrites(target: TestLog): Promise<void> {
     insert into orders values (1000, 'n')`)
 }
 
-/** Who comes first after the restore, and makes the log whole. */
+/** The first session after the restore, which repairs the log. */
 const FIRST = {
   watch: async (target: TestLog) => {
     const io = commandStreams()
@@ -111,7 +114,9 @@ async function status(target: TestLog): Promise<string> {
 
 const PEOPLE = 'subscription ($after: String) { peopleChanged(after: $after) { operation row { name } } }'
 
-/** A server on the restored database delivers what is written from now on, and takes no cursor of the source. */
+/**
+ * Checks that a server on the restored database delivers new writes and refuses every cursor of the source.
+ */
 async function serves(target: TestLog, fields = ['peopleChanged', 'readingsChanged']): Promise<void> {
   const server = await createServer({
     databaseUrl: target.database.url,
@@ -159,10 +164,10 @@ const LEFT_OUT = {
 
 describe.skipIf(!isPossible)('a dump', () => {
   describe.each(Object.entries(LEFT_OUT))('%s', (what, options) => {
-    // All of them where everything is missing.
+    // Every object, if everything is missing.
     const all = Object.entries(FIRST)
     it.each(/^schema only$|rows of listenql/.test(what) ? all : all.slice(1, 3))(
-      'lets the application write; %s makes it whole, with a new history',
+      'lets the application write after a restore; %s repairs the log and starts a new history',
       async (_who, first) => {
         const { target, errors } = await restored(options)
         try {
@@ -183,7 +188,7 @@ describe.skipIf(!isPossible)('a dump', () => {
     )
   })
 
-  it('loses keys, indexes and triggers with its last section: they are made again', async () => {
+  it('loses keys, indexes and triggers with its last section; they are created again', async () => {
     const { target, errors } = await restored(['--section=pre-data', '--section=data'])
     try {
       expect(errors).toEqual([])
@@ -200,7 +205,7 @@ describe.skipIf(!isPossible)('a dump', () => {
     }
   })
 
-  it('data only, into a schema that was restored before', async () => {
+  it('can hold data only and be restored into a schema that was restored before', async () => {
     const { target } = await restored(['--schema-only'])
     try {
       expect((await restored(['--data-only'], target)).errors).toEqual([])
@@ -214,7 +219,7 @@ describe.skipIf(!isPossible)('a dump', () => {
     ['data only', ['--data-only']],
     ['data only, with triggers disabled', ['--data-only', '--disable-triggers']],
     ['rows of the log only', ['--data-only', '--schema', 'listenql']],
-  ])('%s, into a log that is in use: its history ends', async (_what, options) => {
+  ])('%s, restored into a log in use, ends the history of that log', async (_what, options) => {
     const target = await createLog()
     const url = target.database.url
     try {
@@ -228,7 +233,7 @@ describe.skipIf(!isPossible)('a dump', () => {
       const after = await target.newest()
       expect(after.token).not.toBe(before.token)
       await expect(target.read(before)).rejects.toMatchObject({ code: /LQ00[12]/ })
-      expect(await target.pull(after)).toEqual([]) // nothing of elsewhere
+      expect(await target.pull(after)).toEqual([]) // no event of another log
       expect(
         await target.query(
           'select count(*)::int as n from listenql.event where xid >= pg_snapshot_xmax(pg_current_snapshot())',
@@ -244,7 +249,7 @@ describe.skipIf(!isPossible)('a dump', () => {
     ['schema public only', ['--schema', 'public']],
     ['without schema listenql', ['--exclude-schema', 'listenql']],
     ['some tables only', ['--table', 'people', '--table', 'readings*']],
-  ])('%s: tables without triggers, and an installation that begins afresh', async (_what, options) => {
+  ])('%s leaves tables without triggers and an installation that starts afresh', async (_what, options) => {
     const { target, errors } = await restored(options)
     try {
       expect(errors.filter(error => !/schema "listenql" does not exist|schema "?public/.test(error))).toEqual(
@@ -260,7 +265,7 @@ describe.skipIf(!isPossible)('a dump', () => {
     }
   })
 
-  it('some tables of the log only: what is left is replaced, or refused with the remedy', async () => {
+  it('of some tables of the log only: the remaining objects are replaced, or refused with the remedy', async () => {
     const target = await createLog({ migrated: false })
     try {
       await target.query('create schema listenql')
@@ -282,7 +287,7 @@ describe.skipIf(!isPossible)('a dump', () => {
     }
   })
 
-  it('a server whose login owns nothing makes the log whole as well', async () => {
+  it('is repaired by a server whose login owns nothing', async () => {
     const login = await createServerLogin(source)
     await login.mayRead('people', 'readings')
     const { target } = await restored(['--schema-only'])
@@ -305,7 +310,7 @@ describe.skipIf(!isPossible)('a dump', () => {
     }
   })
 
-  it('tables that were let go stay so', async () => {
+  it('keeps unwatched tables unwatched', async () => {
     await source.query(
       `create table former (id int primary key); select listenql.watch('former'); select listenql.silence('former')`,
     )
@@ -325,7 +330,7 @@ describe.skipIf(!isPossible)('a dump', () => {
 })
 
 describe.skipIf(!isPossible)('a dump of version 8 without its rows', () => {
-  it('is brought up to date and made whole by install; a server says what to do', async () => {
+  it('is upgraded and repaired by install; a server states what to do', async () => {
     const former = await createFormerLog(8)
     const target = await createLog({ migrated: false })
     try {

@@ -29,13 +29,13 @@ const set = async (settings: Readonly<Record<string, string>>) => {
     )
 }
 
-describe('a DBA who runs the printed script and watches by SQL', () => {
+describe('a DBA who runs the printed script and watches tables by SQL', () => {
   it.each([
-    ['strings with escapes', { standard_conforming_strings: 'off', escape_string_warning: 'off' }],
-    ['plpgsql that is strict', { 'plpgsql.extra_errors': 'all', 'plpgsql.variable_conflict': 'error' }],
-    ['no place for tables', { default_tablespace: 'pg_global' }],
-    ['read-only transactions', { default_transaction_isolation: 'serializable' }],
-  ])('has settings of the login: %s', async (_what, settings) => {
+    ['escapes in string literals', { standard_conforming_strings: 'off', escape_string_warning: 'off' }],
+    ['strict plpgsql checks', { 'plpgsql.extra_errors': 'all', 'plpgsql.variable_conflict': 'error' }],
+    ['a default tablespace that takes no tables', { default_tablespace: 'pg_global' }],
+    ['serializable transactions', { default_transaction_isolation: 'serializable' }],
+  ])('succeeds under settings of the login: %s', async (_what, settings) => {
     await set(settings)
     const client = await log.connect()
     await client.query(printInstallSql())
@@ -54,14 +54,14 @@ describe('a DBA who runs the printed script and watches by SQL', () => {
   })
 })
 
-describe('event triggers of others', () => {
+describe('event triggers of the application', () => {
   const forbid = (tag: string) =>
     log.database.query(`create function forbid() returns event_trigger language plpgsql as $$ begin raise 'no % here', tg_tag; end $$;
       create event trigger forbid on ddl_command_end when tag in ('${tag}') execute function forbid()`)
   const allow = () => log.database.query('drop event trigger forbid; drop function forbid()')
 
   it.each(['CREATE TABLE', 'CREATE FUNCTION', 'CREATE SEQUENCE'])(
-    'that forbid %s keep the log from being installed, and nothing is left',
+    'that forbid %s prevent the installation, which leaves nothing behind',
     async tag => {
       await forbid(tag)
       await expect(installCommand(target(), { grantTo: undefined }, commandStreams())).rejects.toMatchObject({
@@ -73,7 +73,7 @@ describe('event triggers of others', () => {
     },
   )
 
-  it('that forbid triggers are told by watch, and while they last by every look', async () => {
+  it('that forbid triggers are reported by watch, and by every refresh while they exist', async () => {
     expect((await watch()).code).toBe(0)
     await forbid('CREATE TRIGGER')
     const { code, err } = await watch('t')
@@ -93,7 +93,7 @@ describe('event triggers of others', () => {
     expect(lines(await log.pull(start))).toEqual(['I {"id":1}'])
   })
 
-  it('that rename what is made: the log is not installed half', async () => {
+  it('that rename new objects prevent the installation, which leaves no half-installed log', async () => {
     await log.database.query(`create function prefix() returns event_trigger language plpgsql as $$
       declare c record; begin
         for c in select * from pg_event_trigger_ddl_commands() where object_type = 'table' loop
@@ -109,7 +109,7 @@ describe('event triggers of others', () => {
 })
 
 describe('logins whose triggers do not fire', () => {
-  it('are named by status, with the remedy', async () => {
+  it('are listed by status with the remedy', async () => {
     await watch('t')
     const warnings = async () => {
       const status = await readLogStatus(await log.connect())

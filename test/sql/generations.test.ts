@@ -23,7 +23,10 @@ const state = async (table = 't'): Promise<Row> =>
   )[0] ?? {}
 const generation = async (table = 't') => Number((await state(table)).generation)
 
-/** Runs SQL, looks at the catalogue, and says by how much the generation of t has grown, and whether its history is whole. */
+/**
+ * Runs SQL, refreshes the catalogue, and returns by how much the generation of t has grown and whether its
+ * history is whole.
+ */
 async function altered(sql: string): Promise<{ grown: number; whole: boolean; changes: unknown[] }> {
   const before = await state()
   await log.query(sql)
@@ -45,7 +48,7 @@ describe('a new generation starts', () => {
     ['a column becomes NOT NULL', 'alter table t alter v set not null'],
     ['the key is dropped', 'alter table t drop constraint t_pkey'],
     [
-      'a trigger is disabled and enabled, between two looks',
+      'a trigger is disabled and enabled between two refreshes',
       'alter table t disable trigger all; alter table t enable trigger all',
     ],
     ['a trigger is dropped', 'drop trigger listenql_update on t'],
@@ -59,21 +62,21 @@ describe('a new generation starts', () => {
   })
 
   it.each([
-    ['nothing', 'select 1'],
-    ['statistics', 'analyze t'],
-    ['an index', 'create index on t (v)'],
+    ['no change', 'select 1'],
+    ['new statistics', 'analyze t'],
+    ['a new index', 'create index on t (v)'],
     ['a comment', `comment on column t.v is 'x'`],
     [
-      'a trigger of somebody else',
+      'a trigger of the application',
       'create function f() returns trigger language plpgsql as $$ begin return null; end $$; create trigger f after insert on t execute function f()',
     ],
     ['a storage parameter', 'alter table t set (fillfactor = 50)'],
-  ])('but not for %s', async (_, sql) => {
+  ])('but not after %s', async (_, sql) => {
     expect(await altered(sql)).toEqual(none)
     await log.query('drop function if exists f cascade')
   })
 
-  it('while a trigger is disabled there is no history', async () => {
+  it('only after a disabled trigger is enabled, and the table has no history until then', async () => {
     expect(await altered('alter table t disable trigger listenql_insert')).toEqual({
       grown: 1,
       whole: false,
@@ -96,11 +99,11 @@ describe('a new generation starts', () => {
     const now = await state()
     expect(Number(now.generation)).toBeGreaterThan(Number(before.generation))
     expect(Number(now.since_n)).toBeGreaterThan(Number(before.since_n))
-    // Nobody can hold a position at or past its beginning that was given out before the gap.
+    // No client can hold a position at or after its beginning that was issued before the gap.
     expect((await log.newest()).n).toBe(Number(now.since_n))
   })
 
-  it('when a table is dropped and made again', async () => {
+  it('when a table is dropped and created again', async () => {
     const before = await generation()
     await log.query('drop table t')
     expect((await log.refresh()).map(row => row.change)).toEqual(['gone'])
@@ -118,7 +121,7 @@ describe('a new generation starts', () => {
   })
 })
 
-describe('whoever follows a table', () => {
+describe('a follower of a table', () => {
   const missed = async (sql: string): Promise<boolean> => {
     const whole = async () =>
       Number(
@@ -133,18 +136,18 @@ describe('whoever follows a table', () => {
   it.each([
     ['a column is added', 'alter table t add w int'],
     ['a column is renamed', 'alter table t rename v to w'],
-    ['the key goes', 'alter table t drop constraint t_pkey'],
+    ['the key is dropped', 'alter table t drop constraint t_pkey'],
     ['a comment is written', `comment on table t is 'x'`],
   ])('has missed nothing when %s', async (_what, sql) => {
     expect(await missed(sql)).toBe(false)
   })
 
   it.each([
-    ['a trigger was off', 'alter table t disable trigger all; alter table t enable trigger all'],
-    ['a trigger was lost', 'drop trigger listenql_update on t'],
-    ['it was let go for a moment', `select listenql.unwatch('t'); select listenql.watch('t')`],
+    ['a trigger was disabled', 'alter table t disable trigger all; alter table t enable trigger all'],
+    ['a trigger was dropped', 'drop trigger listenql_update on t'],
+    ['the table was unwatched for a moment', `select listenql.unwatch('t'); select listenql.watch('t')`],
     [
-      'a trigger was off and a column added',
+      'a trigger was disabled and a column added',
       'alter table t disable trigger all; alter table t enable trigger all; alter table t add w int',
     ],
   ])('may have missed something when %s', async (_what, sql) => {
@@ -152,8 +155,8 @@ describe('whoever follows a table', () => {
   })
 })
 
-describe('between ALTER TABLE and the next look at the catalogue', () => {
-  it('writes go on, with the new columns, and carry the next generation', async () => {
+describe('between ALTER TABLE and the next refresh of the catalogue', () => {
+  it('writes continue with the new columns and carry the next generation', async () => {
     const warm = await log.connect()
     await warm.query(`insert into t values (1, 'a')`)
     const [first] = await log.fresh()
@@ -168,13 +171,13 @@ describe('between ALTER TABLE and the next look at the catalogue', () => {
       await warm.query(insert)
       expect(await log.fresh()).toMatchObject([{ new: image, generation: (first?.generation ?? 0) + 1 }])
     }
-    await warm.query('update t set x = 8 where id = 5') // two rows of one key: paired by position
+    await warm.query('update t set x = 8 where id = 5') // two rows with one key are paired by position
     expect(lines(await log.fresh())).toEqual(Array(2).fill('U {"id":5,"x":"7"} -> {"id":5,"x":"8"}'))
     await log.refresh()
     expect(await generation()).toBe((first?.generation ?? 0) + 1)
   })
 
-  it('in the transaction of the ALTER TABLE itself', async () => {
+  it('writes in the transaction of the ALTER TABLE itself carry the next generation', async () => {
     await log.query(
       `begin; insert into t values (1, 'a'); alter table t add w int; insert into t values (2, 'b', 3); alter table t drop v; update t set w = 4; commit`,
     )
@@ -189,7 +192,7 @@ describe('between ALTER TABLE and the next look at the catalogue', () => {
     expect(events.map(event => event.generation)).toEqual([g, g + 1, g + 1, g + 1])
   })
 
-  it('and back again: refresh is told what the log said', async () => {
+  it('a rename that is reverted before the refresh starts a generation once refresh gets that of the logged event', async () => {
     const [relid] = await log.query(`select 't'::regclass::oid as oid`)
     const g = await generation()
     await log.query(`alter table t rename v to w; insert into t values (1, 'a'); alter table t rename w to v`)
@@ -200,7 +203,7 @@ describe('between ALTER TABLE and the next look at the catalogue', () => {
     expect(await log.query('select * from listenql.refresh($1, $2)', [relid?.oid, g + 1])).toEqual([])
   })
 
-  it('in a REPEATABLE READ transaction whose snapshot is older: what was not renamed is logged, what was is told to try again', async () => {
+  it('a REPEATABLE READ write with a snapshot from before a rename must be retried; a new one logs the new name', async () => {
     const client = await log.connect()
     await client.query('begin isolation level repeatable read; select 1')
     await log.query('alter table t rename v to w')
@@ -212,7 +215,7 @@ describe('between ALTER TABLE and the next look at the catalogue', () => {
 })
 
 describe('several servers', () => {
-  it('that look at once start one generation', async () => {
+  it('that refresh at once start one generation', async () => {
     const g = await generation()
     await log.query('alter table t add w int')
     const clients = await Promise.all(Array.from({ length: 5 }, () => log.connect()))
@@ -236,7 +239,7 @@ describe('partitions', () => {
   })
   const root = async () => String((await log.query(`select 'p'::regclass::oid::text as oid`))[0]?.oid)
 
-  it('log as the root, whichever table is named, with its columns in its order', async () => {
+  it('log as the root, with the columns in its order, under whatever table name the statement uses', async () => {
     await log.query(
       `insert into p values (1, 1, 'a'), (2, 1, 'b'), (3, 1, 'c'); insert into p2 (v, id, region) values ('d', 2, 2); insert into p3 values (3, 2, 'e')`,
     )
@@ -256,7 +259,7 @@ describe('partitions', () => {
     expect(await state('p')).toMatchObject({ key_columns: ['region', 'id'] })
   })
 
-  it('a row that moves to another one', async () => {
+  it('log a row that moves to another partition', async () => {
     await log.query(`insert into p values (1, 1, 'a'), (1, 2, 'b')`)
     await log.fresh()
     await log.query('update p set region = 2 where id = 1')
@@ -264,7 +267,7 @@ describe('partitions', () => {
       'D {"region":1,"id":1,"v":"a"}',
       'I {"region":2,"id":1,"v":"a"}',
     ])
-    // The row that a trigger keeps from arriving is a delete.
+    // The row is logged as a delete because a trigger prevents its arrival.
     await log.query(
       `create function no() returns trigger language plpgsql as 'begin return null; end'; create trigger no before insert on p2 for each row execute function no()`,
     )
@@ -273,7 +276,7 @@ describe('partitions', () => {
     await log.query('drop function no cascade')
   })
 
-  it('TRUNCATE of the root is one event, that of a partition a new generation', async () => {
+  it('log TRUNCATE of the root as one event; TRUNCATE of a partition starts a new generation', async () => {
     const g = await generation('p')
     await log.query(`insert into p values (1, 1, 'a'); truncate p`)
     expect((await log.fresh()).map(event => [event.operation, event.generation])).toEqual([
@@ -287,7 +290,7 @@ describe('partitions', () => {
     expect(await generation('p')).toBe(g + 1)
   })
 
-  it('new, attached and detached ones are noticed', async () => {
+  it('are noticed when they are created, attached and detached', async () => {
     const g = await generation('p')
     await log.query(`create table p9 partition of p for values in (9)`)
     expect((await log.refresh()).map(row => row.change)).toEqual(['generation'])
@@ -301,7 +304,7 @@ describe('partitions', () => {
     expect(await log.query(`select tgname from pg_trigger where tgrelid = 'p9'::regclass`)).toEqual([])
   })
 
-  it('are not watched on their own, whether or not the root is watched', async () => {
+  it('cannot be watched on their own, whether or not the root is watched', async () => {
     expect(await refusal(log.query(`select listenql.watch('p1')`))).toBe('LQ004')
     await log.query(`select listenql.unwatch('p')`)
     expect(await refusal(log.query(`select listenql.watch('p1')`))).toBe('LQ004')
@@ -309,7 +312,7 @@ describe('partitions', () => {
 })
 
 describe('inheritance', () => {
-  it("children's rows are rows of the parent, without the children's own columns", async () => {
+  it("logs rows of children as rows of the parent, without the children's own columns", async () => {
     await log.query('drop table if exists kid; create table kid (extra int) inherits (t)')
     await log.refresh()
     await log.query(
@@ -322,12 +325,12 @@ describe('inheritance', () => {
       'U {"id":1,"v":"b"} -> {"id":1,"v":"b!"}',
     ])
     expect(events.slice(4)).toEqual(['U {"id":1,"v":"a!"} -> {"id":1,"v":"x"}', 'D {"id":1,"v":"b!"}'])
-    expect(await state()).toMatchObject({ key_columns: [] }) // not unique over all of them
+    expect(await state()).toMatchObject({ key_columns: [] }) // not unique across all of them
   })
 })
 
-describe('a table that is silenced', () => {
-  it('logs nothing, though its triggers stay; unwatch removes what is left, or watch brings it back', async () => {
+describe('a silenced table', () => {
+  it('logs nothing although its triggers remain; unwatch removes them, and watch makes the table log again', async () => {
     const before = await state()
     const ddl = (await log.query(`select listenql.silence('t') as ddl`)).map(row => row.ddl)
     expect(ddl).toEqual(
@@ -355,7 +358,7 @@ describe('a table that is silenced', () => {
     expect(await refusal(log.query(`select listenql.unwatch('t')`))).toBe('LQ004')
   })
 
-  it('is watched again only when all who wrote unlogged are through', async () => {
+  it('is watched again only after every transaction that wrote unlogged has ended', async () => {
     await log.query(`select listenql.silence('t')`)
     const writer = await log.connect()
     await writer.query(`begin; insert into t values (1, 'not logged')`)
@@ -366,14 +369,14 @@ describe('a table that is silenced', () => {
     expect((await state()).since_n).toEqual(expect.any(Number))
   })
 
-  it('can be cleared by its owner with the statements given', async () => {
+  it('can be cleaned up by its owner with the statements given', async () => {
     for (const { ddl } of await log.query(`select listenql.silence('t') as ddl`)) await log.query(String(ddl))
     expect(await log.query(`select tgname from pg_trigger where tgrelid = 't'::regclass`)).toEqual([])
   })
 })
 
 describe('unwatch', () => {
-  it('takes no part out of a tree that is watched', async () => {
+  it('refuses a part of a watched tree', async () => {
     await log.query('drop table if exists kid; create table kid (extra int) inherits (t)')
     await log.refresh()
     expect(await refusal(log.query(`select listenql.unwatch('kid')`))).toBe('LQ004')
@@ -382,7 +385,7 @@ describe('unwatch', () => {
     expect(lines(await log.fresh())).toEqual(['I {"id":1,"v":"a"}'])
   })
 
-  it('takes a table off the list that was dropped', async () => {
+  it('removes a dropped table from the list', async () => {
     const [relid] = await log.query(`select 't'::regclass::oid as oid`)
     await log.query('drop table t')
     await log.query('select listenql.unwatch($1::oid::regclass)', [relid?.oid])
@@ -393,23 +396,23 @@ describe('unwatch', () => {
   })
 })
 
-describe('what cannot be watched is refused', () => {
+describe('refused with LQ004:', () => {
   it.each([
     ['a view', 'create view v1 as select 1', 'v1'],
     ['an unlogged table', 'create unlogged table u1 (id int)', 'u1'],
     ['a system table', 'select 1', 'pg_class'],
-    ['the log', 'select 1', 'listenql.event'],
-  ])('%s', async (_, sql, name) => {
+    ['a table of the log', 'select 1', 'listenql.event'],
+  ])('watch of %s', async (_, sql, name) => {
     await log.query(sql)
     expect(await refusal(log.query('select listenql.watch($1::regclass)', [name]))).toBe('LQ004')
   })
-  it('and what is not watched cannot be unwatched', async () => {
+  it('unwatch of a table that is not watched', async () => {
     await log.query('create table never (id int)')
     expect(await refusal(log.query(`select listenql.unwatch('never')`))).toBe('LQ004')
   })
 })
 
-it('a table that is made again, noticed while it is being watched anew: one history begins, not two', async () => {
+it('a table that is recreated and watched again during a refresh starts one history, not two', async () => {
   await log.query('create table again (id int primary key)')
   await log.watch('again')
   await log.query('drop table again; create table again (id int primary key)')
@@ -431,7 +434,7 @@ it('a table that is made again, noticed while it is being watched anew: one hist
   expect(await log.refresh()).toEqual([])
 })
 
-it('a table that is dropped while it is looked at is no error', async () => {
+it('a table that is dropped during a refresh is no error', async () => {
   await log.query('create table gone (id int primary key)')
   await log.query(`select listenql.watch('gone')`)
   const other = await log.connect()

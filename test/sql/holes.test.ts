@@ -34,7 +34,7 @@ const state = async (table: string) =>
     ])
   )[0] as unknown as State
 
-/** As a server does: a look, and one for each newer generation that an event carries. */
+/** Refreshes as a server does: once, and once more for each newer generation that an event carries. */
 async function look(): Promise<string[]> {
   const said: string[] = []
   const note = (rows: Record<string, unknown>[]) => {
@@ -48,7 +48,7 @@ async function look(): Promise<string[]> {
   return said
 }
 
-/** Whether subscribers are told that something may have been missed, and old cursors have expired. */
+/** Whether subscribers receive a gap and old cursors have expired. */
 async function ends(table: string, sql: string | readonly string[]): Promise<boolean> {
   const before = await state(table)
   for (const statement of [sql].flat()) await log.query(statement)
@@ -60,14 +60,14 @@ async function ends(table: string, sql: string | readonly string[]): Promise<boo
   )
 }
 
-describe('a partition that comes and goes between two looks ends the history', () => {
+describe('a partition that is attached and detached between two refreshes ends the history', () => {
   it.each([
     [
       'in one transaction',
       `begin; alter table p attach partition p9 for values in (9); insert into p values (9, 1, 'x'); alter table p detach partition p9; commit`,
     ],
     [
-      'in several',
+      'in several transactions',
       [
         'alter table p attach partition p9 for values in (9)',
         `insert into p values (9, 1, 'x')`,
@@ -75,7 +75,7 @@ describe('a partition that comes and goes between two looks ends the history', (
       ],
     ],
     [
-      'taking a row along',
+      'with a row in it',
       `insert into p values (1, 1, 'x'); alter table p attach partition p9 for values in (9); update p set r = 9; alter table p detach partition p9`,
     ],
     [
@@ -83,15 +83,15 @@ describe('a partition that comes and goes between two looks ends the history', (
       `insert into p9 values (9, 1, 'x'); alter table p attach partition p9 for values in (9); delete from p where r = 9; alter table p detach partition p9`,
     ],
     [
-      'deep down',
+      'at a lower level',
       `begin; alter table p3 attach partition p3b for values in (4); insert into p values (4, 1, 'x'); alter table p3 detach partition p3b; commit`,
     ],
     [
-      'deep down, named itself',
+      'at a lower level, by its own name',
       `begin; alter table p3 attach partition p3b for values in (4); insert into p3 values (4, 1, 'x'); alter table p3 detach partition p3b; commit`,
     ],
     [
-      'as a default',
+      'as the default partition',
       `begin; alter table p attach partition p9 default; insert into p values (77, 1, 'x'); alter table p detach partition p9; commit`,
     ],
     [
@@ -99,27 +99,27 @@ describe('a partition that comes and goes between two looks ends the history', (
       `begin; create table p8 partition of p for values in (8); insert into p values (8, 1, 'x'); drop table p8; commit`,
     ],
     [
-      'another in its place',
+      'and is replaced by another one',
       'begin; alter table p detach partition p1; drop table p1; alter table p attach partition p9 for values in (1); commit',
     ],
     [
-      'the same one again',
+      'and is attached again',
       'alter table p detach partition p1; alter table p attach partition p1 for values in (1)',
     ],
     [
-      'the same one again, deep down',
+      'and is attached again at a lower level',
       'alter table p3 detach partition p3a; alter table p3 attach partition p3a for values in (3)',
     ],
-    ['emptied on its own', `insert into p values (1, 1, 'x'); truncate p1`],
+    ['and is truncated on its own', `insert into p values (1, 1, 'x'); truncate p1`],
   ])('%s', async (_what, sql) => {
     expect(await ends('p', sql)).toBe(true)
-    // From here on all is well again.
+    // From here on the history is whole again.
     await log.query(`insert into p values (2, 2, 'on')`)
     expect(lines(await log.fresh())).toEqual(['I {"r":2,"id":2,"v":"on"}'])
     expect(await look()).toEqual([])
   })
 
-  it('under plans that were made before', async () => {
+  it('under plans that were cached before', async () => {
     const writer = await log.connect()
     for (let i = 0; i < 10; i++) await writer.query(`insert into p values (1, $1, 'x')`, [i])
     await look()
@@ -136,7 +136,7 @@ describe('a partition that comes and goes between two looks ends the history', (
     await writer.end()
   })
 
-  it('children as well', async () => {
+  it('also if it is an inheritance child', async () => {
     expect(
       await ends(
         't',
@@ -145,13 +145,13 @@ describe('a partition that comes and goes between two looks ends the history', (
     ).toBe(true)
   })
 
-  it('not what changes nothing: a look, a write, statistics', async () => {
+  it('but not a refresh, a write or new statistics', async () => {
     expect(await ends('p', `insert into p values (1, 1, 'x'); analyze p; vacuum p`.split(';'))).toBe(false)
   })
 })
 
-describe('a partition that DETACH CONCURRENTLY is about to take away', () => {
-  it('is not a part any more', async () => {
+describe('a partition under DETACH CONCURRENTLY', () => {
+  it('no longer belongs to the table', async () => {
     const version = Number((await log.query('show server_version_num'))[0]?.server_version_num)
     if (version < 140000)
       return expect(log.query('alter table p detach partition p1 concurrently')).rejects.toThrow()
@@ -159,7 +159,7 @@ describe('a partition that DETACH CONCURRENTLY is about to take away', () => {
     await look()
     const before = await state('p')
     const reader = await log.connect()
-    await reader.query('begin; select * from p') // DETACH waits for it between its two steps
+    await reader.query('begin; select * from p') // DETACH waits for this transaction between its two steps
     const detacher = await log.connect({ statement_timeout: 300 })
     await expect(detacher.query('alter table p detach partition p1 concurrently')).rejects.toThrow('timeout')
     await reader.query('rollback')
@@ -178,7 +178,7 @@ describe('a partition that DETACH CONCURRENTLY is about to take away', () => {
 })
 
 describe('SET UNLOGGED', () => {
-  it('ends the history, and SET LOGGED begins another', async () => {
+  it('ends the history, and SET LOGGED starts another one', async () => {
     expect(await ends('t', 'alter table t set unlogged')).toBe(true)
     expect(await state('t')).toMatchObject({ since_n: null })
     expect(await look()).toEqual([
@@ -189,13 +189,13 @@ describe('SET UNLOGGED', () => {
     expect(lines(await log.fresh())).toEqual(['I {"id":2,"v":"on"}'])
   })
 
-  it('on a partition as well', async () => {
+  it('ends the history if it is applied to a partition', async () => {
     expect(await ends('p', 'alter table p1 set unlogged')).toBe(true)
     expect(await look()).toEqual([expect.stringContaining('p lacking public.p1 is unlogged')])
     expect(await ends('p', 'alter table p1 set logged')).toBe(true)
   })
 
-  it('and LOGGED again, between two looks and without a crash, is nothing', async () => {
+  it('followed by SET LOGGED between two refreshes, without a crash, changes nothing', async () => {
     expect(await ends('t', 'alter table t set unlogged; alter table t set logged')).toBe(false)
     expect(await ends('t', ['vacuum full t'])).toBe(false)
   })
@@ -218,7 +218,7 @@ describe('after a crash', () => {
   })
   afterAll(() => postgres.close())
 
-  it('a table that was unlogged then, and is not any more, has a new history; others go on', async () => {
+  it('a table that was unlogged at the time, and is logged now, has a new history; other tables keep theirs', async () => {
     const histories = () =>
       query('select table_name, generation, whole_from, since_n from listenql.watched order by 1')
     const before = await histories()
@@ -235,7 +235,7 @@ describe('after a crash', () => {
     ])
     const [u] = after.filter(({ table_name }) => table_name === 'u')
     expect(Number(u?.whole_from)).toBe(Number(u?.generation))
-    // A crash that finds nothing unlogged is nothing.
+    // A crash that finds no unlogged table changes nothing.
     await postgres.stop('immediate')
     await postgres.start()
     await query('select listenql.refresh()')

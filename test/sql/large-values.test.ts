@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createLog, lines, type TestLog } from '../support/log.js'
 
-/** Postgres keeps it, and JSON would need more than the 1 GB that a text may have. */
+/** Postgres stores this value, but its JSON would exceed the limit of 1 GB for a text. */
 const CONTROL = `repeat(E'\\x01', 180 * 1024 * 1024)`
 const BYTES = 180 * 1024 * 1024
 
@@ -16,7 +16,9 @@ beforeEach(async () => {
 afterEach(() => log.close())
 
 describe('a value too large for an image', () => {
-  it('is left out of it, with its size, and the write passes', { timeout: 120_000 }, async () => {
+  it('is left out of the image, which records its size, and the write succeeds', {
+    timeout: 120_000,
+  }, async () => {
     await log.query(
       `insert into t values (1, 'a', 'first', '{happy}'), (2, ${CONTROL}, 'second', '{sad,null}'), (3, 'b', null, null)`,
     )
@@ -37,7 +39,7 @@ describe('a value too large for an image', () => {
     ])
   })
 
-  it('is left out by statements within a transaction and within others, in their order', {
+  it('is left out by statements within transactions and nested statements, in their order', {
     timeout: 120_000,
   }, async () => {
     await log.query(`insert into t values (2, ${CONTROL}, 'second', null)`)
@@ -57,13 +59,13 @@ describe('a value too large for an image', () => {
   })
 })
 
-it('values of some megabytes are in the image', async () => {
+it('values of several megabytes are in the image', async () => {
   await log.query(`insert into t values (1, repeat('é', 3000000), null, null)`)
   const [event] = await log.fresh()
   expect(JSON.parse(event?.new ?? '')).toEqual({ id: 1, doc: 'é'.repeat(3_000_000), note: null, moods: null })
 })
 
-it('tables without columns that can hold large values have nothing of it in their functions', async () => {
+it('tables without columns for large values have no code for large values in their functions', async () => {
   const sources = await log.query(
     `select prosrc like '%listenql.large%' as large, split_part(proname, '_', 2)::oid::regclass::text as table from pg_proc
      where pronamespace = 'listenql'::regnamespace and proname ~ '^capture_\\d' order by 2`,

@@ -16,10 +16,10 @@ afterAll(() => log.close())
 const ids = (events: readonly Delivery[]) => events.map(event => JSON.parse(event.new ?? '{}').id)
 
 describe('transactions that overlap', () => {
-  it('a long-open transaction stalls nobody, and `id > last` would lose it: the trap is real', async () => {
+  it('do not stall the log while one stays open, and reading by `id > last` would lose its events', async () => {
     await log.fresh()
     const slow = await log.connect()
-    await slow.query('begin; insert into t values (1, 0)') // takes the lower id, commits last
+    await slow.query('begin; insert into t values (1, 0)') // draws the lower id, commits last
     await log.query('insert into t values (2, 0)')
     const naive = async (last: number) =>
       (await log.query('select id::int from listenql.event where id > $1 order by id', [last])).map(row =>
@@ -31,17 +31,17 @@ describe('transactions that overlap', () => {
     await slow.query('commit')
     const second = await log.fresh()
     expect(ids(second)).toEqual([1])
-    expect(await naive(last)).toEqual([]) // the naive reader never hears of row 1
+    expect(await naive(last)).toEqual([]) // a reader by `id > last` never gets row 1
     expect(second[0]?.id).toBeLessThan(first[0]?.id ?? 0)
   })
 
-  it('the order of changes of one row is that of its lock', async () => {
+  it('log the changes of one row in the order in which they locked it', async () => {
     const a = await log.connect()
     const b = await log.connect()
     await log.query('insert into t values (10, 0), (11, 0)')
     await log.fresh()
     await a.query('begin; update t set v = 1 where id = 11')
-    await b.query('begin; update t set v = 1 where id = 10') // b began later, and has a later xid
+    await b.query('begin; update t set v = 1 where id = 10') // b began later and has a later xid
     const waiting = b.query('update t set v = 2 where id = 11')
     await waitUntil(
       async () =>
@@ -62,7 +62,7 @@ describe('transactions that overlap', () => {
     ])
   })
 
-  it('a batch that nobody races for holds what its snapshot sees, and reads page by page alike', async () => {
+  it('appear in an uncontested batch as its snapshot sees them, in the same way for every page size', async () => {
     const start = await log.newest()
     for (let i = 0; i < 20; i++)
       await log.query(`insert into t select g, 0 from generate_series($1::int, $1::int + 4) g`, [
@@ -85,7 +85,7 @@ describe('transactions that overlap', () => {
     }
   })
 
-  it('readers that race for the same batch agree', async () => {
+  it('appear in the same batch for all readers that race for it', async () => {
     const start = await log.newest()
     const readers = await Promise.all(Array.from({ length: 6 }, () => log.connect()))
     let running = true
@@ -121,7 +121,7 @@ describe('transactions that overlap', () => {
 })
 
 describe('prepared transactions', () => {
-  it('are events when they are committed; there is no bell, since NOTIFY would forbid them', async () => {
+  it('become events at COMMIT PREPARED, without a bell because they cannot NOTIFY', async () => {
     const postgres = await startPrivatePostgres({ settings: { max_prepared_transactions: '4' } })
     const client = new pg.Client({ connectionString: postgres.adminUrl })
     try {
@@ -149,7 +149,7 @@ describe('prepared transactions', () => {
 })
 
 describe('positions', () => {
-  it('of another history, or ahead of this one, are refused', async () => {
+  it('of another history, or ahead of this history, are refused', async () => {
     const newest = await log.newest()
     expect(await refusal(log.read({ ...newest, token: newest.token + 1 }))).toBe('LQ001')
     expect(await refusal(log.pull({ ...newest, n: newest.n + 5 }))).toBe('LQ001')
@@ -157,13 +157,13 @@ describe('positions', () => {
     expect(await log.read(newest)).toEqual([])
   })
 
-  it('a history that replaced one lost in a failover is told by its token', async () => {
+  it('of a history lost in a failover are recognised by their token', async () => {
     const other = await createLog()
     try {
       await other.query(`select listenql.publish('c', 'lost')`)
       const start = await other.newest()
       const [event] = await other.pull(start)
-      // What a failover does: the last batch never was, and another takes its number.
+      // A failover has this effect: the last batch is lost and another batch takes its number.
       await other.query('delete from listenql.batch where n = $1', [event?.n])
       await other.query(`select listenql.publish('c', 'other')`)
       const [again] = await other.pull(start)
@@ -174,7 +174,7 @@ describe('positions', () => {
     }
   })
 
-  it('reading needs READ COMMITTED, and says so', async () => {
+  it('can be read in READ COMMITTED only, and the error says so', async () => {
     const client = await log.connect()
     await client.query('begin isolation level repeatable read')
     expect(await refusal(client.query('select listenql.pull(0, 0, 0, 0, 0, 1)'))).toBe('LQ003')
@@ -182,8 +182,8 @@ describe('positions', () => {
   })
 })
 
-describe('snapshot and changes', () => {
-  it('meet without a gap and without a double, while four writers write', async () => {
+describe('a snapshot and the changes after it', () => {
+  it('meet without a gap or a duplicate while four writers write', async () => {
     await log.query('create table s (id int primary key, v int)')
     await log.watch('s')
     let running = true
@@ -212,7 +212,7 @@ describe('snapshot and changes', () => {
           await reader.query(
             `begin isolation level repeatable read; set transaction snapshot '${exported.rows[0]?.id}'`,
           )
-          await cutter.query('commit') // only now the position counts
+          await cutter.query('commit') // only now does the position count
           const read = await reader.query<{ id: number; v: number }>('select id, v from s')
           await reader.query('commit')
           starts.push({
@@ -220,7 +220,7 @@ describe('snapshot and changes', () => {
             at: endOf({ n: Number(rows[0]?.n), token: Number(rows[0]?.token) }),
           })
         } catch (error) {
-          if ((error as { code?: string }).code !== '40001') throw error // lost the race for the batch: again
+          if ((error as { code?: string }).code !== '40001') throw error // lost the race for the batch: retry
           await cutter.query('rollback')
         }
       }
@@ -239,7 +239,7 @@ describe('snapshot and changes', () => {
         for (const event of page) {
           const old = JSON.parse(event.old ?? 'null')
           const row = JSON.parse(event.new ?? 'null')
-          // Exactly: the old image is what this client has, or it missed or repeated something.
+          // The old image must be exactly what this client holds; otherwise it missed or repeated a change.
           if (rows.get((old ?? row).id) !== old?.v) wrong++
           if (old) rows.delete(old.id)
           if (row) rows.set(row.id, row.v)
@@ -253,7 +253,7 @@ describe('snapshot and changes', () => {
 })
 
 describe('the doorbell', () => {
-  it('rings once for a server that sleeps, not while one is awake, nor when the lease is over', async () => {
+  it('rings once for a sleeping server, and neither while a server is awake nor after the lease has expired', async () => {
     const [row] = await log.query('show max_prepared_transactions')
     if (Number(row?.max_prepared_transactions) > 0)
       await log.database.query(`alter database ${log.database.name} set listenql.bell = 'on'`)
@@ -261,7 +261,7 @@ describe('the doorbell', () => {
     const rung: string[] = []
     server.on('notification', message => rung.push(message.payload ?? ''))
     await server.query('listen listenql')
-    const settled = () => server.query('select 1') // notifications come before its answer
+    const settled = () => server.query('select 1') // notifications arrive before its answer
     await log.query('insert into t values (40, 0)')
     await settled()
     expect(rung).toEqual([])
@@ -274,7 +274,7 @@ describe('the doorbell', () => {
     await log.query('insert into t values (42, 0)')
     await settled()
     expect(rung.length).toBe(1)
-    await server.query('select listenql.clear(999999)') // never drawn: ignored
+    await server.query('select listenql.clear(999999)') // never drawn, so it is ignored
     await server.query('select listenql.arm(60)')
     await log.query(`select listenql.publish('c', 'x')`)
     await waitUntil(() => rung.length === 2, 'the bell')

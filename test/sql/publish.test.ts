@@ -7,7 +7,7 @@ beforeAll(async () => {
 })
 afterAll(() => log.close())
 
-it('text, json and jsonb, of any size, in the order of the calls', async () => {
+it('publish takes text, json and jsonb of any size and keeps the order of the calls', async () => {
   await log.query(`select listenql.publish('news', 'plain'); select listenql.publish('news', '{"a" : 1.50}'::json);
     select listenql.publish('news', jsonb_build_object('a', 1)); select listenql.publish('news', null::text);
     select listenql.publish('news', repeat('x', 5000000))`)
@@ -20,7 +20,7 @@ it('text, json and jsonb, of any size, in the order of the calls', async () => {
   expect(events.map(event => event.statement)).toEqual([4, 8, 12, 16, 20])
 })
 
-it('nothing of a transaction that rolls back, and in order with the rows of one that does not', async () => {
+it('publish logs nothing in a transaction that rolls back, and keeps the order with row events in one that commits', async () => {
   await log.query('create table t (id int primary key)')
   await log.watch('t')
   await log.fresh()
@@ -31,7 +31,7 @@ it('nothing of a transaction that rolls back, and in order with the rows of one 
   expect((await log.fresh()).map(event => event.new)).toEqual(['1', '{"id":2}', '3'])
 })
 
-it('names have 1 to 63 bytes, and the doorbell is none', async () => {
+it('channel names have 1 to 63 bytes, and the name of the doorbell is refused', async () => {
   for (const name of ['', 'x'.repeat(64), 'ä'.repeat(32), 'listenql', null]) {
     expect(await refusal(log.query('select listenql.publish($1, $2::text)', [name, 'x']))).toBe('22023')
   }
@@ -40,7 +40,7 @@ it('names have 1 to 63 bytes, and the doorbell is none', async () => {
   expect((await log.fresh()).length).toBe(5)
 })
 
-it('a topic is (kind, name): a channel named like the oid of a table is no table', async () => {
+it('a topic is (kind, name): a channel named like the oid of a table is distinct from the table', async () => {
   const [row] = await log.query(`select 't'::regclass::oid::text as oid`)
   await log.query('select listenql.publish($1, $2::text)', [row?.oid, 'x'])
   expect(await log.fresh()).toMatchObject([{ kind: 'c', topic: row?.oid }])

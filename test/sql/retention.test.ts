@@ -13,7 +13,7 @@ afterEach(() => log.close())
 
 const rotateOnce = async (age: string, bytes: number | null = null): Promise<Row> =>
   (await log.query('select * from listenql.rotate($1::interval, $2)', [age, bytes]))[0] ?? {}
-/** Any transaction of the cluster may be in the way for a moment, that of autovacuum, too. */
+/** Retries, because any transaction of the cluster, including autovacuum, may block rotation for a moment. */
 async function rotate(age: string, bytes: number | null = null): Promise<Row> {
   for (let attempt = 0; ; attempt++) {
     const row = await rotateOnce(age, bytes)
@@ -22,7 +22,7 @@ async function rotate(age: string, bytes: number | null = null): Promise<Row> {
   }
 }
 const status = async (): Promise<Row> => (await log.query('select * from listenql.status()'))[0] ?? {}
-/** Lets time pass for what has been logged so far. */
+/** Ages the events logged so far. */
 const age = (hours: number) =>
   log
     .query(`update listenql.batch set at = at - make_interval(hours => $1); `, [hours])
@@ -34,13 +34,13 @@ const age = (hours: number) =>
 const many = (from: number) =>
   log.query(`insert into t select g, repeat('x', 100) from generate_series($1::int, $1::int + 999) g`, [from])
 
-describe('by age', () => {
-  it('keeps what is younger, and drops what is older as a whole', async () => {
+describe('retention by age', () => {
+  it('keeps younger events and drops older ones by whole partitions', async () => {
     const start = await log.newest()
     await many(0)
     expect(await rotate('24 hours')).toMatchObject({ dropped: 0, busy: null })
     const [first] = await log.read(start, 1)
-    await age(10) // a third of the time is over: on to the next partition
+    await age(10) // a third of the retention time has passed, so the next partition is due
     expect(await rotate('24 hours')).toMatchObject({ dropped: 0, busy: null })
     await many(1000)
     await rotate('24 hours')
@@ -48,7 +48,7 @@ describe('by age', () => {
     await age(10)
     expect(await rotate('24 hours')).toMatchObject({ dropped: 0 })
     expect((await log.read(start, 5000)).length).toBe(2000)
-    await age(10) // the first thousand are 30 hours old, the second 20
+    await age(10) // the first thousand events are 30 hours old, the second thousand 20 hours
     const dropped = await rotate('24 hours')
     expect(dropped).toMatchObject({ dropped: 1, early: 0, busy: null })
     expect(Number(dropped.dropped_bytes)).toBeGreaterThan(100_000)
@@ -57,7 +57,7 @@ describe('by age', () => {
     const horizon = Number((await status()).horizon)
     expect(horizon).toBe(first?.n)
     expect((await log.query('select min(n)::int as min from listenql.batch'))[0]).toEqual({ min: horizon })
-    // The end of the last batch that is gone is a good position still.
+    // The end of the last dropped batch is still a valid position.
     expect(
       (await log.read({ n: horizon, token: first?.token ?? 0, ord: 2147483647, statement: 0, id: 0 }, 5000))
         .length,
@@ -65,7 +65,7 @@ describe('by age', () => {
     expect(await log.read(middle)).toEqual([])
   })
 
-  it('moves on to the next partition when it is time, and not before', async () => {
+  it('moves to the next partition when it is due and not earlier', async () => {
     const head = async () => (await log.query('select last_value::int from listenql.head'))[0]?.last_value
     await many(0)
     for (let time = 0; time < 5; time++) await rotate('24 hours')
@@ -75,7 +75,7 @@ describe('by age', () => {
     expect(await head()).toBe(1)
   })
 
-  it('does not touch what no batch holds yet, however old', async () => {
+  it('keeps events that are not in a batch yet, however old they are', async () => {
     const start = await log.newest()
     const slow = await log.connect()
     await slow.query(`begin; insert into t values (1, 'slow')`)
@@ -89,7 +89,7 @@ describe('by age', () => {
     expect(lines(await log.pull(start)).sort()).toEqual(['I {"id":1,"v":"slow"}', 'I {"id":2,"v":"quick"}'])
   })
 
-  it('drops what is old although somebody else was busy when it was logged, and nobody has written since', async () => {
+  it('drops old events even if another session was busy when they were logged and nothing was written since', async () => {
     const other = await log.connect()
     await other.query('begin; select pg_current_xact_id()')
     await many(0)
@@ -102,7 +102,7 @@ describe('by age', () => {
     expect(await rotate('24 hours')).toMatchObject({ dropped: 1, busy: null })
   })
 
-  it('goes round the ring for ever', async () => {
+  it('goes round the ring of partitions indefinitely', async () => {
     for (let round = 0; round < 12; round++) {
       const start = await log.newest()
       await many(round * 1000)
@@ -116,8 +116,8 @@ describe('by age', () => {
   })
 })
 
-describe('by size', () => {
-  it('ends the history rather than fill the disk', async () => {
+describe('retention by size', () => {
+  it('ends the history before the disk is full', async () => {
     const start = await log.newest()
     await many(0)
     const before = Number((await status()).bytes)
@@ -132,18 +132,18 @@ describe('by size', () => {
   })
 })
 
-describe('beside others', () => {
-  it('a writer that has not committed is not waited for, and does not wait', async () => {
+describe('rotation beside other sessions', () => {
+  it('neither waits for an uncommitted writer nor makes it wait', async () => {
     const slow = await log.connect()
     await slow.query(`begin; insert into t values (1, 'slow')`)
-    await log.query(`select nextval('listenql.head')`) // its partition is not the current one any more
+    await log.query(`select nextval('listenql.head')`) // its partition is no longer the current one
     const result = await rotate('0 s', 1)
     expect(result.dropped).toBe(0)
     await slow.query(`insert into t values (2, 'slow'); commit`)
     expect((await log.fresh()).length).toBe(2)
   })
 
-  it('a reader that holds a page open keeps the partition; busy says so', async () => {
+  it('keeps a partition that a reader has open, and reports it as busy', async () => {
     await many(0)
     await log.fresh()
     const reader = await log.connect()
@@ -151,16 +151,16 @@ describe('beside others', () => {
     const result = await rotate('0 s', 1)
     expect(result).toMatchObject({ dropped: 0 })
     expect(result.busy).toMatch(/in use/)
-    await log.query(`insert into t values (5000, 'x')`) // nobody hangs behind the attempt
+    await log.query(`insert into t values (5000, 'x')`) // no session queues for the lock that the attempt asked for
     await reader.query('commit')
     expect(await rotate('0 s', 1)).toMatchObject({ dropped: 2, busy: null })
   })
 
-  it('a page that TRUNCATE overtakes is refused, never cut short', async () => {
+  it('never shortens a page that TRUNCATE overtakes: the page is refused', async () => {
     const start = await log.newest()
     await many(0)
     await log.pull(start, 1)
-    // A reader whose snapshot is older than the TRUNCATE, as one is that starts to read at that moment.
+    // A reader whose snapshot is older than the TRUNCATE, like one that starts to read at that moment.
     const reader = await log.connect()
     await reader.query('begin')
     await reader.query(
@@ -171,7 +171,7 @@ describe('beside others', () => {
     await reader.query('rollback')
   })
 
-  it('two that rotate at once: one does it', async () => {
+  it('is done by one of two sessions that rotate at once', async () => {
     await many(0)
     const results = await Promise.all([rotate('0 s', 1), rotate('0 s', 1), rotate('0 s', 1)])
     expect(results.map(result => Number(result.dropped)).reduce((a, b) => a + b)).toBe(1)
@@ -179,7 +179,7 @@ describe('beside others', () => {
 })
 
 describe('status', () => {
-  it('counts what no batch holds yet', async () => {
+  it('counts events that are not in a batch yet', async () => {
     await log.fresh()
     expect(await status()).toMatchObject({ pending: '0', pending_since: null })
     const slow = await log.connect()
@@ -188,7 +188,7 @@ describe('status', () => {
     expect(await status()).toMatchObject({ pending: '1', pending_since: expect.any(Date) })
     await log.fresh()
     expect(await status()).toMatchObject({ pending: '0' })
-    await slow.query('commit') // running when the newest batch was made
+    await slow.query('commit') // was running when the newest batch was created
     expect(await status()).toMatchObject({ pending: '1' })
     expect((await log.fresh()).length).toBe(1)
     await log.query(`insert into t select g, 'x' from generate_series(10, 20009) g`)
@@ -196,8 +196,8 @@ describe('status', () => {
   })
 })
 
-describe('a log that came from elsewhere', () => {
-  it('starts a new history: of a restored dump, or of a copied database', async () => {
+describe('a log from another database', () => {
+  it('starts a new history after a restored dump and in a copied database', async () => {
     await log.query(`insert into t values (1, 'x')`)
     const [event] = await log.fresh()
     await log.query('update listenql.history set system_identifier = 1')
@@ -217,7 +217,7 @@ describe('a log that came from elsewhere', () => {
   it.each([
     ['refresh', () => log.refresh()],
     ['watch', () => log.watch('t')],
-  ])('has triggers that call functions named for other oids: %s makes its own', async (_, heal) => {
+  ])('has triggers that call functions named after foreign oids, and %s creates its own', async (_, heal) => {
     const [row] = await log.query(
       `select 't'::regclass::oid as oid, (select generation from listenql.watched) as generation`,
     )

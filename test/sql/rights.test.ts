@@ -34,7 +34,7 @@ afterAll(async () => {
 })
 
 describe('a writer', () => {
-  it('needs no right on schema listenql', async () => {
+  it('needs no privilege on schema listenql', async () => {
     await log.fresh()
     await as(writer, `insert into t values (1, 'a'); update t set v = 'b'; delete from t; truncate t`)
     expect((await log.fresh()).map(event => event.operation)).toEqual(['I', 'U', 'D', 'T'])
@@ -42,14 +42,14 @@ describe('a writer', () => {
     expect(row).toEqual({ has: false })
   })
 
-  it('cannot read the log, publish, or call what the triggers call', async () => {
+  it('can neither read the log, publish, nor call the functions of the triggers', async () => {
     for (const sql of [
       'table listenql.event', `select listenql.publish('c', 'x')`, 'select * from listenql.newest()', 'select listenql.ring()',
       `select listenql.watch('t')`, `select listenql.unwatch('t')`, `select listenql.rotate('0 s')`, 'select listenql.cut_batch()',
     ]) expect(await refusal(as(writer, sql))).toBe('42501') // biome-ignore format: a list
   })
 
-  it('cannot put anything of its own in the way of the triggers', async () => {
+  it('cannot put objects of its own in the path of the triggers', async () => {
     await log.database.query(`create schema evil authorization ${writer}`)
     await log.database.query(`begin; set local role ${writer};
       create function evil.pg_sequence_last_value(regclass) returns bigint language plpgsql as 'begin raise exception ''evil ran''; end';
@@ -70,8 +70,8 @@ describe('a writer', () => {
 })
 
 /**
- * Fills schema `decoy` with functions, operators and types that are called like those of Postgres and raise an error:
- * whatever the given functions do not name in full runs into them.
+ * Fills schema `decoy` with functions, operators and types that have the names of those of Postgres and raise
+ * an error: any name that the given functions do not qualify resolves to one of them.
  */
 const DECOYS = `do $do$ declare d record; args text; begin
   create schema decoy;
@@ -128,7 +128,7 @@ describe('the triggers, under a search_path full of decoys', () => {
     await log.query('select listenql.arm(600)')
   })
 
-  it('there are enough of them, and they bite', async () => {
+  it('would fail if they called a decoy, and there are enough decoys', async () => {
     const [row] = await log.database.query(
       `select (select count(*)::int from pg_proc where pronamespace = 'decoy'::regnamespace) as functions,
         (select count(*)::int from pg_operator where oprnamespace = 'decoy'::regnamespace) as operators`,
@@ -163,7 +163,7 @@ describe('the triggers, under a search_path full of decoys', () => {
       expect(once.slice(3, 6).map(event => [event.old, event.new])).toEqual(
         once.slice(0, 3).map(event => [event.old, event.new]),
       )
-      // The table has been altered a moment ago: the SQL is made afresh.
+      // The table has just been altered, so its SQL is generated again.
       await log.query(`alter table ${table} add column extra int`)
       await client.query(`insert into ${table} values ${row}; ${update}; ${gone}`)
       expect((await log.fresh()).map(event => event.operation)).toEqual(['I', 'U', 'D'])
@@ -172,7 +172,7 @@ describe('the triggers, under a search_path full of decoys', () => {
     }
   })
 
-  it('nested statements, cascades and MERGE', async () => {
+  it('log nested statements, cascades and MERGE', async () => {
     const client = await log.connect({ connectionString: log.database.adminUrl })
     await client.query('set search_path = decoy, pg_catalog, public')
     await log.fresh()
@@ -195,8 +195,8 @@ describe('the triggers, under a search_path full of decoys', () => {
   })
 })
 
-describe('EXECUTE', () => {
-  it('is revoked from PUBLIC on every function, those of new tables too', async () => {
+describe('the functions of the log', () => {
+  it('have EXECUTE revoked from PUBLIC, including those of new tables', async () => {
     await log.query('create table later (id int primary key)')
     await log.watch('later')
     await log.query('alter table later add column v int')
@@ -211,7 +211,7 @@ describe('EXECUTE', () => {
     expect(relations).toEqual([])
   })
 
-  it('all functions pin search_path, but those that name everything in full because each write would pay for it', async () => {
+  it('pin search_path, except those that qualify every name because pinning would slow down each write', async () => {
     const unpinned =
       await log.query(`select proname::text as name from pg_proc where pronamespace = 'listenql'::regnamespace
       and not coalesce(proconfig::text like '%search_path=pg_catalog, pg_temp%', false)`)
@@ -224,7 +224,7 @@ describe('EXECUTE', () => {
 })
 
 describe("the server's login", () => {
-  it('has what it calls, and nothing else', async () => {
+  it('has the privileges for what it calls, and no others', async () => {
     const allowed = await log.query(
       `select p.oid::regprocedure::text as name from pg_proc p
       where p.pronamespace = 'listenql'::regnamespace and has_function_privilege($1, p.oid, 'execute')`,
@@ -241,7 +241,7 @@ describe("the server's login", () => {
     expect(tables).toEqual([{ name: 'watched' }])
   })
 
-  it('reads, sleeps, refreshes and rotates', async () => {
+  it('can read, sleep, refresh and rotate', async () => {
     await as(
       server,
       `select * from listenql.newest(); select listenql.arm(1), listenql.renew(1), listenql.clear(0); select * from listenql.watched;
@@ -252,8 +252,8 @@ describe("the server's login", () => {
   })
 })
 
-describe('a table of somebody else', () => {
-  it('is watched by its owner, who was given watch()', async () => {
+describe('a table of another owner', () => {
+  it('is watched by its owner, who was granted watch()', async () => {
     const app = `${log.database.name}_app`
     await log.database.query(`create role ${app}; create schema app authorization ${app}`)
     try {
@@ -264,12 +264,12 @@ describe('a table of somebody else', () => {
       await log.fresh()
       await as(app, 'insert into app.notes values (1)')
       expect(lines(await log.fresh())).toEqual(['I {"id":1}'])
-      // Somebody without rights on the table cannot.
+      // A role without privileges on the table cannot.
       await log.query(`grant usage on schema listenql to ${writer}; grant execute on function listenql.watch(regclass, boolean),
         listenql.enroll(regclass, boolean, text), listenql.create_triggers(oid, boolean) to ${writer}`)
       await log.database.query('create table app.secret (id int primary key)')
       expect(await refusal(as(writer, `select listenql.watch('app.secret')`))).toBe('42501')
-      // The owner of the log ends it without a right on the table.
+      // The owner of the log can unwatch it without a privilege on the table.
       await log.query(`select listenql.unwatch(relid) from listenql.watched where table_name = 'notes'`)
       const left = await log.database.query(
         `select tgname from pg_trigger where tgrelid = 'app.notes'::regclass`,

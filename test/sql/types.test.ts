@@ -17,8 +17,8 @@ async function table(definition: string, name = 't'): Promise<void> {
 
 const images = async () => (await log.fresh()).map(event => JSON.parse(event.new ?? event.old ?? 'null'))
 
-describe('names', () => {
-  it('quoted, mixed case, unicode, with quotes, dollars and percent signs in them', async () => {
+describe('the triggers log names', () => {
+  it('that are quoted, in mixed case or Unicode, or contain quotes, dollars and percent signs', async () => {
     await log.query(`create schema "Odd ""schema"""`)
     const name = `"Odd ""schema"""."Tä''b$lq$ %s \\ ""le"""`
     await log.query(
@@ -38,7 +38,7 @@ describe('names', () => {
     await log.query('select listenql.unwatch($1::regclass)', [name])
   })
 
-  it('columns named like what the triggers use', async () => {
+  it('of columns that equal the names used in the triggers', async () => {
     await table(`id int primary key, _lq_r text, _lq_ri text, "_lq_r_" text, _lq_new text, _lq_old text, _lq_up int, _lq text, slot text,
       statement text, logged text, again text, image text, key text, i text, tg_op text, "new" text, "old" text, n text`)
     await log.query(
@@ -62,7 +62,7 @@ describe('names', () => {
     expect((await images()).length).toBe(1)
   })
 
-  it('a table without columns, and one with 1,600', async () => {
+  it('of a table without columns, and of a table with 1,600', async () => {
     await table('')
     await log.query('insert into t default values')
     expect(lines(await log.fresh())).toEqual(['I {}'])
@@ -74,8 +74,8 @@ describe('names', () => {
   })
 })
 
-describe('values', () => {
-  it('are the same whatever the writer has set', async () => {
+describe('the triggers log values', () => {
+  it('independently of the settings of the writer', async () => {
     await table(
       'id int primary key, f float8, t timestamptz, i interval, b bytea, d daterange, m money, r regclass',
     )
@@ -105,7 +105,7 @@ describe('values', () => {
     expect((await log.fresh()).map(event => event.operation)).toEqual(['U', 'U', 'D', 'D'])
   })
 
-  it('json that jsonb would refuse', async () => {
+  it('of json columns that jsonb would refuse', async () => {
     await table('id int primary key, j json')
     await log.query(String.raw`insert into t values (1, '{"a": "\u0000", "b": 1e200000, "c" : [1.50,  2]}')`)
     expect(lines(await log.fresh())).toEqual([
@@ -113,7 +113,7 @@ describe('values', () => {
     ])
   })
 
-  it('infinity, NaN and the ends of time', async () => {
+  it('of infinity, NaN and the earliest and latest times', async () => {
     await table('f float8, r float4, n numeric, t timestamp, d date')
     await log.query(`insert into t values ('NaN', '-Infinity', 'NaN', 'infinity', '-infinity')`)
     expect(lines(await log.fresh())).toEqual([
@@ -121,7 +121,7 @@ describe('values', () => {
     ])
   })
 
-  it("nobody's casts run: types of others go through their output function", async () => {
+  it('of user-defined types by their output function, without running user-defined casts', async () => {
     await log.query(`create type mood as enum ('sad', 'ok'); create type spot as (x int, y text);
       create domain age as int check (value >= 0); create domain moody as mood; create type span as range (subtype = int4);
       create function boom(mood) returns json language plpgsql as 'begin raise exception ''ran''; end';
@@ -143,7 +143,7 @@ describe('values', () => {
       ia: [[1, 2]], n: null,
     }) // biome-ignore format: a row
     expect(second).toMatchObject({ id: 2, s: '(,)', m: null, ms: null })
-    // The same as a primary key, by which rows are paired.
+    // The same value as a primary key, by which rows are paired.
     await table('m mood primary key, v int', 'k')
     await log.query(`insert into k values ('sad', 1); update k set v = 2`)
     expect(lines(await log.fresh())).toEqual([
@@ -152,7 +152,7 @@ describe('values', () => {
     ])
   })
 
-  it('a column that becomes an enum with a cast, between two looks at the catalogue, in sessions of every isolation', async () => {
+  it('of a column that becomes an enum with a cast between two refreshes, in sessions of every isolation level', async () => {
     await table('id int primary key, v text')
     await log.query(`create type trap as enum ('a'); create function trapped(trap) returns json language plpgsql as 'begin raise exception ''ran''; end';
       create cast (trap as json) with function trapped(trap)`)
@@ -170,7 +170,7 @@ describe('values', () => {
     ])
   })
 
-  it('an array of enums in a table that is altered under a warm session', async () => {
+  it('of an array of enums in a table that is altered under a warm session', async () => {
     await log.query(`create type shade as enum ('dark', 'light')`)
     await table('id int primary key, s shade[], gone int')
     const warm = await log.connect()
@@ -187,7 +187,7 @@ describe('values', () => {
     ])
   })
 
-  it('keys are compared as texts, whatever their collations say', async () => {
+  it('of keys, which are compared as texts whatever their collation', async () => {
     const [icu] = await log.query(`select 1 from pg_collation where collprovider = 'i' limit 1`)
     if (icu)
       await log.query(
@@ -198,11 +198,11 @@ describe('values', () => {
     expect((await log.fresh()).map(event => event.operation).sort()).toEqual(['D', 'I', 'I', 'U'])
   })
 
-  it('hstore and citext', async () => {
+  it('of hstore and citext', async () => {
     const available = await log.query(
       `select 1 from pg_available_extensions where name in ('hstore', 'citext')`,
     )
-    expect(available.length).toBe(2) // both come with Postgres; without them this file proves nothing of the kind
+    expect(available.length).toBe(2) // both are shipped with Postgres; without them this test would prove nothing
     await log.database.query('create extension hstore; create extension citext')
     await table('c citext primary key, h hstore, hs hstore[]')
     await log.query(
@@ -218,7 +218,7 @@ describe('values', () => {
     ).toEqual(['D', 'I']) // another key, as a client has it
   })
 
-  it('generated columns, dropped columns, and a megabyte in one', async () => {
+  it('of generated columns, of columns after dropped ones, and of a megabyte', async () => {
     await table(
       `id int primary key, gone text, a int, g int generated always as (a * 2) stored${version >= 180000 ? ', h int generated always as (a * 3) virtual' : ', h int'}`,
     )
@@ -234,8 +234,8 @@ describe('values', () => {
   })
 })
 
-describe('who fires triggers at all', () => {
-  it('session_replication_role = replica: only tables watched with always', async () => {
+describe('session_replication_role = replica', () => {
+  it('limits logging to tables that are watched with always', async () => {
     await log.database.query(
       'create table plain (id int primary key); create table kept (id int primary key)',
     )

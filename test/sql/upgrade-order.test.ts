@@ -5,7 +5,7 @@ import { migrate } from '../../src/log/migrations.js'
 import { createFormerLog } from '../support/former-log.js'
 import { lines, type TestLog } from '../support/log.js'
 
-/** Databases that version 8 made, brought up to date while they are in use. */
+/** Databases made by version 8 that are upgraded while they are in use. */
 
 let log: TestLog
 let writer: pg.Client
@@ -16,7 +16,7 @@ beforeEach(async () => {
 afterEach(() => log.close())
 
 const upgrade = async () => migrate(await log.connect())
-/** To the version that orders commands. Later ones wait for transactions that have written. */
+/** Upgrades to the version that orders commands. Later versions wait for transactions that have written. */
 const upgradeOrder = async () => migrate(await log.connect(), { migrations: readMigrations().slice(0, 9) })
 
 describe('a table that version 8 watched', () => {
@@ -25,7 +25,7 @@ describe('a table that version 8 watched', () => {
     await log.watch('t')
   })
 
-  it('goes on in its history: cursors from before are good', async () => {
+  it('keeps its history: cursors from before the upgrade are valid', async () => {
     const before = await log.newest()
     await log.query('insert into t values (1, 1)')
     expect(await upgrade()).toEqual({ from: 8, to: readMigrations().length })
@@ -38,7 +38,7 @@ describe('a table that version 8 watched', () => {
     expect(lines(await log.pull(before))).toEqual(['I {"id":1,"v":1}', 'U {"id":1,"v":1} -> {"id":1,"v":2}'])
   })
 
-  it('keeps the order within a transaction that is open meanwhile', async () => {
+  it('keeps the order within a transaction that is open during the upgrade', async () => {
     for (const sql of [
       'begin',
       'insert into t values (1, 1)',
@@ -65,12 +65,13 @@ describe('a table that version 8 watched', () => {
     ])
   })
 
-  it('keeps the order within a statement that runs meanwhile', async () => {
+  it('keeps the order within a statement that runs during the upgrade', async () => {
     await log.query('create table gate (id int)')
     const gate = await log.connect()
     await gate.query('begin; lock table gate')
     await writer.query('begin; insert into t values (1, 1)')
-    // Its BEFORE STATEMENT trigger fires under version 8, the trigger that logs under the new one.
+    // Its BEFORE STATEMENT trigger fires under version 8, and the trigger that logs fires under the new
+    // version.
     const running = writer.query('update t set v = 2 where (select count(*) from gate) = 0')
     await log.database.query(
       `do $$ begin while not exists (select from pg_locks where not granted and relation = 'gate'::regclass) loop perform pg_sleep(0.01); end loop; end $$`,
@@ -87,7 +88,7 @@ describe('a table that version 8 watched', () => {
     ])
   })
 
-  it('altered just before: what is logged carries a new generation, and refresh() writes the new functions', async () => {
+  it('logs the next generation if it was altered just before, and refresh() writes the new functions', async () => {
     await log.query('alter table t add column w int')
     await upgrade()
     await log.query('insert into t values (1, 1, 1)')
@@ -102,7 +103,7 @@ describe('a table that version 8 watched', () => {
   })
 })
 
-it('a partitioned table: its history begins anew with the trigger that catches what MERGE moves', async context => {
+it('a partitioned table starts a new history with the trigger that captures rows moved by MERGE', async context => {
   const [row] = await log.query('show server_version_num')
   if (Number(row?.server_version_num) < 150000) return context.skip(true, 'Postgres has no MERGE before 15')
   await log.query(`create table p (id int, part int, primary key (id, part)) partition by list (part);

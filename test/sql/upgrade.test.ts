@@ -23,11 +23,14 @@ afterEach(() => log.close())
 const write = () =>
   log.query(`insert into plain values (1, 'a', 'sad', 1.5); insert into kid values (1, 'k', 2); insert into parted values (1, 1), (3, 3);
     update parted set r = 3 where r = 1; delete from plain; delete from parent; truncate parted`)
-/** Those that go on: MERGE, from 15 on, may have left holes in that of a partitioned table. */
+/**
+ * The histories that continue. MERGE (Postgres 15 and later) may have left holes in that of a partitioned
+ * table.
+ */
 const histories = () =>
   log.query(`select relid, generation, whole_from, since_n, since_token from listenql.watched
     where table_name <> 'parted' or current_setting('server_version_num')::int < 150000 order by 1`)
-/** The functions that a server of version 8 calls: these never change their signatures. */
+/** The functions that a server of version 8 calls: their signatures never change. */
 const CALLED_BY_8 = [
   'newest()',
   'pull(bigint, bigint, integer, integer, bigint, integer)',
@@ -49,8 +52,8 @@ const functions = () =>
     [CALLED_BY_8],
   )
 
-describe('a database that version 8 has made', () => {
-  it('is brought up to date, and no history ends', async () => {
+describe('a database made by version 8', () => {
+  it('is upgraded without ending a history', async () => {
     await write()
     const before = lines(await log.fresh())
     const position = await log.newest()
@@ -70,7 +73,7 @@ describe('a database that version 8 has made', () => {
       ).toEqual(new Set([generation]))
   })
 
-  it('has what a server of version 8 calls, with the same results', async () => {
+  it('has the functions that a server of version 8 calls, with the same results', async () => {
     const former = await functions()
     const columns = () =>
       log.query(
@@ -82,7 +85,7 @@ describe('a database that version 8 has made', () => {
     expect(await columns()).toEqual(view)
   })
 
-  it('notices at the next look what was altered before the upgrade', async () => {
+  it('detects at the next refresh what was altered before the upgrade', async () => {
     await log.query(
       'alter table plain add column w int; create table parted_4 partition of parted for values in (4)',
     )
@@ -98,7 +101,7 @@ describe('a database that version 8 has made', () => {
     ])
   })
 
-  it('waits for a transaction that writes, in short turns: others are not held up', async () => {
+  it('is upgraded in short attempts while a transaction writes, so that other sessions are not blocked', async () => {
     const writer = await log.connect()
     await writer.query(`begin; insert into plain values (10)`)
     const migrating = migrate(await log.connect())
@@ -114,7 +117,7 @@ describe('a database that version 8 has made', () => {
     expect(await migrating).toEqual({ from: 8, to: newest })
   })
 
-  it('tells its version also without the rows that say so', async () => {
+  it('reveals its version even without the rows that state it', async () => {
     const client = await log.connect()
     await log.query('truncate listenql.migration')
     expect(await installedVersion(client)).toBe(8)
@@ -128,7 +131,7 @@ describe('a database that version 8 has made', () => {
   })
 })
 
-describe('a log without its state, as of a dump without rows', () => {
+describe('a log without its state, as from a dump without rows', () => {
   beforeEach(async () => {
     await migrate(await log.connect())
     await write()
@@ -138,13 +141,13 @@ describe('a log without its state, as of a dump without rows', () => {
       from unnest('{listenql.event_id,listenql.head,listenql.armed,listenql.cleared,listenql.lease}'::text[]) s`)
   })
 
-  it('lets writes pass, and logs nothing', async () => {
+  it('lets writes succeed and logs nothing', async () => {
     await write()
     await log.query(`select listenql.publish('c', 'payload')`)
     expect(await log.query('select from listenql.event')).toEqual([])
   })
 
-  it('is made whole by a look at the catalogue, and watches what has triggers', async () => {
+  it('is repaired by a refresh, which watches the tables that have triggers', async () => {
     expect((await log.refresh()).map(({ table_name, change }) => `${table_name} ${change}`)).toEqual([
       'plain generation',
       'parent generation',
@@ -156,14 +159,14 @@ describe('a log without its state, as of a dump without rows', () => {
     expect(lines(await log.pull(start)).length).toBeGreaterThan(7)
   })
 
-  it('by eight at once', async () => {
+  it('is repaired once by eight sessions at the same time', async () => {
     const clients = await Promise.all(Array.from({ length: 8 }, () => log.connect()))
     const found = await Promise.all(clients.map(client => client.query('select * from listenql.newest()')))
     expect(new Set(found.map(({ rows }) => JSON.stringify(rows))).size).toBe(1)
     expect(await log.query('select count(*)::int as n from listenql.batch')).toEqual([{ n: 1 }])
   })
 
-  it('refuses to number what nobody could follow', async () => {
+  it('refuses to number events that no server could follow', async () => {
     await expect(log.pull({ n: 0, token: 0, ord: 0, statement: 0, id: 0 })).rejects.toMatchObject({
       code: 'LQ001',
     })

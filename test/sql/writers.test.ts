@@ -3,7 +3,10 @@ import { migrate } from '../../src/log/migrations.js'
 import { createFormerLog } from '../support/former-log.js'
 import { createLog, lines, type TestLog } from '../support/log.js'
 
-/** What a writer's session, values and rights may hold without harm to its writes, to their order, or to anybody's rights. */
+/**
+ * What the session, values and privileges of a writer may contain without harm to its writes, their order or
+ * privileges.
+ */
 
 let log: TestLog
 let version: number
@@ -19,8 +22,8 @@ const inOneSession = async (...statements: string[]) => {
 }
 const AGAIN = `with d as (delete from t where id = 1 returning id) insert into t select id, 'new' from d`
 
-describe('settings of a writer', () => {
-  it('standard_conforming_strings = off: writes pass, in their order', async () => {
+describe('a writer', () => {
+  it('with standard_conforming_strings = off writes, and its events are in order', async () => {
     await log.query('create table t (id int primary key, doc text)')
     await log.watch('t')
     await inOneSession(
@@ -37,7 +40,7 @@ describe('settings of a writer', () => {
     ])
   })
 
-  it('standard_conforming_strings = off: rows that MERGE moves arrive', async context => {
+  it('with standard_conforming_strings = off delivers the rows that MERGE moves', async context => {
     if (version < 15) return context.skip(true, 'Postgres has no MERGE before 15')
     await log.query(`create table p (id int primary key) partition by range (id);
       create table p1 partition of p for values from (0) to (100); create table p2 partition of p for values from (100) to (200)`)
@@ -51,8 +54,8 @@ describe('settings of a writer', () => {
   })
 })
 
-describe('json that Postgres stores and does not read', () => {
-  it('is no obstacle where the order of a command is settled', async () => {
+describe('json that Postgres stores and cannot read', () => {
+  it('does not prevent the ordering of one command', async () => {
     await log.query(`create table t (id int primary key, doc json);
       create function free(i int) returns int language sql as 'delete from t where id = i; select i'`)
     await log.watch('t')
@@ -68,7 +71,7 @@ describe('json that Postgres stores and does not read', () => {
     ])
   })
 
-  it('nor where MERGE changes it', async context => {
+  it('does not prevent the ordering of a MERGE', async context => {
     if (version < 15) return context.skip(true, 'Postgres has no MERGE before 15')
     await log.query(`create table p (id int primary key, doc json) partition by range (id);
       create table p1 partition of p for values from (0) to (100)`)
@@ -83,7 +86,7 @@ describe('json that Postgres stores and does not read', () => {
   })
 })
 
-it('no cast of a writer is called for a value that is too large', { timeout: 120_000 }, async () => {
+it('casts of a writer are not called for a value that is too large', { timeout: 120_000 }, async () => {
   await log.query(`create type comp as (a text, b text); create table ev (id int primary key, v comp);
     create table proof (who text);
     create function evil(comp) returns text language plpgsql as $$ begin insert into public.proof values (current_user); return 'x'; end $$;
@@ -94,7 +97,7 @@ it('no cast of a writer is called for a value that is too large', { timeout: 120
   expect(lines(await log.fresh())).toEqual([expect.stringMatching(/^I \{"id":1,"v":null,"":\{"v":\d+\}\}$/)])
 })
 
-it('a partitioned table that is watched can be attached to another one', async () => {
+it('a watched partitioned table can be attached to another one', async () => {
   await log.query(`create table r (id int, primary key (id)) partition by range (id); create table r1 partition of r for values from (0) to (10);
     create table s (id int, primary key (id)) partition by range (id); create table s1 partition of s for values from (10) to (20)`)
   await log.watch('r', 's')
@@ -104,8 +107,8 @@ it('a partitioned table that is watched can be attached to another one', async (
   )
 })
 
-describe('with the upgrade', () => {
-  it('a grant to PUBLIC stays, and what is new is nobody else’s', async () => {
+describe('during the upgrade', () => {
+  it('a grant to PUBLIC remains, and new functions are granted to no other role', async () => {
     const former = await createFormerLog(8)
     try {
       await former.query('grant execute on function listenql.publish(text, text) to public')
@@ -120,7 +123,7 @@ describe('with the upgrade', () => {
     }
   })
 
-  it('sessions that wrote before go on, also where a table was altered just before', async () => {
+  it('sessions that wrote before keep working, including on a table that was altered just before', async () => {
     const former = await createFormerLog(8)
     try {
       await former.query('create table a (id int primary key); create table b (id int primary key)')
@@ -139,7 +142,7 @@ describe('with the upgrade', () => {
     }
   })
 
-  it('a login that may read the log may note what it cannot read', async () => {
+  it('a login that may read the log may record what it cannot read', async () => {
     const former = await createFormerLog(8)
     const login = `login_${former.database.name}`
     try {
@@ -160,7 +163,7 @@ describe('with the upgrade', () => {
   })
 })
 
-it('the function for MERGE logs nothing of a table that is not watched', async context => {
+it('the function for MERGE logs nothing for a table that is not watched', async context => {
   if (version < 15) return context.skip(true, 'Postgres has no MERGE before 15')
   await log.query(`create table p (id int primary key) partition by range (id);
     create table p1 partition of p for values from (0) to (100); create table fake (id int)`)
@@ -179,7 +182,7 @@ it('the function for MERGE logs nothing of a table that is not watched', async c
   expect(await log.query('select * from listenql.event')).toEqual([])
 })
 
-it('a log without the key of its notes, and without the trigger that dates kicks, is made whole', async () => {
+it('a log without the key of its notes and without the trigger that dates kicks is repaired', async () => {
   await log.query(
     `alter table listenql.trouble drop constraint trouble_pkey; drop trigger kick_time on listenql.kick`,
   )
