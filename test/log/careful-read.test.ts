@@ -29,7 +29,7 @@ async function prepare(): Promise<TestLog> {
 interface Started {
   readonly server: ListenqlServer
   readonly observed: Observed
-  /** Errors and warnings of the server's log. */
+  /** Errors and warnings that the server has logged. */
   readonly lines: string[]
 }
 
@@ -82,7 +82,7 @@ describe('a log that cannot be read any further', () => {
     message: DISK,
   }
 
-  it('shows in /readyz, status and the log, with the table and the reason, and in none of them once it goes on', async () => {
+  it('appears in /readyz, status and the server log with the table and the reason, and in none of them once reading continues', async () => {
     const log = await prepare()
     const { server, observed, lines } = await start(log)
     const subscriptions = await Promise.all(
@@ -100,7 +100,7 @@ describe('a log that cannot be read any further', () => {
       status: 503,
       body: { status: 'not ready', database: 'connected', log: 'stalled', place, reason: DISK },
     })
-    await observed.until('log.lost', {}, 8) // it is tried again and again, and said once
+    await observed.until('log.lost', {}, 8) // the read is retried again and again, but reported once
     const said = lines.filter(line => line.includes('cannot be read beyond'))
     expect(said).toEqual([expect.stringContaining(place)])
     expect(said[0]).toContain(DISK)
@@ -121,7 +121,7 @@ describe('a log that cannot be read any further', () => {
     for (const subscription of subscriptions) await subscription.close()
   })
 
-  it('is said to clients without place and reason where viewers must sign in', async () => {
+  it('is reported to clients without position and reason if viewers must sign in', async () => {
     const log = await prepare()
     const { server, observed } = await start(log, { jwtSecret: SECRET })
     await breakLog(log, atNotes)
@@ -133,7 +133,7 @@ describe('a log that cannot be read any further', () => {
     })
   })
 
-  it('is not one whose database is away', async () => {
+  it('is not reported while the database is down', async () => {
     const log = await prepare()
     const { server, observed } = await start(log)
     await log.database.query(`alter role ${log.database.name} connection limit 0`)
@@ -148,7 +148,7 @@ describe('a log that cannot be read any further', () => {
   })
 })
 
-describe('an event of which Postgres cannot read the images', () => {
+describe('an event whose images Postgres cannot read', () => {
   const damaged = {
     event: `d.new like '%damaged%'`,
     statement: `~ 'as large|convert_to.new'`,
@@ -156,7 +156,7 @@ describe('an event of which Postgres cannot read the images', () => {
     message: 'missing chunk number 0 for toast value 4711',
   }
 
-  it('of a table ends the history of that table, with the reason in the log, and nothing else', async () => {
+  it('ends the history of its table, with the reason in the server log, and no other history', async () => {
     const log = await prepare()
     const { server, observed, lines } = await start(log)
     const NOTES = 'subscription ($after: String) { notesChanged(after: $after) { row { id } } }'
@@ -187,7 +187,7 @@ describe('an event of which Postgres cannot read the images', () => {
     for (const subscription of [...notes, others, again, anew]) await subscription.close()
   })
 
-  it('of a channel is an error in its place', async () => {
+  it('is an error in its place if it belongs to a channel', async () => {
     const log = await prepare()
     const { server } = await start(log)
     const subscription = await overSse('POST')(

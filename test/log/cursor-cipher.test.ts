@@ -21,7 +21,7 @@ const bitsOf = (cursor: string) =>
   [...Buffer.from(cursor, 'base64url')].map(byte => byte.toString(2).padStart(8, '0')).join('')
 
 describe('an encrypted cursor', () => {
-  it('comes back as the position that it was made from, and is the same on every server that has the key', () => {
+  it('decrypts to the position that it was made from, and is the same on every server that has the key', () => {
     fc.assert(
       fc.property(position, key, (value, bytes) => {
         const cursor = createCursorCipher(bytes).encrypt(value)
@@ -42,7 +42,7 @@ describe('an encrypted cursor', () => {
     )
   })
 
-  it('is refused once a character of it is another one, and so is what was made up', () => {
+  it('is refused if one character differs, as is an invented one', () => {
     const cipher = createCursorCipher(KEY)
     const character = fc.constantFrom(...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_')
     fc.assert(
@@ -59,7 +59,7 @@ describe('an encrypted cursor', () => {
     )
   })
 
-  it('tells neither order nor distance: cursors of neighbours have nothing in common', () => {
+  it('reveals neither order nor distance: cursors of neighbouring positions have nothing in common', () => {
     const cipher = createCursorCipher(KEY)
     const step = fc.constantFrom('n', 'token', 'ord', 'statement', 'id')
     fc.assert(
@@ -68,14 +68,14 @@ describe('an encrypted cursor', () => {
         const [one, two] = [value, { ...value, [what]: value[what] + by }].map(each => cipher.encrypt(each))
         const [left, right] = [bitsOf(one as string), bitsOf(two as string)]
         const differing = [...left].filter((bit, i) => bit !== right[i]).length
-        // Of 360 bits that are independent: outside of this once in 10^14 pairs.
+        // Expected for 360 independent bits: outside of this range once in 10^14 pairs.
         expect(differing).toBeGreaterThan(106)
         expect(differing).toBeLessThan(254)
       }),
     )
   })
 
-  it('is never as long as a plain one, which is taken for what it is', () => {
+  it('is always longer than a plain one, which is recognised as plain', () => {
     fc.assert(
       fc.property(position, value => {
         const cursor = encodePlain(value)

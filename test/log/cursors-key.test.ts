@@ -59,7 +59,7 @@ async function snapshot({ url }: ListenqlServer): Promise<string> {
 const addPerson = (log: TestLog, pk: number) => log.query(`insert into people values ($1, 'x')`, [pk])
 
 it.each(Object.entries(GRAPHQL_TRANSPORTS))(
-  'over %s every position is opaque, the same at every server, and good there',
+  'over %s every position is opaque, the same on every server, and valid on each',
   async (_name, subscribe) => {
     const log = await prepare(createLog)
     const [one, two] = [await serve(log), await serve(log)]
@@ -86,7 +86,7 @@ it.each(Object.entries(GRAPHQL_TRANSPORTS))(
     expect(decode((next as { extensions: { cursor: string } }).extensions.cursor).id).toBeGreaterThan(
       decode(cursor).id,
     )
-    // Published, it stands between the two.
+    // Published, so it stands between the two.
     const channel = await subscribe(two.url, CHANNEL, { after: cursor })
     const published = await channel.results.next('what was published')
     expect(published).toMatchObject({
@@ -100,7 +100,7 @@ it.each(Object.entries(GRAPHQL_TRANSPORTS))(
   },
 )
 
-it('keep-alives tell opaque positions, too', async () => {
+it('keep-alives carry opaque positions too', async () => {
   const log = await prepare(createLog)
   const server = await serve(log)
   const stream = await overGraphqlWs(server.url, PEOPLE)
@@ -115,7 +115,7 @@ it('keep-alives tell opaque positions, too', async () => {
   await stream.close()
 })
 
-it('a running server has cursors encrypted once the schema of version 8 is brought up to date, and takes the former ones', async () => {
+it('a running server encrypts cursors once the schema of version 8 is upgraded, and still accepts the plain ones', async () => {
   const log = await prepare(() => createFormerLog(8))
   const [one, two] = [await serve(log), await serve(log)]
   const live = await overGraphqlWs(one.url, PEOPLE)
@@ -128,7 +128,8 @@ it('a running server has cursors encrypted once the schema of version 8 is broug
   await migrate(await log.connect())
   const { encode, decode } = await cursorsOf(log)
 
-  // The other server may not have seen it yet: a cursor of the first one is good there all the same.
+  // The other server may not have noticed the upgrade yet, but a cursor of the first server is valid there
+  // all the same.
   const start = encode(await log.newest())
   const streams = [
     await overGraphqlWs(one.url, PEOPLE, { after: start }),
@@ -148,7 +149,7 @@ it('a running server has cursors encrypted once the schema of version 8 is broug
   for (const stream of [live, back, ...streams]) await stream.close()
 })
 
-it('a server notices by itself that the schema was brought up to date', async () => {
+it('a server notices the upgrade of the schema by itself', async () => {
   const log = await prepare(() => createFormerLog(8))
   const server = await serve(log)
   const live = await overGraphqlWs(server.url, PEOPLE)
@@ -161,7 +162,7 @@ it('a server notices by itself that the schema was brought up to date', async ()
   await live.close()
 })
 
-it('the key is for the logins of servers: those that there were get it with the migration, nobody else does', async () => {
+it('the migration grants the key to the existing logins of servers, and to no other role', async () => {
   const log = await prepare(() => createFormerLog(8))
   const logins = [
     await createServerLogin(log, { granted: false }),
@@ -187,7 +188,7 @@ it('the key is for the logins of servers: those that there were get it with the 
   ])
 })
 
-it('a server whose login may not read the key gives out no cursor', async () => {
+it('a server whose login may not read the key issues no cursor', async () => {
   const log = await prepare(createLog)
   const login = await createServerLogin(log)
   closing.push(() => login.close())
@@ -208,14 +209,14 @@ it('a server whose login may not read the key gives out no cursor', async () => 
   await refused.close()
 })
 
-it('a log whose rows a dump left out gets another key, and a server that runs takes it', async () => {
+it('a log whose rows a dump left out gets a new key, and a running server adopts it', async () => {
   const log = await prepare(createLog)
   const server = await serve(log)
   const former = await snapshot(server)
   const keyOf = async () => (await log.query(`select encode(listenql.cursor_key(), 'hex') as key`))[0]?.key
   const key = await keyOf()
   expect(key).toMatch(/^[0-9a-f]{64}$/)
-  // In one transaction: as soon as it is committed, the server makes another key.
+  // In one transaction: the server makes a new key as soon as it is committed.
   await log.query(`begin; truncate listenql.history, listenql.batch;
     do $$ begin assert listenql.cursor_key() is null; end $$; commit`)
   await log.newest()
@@ -223,7 +224,8 @@ it('a log whose rows a dump left out gets another key, and a server that runs ta
   expect(await keyOf()).not.toBe(key)
   await log.refresh()
   const { decode } = await cursorsOf(log)
-  // As a client does: until the server has noticed the new history and looked at the catalogue, streams end with an error.
+  // Retries as a client does: streams end with an error until the server has noticed the new history and
+  // refreshed the catalogue.
   let pk = 0
   const cursor = await waitUntil(async () => {
     const after = await snapshot(server).catch(() => undefined)

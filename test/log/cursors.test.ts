@@ -22,11 +22,11 @@ function create(options: Partial<CursorsOptions> = {}) {
   return { cursors, loads: () => loads }
 }
 
-it('gives out no cursor before the key is known, rather than a plain one', () => {
+it('the server issues no cursor before the key is known, not even a plain one', () => {
   expect(() => create().cursors.encode(AT)).toThrow('key')
 })
 
-it('encrypts with the key of the database; where there is none, cursors are plain', () => {
+it('the server encrypts cursors with the key of the database, or issues plain cursors if there is no key', () => {
   const { cursors } = create()
   cursors.use(undefined)
   expect(cursors.encode(AT)).toBe(encodePlain(AT))
@@ -37,7 +37,7 @@ it('encrypts with the key of the database; where there is none, cursors are plai
   expect(cursors.encode(AT)).toBe(createCursorCipher(OTHER).encrypt(AT))
 })
 
-it('makes of each position its own cursor, in whatever order they come', () => {
+it('the server encodes each position as its own cursor, whatever the order of positions', () => {
   const { cursors } = create()
   const cipher = createCursorCipher(KEY)
   cursors.use(KEY)
@@ -55,7 +55,7 @@ it('makes of each position its own cursor, in whatever order they come', () => {
   )
 })
 
-it('takes plain cursors at once, whether or not there is a key', async () => {
+it('the server accepts plain cursors immediately, with or without a key', async () => {
   const { cursors } = create({ tried: () => new Promise(() => undefined) })
   expect(await cursors.decode(encodePlain(AT))).toEqual(AT)
   cursors.use(KEY)
@@ -71,13 +71,13 @@ it.each([
   [`${CURSOR}A`],
   [CURSOR.slice(1)],
   [CURSOR.replace(/.$/, '!')],
-])('refuses %j', async cursor => {
+])('the server refuses %j', async cursor => {
   const { cursors } = create({ load: async () => KEY })
   cursors.use(KEY)
   await expect(cursors.decode(cursor)).rejects.toMatchObject({ code: 'CURSOR_INVALID' })
 })
 
-it('reads a cursor once the key is known, or the client has left', async () => {
+it('the server decodes a cursor once the key is known, or stops when the client leaves', async () => {
   let start: (value?: unknown) => void = () => undefined
   const tried = new Promise(resolve => {
     start = resolve
@@ -97,16 +97,19 @@ it('reads a cursor once the key is known, or the client has left', async () => {
 it.each([
   ['no key yet', undefined],
   ['another key', OTHER],
-])('looks at the database when it has %s than the server that made the cursor', async (_what, before) => {
-  const { cursors, loads } = create({ load: async () => KEY })
-  cursors.use(before)
-  const read = await Promise.all([CURSOR, CURSOR, CURSOR].map(cursor => cursors.decode(cursor)))
-  expect(read).toEqual([AT, AT, AT])
-  expect(loads()).toBe(1)
-  expect(cursors.encode(AT)).toBe(CURSOR)
-})
+])(
+  'the server queries the database if it has %s than the server that made the cursor',
+  async (_what, before) => {
+    const { cursors, loads } = create({ load: async () => KEY })
+    cursors.use(before)
+    const read = await Promise.all([CURSOR, CURSOR, CURSOR].map(cursor => cursors.decode(cursor)))
+    expect(read).toEqual([AT, AT, AT])
+    expect(loads()).toBe(1)
+    expect(cursors.encode(AT)).toBe(CURSOR)
+  },
+)
 
-it('looks once for many that were made up', async () => {
+it('the server queries the database once for many invented cursors', async () => {
   const { cursors, loads } = create({ load: async () => KEY })
   cursors.use(KEY)
   const made = createCursorCipher(OTHER)
@@ -117,7 +120,7 @@ it('looks once for many that were made up', async () => {
   expect(loads()).toBe(1)
 })
 
-it('does not call a cursor invalid that it cannot read, since the key cannot be had', async () => {
+it('the server does not report a cursor as invalid if the key cannot be read', async () => {
   const load = () => Promise.reject(new Error('the database is away'))
   const { cursors } = create({ load })
   await expect(cursors.ready()).rejects.toMatchObject({ code: 'DATABASE_FAILED' })

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createBell, createPollDoorbell, type Doorbell } from '../../src/log/doorbell.js'
 
-// That no commit is missed, with real transactions that race, is in test/sql/ledger.test.ts and log-follower.test.ts.
+// test/sql/ledger.test.ts and log-follower.test.ts prove, with real transactions that race, that no commit is
+// missed.
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
@@ -23,7 +24,7 @@ function createTested(answers: { armed?: boolean; passed?: boolean } = {}) {
     asked.push([name, ...(name === 'clear' ? (values ?? []) : [])].join(' '))
     return name === 'arm' ? [{ armed: given.armed }] : [{ fence: '7', passed: given.passed }]
   }
-  /** Runs `next`, and says after how long it resolved, in ms; `longer` if it had not by then. */
+  /** Runs `next` and returns after how many ms it resolved; `longer` if it had not resolved by then. */
   async function next(found = 0, most = 10_000): Promise<number | 'longer'> {
     const began = performance.now()
     let took: number | undefined
@@ -38,7 +39,7 @@ function createTested(answers: { armed?: boolean; passed?: boolean } = {}) {
     }
     return Math.round(took)
   }
-  /** Lets it be quiet for long enough, and takes the steps up to sleep. */
+  /** Lets the quiet time pass, then takes the steps up to sleep. */
   async function fallAsleep(): Promise<void> {
     while (!asked.includes('arm')) await next()
     await next()
@@ -47,28 +48,28 @@ function createTested(answers: { armed?: boolean; passed?: boolean } = {}) {
 }
 
 describe('the bell', () => {
-  it('polls until it was quiet for long enough, then arms, draws a fence, and waits until it has passed', async () => {
+  it('polls until the quiet time has passed, then arms, draws a fence, and waits until the snapshot has passed it', async () => {
     const { asked, given, next } = createTested({ passed: false })
     for (let quiet = 0; quiet < QUIET; quiet += POLL) expect(await next()).toBe(POLL)
     expect(asked).toEqual([])
-    expect(await next()).toBe(0) // reads again at once
+    expect(await next()).toBe(0) // reads again immediately
     expect(asked).toEqual(['arm', 'xact_id'])
     expect(await next()).toBe(SETTLE)
     given.passed = true
-    expect(await next()).toBe(0) // what the fence let pass is in the read that follows
+    expect(await next()).toBe(0) // the next read contains what was committed before the fence passed
     expect(asked.slice(2)).toEqual(['xmin', 'xmin'])
     expect(await next()).toBe(SAFETY) // asleep
     expect(asked.length).toBe(4)
   })
 
-  it('stays awake while events come, and reads on at once after a long page', async () => {
+  it('stays awake while events arrive, and reads again immediately after a long page', async () => {
     const { asked, next } = createTested()
     for (let i = 0; i < 100; i++) expect(await next(1)).toBe(POLL)
     expect(await next(1000)).toBe(0)
     expect(asked).toEqual([])
   })
 
-  it('wakes when it rings, and takes the ring back', async () => {
+  it('wakes when it rings, and clears the ring', async () => {
     const { bell, asked, next, fallAsleep } = createTested()
     await fallAsleep()
     const asleep = next()
@@ -80,7 +81,7 @@ describe('the bell', () => {
     expect(await next()).toBe(POLL)
   })
 
-  it('is not woken by what is no ring', async () => {
+  it('is not woken by a notification that is no ring', async () => {
     const { bell, next, fallAsleep } = createTested()
     await fallAsleep()
     const asleep = next()
@@ -88,7 +89,7 @@ describe('the bell', () => {
     expect(await asleep).toBe(SAFETY)
   })
 
-  it('does not sleep, but reads again, if it rings while it settles', async () => {
+  it('reads again instead of sleeping if it rings while it settles', async () => {
     const { bell, asked, next } = createTested({ passed: false })
     while (!asked.includes('arm')) await next()
     bell.ring('1')
@@ -96,7 +97,7 @@ describe('the bell', () => {
     expect(asked.at(-1)).toBe('clear 1')
   })
 
-  it('begins anew when events come while it settles', async () => {
+  it('starts over if events arrive while it settles', async () => {
     const { asked, next } = createTested({ passed: false })
     while (!asked.includes('arm')) await next()
     await next(1)
@@ -104,7 +105,7 @@ describe('the bell', () => {
     expect(await next()).toBe(POLL)
   })
 
-  it('is not relied on while the channel is not listened to', async () => {
+  it('does not rely on rings while the channel is not listened to', async () => {
     const { bell, asked, next, fallAsleep } = createTested()
     bell.onListening(false)
     for (let i = 0; i < 100; i++) expect(await next()).toBe(POLL)
@@ -117,7 +118,7 @@ describe('the bell', () => {
     expect(await next()).toBe(POLL)
   })
 
-  it('polls for a minute where the database refuses to be armed, and asks again then or after a reset', async () => {
+  it('polls for a minute if the database refuses to be armed, and retries after that or after a reset', async () => {
     const { bell, asked, next } = createTested({ armed: false })
     while (!asked.includes('arm')) await next()
     expect(await next()).toBe(POLL)
@@ -125,7 +126,7 @@ describe('the bell', () => {
     await next()
     expect(asked).toEqual(['arm'])
     vi.advanceTimersByTime(31_000)
-    await next() // begins to be quiet
+    await next() // the quiet time begins
     vi.advanceTimersByTime(QUIET)
     await next()
     expect(asked).toEqual(['arm', 'arm'])
@@ -135,14 +136,14 @@ describe('the bell', () => {
     expect(asked).toEqual(['arm', 'arm', 'arm'])
   })
 
-  it('renews its lease while it sleeps, and is awake if that may have run out', async () => {
+  it('renews its lease while it sleeps, and stays awake if the lease may have expired', async () => {
     const { asked, next, fallAsleep } = createTested()
     await fallAsleep()
     vi.advanceTimersByTime(2500) // the lease is 10 s
     expect(await next()).toBe(SAFETY)
     expect(asked.at(-1)).toBe('renew')
     vi.advanceTimersByTime(7000)
-    expect(await next()).toBe(SAFETY) // counted from when it was renewed
+    expect(await next()).toBe(SAFETY) // counted from the renewal
     vi.advanceTimersByTime(9500)
     expect(await next()).toBe(0)
     expect(await next()).toBe(POLL)
@@ -150,7 +151,7 @@ describe('the bell', () => {
   })
 })
 
-it('a doorbell that polls knows no rings, asks nothing, and can be woken', async () => {
+it('a doorbell that polls ignores rings, runs no SQL, and can be woken', async () => {
   const bell = createPollDoorbell({ poll: POLL })
   const query = () => expect.unreachable()
   let isOver = false

@@ -9,7 +9,7 @@ import { createLog, type TestLog } from '../support/log.js'
 
 let log: TestLog
 let isPossible: boolean
-/** Of the database and its tables; no superuser. */
+/** The owner of the database and its tables; not a superuser. */
 let owner: string
 beforeAll(async () => {
   log = await createLog({ migrated: false })
@@ -35,8 +35,8 @@ async function install(more: { grantDumpTo?: string } = {}) {
   return io.err()
 }
 
-describe('a dump by the owner of the tables, where a superuser has made the log', () => {
-  it('is what install and watch tell of, once, with the grant', async () => {
+describe('a dump by the owner of the tables, if a superuser installed the log', () => {
+  it('lacks a grant that install and watch report once', async () => {
     const note = `-- pg_dump of this database fails for role ${owner}, which may not read schema listenql; to allow it, which also lets the role read the logged rows of all tables, run as the owner of that schema: listenql install --grant-dump-to ${owner}; or dump without that schema: pg_dump --exclude-schema listenql\n`
     expect(await install()).toBe(note)
     expect(await watch('people', 'orders')).toBe(note)
@@ -44,7 +44,7 @@ describe('a dump by the owner of the tables, where a superuser has made the log'
       expect(() => dump(log.database.url)).toThrow(/permission denied for (schema listenql|table|sequence)/)
   })
 
-  it('works with it, also after tables were added, and restores', async () => {
+  it('works with the grant, including tables that were added later, and can be restored', async () => {
     expect(await install({ grantDumpTo: owner })).toBe('')
     expect(await watch('people')).toBe('')
     await log.database.query(
@@ -66,7 +66,7 @@ describe('a dump by the owner of the tables, where a superuser has made the log'
     }
   })
 
-  it('needs no grant where the owner has made the log, or is a superuser', async () => {
+  it('needs no grant if the owner installed the log, or is a superuser', async () => {
     const other = await createLog({ migrated: false })
     try {
       const io = commandStreams()
@@ -104,7 +104,7 @@ describe('a dump by the owner of the tables, where a superuser has made the log'
     }
   })
 
-  it('says so if there is no such role', async () => {
+  it('cannot be granted to a role that does not exist', async () => {
     await expect(install({ grantDumpTo: 'nobody_of_that_name' })).rejects.toMatchObject({
       message: 'there is no role nobody_of_that_name',
     })

@@ -44,7 +44,7 @@ function follow(log: LogFollower, channel: string): Inbox<LogEvent> {
   return inbox
 }
 
-/** Hands the internal channel's notifications to a bell, as the LISTEN connection does. */
+/** Passes notifications of the internal channel to a bell, as the LISTEN connection does. */
 async function connectBell(bell: Doorbell): Promise<void> {
   const client = new pg.Client(database.adminUrl)
   await client.connect()
@@ -57,7 +57,7 @@ async function connectBell(bell: Doorbell): Promise<void> {
 const bells: [string, () => Promise<Doorbell>][] = [
   ['polling', async () => createPollDoorbell({ poll: 5 })],
   [
-    'with the bell, and the safety read out of reach',
+    'with the bell and without a safety read',
     async () => {
       const bell = createBell({ poll: 5, quiet: 20, settle: 5, safety: 600_000 })
       await connectBell(bell)
@@ -67,14 +67,14 @@ const bells: [string, () => Promise<Doorbell>][] = [
 ]
 
 describe.each(bells)('the reader of the log, %s', (_name, makeDoorbell) => {
-  it('hands on what is published, in one order, and a page read from a cursor holds the same', async () => {
+  it('delivers published events in one order, and a page read from a cursor holds the same events', async () => {
     const log = await open(await makeDoorbell())
     const start = log.position
     if (!start) throw new Error('the log is installed, and has a position')
     const inbox = follow(log, 'news')
     for (let i = 1; i <= 30; i++) {
       await database.query('select listenql.publish($1, $2::text)', ['news', `event ${i}`])
-      // Every other one finds the reader asleep, or on its way there.
+      // Every other event finds the reader asleep, or about to sleep.
       if (i % 2 === 0) expect((await inbox.next(`event ${i}`)).new).toBe(`event ${i / 2}`)
     }
     const rest = await inbox.take(15)
@@ -92,7 +92,7 @@ describe.each(bells)('the reader of the log, %s', (_name, makeDoorbell) => {
     }
   })
 
-  it('goes on where it was after its connection was killed', async () => {
+  it('continues at its position after its connection was killed', async () => {
     const log = await open(await makeDoorbell())
     const inbox = follow(log, 'killed')
     for (let round = 0; round < 3; round++) {
@@ -106,7 +106,7 @@ describe.each(bells)('the reader of the log, %s', (_name, makeDoorbell) => {
   })
 })
 
-it('refuses a cursor of another history, and one of the future', async () => {
+it('the reader refuses a cursor of another history, and a cursor ahead of its own', async () => {
   const log = await open(createPollDoorbell({ poll: 5 }))
   const position = log.position
   if (!position) throw new Error('the log is installed, and has a position')
@@ -118,7 +118,7 @@ it('refuses a cursor of another history, and one of the future', async () => {
   })
 })
 
-it('waits for a log that is not installed yet', async () => {
+it('the reader waits for a log that is not installed yet', async () => {
   const bare = await createTestDatabase()
   cleanUps.push(() => bare.close())
   const log = new LogFollower({
@@ -142,14 +142,14 @@ it('waits for a log that is not installed yet', async () => {
   await client.connect()
   await migrate(client)
   await waitUntil(() => log.position !== undefined, 'the log to be found')
-  expect(told).toBe('CURSOR_EXPIRED') // what was published before it was found may have been missed
+  expect(told).toBe('CURSOR_EXPIRED') // events published before the log was found may have been missed
   const inbox = follow(log, 'late')
   await client.query('select listenql.publish($1, $2::text)', ['late', 'heard'])
   await client.end()
   expect((await inbox.next()).new).toBe('heard')
 })
 
-it('hands on what is published after followers are told that a history is lost, also where another server reads it first', async () => {
+it('the reader delivers events published after followers learn of a lost history, even if another server reads them first', async () => {
   const own = await createTestDatabase()
   cleanUps.push(() => own.close())
   const setUp = new pg.Client(own.adminUrl)
@@ -171,7 +171,7 @@ it('hands on what is published after followers are told that a history is lost, 
   await publish('first')
   await waitUntil(async () => (await own.query('select from listenql.batch')).length > 1, 'a batch')
 
-  // From now on finding the end of the log waits for a lock of ours.
+  // From now on the query for the end of the log waits for a lock of this test.
   const [whole] = await own.query(`select pg_get_functiondef('listenql.newest()'::regprocedure) as text`)
   await setUp.query('select pg_advisory_lock(1)')
   await own.query(String(whole?.text).replaceAll(/newest(?=[.(])/g, 'newest_whole'))
@@ -195,7 +195,7 @@ it('hands on what is published after followers are told that a history is lost, 
   )
   const isWaiting = `select from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())`
   await waitUntil(async () => (await own.query(isWaiting)).length > 0, 'the follower to look for the end')
-  await published // if followers were told by now, this is before the end is known
+  await published // if followers were notified by now, that happened before the end is known
   await setUp.query('select pg_advisory_unlock(1)')
   expect(await inbox.next()).toBe('after the loss')
 })

@@ -6,7 +6,7 @@ import { endOfBatch } from '../../src/log/position.js'
 const POSITION = endOfBatch({ n: 7, token: 1 })
 const query: Query = async () => []
 
-/** The health of a log, and what it says of troubles. */
+/** The health of a log, and the troubles that it reports. */
 function createTested() {
   const said: string[] = []
   const troubles: LogTroubles = {
@@ -23,7 +23,7 @@ function createTested() {
   return {
     health,
     said,
-    /** A session that connects, and fails before it has passed a page. */
+    /** A session that connects and fails before it has passed a page. */
     async fail() {
       health.left()
       await health.connected(POSITION, query)
@@ -32,7 +32,7 @@ function createTested() {
   }
 }
 
-it('three failures in a row at one place stall the log, and the third names the topic', async () => {
+it('three consecutive failures at one position stall the log, and the third names the topic', async () => {
   const { health, said, fail } = createTested()
   await fail()
   await fail()
@@ -42,7 +42,7 @@ it('three failures in a row at one place stall the log, and the third names the 
   expect(said).toEqual(['stalled at batch 7, table after batch 7: a damaged page'])
 })
 
-it('stays stalled through connecting and pulling, until a page has passed', async () => {
+it('a log stays stalled while a session connects and pulls, until a page has passed', async () => {
   const { health, said, fail } = createTested()
   for (let i = 0; i < 3; i++) await fail()
   health.left()
@@ -56,7 +56,7 @@ it('stays stalled through connecting and pulling, until a page has passed', asyn
   expect(said.slice(1)).toEqual(['noted', 'goes on'])
 })
 
-it('attempts that do not connect are no failures of the log, and a page in between starts the count anew', async () => {
+it('attempts that do not connect are no failures of the log, and a page between failures resets the count', async () => {
   const { health, fail } = createTested()
   for (let i = 0; i < 9; i++) {
     health.left()
@@ -73,7 +73,7 @@ it('attempts that do not connect are no failures of the log, and a page in betwe
   expect([health.state, health.failures]).toEqual(['followed', 0])
 })
 
-it('is absent while the database has no log, and away between sessions', () => {
+it('the health is "absent" while the database has no log, and "away" between sessions', () => {
   const { health } = createTested()
   expect(health.state).toBe('away')
   health.absent()

@@ -35,13 +35,13 @@ async function newest(): Promise<Position> {
   const { n, token } = await log.newest()
   return endOfBatch({ n, token })
 }
-/** Publishes, and puts it into the ledger. */
+/** Publishes an event and puts it into the ledger. */
 async function publish(...payloads: string[]): Promise<void> {
   for (const payload of payloads) await log.query('select listenql.publish($1, $2)', ['news', payload])
   await log.fresh()
 }
 
-it('reads what comes after a position, in order, and where to read on', async () => {
+it('the reader returns the events after a position in order, and the position to continue from', async () => {
   const reader = createTested()
   const start = await newest()
   await publish('1', '2', '3')
@@ -53,8 +53,8 @@ it('reads what comes after a position, in order, and where to read on', async ()
   expect(await reader.read(page.position, signal)).toMatchObject({ events: [], isLast: true })
 })
 
-describe('many that come back at once', () => {
-  it('from the same position share one read', async () => {
+describe('many clients that reconnect at once', () => {
+  it('share one read if they resume from the same position', async () => {
     const reader = createTested()
     const start = await newest()
     await publish('1')
@@ -62,7 +62,7 @@ describe('many that come back at once', () => {
     expect(new Set(pages).size).toBe(1)
   })
 
-  it('one that leaves does not end the read of another', async () => {
+  it('continue to read when one of them leaves', async () => {
     const reader = createTested()
     const start = await newest()
     await publish('1')
@@ -76,7 +76,7 @@ describe('many that come back at once', () => {
 })
 
 describe('an empty page', () => {
-  /** How many batches after the end of the log an empty page ends, with live events as given. */
+  /** How many batches past the end of the log an empty page ends, given the position of live events. */
   async function readAtEnd(live: (end: Position) => ReturnType<LogReaderOptions['live']>): Promise<number> {
     const end = await newest()
     const page = await createTested({ live: () => live(end) }).read(end, signal)
@@ -84,11 +84,11 @@ describe('an empty page', () => {
     return page.position.n - end.n
   }
 
-  it('is as far as live events have been handed on, since those were in the ledger', async () => {
+  it('ends at the position of live events, because those were in the ledger', async () => {
     expect(await readAtEnd(end => ({ position: { ...end, n: end.n + 5 }, history: 0 }))).toBe(5)
   })
 
-  it('is as far as it was read if live events are not so far, or their history has ended meanwhile', async () => {
+  it('ends where it was read if live events are not that far, or if their history has ended meanwhile', async () => {
     expect(await readAtEnd(end => ({ position: { ...end, n: end.n - 1 }, history: 0 }))).toBe(0)
     let history = 0
     expect(await readAtEnd(end => ({ position: { ...end, n: end.n + 5 }, history: history++ }))).toBe(0)
@@ -96,7 +96,7 @@ describe('an empty page', () => {
 })
 
 describe('a read that fails', () => {
-  it('waits while the database is away, observes that, and goes on when it is back', async () => {
+  it('waits while the database is down, reports that, and continues when the database is up again', async () => {
     const observed = createObserved()
     const start = await newest()
     await publish('1')
@@ -113,7 +113,7 @@ describe('a read that fails', () => {
     await line.close()
   })
 
-  it('ends when its client leaves, or the reader is closed', async () => {
+  it('ends when its client leaves or the reader is closed', async () => {
     const reader = createTested({ config: { host: '127.0.0.1', port: 1 } })
     const leaving = new AbortController()
     const left = reader.read(endOfBatch({ n: 0, token: 0 }), leaving.signal)
@@ -123,7 +123,7 @@ describe('a read that fails', () => {
     await Promise.all([reader.close(), expect(closed).rejects.toThrow()])
   })
 
-  it('is refused at once where the database is there and refuses', async () => {
+  it('is refused immediately if the database is up and refuses', async () => {
     const start = await newest()
     await log.query('alter function listenql.read rename to hidden')
     try {
@@ -136,7 +136,7 @@ describe('a read that fails', () => {
     }
   })
 
-  it('is refused for a position that is none of this log', async () => {
+  it('is refused for a position that is not of this log', async () => {
     const { n, token } = await log.newest()
     const foreign = endOfBatch({ n, token: token + 1 })
     await expect(createTested().read(foreign, signal)).rejects.toMatchObject({

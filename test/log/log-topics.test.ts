@@ -6,7 +6,7 @@ import { createLogTopics, type LogListener } from '../../src/log/log-topics.js'
 const ENDED = new ListenqlError('CURSOR_EXPIRED', 'the history ends')
 const event = (topic: string, more: Partial<LogEvent> = {}) => ({ kind: 't', topic, ...more }) as LogEvent
 
-/** Topics, and listeners that note what they get under a name. */
+/** Topics, and listeners that record what they receive under a name. */
 function createTested() {
   const told: string[] = []
   const faults: unknown[] = []
@@ -30,17 +30,17 @@ it('an event is delivered to the listeners of its topic: a table and a channel m
   expect(told).toEqual(['one: event of 1', 'two: event of 1'])
 })
 
-it('a listener that leaves after its history has ended leaves the listeners of the next history alone', () => {
+it('a listener that unsubscribes after its history has ended does not affect the listeners of the next history', () => {
   const { topics, told, listener } = createTested()
   const leave = topics.follow('t', '1', listener('first'))
   topics.end('t', '1', ENDED)
   topics.follow('t', '1', listener('second'))
-  leave() // as a slow reader of the first does, after a while
+  leave() // as a slow reader of the first history does, after a while
   topics.end('t', '1', ENDED)
   expect(told).toEqual(['first: CURSOR_EXPIRED', 'second: CURSOR_EXPIRED'])
 })
 
-it('a listener that follows again when it is told of the end is not told twice', () => {
+it('a listener that is added while a history ends is not notified of that end, only of later events', () => {
   const { topics, told, listener } = createTested()
   topics.follow(
     'c',
@@ -52,7 +52,7 @@ it('a listener that follows again when it is told of the end is not told twice',
   expect(told).toEqual(['second: event of news'])
 })
 
-it('a listener that throws is told that an event is missing; the others go on', () => {
+it('a listener that throws is notified of a missing event, and the other listeners continue', () => {
   const { topics, told, faults, listener } = createTested()
   const fault = new Error('a fault')
   const faulty = () => {
@@ -66,7 +66,7 @@ it('a listener that throws is told that an event is missing; the others go on', 
   expect(told).toEqual(['faulty: DATABASE_FAILED', 'sound: event of 1', 'sound: event of 1'])
 })
 
-it('an event of which nothing can be read ends the history of its table; a channel shows it', () => {
+it('an unreadable event ends the history of its table, or is delivered by its channel', () => {
   const { topics, told, listener } = createTested()
   topics.follow('t', '1', listener('table'))
   topics.follow('c', '1', listener('channel'))

@@ -23,8 +23,8 @@ const note = (log: TestLog, subject: string, stalled = false) =>
 const subjects = async (log: TestLog) =>
   (await log.query('select subject from listenql.troubles()')).map(({ subject }) => subject)
 
-describe('what servers note about the log', () => {
-  it('is the last trouble of each subject, servers that stand still first, and can be taken back', async () => {
+describe('the troubles that servers record about the log', () => {
+  it('are the latest per subject, with stalled servers first, and can be withdrawn', async () => {
     const log = await prepare()
     await note(log, 'table a')
     await note(log, 'server 1', true)
@@ -35,7 +35,7 @@ describe('what servers note about the log', () => {
     expect(await subjects(log)).toEqual(['table a', 'table b'])
   })
 
-  it('is not shown of a server that has said nothing for five minutes: it is gone', async () => {
+  it('are hidden if their server has reported nothing for five minutes and is presumed gone', async () => {
     const log = await prepare()
     await note(log, 'server 1', true)
     await note(log, 'table a')
@@ -43,7 +43,7 @@ describe('what servers note about the log', () => {
     expect(await subjects(log)).toEqual(['table a'])
   })
 
-  it('is bounded: a thousand subjects, and so many characters of each', async () => {
+  it('are limited to a thousand subjects, and to a number of characters each', async () => {
     const log = await prepare()
     await log.query(
       `select listenql.note_trouble('table ' || i || repeat('x', 1000), repeat('y', 1000), repeat('z', 10000), false) from generate_series(1, 1100) i`,
@@ -56,7 +56,7 @@ describe('what servers note about the log', () => {
     expect(await log.query('select count(*)::int as count from listenql.trouble')).toEqual([{ count: 999 }])
   })
 
-  it('has its place in a database that version 8 made, whose events stay', async () => {
+  it('have a table in a database made by version 8, whose events remain', async () => {
     const log = await prepare({ migrated: false })
     const client = await log.connect()
     await migrate(client, { migrations: readMigrations().slice(0, 8) })
@@ -74,7 +74,7 @@ describe('what servers note about the log', () => {
     ])
   })
 
-  it('is not needed: a server on an older schema delivers as well', async () => {
+  it('are optional: a server on an older schema delivers as well', async () => {
     const log = await prepare({ encoding: 'SQL_ASCII' })
     await log.query('create table t (id int primary key, v text)')
     await log.watch('t')

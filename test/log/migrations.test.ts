@@ -12,13 +12,13 @@ beforeEach(async () => {
 })
 afterEach(() => log.close())
 
-/** All that schema `listenql` and its triggers are made of, without oids. */
+/** All objects of schema `listenql` and its triggers, without oids. */
 const inventory = () =>
   log.query(`select pg_describe_object(classid, objid, 0) as what from pg_depend
     where refclassid = 'pg_namespace'::regclass and refobjid = to_regnamespace('listenql') order by 1`)
 
 describe('migrate', () => {
-  it('installs, once', async () => {
+  it('installs the log once', async () => {
     const client = await log.connect()
     expect(await installedVersion(client)).toBe(0)
     expect(await migrate(client)).toEqual({ from: 0, to: newest })
@@ -26,7 +26,7 @@ describe('migrate', () => {
     expect(await installedVersion(client)).toBe(newest)
   })
 
-  it('by eight processes at once', async () => {
+  it('installs the log once if eight processes run it', async () => {
     const clients = await Promise.all(Array.from({ length: 8 }, () => log.connect()))
     const results = await Promise.all(clients.map(client => migrate(client)))
     expect(results.map(result => result.to)).toEqual(Array(8).fill(newest))
@@ -35,15 +35,15 @@ describe('migrate', () => {
     )
   })
 
-  it('by eight processes at once that share no advisory lock', async () => {
-    // As behind a pooler: each takes a lock that means nothing to the others.
+  it('installs the log once if eight processes run it without a common advisory lock', async () => {
+    // As through a pooler: each process takes a lock that the others do not see.
     const clients = await Promise.all(Array.from({ length: 8 }, () => log.connect()))
     const results = await Promise.all(clients.map(client => migrate(withoutAdvisoryLock(client))))
     expect(results.map(result => result.to)).toEqual(Array(8).fill(newest))
     expect((await log.query('select count(*)::int as count from listenql.batch'))[0]).toEqual({ count: 1 })
   })
 
-  it('goes on from any version, and keeps nothing of a migration that fails', async () => {
+  it('continues from any version, and rolls back a migration that fails', async () => {
     const client = await log.connect()
     const all = readMigrations()
     const broken = [
@@ -59,7 +59,7 @@ describe('migrate', () => {
     expect(await migrate(client)).toEqual({ from: 3, to: newest })
   })
 
-  it('refuses a database that is newer', async () => {
+  it('refuses a newer database', async () => {
     const client = await log.connect()
     await migrate(client)
     await log.query(`insert into listenql.migration (version, name) values ($1, 'future')`, [newest + 1])
@@ -69,7 +69,7 @@ describe('migrate', () => {
     })
   })
 
-  it('says what right is missing', async () => {
+  it('names the missing privilege', async () => {
     await log.database.query(
       `alter database ${log.database.name} owner to postgres; revoke create on database ${log.database.name} from public`,
     )
@@ -79,7 +79,7 @@ describe('migrate', () => {
     })
   })
 
-  it('as a role with CREATE on the database that owns nothing else', async () => {
+  it('runs as a role that has CREATE on the database and owns nothing else', async () => {
     await log.database.query(
       `alter database ${log.database.name} owner to postgres; grant create on database ${log.database.name} to ${log.database.name}`,
     )
@@ -88,7 +88,7 @@ describe('migrate', () => {
 })
 
 describe('the printed script', () => {
-  it('makes what migrate makes, with grants for odd roles', async () => {
+  it('creates what migrate creates, with grants for roles with unusual names', async () => {
     const role = `${log.database.name} "odd"`
     await log.database.query(`create role ${pg.escapeIdentifier(role)}`)
     try {
@@ -113,7 +113,7 @@ describe('the printed script', () => {
 })
 
 describe('uninstall', () => {
-  it('leaves nothing behind, and tables that work', async () => {
+  it('leaves no object, and tables that still accept writes', async () => {
     const client = await log.connect()
     const before = await log.query(`select count(*)::int as count from pg_depend`)
     await migrate(client)
@@ -127,10 +127,10 @@ describe('uninstall', () => {
     expect(await log.query(`select to_regnamespace('listenql') as schema`)).toEqual([{ schema: null }])
     await log.query('insert into t values (2); insert into p values (1); drop table t; drop table p')
     expect(await log.query(`select count(*)::int as count from pg_depend`)).toEqual(before)
-    await uninstall(client) // once more is fine
+    await uninstall(client) // a second run is fine
   })
 
-  it('and a new installation begins afresh', async () => {
+  it('allows a new installation that starts afresh', async () => {
     const client = await log.connect()
     await migrate(client)
     await uninstall(client)

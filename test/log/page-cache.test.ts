@@ -7,7 +7,7 @@ import { comparePositions, endOfBatch, type Position } from '../../src/log/posit
 
 const token = (n: number) => 1000 + n
 const at = (n: number, id: number): Position => ({ n, token: token(n), ord: 0, statement: 1, id })
-/** Batches of events whose ids grow, the log of a database. */
+/** Batches of events with increasing ids, like the log of a database. */
 const history = fc
   .array(fc.integer({ min: 0, max: 5 }), { minLength: 1, maxLength: 12 })
   .map(sizes => sizes.flatMap((size, n) => Array.from({ length: size }, (_, id) => at(n, id))))
@@ -21,7 +21,7 @@ function read(log: readonly Position[], after: Position, size: number): Page {
   }
 }
 
-it('gives what the log would give after any position, or nothing', () => {
+it('the cache returns what the log would return after any position, or nothing', () => {
   fc.assert(
     fc.property(
       history,
@@ -46,7 +46,7 @@ it('gives what the log would give after any position, or nothing', () => {
   )
 })
 
-it('knows nothing of a position of another history', () => {
+it('the cache has no page for a position of another history', () => {
   const cache = createPageCache()
   const log = [at(1, 0), at(1, 1), at(2, 0)]
   cache.keep(at(0, 0), read(log, at(0, 0), 9), 1)
@@ -54,5 +54,5 @@ it('knows nothing of a position of another history', () => {
   expect(cache.find({ ...at(1, 0), token: 7 }, 1)).toBe(undefined)
   expect(cache.find({ ...at(0, 0), token: 7 }, 1)).toBe(undefined)
   expect(cache.find(at(1, 0), 2)).toBe(undefined)
-  expect(cache.find(at(1, 0), 1)).toBe(undefined) // and keeps nothing of the former one
+  expect(cache.find(at(1, 0), 1)).toBe(undefined) // and keeps no page of the former history
 })

@@ -21,7 +21,7 @@ const position = fc.oneof(
 )
 
 describe('a cursor', () => {
-  it('comes back as the position that it was made from', () => {
+  it('decodes to the position that it was made from', () => {
     fc.assert(
       fc.property(position, value => {
         const cursor = encodePlain(value)
@@ -31,7 +31,7 @@ describe('a cursor', () => {
     )
   })
 
-  it('that was made up is refused, and never crashes', () => {
+  it('is refused if it is invented, and never causes a crash', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.base64String(), fc.stringMatching(/^[\w-]{0,80}$/)), text => {
         let decoded: ReturnType<typeof decodePlain>
@@ -41,12 +41,12 @@ describe('a cursor', () => {
           expect(error).toMatchObject({ code: 'CURSOR_INVALID' })
           return
         }
-        expect(encodePlain(decoded)).toBe(text) // it happened to be a real one
+        expect(encodePlain(decoded)).toBe(text) // it happened to be a valid one
       }),
     )
   })
 
-  it('is refused once a character of it is cut off or added', () => {
+  it('is refused if a character is cut off or added', () => {
     fc.assert(
       fc.property(position, value => {
         const cursor = encodePlain(value)
@@ -64,7 +64,7 @@ describe('a cursor', () => {
   })
 })
 
-it('orders positions as the log does', () => {
+it('positions have the order of the log', () => {
   const base = { n: 1, token: 5, ord: 1, statement: 1, id: 1 }
   const later = [
     { ...base, id: 2 },

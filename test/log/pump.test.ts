@@ -8,7 +8,10 @@ import { type Checkpoint, pump } from '../../src/log/pump.js'
 const at = (n: number): Position => ({ n, token: 1, ord: 0, statement: 0, id: 0 })
 const eventAt = (n: number) => ({ kind: 't', topic: '1', position: at(n) }) as LogEvent
 
-/** Pages of so many events each; a batch without events, which ends each page, takes a number as events do. */
+/**
+ * Pages with the given numbers of events; a batch without events, which ends each page, takes a number as an
+ * event does.
+ */
 function pagesOf(sizes: readonly number[]): Page[] {
   let n = 0
   return sizes.map((size, i) => ({
@@ -22,7 +25,7 @@ async function* from(pages: readonly Page[]): AsyncGenerator<Page> {
   yield* pages
 }
 
-/** What happens, in order, as words; the checkpoint and the flow answer late where `isLate` says so. */
+/** What happens, in order, as words; the checkpoint and the flow resolve late if `isLate` is true. */
 function createRecord(isLate: () => boolean) {
   const said: string[] = []
   const controller = new AbortController()
@@ -61,7 +64,7 @@ function createRecord(isLate: () => boolean) {
 const sizes = fc.array(fc.nat(4), { maxLength: 5 })
 const lateness = fc.infiniteStream(fc.boolean())
 
-it('passes each event through the same steps, in the order of the log, whatever they wait for', async () => {
+it('the pump passes each event through the same steps in the order of the log, whatever the steps wait for', async () => {
   await fc.assert(
     fc.asyncProperty(sizes, lateness, async (given, late) => {
       const pages = pagesOf(given)
@@ -75,14 +78,14 @@ it('passes each event through the same steps, in the order of the log, whatever 
         ...(isLast ? ['caught up true'] : []),
       ])
       expect(said.filter(word => !word.endsWith('.'))).toEqual(expected)
-      // Each step that answers late has answered before the next one begins.
+      // Each step that resolves late has resolved before the next one begins.
       for (const [i, word] of said.entries())
         if (word.endsWith('.')) expect(said[i - 1]).toBe(word.slice(0, -1))
     }),
   )
 })
 
-it('moves to an event in the step in which it dispatches it, and dispatches nothing after the signal has aborted', async () => {
+it('the pump moves to an event in the step that dispatches it, and dispatches nothing after an abort', async () => {
   await fc.assert(
     fc.asyncProperty(sizes, lateness, fc.nat(20), async (given, late, stopAt) => {
       const { said, run } = createRecord(() => late.next().value)
@@ -96,7 +99,7 @@ it('moves to an event in the step in which it dispatches it, and dispatches noth
   )
 })
 
-it('ends with the error of a checkpoint, and tells the pages so', async () => {
+it('the pump ends with the error of a checkpoint, and closes the pages with it', async () => {
   let isOver = false
   async function* pages(): AsyncGenerator<Page> {
     try {

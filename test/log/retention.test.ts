@@ -49,7 +49,7 @@ const age = (hours: number) =>
 const events = async () => Number((await log.query('select count(*) from listenql.event'))[0]?.count)
 const types = () => seen.map(({ type }) => type)
 
-it('clears what is older than it may be, and keeps what is younger, with several loops at once', async () => {
+it('retention clears events older than the limit and keeps younger ones, with several loops at once', async () => {
   for (let server = 0; server < 3; server++) start()
   await fill()
   await age(10)
@@ -67,7 +67,7 @@ it('clears what is older than it may be, and keeps what is younger, with several
   expect(seen[0]).toMatchObject({ dropped: 1, droppedBytes: expect.any(Number), bytes: expect.any(Number) })
 })
 
-it('ends the history when the log is too large, and says so', async () => {
+it('retention ends the history when the log is too large, and reports that', async () => {
   await fill()
   start({ maxLogSize: 200_000 })
   await waitUntil(async () => (await events()) === 0, 'the log to be cleared')
@@ -79,7 +79,7 @@ it('ends the history when the log is too large, and says so', async () => {
   })
 })
 
-it('says once that a log that is too large cannot be cleared, and does it later', async () => {
+it('retention reports once that a log over its size limit cannot be cleared, and clears it later', async () => {
   const slow = await log.connect()
   await slow.query(`begin; insert into t values (0, 'slow')`)
   await fill()
@@ -101,7 +101,7 @@ it('says once that a log that is too large cannot be cleared, and does it later'
   expect(types().filter(type => type === 'log.cap-exceeded').length).toBe(2)
 })
 
-it('does nothing and says nothing where there is no log, or no right to rotate it', async () => {
+it('retention does nothing and reports nothing without a log, or without the privilege to rotate it', async () => {
   const rotations = async () =>
     Number(
       (await log.query(`select count(*) from pg_stat_activity where application_name = 'listenql rotate'`))[0]
@@ -128,7 +128,7 @@ it('does nothing and says nothing where there is no log, or no right to rotate i
   }
 })
 
-it('works whatever the defaults of the login are', async () => {
+it('retention works with any default settings of the login', async () => {
   await log.database.query(
     `alter role ${log.database.name} set default_transaction_isolation = 'serializable';
      alter role ${log.database.name} set default_transaction_read_only = on`,
@@ -140,7 +140,7 @@ it('works whatever the defaults of the login are', async () => {
   expect(types()).not.toContain('log.rotation-failed')
 })
 
-it('says once that it fails, and goes on trying', async () => {
+it('retention reports once that it fails, and keeps trying', async () => {
   let attempts = 0
   const broken = createServer(socket => {
     attempts++
@@ -157,7 +157,7 @@ it('says once that it fails, and goes on trying', async () => {
   }
 })
 
-it('closes in the middle of a wait, and of a rotation that hangs, and twice', async () => {
+it('retention can be closed during a wait and during a rotation that hangs, and more than once', async () => {
   const waiting = start({ interval: HOUR })
   await waiting.close()
   await waiting.close()
