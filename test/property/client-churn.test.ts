@@ -46,13 +46,13 @@ const REFUSAL = [{ message: 'no', extensions: { code: 'CURSOR_EXPIRED' } }]
 
 interface Subscription {
   readonly numbers: number[]
-  /** What the sink was told at the end, and whatever came after that. */
+  /** How the sink ended, and any call that it received after that. */
   readonly end: unknown[]
   hasLeft: boolean
   leave(): void
 }
 
-/** Subscriptions and queries that come and go, or are refused, while connections are lost. */
+/** Subscriptions and queries that start and stop, or are refused, while connections are lost. */
 async function run(steps: readonly Step[]): Promise<void> {
   const server = await startScriptedServer()
   const client = createClient({
@@ -92,7 +92,7 @@ async function run(steps: readonly Step[]): Promise<void> {
         { query: 'query { unary }' },
         {
           next: () => leave && unsubscribe(),
-          error: reason => (Array.isArray(reason) ? resolve() : reject(reason)), // a refusal was for this one
+          error: reason => (Array.isArray(reason) ? resolve() : reject(reason)), // the refusal of this one
           complete: resolve,
         },
       )
@@ -114,7 +114,7 @@ async function run(steps: readonly Step[]): Promise<void> {
       else if (one.type === 'settle') {
         await server.following(() => living().length)
         query(false)
-        await Promise.all(queries) // all that was sent before the answer has come, too
+        await Promise.all(queries) // everything sent before the answer has arrived too
       } else if (one.type === 'turn') await new Promise(resolve => setTimeout(resolve, 1))
       else if (one.type === 'unsubscribe') {
         const subscription = living()[one.which]
@@ -126,7 +126,8 @@ async function run(steps: readonly Step[]): Promise<void> {
     await Promise.all(queries)
     server.refusal = undefined
     await server.following(() => living().length)
-    // One that has been left may still be among those: until all are there, more comes.
+    // A subscription that its client has left may still be counted, so events are added until each living one
+    // has got one.
     const settled = history.length
     await waitUntil(() => {
       add('durable')
@@ -156,7 +157,7 @@ async function run(steps: readonly Step[]): Promise<void> {
   }
 }
 
-it('each hears its part of the history once and in order, and of its end once, and nothing is left on the server', async () => {
+it('each subscription receives its part of the history once and in order, ends once, and leaves nothing on the server', async () => {
   await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), run), {
     numRuns: 150,
     interruptAfterTimeLimit: 60_000,

@@ -30,7 +30,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom({ type: 'zombie' } as const, { type: 'rise' } as const) },
 )
 
-/** Two subscriptions of one client, one of them by `iterate`, while connections are lost at any point. */
+/**
+ * Two subscriptions of one client, one of them by `iterate`, while connections are lost at arbitrary points.
+ */
 async function run(steps: readonly Step[]): Promise<void> {
   const server = await startScriptedServer()
   const client = createClient({
@@ -77,7 +79,7 @@ async function run(steps: readonly Step[]): Promise<void> {
       else {
         await server.following(2)
         server.freeze()
-        server.deliver() // what it will say when it is long forgotten
+        server.deliver() // what the connection delivers long after the client has abandoned it
         client.terminate()
       }
     }
@@ -86,7 +88,7 @@ async function run(steps: readonly Step[]): Promise<void> {
     server.thaw()
     add('durable')
     const last = history.length - 1
-    // Whoever was cut off at the very end comes back once more.
+    // A subscription that was cut off at the very end reconnects once more.
     await waitUntil(() => {
       server.deliver()
       return received.every(numbers => numbers.includes(last))
@@ -95,7 +97,7 @@ async function run(steps: readonly Step[]): Promise<void> {
     const plain = new Set(history.filter(({ kind }) => kind === 'plain').map(({ value }) => value))
     for (const numbers of received) {
       expect(numbers.filter(value => !plain.has(value))).toEqual(durable)
-      expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b)) // plain ones neither twice nor late
+      expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b)) // plain notifications are neither duplicated nor late
     }
     expect(failures).toEqual([])
     await client.dispose()
@@ -107,7 +109,7 @@ async function run(steps: readonly Step[]): Promise<void> {
   }
 }
 
-it('hands out the whole history once and in order, wherever the connection is lost', async () => {
+it('the client yields the whole history once and in order, wherever the connection is lost', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 30 }), steps => run(steps)),
     { numRuns: 60, interruptAfterTimeLimit: 60_000, endOnFailure: true },

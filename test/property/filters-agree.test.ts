@@ -15,7 +15,7 @@ import { type Column, classifyType, type PgType, typesQuery } from '../../src/po
 import { filterOf, KINDS, storable, valueSql } from '../support/filter-values.js'
 import { createTestDatabase, type TestDatabase } from '../support/postgres.js'
 
-/** As the triggers pin them; DateStyle besides, which shows in ranges. */
+/** As the triggers pin them, plus DateStyle, which affects ranges. */
 const PINNED = `set search_path = pg_catalog; set timezone = 'UTC'; set extra_float_digits = 1; set datestyle = 'ISO, MDY';
   set bytea_output = 'hex'; set intervalstyle = 'iso_8601'`
 
@@ -25,7 +25,7 @@ const TABLES = 250
 
 let database: TestDatabase
 let client: pg.Client
-/** Of Postgres, such as 13. */
+/** The major version of Postgres, such as 13. */
 let version: number
 
 beforeAll(async () => {
@@ -55,7 +55,7 @@ afterAll(async () => {
   await database.close()
 })
 
-/** Makes a table, fills it, and describes it from the catalogue. */
+/** Creates a table, fills it, and reads its description from the catalogue. */
 async function createTable(types: readonly string[], rows: readonly (readonly (string | null)[])[]) {
   await client.query('drop table if exists public.t')
   const names = types.map((_, i) => `c"${i} é`)
@@ -99,7 +99,7 @@ async function readImages(columns: readonly Column[]): Promise<{ images: RowImag
   return { images: texts.map(read), texts }
 }
 
-/** The ids that each filter selects, all in one round trip. */
+/** The ids that each filter selects, in a single round trip. */
 async function selectAll(filters: readonly Filter[]): Promise<number[][]> {
   const parameters: unknown[] = []
   const parts = filters.map(
@@ -127,7 +127,7 @@ const scene = fc.array(kind, { minLength: 1, maxLength: 4 }).chain(types =>
 )
 
 describe('SQL and the server', () => {
-  it('select the same rows, whatever the types, rows and filters', { timeout: 120_000 }, async () => {
+  it('select the same rows for any types, rows and filters', { timeout: 120_000 }, async () => {
     const selected = { none: 0, some: 0, all: 0, byIndex: 0 }
     const seen = new Set<string>()
     await fc.assert(
@@ -155,13 +155,13 @@ describe('SQL and the server', () => {
       }),
       { numRuns: TABLES * Number(process.env.LISTENQL_TEST_FILTER_ROUNDS ?? 1), endOnFailure: true },
     )
-    // Filters that select nothing or everything would prove little.
+    // Filters that select no rows or all rows would prove little.
     expect(selected.some).toBeGreaterThan(selected.none / 2)
     expect(selected.byIndex).toBeGreaterThan(20)
     expect(seen.size).toBeGreaterThan(20)
   })
 
-  it('agree about each type by itself', { timeout: 120_000 }, async () => {
+  it('agree about each type on its own', { timeout: 120_000 }, async () => {
     for (const type of Object.keys(KINDS)) {
       const [rows = []] = fc.sample(fc.array(fc.tuple(valueSql(type)), { minLength: 150, maxLength: 150 }), 1)
       const inputs = fc.sample(filterOf([['f0', type]]), 80)
@@ -180,7 +180,8 @@ describe('SQL and the server', () => {
     }
   })
 
-  // Long texts take other ways through the matcher than short ones; made of what matches nearly everywhere.
+  // Long texts take other paths through the matcher than short ones; they consist of pieces that match nearly
+  // everywhere.
   it('agree about LIKE and ILIKE of long texts', { timeout: 120_000 }, async () => {
     const unit = fc.constantFrom('a', 'ab', 'Aab', 'aa', 'a🐘', 'äa', '%a', '_', '\\')
     const value = fc
@@ -204,7 +205,7 @@ describe('SQL and the server', () => {
       )
       const fields = new Map([['f0', columns[1] as Column]])
       const { images } = await readImages(columns)
-      // Half of the patterns are made of a value, so that there is something to find.
+      // Half of the patterns are derived from a value, so that there are matches.
       const asked = fc.sample(patterns, 30).map((pattern, i) => {
         if (i % 2 === 0) return pattern
         const characters = [...(values[i] ?? '')].map((each, at) =>
@@ -230,7 +231,7 @@ describe('SQL and the server', () => {
   it.each([
     ['numeric', ['1', '-1.5', 'NaN', 'Infinity', '-Infinity'], ['Infinity', '-Infinity', 'NaN', '0']],
     ['interval', ['1 day', '-1 mon', 'infinity', '-infinity'], ['infinity', '-infinity', 'PT0S']],
-  ])('agree about endless values of %s, also where Postgres has none', async (type, values, operands) => {
+  ])('agree about infinite values of %s, even if this Postgres has none', async (type, values, operands) => {
     const columns = await createTable([type], [
       ...values.map(value => [`'${value}'::${type}`]),
       [null],

@@ -4,10 +4,10 @@ import { createTestDatabase, type TestDatabase } from '../support/postgres.js'
 import { channelQuery, frame, handshake, openConnection } from '../support/raw.js'
 import { startWitnessed, type WitnessedServer } from '../support/witness.js'
 
-// Whatever anybody sends: the server lives, says nothing that it should not, and healthy subscribers get every event in order.
-// A failure prints its seed and path; `fc.assert(…, { seed, path })` repeats it.
+// Whatever a client sends, the server stays up, reveals no internals, and healthy subscribers get every event
+// in order. A failure prints its seed and path; `fc.assert(…, { seed, path })` repeats it.
 
-/** For each of the properties below, in ms. */
+/** Time limit for each of the properties below, in ms. */
 const TIME = 1500
 
 let database: TestDatabase
@@ -27,8 +27,8 @@ afterEach(async () => {
 })
 
 /**
- * Sends bytes in pieces and looks at what comes back.
- * @param wait for what; otherwise the client leaves at once
+ * Sends bytes in pieces and returns the response.
+ * @param wait for what; otherwise the client leaves immediately
  */
 async function attack(pieces: readonly (string | Buffer)[], wait?: 'answer' | 'closed'): Promise<void> {
   const connection = await openConnection(server.url)
@@ -46,7 +46,7 @@ async function attack(pieces: readonly (string | Buffer)[], wait?: 'answer' | 'c
   expect(server.ofType('fault')).toEqual([])
 }
 
-/** Healthy subscribers are asked again and again while it goes on. */
+/** Healthy subscribers are checked repeatedly during the test. */
 function assertHolds<T extends unknown[]>(property: fc.IAsyncProperty<T>): () => Promise<void> {
   return async () => {
     let over = false
@@ -86,7 +86,7 @@ const params = fc.record(
   },
   { requiredKeys: [] },
 )
-/** Messages as a client may send them, more or less. */
+/** Messages similar to those that clients send. */
 const message = fc.oneof(
   { weight: 2, arbitrary: fc.constant({ type: 'connection_init' }) },
   { weight: 5, arbitrary: fc.record({ id, type: fc.constant('subscribe'), payload: params }) },
@@ -95,7 +95,7 @@ const message = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.string(), id: fc.jsonValue(), payload: fc.jsonValue() }) },
   { weight: 1, arbitrary: fc.jsonValue() },
 )
-/** Cut somewhere, or with a byte changed. */
+/** Truncated at some point, or with one byte changed. */
 const mangled = fc
   .tuple(message, fc.nat(), fc.option(fc.integer({ min: 0, max: 255 })))
   .map(([value, at, byte]) => {
@@ -111,12 +111,12 @@ const text = fc.oneof(
   { weight: 1, arbitrary: fc.uint8Array({ maxLength: 300 }).map(bytes => Buffer.from(bytes)) },
 )
 const PROTOCOL = { 'sec-websocket-protocol': 'graphql-transport-ws' }
-/** Says goodbye as it should be said: if all was well the server answers, and if it has closed before, this is the answer. */
+/** Sends a proper close: the server answers it, or has closed before, which counts as the answer. */
 const BYE = frame(8, Buffer.from([0x03, 0xe8]))
 
-describe('over a WebSocket', () => {
+describe('the server survives over a WebSocket', () => {
   it(
-    'messages of any kind',
+    'arbitrary messages',
     assertHolds(
       fc.asyncProperty(fc.boolean(), fc.array(text, { maxLength: 12 }), async (init, texts) => {
         const head = init ? [frame(1, '{"type":"connection_init"}')] : []
@@ -127,7 +127,7 @@ describe('over a WebSocket', () => {
   )
 
   it(
-    'frames of any kind',
+    'arbitrary frames',
     assertHolds(
       fc.asyncProperty(
         fc.constantFrom('/graphql', '/listen/fuzz', '/listen/fuzz%20two'),
@@ -147,7 +147,7 @@ describe('over a WebSocket', () => {
   )
 
   it(
-    'handshakes of any kind',
+    'arbitrary handshakes',
     assertHolds(
       fc.asyncProperty(
         fc.oneof(
@@ -185,7 +185,7 @@ describe('over a WebSocket', () => {
   )
 })
 
-describe('over HTTP', () => {
+describe('the server survives over HTTP', () => {
   const body = fc.oneof(
     { weight: 4, arbitrary: params.map(value => JSON.stringify(value)) },
     { weight: 1, arbitrary: mangled.map(bytes => bytes.toString('latin1')) },
@@ -234,7 +234,7 @@ describe('over HTTP', () => {
   )
 
   it(
-    'requests of any kind',
+    'arbitrary requests',
     assertHolds(
       fc.asyncProperty(
         fc.constantFrom(
@@ -269,7 +269,7 @@ describe('over HTTP', () => {
   )
 
   it(
-    'bodies for GraphQL of any kind',
+    'arbitrary bodies for GraphQL',
     assertHolds(
       fc.asyncProperty(
         fc.constantFrom(
@@ -290,7 +290,7 @@ describe('over HTTP', () => {
   )
 
   it(
-    'bytes of any kind',
+    'arbitrary bytes',
     assertHolds(
       fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 4 }), pieces =>
         attack(pieces.map(bytes => Buffer.from(bytes))),

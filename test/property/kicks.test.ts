@@ -5,8 +5,8 @@ import type { Viewer } from '../../src/auth/viewer.js'
 import type { Kick } from '../../src/auth/viewer-queries.js'
 
 /**
- * Issuers whose clocks differ, several servers that come and go, kicks that each server reads when it looks. All times in ms
- * by the clock of the database.
+ * Issuers with different clocks, several servers that start and stop, and kicks that each server reads at
+ * intervals. All times are in ms by the clock of the database.
  */
 
 interface Token {
@@ -18,7 +18,7 @@ interface Session {
   readonly token: Token
   readonly viewer: Viewer
   readonly at: number
-  /** How many rows of kicks its server had read when it accepted it. */
+  /** How many rows of kicks the server had read when it accepted this session. */
   readonly known: number
 }
 interface Row {
@@ -35,19 +35,21 @@ const step = fc.oneof(
   fc.record({ op: fc.constant('look' as const), server: fc.nat(2) }),
   fc.record({ op: fc.constant('restart' as const), server: fc.nat(2) }),
 )
-/** In ms: how far each issuer's clock is ahead. */
+/** In ms: how far the clock of each issuer is ahead. */
 const offsets = fc.array(fc.constantFrom(-5000, -300, 0, 250, 5000, 60_000, 1e12), {
   minLength: 4,
   maxLength: 4,
 })
 
-it('end what was accepted before, refuse what was issued before as far as can be known, and nothing else', () => {
+it('kicks end sessions accepted before, refuse tokens issued before as far as that is known, and affect nothing else', () => {
   fc.assert(
     fc.property(offsets, fc.array(step, { maxLength: 60, size: 'max' }), (ahead, steps) => {
       let now = 1_800_000_000_000
       const rows: Row[] = []
       const tokens: Token[] = []
-      /** By user: the tokens that servers accepted as early before they knew a kick. */
+      /**
+       * The tokens that a server accepted before their time of issue and before it read a kick of their user.
+       */
       const burnt = new Set<Token>()
       const createOne = () => ({
         kicks: createKicks({ now: () => now }),
@@ -115,7 +117,7 @@ it('end what was accepted before, refuse what was issued before as far as can be
           const isOutlived = rows.slice(known).some(({ user }) => user === token.user)
           expect(server.kicks.hits(viewer)).toBe(isOutlived || isOver(token))
         }
-        // What an issuer whose clock is not slow issues from the next second on is good.
+        // A token that an issuer whose clock is not slow issues from the next second on is valid.
         for (const user of [0, 1]) {
           for (const offset of ahead.filter(ms => ms >= 0)) {
             const issuedAt = Math.floor((now + 1000 + offset) / 1000) * 1000

@@ -8,7 +8,7 @@ import { createWorld, isSeen, SUBJECTS, type Subject, TOPICS, type Topic } from 
 type Step =
   /** Writes a batch. */
   | { readonly do: 'commit'; readonly topics: readonly Topic[] }
-  /** A new reader, from a position of the log (undefined: from now on). */
+  /** A new reader from a position of the log; undefined: live only. */
   | {
       readonly do: 'read'
       readonly subject: Subject
@@ -16,13 +16,13 @@ type Step =
       readonly from: number | undefined
     }
   | { readonly do: 'take'; readonly reader: number }
-  /** The live follower hands on its next event, or all. */
+  /** The live follower delivers its next event, or all of them. */
   | { readonly do: 'hand on' | 'hand on all' }
-  /** The oldest read of the log, or question to the policies, is answered; with `overtakenBy` all of them are. */
+  /** The oldest read of the log or query of the policies is answered; with `overtakenBy`, all of them are. */
   | { readonly do: 'answer read' | 'answer policy'; readonly overtakenBy: Overtaking | undefined }
   | { readonly do: 'turn' | 'notify' | 'lose connection' | 'recover' | 'end history' }
 
-/** So many microtasks later something is written, and all is handed on. */
+/** After so many microtasks an event is written, and all events are delivered. */
 interface Overtaking {
   readonly microtasks: number
   readonly topic: Topic
@@ -70,17 +70,20 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   just('end history', 1),
 )
 
-/** What a reader has to get. */
+/** What a reader must receive. */
 interface Expectation {
   readonly reader: Reader
   readonly subject: Subject
   readonly after: Position | undefined
-  /** The history that it reads; the first event and the first notification that it must not miss, if it has no position. */
+  /**
+   * The history that it reads; without a position, also the first event and the first notification that it
+   * must not miss.
+   */
   start: { readonly history: number; readonly event: number; readonly notification: number }
   isOpen: boolean
 }
 
-it('every event comes once and in order, whatever overtakes what', async () => {
+it('every reader receives each event once and in order, whatever overtakes what', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 5 }),
@@ -149,7 +152,7 @@ async function run(pageSizes: readonly number[], maxWaiting: number, steps: read
     }
   }
 
-  /** Events that were handed on before a reader opened need not come. */
+  /** Events that were delivered before a reader opened are optional. */
   function noteOpen(): void {
     for (const expectation of expectations) {
       if (expectation.isOpen || !expectation.reader.isOpen) continue
@@ -158,7 +161,7 @@ async function run(pageSizes: readonly number[], maxWaiting: number, steps: read
     }
   }
 
-  /** Until all have got everything, and nothing is read any more. */
+  /** Runs until all readers have received everything and no read is under way. */
   async function settle(): Promise<void> {
     let before = -1
     for (let quiet = 0, round = 0; quiet < 10; round++) {
@@ -218,7 +221,9 @@ function assertEvents({ reader, subject, after, start, isOpen }: Expectation, lo
   }
 }
 
-/** Plain notifications come from the seam on, before which some may have been missed, and then all of them. */
+/**
+ * Plain notifications start at the seam, before which some may have been missed, and are complete after it.
+ */
 function assertNotifications({ reader, after, start, subject }: Expectation, notified: number): void {
   if (subject !== 'channel' || reader.hasEnded) return
   const got = reader.got.filter(each => String(each).startsWith('n')).map(String)

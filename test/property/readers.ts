@@ -5,15 +5,18 @@ import type { ChannelEvent } from '../../src/sources/channels/channel-event.js'
 import type { EventSource } from '../../src/sources/source.js'
 import type { RowChange } from '../../src/sources/tables/row-change.js'
 
-/** A subscription to one source, which takes an event whenever the test says so. */
+/** A subscription to one source, which takes an event only when the test says so. */
 export interface Reader {
-  /** What it has got: numbers of logged events, `gap`, `end of history`, and plain notifications as `n1`, `n2`, … */
+  /**
+   * What it has received: numbers of logged events, `gap`, `end of history`, and plain notifications as `n1`,
+   * `n2`, …
+   */
   readonly got: readonly (number | string)[]
-  /** Whether nothing that is handed on from now on can be missed. */
+  /** Whether no event delivered from now on can be missed. */
   readonly isOpen: boolean
   /** Whether the source has ended it with an error. */
   readonly hasEnded: boolean
-  /** Takes the next event, at once or when there is one. */
+  /** Takes the next event, immediately or when it arrives. */
   take(): void
   stop(): void
 }

@@ -127,7 +127,7 @@ function told({ operation, key, old, row }: RowChange): string {
   return `${operation} ${key?.get('id')}: ${one(old)} -> ${one(row)}`
 }
 
-it('delivers what select shows under the privileges at the end of the transaction of the change', async () => {
+it('the server delivers what select shows under the privileges at the end of the transaction of the change', async () => {
   let shown = 0
   let hidden = 0
   await fc.assert(
@@ -143,7 +143,7 @@ it('delivers what select shows under the privileges at the end of the transactio
         const before = await shownUnder(rights)
         const known = everything.changes.length
         await run(`begin; ${rights ? `${rights}; ` : ''}${sql}; commit`)
-        // Wait until it is judged, before the privileges change again.
+        // Wait until the change is decided, before the privileges change again.
         for (const following of [everything, ...followings]) await following.level()
         const after = await shownUnder(undefined)
         for (const [i, { changes, ended }] of followings.entries()) {
@@ -166,7 +166,7 @@ it('delivers what select shows under the privileges at the end of the transactio
     }),
     { numRuns: 40, endOnFailure: true },
   )
-  // The test would prove nothing if everything were shown, or nothing.
+  // The test would prove nothing if every row were shown, or none.
   expect(shown).toBeGreaterThan(50)
   expect(hidden).toBeGreaterThan(50)
 }, 240_000)

@@ -88,7 +88,9 @@ const policy = fc.record({
 
 const owner = fc.constantFrom(`'ann'`, `'bob'`, `'o''neil'`, 'null')
 const number = fc.integer({ min: 0, max: 9 })
-/** No JSON null, because a row is hidden if that null decides (see row-access.test.ts). */
+/**
+ * No JSON null, because a null that decides whether a row is visible hides the row (see row-access.test.ts).
+ */
 const doc = fc.constantFrom('null', `'{}'`, `'{"owner": "ann"}'`, `'{"owner": "bob", "open": true}'`, `'[1]'`)
 const id = fc.integer({ min: 1, max: 8 })
 const row = fc.tuple(id, owner, number, number, doc).map(values => `(${values.join(', ')})`)
@@ -162,7 +164,7 @@ function told({ operation, key, old, row: now }: RowChange): string {
   return `${operation} ${key?.get('id')}: ${one(old)} -> ${one(now)}`
 }
 
-it('delivers what select shows before and after each change: live, joined half-way and replayed', async () => {
+it('the server delivers what select shows before and after each change: live, joined half-way and replayed', async () => {
   let told1 = 0
   let hidden = 0
   await fc.assert(
@@ -247,7 +249,7 @@ it('delivers what select shows before and after each change: live, joined half-w
     }),
     { numRuns: 25, endOnFailure: true },
   )
-  // The test would prove nothing if everything were shown, or nothing.
+  // The test would prove nothing if every row were shown, or none.
   expect(told1).toBeGreaterThan(100)
   expect(hidden).toBeGreaterThan(100)
 }, 240_000)

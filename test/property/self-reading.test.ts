@@ -84,7 +84,7 @@ const scene = fc.record({
   where: fc.constantFrom({}, {}, { a: { gt: 1 } }, { body: { like: '%1%' } }),
 })
 
-it('shows nothing that select never showed, and keeps the list of a subscriber equal to select', async () => {
+it('a subscriber sees nothing that select never showed, and its list stays equal to select', async () => {
   let bodies = 0
   let shown = 0
   let kept = 0
@@ -139,7 +139,7 @@ it('shows nothing that select never showed, and keeps the list of a subscriber e
     }),
     { numRuns: 60, endOnFailure: true },
   )
-  // The test would prove nothing if nothing were shown.
+  // The test would prove nothing if no row were shown.
   expect(shown).toBeGreaterThan(50)
   expect(kept).toBeGreaterThan(0)
 }, 240_000)

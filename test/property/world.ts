@@ -16,7 +16,7 @@ import { viewerOf } from '../support/viewers.js'
 import { column, table } from '../support/watched-tables.js'
 import { createIteratingReader, createSubscribedReader, type Reader, type Source } from './readers.js'
 
-/** What is subscribed to: a channel, a table, and the same table as two viewers see it. */
+/** The subscribed topics: a channel, a table, and the same table as two viewers see it. */
 export const SUBJECTS = ['channel', 'table', 'ann', 'bob'] as const
 export type Subject = (typeof SUBJECTS)[number]
 
@@ -36,7 +36,10 @@ export function isSeen(subject: Subject, { topic, position }: LogEvent): boolean
   return POLICIES[subject]?.(position.id) ?? true
 }
 
-/** The modules between the log and the clients, with nothing in them faked but the log, LISTEN and the policies' answers. */
+/**
+ * The modules between the log and the clients; only the log, LISTEN and the answers of the policies are
+ * faked.
+ */
 export function createWorld(options: { readonly pageSizes: readonly number[]; readonly maxWaiting: number }) {
   const log = createFakedLog(options.pageSizes)
   const policies = createGates()
