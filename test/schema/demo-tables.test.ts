@@ -5,13 +5,13 @@ import { printSdl } from '../../schema/print.js'
 import { readCatalog } from '../../src/catalog/catalog.js'
 import { createLog } from '../support/log.js'
 
-it("schema/schema.graphql is what a server makes of the demo's tables", async context => {
+it("schema/schema.graphql is the schema that a server prints for the demo's tables", async context => {
   const log = await createLog()
   try {
     const [server] = await log.query('show server_version_num')
     if (Number(server?.server_version_num) < 140000)
       return context.skip(true, 'the demo is for Postgres 14 and newer: CREATE OR REPLACE TRIGGER')
-    const demo = readFileSync('sql/demo.sql', 'utf8').replace(/^GRANT .*$/gm, '') // to a login that is not here
+    const demo = readFileSync('sql/demo.sql', 'utf8').replace(/^GRANT .*$/gm, '') // to a login that does not exist here
     await log.query(demo)
     await log.watch('people')
     const tables = await readCatalog(await log.connect())

@@ -33,14 +33,14 @@ const all = table('all', [
 ])
 const schema = buildSchema({ tables: [all] })
 
-/** The filter that came of a literal, or the error. */
+/** The filter parsed from a literal, or the error. */
 async function literal(where: string): Promise<Filter | GraphQLError> {
   const { context, asked } = createFakeContext()
   const { errors } = await ask(schema, context, `{ all(where: ${where}) { cursor } }`)
   return errors?.[0] ?? (asked.snapshots[0]?.filter as Filter)
 }
 
-/** The filter that came of a variable, or the error. */
+/** The filter parsed from a variable, or the error. */
 async function variable(where: unknown): Promise<Filter | GraphQLError> {
   const { context, asked } = createFakeContext()
   const document = 'query ($where: AllFilter) { all(where: $where) { cursor } }'
@@ -55,7 +55,7 @@ const equal = (name: string, text: string) => ({
   operand: { text },
 })
 
-describe('values of where come as they were written', () => {
+describe('the filter receives values as the client wrote them:', () => {
   it.each<[field: string, name: string, written: string, text: string]>([
     ['aBool', 'a_bool', 'true', 'true'],
     ['aBytea', 'a_bytea', '"AP8="', '\\x00ff'],
@@ -82,7 +82,7 @@ describe('values of where come as they were written', () => {
     })
   })
 
-  it('number literals of BigInt and Decimal keep all digits', async () => {
+  it('number literals of BigInt and Decimal with all digits', async () => {
     expect(await literal('{ anInt8: { eq: 9007199254740993 } }')).toMatchObject(
       equal('an_int8', '9007199254740993'),
     )
@@ -91,7 +91,7 @@ describe('values of where come as they were written', () => {
     expect(await literal('{ aNumeric: { eq: 1e3 } }')).toMatchObject({ kind: 'compare' })
   })
 
-  it('JSON numbers are taken where nothing can have been lost', async () => {
+  it('JSON numbers that cannot have lost precision', async () => {
     expect(await variable({ anInt8: { eq: 9007199254740991 } })).toMatchObject(
       equal('an_int8', '9007199254740991'),
     )
@@ -106,7 +106,7 @@ describe('values of where come as they were written', () => {
       })
   })
 
-  it('enum values arrive as labels', async () => {
+  it('enum values as labels', async () => {
     expect(await literal('{ aMood: { eq: so_so } }')).toMatchObject(equal('a_mood', 'so so'))
     expect(await variable({ aMood: { in: ['true_', 'sad'] } })).toMatchObject({
       operands: [{ text: 'true' }, { text: 'sad' }],
@@ -115,7 +115,7 @@ describe('values of where come as they were written', () => {
   })
 })
 
-describe('what does not fit is refused', () => {
+describe('a filter that does not fit the table', () => {
   it.each([
     [
       '{ aTimestamptz: { eq: "2026-11-22T22:41:00" } }',
@@ -129,7 +129,7 @@ describe('what does not fit is refused', () => {
     ['{ aNumeric: { eq: "1,5" } }', 'Decimal: "1,5" is not a decimal number'],
     ['{ aUuid: { eq: "nonsense" } }', 'UUID: "nonsense" is not a uuid'],
     ['{ aBytea: { eq: "AP8" } }', 'Bytes: "AP8" is not base64 with its padding'],
-  ])('%s', async (where, message) => {
+  ])('is refused: %s', async (where, message) => {
     const error = await literal(where)
     expect(error).toBeInstanceOf(GraphQLError)
     expect((error as GraphQLError).message).toContain(message)
@@ -150,14 +150,14 @@ describe('what does not fit is refused', () => {
       'where.aName.like: ends in a lone backslash',
       'write two backslashes for one',
     ],
-  ])('%s, with the names of GraphQL', async (where, message, hint) => {
+  ])('is refused: %s, in terms of GraphQL names', async (where, message, hint) => {
     expect(await literal(where)).toMatchObject({
       path: ['all'],
       originalError: { code: 'FILTER_INVALID', message, hint },
     })
   })
 
-  it('by a subscription too', async () => {
+  it('is refused in a subscription too', async () => {
     const { context, asked } = createFakeContext()
     const [result] = await listen(
       schema,
@@ -172,14 +172,14 @@ describe('what does not fit is refused', () => {
   })
 })
 
-describe('the input of a filter', () => {
-  it('nests', async () => {
+describe('the input type of a filter', () => {
+  it('is recursive', async () => {
     expect(
       await literal('{ or: [{ aName: { ilike: "a%" } }, { not: { anInt4: { gte: 1, lt: 5 } } }] }'),
     ).toEqual(await variable({ or: [{ aName: { ilike: 'a%' } }, { not: { anInt4: { gte: 1, lt: 5 } } }] }))
   })
 
-  it('works with a column that is called as what every object has', async () => {
+  it('supports a column with the name of a member of Object.prototype', async () => {
     const odd = table('odd', [column('constructor'), column('and', 'int4'), column('hasOwnProperty')])
     const { context, asked } = createFakeContext()
     const document = 'query ($where: OddFilter) { odd(where: $where) { cursor } }'
@@ -193,9 +193,9 @@ describe('the input of a filter', () => {
     })
   })
 
-  it('has for each column exactly its operators', () => {
+  it('has exactly the operators of each column', () => {
     const fields = (schema.getType('AllFilter') as GraphQLInputObjectType).getFields()
-    const names = Object.keys(fields).slice(3) // behind and, or, not
+    const names = Object.keys(fields).slice(3) // after and, or, not
     expect(names).toHaveLength(all.columns.length)
     for (const [i, name] of names.entries()) {
       const comparison = fields[name]?.type as GraphQLInputObjectType
@@ -210,7 +210,7 @@ describe('the input of a filter', () => {
     }) // biome-ignore format: a list
   })
 
-  it('has one comparison for what can be asked the same, whatever the category', () => {
+  it('shares one comparison type between categories with the same operators', () => {
     const categories: TypeCategory[] = [
       'bpchar',
       'citext',
@@ -240,14 +240,14 @@ describe('the input of a filter', () => {
   })
 })
 
-describe('snapshots', () => {
+describe('the arguments of a snapshot', () => {
   async function snapshot(args: string, variables: Record<string, unknown> = {}, declared = '') {
     const { context, asked } = createFakeContext()
     const { errors } = await ask(schema, context, `query ${declared} { all${args} { cursor } }`, variables)
     return errors?.[0] ?? asked.snapshots[0]
   }
 
-  it('are of 100 rows from the start, in no order of their own', async () => {
+  it('default to 100 rows without an order', async () => {
     expect(await snapshot('')).toMatchObject({ table: 'all', orderBy: [], limit: 100, offset: 0 })
     expect(await snapshot('(limit: null, offset: null, where: null, orderBy: null)')).toMatchObject({
       orderBy: [],
@@ -256,7 +256,7 @@ describe('snapshots', () => {
     })
   })
 
-  it('in the order asked for, by columns of the table', async () => {
+  it('order by columns of the table', async () => {
     const orderBy = [
       { column: 'a_timestamptz', direction: 'DESC_NULLS_LAST' },
       { column: 'an_int4', direction: 'ASC' },
@@ -273,7 +273,7 @@ describe('snapshots', () => {
     ).toMatchObject({ orderBy })
   })
 
-  it('by one column in each item', async () => {
+  it('take one column per item of orderBy', async () => {
     const message = expect.stringMatching(/exactly one key/i)
     for (const orderBy of ['{}', '{ anInt4: ASC, aName: DESC }']) {
       expect(await snapshot(`(orderBy: [${orderBy}])`)).toMatchObject({ message })
@@ -286,7 +286,7 @@ describe('snapshots', () => {
     })
   })
 
-  it('by columns whose types have an order', () => {
+  it('order only by columns whose types have an order', () => {
     const fields = Object.keys((schema.getType('AllOrderBy') as GraphQLInputObjectType).getFields())
     for (const field of ['aJson', 'anArray', 'aComposite', 'aNetwork']) expect(fields).not.toContain(field)
     expect(fields).toHaveLength(all.columns.length - 4)
@@ -299,7 +299,7 @@ describe('snapshots', () => {
     ).toEqual(['where', 'limit', 'offset'])
   })
 
-  it('within limits', async () => {
+  it('have limits', async () => {
     expect(await snapshot(`(limit: ${MAX_LIMIT}, offset: 5)`)).toMatchObject({ limit: MAX_LIMIT, offset: 5 })
     expect(await snapshot('(limit: 0)')).toMatchObject({ limit: 0 })
     const refused = (message: string) => ({

@@ -12,7 +12,7 @@ import { ask, change, column, createFakeContext, image, listen, table } from '..
 const [people] = DEMO_TABLES as readonly [WatchedTable]
 const moods = { baseType: 'mood', enumSchema: 'public', enumLabels: ['sad', 'so so', 'true'] }
 
-/** What `t { rows { v } }` gives for a column `v` whose image holds this JSON. */
+/** The result of `t { rows { v } }` for a column `v` whose image holds this JSON. */
 async function show(
   category: TypeCategory,
   json: string,
@@ -52,7 +52,7 @@ describe('values', () => {
     ['composite', '"(1,\\"a,b\\")"', '(1,"a,b")'],
     ['other', '"10.0.0.0/8"', '10.0.0.0/8'],
     ['other', '4294967295', '4294967295'],
-  ])('%s %s', async (category, json, value) => {
+  ])('of type %s: %s', async (category, json, value) => {
     expect(await show(category, json)).toEqual(rows(value))
     expect(await show(category, 'null')).toEqual(rows(null))
     expect(await show(category, json, { notNull: true })).toEqual(rows(value))
@@ -70,13 +70,13 @@ describe('values', () => {
     ['composite', '["(1,)"]', ['(1,)']],
     ['other', '[1,2]', ['1', '2']],
     ['uuid', '[]', []],
-  ])('%s[] %s', async (category, json, value) => {
+  ])('of type %s[]: %s', async (category, json, value) => {
     for (const notNull of [false, true])
       expect(await show(category, json, { isArray: true, notNull })).toEqual(rows(value))
     expect(await show(category, 'null', { isArray: true })).toEqual(rows(null))
   })
 
-  it('enums by their names in GraphQL, whole and in arrays', async () => {
+  it('of enums have their GraphQL names, alone and in arrays', async () => {
     expect(await show('enum', '"sad"', moods)).toEqual(rows('sad'))
     expect(await show('enum', '"so so"', moods)).toEqual(rows('so_so'))
     expect(await show('enum', '["true",null,"so so"]', { ...moods, isArray: true })).toEqual(
@@ -84,9 +84,9 @@ describe('values', () => {
     )
   })
 
-  it('a label that was added a moment ago under its future name, so that the row stays', async () => {
+  it('of an enum show a label that was just added under its future name, so that the row remains', async () => {
     expect(await show('enum', '"brand new"', { ...moods, notNull: true })).toEqual(rows('brand_new'))
-    // Its name is taken, so it cannot be told apart.
+    // Its name is taken, so the two labels would be indistinguishable.
     const taken = await show('enum', '"so_so"', moods)
     expect(taken).toMatchObject({
       data: { t: { rows: [{ v: null }] } },
@@ -94,12 +94,12 @@ describe('values', () => {
     })
   })
 
-  it('of an enum without labels as text', async () => {
+  it('of an enum without labels are text', async () => {
     expect(await show('enum', '"new"', { ...moods, enumLabels: [], notNull: true })).toEqual(rows('new'))
   })
 
   it.each(['NaN', 'Infinity', '-Infinity'])(
-    '%s in a Float is null with an error, even if NOT NULL, and the row stays',
+    '%s in a Float is null with an error, even if NOT NULL, and the row remains',
     async value => {
       for (const category of ['float4', 'float8'] as const) {
         const result = await show(category, `"${value}"`, { notNull: true })
@@ -118,7 +118,7 @@ describe('values', () => {
     },
   )
 
-  it('an array of several dimensions is a list of one null with an error, and the row stays', async () => {
+  it('in an array of several dimensions are a list of one null with an error, and the row remains', async () => {
     const arrays: readonly [TypeCategory, string][] = [
       ['int4', '[[1,2],[3,4]]'],
       ['numeric', '[[1.50]]'],
@@ -137,13 +137,13 @@ describe('values', () => {
     }
   })
 
-  it("JSON's null is null, even if NOT NULL, and the row stays", async () => {
+  it('that are a JSON null are null, even if NOT NULL, and the row remains', async () => {
     expect(await show('json', 'null', { notNull: true })).toEqual(rows(null))
   })
 })
 
 describe('types', () => {
-  it('are non-null where NOT NULL, but for what may not be shown; items of lists are nullable', async () => {
+  it('are non-null for NOT NULL columns, except where a value may be missing; list items are nullable', async () => {
     const notNull = { notNull: true }
     const t = table('t', [
       column('id', 'int8', notNull),
@@ -174,7 +174,7 @@ describe('types', () => {
     ])
   })
 
-  it('have the comments of the database as descriptions, and every field of the schema has one', () => {
+  it('have the comments of the database as descriptions, and every field of the schema has a description', () => {
     const t = table('t', [column('a', 'text', { comment: 'Of a.' })], { comment: 'Of t.' })
     const schema = buildSchema({ tables: [t, people] })
     expect(schema.getType('T')?.description).toBe('Of t.\n\nA row of table public.t.')
@@ -188,7 +188,7 @@ describe('types', () => {
     }
   })
 
-  it('are of the channels alone, without tables', () => {
+  it('are those of channels alone if there are no tables', () => {
     const names = [...printSdl().matchAll(/^(?:type|scalar|enum|input) (\w+)/gm)].map(([, name]) => name)
     expect(names).toEqual([
       'ChannelEvent',
@@ -202,7 +202,7 @@ describe('types', () => {
     ])
   })
 
-  it('of a table without columns are there', async () => {
+  it('include those of a table without columns', async () => {
     const none = table('none', [])
     const { context } = createFakeContext({
       rows: [image(none, '{}')],
@@ -224,7 +224,7 @@ describe('peopleChanged', () => {
   const bob = image(people, '{"pk":1,"ts":null,"name":"Bob","age":36,"height":1.7}')
   const everything = 'operation cursor transaction at key { pk } row { pk name } old { name }'
 
-  it('gives each change', async () => {
+  it('delivers each change', async () => {
     const { context } = createFakeContext({
       changes: [
         change('INSERT', { key: ada, row: ada }),
@@ -248,7 +248,7 @@ describe('peopleChanged', () => {
     )
   })
 
-  it('asks for what its arguments say; null is as if left out', async () => {
+  it('opens the source with its arguments; null equals an absent argument', async () => {
     const { context, asked } = createFakeContext()
     const document = `subscription ($where: PeopleFilter, $operations: [Operation!], $after: String) {
       peopleChanged(where: $where, operations: $operations, after: $after) { operation }
@@ -272,7 +272,7 @@ describe('peopleChanged', () => {
     ])
   })
 
-  it('hands the source itself to those who open it', async () => {
+  it('returns the source itself if the context opens sources', async () => {
     const { context } = createFakeContext()
     const field = schema.getSubscriptionType()?.getFields().peopleChanged
     const info = { fieldNodes: [], fragments: {} } as never
@@ -280,7 +280,7 @@ describe('peopleChanged', () => {
     expect(await opened).toBeInstanceOf(EventSource)
   })
 
-  it('has no key in its type if the table has none', () => {
+  it('has no key in its type if the table has no primary key', () => {
     const t = buildSchema({ tables: [table('t', [column('a')])] })
     expect(t.getType('TKey')).toBeUndefined()
     expect(Object.keys((t.getType('TChange') as never as { getFields(): object }).getFields())).not.toContain(
@@ -290,7 +290,7 @@ describe('peopleChanged', () => {
 })
 
 describe('channel', () => {
-  it('hands on where to go on', async () => {
+  it('passes the position to resume from', async () => {
     const { context, asked } = createFakeContext()
     const document = 'subscription ($after: String) { channel(name: "a", after: $after) { payload } }'
     await listen(buildSchema(), context, document, 0, { after: 'here' })
@@ -303,7 +303,7 @@ describe('channel', () => {
 })
 
 describe('watchedTables', () => {
-  it('tells a client that knows nothing how to ask for a table', async () => {
+  it('tells a client without prior knowledge how to query a table', async () => {
     const messages = table(
       'messages',
       [column('room_id', 'int4', { notNull: true }), column('no', 'int8', { notNull: true }), column('body')],

@@ -33,7 +33,7 @@ function inSchema(schema: string, name: string): WatchedTable {
   return table(name, undefined, { schema, relid: `${schema}.${name}` })
 }
 
-describe('words', () => {
+describe('the generated name', () => {
   it.each([
     ['people', 'people'],
     ['user_id', 'userId'],
@@ -61,7 +61,7 @@ describe('words', () => {
     ['_', '_u5f'],
     ['🐘', 'u1f418'],
     ['', 'unnamed'],
-  ])('%j is %s', (name, field) => {
+  ])('of the column %j is %s', (name, field) => {
     expect(camelCase(name)).toBe(field)
   })
 
@@ -78,13 +78,13 @@ describe('words', () => {
     ['Ärger!', 'Arger'],
     ['-', 'u2d'],
     ['>=', 'u3eu3d'],
-  ])('the label %j is %s', (label, name) => {
+  ])('of the label %j is %s', (label, name) => {
     expect(labelName(label)).toBe(name)
   })
 })
 
 describe('tables', () => {
-  it('have their schema in front, unless it is public', () => {
+  it('are prefixed with their schema, except in public', () => {
     expect(
       fieldsOf([table('chat_rooms'), inSchema('chat', 'messages'), inSchema('My Shop', 'ORDERS')]),
     ).toEqual({
@@ -94,7 +94,7 @@ describe('tables', () => {
     })
   })
 
-  it('that would be called as what listenql has itself are called with their schema', () => {
+  it('are prefixed with their schema if they would have a name that listenql uses', () => {
     const names = [
       'channels',
       'watched_tables',
@@ -114,7 +114,7 @@ describe('tables', () => {
     expect(fieldsOf([inSchema('channel', 'event')])).toEqual({ 'channel.event': 'channelEvent_2' })
   })
 
-  it('that would share a name are numbered: public first, plain names first, then by name', () => {
+  it('are numbered if they would share a name: public first, then unchanged names, then by name', () => {
     const tables = [
       inSchema('chat', 'messages'),
       table('chat messages'),
@@ -134,7 +134,7 @@ describe('tables', () => {
     )
   })
 
-  it('do not take the names of what other tables bring with them', () => {
+  it('do not take the names that are derived from other tables', () => {
     expect(
       fieldsOf(
         ['people_filter', 'people', 'people_changed', 'people_change', 'people_key', 'people_order_by'].map(
@@ -161,7 +161,7 @@ describe('columns', () => {
       ),
     ]).tables[0]?.columns.map(({ field }) => field)
 
-  it('are in camelCase, in the order of the table; the others of a name are numbered', () => {
+  it('are in camelCase and in the order of the table, and are numbered if they share a name', () => {
     expect(fields(['user id', 'user_id', 'userId', 'user_id_2', 'id'])).toEqual([
       'userId_3',
       'userId_2',
@@ -171,7 +171,7 @@ describe('columns', () => {
     ])
   })
 
-  it('are not called as parts of filters, nor as what every JavaScript object has', () => {
+  it('do not have the names of filter operators or of members of Object.prototype', () => {
     expect(fields(['and', 'OR', 'not', 'constructor', 'to_string', '__proto__', 'hasOwnProperty', '__typename'])).toEqual([
       'and_', 'or_', 'not_', 'constructor_', 'toString_', '_proto', 'hasOwnProperty_', '_typename',
     ]) // biome-ignore format: a list
@@ -182,7 +182,7 @@ describe('enums', () => {
   const mood = (schema: string, labels: readonly string[], more = {}) =>
     column('mood', 'enum', { baseType: 'mood', enumSchema: schema, enumLabels: labels, ...more })
 
-  it('are one for all columns of a type, told by schema and name, also in arrays and behind domains', () => {
+  it('are one per type, identified by schema and name, also in arrays and under domains', () => {
     const tables = [
       table('a', [
         mood('public', ['sad']),
@@ -197,7 +197,7 @@ describe('enums', () => {
     expect(sdl).toMatch(/mood: ChatMoodComparison/)
   })
 
-  it('know their schema as it is called, though the catalogue quotes it', () => {
+  it('have the unquoted name of their schema, although the catalogue quotes it', () => {
     const type = { oid: 1, name: 'mood', kind: 'e', baseOid: 0, elementOid: 0, labels: ['a'] }
     const array = { oid: 2, name: '_mood', kind: 'b', baseOid: 0, elementOid: 1, labels: null }
     for (const [quoted, schema] of [
@@ -210,12 +210,12 @@ describe('enums', () => {
     }
   })
 
-  it('give way to tables', () => {
+  it('yield names to tables', () => {
     const { tables, enums } = nameEverything([table('chat_mood', [mood('chat', ['a'])])])
     expect([tables[0]?.rowType, enums[0]?.type]).toEqual(['ChatMood', 'ChatMood_2'])
   })
 
-  it('keep labels that GraphQL can have, whoever else wants them', () => {
+  it('keep labels that are valid in GraphQL, even if other labels would map to them', () => {
     const labels = ['a b', 'a-b', 'a_b', 'a_b_2', 'true', 'true_']
     const [named] = nameEverything([table('t', [mood('public', labels)])]).enums
     expect([...(named?.values ?? [])]).toEqual([
@@ -230,7 +230,7 @@ describe('enums', () => {
 })
 
 describe('warnings', () => {
-  it('are one line for each renamed thing, with its old and its new name', () => {
+  it('are one line for each renamed object, with its old and its new name', () => {
     const mood = column('mood', 'enum', {
       baseType: 'my mood',
       enumSchema: 'public',
@@ -253,7 +253,7 @@ describe('warnings', () => {
     ])
   })
 
-  it('are none for what is only written in another case', () => {
+  it('are absent for a change of letter case only', () => {
     expect(
       warningsOf([
         table('chat_rooms', [column('user_id'), column('ID'), column('_x')]),
@@ -263,7 +263,7 @@ describe('warnings', () => {
   })
 })
 
-/** Names that collide, that GraphQL cannot have, that mean something in JavaScript, and any others. */
+/** Names that collide, that are invalid in GraphQL, that have a meaning in JavaScript, and any others. */
 const oddName = fc.oneof(
   fc.constantFrom(
     ...[
@@ -388,8 +388,8 @@ const oddTables = fc.uniqueArray(oddTable, {
   selector: ({ schema, name }) => JSON.stringify([schema, name]),
 })
 
-describe('any names at all', () => {
-  it('make a valid schema in which every table, column and label is there, once', async () => {
+describe('arbitrary names', () => {
+  it('yield a valid schema that contains every table, column and label once', async () => {
     await fc.assert(
       fc.asyncProperty(oddTables, async tables => {
         const schema = buildSchema({ tables })
@@ -415,7 +415,7 @@ describe('any names at all', () => {
         expect(rowTypes.size).toBe(tables.length)
         for (const { values, labels } of enums) expect([...values.values()]).toEqual(labels)
 
-        // What watchedTables tells is what the schema has.
+        // watchedTables agrees with the schema.
         const { context } = createFakeContext()
         const { data, errors } = await ask(
           schema,
@@ -435,7 +435,7 @@ describe('any names at all', () => {
     )
   })
 
-  it('get the same names in whatever order they come, and an SDL that can be read again', () => {
+  it('are mapped to the same names in any order, and to an SDL that can be parsed', () => {
     fc.assert(
       fc.property(
         oddTables.chain(tables =>
@@ -454,7 +454,7 @@ describe('any names at all', () => {
     )
   })
 
-  it('by the thousand', () => {
+  it('are mapped by the thousand', () => {
     const weird = fc.sample(oddTable, { numRuns: 1500, seed: 7 })
     const tables = [...new Map(weird.map(each => [JSON.stringify([each.schema, each.name]), each])).values()]
     expect(tables.length).toBeGreaterThan(1000)
