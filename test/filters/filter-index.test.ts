@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { createFilterIndex, type Filter, toPredicate } from '../../src/filters/index.js'
 import { anyFilter, anyRow, readRow, toFilter } from '../support/small-filters.js'
 
-it('visits once each filter that a row matches, whatever was added and taken out', () => {
+it('the index visits each filter that a row matches once, after any additions and removals', () => {
   fc.assert(
     fc.property(
       fc.array(fc.record({ filter: anyFilter, stays: fc.boolean() }), { maxLength: 20 }),
@@ -28,7 +28,7 @@ it('visits once each filter that a row matches, whatever was added and taken out
   )
 })
 
-it('looks at few of many', () => {
+it('the index visits few of many filters', () => {
   const index = createFilterIndex<number>()
   for (let a = 0; a < 10_000; a++) index.add(toFilter({ a: { eq: a }, b: { eq: 'open' } }), a)
   const visited: number[] = []

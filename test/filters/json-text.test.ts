@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { JsonText, stringifyJson } from '../../src/filters/index.js'
 import { problemOf } from '../../src/filters/json-text.js'
 
-/** What stands where a JsonText is to be written, in the oracle's text. */
+/** A placeholder in the text of the oracle for each JsonText. */
 const HOLE = '"\u0000hole"'
 
 describe('stringifyJson', () => {
@@ -40,7 +40,7 @@ describe('stringifyJson', () => {
     )
   })
 
-  it('keeps every digit, whatever the depth, on one line', () => {
+  it('keeps every digit at any depth, on one line', () => {
     const text = '{"a" : 9007199254740993,\r\n\t"b": [1.50, 1e400, -0.0]}'
     expect(stringifyJson({ doc: new JsonText(text) })).toBe(
       '{"doc":{"a" : 9007199254740993,  \t"b": [1.50, 1e400, -0.0]}}',
@@ -49,18 +49,18 @@ describe('stringifyJson', () => {
     expect(stringifyJson([new JsonText(deep)])).toBe(`[${deep}]`)
   })
 
-  it('may be called while it runs', () => {
+  it('may be called recursively', () => {
     const inner = { toJSON: () => stringifyJson([new JsonText('1.0')]) }
     expect(stringifyJson([new JsonText('2.0'), inner, new JsonText('3.0')])).toBe('[2.0,"[1.0]",3.0]')
   })
 
-  it('any other writer gets what JSON.parse gives', () => {
+  it('leaves any other writer with what JSON.parse returns', () => {
     expect(JSON.stringify([new JsonText('{"a": 1.50}')])).toBe('[{"a":1.5}]')
   })
 })
 
 describe('a JSON text without stringifyJson', () => {
-  it('is given as a value if JavaScript changes no number of it', () => {
+  it('is returned as a value if JavaScript changes none of its numbers', () => {
     for (const text of [
       ...['0', '-0', '1.50', '1e3', '0.1', '9007199254740992', '123456789012345', '1E+2', '1e-7'],
       ...[
@@ -92,13 +92,13 @@ describe('a JSON text without stringifyJson', () => {
     }
   })
 
-  it('is refused if it is so deep that others could not write it', () => {
+  it('is refused if it is too deep for other writers', () => {
     const nested = (depth: number) => new JsonText('['.repeat(depth) + ']'.repeat(depth))
     expect(nested(1000).exactValue()).toEqual(nested(1000).value)
     expect(() => nested(1001).exactValue()).toThrow(expect.objectContaining({ code: 'VALUE_NOT_SHOWN' }))
   })
 
-  it('finds a number that changes exactly where writing it again gives another number', () => {
+  it('is found to change exactly if writing one of its numbers again gives another number', () => {
     const number = fc
       .tuple(
         fc.constantFrom('', '-'),

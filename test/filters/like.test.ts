@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { compileLike, foldCase } from '../../src/filters/like.js'
 import { Work } from '../../src/filters/work.js'
 
-/** As the manual says it, one way after the other: right, and forever with long texts. */
+/** As in the manual, one alternative after the other: correct, but extremely slow for long texts. */
 function likeNaively(pattern: readonly string[], text: readonly string[]): boolean {
   const [first, ...rest] = pattern
   if (first === undefined) return text.length === 0
@@ -26,25 +26,25 @@ const part = fc.constantFrom('a', 'b', '🐘', '%', '%', '_', '_', '\\a', '\\%',
 const text = fc.array(fc.constantFrom('a', 'a', 'b', '🐘', '🐙', '%', '_', '\\'), { maxLength: 12 })
 
 describe('LIKE', () => {
-  it('matches what a naive matcher finds', () => {
+  it('matches what a naive matcher matches', () => {
     fc.assert(
       fc.property(fc.array(part, { maxLength: 9 }), text, (parts, characters) => {
         const like = compileLike(parts.join(''))
         const expected = likeNaively(parts, characters)
         expect(like?.(characters.join(''), new Work())).toBe(expected)
-        expect(like?.(characters.join(''), new Work())).toBe(expected) // it can be used again
+        expect(like?.(characters.join(''), new Work())).toBe(expected) // a compiled pattern can be used again
       }),
       { numRuns: 3000 },
     )
   })
 
-  /** Long ones take other ways: they are made of what is likely to match nearly everywhere. */
+  /** Long texts take other paths: they consist of pieces that are likely to match nearly everywhere. */
   const units = fc.constantFrom('a', 'ab', 'aa', 'aab', 'a🐘', 'aXb')
   const gapped = fc.array(fc.constantFrom('a', 'a', 'b', '_', '_', 'X', '🐘'), {
     minLength: 2,
     maxLength: 90,
   })
-  it('finds long texts, with gaps and without', () => {
+  it('matches in long texts, with and without gaps', () => {
     fc.assert(
       fc.property(
         units,
@@ -73,7 +73,7 @@ describe('LIKE', () => {
     )
   })
 
-  it('is found by where a piece ends, not by where it could begin', () => {
+  it('places a piece by where it ends, not by where it could begin', () => {
     const matches = (pattern: string, value: string) => compileLike(pattern)?.(value, new Work())
     expect(matches('%aba%ab%', 'abab')).toBe(false)
     expect(matches('%__a%', 'ba')).toBe(false)
@@ -87,27 +87,27 @@ describe('LIKE', () => {
   it.each([
     ['many pieces', '%a'.repeat(long / 2), 'a', 2],
     ['one long text', `%${'a'.repeat(long - 1)}b%`, 'a', 4],
-    ['a long text that begins otherwise', `%b${'a'.repeat(long - 1)}%`, 'a', 2],
+    ['a long text with another beginning', `%b${'a'.repeat(long - 1)}%`, 'a', 2],
     ['a short text', '%aaaaaaaaaaaaaaaaaaaaaaaaaaaaab%', 'a', 4],
-    ['gaps at the ends', `%${'_'.repeat(long / 2)}ab${'_'.repeat(long / 2 - 2)}%`, 'a', 2],
-    ['nothing but gaps', `%${'_%'.repeat(long / 2)}x%`, 'a', 3],
+    ['gaps at both ends', `%${'_'.repeat(long / 2)}ab${'_'.repeat(long / 2 - 2)}%`, 'a', 2],
+    ['only gaps', `%${'_%'.repeat(long / 2)}x%`, 'a', 3],
     ['a gap in a short text', '%a_b%', 'a', 5],
     ['many short texts with gaps', '%a_a_a_b'.repeat(long / 8), 'a', 5],
     ['gaps in a long text', `%${'a_'.repeat(long / 2)}b%`, 'a', long / 16 + 20],
     [
-      'gaps in a text of many letters',
+      'gaps in a text of many distinct letters',
       `%${'abcdefghij_'.repeat(long / 11)}x%`,
       'abcdefghijk',
       long / 16 + 20,
     ],
-  ])('takes steps of the order of the text for %s', (_name, pattern, unit, each) => {
+  ])('takes a number of steps proportional to the text for %s', (_name, pattern, unit, each) => {
     for (const length of [1000, 20_000, 100_000]) {
       const value = unit.repeat(length / unit.length)
       expect(stepsOf(pattern, value)).toBeLessThan(each * (value.length + pattern.length))
     }
   })
 
-  it('takes no more for any pattern and text', () => {
+  it('takes no more steps for any pattern and text', () => {
     fc.assert(
       fc.property(
         fc.array(part, { maxLength: 60 }),
@@ -123,7 +123,7 @@ describe('LIKE', () => {
     )
   })
 
-  it('ends when it may take no more steps', () => {
+  it('aborts when its budget of steps is used up', () => {
     const like = compileLike(`%${'a_'.repeat(1000)}b%`)
     const work = new Work(10_000)
     expect(() => like?.('a'.repeat(1_000_000), work)).toThrow(
@@ -133,6 +133,6 @@ describe('LIKE', () => {
   })
 })
 
-it('folding changes A to Z alone', () => {
+it('case folding changes only A to Z', () => {
   expect(foldCase('AbcZ ÄÖİ🐘')).toBe('abcz ÄÖİ🐘')
 })

@@ -8,7 +8,7 @@ const space = fc.constantFrom('', ' ', '\n', ' \t')
 const name = fc.string({ unit: 'binary', minLength: 1, maxLength: 8 })
 const members = fc.uniqueArray(fc.tuple(name, fc.jsonValue()), { selector: ([key]) => key, maxLength: 6 })
 
-/** An image with white space in places, as a json column may have it. */
+/** An image with white space in places, as a json column may contain it. */
 const image = fc.tuple(members, space).map(([all, s]) => {
   const parts = all.map(
     ([key, value]) => `${s}${JSON.stringify(key)}${s}:${s}${JSON.stringify(value, null, s)}${s}`,
@@ -16,7 +16,7 @@ const image = fc.tuple(members, space).map(([all, s]) => {
   return { all, text: `${s}{${parts.join(',') || s}}${s}` }
 })
 
-/** UTF8 alone, as in a database in SQL_ASCII. */
+/** Only UTF8, as in a database in SQL_ASCII. */
 async function decode(bytes: readonly Buffer[]) {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   return bytes.map(one => {
@@ -28,14 +28,14 @@ async function decode(bytes: readonly Buffer[]) {
   })
 }
 
-/** Cuts bytes at these places. */
+/** Splits bytes at these places. */
 function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
   const at = [...new Set(places.map(place => place % (bytes.length + 1)))].sort((a, b) => a - b)
   return [0, ...at].map((from, i) => bytes.subarray(from, at[i] ?? bytes.length))
 }
 
-describe('an image is taken apart', () => {
-  it('into its members, wherever the pieces begin and end', () => {
+describe('an image', () => {
+  it('is split into its members, wherever the chunks begin and end', () => {
     fc.assert(
       fc.property(image, fc.array(fc.nat(200)), ({ all, text }, places) => {
         const sifter = createImageSifter(Number.POSITIVE_INFINITY)
@@ -48,7 +48,7 @@ describe('an image is taken apart', () => {
     )
   })
 
-  it('and what is cut off or no object is refused', () => {
+  it('is refused if it is truncated or not an object', () => {
     const text = '{"a":{"x":["]}\\"",1]},"b":"\\\\","c":-1.5e3,"d":null}'
     for (const bad of [...Array(text.length).keys()]
       .map(length => text.slice(0, length))
@@ -62,7 +62,7 @@ describe('an image is taken apart', () => {
     }
   })
 
-  it('and of values that are too large only the size is kept', () => {
+  it('is split without the values that are too large, of which only the size is kept', () => {
     const sifter = createImageSifter(5)
     for (const piece of ['{"a":"12', '34", "b":123', '45,"c":', '[1,2,3]}']) sifter.push(Buffer.from(piece))
     expect(
@@ -77,7 +77,7 @@ describe('an image is taken apart', () => {
   })
 })
 
-describe('an image is mended', () => {
+describe('a mended image', () => {
   const columns = ['a', 'b', 'c'].map(
     (column): Column => ({
       name: column,
@@ -91,7 +91,7 @@ describe('an image is mended', () => {
   )
   const read = createImageReader(columns)
 
-  it('with the values that are text, and the names of the others', async () => {
+  it('has the values that are text, and the names of the others', async () => {
     const bytes = Buffer.concat([
       Buffer.from('{"a":{"x" : "'),
       Buffer.from([0xff]),
@@ -106,12 +106,12 @@ describe('an image is mended', () => {
     expect([row.unreadable('b'), row.hasUnreadable]).toEqual([undefined, true])
   })
 
-  it('without the columns whose names are no text', async () => {
+  it('lacks the columns whose names are not text', async () => {
     const bytes = Buffer.concat([Buffer.from('{"'), Buffer.from([0xc3]), Buffer.from('":1,"a":2}')])
     expect((await mendImage(bytes, decode)).text).toBe('{"a":2}')
   })
 
-  it('and keeps what the log says is missing', async () => {
+  it('keeps what the log marks as missing', async () => {
     const bytes = Buffer.concat([
       Buffer.from('{"a":null,"b":"'),
       Buffer.from([0x80]),
@@ -125,7 +125,7 @@ describe('an image is mended', () => {
     ])
   })
 
-  it('in pieces: values of more than a megabyte are left out', async () => {
+  it('is built in pieces: values of more than a megabyte are left out', async () => {
     const large = `"${'x'.repeat(2 ** 20)}"`
     const bytes = Buffer.from(`{"a":${large},"b":"small","c":null}`)
     async function* pieces() {
@@ -135,7 +135,7 @@ describe('an image is mended', () => {
     expect([row.unreadable('a'), row.json('b'), row.isNull('c')]).toEqual([large.length, '"small"', true])
   })
 
-  it('as it was, if all of it is text', async () => {
+  it('is unchanged if all of it is text', async () => {
     await fc.assert(
       fc.asyncProperty(image, async ({ text }) => {
         expect((await mendImage(Buffer.from(text), decode)).text).toBe(text)

@@ -62,7 +62,7 @@ function refusal(filter: unknown, limits?: FilterLimits): string {
   return 'taken'
 }
 
-describe('what is refused, and how', () => {
+describe('a filter is refused with a message:', () => {
   it.each([
     [{ nme: { eq: 'x' } }, /^where\.nme: there is no such column \(columns: id, age, name, /],
     [
@@ -128,7 +128,7 @@ describe('what is refused, and how', () => {
     expect(refusal(filter)).toMatch(message)
   })
 
-  it('too much of it', () => {
+  it('one that is too large', () => {
     const nested = (depth: number): unknown => (depth === 0 ? {} : { not: nested(depth - 1) })
     expect(refusal(nested(8))).toBe('taken')
     expect(refusal(nested(9))).toMatch(/^maxFilterDepth: .*nested more than 8 deep/)
@@ -146,7 +146,7 @@ describe('what is refused, and how', () => {
     expect(refusal({ name: { like: 'xxxx' } }, { length: 3 })).toMatch(/longer than 3 characters/)
   })
 
-  it('names that every object has are no columns', () => {
+  it('one with a column that has the name of a member of Object.prototype', () => {
     for (const name of ['constructor', 'toString', 'hasOwnProperty']) {
       expect(refusal({ [name]: {} })).toMatch(/no such column/)
       expect(refusal({ name: { [name]: 'x' } })).toMatch(/no such operator/)
@@ -156,7 +156,7 @@ describe('what is refused, and how', () => {
 })
 
 describe('a predicate', () => {
-  it('matches all or none where there is nothing to compare', () => {
+  it('matches all or none if it compares nothing', () => {
     for (const row of [{ id: 1 }, { id: null }]) {
       for (const every of [
         {},
@@ -172,7 +172,7 @@ describe('a predicate', () => {
     }
   })
 
-  it('leaves unknown what NULL is asked, and so is its opposite', () => {
+  it('is unknown for NULL, and so is its negation', () => {
     const row = { age: null, id: 1 }
     for (const filter of [{ age: { eq: 1 } }, { age: { neq: 1 } }, { age: { notIn: [1] } }]) {
       expect(matches(filter, row)).toBe(false)
@@ -199,20 +199,20 @@ describe('a predicate', () => {
     expect(matches({ height: { eq: 1.9000000001 } }, { height: 1.9 })).toBe(true)
   })
 
-  it('knows endless moments and intervals', () => {
+  it('supports infinite times and intervals', () => {
     expect(matches({ at: { gt: '2024-01-01T00:00:00Z' } }, { at: 'infinity' })).toBe(true)
     expect(matches({ at: { lt: '4714-11-24T00:00:00Z BC' } }, { at: '-infinity' })).toBe(true)
     expect(matches({ lasts: { gt: 'P9999Y' } }, { lasts: 'infinity' })).toBe(true)
   })
 
-  it('neither likes nor orders a label that it has not heard of', () => {
+  it('neither matches nor orders an unknown label', () => {
     const row = { mood: 'new' }
     for (const filter of [{ eq: 'sad' }, { gt: 'sad' }, { lt: 'happy' }, { gte: 'sad' }])
       expect(matches({ mood: filter }, row)).toBe(false)
     expect(matches({ mood: { neq: 'sad' } }, row)).toBe(true)
   })
 
-  it('takes time of the order of the text for any pattern', () => {
+  it('takes time proportional to the text for any pattern', () => {
     const filter = { name: { like: `${'%a'.repeat(200)}%b` } }
     expect(matches(filter, { name: 'a'.repeat(100_000) })).toBe(false)
     expect(matches(filter, { name: `${'a'.repeat(100_000)}b` })).toBe(true)
@@ -220,7 +220,7 @@ describe('a predicate', () => {
 })
 
 describe('SQL', () => {
-  it('has names quoted and values in parameters only', () => {
+  it('has quoted names, and values in parameters only', () => {
     const parameters: unknown[] = ['before']
     const sql = toSql(
       parseFilter(fields, { 'a"b': { eq: 1 }, name: { like: "'%" }, id: { in: ['1', 2] } }),
@@ -233,7 +233,7 @@ describe('SQL', () => {
     expect(parameters).toEqual(['before', '1', "'%", ['1', '2']])
   })
 
-  it('takes the name of a table', () => {
+  it('qualifies columns with the name of a table', () => {
     expect(toSql(parseFilter(fields, { age: { isNull: true } }), [], '"t"')).toContain('"t"."age"')
   })
 })
@@ -243,7 +243,7 @@ describe('index keys', () => {
     return indexKeys(parseFilter(fields, filter)).map(({ column: name, keys: set }) => [name, [...set]])
   }
 
-  it('are what must be equal, the fewest first', () => {
+  it('are the columns that must be equal, with the fewest values first', () => {
     expect(keys({ id: { eq: '5' } })).toEqual([['id', [5]]])
     expect(keys({ id: { in: ['5', '9007199254740993'] }, name: { eq: 'x' } })).toEqual([
       ['name', ['x']],
@@ -255,7 +255,7 @@ describe('index keys', () => {
     expect(keys({ price: { eq: '1.50' } })).toEqual([['price', ['1.5']]])
   })
 
-  it('are none where something else can match', () => {
+  it('are absent if other rows can match', () => {
     for (const filter of [
       {},
       { or: [] },
@@ -270,7 +270,7 @@ describe('index keys', () => {
   })
 })
 
-it('tells the operators of a column', () => {
+it('each column lists its operators', () => {
   expect(operatorsOf(column('x', 'text'))).toContain('ilike')
   expect(operatorsOf(column('x', 'text', { isArray: true }))).toEqual(['isNull'])
   expect(operatorsOf(column('x', 'enum', { enumLabels: ['a'] }))).toContain('gte')

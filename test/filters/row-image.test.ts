@@ -11,16 +11,16 @@ function readOne(category: TypeCategory, json: string, isArray = false): unknown
   return createImageReader([column('x', category, isArray)])(`{"x":${json}}`).get('x')
 }
 
-/** As JSON.parse would give it. */
+/** As JSON.parse would return it. */
 const plain = (value: unknown) => (value instanceof JsonText ? value.value : value)
 
-// No column has the empty name: it says what is missing in an image.
+// No column has the empty name: under it, an image lists what is missing.
 const name = fc.string({ unit: 'binary', minLength: 1, maxLength: 8 })
 const entries = fc.uniqueArray(fc.tuple(name, fc.jsonValue()), { selector: ([key]) => key })
 const space = fc.constantFrom('', ' ', '\n\t')
 
 describe('a row image', () => {
-  it('is read as JSON.parse reads it, in any order, with any white space and any other names', () => {
+  it('is read as JSON.parse reads it, with any order, white space and unknown names', () => {
     fc.assert(
       fc.property(entries, space, fc.boolean(), fc.nat(10), (all, s, reversed, known) => {
         const members = (reversed ? all.toReversed() : all).map(
@@ -37,7 +37,7 @@ describe('a row image', () => {
     )
   })
 
-  it('that is cut off or no object is refused, and never read for ever', () => {
+  it('is refused if it is truncated or not an object, and never read forever', () => {
     const read = createImageReader([column('a', 'json'), column('b', 'text')])
     const text = '{"a":{"x":["]}\\"",1]},"b":"\\\\","c":-1.5e3,"d":null}'
     expect(read(text).get('b')).toBe('\\')
@@ -69,7 +69,7 @@ describe('a row image', () => {
     expect(readOne('int8', '[]', true)).toEqual([])
   })
 
-  it('gives each type as JavaScript has it', () => {
+  it('returns each type as its JavaScript type', () => {
     expect(readOne('int4', '-7')).toBe(-7)
     expect(readOne('float8', '1e-07')).toBe(1e-7)
     expect(readOne('float8', '"-Infinity"')).toBe(Number.NEGATIVE_INFINITY)
