@@ -28,14 +28,14 @@ const ALL: SnapshotRequest = { filter: EVERYTHING, orderBy: [], limit: 10_000, o
 beforeAll(async () => {
   watched = await createWatchedLog()
   ;({ log, table, find } = watched)
-  // Defaults of the login that would show in values, or keep it from reading.
+  // Defaults of the login that would change values, or prevent it from reading.
   const set = (setting: string) => log.database.query(`alter role ${watched.server.name} set ${setting}`)
   for (const setting of [
     `timezone = 'Asia/Kathmandu'`, `datestyle = 'German, DMY'`, `intervalstyle = 'postgres_verbose'`, 'extra_float_digits = -15',
     `bytea_output = 'escape'`, `search_path = 'public'`, 'quote_all_identifiers = on',
   ]) await set(setting) // biome-ignore format: a list
   client = await watched.server.connect()
-  await set(`default_transaction_isolation = 'serializable'`) // which the log itself cannot be read under
+  await set(`default_transaction_isolation = 'serializable'`) // under which the log itself cannot be read
   await set('default_transaction_read_only = on')
   snapshots = createSnapshots({
     config: watched.server.config,
@@ -59,7 +59,7 @@ afterAll(async () => {
 
 const column = (snapshot: Snapshot, name: string) => snapshot.rows.map(row => row.get(name))
 
-/** The texts of the images that a snapshot would have of a table. */
+/** The texts of the images that a snapshot would contain for a table. */
 async function imageTexts(of: WatchedTable): Promise<string[]> {
   const query = rowsQuery(of, ALL)
   await client.query(`begin; ${PIN_SETTINGS}`)
@@ -69,8 +69,8 @@ async function imageTexts(of: WatchedTable): Promise<string[]> {
   return rows.map(([image]) => image as string)
 }
 
-describe('rows', () => {
-  it('are the images that the log has of them, byte for byte, for every type', async () => {
+describe('the rows of a snapshot', () => {
+  it('are byte for byte the images in the log, for every type', async () => {
     const odd = {
       'mood[]': ['{}', '{sad,NULL,"a\\"b\\\\c,{}"}', '{{sad,ok},{happy,NULL}}', '[5:6]={sad,ok}'],
       moods: ['{}', '{sad,NULL}'],
@@ -127,7 +127,7 @@ describe('rows', () => {
     const logged = events.map(event => event.new)
     expect(logged.length).toBe(rows)
     expect(await imageTexts(of)).toEqual(logged)
-    // As the server hands them on.
+    // As the server delivers them.
     const taken = await snapshots.snapshot(of, ALL)
     expect(taken.rows.map(row => [row.get('id'), row.get('twice')])).toEqual(
       Array.from({ length: rows }, (_, i) => [i, i * 2]),
@@ -135,7 +135,7 @@ describe('rows', () => {
     if (version >= 18) expect(column(taken, 'thrice')).toEqual(column(taken, 'id').map(id => Number(id) * 3))
   })
 
-  it('of a table without columns, of one with odd names, of one whose columns are called as our aliases', async () => {
+  it('are right for a table without columns, one with unusual names, and one whose columns are named like our aliases', async () => {
     const none = await table('', 'none')
     await log.query('insert into none default values; insert into none default values')
     expect((await snapshots.snapshot(none, ALL)).rows.length).toBe(2)
@@ -155,7 +155,7 @@ describe('rows', () => {
     expect([rows[0]?.get('_lq_ri'), rows[0]?.get('日本')]).toEqual([['sad', 'ok'], 'c'])
   })
 
-  it('of a partitioned table, and of a table with children', async () => {
+  it('include those of all partitions, and of inheritance children', async () => {
     await log.query(`create table parted (id int, v text, primary key (id)) partition by range (id);
       create table p1 partition of parted for values from (0) to (10); create table p2 (v text, id int not null);
       alter table parted attach partition p2 for values from (10) to (20); create table mother (id int primary key); create table kid (x int) inherits (mother)`)
@@ -173,12 +173,12 @@ describe('rows', () => {
   })
 })
 
-describe('what is asked for', () => {
+describe('a snapshot', () => {
   const DIRECTIONS: readonly SortDirection[] = [
     'ASC', 'DESC', 'ASC_NULLS_FIRST', 'ASC_NULLS_LAST', 'DESC_NULLS_FIRST', 'DESC_NULLS_LAST',
   ] // biome-ignore format: a list
 
-  it('comes in the order of filters, for every type, nulls where they are wanted, then by key', {
+  it('is in the order of filters for every type, with nulls where requested, then by key', {
     timeout: 120_000,
   }, async () => {
     const sorted = Object.keys(KINDS)
@@ -225,7 +225,7 @@ describe('what is asked for', () => {
     expect(count).toBeGreaterThan(30 * DIRECTIONS.length)
   })
 
-  it('page by page is the whole, in one order', async () => {
+  it('is the whole table in one order if it is read page by page', async () => {
     const of = await table('id int primary key, g int', 'paged')
     await log.query('insert into paged select i, i % 7 from generate_series(1, 100) i')
     const orderBy = [{ column: 'g', direction: 'DESC' }] as const

@@ -53,7 +53,7 @@ async function readAfter(after: Position): Promise<LogEvent[]> {
 
 const ids = ({ rows }: Snapshot) => rows.map(row => row.get('id'))
 
-/** Waits until a connection of snapshots waits for a lock. */
+/** Waits until a connection of the snapshots waits for a lock. */
 const untilBlocked = () =>
   waitUntil(
     async () =>
@@ -64,7 +64,7 @@ const untilBlocked = () =>
     'a snapshot to wait for a lock',
   )
 
-/** Puts something in the way of listenql.cut(), for a while. */
+/** Blocks listenql.cut() for a while. */
 async function wrapCut<T>(before: string, work: () => Promise<T>): Promise<T> {
   await log.query(`create schema aside; alter function listenql.cut() set schema aside; create sequence aside.cuts;
     create function listenql.cut(out n bigint, out token bigint) language plpgsql security definer as $$
@@ -84,10 +84,10 @@ const cuts = async () =>
     (await log.query('select case when is_called then last_value else 0 end as k from aside.cuts'))[0]?.k,
   )
 
-describe('snapshot and changes meet', () => {
+describe('a snapshot and the changes after it', () => {
   const CONTENT = 'id int primary key, v int, note text'
 
-  /** A random transaction; what it meets (a deadlock, a duplicate key) it rolls back. */
+  /** A random transaction; it rolls back on a conflict (a deadlock, a duplicate key). */
   async function write(writer: pg.Client, random: () => number): Promise<void> {
     const id = () => Math.floor(random() * 40)
     const v = () => Math.floor(random() * 1000)
@@ -117,7 +117,7 @@ describe('snapshot and changes meet', () => {
     }
   }
 
-  /** Applies changes, and says what does not fit: a change that was shown already, or one that is missing. */
+  /** Applies changes and returns the misfits: a change that was shown already, or one that is missing. */
   function apply(state: Map<unknown, string>, of: WatchedTable, events: readonly LogEvent[]): string[] {
     const readImage = createImageReader(of.columns)
     const key = (image: string) => readImage(image).get('id')
@@ -142,7 +142,9 @@ describe('snapshot and changes meet', () => {
     new Map<unknown, string>(rows.map(row => [row.get('id'), image(row)]))
   const sorted = (state: Map<unknown, string>) => [...state.values()].sort()
 
-  it('at the cursor, whatever several writers and another server do', { timeout: 90_000 }, async () => {
+  it('meet at the cursor while several writers and another server are active', {
+    timeout: 90_000,
+  }, async () => {
     const of = await watched.table(CONTENT, 'meet')
     const beginning = await newest(client)
     const taken: Snapshot[] = []
@@ -183,11 +185,11 @@ describe('snapshot and changes meet', () => {
       const position = positions[i] as Position
       const at = history.findIndex(event => comparePositions(event.position, position) > 0)
       const seam = at === -1 ? history.length : at
-      // What it shows is what was done up to its cursor, ...
+      // The snapshot shows what was done up to its cursor, ...
       const before = new Map<unknown, string>()
       expect(apply(before, of, history.slice(0, seam))).toEqual([])
       expect(sorted(stateOf(snapshot))).toEqual(sorted(before))
-      // ... and what comes after its cursor is all that is missing.
+      // ... and the changes after its cursor are exactly the rest.
       const state = stateOf(snapshot)
       const after = history.slice(seam)
       if (i % (10 * step) === 0) {
@@ -199,7 +201,7 @@ describe('snapshot and changes meet', () => {
     }
   })
 
-  it('a snapshot shows what was committed before it was asked for', async () => {
+  it('include in the snapshot what was committed before the request', async () => {
     const of = await watched.table('id int primary key', 'mine')
     await Promise.all(
       Array.from({ length: 4 }, async (_, w) => {
@@ -211,7 +213,7 @@ describe('snapshot and changes meet', () => {
     )
   })
 
-  it('TRUNCATE between the cut and the read: not a snapshot of neither', async () => {
+  it('agree if a TRUNCATE commits between the cut and the read', async () => {
     const of = await watched.table('id int primary key', 'emptied')
     await log.query('insert into emptied values (1), (2)')
     const other = await log.connect()
@@ -224,11 +226,11 @@ describe('snapshot and changes meet', () => {
     expect(await readAfter(decodePlain(snapshot.cursor))).toEqual([])
   })
 
-  it('a read that takes long holds up nobody who follows the log', async () => {
+  it('do not delay followers of the log during a slow read', async () => {
     const of = await watched.table('id int primary key', 'slow')
     await watched.table('id int primary key', 'quick')
     const other = await log.connect()
-    await log.query('insert into quick values (1)') // the cut makes a batch
+    await log.query('insert into quick values (1)') // the cut creates a batch
     await other.query('begin; lock table slow')
     const pending = snapshots.snapshot(of, ALL)
     await untilBlocked()
@@ -236,7 +238,7 @@ describe('snapshot and changes meet', () => {
     await log.query('insert into quick values (2)')
     const page = await pull(client, from)
     expect(page.events.map(event => event.new)).toEqual(['{"id":2}'])
-    // Nor those who read other tables.
+    // Readers of other tables are not delayed either.
     expect(ids(await snapshots.snapshot(await watched.find('quick'), ALL))).toEqual([1, 2])
     await other.query('commit')
     const snapshot = await pending
@@ -245,7 +247,7 @@ describe('snapshot and changes meet', () => {
 })
 
 describe('cuts', () => {
-  it('a thousand who ask at once share one, and those who come meanwhile the next', async () => {
+  it('are shared: a thousand simultaneous requests share one, and requests that arrive meanwhile share the next', async () => {
     const of = await watched.table('id int primary key', 'shared')
     await log.query('insert into shared select generate_series(1, 50)')
     const own = start({ readers: 3 })
@@ -267,13 +269,13 @@ describe('cuts', () => {
         `select count(*)::int as count from pg_stat_activity where usename = $1 and application_name = 'listenql snapshot'`,
         [watched.server.name],
       )
-      // Those of `snapshots`, if it has any left, too.
+      // The connections of `snapshots`, if it has any left, too.
       expect(connections?.count).toBeLessThanOrEqual(4 + 5)
     })
     await own.close()
   })
 
-  it('make no batch where nothing is new', async () => {
+  it('create no batch if nothing is new', async () => {
     const of = await watched.table('id int primary key', 'still')
     const { cursor } = await snapshots.snapshot(of, ALL)
     for (let i = 0; i < 5; i++) expect((await snapshots.snapshot(of, ALL)).cursor).toBe(cursor)
@@ -281,10 +283,10 @@ describe('cuts', () => {
     expect((await snapshots.snapshot(of, ALL)).cursor).not.toBe(cursor)
   })
 
-  it('that lose a race are made again, at once', async () => {
+  it('that lose a race are repeated immediately', async () => {
     const of = await watched.table('id int primary key', 'raced')
     await snapshots.snapshot(of, ALL)
-    // Another server makes the next batch, and commits while we wait for it.
+    // Another server creates the next batch and commits while this cut waits for it.
     const from = await newest(client)
     await log.query('insert into raced values (1)')
     const other = await watched.server.connect()
@@ -297,14 +299,14 @@ describe('cuts', () => {
     const snapshot = await pending
     expect(ids(snapshot)).toEqual([1, 2])
     expect(decodePlain(snapshot.cursor).n).toBe(theirs.position.n + 1)
-    // And as often as it takes.
+    // And as often as necessary.
     await wrapCut(`if k < 10 then raise exception 'lost' using errcode = '40001'; end if;`, async () => {
       expect(ids(await snapshots.snapshot(of, ALL))).toEqual([1, 2])
       expect(await cuts()).toBe(10)
     })
   })
 
-  it('read by themselves where Postgres lets no snapshot be exported', async () => {
+  it('are also the reading transaction if Postgres does not let a snapshot be exported', async () => {
     const of = await watched.table('id int primary key', 'lonely')
     await log.database.query('revoke execute on function pg_export_snapshot() from public')
     const own = start()
@@ -317,7 +319,7 @@ describe('cuts', () => {
         expect(await readAfter(decodePlain(cursor))).toEqual([])
         expect(decodePlain(cursor)).toEqual(await newest(client))
       }
-      // Something is new at every cut: the transaction that made the batch has to read.
+      // Something is new at every cut, so the transaction that created the batch has to read.
       const busy = `insert into public.lonely values (100 + k::int);`
       await wrapCut(`${busy} perform aside.cut();`, async () => {
         const many = await Promise.all([1, 2, 3].map(limit => own.snapshot(of, { ...ALL, limit })))
@@ -331,7 +333,7 @@ describe('cuts', () => {
 })
 
 describe('a snapshot is refused', () => {
-  it('without SELECT, naming the grant; with it the same server goes on', async () => {
+  it('without SELECT, with the grant in the message; once it is granted the same server reads', async () => {
     await log.query('create table "Geheim" (id int primary key); insert into "Geheim" values (7)')
     await log.watch('"Geheim"')
     const of = await watched.find('Geheim')
@@ -345,7 +347,7 @@ describe('a snapshot is refused', () => {
     expect(ids(await snapshots.snapshot(of, ALL))).toEqual([7])
   })
 
-  it('without rights on the log', async () => {
+  it('without privileges on the log', async () => {
     const of = await watched.table('id int primary key', 'open')
     const stranger = await createServerLogin(log, { granted: false })
     const observed = createObserved()
@@ -359,7 +361,7 @@ describe('a snapshot is refused', () => {
     await stranger.close()
   })
 
-  it('when the table is not as it was known: altered, watched anew, dropped, not whole', async () => {
+  it('if the table has changed: altered, watched again, dropped, or without a whole history', async () => {
     let of = await watched.table('id int primary key, v int', 'altered')
     const changed = { code: 'SCHEMA_CHANGED' }
     const steps = [
@@ -385,7 +387,7 @@ describe('a snapshot is refused', () => {
     await expect(snapshots.snapshot(of, ALL)).rejects.toMatchObject(changed)
   })
 
-  it('when it is altered between the cut and the read', async () => {
+  it('if the table is altered between the cut and the read', async () => {
     for (const step of [
       'alter v type bigint',
       'rename v to w',
@@ -404,7 +406,7 @@ describe('a snapshot is refused', () => {
     }
   })
 
-  it('when its rows are too large, or take too long', async () => {
+  it('if its rows are too large or take too long', async () => {
     const of = await watched.table('id int primary key, v text', 'large')
     await log.query(`insert into large select i, repeat('x', 10000) from generate_series(1, 100) i`)
     const own = start({ maxBytes: 500_000, queryTimeout: 1000, readers: 1 })
@@ -418,7 +420,7 @@ describe('a snapshot is refused', () => {
       message: expect.stringContaining('took longer'),
     })
     await untilBlocked()
-    // The only connection is busy: this one waits, and no longer than it would have to.
+    // The only connection is busy: this request waits, but no longer than its timeout.
     await expect(own.snapshot(of, { ...ALL, limit: 1 })).rejects.toMatchObject({ code: 'QUERY_TIMEOUT' })
     await refused
     await other.query('commit')
@@ -428,7 +430,7 @@ describe('a snapshot is refused', () => {
 })
 
 describe('connections', () => {
-  it('that are lost under a read are replaced', async () => {
+  it('that are lost during a read are replaced', async () => {
     const of = await watched.table('id int primary key', 'lost')
     await log.query('insert into lost values (1)')
     const other = await log.connect()
@@ -443,7 +445,7 @@ describe('connections', () => {
     expect(ids(await pending)).toEqual([1])
   })
 
-  it('that cannot be had are an error, at once', async () => {
+  it('that cannot be opened cause an error immediately', async () => {
     const observed = createObserved()
     const own = start({ config: { ...watched.server.config, password: 'wrong' }, observe: observed.observe })
     await expect(own.snapshot(await watched.find('mine'), ALL)).rejects.toMatchObject({
@@ -453,7 +455,7 @@ describe('connections', () => {
     await own.close()
   })
 
-  it('end with the server: what waits is refused', async () => {
+  it('are closed with the server, which refuses waiting requests', async () => {
     const of = await watched.table('id int primary key', 'closing')
     const own = start()
     const other = await log.connect()
@@ -467,7 +469,7 @@ describe('connections', () => {
     await other.query('commit')
   })
 
-  it('are not waited for by somebody who has left', async () => {
+  it('do not block a client that has left', async () => {
     const of = await watched.table('id int primary key', 'left')
     const leaving = new AbortController()
     const other = await log.connect()
