@@ -11,15 +11,15 @@ import { createWatchedLog, type WatchedLog } from '../support/watched-log.js'
 
 interface Watching {
   readonly catalog: Catalog
-  /** Every list that was handed on. */
+  /** Every list that was published. */
   readonly lists: (readonly WatchedTable[])[]
   readonly observed: Observed
-  /** Waits until the newest list is like this. */
+  /** Waits until the newest list satisfies the condition. */
   until(what: string, isThere: (tables: readonly WatchedTable[]) => boolean): Promise<void>
   close(): Promise<void>
 }
 
-/** Looks only when asked, unless an interval is given. */
+/** Refreshes only on request, unless an interval is given. */
 function watching(config: CatalogOptions['config'], catalogInterval = 1_000_000): Watching {
   const observed = createObserved()
   const lists: (readonly WatchedTable[])[] = []
@@ -59,7 +59,7 @@ describe('the list of watched tables', () => {
   it('follows the database by itself', async () => {
     const { until, lists, observed, close } = watching(watched.server.config, 20)
     await until('the first table', list => names(list)?.join() === 'first')
-    await log.query(`create table second (id int primary key); select listenql.watch('second')`) // nobody else refreshes
+    await log.query(`create table second (id int primary key); select listenql.watch('second')`) // no other session refreshes
     await until('another one', list => names(list)?.join() === 'first,second')
     await log.query('alter table second add column w int')
     await until('its new column', list => list[1]?.columns.length === 2 && list[1].generation === 2)
@@ -75,7 +75,7 @@ describe('the list of watched tables', () => {
     expect(texts.filter((text, i) => text === texts[i - 1])).toEqual([])
   })
 
-  it('is handed on once while it is the same', async () => {
+  it('is published once while it is unchanged', async () => {
     const { catalog, lists, close } = watching(watched.server.config)
     for (let i = 0; i < 5; i++) await catalog.refreshNow()
     expect(names(catalog.tables)).toEqual(['first'])
@@ -83,7 +83,7 @@ describe('the list of watched tables', () => {
     await close()
   })
 
-  it('knows the generation that an event carries once it has been asked for it', async () => {
+  it('includes the generation that an event carries once a refresh for it was requested', async () => {
     await watched.table('id int primary key, v int', 'moving')
     const { catalog, close } = watching(watched.server.config)
     await catalog.refreshNow()
@@ -97,15 +97,15 @@ describe('the list of watched tables', () => {
       await catalog.refreshNow(event?.topic, event?.generation)
       expect([known()?.generation, known()?.columns.length]).toEqual([first + k, k + 2])
     }
-    // A generation that shows in nothing else is one as well.
+    // A generation without any visible change counts as well.
     await catalog.refreshNow(known()?.relid, first + 9)
     expect(known()?.generation).toBe(first + 9)
-    // Nobody waits for what is not watched.
+    // A request for a table that is not watched does not wait.
     await catalog.refreshNow('1', 5)
     await close()
   })
 
-  it('is looked at once for all who ask meanwhile', async () => {
+  it('is read once for all requests that arrive meanwhile', async () => {
     await log.query(
       'create schema aside; create sequence aside.calls; alter function listenql.refresh(oid, int) set schema aside',
     )
@@ -131,8 +131,8 @@ describe('the list of watched tables', () => {
   })
 })
 
-describe('what is told', () => {
-  it('a table that lacks something, once each time', async () => {
+describe('the catalogue reports', () => {
+  it('a table with a defect, once per defect', async () => {
     await watched.table('id int primary key', 'lame')
     const { catalog, observed, close } = watching(watched.server.config)
     await catalog.refreshNow()
@@ -141,7 +141,7 @@ describe('what is told', () => {
       const before = observed.all('table.changed', { table: 'lame' }).length
       for (let i = 0; i < 6; i++) await catalog.refreshNow()
       expect(names(catalog.tables)).not.toContain('lame')
-      // Nothing says that it is watched in a new generation.
+      // No line claims that it is watched in a new generation.
       expect(observed.all('table.changed', { table: 'lame' })).toHaveLength(before)
       expect(observed.all('table.lacking')).toHaveLength(round)
       await log.query('alter table lame enable trigger listenql_update')
@@ -156,7 +156,7 @@ describe('what is told', () => {
     await close()
   })
 
-  it('a table that is dropped, and made again', async () => {
+  it('a table that is dropped and created again', async () => {
     await watched.table('id int primary key', 'phoenix')
     const { catalog, observed, close } = watching(watched.server.config)
     await catalog.refreshNow()
@@ -165,7 +165,7 @@ describe('what is told', () => {
     expect(names(catalog.tables)).not.toContain('phoenix')
     await log.query('create table phoenix (id int primary key)')
     for (let i = 0; i < 3; i++) await catalog.refreshNow()
-    // As the owner of the table, the log may put its triggers on it again.
+    // As the owner of the table, the log may create its triggers again.
     expect(names(catalog.tables)).toContain('phoenix')
     expect(observed.all('table.changed', { table: 'phoenix' }).map(({ change }) => change)).toEqual([
       'gone',
@@ -176,7 +176,7 @@ describe('what is told', () => {
     await close()
   })
 
-  it('that there is no log yet, once; one that is made is found', async () => {
+  it('a missing log once, and finds one that is installed later', async () => {
     const empty = await createLog({ migrated: false })
     const login = await createServerLogin(empty, { granted: false })
     const { catalog, lists, observed, until, close } = watching(login.config, 10)
@@ -197,7 +197,7 @@ describe('what is told', () => {
     await empty.close()
   })
 
-  it('which right is lacking, once; one that is given is used', async () => {
+  it('a missing privilege once, and uses it when it is granted', async () => {
     const login = await createServerLogin(log, { granted: false })
     const { catalog, observed, until, close } = watching(login.config, 10)
     await observed.until('catalog.failed')
@@ -223,12 +223,12 @@ describe('what is told', () => {
     await until('the column', list => list.find(({ name }) => name === 'first')?.columns.length === 3)
     await log.query(`revoke all on listenql.watched from ${login.name}`)
     await observed.until('catalog.failed', {}, 3)
-    expect(names(catalog.tables)).toContain('first') // rather what was known than nothing
+    expect(names(catalog.tables)).toContain('first') // the previous list rather than an empty one
     await close()
     await login.close()
   })
 
-  it('nothing, of a login whose transactions are read-only and serializable by default', async () => {
+  it('nothing for a login whose transactions are read-only and serializable by default', async () => {
     const { name } = watched.server
     await log.database.query(`alter role ${name} set default_transaction_read_only = on;
       alter role ${name} set default_transaction_isolation = 'serializable'`)
@@ -242,8 +242,8 @@ describe('what is told', () => {
   })
 })
 
-describe('the database', () => {
-  it('that is away for a while: told once, then it goes on', async () => {
+describe('a database', () => {
+  it('that is down for a while is reported once, then the catalogue continues', async () => {
     const { catalog, observed, until, close } = watching(watched.server.config, 10)
     await until('the tables', list => names(list)?.includes('first') === true)
     const { name } = watched.server
@@ -263,12 +263,13 @@ describe('the database', () => {
     await admin(`alter role ${name} login`)
     await asked
     await until('the comment', list => list.some(({ comment }) => comment === 'written during the outage'))
-    // The end of the connection, and why it is not to be had: no more than that, however many attempts.
+    // The end of the connection and the reason why it cannot be opened: only these two, for any number of
+    // attempts.
     expect(observed.all('catalog.failed').length).toBeLessThanOrEqual(2)
     await close()
   })
 
-  it('that has somebody in the way: next time', async () => {
+  it('in which another session blocks the refresh is refreshed at the next interval', async () => {
     await log.query(
       'create schema aside; create sequence aside.calls; alter function listenql.refresh(oid, int) set schema aside',
     )
@@ -295,7 +296,7 @@ describe('the database', () => {
     )
   })
 
-  it('that answers nothing does not keep it from closing, nor anybody from leaving', async () => {
+  it('that does not answer prevents neither closing nor a client from leaving', async () => {
     const blocker = await log.connect()
     await blocker.query('begin; lock table listenql.watched_table')
     const { catalog, close } = watching(watched.server.config, 10)

@@ -28,7 +28,7 @@ async function read(name: string): Promise<WatchedTable> {
   return found
 }
 
-/** Columns as `name type category` with what else is to be known of them. */
+/** Columns as `name type category` with their other properties. */
 function words({ columns }: WatchedTable): string[] {
   return columns.map(({ name, typeName, category, isArray, notNull, enumLabels, enumType }) =>
     [
@@ -42,7 +42,7 @@ function words({ columns }: WatchedTable): string[] {
   )
 }
 
-/** Whether a part of the state has changed by something. */
+/** Whether a part of the state is changed by an action. */
 async function changes(part: 'digest' | 'pulse', what: () => Promise<unknown>): Promise<boolean> {
   const before = await readCatalogState(client)
   await what()
@@ -80,7 +80,7 @@ describe('the catalogue of watched tables', () => {
     expect(table.since).toEqual({ n: Number(since?.since_n), token: Number(since?.since_token) })
   }) // biome-ignore format: long lines
 
-  it('names, comments and the order of tables, whatever they are called', async () => {
+  it('shows names, comments and the order of tables, whatever their names', async () => {
     await log.query(`create schema "Odd ""schema"""`)
     const name = `"Odd ""schema"""."Tä''b$ \\ ""le"""`
     await log.query(`create table ${name} ("Größe" int, "b""c" int primary key, gone int, " " text)`)
@@ -104,7 +104,7 @@ describe('the catalogue of watched tables', () => {
     expect(order.indexOf('public.Zebra')).toBeLessThan(order.indexOf('public.ant'))
   })
 
-  it('the root of a partitioned table alone, with its columns in its order', async () => {
+  it('shows only the root of a partitioned table, with its columns in its order', async () => {
     await log.query(`create table parted (id int, v text, primary key (id)) partition by range (id);
       create table part_1 (v text, id int not null); alter table parted attach partition part_1 for values from (1) to (10)`)
     await log.watch('parted')
@@ -112,7 +112,7 @@ describe('the catalogue of watched tables', () => {
     expect((await readCatalog(client)).map(table => table.name)).not.toContain('part_1')
   })
 
-  it('no column is not null that may hold null below it, or from before', async () => {
+  it('shows a column as nullable if it may be null in a child, or in older rows', async () => {
     await log.query(
       `create table parent (id int primary key, v text not null); create table child () inherits (parent)`,
     )
@@ -136,7 +136,7 @@ describe('the catalogue of watched tables', () => {
     expect((await read('parent')).columns[1]?.notNull).toBe(false)
   })
 
-  it('is the same whatever the search_path and what others put in it', async () => {
+  it('is the same under any search_path and with any objects in it', async () => {
     const before = await readCatalog(client)
     await log.database.query(`create schema trap; grant usage on schema trap to ${server.name};
       create view trap.pg_class as select 1 as x; create view trap.pg_type as select 1 as x; create view trap.watched as select 1 as x;
@@ -152,7 +152,7 @@ describe('the catalogue of watched tables', () => {
     }
   })
 
-  it('leaves out what has no whole history, what was dropped, what is not watched any more', async () => {
+  it('leaves out tables that have no whole history, were dropped, or are no longer watched', async () => {
     await log.query(
       'create table a1 (id int primary key); create table a2 (id int primary key); create table a3 (id int primary key)',
     )
@@ -171,7 +171,7 @@ describe('the catalogue of watched tables', () => {
     expect([left, await names()]).toEqual([[], ['a3']])
   })
 
-  it('and tells it from what is not watched, also if a history has begun since it was left out', async () => {
+  it('distinguishes these from unwatched tables, even if a history has begun since they were left out', async () => {
     await log.query('create table b1 (id int primary key); create table b2 (id int primary key)')
     await log.watch('b1', 'b2')
     const paused = async (whole: readonly WatchedTable[]) => {
@@ -191,7 +191,7 @@ describe('the catalogue of watched tables', () => {
     expect(await paused(whole)).toEqual([])
   })
 
-  it('refuses a login without rights, and leaves the connection usable', async () => {
+  it('refuses a login without privileges, and leaves the connection usable', async () => {
     const stranger = await createServerLogin(log, { granted: false })
     const odd = await stranger.connect()
     await expect(readCatalog(odd)).rejects.toMatchObject({ code: '42501' })
@@ -201,7 +201,7 @@ describe('the catalogue of watched tables', () => {
 })
 
 describe('the state', () => {
-  it('has a digest that stays while rows are written, and changes with all that the catalogue shows', async () => {
+  it('has a digest that remains while rows are written, and changes with everything that the catalogue shows', async () => {
     await log.query(
       `create type hue as enum ('red'); create domain short as text; create table d (id int primary key, h hue, s short)`,
     )
@@ -220,7 +220,7 @@ describe('the state', () => {
     for (const step of steps) expect(await changes('digest', () => log.query(step)), step).toBe(true)
   })
 
-  it('and the pulse with all that refresh() looks at', async () => {
+  it('has a pulse that changes with everything that refresh() examines', async () => {
     await log.query(`create table p (id int, v text default 'x', primary key (id)) partition by range (id);
       create table pp partition of p for values from (1) to (9); create table loose (id int not null, v text not null)`)
     await log.watch('p')
@@ -243,7 +243,7 @@ describe('the state', () => {
     expect(await changes('pulse', () => log.query(`select listenql.unwatch('fresh')`))).toBe(true)
   })
 
-  it('tells whether our login may read the table', async () => {
+  it('includes whether our login may read the table', async () => {
     await log.query('create table r (id int primary key, v text)')
     await log.watch('r')
     const readable = async () => (await read('r')).readable

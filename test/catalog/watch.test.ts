@@ -41,7 +41,7 @@ const watched = async () =>
   (await log.query('select table_name from listenql.watched where since_n is not null order by 1')).map(
     ({ table_name }) => table_name,
   )
-/** What the log of the server and `status` say of a table without a history. */
+/** What the server log and `status` report for a table without a history. */
 async function complaints(): Promise<{ readonly refresh: unknown[]; readonly status: readonly string[] }> {
   await log.refresh()
   const rows = (await log.refresh()).filter(({ change }) => change === 'lacking')
@@ -56,10 +56,10 @@ async function complaints(): Promise<{ readonly refresh: unknown[]; readonly sta
 describe('a part of another table', () => {
   it.each([
     ['a partition', 'p1', 'p'],
-    ['a partition that has partitions', 'p2', 'p'],
-    ['one below that', 'p2a', 'p'],
-    ['a child', 'parent', 'grand'],
-    ['a child of several', 'child', 'grand and other_parent'],
+    ['a partition with partitions', 'p2', 'p'],
+    ['a partition of a partition', 'p2a', 'p'],
+    ['an inheritance child', 'parent', 'grand'],
+    ['an inheritance child of several tables', 'child', 'grand and other_parent'],
   ])('is not watched on its own: %s', async (_what, part, root) => {
     const { code, out, err } = await watch(part, 'plain')
     expect(code).toBe(1)
@@ -71,7 +71,7 @@ describe('a part of another table', () => {
     expect(await watched()).toEqual(['plain'])
   })
 
-  it('comes with the whole', async () => {
+  it('is watched with the whole table', async () => {
     expect((await watch('p', 'grand')).code).toBe(0)
     await log.query(
       `insert into p values (120, 'a'); insert into p2a values (121, 'b'); insert into child (id, v) values (1, 'c')`,
@@ -83,7 +83,7 @@ describe('a part of another table', () => {
     ])
   })
 
-  it('of two tables: only one of them is watched', async () => {
+  it('of two tables is watched with one of them', async () => {
     expect((await watch('grand')).code).toBe(0)
     const { code, err } = await watch('other_parent')
     expect([code, err]).toEqual([
@@ -96,7 +96,7 @@ describe('a part of another table', () => {
 describe('a watched table that becomes a part', () => {
   const ATTACH = 'alter table p attach partition loose for values from (500) to (600)'
 
-  it('of a table that is not watched: its history ends, with a warning, and begins anew once it is on its own', async () => {
+  it('of an unwatched table loses its history with a warning, and starts a new one once it is independent again', async () => {
     await log.watch('loose')
     await log.query(ATTACH)
     const { refresh, status } = await complaints()
@@ -122,7 +122,7 @@ describe('a watched table that becomes a part', () => {
     expect(lines(await log.fresh())).toEqual(['I {"r":502,"v":"seen"}'])
   })
 
-  it('of a table that is watched: it belongs to that', async () => {
+  it('of a watched table belongs to that table', async () => {
     await log.watch('loose', 'p')
     await log.query(ATTACH)
     expect((await complaints()).refresh).toEqual([
@@ -142,7 +142,7 @@ describe('a watched table that becomes a part', () => {
     expect(lines(await log.fresh())).toEqual(['I {"r":503,"v":"its own"}'])
   })
 
-  it('by inheritance', async () => {
+  it('by inheritance belongs to its parent', async () => {
     await log.watch('plain')
     await log.query('alter table plain add v text; alter table plain inherit grand')
     expect((await complaints()).refresh).toEqual([
@@ -150,7 +150,7 @@ describe('a watched table that becomes a part', () => {
     ])
   })
 
-  it('whose child becomes a part of another watched table as well: that one has no history', async () => {
+  it('has no history if its child also becomes a part of another watched table', async () => {
     await log.query('create table aside (id int); alter table child no inherit other_parent')
     await log.watch('grand', 'other_parent')
     await log.query('alter table child inherit other_parent')
@@ -167,7 +167,7 @@ describe('a watched table that becomes a part', () => {
   })
 })
 
-it('a partition that version 8 has watched on its own has no history from the upgrade on', async () => {
+it('a partition that version 8 watched on its own has no history after the upgrade', async () => {
   const former = await createFormerLog(8)
   try {
     await former.query(
