@@ -13,14 +13,14 @@ function run(change: object, document = '{ tChanged { operation now: row { id na
   )
 }
 
-it('shows nothing of a change whose row is null for an error only', () => {
+it('a change whose row is null only because of an error shows nothing', () => {
   const { data, errors } = run({ operation: 'UPDATE', row: { id: null, name: 'a' }, old: { id: 1 } })
   expect(data).toBe(null)
   expect(errors?.[0]?.path).toEqual(['tChanged', 'now', 'id'])
   expect(run({ operation: 'UPDATE', row: { id: 1 }, old: { id: 'no number' } }).data).toBe(null)
 })
 
-it('leaves alone what is null, and errors of values that may be null', () => {
+it('a value that is null without an error, and errors of nullable values, are left unchanged', () => {
   expect(run({ operation: 'DELETE', row: null, old: { id: 1 } })).toEqual({
     data: { tChanged: { operation: 'DELETE', now: null, old: { id: 1 } } },
   })

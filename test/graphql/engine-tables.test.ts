@@ -11,7 +11,7 @@ import { column, table } from '../support/watched-tables.js'
 
 const people = table('people', [column('id', 'int4')])
 
-/** An engine whose tables are not known until `know` is called. */
+/** An engine whose tables are unknown until `know` is called. */
 function createUnknowing() {
   const known = createDeferred()
   const unreached = createDeferred()
@@ -54,14 +54,14 @@ it.each([
   expect(await operation.run()).toEqual({ data: { watchedTables: [{ name: 'people' }] } })
 })
 
-it('what the tables do not matter to is answered at once', async () => {
+it('an operation that does not depend on tables is answered immediately', async () => {
   const { engine } = createUnknowing()
   const operation = await engine.prepare({ viewer: ANYBODY, query: '{ __typename }' })
   if (operation.kind !== 'query') throw new Error(JSON.stringify(operation))
   expect(await operation.run()).toEqual({ data: { __typename: 'Query' } })
 })
 
-it('while the database cannot be reached, the error comes at once', async () => {
+it('while the database cannot be reached, the error is immediate', async () => {
   const { engine, unreached } = createUnknowing()
   const prepared = engine.prepare({ viewer: ANYBODY, query: '{ watchedTables { name } }' })
   unreached.resolve()

@@ -27,7 +27,7 @@ const t = table('t', [
   column('id', 'int4', { notNull: true }),
   column('name', 'text'),
   column('height', 'float8'), // NaN and Infinity are errors, null here …
-  column('weight', 'float8', { notNull: true }), // … and as far up as something may be null there
+  column('weight', 'float8', { notNull: true }), // ... and in the nearest nullable parent there
   column('big', 'int8', { notNull: true }),
   column('doc', 'json'),
   column('at', 'timestamptz'),
@@ -80,7 +80,7 @@ const directive = fc.constantFrom(
   ' @include(if: $no)',
 )
 
-/** A selection of a type's fields, with fragments that go to `fragments`. */
+/** A selection of the fields of a type; fragments are added to `fragments`. */
 function selectionOf(type: GraphQLObjectType, fragments: string[], depth = 0): fc.Arbitrary<string> {
   const field = fc.constantFrom(...Object.values(type.getFields()), undefined).chain(one => {
     if (!one) return fc.constant('__typename')
@@ -89,7 +89,7 @@ function selectionOf(type: GraphQLObjectType, fragments: string[], depth = 0): f
       isLeafType(named) || !isObjectType(named)
         ? fc.constant('')
         : selectionOf(named, fragments, depth + 1).map(text => ` { ${text} }`)
-    // An alias for each selection set, or two of them would ask for one name with different things below it.
+    // An alias for each selection set, because two sets under one name would conflict.
     return fc
       .tuple(inner, fc.boolean(), fc.nat(1e9))
       .map(([text, isAliased, number]) =>
@@ -118,7 +118,7 @@ function selectionOf(type: GraphQLObjectType, fragments: string[], depth = 0): f
     .map(parts => parts.join(' '))
 }
 
-/** Behind the name, ahead of the braces. */
+/** Inserts after the name and before the braces. */
 function decorate(text: string, decides: string): string {
   const brace = text.indexOf(' {')
   return brace < 0 ? text + decides : text.slice(0, brace) + decides + text.slice(brace)
@@ -141,7 +141,7 @@ function documentOf(field: string, args: string): fc.Arbitrary<string> {
 }
 
 const toClientError = createClientErrors(observation => {
-  throw new Error(JSON.stringify(observation)) // nothing here may be a fault of ours
+  throw new Error(JSON.stringify(observation)) // no error here may be our fault
 })
 const format = (result: ExecutionResult) =>
   JSON.parse(
@@ -185,7 +185,7 @@ async function ourWay(document: string, contextValue: object) {
   return all
 }
 
-it('sends of a table what graphql-js itself would, event for event, and where each stands', async () => {
+it('the server sends what graphql-js sends for a table, event by event, with the position of each', async () => {
   await fc.assert(
     fc.asyncProperty(
       documentOf('tChanged', ''),
@@ -205,7 +205,7 @@ it('sends of a table what graphql-js itself would, event for event, and where ea
   )
 })
 
-it('sends of a channel what graphql-js itself would', async () => {
+it('the server sends what graphql-js sends for a channel', async () => {
   await fc.assert(
     fc.asyncProperty(
       documentOf('channel', '(name: "people")'),

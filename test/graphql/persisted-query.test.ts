@@ -44,8 +44,8 @@ const ERROR = {
   extensions: { code: 'PERSISTED_QUERY_NOT_SUPPORTED', hint: expect.stringContaining('send "query"') },
 }
 
-// What clients ask first: a hash and no document.
-describe('a hash in the place of a document is answered so that clients send the document', () => {
+// The first request of clients: a hash and no document.
+describe('a hash without a document is answered so that clients send the document', () => {
   const get = `/graphql?${new URLSearchParams({ extensions: JSON.stringify(extensions) })}`
 
   it.each([
@@ -64,7 +64,7 @@ describe('a hash in the place of a document is answered so that clients send the
     ]) {
       expect(answer.status).toBe(status)
       expect(JSON.parse(answer.body)).toEqual({ errors: [ERROR] })
-      // Whoever keeps it would have it answer for a document that is sent later.
+      // A cached answer would also answer the later request with the document.
       expect(answer.headers['cache-control']).toBe('no-store')
     }
   })
@@ -82,7 +82,7 @@ describe('a hash in the place of a document is answered so that clients send the
     }
   })
 
-  it('as an error of the operation over graphql-ws, whose socket lives on', async () => {
+  it('as an error of the operation over graphql-ws, whose socket stays open', async () => {
     const socket = await openGraphql(server.url)
     cleanUps.push(() => socket.webSocket.terminate())
     for (const payload of [{ extensions }, { extensions, query: null }, { extensions, query: '' }]) {
@@ -93,7 +93,7 @@ describe('a hash in the place of a document is answered so that clients send the
     expect(await socket.next()).toMatchObject({ type: 'next', payload: { data: { channels: ['*'] } } })
   })
 
-  it('only where there is a hash', async () => {
+  it('only if there is a hash', async () => {
     for (const body of [
       {},
       { extensions: {} },
@@ -112,7 +112,7 @@ describe('a hash in the place of a document is answered so that clients send the
     expect(await early.closed).toMatchObject({ code: 4401 })
   })
 
-  it('and a document that comes with a hash is executed', async () => {
+  it('and a document with a hash is executed', async () => {
     const answer = await post(server.url, { query: '{ channels }', extensions })
     expect(JSON.parse(answer.body)).toEqual({ data: { channels: ['*'] } })
   })
@@ -139,7 +139,7 @@ interface Listened {
   readonly channel: { readonly payload: string }
 }
 
-/** Fetches, and remembers what was sent. */
+/** Fetches, and records what was sent. */
 function watchedFetch() {
   const sent: string[] = []
   const watched: typeof fetch = (input, init) => {
@@ -187,7 +187,7 @@ describe("Apollo's PersistedQueryLink", () => {
     expect(sent.slice(1)).not.toContainEqual(expect.stringContaining('hash')) // it has learned
   })
 
-  it('begins with a subscription as well', async () => {
+  it('can begin with a subscription', async () => {
     const { client, sent } = connect(false)
     const received = new Inbox<string>()
     const subscription = client
@@ -200,7 +200,7 @@ describe("Apollo's PersistedQueryLink", () => {
     expect(sent).toEqual(['POST hash', 'POST document'])
   })
 
-  it('works before a GraphQLWsLink', async () => {
+  it('works in front of a GraphQLWsLink', async () => {
     const ws = createWsClient(server.url)
     cleanUps.push(() => ws.dispose())
     const { client } = connect(false, new GraphQLWsLink(ws))
@@ -225,7 +225,7 @@ describe("urql's persistedExchange", () => {
       exchanges.push(
         subscriptionExchange({
           enableAllOperations: true,
-          // As its documentation shows it; the query is missing where there is a hash.
+          // As in its documentation; the query is absent if there is a hash.
           forwardSubscription: request => ({
             subscribe: sink => ({
               unsubscribe: ws.subscribe({ ...request, query: request.query ?? '' }, sink),
@@ -277,7 +277,7 @@ describe("urql's persistedExchange", () => {
     },
   )
 
-  it.each([false, true])('begins with a subscription as well (over WebSocket: %s)', async overWebSocket => {
+  it.each([false, true])('can begin with a subscription (over WebSocket: %s)', async overWebSocket => {
     const channel = `urql first ${overWebSocket}`
     const { client } = connect(overWebSocket, false)
     const received = new Inbox<string>()
