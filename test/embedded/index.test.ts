@@ -92,7 +92,7 @@ async function failure(promise: Promise<unknown>): Promise<ListenqlError> {
 }
 
 describe('the first start', () => {
-  it('makes a database with the demo, which the login of the server may use', async () => {
+  it('creates a database with the demo, which the login of the server may use', async () => {
     const said: string[] = []
     const postgres = await start({ onProgress: message => said.push(message) })
     expect(said).toEqual([`creating a Postgres in ${directory}`])
@@ -127,7 +127,7 @@ describe('the first start', () => {
     ])
   })
 
-  it('gives the server a login with no rights beyond that', async () => {
+  it('gives the server a login without any other privilege', async () => {
     const { serverUrl, adminUrl } = await start()
     const rights = 'select rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls from pg_roles'
     const none = {
@@ -143,7 +143,7 @@ describe('the first start', () => {
     expect(await query(adminUrl, 'select current_user::text as u')).toEqual([{ u: 'postgres' }])
   })
 
-  it('listens on loopback only, asks for the password, and speaks UTF8', async () => {
+  it('listens on loopback only, requires the password, and uses UTF8', async () => {
     const { adminUrl, serverUrl, port } = await start({ settings: {} })
     const setting = async (name: string) => (await query(adminUrl, `show ${name}`))[0]?.[name]
     expect(await setting('listen_addresses')).toBe('127.0.0.1')
@@ -164,7 +164,7 @@ describe('the first start', () => {
     expect(serverUrl).toContain('postgres://listenql:')
   })
 
-  it('keeps passwords, data and log to the owner, and all of it out of git', async () => {
+  it('makes passwords, data and log accessible only to the owner, and keeps all of it out of git', async () => {
     await start()
     const mode = async (name: string) => (await stat(join(directory, name))).mode & 0o777
     expect(await mode('credentials.json')).toBe(0o600)
@@ -174,7 +174,7 @@ describe('the first start', () => {
     expect((await readdir(directory)).filter(name => name.includes('partial'))).toEqual([])
   })
 
-  it('is made once when several start at the same moment', async () => {
+  it('initialises the folder once if several processes start at the same moment', async () => {
     const other = processes.start(directory)
     const [one, two, three] = await Promise.all([start(), start(), other.started()])
     expect(two.serverUrl).toBe(one.serverUrl)
@@ -183,7 +183,7 @@ describe('the first start', () => {
     await other.close()
   })
 
-  it('recovers from a kill -9 while the data directory is made', async () => {
+  it('succeeds after a kill -9 during the creation of the data directory', async () => {
     const victim = processes.start(directory)
     expect(await victim.next()).toMatchObject({ kind: 'progress' })
     await waitUntil(async () => (await readdir(directory)).some(name => name.startsWith('data.partial-')))
@@ -193,7 +193,7 @@ describe('the first start', () => {
     expect(await query(postgres.serverUrl, 'select * from people')).toEqual([])
   })
 
-  it('recovers from a kill -9 before the demo was made', async () => {
+  it('succeeds after a kill -9 before the creation of the demo', async () => {
     const first = await start()
     await query(first.adminUrl.replace(/listenql$/, 'postgres'), 'drop database listenql with (force)')
     await first.close()
@@ -201,7 +201,7 @@ describe('the first start', () => {
     expect(await query(second.serverUrl, 'select * from people')).toEqual([])
   })
 
-  it('can be aborted, leaves nothing running, and works the next time', async () => {
+  it('can be aborted, leaves nothing running, and succeeds the next time', async () => {
     const controller = new AbortController()
     const reason = new Error('enough')
     const starting = start({ signal: controller.signal, onProgress: () => controller.abort(reason) })
@@ -212,7 +212,7 @@ describe('the first start', () => {
 })
 
 describe('a later start', () => {
-  it('finds data, passwords and port again, and makes no second demo', async () => {
+  it('finds data, passwords and port again, and creates no second demo', async () => {
     const first = await start()
     await query(first.serverUrl, "insert into people (name) values ('Colin')")
     await query(first.adminUrl, 'drop trigger data_change_trigger on people')
@@ -231,7 +231,7 @@ describe('a later start', () => {
     expect(await query(third.adminUrl, "select to_regclass('people') as people")).toEqual([{ people: null }])
   })
 
-  it('watches the demo of a folder that was made before demos were watched', async () => {
+  it('watches the demo of a folder that was created before demos were watched', async () => {
     const first = await start()
     await query(
       first.adminUrl,
@@ -243,7 +243,7 @@ describe('a later start', () => {
     expect(await query(second.serverUrl, watched)).toEqual([{ table_name: 'people', whole: true }])
   })
 
-  it('leaves it to the next start if the demo is in use', async () => {
+  it('leaves the demo to the next start if it is in use', async () => {
     const first = await start()
     await query(
       first.adminUrl,
@@ -261,7 +261,7 @@ describe('a later start', () => {
     expect(await query(third.serverUrl, watched)).toEqual([{ table_name: 'people' }])
   })
 
-  it('does not overrule whoever watches the demo no more, or has uninstalled the log', async () => {
+  it('does not watch the demo again if it was unwatched or the log was uninstalled', async () => {
     const first = await start()
     await query(first.adminUrl, `select listenql.unwatch('people')`)
     await first.close()
@@ -273,7 +273,7 @@ describe('a later start', () => {
     expect(await query(third.adminUrl, `select to_regnamespace('listenql') as log`)).toEqual([{ log: null }])
   })
 
-  it('brings the log up to date, with the rights that a server needs, and leaves a newer one alone', async () => {
+  it('upgrades the log with the privileges that a server needs, and leaves a newer log alone', async () => {
     const first = await start()
     await query(first.adminUrl, 'drop schema listenql cascade')
     const client = new pg.Client({ connectionString: first.adminUrl })
@@ -291,7 +291,7 @@ describe('a later start', () => {
     expect(await query(third.adminUrl, version)).toEqual([{ version: 999 }])
   })
 
-  it('takes another port if that of last time is in use', async () => {
+  it('takes another port if the previous one is in use', async () => {
     const first = await start()
     await first.close()
     const squatter = createServer().listen(first.port, '127.0.0.1')
@@ -302,14 +302,14 @@ describe('a later start', () => {
     expect(await query(second.serverUrl, 'select * from people')).toEqual([])
   })
 
-  it('closes once, however often it is asked', async () => {
+  it('can be closed several times, and closes once', async () => {
     const postgres = await start()
     await Promise.all([postgres.close(), postgres.close()])
     await postgres.close()
     expect(await findEmbeddedPostgres({ directory })).toBeNull()
   })
 
-  it('stops even if somebody deleted the folder', async () => {
+  it('can be stopped after the folder was deleted', async () => {
     const postgres = await start()
     const identity = await identifyProcess((await pidOf()) ?? 0)
     if (!identity) throw new Error('Postgres does not run')
@@ -319,7 +319,7 @@ describe('a later start', () => {
   })
 })
 
-describe('after a crash', () => {
+describe('a start after a crash', () => {
   it('takes over the Postgres of a server that was killed with -9, and stops it in the end', async () => {
     const victim = processes.start(directory)
     const { port } = await victim.started()
@@ -336,7 +336,7 @@ describe('after a crash', () => {
     expect(await identifyProcess(pid ?? 0)).toBeUndefined()
   })
 
-  it('starts again after a kill -9 of Postgres, on the same port, with what was committed', async () => {
+  it('starts Postgres again after a kill -9 of it, on the same port, with the committed data', async () => {
     const postgres = await startPrivatePostgres()
     onTestFinished(() => postgres.close())
     for (const name of ['a', 'b', 'c']) {
@@ -349,7 +349,7 @@ describe('after a crash', () => {
     )
   })
 
-  it('passes over a postmaster.pid of a dead process', async () => {
+  it('ignores a postmaster.pid of a dead process', async () => {
     const first = await start()
     const left = await readFile(join(directory, 'data', 'postmaster.pid'), 'utf8')
     await first.close()
@@ -357,11 +357,11 @@ describe('after a crash', () => {
     expect((await start()).takenOver).toBe(false)
   })
 
-  it('passes over a postmaster.pid whose pid another process has now', async () => {
+  it('ignores a postmaster.pid whose pid now belongs to another process', async () => {
     const first = await start()
     const left = await readFile(join(directory, 'data', 'postmaster.pid'), 'utf8')
     await first.close()
-    // Of the user that Postgres runs as: Postgres itself refuses to start then.
+    // A process of the user that Postgres runs as: Postgres itself refuses to start then.
     const runAs = await chooseRunAs(join(directory, 'data'))
     const stranger = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)'], {
       stdio: 'ignore',
@@ -382,7 +382,7 @@ describe('after a crash', () => {
     await mkdir(directory)
     await writeFile(join(directory, 'lock'), JSON.stringify({ pid: 4_194_303, started: 'long ago' }))
     await start()
-    // The same pid, but not the same process.
+    // The same pid, but another process.
     await writeFile(join(directory, 'lock'), JSON.stringify({ pid: process.pid, started: 'long ago' }))
     await start()
     expect(await readdir(directory)).not.toContain('lock')
@@ -396,8 +396,8 @@ describe('after a crash', () => {
   }
 })
 
-describe('shared by two processes', () => {
-  it('runs until the last one closes', async () => {
+describe('a Postgres shared by two processes', () => {
+  it('runs until the last process closes', async () => {
     const other = processes.start(directory)
     const { port } = await other.started()
     const postgres = await start()
@@ -409,7 +409,7 @@ describe('shared by two processes', () => {
     expect(await pidOf()).toBeUndefined()
   })
 
-  it('does not wait for one that was killed', async () => {
+  it('does not wait for a process that was killed', async () => {
     const postgres = await start()
     const other = processes.start(directory)
     await other.started()
@@ -419,8 +419,8 @@ describe('shared by two processes', () => {
   })
 })
 
-describe('when Postgres cannot run', () => {
-  it('says why, from its log, and where the log is', async () => {
+describe('a failed start', () => {
+  it('reports the reason from the log of Postgres, and the path of that log', async () => {
     await (await start()).close()
     const error = await failure(start({ settings: { shared_buffers: 'lots' } }))
     expect(error.code).toBe('EMBEDDED_POSTGRES_FAILED')
@@ -429,7 +429,7 @@ describe('when Postgres cannot run', () => {
     expect(error.hint).toContain(join(directory, 'postgres.log'))
   })
 
-  it('says that the passwords are lost', async () => {
+  it('reports that the passwords are lost', async () => {
     await (await start()).close()
     await rm(join(directory, 'credentials.json'))
     const error = await failure(start())
@@ -438,7 +438,7 @@ describe('when Postgres cannot run', () => {
     expect((await failure(start())).message).toContain('no longer contains the passwords')
   })
 
-  it('says that the passwords are wrong, and leaves nothing running', async () => {
+  it('reports that the passwords are wrong, and leaves nothing running', async () => {
     await (await start()).close()
     await writeFile(join(directory, 'credentials.json'), '{"superuser": "x", "login": "y"}')
     const error = await failure(start())
@@ -446,7 +446,7 @@ describe('when Postgres cannot run', () => {
     expect(await pidOf()).toBeUndefined()
   })
 
-  it('tells to set DATABASE_URL where there is no package for the platform', () => {
+  it('asks for DATABASE_URL if there is no package for the platform', () => {
     const { arch } = process
     onTestFinished(() => void Object.defineProperty(process, 'arch', { value: arch }))
     Object.defineProperty(process, 'arch', { value: 'pdp11' })
@@ -463,7 +463,7 @@ describe('when Postgres cannot run', () => {
   })
 })
 
-describe('the package', () => {
+describe('the package of Postgres', () => {
   let copy: string
   beforeEach(async () => {
     await mkdir(directory)
@@ -477,7 +477,7 @@ describe('the package', () => {
     ).map(({ target }) => join(folder, target))
   const version = async (program: string) => (await promisify(execFile)(program, ['--version'])).stdout
 
-  it('gets the symbolic links that npm ci --ignore-scripts left out', async () => {
+  it('gets the symbolic links that npm ci --ignore-scripts leaves out', async () => {
     const links = await symlinks(copy)
     expect(links.length).toBeGreaterThan(0)
     const binaries = await findBinaries(directory, undefined, copy)
@@ -487,7 +487,7 @@ describe('the package', () => {
     expect(await readdir(directory)).toEqual([])
   })
 
-  it.runIf(isRoot)("is copied where Postgres' user can read it (as root)", async () => {
+  it.runIf(isRoot)("is copied to where Postgres' user can read it (as root)", async () => {
     await chmod(copy, 0o700)
     const runAs = await chooseRunAs(undefined)
     const binaries = await findBinaries(directory, runAs, copy)
@@ -498,7 +498,7 @@ describe('the package', () => {
   })
 })
 
-describe('as root', () => {
+describe('Postgres as root', () => {
   it.runIf(isRoot)('lives under /var/lib/listenql if its user cannot enter the folder', async () => {
     const closed = join(directory, '..', 'closed')
     await mkdir(closed, { mode: 0o700 })
