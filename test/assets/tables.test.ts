@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-// The modules are JavaScript for the browser: they have no types of their own.
+// The modules are JavaScript for the browser and have no types.
 const load = async <T>(name: string): Promise<T> =>
   (await import(new URL(`../../assets/${name}`, import.meta.url).href)) as T
 
@@ -46,7 +46,7 @@ const { shownValue } = await load<{
 }>('cell.js')
 const { dataOf } = await load<{ dataOf(result: object): Row }>('ask.js')
 
-/** `table('id:Int!', 'name:String')`: the columns up to `keys` are the key. */
+/** `table('id:Int!', 'name:String')`: the columns up to `keys` form the key. */
 function table(keys: number, ...columns: string[]): Table {
   const described = columns.map((text, index) => {
     const [field = '', type = ''] = text.split(':')
@@ -67,7 +67,7 @@ const gone = (id: number) => ({ operation: 'DELETE', key: { id }, row: null })
 const ids = (model: Model) => model.take().items.map(({ row }) => row?.id)
 
 describe('the rows of a table', () => {
-  it('come by key, newest first, and follow the changes', () => {
+  it('are ordered by key, newest first, and follow the changes', () => {
     const rows = createRows(things, 100)
     rows.reset([thing(3), thing(2), thing(1)])
     rows.apply({ operation: 'INSERT', key: { id: 4 }, row: thing(4) })
@@ -81,7 +81,7 @@ describe('the rows of a table', () => {
     expect(rows.take().items).toEqual([])
   })
 
-  it('that are removed and come back are not removed', () => {
+  it('that are removed and inserted again are not shown as removed', () => {
     const rows = createRows(things, 100)
     rows.reset([thing(1)])
     rows.apply(gone(1))
@@ -89,7 +89,7 @@ describe('the rows of a table', () => {
     expect(rows.take()).toEqual({ items: [{ id: '[1]', row: thing(1, 'again') }], removed: new Set() })
   })
 
-  it('keep what was there before when they are read again, so that only news is lit', () => {
+  it('keep their state when they are read again, so that only new rows are highlighted', () => {
     const rows = createRows(things, 100)
     rows.reset([thing(3), thing(2), thing(1)])
     const before = rows.take().items.map(({ row }) => row)
@@ -100,7 +100,7 @@ describe('the rows of a table', () => {
     expect([...removed]).toEqual(['[1]'])
   })
 
-  it('beyond the limit are left out, and it is known that there are more', () => {
+  it('beyond the limit are left out, and the table shows that there are more', () => {
     const rows = createRows(things, 3)
     rows.reset([thing(5), thing(4), thing(3), thing(2)])
     expect([ids(rows), rows.hasMore, rows.lacksRows]).toEqual([[5, 4, 3], true, false])
@@ -108,14 +108,14 @@ describe('the rows of a table', () => {
     rows.apply(put(thing(1)))
     const { items, removed } = rows.take()
     expect(items.map(({ row }) => row?.id)).toEqual([6, 5, 4])
-    expect(removed.size).toBe(0) // 3 is still in the table
+    expect(removed.size).toBe(0) // 3 is still in the table.
     rows.apply(gone(5))
     expect([ids(rows), rows.lacksRows]).toEqual([[6, 4], true])
     rows.reset([thing(6), thing(4), thing(3)])
     expect([rows.hasMore, rows.lacksRows]).toEqual([false, false])
   })
 
-  it('fill up by themselves without a reading as long as there is room', () => {
+  it('fill up without another query as long as there is room', () => {
     const rows = createRows(things, 2)
     rows.reset([])
     rows.apply(put(thing(1)))
@@ -125,7 +125,7 @@ describe('the rows of a table', () => {
     expect([ids(rows), rows.hasMore]).toEqual([[3, 2], true])
   })
 
-  it('are told apart by all columns of the key', () => {
+  it('are distinguished by all columns of the key', () => {
     const rows = createRows(table(2, 'a:String!', 'b:String!', 'c:Int'), 10)
     for (const [a, b] of [
       ['x', 'y'],
@@ -149,7 +149,7 @@ describe('the order by key', () => {
       .sort(byKey(table(1, `id:${type}`)))
       .map(({ id }) => id)
 
-  it('is that of the type, newest first for numbers and times', () => {
+  it('depends on the type: newest first for numbers and times', () => {
     expect(sorted('Int!', 2, 10, -1)).toEqual([10, 2, -1])
     expect(sorted('BigInt!', '9007199254740993', '10', '9007199254740992', '-2', '-10')).toEqual([
       '9007199254740993',
@@ -186,7 +186,7 @@ describe('the order by key', () => {
     ])
   })
 
-  it('goes upwards for texts, and in the later columns of a key', () => {
+  it('is ascending for texts, and in the later columns of a key', () => {
     expect(sorted('String!', 'b', 'B', 'a')).toEqual(['B', 'a', 'b'])
     const rows = [
       { id: 1, line: 2 },
@@ -202,7 +202,7 @@ describe('the order by key', () => {
 })
 
 describe('the last changes of a table without a key', () => {
-  it('come newest first, as many as can be kept, with what the row was if it is gone', () => {
+  it('are shown newest first, up to the maximum, with the former row if it was deleted', () => {
     const log = createLog(3)
     log.apply({ operation: 'INSERT', row: { a: 1 }, old: null })
     log.apply({ operation: 'UPDATE', row: { a: 2 }, old: { a: 1 } })
@@ -218,8 +218,8 @@ describe('the last changes of a table without a key', () => {
   })
 })
 
-describe('what the page asks', () => {
-  it('has the key first, and the greatest key first where it grows', () => {
+describe('the query of the page', () => {
+  it('selects the key first, and orders by the greatest key if keys grow', () => {
     const odd = { ...table(0, 'name:String', 'at:DateTime!', 'id:UUID!'), key: ['id'] }
     expect(rowsQuery(things, 101)).toBe(
       '{ things(limit: 101, orderBy: [{ id: DESC }]) { cursor rows { id name } } }',
@@ -230,13 +230,13 @@ describe('what the page asks', () => {
     )
   })
 
-  it('has the old row for a table without a key', () => {
+  it('selects the old row for a table without a key', () => {
     expect(changesQuery(table(0, 'a:Int', 'b:Int'))).toBe(
       'subscription { thingsChanged { operation at old { a b } row { a b } } }',
     )
   })
 
-  it('fits into a URL, however wide the table is', () => {
+  it('fits into a URL, however many columns the table has', () => {
     const wide = table(
       1,
       ...Array.from({ length: 1600 }, (_, index) => `a_column_of_some_length_${index}:Int`),
@@ -248,7 +248,7 @@ describe('what the page asks', () => {
 })
 
 describe('a value', () => {
-  it('is shown for what it is', () => {
+  it('is shown according to its type', () => {
     expect(shownValue(null)).toEqual({ kind: 'null', text: 'NULL', title: '' })
     expect(shownValue('NULL')).toEqual({ kind: 'text', text: 'NULL', title: '' })
     expect(shownValue('')).toEqual({ kind: 'empty', text: '(empty)', title: '' })
@@ -258,7 +258,7 @@ describe('a value', () => {
     expect(shownValue('two\nlines').title).toBe('two\nlines')
   })
 
-  it('of a moment is shown to the second, with the whole in the title', () => {
+  it('of a timestamp is shown to the second, in full in the title', () => {
     const exact = '2026-11-23T03:41:57.440149+00:00'
     expect(shownValue(exact, 'DateTime!')).toEqual({
       kind: 'moment',
@@ -270,13 +270,13 @@ describe('a value', () => {
     expect(shownValue(exact, 'String').text).toBe(exact)
   })
 
-  it('is cut if it is long, with the whole in the title', () => {
+  it('is truncated if it is long, and shown in full in the title', () => {
     const { text, title } = shownValue('x'.repeat(5000))
     expect([text, title]).toEqual([`${'x'.repeat(200)}…`, 'x'.repeat(5000)])
     expect(shownValue('x'.repeat(100_000)).title).toHaveLength(20_001)
   })
 
-  it('of JSON is on one line, and laid out in the title', () => {
+  it('of JSON is shown on one line, and indented in the title', () => {
     const value = { a: [1, { b: null }], c: 'long enough to be cut' }
     expect(shownValue(value)).toEqual({
       kind: 'json',
@@ -285,12 +285,12 @@ describe('a value', () => {
     })
   })
 
-  it('of JSON that is too deep does no harm', () => {
+  it('of JSON that is nested too deeply causes no error', () => {
     const deep = JSON.parse('['.repeat(100_000) + ']'.repeat(100_000))
     expect(shownValue(deep)).toMatchObject({ kind: 'hidden' })
   })
 
-  it('that GraphQL cannot show says why', () => {
+  it('that GraphQL cannot show is replaced by the reason', () => {
     const data = dataOf({
       data: {
         things: {

@@ -17,7 +17,7 @@ const may = (role: string | undefined, claims: Record<string, unknown>, channel:
   }
 }
 
-describe('channels of a role', () => {
+describe('the channels of a role', () => {
   it.each([
     ['user', { sub: '42', room: 'a' }, 'people', true],
     ['user', { sub: '42', room: 'a' }, 'news', true],
@@ -41,17 +41,17 @@ describe('channels of a role', () => {
     ['other', { room: 'a' }, 'room:a', false],
     [undefined, { room: 'a' }, 'room:a', false],
     [undefined, {}, 'news', true],
-  ] as const)('%s %j on %s: %s', (role, claims, channel, expected) => {
+  ] as const)('for role %s with claims %j include %s: %s', (role, claims, channel, expected) => {
     expect(may(role, claims, channel)).toBe(expected)
   })
 
-  it('never include the internal ones', () => {
+  it('never include the internal channels', () => {
     for (const channel of ['listenql', 'listenql_kick', 'listenql_proof']) {
       expect(() => rules.for({ role: 'admin', claims: {} }).assertPublish(channel)).toThrow('not allowed')
     }
   })
 
-  it('are shown with the claims in them', () => {
+  it('are listed with the values of claims', () => {
     expect(rules.for({ role: 'user', claims: { room: 'a*' } }).listen).toEqual([
       'news',
       'people',
@@ -61,7 +61,7 @@ describe('channels of a role', () => {
 })
 
 describe('a claim in a pattern', () => {
-  it('stands for itself and nothing else', () => {
+  it('matches its own text and nothing else', () => {
     const pattern = parseClaimPattern(`a*{\${claims.x},-}?`)
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme', minLength: 1 }), fc.string(), (value, other) => {
@@ -73,7 +73,7 @@ describe('a claim in a pattern', () => {
     )
   })
 
-  it('that is longer than any name matches none, and is not kept', () => {
+  it('that is longer than any channel name matches none, and is not stored', () => {
     const globs = createAccessRules(
       { everybody: [`{news,room:\${claims.room}}`, `\${claims.room}*`], roles: {} },
       { everybody: [], roles: {} },
@@ -91,7 +91,7 @@ describe('a claim in a pattern', () => {
     exact.assertListen('a'.repeat(63))
   })
 
-  it('may stand deeper in the token, but never in what objects are born with', () => {
+  it('may be nested in the token, but is never an inherited property of objects', () => {
     const glob = (path: string, claims: Record<string, unknown>) =>
       parseClaimPattern(`\${claims.${path}}`).globFor(claims)
     expect(glob('app.org', { app: { org: 7 } })).toBe('7')

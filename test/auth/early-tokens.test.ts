@@ -29,7 +29,7 @@ it('early tokens make room for newer ones', () => {
   expect(['a', 'b', 'c'].map(sub => early.holding('sub', sub, 0).length)).toEqual([1, 0, 1])
 })
 
-it('a fingerprint is that of one token, whatever its claims are', () => {
+it('a fingerprint identifies one token, whatever its claims', () => {
   const big = (digits: string) => ({
     claims: parseExactJson(`{"tenant":${digits}}`) as Record<string, unknown>,
     issuedAt: 1,
@@ -50,7 +50,7 @@ it('a fingerprint is that of one token, whatever its claims are', () => {
   )
 })
 
-it('viewers without a token are ended by a kick and accepted after it, beside refused tokens', () => {
+it('viewers without a token are ended by a kick and accepted after it, even if the kick lists refused tokens', () => {
   const kicks = createKicks({ now: () => 1000 })
   const viewer = {
     role: 'anon',
@@ -68,7 +68,7 @@ it('viewers without a token are ended by a kick and accepted after it, beside re
   expect(kicks.extensions()).toEqual([])
 })
 
-it('a kick that is read again ends nobody, an earlier one that is committed later does', () => {
+it('a kick that is read again ends no session, and an earlier kick that is committed later ends sessions', () => {
   const kicks = createKicks({ now: () => 1000 })
   const later = { id: '2', claim: 'sub', value: 'a', at: 1500, tokens: [] }
   const viewer = { role: 'user', ...token('a', 2000), expiresAt: undefined }
@@ -79,7 +79,7 @@ it('a kick that is read again ends nobody, an earlier one that is committed late
   expect(kicks.extensions()).toEqual([{ id: '1', tokens: [fingerprintOf(viewer)] }])
 })
 
-it('the clock of the database goes on from what the database said', () => {
+it('the clock of the database continues from the time that the database reported', () => {
   const clock = createDatabaseClock()
   expect(Math.abs(clock.now() - Date.now())).toBeLessThan(60_000)
   clock.set(5000)

@@ -20,7 +20,7 @@ afterAll(async () => {
 })
 
 describe('kicks in the database', () => {
-  it('are read by the login of the server, whole, however late they are committed', async () => {
+  it("are all read by the server's login, however late they are committed", async () => {
     const queries = createViewerQueries(server.config, 5000)
     try {
       expect(await queries.kickAccess()).toBe('able')
@@ -36,7 +36,7 @@ describe('kicks in the database', () => {
       expect(second.kicks.map(({ value }) => value)).toEqual(expect.arrayContaining(['late', 'x']))
       const third = await queries.kicks(second.upto)
       expect(third.kicks).toEqual([])
-      // A position ahead of this history: it is another one.
+      // A position ahead of this history belongs to another history.
       const other = await queries.kicks(String(2n ** 60n))
       expect(other.kicks.length).toBe(3)
       expect(Math.abs(Date.now() - (other.kicks[0]?.at ?? 0))).toBeLessThan(3_600_000)
@@ -49,7 +49,7 @@ describe('kicks in the database', () => {
     }
   })
 
-  it('are not for the login of the server to make, or to touch', async () => {
+  it("cannot be created or changed by the server's login", async () => {
     const client = await server.connect()
     for (const sql of [
       `select listenql.kick('sub', '42')`,
@@ -61,7 +61,7 @@ describe('kicks in the database', () => {
     }
   })
 
-  it('are a grant for others', async () => {
+  it('can be created by other roles with a grant', async () => {
     const name = `${log.database.name}_kicker`
     await log.database.query(`create role ${name}`)
     await log.query(
@@ -75,7 +75,7 @@ describe('kicks in the database', () => {
     await log.database.query(`drop owned by ${name} cascade; drop role ${name}`)
   })
 
-  it('have the moment of their commit, rounded up, by the clock of the database', async () => {
+  it('have the time of their commit, rounded up, by the clock of the database', async () => {
     const queries = createViewerQueries(server.config, 5000)
     try {
       const before = await queries.kicks(undefined)
@@ -90,7 +90,7 @@ describe('kicks in the database', () => {
       expect(at).toBeGreaterThanOrEqual(rows[0]?.open as number)
       expect(at).toBeLessThanOrEqual(page.now + 1)
       expect(page.now).toBeGreaterThanOrEqual(before.now)
-      // Rows of a dump keep their moments.
+      // Rows of a dump keep their times.
       await log.query(
         `insert into listenql.kick (claim, value, at, xid) values ('sub', 'restored', '2020-01-01 00:00:00.0001+00', '3')`,
       )
@@ -104,7 +104,7 @@ describe('kicks in the database', () => {
     }
   })
 
-  it('are extended by the login of the server with tokens, and read again by all servers', async () => {
+  it("are extended with tokens by the server's login, and read again by all servers", async () => {
     const queries = createViewerQueries(server.config, 5000)
     try {
       await log.query(`select listenql.kick('sub', 'extended')`)
@@ -126,7 +126,7 @@ describe('kicks in the database', () => {
     }
   })
 
-  it('that version 8 made stay, and a login that read them may extend them after the upgrade', async () => {
+  it('from version 8 remain, and a login that read them may extend them after the upgrade', async () => {
     const former = await createFormerLog(8)
     const login = await createServerLogin(former, { granted: false })
     const asBefore = () =>
@@ -154,7 +154,7 @@ describe('kicks in the database', () => {
     }
   })
 
-  it('are made by the command', async () => {
+  it('are created by the command', async () => {
     const io = commandStreams()
     expect(readClaim('sub=a=b')).toEqual({ claim: 'sub', value: 'a=b' })
     for (const wrong of [undefined, 'sub', 'sub=', '=42', '']) {

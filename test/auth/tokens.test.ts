@@ -32,7 +32,7 @@ describe('a secret', () => {
     expect(await tokens().verify(token)).toMatchObject({ sub: '42', role: 'user' })
   })
 
-  it('that is short is refused at the start, and not shown', () => {
+  it('that is too short is refused at start-up, and not shown', () => {
     expect(() => createTokens({ secret: 'hunter2', clockTolerance: 0 })).toThrow(
       expect.objectContaining({
         code: 'BAD_CONFIGURATION',
@@ -41,7 +41,7 @@ describe('a secret', () => {
     )
   })
 
-  it('may stand in a file', () => {
+  it('can be read from a file', () => {
     const folder = mkdtempSync(join(tmpdir(), 'listenql-secret-'))
     writeFileSync(join(folder, 'secret'), `${SECRET}\n`)
     expect(readSecretFile(join(folder, 'secret'))).toBe(SECRET)
@@ -53,17 +53,17 @@ describe('a secret', () => {
 
   const good = { sub: '42', exp: 0 }
   it.each<[string, () => Promise<string> | string]>([
-    ['nothing', () => ''],
+    ['an empty token', () => ''],
     ['a word', () => 'token'],
     ['dots', () => '..'],
-    ['much', () => 'x'.repeat(100_000)],
-    ['another secret', () => sign(good, { secret: `${SECRET}!` })],
-    ['an expired one', () => sign({ exp: inSeconds(-30) })],
-    ['one for later', () => sign({ nbf: inSeconds(30) })],
-    ['an exp that is no number', () => sign({ exp: 'never' as unknown as number })],
-    ['none', () => unsigned({ alg: 'none' }, { sub: '42' })],
-    ['None', () => unsigned({ alg: 'None' }, { sub: '42' })],
-    ['no algorithm', () => unsigned({}, { sub: '42' })],
+    ['an oversized token', () => 'x'.repeat(100_000)],
+    ['a token signed with another secret', () => sign(good, { secret: `${SECRET}!` })],
+    ['an expired token', () => sign({ exp: inSeconds(-30) })],
+    ['a token that is not valid yet', () => sign({ nbf: inSeconds(30) })],
+    ['an exp that is not a number', () => sign({ exp: 'never' as unknown as number })],
+    ['the algorithm none', () => unsigned({ alg: 'none' }, { sub: '42' })],
+    ['the algorithm None', () => unsigned({ alg: 'None' }, { sub: '42' })],
+    ['a token without algorithm', () => unsigned({}, { sub: '42' })],
     ['a header that is a list', () => unsigned([], { sub: '42' })],
     [
       'a changed payload',
@@ -72,8 +72,8 @@ describe('a secret', () => {
         return `${header}.${Buffer.from('{"sub":"1"}').toString('base64url')}.${signature}`
       },
     ],
-    ['a signature that was cut off', async () => (await sign({ sub: '42' })).replace(/[^.]*$/, '')],
-    ['an RS256 one', () => new SignJWT({}).setProtectedHeader({ alg: 'RS256' }).sign(rsa.privateKey)],
+    ['a truncated signature', async () => (await sign({ sub: '42' })).replace(/[^.]*$/, '')],
+    ['an RS256 token', () => new SignJWT({}).setProtectedHeader({ alg: 'RS256' }).sign(rsa.privateKey)],
     [
       'an unknown critical header',
       async () => {
@@ -86,7 +86,7 @@ describe('a secret', () => {
     await expect(tokens().verify(await make())).rejects.toMatchObject(REFUSED)
   })
 
-  it('tolerates clocks that are a little off', async () => {
+  it('tolerates clocks that differ slightly', async () => {
     const claims = { exp: inSeconds(-3), nbf: inSeconds(3) }
     expect(await tokens().verify(await sign(claims))).toMatchObject(claims)
     await expect(
@@ -94,7 +94,7 @@ describe('a secret', () => {
     ).rejects.toMatchObject(REFUSED)
   })
 
-  it('may want an issuer and an audience', async () => {
+  it('can require an issuer and an audience', async () => {
     const picky = tokens({ secret: SECRET, issuer: 'me', audience: ['app', 'web'] })
     expect(await picky.verify(await sign({ iss: 'me', aud: ['x', 'web'] }))).toMatchObject({ iss: 'me' })
     for (const claims of [
@@ -121,7 +121,7 @@ describe('a public key', () => {
     }
   })
 
-  it('is no secret: what is signed with its text as one is refused', async () => {
+  it('is not a secret: a token that is signed with its text is refused', async () => {
     const text = pem(rsa.publicKey)
     for (const secret of [text, text.trim(), text.trimEnd()]) {
       const forged = await sign({ sub: '42', role: 'admin' }, { secret })
@@ -130,7 +130,7 @@ describe('a public key', () => {
     }
   })
 
-  it('beside a secret: each with its own algorithms', async () => {
+  it('works beside a secret, each with its own algorithms', async () => {
     const both = tokens({ publicKey: pem(ec.publicKey), secret: SECRET })
     const token = await new SignJWT({ sub: '1' }).setProtectedHeader({ alg: 'ES384' }).sign(ec.privateKey)
     expect(await both.verify(token)).toEqual({ sub: '1' })
@@ -142,10 +142,10 @@ describe('a public key', () => {
     ['a private JWK', JSON.stringify(ec.privateKey.export({ format: 'jwk' })), 'is a private key'],
     ['a secret JWK', '{"kty":"oct","k":"c2VjcmV0"}', 'cannot be read'],
     ['nonsense', '-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----', 'cannot be read'],
-    ['no file', '/nowhere/key.pem', 'is neither PEM, nor JWK, nor a file that exists'],
-    ['a short one', pem(generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey), 'has 1024 bits'],
+    ['a missing file', '/nowhere/key.pem', 'is neither PEM, nor JWK, nor a file that exists'],
+    ['a short key', pem(generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey), 'has 1024 bits'],
     [
-      'one that cannot sign',
+      'a key that cannot sign',
       pem(generateKeyPairSync('x25519').publicKey),
       'is of a kind that cannot sign tokens',
     ],
@@ -161,7 +161,7 @@ describe('published keys', () => {
   afterEach(() => issuer?.close())
   const withJwks = (options = {}) => tokens({ jwks: { url: issuer.url, ...options } })
 
-  it('are asked for once', async () => {
+  it('are requested once', async () => {
     issuer = await startIssuer()
     const verifier = withJwks()
     const token = await issuer.sign({ sub: '42' })
@@ -170,7 +170,7 @@ describe('published keys', () => {
     expect(issuer.asked).toBe(1)
   })
 
-  it('may change', async () => {
+  it('can be rotated', async () => {
     issuer = await startIssuer()
     const verifier = withJwks({ cooldown: 0 })
     const former = await issuer.sign({ sub: '1' })
@@ -180,7 +180,7 @@ describe('published keys', () => {
     await expect(verifier.verify(former)).rejects.toMatchObject(REFUSED)
   })
 
-  it('are not asked for again by whoever makes up the name of a key', async () => {
+  it('are not requested again for invented key ids', async () => {
     issuer = await startIssuer()
     const verifier = withJwks({ cooldown: 60_000 })
     await verifier.verify(await issuer.sign({}))
@@ -195,22 +195,22 @@ describe('published keys', () => {
     expect(issuer.asked).toBe(1)
   })
 
-  it('never verify what a secret signed', async () => {
+  it('never verify a token that is signed with a secret', async () => {
     issuer = await startIssuer('RS256')
     await expect(withJwks().verify(await sign({}))).rejects.toMatchObject(REFUSED)
   })
 
   it.each<[string, Issuer['answer']]>([
     ['an error', { status: 500, body: '' }],
-    ['a redirection', { status: 302, body: '' }],
-    ['no JSON', { status: 200, body: '<html>' }],
-    ['no keys', { status: 200, body: '{}' }],
-    ['far too much', { status: 200, body: `"${'x'.repeat(2_000_000)}"` }],
+    ['a redirect', { status: 302, body: '' }],
+    ['a body that is not JSON', { status: 200, body: '<html>' }],
+    ['a body without keys', { status: 200, body: '{}' }],
+    ['an oversized body', { status: 200, body: `"${'x'.repeat(2_000_000)}"` }],
     ['silence', 'silence'],
-  ])('that cannot be had are no fault of the token: %s', async (_what, answer) => {
+  ])('that are unavailable do not count as a bad token: %s', async (_what, answer) => {
     issuer = await startIssuer()
     issuer.answer = answer
-    // The answer that comes later has this long, too, on a machine that may be busy.
+    // The answer that comes later has this limit too, on a machine that may be busy.
     const verifier = withJwks({ timeout: 1000, cooldown: 0 })
     const token = await issuer.sign({ sub: '42' })
     await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'AUTHENTICATION_UNAVAILABLE' })
@@ -218,7 +218,7 @@ describe('published keys', () => {
     expect(await verifier.verify(token)).toMatchObject({ sub: '42' })
   })
 
-  it('serve on while the issuer is down', async () => {
+  it('stay in use while the issuer is down', async () => {
     issuer = await startIssuer()
     const verifier = withJwks({ maxAge: 0, cooldown: 0 })
     const token = await issuer.sign({ sub: '42' })

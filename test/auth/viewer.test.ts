@@ -7,13 +7,13 @@ const viewer = (role: string | undefined, claims: Viewer['claims']): Viewer => (
   claims,
 })
 
-it('gives a renewed token the key of the former one', () => {
+it('a renewed token has the viewer key of the former one', () => {
   const before = viewer('user', { sub: '42', org: { a: 1, b: 2 }, exp: 1, iat: 2, nbf: 3, jti: 'x' })
   const after = viewer('user', { org: { b: 2, a: 1 }, sub: '42', exp: 9, iat: 8, nbf: 7, jti: 'y' })
   expect(viewerKey(after, true)).toBe(viewerKey(before, true))
 })
 
-it('tells roles apart, and claims where they matter', () => {
+it('viewer keys differ by role, and by claims if claims matter', () => {
   const one = viewer('user', { sub: '42' })
   const other = viewer('user', { sub: 42 })
   expect(viewerKey(one, true)).not.toBe(viewerKey(other, true))

@@ -11,35 +11,39 @@ describe('applyChange', () => {
 
   it.each([
     [
-      'adds',
+      'adds a row',
       { operation: 'INSERT', key: { id: 3 }, row: { id: 3, name: 'Ada' } },
       ['1 person 1', '2 person 2', '3 Ada'],
     ],
     [
-      'changes in place',
+      'changes a row in place',
       { operation: 'UPDATE', key: { id: 1 }, row: { id: 1, name: 'Ada' } },
       ['1 Ada', '2 person 2'],
     ],
-    ['removes', { operation: 'DELETE', key: { id: 1 }, row: null }, ['2 person 2']],
-    ['removes what left the filter', { operation: 'UPDATE', key: { id: 2 }, row: null }, ['1 person 1']],
+    ['removes a row', { operation: 'DELETE', key: { id: 1 }, row: null }, ['2 person 2']],
     [
-      'adds what came into the filter',
+      'removes a row that left the filter',
+      { operation: 'UPDATE', key: { id: 2 }, row: null },
+      ['1 person 1'],
+    ],
+    [
+      'adds a row that entered the filter',
       { operation: 'UPDATE', key: { id: 3 }, row: { id: 3, name: 'Ada' } },
       ['1 person 1', '2 person 2', '3 Ada'],
     ],
     [
-      'removes what was never there',
+      'ignores the removal of an unknown row',
       { operation: 'DELETE', key: { id: 9 }, row: null },
       ['1 person 1', '2 person 2'],
     ],
-    ['clears', { operation: 'TRUNCATE', key: null, row: null }, []],
+    ['clears all rows', { operation: 'TRUNCATE', key: null, row: null }, []],
   ])('%s', (_what, change, expected) => {
     const rows = people()
     applyChange(rows, change, idOf)
     expect([...rows].map(([id, { name }]) => `${id} ${name}`)).toEqual(expected)
   })
 
-  it('refuses a change of nobody knows which row', () => {
+  it('refuses a change without a key', () => {
     const rows = people()
     expect(() => applyChange(rows, { operation: 'DELETE', key: null, row: null }, idOf)).toThrow('key')
     expect(rows.size).toBe(2)

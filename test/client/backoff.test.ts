@@ -8,7 +8,7 @@ describe('pauses', () => {
     vi.restoreAllMocks()
   })
 
-  /** ms that a pause takes. */
+  /** Measures the duration of a pause in ms. */
   async function pause(retries: number, random: number): Promise<number> {
     vi.spyOn(Math, 'random').mockReturnValue(random)
     const before = Date.now()
@@ -18,7 +18,7 @@ describe('pauses', () => {
     return Date.now() - before
   }
 
-  it('are spread over a second, then two, and so on to ten', async () => {
+  it('are spread over one second, then two, and so on up to ten', async () => {
     expect(await pause(0, 0)).toBe(100)
     expect(await pause(0, 0.5)).toBe(600)
     expect(await pause(1, 0.5)).toBe(1100)
@@ -29,7 +29,7 @@ describe('pauses', () => {
 
   it('end when they are cancelled', async () => {
     const backoff = createBackoff()
-    backoff.cancel() // nothing to end
+    backoff.cancel() // There is nothing to end.
     const waited = backoff.wait(0)
     backoff.cancel()
     await waited

@@ -32,7 +32,7 @@ function connect(options: Partial<ClientOptions> = {}) {
 
 type Client = ReturnType<typeof connect>
 
-/** Subscribes, and says what becomes of it. */
+/** Subscribes, and records results and the end. */
 function follow(client: Client, payload: Partial<Parameters<Client['subscribe']>[0]> = {}) {
   const numbers = new Inbox<unknown>()
   const errors = new Inbox<unknown>()
@@ -48,7 +48,7 @@ function follow(client: Client, payload: Partial<Parameters<Client['subscribe']>
   return { numbers, errors, completed, unsubscribe }
 }
 
-/** Subscribes, and resolves once the server has told where it starts. */
+/** Subscribes, and resolves once the server has sent the start position. */
 async function followed(client: Client, payload: Parameters<typeof follow>[1] = {}) {
   const accepted = new Promise<void>(resolve => {
     const off = client.on('ping', received => {
@@ -66,13 +66,13 @@ const lastTaken = () => server.taken.at(-1)?.payload
 
 describe('after a lost connection', () => {
   it.each([
-    ['without a word', undefined],
-    ['since the server stops', 1001],
-    ['since the service restarts', 1012],
-    ['since the client was too slow', 1013],
-    ['normally, under a subscription', 1000],
-    ['since the acknowledgement took too long', 4504],
-  ])('goes on behind the last result: closed %s', async (_how, code) => {
+    ['without a close frame', undefined],
+    ['because the server stops', 1001],
+    ['because the service restarts', 1012],
+    ['because the client was too slow', 1013],
+    ['normally, during a subscription', 1000],
+    ['because the acknowledgement took too long', 4504],
+  ])('the subscription resumes after the last result: closed %s', async (_how, code) => {
     const { numbers, errors } = await followed(connect())
     server.add(...durable(1, 2, 3))
     server.deliver(2)
@@ -85,7 +85,7 @@ describe('after a lost connection', () => {
     expect(errors.drain()).toEqual([])
   })
 
-  it('goes on behind the last ping where nothing was for it', async () => {
+  it('the subscription resumes after the last ping if it had no results', async () => {
     const client = connect()
     const { numbers } = await followed(client)
     server.add({ value: 1, kind: 'elsewhere' }, { value: 2, kind: 'elsewhere' })
@@ -101,7 +101,7 @@ describe('after a lost connection', () => {
     expect(await numbers.next()).toBe(3)
   })
 
-  it('keeps the position through results that have none', async () => {
+  it('the subscription keeps its position through results without one', async () => {
     const { numbers } = await followed(connect())
     server.add(...durable(1), { value: 2, kind: 'plain' })
     server.deliver()
@@ -111,7 +111,7 @@ describe('after a lost connection', () => {
     expect(lastTaken()?.extensions).toEqual({ after: '1' })
   })
 
-  it('sends id, query, variables and extensions as before, with the position above the own one', async () => {
+  it('the subscription repeats id, query, variables and extensions, with the position instead of its initial one', async () => {
     const client = connect({ generateID: payload => `id of ${payload.operationName}` })
     const payload = {
       query: 'subscription Mine($x: Int) { numbers }',
@@ -134,7 +134,7 @@ describe('after a lost connection', () => {
     expect(frozen).toEqual(payload)
   })
 
-  it('each subscription goes on behind its own position', async () => {
+  it('each subscription resumes after its own position', async () => {
     const client = connect()
     const one = await followed(client)
     server.add(...durable(1, 2))
@@ -145,12 +145,12 @@ describe('after a lost connection', () => {
     await server.following(2)
     const again = server.taken.slice(-2).map(({ payload }) => [payload.variables, payload.extensions])
     expect(again).toContainEqual([undefined, { after: '2' }])
-    expect(again).toContainEqual([{ after: '1' }, { after: '1' }]) // from the ping at acceptance
+    expect(again).toContainEqual([{ after: '1' }, { after: '1' }]) // From the ping at acceptance.
     server.deliver()
     expect(await two.numbers.next()).toBe(2)
   })
 
-  it('connects again however often it takes', async () => {
+  it('the client reconnects, however often the connection is lost', async () => {
     const { numbers, errors } = await followed(connect({ retryWait: async () => undefined }))
     const { port } = server
     await server.close()
@@ -168,7 +168,7 @@ describe('after a lost connection', () => {
     expect(errors.drain()).toEqual([])
   })
 
-  it('waits for a server that is not there yet', async () => {
+  it('the client waits for a server that is not up yet', async () => {
     const { port } = server
     await server.close()
     const { numbers } = follow(connect())
@@ -180,21 +180,21 @@ describe('after a lost connection', () => {
   })
 })
 
-describe('a connection that died silently', () => {
+describe('a silently dead connection', () => {
   const impatient = { keepAlive: 20, pongTimeout: 60 }
 
-  it('is replaced, and what it brings later is dropped', async () => {
+  it('is replaced, and its late messages are dropped', async () => {
     const { numbers } = await followed(connect(impatient))
     server.add(...durable(1))
     server.deliver()
     await numbers.next()
     server.freeze()
     server.add(...durable(2, 3))
-    server.deliver() // held back
+    server.deliver() // Held back by the server.
     await server.following()
     server.deliver()
     expect(await numbers.take(2)).toEqual([2, 3])
-    server.thaw() // the old socket says 2 and 3 once more
+    server.thaw() // The old socket delivers 2 and 3 once more.
     server.add(...durable(4))
     await waitUntil(() => server.sockets.size === 1, 'the old socket to close')
     server.deliver()
@@ -213,14 +213,14 @@ describe('a connection that died silently', () => {
     expect(await numbers.next()).toBe(1)
   })
 
-  it('is given up where not even the handshake is answered', async () => {
+  it('is given up if the handshake stays without an answer', async () => {
     const silent = createTcpServer(() => undefined)
     await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve))
     cleanUps.push(() => silent.close())
     const { port } = silent.address() as { port: number }
     let attempts = 0
     const url = () => (++attempts === 1 ? `ws://127.0.0.1:${port}/graphql` : server.url)
-    // The second attempt has this long, too, on a machine that may be busy.
+    // The second attempt also has this limit, on a machine that may be busy.
     const { numbers } = follow(connect({ url, connectTimeout: 1000 }))
     await server.following()
     expect(attempts).toBe(2)
@@ -229,24 +229,27 @@ describe('a connection that died silently', () => {
     expect(await numbers.next()).toBe(1)
   })
 
-  it.each(['connecting', 'connected'] as const)('terminate() by hand, while %s', async state => {
-    const client = connect()
-    const { numbers } = follow(client)
-    if (state === 'connected') await server.following()
-    client.terminate()
-    await waitUntil(() => server.taken.length === (state === 'connected' ? 2 : 1), 'another subscribe')
-    await server.following()
-    server.add(...durable(1))
-    server.deliver()
-    expect(await numbers.next()).toBe(1)
-  })
+  it.each(['connecting', 'connected'] as const)(
+    'is replaced after a manual terminate(), while %s',
+    async state => {
+      const client = connect()
+      const { numbers } = follow(client)
+      if (state === 'connected') await server.following()
+      client.terminate()
+      await waitUntil(() => server.taken.length === (state === 'connected' ? 2 : 1), 'another subscribe')
+      await server.following()
+      server.add(...durable(1))
+      server.deliver()
+      expect(await numbers.next()).toBe(1)
+    },
+  )
 })
 
-describe('ends', () => {
+describe('the client ends', () => {
   const refused = (code: string) => [{ message: code.toLowerCase(), extensions: { code } }]
 
   it.each(['CURSOR_EXPIRED', 'CURSOR_INVALID', 'SCHEMA_CHANGED'])(
-    'a subscription with %s, and the next starts without a position',
+    'a subscription with %s, and the next one starts without a position',
     async code => {
       const client = connect()
       const { numbers, errors, completed } = await followed(client)
@@ -264,7 +267,7 @@ describe('ends', () => {
   )
 
   it.each([4400, 4401, 4403, 4500])(
-    'all with close code %i, for which there is no use in retrying',
+    'all subscriptions on close code %i, which rules out a retry',
     async code => {
       const { errors } = await followed(connect())
       server.kill(code)
@@ -273,13 +276,13 @@ describe('ends', () => {
     },
   )
 
-  it('all when what the application gave throws', async () => {
+  it('all subscriptions when a callback of the application throws', async () => {
     const wrong = new Error('no token')
     const { errors } = follow(connect({ connectionParams: () => Promise.reject(wrong) }))
     expect(await errors.next()).toBe(wrong)
   })
 
-  it('all as complete when it is disposed of, connected or not', async () => {
+  it('all subscriptions as complete when it is disposed of, connected or not', async () => {
     const connected = connect()
     const one = await followed(connected)
     await connected.dispose()
@@ -288,7 +291,7 @@ describe('ends', () => {
 
     const { port } = server
     await server.close()
-    const waiting = createClient({ url: server.url, webSocketImpl: WebSocket }) // with pauses as they are
+    const waiting = createClient({ url: server.url, webSocketImpl: WebSocket }) // With the default pauses.
     const two = follow(waiting)
     await new Promise(resolve => waiting.on('error', resolve))
     await waiting.dispose()
@@ -297,7 +300,7 @@ describe('ends', () => {
     server = await startScriptedServer(port)
   })
 
-  it('one that is left, at once, while it is offline', async () => {
+  it('a subscription that is unsubscribed while the client is offline, at once', async () => {
     const client = connect()
     const { completed, unsubscribe, errors } = await followed(client)
     const { port } = server
@@ -313,8 +316,8 @@ describe('ends', () => {
   })
 })
 
-describe('is a client of graphql-ws', () => {
-  it("takes the application's own options", async () => {
+describe('createClient', () => {
+  it("passes the application's own options to graphql-ws", async () => {
     const seen: string[] = []
     const note = (what: string) => () => void seen.push(what)
     const client = connect({
@@ -336,7 +339,7 @@ describe('is a client of graphql-ws', () => {
     expect(new Set(seen)).toEqual(new Set(['connected', 'ping', 'closed', 'message']))
   })
 
-  it('asks a shouldRetry of the application', async () => {
+  it('calls the shouldRetry of the application', async () => {
     const asked: unknown[] = []
     const { errors } = await followed(connect({ shouldRetry: reason => asked.push(reason) > 2 }))
     server.kill()
@@ -344,7 +347,7 @@ describe('is a client of graphql-ws', () => {
     expect(asked).toMatchObject([{ code: 1006 }])
   })
 
-  it('iterates, resumes, holds what is not read, and leaves', async () => {
+  it('returns a client that iterates, resumes, buffers unread results, and unsubscribes', async () => {
     const client = connect()
     const numbers = client.iterate<{ numbers: number }>({ query: QUERY })
     await server.following()
@@ -357,7 +360,7 @@ describe('is a client of graphql-ws', () => {
     server.deliver()
     expect((await numbers.next()).value?.data).toEqual({ numbers: 2 })
     expect(await numbers.return?.()).toEqual({ done: true, value: undefined })
-    expect(await numbers.next()).toEqual({ done: true, value: undefined }) // 3 is dropped
+    expect(await numbers.next()).toEqual({ done: true, value: undefined }) // 3 is dropped.
     await server.following(0)
 
     const failing = client.iterate({ query: QUERY })
@@ -377,7 +380,7 @@ describe('is a client of graphql-ws', () => {
     expect(await thrown.next()).toEqual({ done: true, value: undefined })
   })
 
-  it('a query that is left within `next`, with its `complete` in the same packet, does not end the others', async () => {
+  it('keeps other operations alive when a query ends within `next` with its `complete` in the same packet', async () => {
     const client = connect()
     const { numbers, completed } = await followed(client)
     for (let i = 1; i <= 3; i++) {
@@ -402,14 +405,14 @@ describe('is a client of graphql-ws', () => {
     expect(completed.drain()).toEqual([])
   })
 
-  it('queries carry nothing of ours', async () => {
+  it('adds nothing to queries', async () => {
     const client = connect()
     for await (const { data } of client.iterate({ query: 'query { unary }' }))
       expect(data).toEqual({ unary: true })
     expect(lastTaken()).toEqual({ query: 'query { unary }' })
   })
 
-  it('says what is missing where there is no WebSocket', () => {
+  it('reports a missing WebSocket implementation', () => {
     const { WebSocket: own } = globalThis
     Reflect.deleteProperty(globalThis, 'WebSocket')
     try {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createSocketWatch } from '../../src/client/socket-watch.js'
 
-describe('the watch over a socket', () => {
+describe('the socket watch', () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
 
@@ -13,7 +13,7 @@ describe('the watch over a socket', () => {
     return { socket, terminate, watch }
   }
 
-  it('closes one that does not open, and terminates one that opens and is not acknowledged', () => {
+  it('closes a socket that does not open, and terminates one that opens and is not acknowledged', () => {
     const connecting = start(0)
     vi.advanceTimersByTime(999)
     expect(connecting.socket.close).not.toHaveBeenCalled()
@@ -25,20 +25,20 @@ describe('the watch over a socket', () => {
     expect(open.terminate).toHaveBeenCalledOnce()
   })
 
-  it('terminates after a ping that nothing follows, and takes no message more', () => {
+  it('terminates after a ping without a later message, and passes on no more messages', () => {
     const { socket, terminate, watch } = start(1)
     watch.heard()
-    vi.advanceTimersByTime(10_000) // quiet, and nobody asked
+    vi.advanceTimersByTime(10_000) // Quiet, and no ping is pending.
     watch.asked()
     vi.advanceTimersByTime(99)
     expect(terminate).not.toHaveBeenCalled()
     vi.advanceTimersByTime(1)
     expect(terminate).toHaveBeenCalledOnce()
     expect(socket.onmessage).toBeNull()
-    expect(socket.onerror).not.toBeNull() // `ws` throws errors that nobody takes
+    expect(socket.onerror).not.toBeNull() // `ws` throws errors that have no listener.
   })
 
-  it('is patient while something comes, until the pong or until nothing comes', () => {
+  it('waits while messages arrive, until the pong or until nothing arrives', () => {
     const { terminate, watch } = start(1)
     watch.heard()
     watch.asked()
@@ -48,7 +48,7 @@ describe('the watch over a socket', () => {
     }
     watch.heard()
     vi.advanceTimersByTime(10_000)
-    watch.received() // nobody asked
+    watch.received() // No ping is pending.
     vi.advanceTimersByTime(10_000)
     expect(terminate).not.toHaveBeenCalled()
     watch.asked()
@@ -57,7 +57,7 @@ describe('the watch over a socket', () => {
     expect(terminate).toHaveBeenCalledOnce()
   })
 
-  it('rests once the connection is gone', () => {
+  it('stops once the connection is closed', () => {
     const { terminate, watch } = start(1)
     watch.asked()
     watch.gone()

@@ -54,7 +54,7 @@ const triggers = (table = 't') =>
   log.query('select tgname from pg_trigger where tgrelid = $1::regclass and not tgisinternal', [table])
 
 describe('watch', () => {
-  it('installs, watches, and the history has begun though no server runs', async () => {
+  it('installs and watches, and the history begins even if no server runs', async () => {
     const { code, out, err } = await watch(['t'])
     expect(code).toBe(0)
     expect(err).toBe('')
@@ -65,7 +65,7 @@ describe('watch', () => {
     expect(lines(await log.pull(start))).toEqual(['I {"id":1,"v":"a"}'])
   })
 
-  it('is fine with what is watched already, and keeps its history', async () => {
+  it('accepts a table that is watched already, and keeps its history', async () => {
     await watch(['t'])
     const before = await generation()
     const { code, out } = await watch(['t'])
@@ -74,7 +74,7 @@ describe('watch', () => {
     expect(await generation()).toBe(before)
   })
 
-  it('takes names as SQL writes them', async () => {
+  it('accepts names as SQL writes them', async () => {
     await log.query(
       `create schema chat; create table chat.messages (id int primary key); create table chat."Mixed ""Case" (id int primary key)`,
     )
@@ -85,7 +85,7 @@ describe('watch', () => {
     expect(await watched()).toEqual(['chat.Mixed "Case', 'chat.messages', 'public.t'])
   })
 
-  it('says which table may be meant, and watches the others', async () => {
+  it('suggests the table that may be meant, and watches the others', async () => {
     await log.query(`create schema chat; create table chat.messages (id int); create table "People" (id int)`)
     try {
       const { code, out, err } = await watch(['mesages', 'chat.massages', 'People', '1 2 3', 't'])
@@ -101,11 +101,11 @@ describe('watch', () => {
     }
   })
 
-  it('passes on what cannot be watched, and why', async () => {
+  it('reports which tables cannot be watched, and why', async () => {
     await log.query('create unlogged table u (id int); create schema chat; create view chat.v as select 1')
     const { code, err } = await watch(['u', 'chat.v', 'pg_class'])
     expect(code).toBe(1)
-    // Each names its table once.
+    // Each message names its table once.
     expect(err).toBe(
       `listenql: public.u is temporary or unlogged\nIts rows vanish in a crash and nothing would tell.
 listenql: chat.v is no table\nViews and foreign tables cannot be watched.
@@ -113,7 +113,7 @@ listenql: pg_class belongs to the system\n`,
     )
   })
 
-  it('notes what is missing for a key, and whose rows count as well', async () => {
+  it('notes that a table has no key, and which inheriting tables count as its own', async () => {
     await log.query(
       'create table u (id int); create schema chat; create table chat.kid (extra int) inherits (t)',
     )
@@ -124,7 +124,7 @@ listenql: pg_class belongs to the system\n`,
     expect(err).toContain('-- t has a primary key that is not unique over the tables that inherit from it:')
   })
 
-  it('gives the login of a server SELECT, and says what is wrong with a role that is not there', async () => {
+  it('grants SELECT to the login of a server, and reports an invalid role', async () => {
     const role = `${log.database.name} web`
     await log.database.query(`create role "${role}"; create schema chat authorization ${log.database.name}`)
     try {
@@ -147,7 +147,7 @@ listenql: pg_class belongs to the system\n`,
     expect(err).toContain('listenql: t: there is no role no_such_role\n')
   })
 
-  it('--always fires under session_replication_role = replica; without, it does so no more', async () => {
+  it('sets triggers that fire under session_replication_role = replica with --always, and resets them without it', async () => {
     expect((await watch(['t'], { always: true })).out).toContain(
       't is watched, under any session_replication_role',
     )
@@ -166,7 +166,7 @@ listenql: pg_class belongs to the system\n`,
     expect(await log.pull(later)).toEqual([])
   })
 
-  it('repairs triggers that were dropped, and says that one is disabled', async () => {
+  it('repairs triggers that were dropped, and reports that one is disabled', async () => {
     await watch(['t'])
     await log.query('drop trigger listenql_update on t')
     expect(await watch(['t'])).toMatchObject({
@@ -178,20 +178,20 @@ listenql: pg_class belongs to the system\n`,
     const { code, err } = await watch(['t'])
     expect(code).toBe(1)
     expect(err).toContain('listenql: t: its history is incomplete: public.t: a trigger is disabled\n')
-    // What it says can be done by the owner of a table with foreign keys, whose own triggers belong to the system.
+    // The owner can run the statement from the message, although a table with foreign keys has triggers of the system.
     const [remedy = ''] = /alter table t enable trigger \w+/.exec(err) ?? []
     await log.query(remedy)
     expect(await watch(['t'])).toMatchObject({ code: 0 })
   })
 
-  it('works whatever the defaults of the login are', async () => {
+  it('works with any default settings of the login', async () => {
     const options =
       '-c default_transaction_isolation=serializable -c default_transaction_read_only=on -c statement_timeout=100ms'
     expect((await watch(['t'], { on: database({ options }) })).code).toBe(0)
     expect(await watched()).toEqual(['public.t'])
   })
 
-  it('by five processes at once', async () => {
+  it('succeeds in five processes at once', async () => {
     const results = await Promise.all(Array.from({ length: 5 }, () => watch(['t'], { patience: 20_000 })))
     expect(results.map(({ code, err }) => [code, err.replace(/^-- .*\n/gm, '')])).toEqual(
       Array(5).fill([0, '']),
@@ -203,7 +203,7 @@ listenql: pg_class belongs to the system\n`,
 })
 
 describe('a table in use', () => {
-  it('is waited for; who is in the way is named; writers get through meanwhile', async () => {
+  it('is waited for; the blocking sessions are named; writers are not blocked meanwhile', async () => {
     const holder = await log.connect({ application_name: 'the app' })
     await holder.query(`begin; insert into t values (1, 'not yet')`)
     const io = commandStreams()
@@ -221,7 +221,7 @@ describe('a table in use', () => {
     expect(await watched()).toEqual(['public.t'])
   })
 
-  it('for too long is given up, with what to do; the others are watched all the same', async () => {
+  it('is given up after the time limit with a remedy, and the other tables are watched', async () => {
     await log.query('create table u (id int primary key)')
     const holder = await log.connect()
     await holder.query(`begin; insert into t values (1, 'for ever')`)
@@ -239,26 +239,26 @@ describe('a table in use', () => {
     await log.query(`create schema chat; create table chat.p (id int) partition by list (id);
       create table chat.p1 partition of chat.p for values in (1); create table chat.p2 partition of chat.p for values in (2)`)
     const writer = await log.connect()
-    await writer.query('begin; insert into chat.p2 values (2)') // holds the last
+    await writer.query('begin; insert into chat.p2 values (2)') // Holds the last table.
     const io = commandStreams()
     const argv = { tables: ['chat.p'], always: false, grantTo: undefined, patience: 60_000 }
     const running = watchCommand(database(), argv, io)
     const waiting = `select from pg_stat_activity where application_name = 'listenql watch' and wait_event_type = 'Lock'`
     await waitUntil(async () => (await log.query(waiting)).length > 0, 'it to wait')
-    await writer.query('insert into chat.p1 values (1); commit') // now wants the first
+    await writer.query('insert into chat.p1 values (1); commit') // Now wants the first table.
     expect(await running).toBe(0)
   })
 })
 
 describe('unwatch', () => {
-  it('removes the triggers; of what is not watched it says so', async () => {
+  it('removes the triggers, and reports tables that are not watched', async () => {
     await watch(['t'])
     expect(await unwatch(['t'])).toEqual({ code: 0, out: 't is no longer watched\n', err: '' })
     expect(await triggers()).toEqual([])
     expect(await unwatch(['t'])).toEqual({ code: 0, out: 't was not watched\n', err: '' })
   })
 
-  it('says which table may be meant, and goes on with the others', async () => {
+  it('suggests the table that may be meant, and continues with the others', async () => {
     await watch(['t'])
     await log.query('create table u (id int)')
     const { code, out, err } = await unwatch(['uu', 't'])
@@ -269,7 +269,7 @@ describe('unwatch', () => {
     expect(out).toBe('t is no longer watched\n')
   })
 
-  it('takes a table off the list that was dropped', async () => {
+  it('removes a dropped table from the list', async () => {
     await watch(['t'])
     await log.query('drop table t')
     expect(await unwatch(['public.t'])).toMatchObject({ code: 0, out: 'public.t is no longer watched\n' })
@@ -277,14 +277,14 @@ describe('unwatch', () => {
     await log.query('create table t (id int primary key, v text)')
   })
 
-  it('has nothing to do without a schema', async () => {
+  it('does nothing without a schema', async () => {
     expect(await unwatch(['t'])).toMatchObject({
       code: 0,
       out: 'nothing is watched: there is no schema listenql\n',
     })
   })
 
-  it('silences a table that somebody holds for too long, and prints what its owner has to run', async () => {
+  it('silences a table that is locked for too long, and prints the statements for its owner', async () => {
     await watch(['t'])
     const reader = await log.connect()
     await reader.query('begin; select count(*) from t')
@@ -300,7 +300,7 @@ describe('unwatch', () => {
     expect(await triggers()).toEqual([])
   })
 
-  it('silences it where somebody forbids to drop triggers; unwatch finishes the job later', async () => {
+  it('silences a table whose triggers may not be dropped; a later unwatch finishes the job', async () => {
     await watch(['t'])
     await log.database.query(`create function no_drop() returns event_trigger language plpgsql as
       $$ begin raise exception 'drop nothing here'; end $$; create event trigger no_drop on sql_drop execute function no_drop()`)
@@ -318,7 +318,7 @@ describe('unwatch', () => {
 })
 
 describe('a login that does not own the schema', () => {
-  it('is told the grants that it needs, and they suffice', async () => {
+  it('gets an error with the grants that it needs, and they suffice', async () => {
     await watch(['t'])
     const app = `${log.database.name}_app`
     await log.database.query(`create role ${app} login password 'x'; create schema app authorization ${app}`)
@@ -337,7 +337,7 @@ describe('a login that does not own the schema', () => {
       for (const grant of grants) await log.query(grant)
       const { code, err } = await watch(['app.notes'], { on })
       expect(code).toBe(0)
-      // Nothing but that its dumps of the database fail: the log is another role's.
+      // The one remaining warning is that dumps of the database fail, because the log belongs to another role.
       expect(err).toMatch(
         new RegExp(`^-- pg_dump of this database fails for role ${app}, .* --grant-dump-to ${app}; .*\\n$`),
       )

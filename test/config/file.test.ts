@@ -15,8 +15,8 @@ function messageFor(content: string): string {
   throw new Error('it was accepted')
 }
 
-describe('where the file is looked for', () => {
-  it('takes the first place that has one', () => {
+describe('the search for the file', () => {
+  it('takes the first place that has a file', () => {
     for (let first = 0; first < FILE_PLACES.length; first++) {
       const files = Object.fromEntries(
         FILE_PLACES.slice(first).map((place, i) => [place, `HttpPort = ${first + i + 1}`]),
@@ -29,7 +29,7 @@ describe('where the file is looked for', () => {
     }
   })
 
-  it('takes the one that --config names, then LISTENQL_CONFIG, instead of all others', () => {
+  it('takes the file of --config, then of LISTENQL_CONFIG, instead of all other places', () => {
     const files = { 'a.toml': 'HttpPort = 1', 'b/b.toml': 'HttpPort = 2', 'listenql.toml': 'HttpPort = 3' }
     const env = { LISTENQL_CONFIG: 'b/b.toml' }
     expect(load({ files, env, argv: ['-c', 'a.toml'] }).settings.port).toBe(1)
@@ -38,7 +38,7 @@ describe('where the file is looked for', () => {
     expect(load({ files }).settings.port).toBe(3)
   })
 
-  it('refuses a file that does not exist, if it was named', () => {
+  it('refuses a named file that does not exist', () => {
     expect(() => load({ argv: ['--config=no.toml'] })).toThrow(
       'the configuration file no.toml does not exist',
     )
@@ -48,8 +48,8 @@ describe('where the file is looked for', () => {
   })
 })
 
-describe('what stands in it', () => {
-  it('takes keys in any case, and values as TOML or as text', () => {
+describe('the file', () => {
+  it('has keys in any case, and values as TOML or as text', () => {
     const { settings } = load(
       file(`
         httpport = "8000"
@@ -74,7 +74,7 @@ describe('what stands in it', () => {
     })
   })
 
-  it('takes a file of pg_eventserv, with a warning for what makes no sense', () => {
+  it('may be a file of pg_eventserv; keys without effect cause a warning', () => {
     const { settings, warnings } = load({
       files: {
         'config/pg_eventserv.toml': `
@@ -139,7 +139,7 @@ describe('what stands in it', () => {
       "listenql.toml:1: Channels must hold globs; in 'a[b' a bracket is not closed or holds an impossible range",
     ],
     ['HttpPort = 1\nHttpHost = \n', 'listenql.toml:2:12: '],
-  ])('refuses %j', (content, message) => {
+  ])('is refused for %j', (content, message) => {
     expect(messageFor(content)).toContain(message)
     expect(messageFor(content)).not.toContain('\n')
   })

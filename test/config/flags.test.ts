@@ -5,25 +5,25 @@ import { load } from '../support/settings.js'
 
 const settings = (...argv: string[]) => load({ argv }).settings
 
-describe('flags', () => {
-  it('takes a value after a space or an equals sign, the last one if given twice', () => {
+describe('parseFlags', () => {
+  it('accepts a value after a space or an equals sign, and uses the last value of a repeated flag', () => {
     expect(settings('--port', '1').port).toBe(1)
     expect(settings('--port=1', '--port=2').port).toBe(2)
     expect(settings('--database-url=host=x dbname=y').databaseUrl).toBe('host=x dbname=y')
   })
 
-  it('switches with --no- and with a value', () => {
+  it('switches a flag with --no- and with a value', () => {
     expect(settings('--no-graphiql').graphiql).toBe(false)
     expect(settings('--graphiql=off').graphiql).toBe(false)
     expect(settings('--graphiql').graphiql).toBe(true)
   })
 
-  it('adds up lists', () => {
+  it('concatenates repeated lists', () => {
     expect(settings('--channels', 'a,b', '--channels', 'c').channels).toEqual(['a', 'b', 'c'])
     expect(settings('--channels=').channels).toEqual([])
   })
 
-  it('keeps words apart, and takes all that follows -- as words', () => {
+  it('separates words from flags, and accepts everything after -- as words', () => {
     const { words, plain } = parseFlags(['a', '-d', '--json', '-', '--', '--port'], {
       keys: ['debug'],
       plain: [{ flag: 'json', help: '' }],
@@ -60,7 +60,7 @@ describe('flags', () => {
     )
   })
 
-  it('says so if another command takes the flag', () => {
+  it('names the command to which a refused flag belongs', () => {
     expect(() => parseFlags(['--port', '1'], { keys: [], plain: [] })).toThrow(
       'this command does not take --port',
     )
@@ -76,14 +76,14 @@ describe('flags', () => {
 })
 
 describe('suggestions', () => {
-  it('counts slips', () => {
+  it('are ranked by edit distance', () => {
     expect(editDistance('port', 'port')).toBe(0)
     expect(editDistance('prot', 'port')).toBe(1)
     expect(editDistance('kitten', 'sitting')).toBe(3)
     expect(editDistance('', 'abc')).toBe(3)
   })
 
-  it('offers the nearest, and nothing that is far', () => {
+  it('contain the nearest name, and no distant one', () => {
     expect(nearest('tial', ['serve', 'tail'])).toBe('tail')
     expect(nearest('MAX-BUFFER', ['MaxBuffer'])).toBe('MaxBuffer')
     expect(nearest('xyz', ['serve', 'tail'])).toBeUndefined()

@@ -11,7 +11,7 @@ describe('channels by role', () => {
     expect(load({ files: { 'listenql.toml': file } }).settings.roleChannels).toEqual(expected)
   })
 
-  it('are written in one line as flag and variable, which may be repeated', () => {
+  it('are one line in a flag or variable, which may be repeated', () => {
     const text = `user=people,room:\${claims.room},{a;b,c}*;the admin=*`
     expect(load({ env: { LISTENQL_ROLE_CHANNELS: text } }).settings.roleChannels).toEqual(expected)
     const argv = [
@@ -33,7 +33,7 @@ describe('channels by role', () => {
     )
   })
 
-  it('come out as they went in', () => {
+  it('are printed in the form in which they are read', () => {
     const loaded = load({ env: { LISTENQL_ROLE_CHANNELS: `user=a"b,\${claims.x};b c=*` } })
     const text = printSettings(loaded, [], hideSecrets)
     expect(load({ files: { 'listenql.toml': text } }).settings).toEqual(loaded.settings)
@@ -41,7 +41,7 @@ describe('channels by role', () => {
 })
 
 describe('keys', () => {
-  it('are never shown, whole or wrong', () => {
+  it('are never shown, neither in full nor in errors', () => {
     const env = {
       LISTENQL_JWT_SECRET: 'hunter2',
       LISTENQL_JWT_PUBLIC_KEY: 'hunter3',

@@ -17,7 +17,7 @@ function expectRefusal(places: Parameters<typeof load>[0], message: string): voi
 }
 
 describe('precedence', () => {
-  it('gives defaults if nothing is said', () => {
+  it('gives defaults if nothing is set', () => {
     const { settings, sources, notices, warnings } = load({})
     expect(settings).toMatchObject({
       databaseUrl: undefined,
@@ -38,7 +38,7 @@ describe('precedence', () => {
     expect([notices, warnings]).toEqual([[], []])
   })
 
-  it('has flags beat LISTENQL_*, that the usual names, those ES_*, those the file, and that the defaults', () => {
+  it('is flags, LISTENQL_*, the usual names, ES_*, the file, then the defaults', () => {
     const places = [
       { take: { argv: ['--port', '1'] }, source: '--port' },
       { take: { env: { LISTENQL_PORT: '2' } }, source: 'environment variable LISTENQL_PORT' },
@@ -64,7 +64,7 @@ describe('precedence', () => {
     )
   })
 
-  it('takes an empty variable as not set', () => {
+  it('treats an empty variable as not set', () => {
     const { settings, warnings } = load({
       env: { LISTENQL_PORT: '', PORT: '80', DATABASE_URL: '', LISTENQL_UTTER_NONSENSE: '' },
     })
@@ -73,7 +73,7 @@ describe('precedence', () => {
     expect(warnings).toEqual([])
   })
 
-  it('does not look at a variable that a flag overrides', () => {
+  it('skips a variable that a flag overrides', () => {
     expect(load({ argv: ['--port=1'], env: { PORT: 'tcp://10.0.0.1:80' } }).settings.port).toBe(1)
   })
 })
@@ -93,16 +93,16 @@ describe('the log level and --debug', () => {
   })
 })
 
-describe('a database URL and a directory for a Postgres of its own', () => {
+describe('a database URL and a data directory of the embedded Postgres', () => {
   const env = { DATABASE_URL: 'postgres://u:secret@h/d' }
 
-  it('takes the one from the stronger place and says so', () => {
+  it('are decided by the stronger place, with a warning', () => {
     const { settings, warnings } = load({ argv: ['--data-dir', 'here'], env })
     expect(settings).toMatchObject({ databaseUrl: undefined, dataDir: 'here' })
     expect(warnings).toEqual(['environment variable DATABASE_URL has no effect: --data-dir is given'])
   })
 
-  it('takes the URL if both come from the same place', () => {
+  it('are decided in favour of the URL if both come from the same place', () => {
     const { settings, warnings } = load({ env: { ...env, LISTENQL_DATA_DIR: 'here' } })
     expect(settings).toMatchObject({ databaseUrl: env.DATABASE_URL, dataDir: undefined })
     expect(warnings).toEqual([
@@ -111,8 +111,8 @@ describe('a database URL and a directory for a Postgres of its own', () => {
   })
 })
 
-describe('the environment', () => {
-  it('splits lists in ES_* variables at white space and commas, others at commas only', () => {
+describe('an environment variable', () => {
+  it('with a list is split at white space and commas if it is ES_*, else at commas only', () => {
     const split = (env: Record<string, string>) => load({ env }).settings.channels
     expect(split({ ES_CHANNELS: ' people  orders.*,chat ' })).toEqual(['people', 'orders.*', 'chat'])
     expect(split({ LISTENQL_CHANNELS: 'my channel, {a,b}*,c\\,d' })).toEqual([
@@ -122,7 +122,7 @@ describe('the environment', () => {
     ])
   })
 
-  it('warns of variables that have no effect', () => {
+  it('without effect causes a warning', () => {
     const env = {
       LISTENQL_HTTP_PORT: '1',
       LISTENQL_UTTER_NONSENSE: '1',
@@ -138,7 +138,7 @@ describe('the environment', () => {
     ])
   })
 
-  it('says which variable is wrong', () => {
+  it('with an invalid value is named in the error', () => {
     expectRefusal(
       { env: { ES_HTTPPORT: '77000' } },
       "environment variable ES_HTTPPORT is '77000' but must be a port, a whole number from 0 to 65535",
@@ -146,8 +146,8 @@ describe('the environment', () => {
   })
 })
 
-describe('checks across options', () => {
-  it('wants a certificate and a key', () => {
+describe('the checks across options', () => {
+  it('require a certificate and a key together', () => {
     expectRefusal(
       { argv: ['--tls-cert', 'a.crt'] },
       '--tls-cert is given, but --tls-key is not: HTTPS needs a certificate and its key',
@@ -158,7 +158,7 @@ describe('checks across options', () => {
     )
   })
 
-  it('wants a port each for HTTP and HTTPS, if there is HTTPS', () => {
+  it('require different ports for HTTP and HTTPS, if HTTPS is on', () => {
     const tls = ['--tls-cert', 'a.crt', '--tls-key', 'a.key']
     expectRefusal(
       { argv: [...tls, '--port', '7701'] },

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { OPTION_LIST } from '../../src/config/index.js'
 import { patience } from '../../src/config/quantity-types.js'
 
-/** What a message names as right: the words after "such as" or "must have a unit:". */
+/** Returns the values that a message suggests: the words after "such as" or "must have a unit:". */
 function suggested(message: string): string[] {
   const [, list = ''] = /(?:such as|must have a unit:) ([^;]+)$/.exec(message) ?? []
   return list
@@ -21,9 +21,9 @@ function refusal(parse: (text: string) => unknown, text: string): string | undef
   }
 }
 
-describe('what an error message suggests is taken', () => {
+describe('a value that an error message suggests', () => {
   const types = [...OPTION_LIST.map(({ flag, type }) => [flag, type] as const), ['wait', patience] as const]
-  it.each(types)('--%s', (_flag, type) => {
+  it.each(types)('is valid for --%s', (_flag, type) => {
     const texts = fc.oneof(
       fc.constantFrom(
         '?',
@@ -51,13 +51,13 @@ describe('what an error message suggests is taken', () => {
     )
   })
 
-  it('is found in messages', () => {
+  it('occurs in the messages of more than 25 options', () => {
     const flags = OPTION_LIST.filter(({ type }) => suggested(refusal(type.parse, '-1') ?? '').length > 0)
     expect(flags.length).toBeGreaterThan(25)
   })
 })
 
-it('takes no duration without a unit, anywhere', () => {
+it('no option accepts a duration without a unit', () => {
   const durations = OPTION_LIST.filter(({ type }) => type.placeholder === 'DURATION')
   expect(durations.length).toBeGreaterThan(10)
   for (const { type, toml } of durations) {

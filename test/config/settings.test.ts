@@ -13,7 +13,7 @@ import {
 import { hideSecrets } from '../../src/postgres/conninfo.js'
 import { load } from '../support/settings.js'
 
-describe('the table', () => {
+describe('the table of options', () => {
   it('gives no name twice', () => {
     for (const names of [
       OPTION_LIST.map(option => option.flag),
@@ -25,7 +25,7 @@ describe('the table', () => {
     }
   })
 
-  it('has defaults that pass their own checks, and one line of help', () => {
+  it('has defaults that pass their own checks, and one line of help per option', () => {
     for (const { default: value, example, type, help } of OPTION_LIST) {
       const shown = value ?? example
       expect(type.fromToml(type.kind === 'scalar' ? type.format(shown!).replaceAll('"', '') : shown)).toEqual(
@@ -37,13 +37,13 @@ describe('the table', () => {
 })
 
 describe('settings from code', () => {
-  it('adds the defaults', () => {
+  it('get the defaults', () => {
     const settings = resolveSettings({ port: 0, stallTimeout: 50, channels: ['a'], databaseUrl: undefined })
     expect(settings).toMatchObject({ port: 0, stallTimeout: 50, channels: ['a'], host: 'localhost' })
     expect(Object.keys(settings).sort()).toEqual(OPTION_LIST.map(option => option.key).sort())
   })
 
-  it('leaves resolved settings as they are', () => {
+  it('stay unchanged if they are resolved already', () => {
     const { settings } = load({ argv: ['-d', '--base-path', 'x/', '--max-event=1MB'] })
     expect(resolveSettings(settings)).toEqual(settings)
   })
@@ -61,7 +61,7 @@ describe('settings from code', () => {
     [{ logLevel: 'loud' }, "the option logLevel is 'loud' but must be one of trace"],
     [{ databaseUrl: ['hunter2'] }, 'the option databaseUrl must be a text'],
     [{ tlsKey: 'x' }, 'the option tlsKey is given, but the option tlsCert is not'],
-  ])('refuses %j', (given, message) => {
+  ])('are refused for %j', (given, message) => {
     expect(() => resolveSettings(given as Partial<Settings>)).toThrow(
       expect.objectContaining({ code: 'BAD_CONFIGURATION', message: expect.stringContaining(message) }),
     )
@@ -71,7 +71,7 @@ describe('settings from code', () => {
 describe('the database', () => {
   const none = { databaseUrl: undefined, dataDir: undefined }
 
-  it('is that of the URL, of the directory, of PG*, or one of its own', () => {
+  it('is the one of the URL, of the directory or of PG*, else an embedded one', () => {
     const env = { PGUSER: 'me' }
     expect(databaseOf({ databaseUrl: 'x', dataDir: 'y' }, env)).toEqual({ kind: 'url', url: 'x' })
     expect(databaseOf({ ...none, dataDir: 'y' }, env)).toEqual({ kind: 'embedded', directory: 'y' })
@@ -82,7 +82,7 @@ describe('the database', () => {
     })
   })
 
-  it('refuses a service, which would not be looked up', () => {
+  it('is refused for a service, because service files are not read', () => {
     expect(() => databaseOf(none, { PGSERVICE: 'x' })).toThrow(
       'PGSERVICE is set, but service files are not read',
     )
@@ -90,8 +90,8 @@ describe('the database', () => {
   })
 })
 
-describe('printed configuration', () => {
-  it('is a file that gives the same settings', () => {
+describe('the printed configuration', () => {
+  it('is a file that results in the same settings', () => {
     const places = {
       argv: ['--channels', 'a"b,c\\\\d,ü', '--keep-alive=1500ms', '--max-event=1000001', '--no-graphiql'],
       env: { DATABASE_URL: 'host=localhost dbname=x', PORT: '0', LISTENQL_URL_BASE: 'https://example.com' },
@@ -118,7 +118,7 @@ describe('printed configuration', () => {
     }
   })
 
-  it('shows every option in the example, which is valid as it is and with every # taken away', () => {
+  it('shows every option in the example, which is valid as it is and with every # removed', () => {
     const example = printExample()
     expect(load({ files: { 'listenql.toml': example } }).settings).toEqual(resolveSettings({}))
     const used = example.replace(/^# (\w+ = )/gm, '$1')

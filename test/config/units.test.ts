@@ -10,18 +10,18 @@ describe('durations', () => {
     ['2m', 120_000],
     ['1h', 3_600_000],
     [' 3 S ', 3000],
-  ])('reads %s as %i ms', (text, ms) => {
+  ])('are read as milliseconds: %s is %i', (text, ms) => {
     expect(parseDuration(text)).toBe(ms)
   })
 
   it.each(['10', '', 's', '-1s', '1d', '1.0005s', '1s2', '1e3ms', 'ten s', '99999999999999999h'])(
-    'refuses %j',
+    'are refused if invalid: %j',
     text => {
       expect(parseDuration(text)).toBeUndefined()
     },
   )
 
-  it('reads what it writes', () => {
+  it('are read as they were written', () => {
     fc.assert(
       fc.property(fc.nat(2 ** 31 - 1), ms => {
         expect(parseDuration(formatDuration(ms))).toBe(ms)
@@ -46,18 +46,18 @@ describe('bytes', () => {
     ['512 kib', 512 * 1024],
     ['1.5KiB', 1536],
     ['7B', 7],
-  ])('reads %s as %i', (text, bytes) => {
+  ])('are read from text: %s is %i', (text, bytes) => {
     expect(parseBytes(text)).toBe(bytes)
   })
 
   it.each(['', 'MiB', '-1', '1.5', '1 TB', '0.3B', '16M', '1MiB1', '99999999999999999'])(
-    'refuses %j',
+    'are refused if invalid: %j',
     text => {
       expect(parseBytes(text)).toBeUndefined()
     },
   )
 
-  it('reads what it writes', () => {
+  it('are read as they were written', () => {
     fc.assert(
       fc.property(fc.maxSafeNat(), bytes => {
         expect(parseBytes(formatBytes(bytes))).toBe(bytes)

@@ -11,7 +11,7 @@ let consumer: Consumer
 let oldest: InstalledNode
 let database: TestDatabase
 beforeAll(async () => {
-  // The oldest Node that is supported has most to complain about.
+  // The oldest supported Node prints the most warnings.
   oldest = await installNode(20)
   consumer = await createConsumer({ packages: ['esbuild@0.28', 'vite@8.3'], node: oldest.node })
   database = await createTestDatabase()
@@ -23,11 +23,11 @@ afterAll(async () => {
 })
 
 describe('npm install', () => {
-  it('warns of nothing that users could be worried about', () => {
+  it('prints no warning that would worry users', () => {
     expect(consumer.printed).not.toMatch(/EBADENGINE|deprecated|ERESOLVE/)
   })
 
-  it('leaves a tree without faults, with one copy of graphql', async () => {
+  it('leaves a tree without problems, with one copy of graphql', async () => {
     const { code, stdout } = await consumer.run('npm', ['ls', '--all', '--json'])
     expect(code).toBe(0)
     const versions = new Set([...stdout.matchAll(/"graphql": \{\s*"version": "([^"]+)"/g)].map(([, v]) => v))
@@ -70,7 +70,7 @@ for await (const { data } of client.iterate({ query: 'subscription { peopleChang
 await client.dispose()
 `
 
-describe.each([20, 22, 24])('on Node %i', version => {
+describe.each([20, 22, 24])('on Node %i,', version => {
   let installed: InstalledNode
   const commands = createCommands()
   beforeAll(async () => {
@@ -81,7 +81,7 @@ describe.each([20, 22, 24])('on Node %i', version => {
     await installed.close()
   })
 
-  it('is that version', async () => {
+  it('the program has that version', async () => {
     const { stdout } = await consumer.run(installed.node, ['--version'])
     expect(stdout).toMatch(new RegExp(`^v${version}\\.`))
   })
@@ -89,7 +89,7 @@ describe.each([20, 22, 24])('on Node %i', version => {
   it.each([
     ['import', 'esm.mjs', ESM],
     ['require', 'cjs.cjs', CJS],
-  ])('%s', async (_how, name, source) => {
+  ])('%s finds every export', async (_how, name, source) => {
     await consumer.write(name, source)
     const { code, stdout, stderr } = await consumer.run(installed.node, [name], {
       DATABASE_URL: database.url,
@@ -99,7 +99,7 @@ describe.each([20, 22, 24])('on Node %i', version => {
     expect(code).toBe(0)
   })
 
-  it('serves the demo, from the first start to a change that a client sees', async () => {
+  it('the demo works from the first start to a change that a client receives', async () => {
     const bin = join(consumer.folder, 'node_modules/listenql/dist/src/cli.js')
     const options = { cwd: consumer.folder }
     const place = ['--data-dir', join(consumer.folder, `demo-${version}`)]
@@ -120,13 +120,13 @@ describe.each([20, 22, 24])('on Node %i', version => {
   })
 })
 
-describe('a data directory that may not be written to', () => {
+describe('a data directory without write permission', () => {
   const commands = createCommands()
   afterAll(() => commands.endAll())
-  /** As root, permissions would not count. */
+  /** Permissions do not apply to root. */
   const unprivileged = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
 
-  it.each(['', 'data', 'users', 'postgres.log'])('is told of in one line: /%s', async part => {
+  it.each(['', 'data', 'users', 'postgres.log'])('is reported in one line: /%s', async part => {
     const folder = await mkdtemp(join(consumer.folder, 'read-only-'))
     await chmod(folder, 0o777)
     const place = join(folder, 'it')
@@ -177,7 +177,7 @@ describe('listenql/client in a bundle', () => {
   }
 
   it.each(Object.entries(BUNDLERS))(
-    '%s: small, nothing of the server, and it works',
+    'in %s is small, contains nothing of the server, and works',
     async (name, [program = '', ...args]) => {
       await consumer.write('app.js', APP)
       await consumer.write(

@@ -99,7 +99,7 @@ interface Project {
   readonly files: Record<string, string>
 }
 
-/** No types of Node but those that the package brings, unless the project lists them. */
+/** Only the types of Node that the package brings, unless the project lists them. */
 const PROJECTS: Readonly<Record<string, Project>> = {
   nodenext: {
     options: { module: 'nodenext', types: ['node'] },
@@ -140,7 +140,7 @@ describe.each(Object.entries(COMPILERS))('TypeScript %s, strict, libraries check
   })
 })
 
-it('brings no types of packages that it does not depend on', async () => {
+it('the package needs no types of packages that it does not depend on', async () => {
   const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
     dependencies: Record<string, string>
   }

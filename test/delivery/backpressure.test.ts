@@ -8,7 +8,7 @@ const LOW = MAX / 16
 
 beforeEach(() => {
   vi.useFakeTimers()
-  vi.advanceTimersByTime(1000) // a process never runs at 0 ms of performance.now()
+  vi.advanceTimersByTime(1000) // performance.now() of a process is never 0.
 })
 afterEach(() => void vi.useRealTimers())
 
@@ -36,11 +36,11 @@ function setUp(maxBuffer = MAX) {
   return { backpressure, changes, observations, endTurn }
 }
 
-/** A reader whose socket moved just now, unless it is told since when it has not. */
+/** Creates a reader whose socket is not blocked. */
 const reader = () => ({ blockedFor: 0 })
 
-describe('a connection that lags behind', () => {
-  it('pauses reading above a quarter of its buffer, until it is down to a sixteenth', () => {
+describe('a lagging connection', () => {
+  it('pauses reading above a quarter of its buffer, until the buffer is down to a sixteenth', () => {
     const { backpressure, changes, observations } = setUp()
     const slow = reader()
     backpressure.report(slow, HIGH)
@@ -59,7 +59,7 @@ describe('a connection that lags behind', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('is one of many: reading goes on when the last of them has caught up or is gone', () => {
+  it('resumes reading only once every other lagging connection has caught up or left', () => {
     const { backpressure, changes } = setUp()
     const readers = [reader(), reader(), reader()]
     for (const slow of readers) backpressure.report(slow, HIGH + 1)
@@ -71,20 +71,20 @@ describe('a connection that lags behind', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('never was behind: its release changes nothing', () => {
+  it('that never exceeded the threshold changes nothing by its release', () => {
     const { backpressure, changes } = setUp()
     backpressure.release(reader())
     expect(changes).toEqual([])
   })
 })
 
-describe('a connection that has no say', () => {
-  it('is one that takes nothing', () => {
+describe('a connection no longer pauses reading', () => {
+  it('if it takes nothing', () => {
     const { backpressure, changes } = setUp()
     const dead = { blockedFor: 250 }
     backpressure.report(dead, MAX)
     expect(changes).toEqual([])
-    // It does not take away the say of another.
+    // Another connection can still pause reading.
     const slow = reader()
     backpressure.report(slow, HIGH + 1)
     expect(changes).toEqual([true])
@@ -92,7 +92,7 @@ describe('a connection that has no say', () => {
     expect(changes).toEqual([true, false])
   })
 
-  it('is one that stops taking while reading is paused', () => {
+  it('once it stops taking while reading is paused', () => {
     const { backpressure, changes } = setUp()
     const slow = reader()
     backpressure.report(slow, HIGH + 1)
@@ -104,7 +104,7 @@ describe('a connection that has no say', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('is one that only trickles, after two seconds, until it has caught up', () => {
+  it('if it only trickles for two seconds, until it has caught up', () => {
     const { backpressure, changes } = setUp()
     const trickle = reader()
     for (let ms = 0; ms < 1950; ms += 50) {
@@ -122,8 +122,8 @@ describe('a connection that has no say', () => {
   })
 })
 
-describe('a turn that brings much', () => {
-  it('pauses reading until it is over', () => {
+describe('a turn with many events', () => {
+  it('pauses reading until the turn is over', () => {
     const { backpressure, changes, endTurn } = setUp()
     backpressure.took(MAX / 8)
     expect(changes).toEqual([])
@@ -132,13 +132,13 @@ describe('a turn that brings much', () => {
     expect(changes).toEqual([true])
     endTurn()
     expect(changes).toEqual([true, false])
-    backpressure.took(MAX / 8) // a new turn counts anew
+    backpressure.took(MAX / 8) // A new turn counts from zero.
     endTurn()
     expect(changes).toEqual([true, false])
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('is never more than 1 MiB, however large the buffer', () => {
+  it('is limited to 1 MiB, whatever the size of the buffer', () => {
     const { backpressure, changes } = setUp(2 ** 30)
     backpressure.took(2 ** 20)
     expect(changes).toEqual([])
@@ -146,7 +146,7 @@ describe('a turn that brings much', () => {
     expect(changes).toEqual([true])
   })
 
-  it('does not end the pause that a lagging connection has asked for', () => {
+  it('does not end the pause that a lagging connection caused', () => {
     const { backpressure, changes, endTurn } = setUp()
     const slow = reader()
     backpressure.took(MAX)
@@ -158,7 +158,7 @@ describe('a turn that brings much', () => {
   })
 })
 
-it('leaves no timer when it is closed, whatever is reported after that', () => {
+it('close() leaves no timer, whatever is reported afterwards', () => {
   const { backpressure } = setUp()
   backpressure.report(reader(), HIGH + 1)
   backpressure.close()

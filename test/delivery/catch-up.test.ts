@@ -5,7 +5,7 @@ import { createFrame, FrameStream } from '../../src/delivery/stream.js'
 import { Subscriber } from '../../src/delivery/subscriber.js'
 import { comparePositions, type Position } from '../../src/log/position.js'
 
-/** Event number `i` of the log, in batches of three. */
+/** Returns event number `i` of the log, in batches of three. */
 const at = (i: number): Position => ({
   n: Math.floor(i / 3) + 1,
   token: 7,
@@ -16,7 +16,7 @@ const at = (i: number): Position => ({
 
 type Step = 'commit' | 'hand on' | 'notify' | 'take' | 'turn'
 
-it('a subscriber that comes back gets each event once, in order, whatever overtakes what', async () => {
+it('a subscriber that resumes gets each event once and in order, in every interleaving', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 1, max: 12 }),
@@ -24,8 +24,8 @@ it('a subscriber that comes back gets each event once, in order, whatever overta
       fc.integer({ min: 1, max: 4 }),
       fc.array(fc.constantFrom<Step>('commit', 'hand on', 'notify', 'take', 'turn'), { maxLength: 80 }),
       async (committedAtFirst, seenByClient, pageSize, steps) => {
-        let committed = committedAtFirst // in the ledger, for `read`
-        let handedOn = committedAtFirst // by the live reader, at most what is committed
+        let committed = committedAtFirst // Committed to the ledger, for `read`.
+        let handedOn = committedAtFirst // Delivered by the live reader, at most up to `committed`.
         const after = Math.min(seenByClient, committedAtFirst - 1)
         const own = new FrameStream()
         const group = new FrameStream()
@@ -72,7 +72,7 @@ it('a subscriber that comes back gets each event once, in order, whatever overta
           else if (step === 'take') take()
           else await new Promise(resolve => setImmediate(resolve))
         }
-        // In the end the live reader has handed on everything, and the subscriber has read all there is.
+        // At the end the live reader has delivered every event, and the subscriber has read everything.
         for (; handedOn < committed; handedOn++)
           group.push(createFrame(String(handedOn), undefined, at(handedOn)))
         let joined = false
@@ -93,7 +93,7 @@ it('a subscriber that comes back gets each event once, in order, whatever overta
   )
 })
 
-it('reads no page before the one before has been taken', async () => {
+it('a page is read only after the previous page has been taken', async () => {
   const own = new FrameStream()
   const subscriber = new Subscriber('', own)
   let reads = 0
@@ -133,5 +133,5 @@ it('reads no page before the one before has been taken', async () => {
     while (subscriber.take());
     await new Promise(resolve => setImmediate(resolve))
   }
-  expect(reads).toBe(50) // 99 events, two at a time
+  expect(reads).toBe(50) // 99 events, two to a page
 })

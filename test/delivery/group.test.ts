@@ -19,11 +19,11 @@ const scheduler = createScheduler(error => {
 })
 const backpressure = createBackpressure({ maxBuffer: 1e6, scheduler, observe })
 const memory = createClientMemory(1e9)
-/** Resolves once all that is due has been rendered and sent. */
+/** Resolves once every pending event has been rendered and sent. */
 const sent = () => new Promise<void>(resolve => scheduler.afterwards(resolve))
 const at = (id: number): Position => ({ n: 1, token: 1, ord: 1, statement: 1, id })
 
-/** The connection of one client, and the texts that it is sent. */
+/** The connection of one client, and the texts that were sent to the client. */
 function createClient() {
   const texts: string[] = []
   const outbound = new Outbound({
@@ -48,7 +48,7 @@ function createClient() {
   return { id: '', outbound, texts }
 }
 
-/** A group, and what its source sees of it. */
+/** Creates a group, and the calls that its source receives. */
 function createTested(options: Partial<SourceOptions<number>> = {}) {
   const followers: Follower<number>[] = []
   const rendered: number[] = []
@@ -92,7 +92,7 @@ function createTested(options: Partial<SourceOptions<number>> = {}) {
   }
 }
 
-/** An account that can be emptied. */
+/** Creates an account that a test can empty. */
 function createAccount() {
   let paid = 0
   let refusal: LimitExceeded | undefined
@@ -111,7 +111,7 @@ function createAccount() {
   }
 }
 
-it('opens one source, and renders each event once for all subscribers, in order', async () => {
+it('a group opens one source, and renders each event once for all subscribers, in order', async () => {
   const { group, rendered, followers, follower } = createTested()
   const clients = [createClient(), createClient(), createClient()]
   await Promise.all(clients.map(client => group.join(client)))
@@ -122,18 +122,18 @@ it('opens one source, and renders each event once for all subscribers, in order'
   expect([followers.length, group.size]).toEqual([1, 3])
 })
 
-it('serves a subscriber what comes after it has joined', async () => {
+it('a subscriber receives the events after it joined', async () => {
   const { group, follower } = createTested()
   const [first, second] = [createClient(), createClient()]
   await group.join(first)
-  follower().event(1) // not rendered yet
+  follower().event(1) // Not rendered yet.
   await group.join(second)
   follower().event(2)
   await sent()
   expect([first.texts, second.texts]).toEqual([['1', '2'], ['2']])
 })
 
-it('accepts a subscriber once the source is open, and, during an outage, once that is over', async () => {
+it('a subscriber is accepted once the source is open and, during an outage, once the outage is over', async () => {
   const opened = createDeferred()
   const live = createDeferred()
   const { group } = createTested({
@@ -154,7 +154,7 @@ it('accepts a subscriber once the source is open, and, during an outage, once th
   expect(steps).toEqual(['open', 'live', 'joined'])
 })
 
-it('stops its source when the last subscriber has left, once, and serves none that has left', async () => {
+it('the source is stopped once, when the last subscriber has left, and subscribers that have left receive nothing', async () => {
   const { group, stopped, follower, timesEmptied } = createTested()
   const [first, second] = [createClient(), createClient()]
   const one = await group.join(first)
@@ -171,7 +171,7 @@ it('stops its source when the last subscriber has left, once, and serves none th
   expect([stopped, timesEmptied(), group.isOver]).toEqual([[1], 1, true])
 })
 
-it('stops a source that opens after its only subscriber has given up', async () => {
+it('a source that opens after its only subscriber has left is stopped', async () => {
   const opened = createDeferred()
   let stopped = 0
   const { group } = createTested({ open: () => opened.promise.then(() => () => void stopped++) })
@@ -185,7 +185,7 @@ it('stops a source that opens after its only subscriber has given up', async () 
 })
 
 describe('the end of the source', () => {
-  it('is sent to all after what came before, and nobody can join after it', async () => {
+  it('reaches all subscribers after the earlier events, and prevents later joins', async () => {
     const { group, follower, timesEmptied } = createTested()
     const client = createClient()
     await group.join(client)
@@ -206,7 +206,7 @@ describe('a subscriber that resumes', () => {
     replay: () => ({ position: () => at(2), start: () => at(2), seam: () => [], read }),
   })
 
-  it('is served the past, then what comes live, each event once', async () => {
+  it('receives the past, then live events, each event once', async () => {
     const { group, follower } = createTested(past(async () => ({ events: [1, 2], position: at(2) })))
     const client = createClient()
     const handle = await group.join({ ...client, after: at(0) })
@@ -218,7 +218,7 @@ describe('a subscriber that resumes', () => {
     handle.leave()
   })
 
-  it('is refused at once where the past refuses its position, and leaves nothing', async () => {
+  it('is refused at once if the past refuses its position, and leaves nothing', async () => {
     const expired = new ListenqlError('CURSOR_EXPIRED', 'it is gone')
     const { group, stopped } = createTested(past(() => Promise.reject(expired)))
     await expect(group.join({ ...createClient(), after: at(0) })).rejects.toBe(expired)
@@ -226,14 +226,14 @@ describe('a subscriber that resumes', () => {
     expect([group.size, stopped]).toEqual([0, [1]])
   })
 
-  it('is refused where nothing is kept', async () => {
+  it('is refused if the source keeps no history', async () => {
     const { group } = createTested({ replay: () => undefined })
     await expect(group.join({ ...createClient(), after: at(0) })).rejects.toMatchObject({
       code: 'CURSOR_INVALID',
     })
   })
 
-  it('ends with an error if the past cannot be read on, and the others go on', async () => {
+  it('ends with an error if the past can no longer be read, and other subscribers continue', async () => {
     let pages = 0
     const { group, follower } = createTested({
       replay: () => ({
@@ -256,8 +256,8 @@ describe('a subscriber that resumes', () => {
   })
 })
 
-describe('what is done once for all', () => {
-  it('is paid for by the subscriber that came first, and by the next one after that has left', async () => {
+describe('shared work', () => {
+  it('is paid by the first subscriber and, after that one has left, by the next', async () => {
     const { group, follower } = createTested()
     const [first, second] = [createAccount(), createAccount()]
     const { leave } = await group.join({ ...createClient(), account: first.account })

@@ -30,7 +30,7 @@ const connection = {
 }
 const outbound = new Outbound({ ...connection, sink })
 
-it('a group that all have left while the schema was built again follows nothing', async () => {
+it('a group whose last subscriber left while the schema was rebuilt follows nothing', async () => {
   let open = 0
   const source = () =>
     new EventSource(
@@ -73,7 +73,7 @@ it('a group that all have left while the schema was built again follows nothing'
   expect(open).toBe(0)
 })
 
-it('a source that ends while it is opened is refused with its reason, and leaves nothing behind', async () => {
+it('a source that ends while it is being opened is refused with its reason, and leaves nothing', async () => {
   const groups = createGroups({ maxEvent: 1e6, scheduler, backpressure, memory, observe })
   const lost = new ListenqlError('FORBIDDEN', 'the right was lost')
   const request: SubscriptionRequest<unknown> = {
@@ -98,8 +98,8 @@ it('a source that ends while it is opened is refused with its reason, and leaves
   expect(groups.size).toEqual({ groups: 0, subscribers: 0 })
 })
 
-describe('groups that ask the same under the next schema', () => {
-  it('merge: who was in either gets every event once, in order, also who waits for frames or catches up', async () => {
+describe('groups with the same request under the next schema', () => {
+  it('merge: each subscriber of either group gets every event once and in order, also while it waits for frames or catches up', async () => {
     const followers = new Set<Follower<number>>()
     const at = (event: number): Position => ({ n: event, token: 1, ord: 0, statement: 0, id: 0 })
     const history: number[] = []

@@ -10,7 +10,7 @@ const BATCH = 64 * 1024
 
 beforeEach(() => {
   vi.useFakeTimers()
-  vi.advanceTimersByTime(1000) // a process never runs at 0 ms of performance.now()
+  vi.advanceTimersByTime(1000) // performance.now() of a process is never 0.
 })
 afterEach(() => void vi.useRealTimers())
 
@@ -19,7 +19,7 @@ interface Sent {
   readonly text: string
 }
 
-/** A connection whose socket takes `room` bytes, and may be blocked after each write besides. */
+/** A connection whose socket takes `room` bytes, and that may also be blocked after each write. */
 function connect({ maxBuffer = 2 ** 30, stallTimeout = 1000, blockAfterWrite = false } = {}) {
   const log: Sent[] = []
   const batches: { bytes: number; frames: number }[] = []
@@ -102,7 +102,7 @@ function connect({ maxBuffer = 2 ** 30, stallTimeout = 1000, blockAfterWrite = f
       blocked = false
       outbound.resume()
     },
-    /** What a subscription got. */
+    /** What a subscription received. */
     got: (id: string) => log.filter(sent => sent.id === id).map(sent => sent.text),
   }
 }
@@ -131,7 +131,7 @@ describe('frames and controls in any interleaving with a socket that blocks and 
     { weight: 4, arbitrary: fc.constant({ type: 'end turn' as const }) },
   )
 
-  it('keep their order; nothing is lost, nothing comes twice, batches are bounded', () => {
+  it('keep their order without loss or duplicates, in batches of bounded size', () => {
     fc.assert(
       fc.property(
         fc.array(step, { maxLength: 60 }),
@@ -174,7 +174,7 @@ describe('frames and controls in any interleaving with a socket that blocks and 
               if (!member || member.left) continue
               member.left = true
               outbound.remove(member.subscriber)
-              member.expected = got(member.subscriber.id) // no more than that
+              member.expected = got(member.subscriber.id) // the upper bound
             } else if (step.type === 'drain') connection.drain(step.room)
             else connection.endTurn()
           }
@@ -206,7 +206,7 @@ describe('frames and controls in any interleaving with a socket that blocks and 
 })
 
 describe('one write', () => {
-  it('carries what a turn brings, controls first, in the order in which they came', () => {
+  it('carries the output of a turn, controls first, in the order of arrival', () => {
     const { outbound, join, endTurn, log, batches } = connect()
     const stream = new FrameStream()
     const subscriber = join('a', stream)
@@ -220,7 +220,7 @@ describe('one write', () => {
     expect(batches).toHaveLength(1)
   })
 
-  it('is bounded also where frames are empty', () => {
+  it('is bounded even if frames are empty', () => {
     const { outbound, join, endTurn, batches } = connect()
     const stream = new FrameStream()
     const subscriber = join('a', stream)
@@ -232,7 +232,7 @@ describe('one write', () => {
 })
 
 describe('several subscriptions of one connection', () => {
-  it('all move, whatever the size of their events', () => {
+  it('all make progress, whatever the size of their events', () => {
     fc.assert(
       fc.property(
         fc.array(fc.oneof(fc.integer({ min: 900, max: 1100 }), fc.integer({ min: 1, max: 70_000 })), {
@@ -255,7 +255,7 @@ describe('several subscriptions of one connection', () => {
             drain()
             endTurn()
             const bytes = served()
-            // A turn is 16 KiB and may end with one event more; there are four in a batch.
+            // A turn is 16 KiB and may end with one more event; a batch has four turns.
             const most = Math.max(...sizes) + 8
             expect(Math.max(...bytes) - Math.min(...bytes)).toBeLessThanOrEqual(
               (4 * batch + 5) * most + BATCH / 2,
@@ -268,7 +268,7 @@ describe('several subscriptions of one connection', () => {
     )
   })
 
-  it('share the socket alike where their events are alike', () => {
+  it('get equal shares of the socket if their events have equal sizes', () => {
     for (const size of [1, 100, 600, 1023, 1024, 1040, 30_000, 65_536]) {
       const { outbound, join, endTurn, drain, got } = connect({ blockAfterWrite: true })
       const stream = new FrameStream()
@@ -290,7 +290,7 @@ describe('several subscriptions of one connection', () => {
 })
 
 describe('a connection is cut off', () => {
-  it('when more than maxBuffer waits behind the first frame, and the socket is blocked', () => {
+  it('if more than maxBuffer waits after the first frame and the socket is blocked', () => {
     const { outbound, join, socket, endTurn, log, observations } = connect({ maxBuffer: 1000 })
     const stream = new FrameStream()
     const subscriber = join('a', stream)
@@ -309,7 +309,7 @@ describe('a connection is cut off', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('never while the socket takes everything, however much one turn brings', () => {
+  it('but not while the socket takes everything, however much one turn brings', () => {
     const { outbound, join, endTurn, got } = connect({ maxBuffer: 1000 })
     const stream = new FrameStream()
     const subscriber = join('a', stream)
@@ -319,7 +319,7 @@ describe('a connection is cut off', () => {
     expect(got('a').map(Number)).toEqual(Array.from({ length: 5000 }, (_, i) => i))
   })
 
-  it('when controls alone are too much: a client that asks and never reads', () => {
+  it('if controls alone exceed the buffer: a client that sends requests and never reads', () => {
     const { outbound, socket, endTurn, got } = connect({ maxBuffer: 1000 })
     socket.room = 0
     for (let i = 0; i < 101; i++) outbound.control('x'.repeat(10))
@@ -327,7 +327,7 @@ describe('a connection is cut off', () => {
     expect(got('cut')).toEqual(['buffer-full'])
   })
 
-  it('when nothing moves for the stall timeout, but not while something moves', () => {
+  it('if nothing moves for the stall timeout, but not while something moves', () => {
     const { outbound, join, socket, endTurn, drain, got } = connect({ stallTimeout: 1000 })
     const stream = new FrameStream()
     const subscriber = join('a', stream)
@@ -341,7 +341,7 @@ describe('a connection is cut off', () => {
     expect(got('cut')).toEqual([])
     expect(got('a')).toHaveLength(11)
     vi.advanceTimersByTime(700)
-    outbound.resume() // a piece of a large frame went out, the socket is not writable yet
+    outbound.resume() // A piece of a large frame has left; the socket is not writable yet.
     vi.advanceTimersByTime(900)
     expect(got('cut')).toEqual([])
     expect(outbound.blockedFor).toBe(900)
@@ -350,7 +350,7 @@ describe('a connection is cut off', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('not for a time in which nothing waited', () => {
+  it('but not for a period in which nothing waited', () => {
     const { outbound, join, socket, endTurn, drain, got } = connect({ stallTimeout: 1000 })
     const stream = new FrameStream()
     const subscriber = join('a', stream)
@@ -369,7 +369,7 @@ describe('a connection is cut off', () => {
 })
 
 describe('a connection that is closed', () => {
-  it('takes nothing more and leaves no timer, also when its socket closes it during a write', () => {
+  it('takes nothing more and leaves no timer, even if its socket closes it during a write', () => {
     for (const during of [false, true]) {
       const { outbound, join, socket, endTurn, drain, log, observations } = connect({ stallTimeout: 1000 })
       const stream = new FrameStream()

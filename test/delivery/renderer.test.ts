@@ -13,7 +13,7 @@ interface Event {
   readonly ends?: boolean
 }
 
-/** A renderer that shows the text of an event, and what it has rendered and observed. */
+/** Creates a renderer that returns the text of an event, and records what it renders and observes. */
 function createTested(maxEvent = 100) {
   const rendered: string[] = []
   const observed: Observation[] = []
@@ -41,7 +41,7 @@ function createTested(maxEvent = 100) {
   return { renderer, rendered, observed }
 }
 
-it('makes a frame of the text, its size in UTF-8, the position and the end of a history', () => {
+it('a frame consists of the text, its size in UTF-8, the position and the end of a history', () => {
   const { renderer } = createTested()
   expect(renderer.fresh({ text: 'é🐘', position: POSITION, ends: true })).toEqual({
     text: 'é🐘',
@@ -53,7 +53,7 @@ it('makes a frame of the text, its size in UTF-8, the position and the end of a 
   expect(renderer.fresh({ text: 'plain' })).toMatchObject({ position: undefined, endsHistory: false })
 })
 
-it('replaces what is larger than maxEvent, and observes it; what is just as large passes', () => {
+it('an event larger than maxEvent is replaced and observed; an event of exactly maxEvent passes', () => {
   const { renderer, observed } = createTested(4)
   expect(renderer.fresh({ text: 'é🐘', position: POSITION })).toMatchObject({
     text: '6 bytes',
@@ -65,7 +65,7 @@ it('replaces what is larger than maxEvent, and observes it; what is just as larg
   expect(observed.length).toBe(1)
 })
 
-it('renders an event of the past once, and a live one each time', () => {
+it('an event of the past is rendered once, and a live event each time', () => {
   const { renderer, rendered } = createTested()
   const past = { text: 'past' }
   expect(renderer.shared(past)).toBe(renderer.shared(past))

@@ -2,12 +2,12 @@ import { expect, it } from 'vitest'
 import { createScheduler } from '../../src/delivery/scheduler.js'
 
 const turnOver = () => new Promise(resolve => setImmediate(resolve))
-/** Keeps the processor busy until the turn's time is used up. */
+/** Keeps the processor busy until the time of the turn is used up. */
 function useUp(scheduler: ReturnType<typeof createScheduler>): void {
   while (!scheduler.isOver);
 }
 
-it('runs a task once however often it is due, and what it makes due, in the same turn', async () => {
+it('a task runs once however often it is scheduled, and tasks that it schedules run in the same turn', async () => {
   const ran: string[] = []
   const scheduler = createScheduler(() => undefined)
   const second = () => void ran.push('second')
@@ -25,7 +25,7 @@ it('runs a task once however often it is due, and what it makes due, in the same
   expect(ran).toEqual(['first', 'second', 'second'])
 })
 
-it('runs the others when one throws', async () => {
+it('the other tasks run if one throws', async () => {
   const faults: unknown[] = []
   const ran: string[] = []
   const scheduler = createScheduler(error => faults.push(error))
@@ -38,7 +38,7 @@ it('runs the others when one throws', async () => {
   expect(faults).toEqual([new Error('broken')])
 })
 
-it('lets others have a turn when its time is used up, and says when nothing is due any more', async () => {
+it('the scheduler yields when the time of the turn is used up, and reports when nothing is scheduled any more', async () => {
   const scheduler = createScheduler(() => undefined)
   const ran: string[] = []
   for (const name of ['a', 'b', 'c']) {
@@ -57,7 +57,7 @@ it('lets others have a turn when its time is used up, and says when nothing is d
   expect(ran).toEqual(['a', 'spare', 'b', 'c', 'settled'])
 })
 
-it('puts what is due ahead of what may wait, which moves on all the same', async () => {
+it('urgent tasks run before deferrable ones, which still make progress', async () => {
   const scheduler = createScheduler(() => undefined)
   const ran: string[] = []
   let isBusy = true
@@ -78,7 +78,7 @@ it('puts what is due ahead of what may wait, which moves on all the same', async
   expect(ran).toEqual(['a', 'urgent', 'b', 'urgent', 'c', 'urgent'])
 })
 
-it('a task that becomes urgent does not run a second time as one that may wait', async () => {
+it('a deferrable task that becomes urgent does not run a second time', async () => {
   const scheduler = createScheduler(() => undefined)
   let runs = 0
   const task = () => void runs++

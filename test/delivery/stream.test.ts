@@ -13,7 +13,7 @@ const action = fc.oneof(
   fc.record({ type: fc.constant('take' as const), reader: fc.nat(5), count: fc.nat(4) }),
 )
 
-it('gives every subscriber exactly the frames after its place, in order, and counts what waits', () => {
+it('every subscriber gets exactly the frames after its position, in order, and waiting frames are counted', () => {
   fc.assert(
     fc.property(fc.array(action, { maxLength: 60 }), actions => {
       const stream = new FrameStream()
@@ -34,7 +34,7 @@ it('gives every subscriber exactly the frames after its place, in order, and cou
         expect(stream.tail.end).toBe(total)
         for (const { subscriber, expected } of readers) {
           expect(subscriber.hasNext).toBe(expected.length > 0)
-          // One frame can always pass: what counts is what waits behind it.
+          // The first frame can always pass: only the frames after it count.
           expect(subscriber.waiting).toBe(Buffer.byteLength(expected.slice(1).join('')))
         }
       }
@@ -48,7 +48,7 @@ it('gives every subscriber exactly the frames after its place, in order, and cou
   )
 })
 
-it('holds what the slowest reader has not taken, and nothing once all have left or taken everything', () => {
+it('a stream holds the frames that the slowest reader has not taken, and none once all readers have left or taken everything', () => {
   const move = fc.oneof(
     fc.record({ type: fc.constant('push' as const), text }),
     fc.record({ type: fc.constant('join' as const), seam: fc.boolean(), reader: fc.nat(5) }),
@@ -61,7 +61,9 @@ it('holds what the slowest reader has not taken, and nothing once all have left 
       const wait = (bytes: number) => {
         held += bytes
       }
-      /** The frames of the two streams, and for each reader how many of the one in which it is it has not taken. */
+      /**
+       * The frames of the two streams and, for each reader, the number of frames of its current stream that it has not taken.
+       */
       const streams = [new FrameStream(wait), new FrameStream(wait)] as const
       const frames: [number[], number[]] = [[], []]
       const readers: { subscriber: Subscriber; at: [number, number | undefined] }[] = []
@@ -92,7 +94,7 @@ it('holds what the slowest reader has not taken, and nothing once all have left 
           return frames[which].slice(from).reduce((sum, cost) => sum + cost, 0)
         })
         expect(held).toBeGreaterThanOrEqual(0)
-        // One that has come to the next stream holds nothing of the first any more, wherever it was in there.
+        // A reader that has moved to the next stream holds no frame of the first one.
         if (readers.every(({ at }) => at[1] === undefined)) expect(held).toBe(expected[0])
         else expect(held).toBeLessThanOrEqual((expected[0] ?? 0) + (expected[1] ?? 0))
       }
@@ -108,7 +110,7 @@ it('holds what the slowest reader has not taken, and nothing once all have left 
   )
 })
 
-it('shares a frame between subscribers, and keeps none that all have read', async () => {
+it('subscribers share a frame, and a frame that all of them have read is released', async () => {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
   const stream = new FrameStream()
@@ -129,7 +131,7 @@ it('shares a frame between subscribers, and keeps none that all have read', asyn
     return slow.take() === frames[40]?.deref()?.frame
   }
   expect(isShared()).toBe(true)
-  // The slow one holds its place, frame 40, and what comes after it.
+  // The slow reader holds its current frame, number 40, and the later ones.
   await waitUntil(() => alive() === 60, 'frames 0 to 39 to be collected')
   while (slow.hasNext) slow.take()
   await waitUntil(() => alive() === 1, 'all but the newest frame to be collected')

@@ -13,7 +13,7 @@ function taken(subscriber: Subscriber): string[] {
 }
 
 describe('a subscriber that joins its group from a stream of its own', () => {
-  it('takes all frames of its own first, then those of the group that it has not been served', () => {
+  it('takes all its own frames first, then the frames of the group that it has not received', () => {
     const own = new FrameStream()
     const group = new FrameStream()
     const subscriber = new Subscriber('', own, at(0))
@@ -28,7 +28,7 @@ describe('a subscriber that joins its group from a stream of its own', () => {
     expect(subscriber.isOn(own)).toBe(false)
   })
 
-  it('is served plain notifications of the group, which no log can have served', () => {
+  it('receives plain notifications of the group, which the log does not contain', () => {
     const subscriber = new Subscriber('', new FrameStream(), at(0))
     const group = new FrameStream()
     subscriber.join(group, at(3))
@@ -36,11 +36,11 @@ describe('a subscriber that joins its group from a stream of its own', () => {
     group.push(createFrame('plain'))
     group.push(frame(3))
     group.push(frame(4))
-    // After a plain notification nothing is passed over any more until the next frame of the log is looked at.
+    // After a plain notification, no frame is skipped until the next frame of the log is compared.
     expect(taken(subscriber)).toEqual(['plain', '4'])
   })
 
-  it('is served all of a history that begins after the one that it was served from', () => {
+  it('receives the whole of a history that starts after the replayed one', () => {
     const subscriber = new Subscriber('', new FrameStream(), at(0))
     const group = new FrameStream()
     subscriber.join(group, at(9))
@@ -50,7 +50,7 @@ describe('a subscriber that joins its group from a stream of its own', () => {
     expect(taken(subscriber)).toEqual(['gap', '1'])
   })
 
-  it('gets nothing from before it joined, and counts what waits in both streams behind the first frame', () => {
+  it('gets nothing from before it joined, and counts the waiting frames of both streams after the first frame', () => {
     const own = new FrameStream()
     const group = new FrameStream()
     const subscriber = new Subscriber('', own, at(0))
@@ -66,7 +66,7 @@ describe('a subscriber that joins its group from a stream of its own', () => {
 })
 
 describe('the position of a subscriber', () => {
-  it('is that of the last frame that it took while more waits, and where the group is once it has taken all', () => {
+  it('is that of the last frame that it took while frames wait, and that of the group once it has taken everything', () => {
     const stream = new FrameStream()
     const subscriber = new Subscriber('', stream)
     expect(subscriber.position(at(5))).toEqual(at(5))
@@ -80,7 +80,7 @@ describe('the position of a subscriber', () => {
     expect(subscriber.position(undefined)).toEqual(at(7))
   })
 
-  it('is where it stands in the past while it catches up, never where the group is', () => {
+  it('is its position in the past while it catches up, never that of the group', () => {
     const own = new FrameStream()
     const subscriber = new Subscriber('', own, at(1))
     expect(subscriber.position(at(9))).toEqual(at(1))
@@ -91,7 +91,7 @@ describe('the position of a subscriber', () => {
     expect(subscriber.position(at(9))).toEqual(at(4))
   })
 
-  it('is not behind what the log has served it', () => {
+  it('is never earlier than the last replayed event', () => {
     const subscriber = new Subscriber('', new FrameStream(), at(1))
     const group = new FrameStream()
     subscriber.join(group, at(6))
@@ -99,7 +99,7 @@ describe('the position of a subscriber', () => {
     expect(subscriber.position(at(3))).toEqual(at(6))
   })
 
-  it('is not known after the end of a history', () => {
+  it('is unknown after the end of a history', () => {
     const stream = new FrameStream()
     const subscriber = new Subscriber('', stream)
     stream.push(frame(6))
@@ -110,7 +110,7 @@ describe('the position of a subscriber', () => {
   })
 })
 
-it('resolves taken() once nothing waits any more', async () => {
+it('taken() resolves once no frame waits any more', async () => {
   const stream = new FrameStream()
   const subscriber = new Subscriber('', stream)
   await subscriber.taken()
@@ -127,7 +127,7 @@ it('resolves taken() once nothing waits any more', async () => {
   await done
 })
 
-it('holds and takes nothing after it has left', () => {
+it('a subscriber that has left holds and takes nothing', () => {
   let held = 0
   const own = new FrameStream(bytes => {
     held += bytes

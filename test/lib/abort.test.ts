@@ -2,8 +2,8 @@ import { setImmediate } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { abortable, createStopController, delay } from '../../src/lib/abort.js'
 
-// A rejection without a handler ends the process; here it fails the run.
-it('what is given up before it has begun may fail unheard', async () => {
+// A rejection without a handler ends the process; in this test it fails the run.
+it('a promise that is abandoned before it settles may reject without a handler', async () => {
   const stopping = new Error('the server is stopping')
   const signal = AbortSignal.abort(stopping)
   let fail: (error: Error) => void = () => undefined
@@ -19,7 +19,7 @@ it('what is given up before it has begun may fail unheard', async () => {
   await setImmediate()
 })
 
-it('any number of waits may end with one stop, without a warning of Node', async () => {
+it('any number of waits can end with one stop, without a warning of Node', async () => {
   const warned: string[] = []
   const note = (warning: Error) => warned.push(warning.name)
   process.on('warning', note)

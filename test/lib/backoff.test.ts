@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { backoffDelay } from '../../src/lib/backoff.js'
 
-it('doubles, is capped, and keeps at least half of it', () => {
+it('the pause doubles, is capped, and keeps at least half of its length', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 1e6 }),

@@ -5,7 +5,7 @@ const DAY = 86_400_000
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
-it('is in time, however far away', () => {
+it('atTime() calls back in time, however far away the time is', () => {
   for (const days of [0.5, 24, 25, 60]) {
     const called = vi.fn()
     atTime(Date.now() + days * DAY, called)
@@ -16,7 +16,7 @@ it('is in time, however far away', () => {
   }
 })
 
-it('is called soon, but not at once, when the time is over already', () => {
+it('atTime() calls back soon, but not synchronously, if the time has passed already', () => {
   const called = vi.fn()
   atTime(Date.now() - DAY, called)
   expect(called).not.toHaveBeenCalled()
@@ -24,7 +24,7 @@ it('is called soon, but not at once, when the time is over already', () => {
   expect(called).toHaveBeenCalledTimes(1)
 })
 
-it('follows a clock that is set', () => {
+it('atTime() follows a clock that is set', () => {
   const called = vi.fn()
   atTime(Date.now() + DAY, called)
   vi.setSystemTime(Date.now() + 2 * DAY)
@@ -32,7 +32,7 @@ it('follows a clock that is set', () => {
   expect(called).toHaveBeenCalledTimes(1)
 })
 
-it('can be given up', () => {
+it('atTime() can be cancelled', () => {
   const called = vi.fn()
   atTime(Date.now() + 1000, called)()
   vi.advanceTimersByTime(DAY)

@@ -1,7 +1,7 @@
 import { expect, it, vi } from 'vitest'
 import { createEventQueue } from '../../src/lib/event-queue.js'
 
-it('hands out what waits, then what comes', async () => {
+it('a queue returns waiting events first, then later ones', async () => {
   const queue = createEventQueue<number>(10)
   queue.push(1)
   queue.push(2)
@@ -12,7 +12,7 @@ it('hands out what waits, then what comes', async () => {
   expect(await next).toEqual({ done: false, value: 3 })
 })
 
-it('ends a waiting next() when the reader returns', async () => {
+it('a queue ends a waiting next() when the reader returns', async () => {
   const queue = createEventQueue<number>(10)
   const cleanUp = vi.fn()
   queue.onReturn(cleanUp)
@@ -22,7 +22,7 @@ it('ends a waiting next() when the reader returns', async () => {
   expect(cleanUp).toHaveBeenCalledOnce()
 })
 
-it('ends with an error when too much waits, after what came before', async () => {
+it('a queue ends with an error when too many events wait, after the earlier events', async () => {
   const queue = createEventQueue<number>(2)
   const cleanUp = vi.fn()
   queue.onReturn(cleanUp)
@@ -35,7 +35,7 @@ it('ends with an error when too much waits, after what came before', async () =>
   expect(read).toEqual([1, 2])
 })
 
-it('cleans up at once when the reader was gone before the source was open', async () => {
+it('a queue cleans up at once if the reader left before the source was open', async () => {
   const queue = createEventQueue<number>(2)
   await queue.iterator.return?.()
   const cleanUp = vi.fn()

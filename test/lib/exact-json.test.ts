@@ -5,7 +5,7 @@ import { ExactNumber, parseExactJson, stringifyExactJson } from '../../src/lib/e
 
 const again = (text: string) => stringifyExactJson(parseExactJson(text))
 
-describe('numbers keep what was written', () => {
+describe('a number in exact JSON', () => {
   it.each([
     '9007199254740993',
     '-9007199254740993',
@@ -16,7 +16,7 @@ describe('numbers keep what was written', () => {
     '0.10',
     '1e2',
     '123456789012345678901234567890.5',
-  ])('%s', text => {
+  ])('%s keeps its notation', text => {
     expect(again(text)).toBe(text)
     expect(again(`{"a":[${text},{"b":${text}}]}`)).toBe(`{"a":[${text},{"b":${text}}]}`)
     expect(parseExactJson(text)).toBeInstanceOf(ExactNumber)
@@ -26,14 +26,14 @@ describe('numbers keep what was written', () => {
     expect(parseExactJson(text)).toBe(Number(text))
   })
 
-  it('of a bigint, too', () => {
+  it('from a bigint keeps every digit', () => {
     expect(stringifyExactJson({ tenant: 2n ** 53n + 1n, none: undefined, f: () => 1, at: new Date(0) })).toBe(
       '{"tenant":9007199254740993,"at":"1970-01-01T00:00:00.000Z"}',
     )
   })
 })
 
-describe('as text', () => {
+describe('the text of an exact number', () => {
   it.each([
     ['1', '1'],
     ['1.0', '1'],
@@ -58,14 +58,14 @@ describe('as text', () => {
     expect(scalarText(parseExactJson(text))).toBe(expected)
   })
 
-  it('has nothing inside that a path could lead to', () => {
+  it('has no property that a claim path could reach', () => {
     const claims = parseExactJson('{"n": 9007199254740993}') as Record<string, unknown>
     for (const path of ['n.text', 'n.canonical', 'n.constructor', 'n.#text'])
       expect(claimAt(claims, path)).toBeUndefined()
   })
 })
 
-it('reads what JSON.parse reads, and refuses what it refuses', () => {
+it('parseExactJson accepts what JSON.parse accepts, and refuses what it refuses', () => {
   const strange = fc.oneof(
     fc.json(),
     fc.jsonValue().map(value => JSON.stringify(value, null, 2)),
@@ -93,7 +93,7 @@ it('reads what JSON.parse reads, and refuses what it refuses', () => {
   )
 })
 
-it('takes the last of several members of one name, and names that objects have by birth', () => {
+it('parseExactJson takes the last of duplicate members, and treats inherited property names as ordinary members', () => {
   expect(again('{"a":1,"b":2,"a":9007199254740993}')).toBe('{"a":9007199254740993,"b":2}')
   const odd = parseExactJson('{"__proto__": {"admin": true}, "constructor": 1}') as Record<string, unknown>
   expect(Object.getPrototypeOf(odd)).toBe(Object.prototype)
@@ -102,7 +102,7 @@ it('takes the last of several members of one name, and names that objects have b
   expect(() => parseExactJson(`${'['.repeat(5000)}${']'.repeat(5000)}`)).toThrow(SyntaxError)
 })
 
-it('tells values apart by their digits, whatever the order of keys', () => {
+it('values differ by their digits, whatever the order of keys', () => {
   const key = (text: string) => stringifyExactJson(parseExactJson(text), true)
   expect(key('{"b":1,"a":9007199254740993}')).toBe(key('{"a":9007199254740993,"b":1}'))
   expect(key('{"a":9007199254740993}')).not.toBe(key('{"a":9007199254740992}'))

@@ -4,7 +4,7 @@ import { FewSet } from '../../src/lib/few-set.js'
 
 const values = Array.from({ length: 4 }, (_, id) => ({ id }))
 
-it('is as a Set is', () => {
+it('a FewSet behaves like a Set', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.constantFrom('add', 'delete'), fc.constantFrom(...values))), steps => {
       const few = new FewSet<object>()

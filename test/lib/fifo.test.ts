@@ -8,7 +8,7 @@ const operation = fc.oneof(
   fc.constant({ type: 'clear' as const, count: 1 }),
 )
 
-it('behaves as an array, whatever the order of push, shift and clear', () => {
+it('a queue behaves like an array for any order of push, shift and clear', () => {
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 12 }), operations => {
       const fifo = new Fifo<number>()
@@ -46,7 +46,7 @@ it('behaves as an array, whatever the order of push, shift and clear', () => {
   )
 })
 
-it('tells undefined, as a value, from nothing', () => {
+it('a queue distinguishes the value undefined from an empty queue', () => {
   const fifo = new Fifo<undefined>()
   fifo.push(undefined)
   expect(fifo.size).toBe(1)

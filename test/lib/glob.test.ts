@@ -45,7 +45,7 @@ describe('compileGlob', () => {
   })
 })
 
-/** Every way to take the glob apart is tried: right for short names, and forever with long ones. */
+/** Backtracking tries every way to split the glob, which is correct for short names and does not end for long ones. */
 function matchesNaively(glob: readonly string[], name: readonly string[]): boolean {
   const [first] = glob
   if (first === undefined) return name.length === 0
@@ -78,7 +78,7 @@ function stepsOf(glob: string, name: string): number {
 }
 
 describe('a glob', () => {
-  it('matches what a naive matcher finds', () => {
+  it('matches the same names as a naive matcher', () => {
     const part = fc.constantFrom(
       'a',
       'b',
@@ -97,7 +97,7 @@ describe('a glob', () => {
       fc.property(fc.array(part, { maxLength: 7 }), name, (parts, characters) => {
         const glob = compileGlob(parts.join(''))
         expect(glob.test(characters.join(''))).toBe(matchesNaively(parts, characters))
-        expect(glob.test(characters.join(''))).toBe(matchesNaively(parts, characters)) // it can be used again
+        expect(glob.test(characters.join(''))).toBe(matchesNaively(parts, characters)) // The matcher can be used again.
       }),
       { numRuns: 2000 },
     )
@@ -118,14 +118,14 @@ describe('a glob', () => {
     [`${'{a*,*a}'.repeat(15)}b`, 'a'],
     [`*${'{a,{a,{a,*}}}'.repeat(10)}[!a]`, 'a'],
     [`{${'*a,'.repeat(50)}}{${'*a,'.repeat(50)}}b`, 'a'],
-  ])('takes steps of the order of name times glob: %j', (glob, unit) => {
+  ])('takes steps in the order of name length times glob length: %j', (glob, unit) => {
     for (const length of [63, 1000, 4000]) {
       const name = unit.repeat(length / unit.length)
       expect(stepsOf(glob, name)).toBeLessThan(4 * (name.length + 1) * (glob.length + 1))
     }
   })
 
-  it('takes no more for any glob and name', () => {
+  it('stays within that bound for any glob and name', () => {
     const part = fc.constantFrom('a', 'b', '*', '?', '{a,b}', '{*,a*}', '{a{b,*a},}', '[ab]')
     fc.assert(
       fc.property(fc.array(part), fc.array(fc.constantFrom('a', 'b')), (parts, characters) => {
@@ -140,18 +140,18 @@ describe('a glob', () => {
 describe('channel rules', () => {
   const rules = createChannelRules(['people', 'room.*'], ['room.open'])
 
-  it('allows what a glob matches', () => {
+  it('allow names that a glob matches', () => {
     rules.assertListen('people')
     rules.assertListen('room.1')
     rules.assertPublish('room.open')
   })
 
-  it("refuses the rest in pg_eventserv's words", () => {
+  it('refuse other names in the words of pg_eventserv', () => {
     expect(() => rules.assertListen('secret')).toThrow("requested channel 'secret' is not allowed")
     expect(() => rules.assertPublish('people')).toThrow("publishing on channel 'people' is not allowed")
   })
 
-  it('look at the length of a name before they look at patterns', () => {
+  it('check the length of a name before its patterns', () => {
     const slow = createChannelRules(['chat:*:room:*:user:*'], ['chat:*:room:*:user:*'])
     const name = `chat:${':room:user'.repeat(30_000)}`
     for (const ask of [slow.assertListen, slow.assertPublish]) {
@@ -162,7 +162,7 @@ describe('channel rules', () => {
     slow.assertListen('chat:1:room:2:user:3')
   })
 
-  it('never allows the internal channel', () => {
+  it('never allow the internal channel', () => {
     const open = createChannelRules(['*', 'listenql'], ['*', 'listenql'])
     expect(() => open.assertListen('listenql')).toThrow('not allowed')
     expect(() => open.assertPublish('listenql')).toThrow('not allowed')

@@ -7,7 +7,7 @@ const columns = [
 ] as const
 
 describe('formatTable', () => {
-  it('aligns numbers to the right, text to the left, and centres the heads', () => {
+  it('aligns numbers to the right and text to the left, and centres the heads', () => {
     expect(
       formatTable(columns, [
         ['1', 'Paul'],
@@ -15,18 +15,18 @@ describe('formatTable', () => {
       ]),
     ).toBe([' pk  |   name', '-----+----------', '   1 | Paul', ' 200 | Colin B.', ''].join('\n'))
   })
-  it('shows NULL, which is not an empty text', () => {
+  it('shows NULL, which differs from an empty text', () => {
     expect(formatTable(columns, [[null, '']])).toBe(
       [' pk  | name', '------+------', ' NULL |', ''].join('\n').replace(' pk  ', '  pk  '),
     )
   })
-  it('prints heads alone for no rows', () => {
+  it('prints only heads if there are no rows', () => {
     expect(formatTable(columns, [])).toBe(' pk | name\n----+------\n')
   })
-  it('prints a line for each row without columns', () => {
+  it('prints a line for each row if there are no columns', () => {
     expect(formatTable([], [[], []])).toBe('\n--\n\n\n')
   })
-  it('aligns wide, combining and emoji characters by the places they take', () => {
+  it('aligns wide, combining and emoji characters by the columns they take', () => {
     const table = formatTable(
       [columns[1], columns[1]],
       ['日本語', 'e\u0301a', '👩‍👩‍👧', 'x'].map(text => [text, '|']),
@@ -37,7 +37,7 @@ describe('formatTable', () => {
       .map(line => textWidth(line))
     expect(ends).toEqual([11, 11, 11, 11])
   })
-  it('shows what would act on the terminal as escapes', () => {
+  it('shows control characters as escapes', () => {
     expect(formatTable([columns[1]], [['a\nb\t\x1b[31m\u202e']])).toContain(' a\\nb\\t\\x1B[31m\\u202E\n')
   })
 })
@@ -53,8 +53,8 @@ it.each([
   ['👍🏽', 2],
   ['🇨🇭', 2],
   ['\u200b', 0],
-])('width of %j is %i', (text, width) => expect(textWidth(text)).toBe(width))
+])('the width of %j is %i', (text, width) => expect(textWidth(text)).toBe(width))
 
-it('leaves ordinary text as it is', () => {
+it('ordinary text stays unchanged', () => {
   expect(escapeControls('grüezi, 世界 \\n')).toBe('grüezi, 世界 \\n')
 })

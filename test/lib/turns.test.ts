@@ -26,7 +26,7 @@ function createScene(limit: number, slowLimit: number) {
 }
 
 describe('turns', () => {
-  it('go around between owners', async () => {
+  it('rotate between owners', async () => {
     const { add, started, finish } = createScene(1, 1)
     for (const name of ['a1', 'a2', 'a3']) void add('a', name)
     for (const name of ['b1', 'b2']) void add('b', name)
@@ -35,7 +35,7 @@ describe('turns', () => {
     expect(started).toEqual(['a1', 'a2', 'b1', 'a3', 'b2'])
   })
 
-  it('leave a place for what is quick, and alternate where there is one place', async () => {
+  it('leave a place for quick work, and alternate if there is only one place', async () => {
     const many = createScene(3, 2)
     for (const name of ['s1', 's2', 's3']) void many.add('a', name, true)
     await scheduler()
@@ -51,7 +51,7 @@ describe('turns', () => {
     expect(one.started).toEqual(['s1', 'q1', 's2', 'q2'])
   })
 
-  it('are given back by what fails', async () => {
+  it('are released by work that fails', async () => {
     const turns = createTurns({ limit: 1, slowLimit: 1 })
     await expect(turns.run('a', false, () => Promise.reject(new Error('no')))).rejects.toThrow('no')
     expect(await turns.run('a', true, () => Promise.resolve(1))).toBe(1)

@@ -67,7 +67,7 @@ describe('keywords and values', () => {
   })
 })
 
-it('takes what is not said from the environment', () => {
+it('missing parts are taken from the environment', () => {
   const env = {
     PGHOST: 'eh',
     PGPORT: '99',
@@ -118,7 +118,7 @@ describe('sslmode', () => {
   it.each(['', `&sslrootcert=/nowhere`])('no-verify, which users of pg write, verifies nothing%s', more => {
     expect(ssl(`sslmode=no-verify${more}`)).toEqual({ rejectUnauthorized: false })
   })
-  it('takes the files that libpq takes from the home directory', async () => {
+  it('the default files are those of libpq in the home directory', async () => {
     const home = await mkdtemp(join(folder, 'home-'))
     await mkdir(join(home, '.postgresql'))
     const write = (name: string) => writeFileSync(join(home, '.postgresql', name), name)
@@ -133,7 +133,7 @@ describe('sslmode', () => {
     expect(ssl('sslmode=no-verify', home)).toEqual({ ...own, rejectUnauthorized: false })
     expect(ssl('sslmode=prefer', home)).toBe(false)
   })
-  it('bounds the version of the protocol', () => {
+  it('ssl_min_protocol_version and ssl_max_protocol_version bound the version of TLS', () => {
     expect(ssl('sslmode=require&ssl_min_protocol_version=tlsv1.3&ssl_max_protocol_version=TLSv1.3')).toEqual({
       minVersion: 'TLSv1.3',
       maxVersion: 'TLSv1.3',
@@ -147,12 +147,17 @@ describe('sslmode', () => {
     })
     expect(ssl('sslmode=verify-full&sslrootcert=system')).toEqual({ rejectUnauthorized: true })
   })
-  it.each(['verify-ca', 'require'])('%s with a root certificate verifies all but the name', mode => {
-    const options = ssl(`sslmode=${mode}&sslrootcert=${ca}`)
-    expect(options).toMatchObject({ ca: 'a certificate', rejectUnauthorized: true })
-    expect(typeof options === 'object' && options.checkServerIdentity?.('other', {} as never)).toBeUndefined()
-  })
-  it('verifies the name of the host when connecting to its address', () => {
+  it.each(['verify-ca', 'require'])(
+    '%s with a root certificate verifies the certificate but not the name',
+    mode => {
+      const options = ssl(`sslmode=${mode}&sslrootcert=${ca}`)
+      expect(options).toMatchObject({ ca: 'a certificate', rejectUnauthorized: true })
+      expect(
+        typeof options === 'object' && options.checkServerIdentity?.('other', {} as never),
+      ).toBeUndefined()
+    },
+  )
+  it('a connection to hostaddr verifies the name of the host', () => {
     const options = connectionOptions(
       `hostaddr=10.0.0.1 host=db sslmode=verify-full sslrootcert=${ca} user=u`,
       {},
@@ -161,7 +166,7 @@ describe('sslmode', () => {
   })
 })
 
-describe('what makes no sense', () => {
+describe('an invalid connection string is refused', () => {
   it.each([
     ['postgres://u:s3cret%zz@h/d', '%25'],
     ['postgres://u:s3cret@h:port/d', "'port' is not a port"],
@@ -195,7 +200,7 @@ describe('what makes no sense', () => {
   })
 })
 
-it('takes a password that is not percent-encoded as it is, or refuses it without a piece of it', () => {
+it('a password that is not percent-encoded is taken as it is, or refused without showing a part of it', () => {
   const character = fc.constantFrom(...'aXz19@:/?#&=[]+')
   fc.assert(
     fc.property(fc.string({ unit: character, minLength: 1, maxLength: 12 }), password => {
@@ -216,14 +221,14 @@ it('takes a password that is not percent-encoded as it is, or refuses it without
   )
 })
 
-it('lets a parameter hold an @', () => {
+it('a parameter may contain an @', () => {
   expect(connectionOptions('postgres://h/d?application_name=a@b', {})).toMatchObject({
     host: 'h',
     application_name: 'a@b',
   })
 })
 
-it('hides passwords', () => {
+it('passwords are hidden', () => {
   expect(hideSecrets('connect to postgres://u:p@h/d now')).toBe('connect to postgres://u:***@h/d now')
   expect(hideSecrets('postgresql://u:a@b/c@h/d')).toBe('postgresql://u:***@h/d')
   expect(hideSecrets('postgres://u@h/d?password=p&user=x')).toBe('postgres://u@h/d?password=***&user=x')
@@ -232,7 +237,7 @@ it('hides passwords', () => {
   expect(hideSecrets('postgres://h:5432/d')).toBe('postgres://h:5432/d')
 })
 
-it('describes a connection', () => {
+it('a description names host, port, user and database', () => {
   expect(describeConnection(connectionOptions('postgres://u:p@h:1/d', {}))).toBe("'u' to 'd' @ 'h:1'")
   expect(describeConnection(connectionOptions('postgres://u:p@[::1]/d', {}))).toBe(
     "'u' to 'd' @ '[::1]:5432'",

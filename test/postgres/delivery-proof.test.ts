@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { createDeliveryProof, PROOF_CHANNEL, type ProofSender } from '../../src/postgres/delivery-proof.js'
 
-/** A sender whose notifications are kept, and answered when the test says so. */
+/** A sender that records its notifications, and answers them when the test says so. */
 function createSender() {
   const sent: string[] = []
   const sender: ProofSender = {
@@ -18,7 +18,7 @@ function createProof(patience: number, isPaused = () => false) {
   return { end, proof: createDeliveryProof({ patience, isPaused, signal: end.signal }) }
 }
 
-it('a notification that comes between statements is proof until it is renewed', () => {
+it('a notification between statements is a proof until the proof is renewed', () => {
   const { proof } = createProof(1000)
   expect(proof.renew()).toBe(false)
   proof.heard(true)
@@ -27,13 +27,13 @@ it('a notification that comes between statements is proof until it is renewed', 
   expect(proof.renew()).toBe(false)
 })
 
-it('one that comes while a statement is under way proves nothing', () => {
+it('a notification during a statement proves nothing', () => {
   const { proof } = createProof(1000)
   proof.heard(false)
   expect(proof.renew()).toBe(false)
 })
 
-it('an attempt succeeds once any notification has come, its own or another', async () => {
+it('an attempt succeeds once any notification has arrived, its own or another', async () => {
   const { proof } = createProof(60_000)
   const { sender, sent } = createSender()
   const attempt = proof.attempt(sender)
@@ -43,12 +43,12 @@ it('an attempt succeeds once any notification has come, its own or another', asy
   expect(await attempt).toBe(true)
 })
 
-it('an attempt fails when its patience is used up', async () => {
+it('an attempt fails when its time is used up', async () => {
   const { proof } = createProof(5)
   expect(await proof.attempt(createSender().sender)).toBe(false)
 })
 
-it('time in which the connection is paused does not count', async () => {
+it('time during which the connection is paused does not count', async () => {
   let looks = 0
   const { proof } = createProof(5, () => ++looks < 20)
   expect(await proof.attempt(createSender().sender)).toBe(false)
@@ -64,7 +64,7 @@ it('a sender that fails refutes nothing', async () => {
   await expect(proof.attempt(sender)).rejects.toThrow('the queue is full')
 })
 
-it('an attempt ends with the connection, although the sender is not answered', async () => {
+it('an attempt ends with the connection, even if the sender gets no answer', async () => {
   const { proof, end } = createProof(60_000)
   const attempt = proof.attempt({ notify: () => new Promise(() => undefined), release: () => undefined })
   end.abort()

@@ -5,7 +5,7 @@ import type { ListenConnection } from '../../src/postgres/listen-connection.js'
 import { ListenedChannels } from '../../src/postgres/listened-channels.js'
 import { SQL_STATE } from '../../src/postgres/sql-state.js'
 
-/** Keeps what LISTEN and UNLISTEN have said; a channel whose name begins with x is impossible. */
+/** Tracks the effect of LISTEN and UNLISTEN; a channel whose name begins with x is impossible. */
 function createConnection() {
   const listening = new Set<string>()
   const connection = {
@@ -14,7 +14,7 @@ function createConnection() {
       if (statements.some(([word, name]) => word === 'listen' && name.startsWith('"x'))) {
         const error = new pg.DatabaseError('no such character', 1, 'error')
         error.code = SQL_STATE.untranslatableCharacter
-        throw error // a message is one transaction
+        throw error // A message is one transaction.
       }
       for (const [word, name] of statements)
         if (word === 'listen') listening.add(name)
@@ -33,7 +33,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('lose' as const), name }) },
 )
 
-it('after reconciling, exactly the possible channels that are requested are listened to, and the requests are answered', async () => {
+it('after reconciling, the connection listens to exactly the possible channels that are requested, and the requests are answered', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async steps => {
       const channels = new ListenedChannels(() => undefined)

@@ -42,7 +42,7 @@ it('a channel of the server itself stays, whatever clients that listen to it do'
   expect(await own.next()).toBe('listening')
   await listener.listen('own')
   listener.unlisten('own')
-  await listener.listen('other') // an UNLISTEN would have been sent with it
+  await listener.listen('other') // An UNLISTEN would have been sent with it.
   await database.query(`select pg_notify('own', '1'), pg_notify('other', '2')`)
   expect([await all.next(), await all.next()]).toEqual(['own 1', 'other 2'])
   const heard: string[] = []

@@ -3,7 +3,7 @@ import pg from 'pg'
 import { expect, it } from 'vitest'
 import { quoteLiteral } from '../../src/postgres/quote-literal.js'
 
-it('quotes as pg does', () => {
+it('literals are quoted as pg quotes them', () => {
   const text = fc.string({ unit: fc.constantFrom("'", '\\', '"', 'a', ' ', '\n', '🐘', '\ud800') })
   fc.assert(
     fc.property(text, given => {

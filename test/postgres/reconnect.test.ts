@@ -5,17 +5,17 @@ import { type FailureDetails, type ReconnectOptions, reconnect } from '../../src
 const REFUSED = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
 const MAX_MS = 1000
 
-/** What a session does. */
+/** The behaviour of a session. */
 type Step = 'fails' | 'is ready, fails' | 'is ready, returns' | 'returns'
 
 interface Played {
-  /** What happened, in order. */
+  /** The calls so far, in order. */
   readonly calls: string[]
   readonly failures: FailureDetails[]
   readonly waits: number[]
 }
 
-/** Plays sessions; the last one aborts the signal. */
+/** Runs the sessions; the last one aborts the signal. */
 async function play(steps: readonly Step[], options: Partial<ReconnectOptions> = {}): Promise<Played> {
   const stop = new AbortController()
   const played: Played = { calls: [], failures: [], waits: [] }
@@ -45,22 +45,22 @@ async function play(steps: readonly Step[], options: Partial<ReconnectOptions> =
 }
 
 describe('reconnect', () => {
-  it('tells a failure before it waits, then begins the next session', async () => {
+  it('reports a failure before it waits, then starts the next session', async () => {
     const { calls, failures, waits } = await play(['fails'])
     const message = 'nothing listens on db:5432 (ECONNREFUSED)'
     expect(calls).toEqual(['session 1', message, 'wait', 'session 2'])
     expect(failures).toEqual([{ error: REFUSED, attempt: 1, retryIn: waits[0] }])
   })
 
-  it('doubles the pause up to its maximum, and begins anew after a session that was ready', async () => {
-    vi.spyOn(Math, 'random').mockReturnValue(1) // the longest pause of those that are drawn
+  it('doubles the pause up to its maximum, and starts again from the first pause after a session that was ready', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(1) // The longest of the random pauses.
     const { failures, waits } = await play([...Array(6).fill('fails'), 'is ready, fails', 'fails', 'fails'])
     vi.restoreAllMocks()
     expect(failures.map(({ attempt }) => attempt)).toEqual([1, 2, 3, 4, 5, 6, 0, 1, 2])
     expect(waits).toEqual([100, 200, 400, 800, MAX_MS, MAX_MS, 0, 100, 200])
   })
 
-  it('takes the attempts that the caller counts, if they are more', async () => {
+  it('uses the number of attempts that the caller counts, if it is higher', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(1)
     const { failures, waits } = await play([...Array(4).fill('fails'), 'is ready, fails'], {
       minAttempt: () => 3,
@@ -70,7 +70,7 @@ describe('reconnect', () => {
     expect(waits).toEqual([400, 400, 400, 800, 400])
   })
 
-  it('counts sessions since one was ready, and pauses after failures only', async () => {
+  it('counts sessions since the last ready one, and pauses after failures only', async () => {
     const steps = fc.constantFrom<Step>('fails', 'is ready, fails', 'is ready, returns', 'returns')
     await fc.assert(
       fc.asyncProperty(fc.array(steps, { maxLength: 20 }), async steps => {
@@ -90,7 +90,7 @@ describe('reconnect', () => {
     )
   })
 
-  it('says nothing of a session that fails because of the abort', async () => {
+  it('does not report a session that fails because of the abort', async () => {
     const stop = new AbortController()
     const onFailure = vi.fn()
     const session = vi.fn(async () => {
@@ -121,7 +121,7 @@ describe('reconnect', () => {
     expect(await play([], { signal: AbortSignal.abort() })).toEqual({ calls: [], failures: [], waits: [] })
   })
 
-  it('rejects with what onFailure throws', async () => {
+  it('rejects with the error that onFailure throws', async () => {
     const broken = new Error('broken')
     const onFailure = () => {
       throw broken

@@ -20,12 +20,12 @@ async function codeOf(name: string): Promise<string | undefined> {
   return sqlState(error)
 }
 
-it('names conditions as Postgres does', async () => {
+it('conditions have the names of Postgres', async () => {
   const names = Object.entries(SQL_STATE).filter(([, code]) => !code.startsWith('LQ'))
   for (const [name, code] of names) expect([name, await codeOf(name)]).toEqual([name, code])
 })
 
-it('names classes as Postgres does', async () => {
+it('classes have the names of Postgres', async () => {
   for (const [name, code] of Object.entries(SQL_STATE_CLASS))
     expect([name, await codeOf(name)]).toEqual([name, `${code}000`])
 })

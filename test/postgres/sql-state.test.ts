@@ -38,12 +38,12 @@ function answer(code: string | undefined): pg.DatabaseError {
   return Object.assign(new pg.DatabaseError('refused', 0, 'error'), { code })
 }
 
-/** The names of the classifiers that hold. */
+/** Returns the names of the classifiers that hold. */
 function classesOf(error: unknown): string[] {
   return Object.entries(CLASSIFIERS).flatMap(([name, holds]) => (holds(error) ? [name] : []))
 }
 
-describe('an answer of Postgres', () => {
+describe('a Postgres error', () => {
   it.each<[string, string, ...Classifier[]]>([
     ['protocol_violation', '08P01', 'endsConnection', 'isRefusal'],
     ['connection_failure', '08006', 'endsConnection', 'isRefusal'],
@@ -87,7 +87,7 @@ describe('an answer of Postgres', () => {
     expect(classesOf(answer(code))).toEqual(expected)
   })
 
-  it('has the condition or the class that is asked for', () => {
+  it('matches its own condition and its own class', () => {
     const error = answer(SQL_STATE.undefinedTable)
     expect(hasSqlState(error, SQL_STATE.undefinedColumn, SQL_STATE.undefinedTable)).toBe(true)
     expect(hasSqlState(error, SQL_STATE_CLASS.syntaxErrorOrAccessRuleViolation)).toBe(true)
@@ -102,18 +102,18 @@ it.each<[string, unknown]>([
   ['an answer without a code', answer(undefined)],
   ['something that is no error', { code: SQL_STATE.insufficientPrivilege }],
   ['nothing', undefined],
-])('has no state and no class: %s', (_, error) => {
+])('an error without a SQLSTATE has no class: %s', (_, error) => {
   expect(sqlState(error)).toBeUndefined()
   expect(classesOf(error)).toEqual([])
 })
 
-it('counts an explained refusal as a refusal, and nothing else', () => {
+it('an explained refusal counts as a refusal, and as nothing else', () => {
   const explained = new Error('in other words', { cause: answer(SQL_STATE.notNullViolation) })
   expect(classesOf(explained)).toEqual(['isRefusal'])
   expect(classesOf(new Error('no room', { cause: answer(SQL_STATE.tooManyConnections) }))).toEqual([])
 })
 
-it('is the only file with codes in it', () => {
+it('sql-state.ts is the only source file that contains SQLSTATE codes', () => {
   const src = resolve(import.meta.dirname, '../../src')
   // A literal of five characters whose class Postgres or schema `listenql` uses, or a pattern that begins with a class.
   const code = /(['"`])(?:[0-5]\d|0[A-Z]|2[BDF]|3[BDF]|[FP]0|HV|XX|LQ)[0-9A-Z]{3}\1|\/\^\(?(?:[0-5]\d|XX)\b/

@@ -82,8 +82,8 @@ async function codeOf(errors: Inbox<Error>): Promise<string> {
   return (error as ListenqlError).code
 }
 
-describe('a burst of 20,000, ten times', () => {
-  it('reaches a reader whole and in order, and one that awaits its own work, too', async () => {
+describe('a burst of 20,000 events, ten times', () => {
+  it('reaches a reader whole and in order, also a reader that awaits its own work', async () => {
     const { eventTarget, pubSub, errors } = open()
     const quick = await start(eventTarget, pubSub.subscribe('people'))
     const busy = pubSub.subscribe('people')
@@ -104,7 +104,7 @@ describe('a burst of 20,000, ten times', () => {
     expect(errors.drain()).toEqual([])
   }, 60_000)
 
-  it('removes one that never reads, at maxWaiting, while another gets it all', async () => {
+  it('removes a reader that never reads, at maxWaiting, while another reader gets all events', async () => {
     const { eventTarget, pubSub, errors } = open()
     const idle = pubSub.subscribe('people')
     const idleFirst = idle.next()
@@ -114,7 +114,7 @@ describe('a burst of 20,000, ten times', () => {
     expect(await codeOf(errors)).toBe('SUBSCRIBER_TOO_SLOW')
     expect(await reads).toEqual(numbers(60_000))
 
-    // It reads on after all: what its iterator held, in order, then the error, then the end.
+    // The removed reader reads after all: the events that its iterator held, in order, then the error, then the end.
     const held = [(await idleFirst).value]
     const late = (async () => {
       for await (const value of idle) held.push(value)
@@ -126,7 +126,7 @@ describe('a burst of 20,000, ten times', () => {
     expect(errors.drain()).toEqual([])
   }, 60_000)
 
-  it('stops listening when the one that never reads was the last', async () => {
+  it('ends LISTEN if the removed reader was the last', async () => {
     const { eventTarget, pubSub, errors } = open({ maxWaiting: 2000 })
     const idle = pubSub.subscribe('others')
     void idle.next()
@@ -134,21 +134,21 @@ describe('a burst of 20,000, ten times', () => {
     await burst('others', 20_000)
     expect(await codeOf(errors)).toBe('SUBSCRIBER_TOO_SLOW')
     await waitUntil(async () => (await listeners())[0]?.query === 'unlisten "others"', 'UNLISTEN')
-    // A new subscription starts afresh.
+    // A new subscription starts from zero.
     const details = new Inbox<unknown>()
     eventTarget.addEventListener('others', event => details.push(event.detail))
     await eventTarget.ready()
     await burst('others', 3, 50_000)
     for (let skipped = 0; (await details.next()) !== 50_001; skipped++) {
-      expect(skipped).toBeLessThan(20_000) // what was still on its way when it joined
+      expect(skipped).toBeLessThan(20_000) // Events that were still in transit when it joined.
     }
     expect(await details.take(2)).toEqual([50_002, 50_003])
     await idle.return()
   })
 })
 
-describe('createPubSub without it', () => {
-  it('throws at whoever published, once 1,024 events wait: in memory that ends the process', async () => {
+describe('createPubSub without the event target', () => {
+  it('throws at the publisher once 1,024 events wait; with a target in memory, that ends the process', async () => {
     const script = `
       import { createPubSub } from '@graphql-yoga/subscription'
       const pubSub = createPubSub()
@@ -189,7 +189,7 @@ describe('dispatchEvent', () => {
     expect(await payloads.next()).toBe(null)
   })
 
-  it('uses a serializer of your own, both ways', async () => {
+  it('uses a custom serializer in both directions', async () => {
     const { eventTarget } = open({
       serializer: {
         stringify: detail => `<${String(detail)}>`,
@@ -204,7 +204,7 @@ describe('dispatchEvent', () => {
     expect((await details.take(2)).sort()).toEqual(['from SQL', 'hello'])
   })
 
-  it('never throws: what cannot be sent goes to onError, and the next event is sent', async () => {
+  it('never throws: an event that cannot be sent goes to onError, and the next event is sent', async () => {
     const { eventTarget, errors } = open()
     const details = new Inbox<unknown>()
     eventTarget.addEventListener('people', event => details.push(event.detail))
@@ -239,7 +239,7 @@ describe('dispatchEvent', () => {
 })
 
 describe('a payload that does not parse', () => {
-  it('goes to onError; the listeners get the others', async () => {
+  it('goes to onError, and the listeners get the other events', async () => {
     const { eventTarget, errors } = open()
     const details = new Inbox<unknown>()
     eventTarget.addEventListener('people', event => details.push(event.detail))
@@ -253,7 +253,7 @@ describe('a payload that does not parse', () => {
 })
 
 describe('listeners', () => {
-  it('share one LISTEN connection; a topic is listened to from its first listener to its last', async () => {
+  it('share one LISTEN connection, which listens to a topic from its first listener to its last', async () => {
     const { eventTarget } = open()
     const inboxes = Array.from({ length: 200 }, () => new Inbox<unknown>())
     const callbacks = inboxes.map(inbox => (event: CustomEvent) => inbox.push(event.detail))
@@ -269,7 +269,7 @@ describe('listeners', () => {
     expect(await inboxes[1]?.next()).toBe(1)
     eventTarget.removeEventListener('topic:0', second)
     await waitUntil(async () => (await listeners())[0]?.query === 'unlisten "topic:0"', 'UNLISTEN')
-    // Also when it comes back.
+    // Also when the listener returns.
     eventTarget.addEventListener('topic:0', first)
     await eventTarget.ready()
     await database.query(`select pg_notify('topic:0', '2')`)
@@ -277,7 +277,7 @@ describe('listeners', () => {
     expect(inboxes.flatMap(inbox => inbox.drain())).toEqual([])
   })
 
-  it('are registered once for each callback, may be objects, and know once and signal', async () => {
+  it('are registered once per callback, may be objects, and support once and signal', async () => {
     const { eventTarget } = open()
     const details = new Inbox<string>()
     const twice = (event: CustomEvent) => details.push(`twice ${event.detail}`)
@@ -301,7 +301,7 @@ describe('listeners', () => {
     expect(details.drain()).toEqual([])
   })
 
-  it('that throw harm nobody else', async () => {
+  it('that throw affect no other listener', async () => {
     const { eventTarget, errors } = open()
     const details = new Inbox<unknown>()
     eventTarget.addEventListener('people', () => {
@@ -314,7 +314,7 @@ describe('listeners', () => {
     expect((await errors.take(2)).map(error => error.message)).toEqual(['mine', 'mine'])
   })
 
-  it('may have any name that Postgres takes; others fail at the subscriber', async () => {
+  it('accept any name that Postgres accepts; other names fail at the subscriber', async () => {
     const { eventTarget, pubSub } = open()
     const names = ['user:42', 'Mixed.Case "quoted" name', 'ü'.repeat(31)]
     const details = new Inbox<unknown>()
@@ -334,7 +334,7 @@ describe('listeners', () => {
 })
 
 describe('an outage', () => {
-  it('is told once to onGap, with the topics it concerns, and then events come again', async () => {
+  it('is reported once to onGap, with the topics that it concerns, and then events arrive again', async () => {
     const gaps = new Inbox<readonly string[]>()
     const { eventTarget, pubSub } = open({ onGap: gaps.push })
     const details = new Inbox<unknown>()
@@ -346,7 +346,7 @@ describe('an outage', () => {
     await eventTarget.ready()
     eventTarget.removeEventListener('left', left)
     eventTarget.removeEventListener('others', again)
-    eventTarget.addEventListener('others', again) // before UNLISTEN is sent
+    eventTarget.addEventListener('others', again) // Before UNLISTEN is sent.
     for (let round = 1; round <= 2; round++) {
       await database.query(
         `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'listenql listen'`,
@@ -360,7 +360,7 @@ describe('an outage', () => {
     expect(details.drain()).toEqual([])
   })
 
-  it('of the database makes publishing fail at onError, and work again', async () => {
+  it('of the database reports failed events to onError until publishing works again', async () => {
     const observed = createObserved()
     const { eventTarget, pubSub, errors } = open({ observe: observed.observe })
     const details = new Inbox<unknown>()
@@ -372,7 +372,7 @@ describe('an outage', () => {
     )
     pubSub.publish('people', 1)
     expect(await codeOf(errors)).toBe('DATABASE_FAILED')
-    await observed.until('database.lost') // the sender's connection and that of LISTEN end one after the other
+    await observed.until('database.lost') // The connections of the sender and of LISTEN end one after the other.
     let isReady = false
     const ready = eventTarget.ready().then(() => {
       isReady = true
@@ -386,8 +386,8 @@ describe('an outage', () => {
 })
 
 describe('ready()', () => {
-  it('does not wait for a topic that nobody listens to any more', async () => {
-    const { eventTarget } = open({ connection: { port: 1 } }) // nobody answers there
+  it('does not wait for a topic that has no listener any more', async () => {
+    const { eventTarget } = open({ connection: { port: 1 } }) // Nothing answers there.
     const callback = () => undefined
     eventTarget.addEventListener('people', callback)
     const ready = eventTarget.ready()
@@ -406,7 +406,7 @@ describe('ready()', () => {
 })
 
 describe('close()', () => {
-  it('sends what was dispatched, and may be called again', async () => {
+  it('sends the dispatched events, and may be called twice', async () => {
     const { eventTarget: other } = open()
     const details = new Inbox<unknown>()
     other.addEventListener('people', event => details.push(event.detail))
@@ -421,7 +421,7 @@ describe('close()', () => {
     await eventTarget.close()
   })
 
-  it('gives up what waits, without a time-out for each, when the database is gone', async () => {
+  it('gives up the waiting events, without a time-out for each, when the database is gone', async () => {
     const { eventTarget, pubSub, errors } = open({ connection: { port: 1 } })
     for (let i = 1; i <= 3; i++) pubSub.publish('people', i)
     await eventTarget.close()
@@ -431,7 +431,7 @@ describe('close()', () => {
 })
 
 describe('createBoundedPubSub', () => {
-  it('registers at once, and ends a subscription that is not read with an error of its own', async () => {
+  it('registers at once, and ends a subscription that is not read with its own error', async () => {
     const pubSub = createBoundedPubSub<Topics>({ limit: 2000 })
     const idle = pubSub.subscribe('people')
     const reader = pubSub.subscribe('people')
@@ -453,7 +453,7 @@ describe('createBoundedPubSub', () => {
     expect(await elsewhere.next()).toEqual({ done: false, value: { id: '42', name: 'Ada' } })
   })
 
-  it('ends a waiting next() when the subscription is returned, and takes nothing after that', async () => {
+  it('ends a waiting next() when the subscription is returned, and accepts nothing afterwards', async () => {
     const pubSub = createBoundedPubSub<Topics>()
     const subscription = pubSub.subscribe('people')
     const next = subscription.next()
@@ -463,7 +463,7 @@ describe('createBoundedPubSub', () => {
     expect(await subscription.next()).toEqual({ done: true, value: undefined })
   })
 
-  it('takes the burst from Postgres, whole and in order', async () => {
+  it('accepts the burst from Postgres, whole and in order', async () => {
     const { eventTarget, errors } = open()
     const pubSub = createBoundedPubSub<Topics>({ eventTarget })
     const reader = await start(eventTarget, pubSub.subscribe('people'))
@@ -474,7 +474,7 @@ describe('createBoundedPubSub', () => {
   }, 60_000)
 })
 
-describe('types', () => {
+describe('the types', () => {
   it('are those of createPubSub, without a cast', () => {
     const options = { connectionString: database.url, connection: { port: 1 } }
     const inline = () => createPubSub<Topics>({ eventTarget: createPostgresEventTarget(options) })

@@ -6,7 +6,7 @@ import { createPacedListener } from '../../src/pubsub/paced-listener.js'
 const event = (detail: unknown) => new CustomEvent('x', { detail })
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i + 1)
 
-/** A listener that takes `room` events and refuses more, as a Repeater does. */
+/** A listener that takes `room` events and refuses further ones, as a Repeater does. */
 function paced(options: { room?: number; maxWaiting?: number; fail?: (detail: unknown) => void } = {}) {
   const taken: unknown[] = []
   const told: unknown[] = []
@@ -31,12 +31,12 @@ function paced(options: { room?: number; maxWaiting?: number; fail?: (detail: un
   return { listener, reader, taken, told, push }
 }
 
-describe('with fake timers', () => {
+describe('with fake timers, a paced listener', () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
   const ended = () => expect(vi.getTimerCount()).toBe(0)
 
-  it('hands out nothing in the turn of the push, then slices with turns between them', async () => {
+  it('delivers nothing in the turn of the push, then slices with turns between them', async () => {
     const { taken, push } = paced({ room: Infinity })
     push(1, 600)
     expect(taken).toEqual([])
@@ -50,7 +50,7 @@ describe('with fake timers', () => {
     ended()
   })
 
-  it('hands out a refused event again, after pauses that grow to 50 ms and start anew when it was taken', async () => {
+  it('delivers a refused event again, after pauses that grow to 50 ms and start again once it was taken', async () => {
     const { reader, taken, push } = paced()
     push(1, 3)
     await vi.advanceTimersByTimeAsync(0)
@@ -60,14 +60,14 @@ describe('with fake timers', () => {
     reader.room = 1
     await vi.advanceTimersByTimeAsync(50)
     expect(taken).toEqual([1])
-    expect(reader.asked).toBe(11) // 1 taken, 2 refused
+    expect(reader.asked).toBe(11) // 1 taken, 2 refused.
     reader.room = 10
     await vi.advanceTimersByTimeAsync(1)
     expect(taken).toEqual([1, 2, 3])
     ended()
   })
 
-  it('goes on after a listener that throws', async () => {
+  it('continues after a listener that throws', async () => {
     const { taken, told, push } = paced({
       room: 10,
       fail: detail => {
@@ -80,7 +80,7 @@ describe('with fake timers', () => {
     expect(told).toEqual([['error', 'two']])
   })
 
-  it('strains above a quarter and eases at a sixteenth', async () => {
+  it('reports strain above a quarter of its maximum, and ease at a sixteenth', async () => {
     const { taken, told, push, reader } = paced({ room: 936 - 62 })
     push(1, 250)
     expect(told).toEqual([])
@@ -88,14 +88,14 @@ describe('with fake timers', () => {
     expect(told).toEqual(['strained'])
     while (taken.length < 874) await vi.advanceTimersToNextTimerAsync()
     await vi.advanceTimersByTimeAsync(1)
-    expect(told).toEqual(['strained', 'eased']) // 62 wait
+    expect(told).toEqual(['strained', 'eased']) // 62 wait.
     reader.room = Infinity
     await vi.advanceTimersByTimeAsync(50)
     expect(taken).toEqual(numbers(936))
     ended()
   })
 
-  it('never cuts off one that takes what it is given, however much one turn brings', async () => {
+  it('never cuts off a listener that takes everything, however much one turn brings', async () => {
     const { taken, told, push } = paced({ room: Infinity })
     push(1, 5000)
     while (taken.length < 5000) await vi.advanceTimersToNextTimerAsync()
@@ -104,7 +104,7 @@ describe('with fake timers', () => {
     ended()
   })
 
-  it('gives up on one that refuses ten times in a row, and cuts it off when too much waits', async () => {
+  it('gives up on a listener that refuses ten times in a row, and cuts it off when too much waits', async () => {
     const { reader, taken, told, push } = paced({ room: 5 })
     push(1, 500)
     expect(told).toEqual(['strained'])
@@ -114,7 +114,7 @@ describe('with fake timers', () => {
     expect(told).toEqual(['strained', 'eased'])
     push(1006, 1010)
     expect(told).toEqual(['strained', 'eased', 'overflow'])
-    // Nothing but the last word waits, asked for less and less often.
+    // Only the last event waits, and is offered less and less often.
     reader.asked = 0
     await vi.advanceTimersByTimeAsync(60_000)
     expect(reader.asked).toBeLessThan(70)
@@ -124,7 +124,7 @@ describe('with fake timers', () => {
     ended()
   })
 
-  it('gives up on a trickle after two seconds of pauses, but hands out all of it', async () => {
+  it('gives up on a trickle after two seconds of pauses, but delivers all of it', async () => {
     const { reader, taken, told, push } = paced()
     push(1, 900)
     for (let ms = 0; told.length < 2; ms++) {
@@ -137,12 +137,12 @@ describe('with fake timers', () => {
     reader.room = Infinity
     await vi.advanceTimersByTimeAsync(100)
     expect(taken).toEqual(numbers(900))
-    // It has caught up: it has its say again.
+    // It has caught up, so it can report strain again.
     push(901, 1200)
     expect(told).toEqual(['strained', 'eased', 'strained'])
   })
 
-  it('leaves no timer when it is closed, eases, and takes nothing more', async () => {
+  it('leaves no timer when it is closed, reports ease, and accepts nothing afterwards', async () => {
     for (const room of [0, Infinity]) {
       const { listener, taken, told, push } = paced({ room })
       push(1, 600)
@@ -157,7 +157,7 @@ describe('with fake timers', () => {
     }
   })
 
-  it('may be closed by the listener itself', async () => {
+  it('can be closed by the listener itself', async () => {
     const { listener, taken, push } = paced({ room: 10, fail: detail => detail === 2 && listener.close() })
     push(1, 3)
     await vi.advanceTimersByTimeAsync(0)
@@ -166,8 +166,8 @@ describe('with fake timers', () => {
   })
 })
 
-describe('with a Repeater', () => {
-  it('gives a slow reader everything, and its last word ends the iteration after what it held', async () => {
+describe('with a Repeater, a paced listener', () => {
+  it('delivers everything to a slow reader, and the final error ends the iteration after the held events', async () => {
     let listener: ReturnType<typeof createPacedListener> | undefined
     const failure = new Error('too slow')
     const overflow = vi.fn()

@@ -4,7 +4,7 @@ import { column } from '../support/watched-tables.js'
 
 const policy = (using: string) => ({ name: 'p', isPermissive: true, using, columns: [], isTransparent: true })
 
-describe('policies may look at the claims of the token', () => {
+describe('policies may read the claims of the token', () => {
   it.each<[boolean, string]>([
     [false, 'true'],
     [false, `(owner = ((current_setting('request.jwt.claims'::text))::json ->> 'sub'::text))`],
@@ -41,12 +41,12 @@ describe('policies may look at the claims of the token', () => {
     expect(mayReadToken([policy('true'), policy(using)], true)).toBe(expected)
   })
 
-  it('where the text does not tell all', () => {
+  it('if their text does not show everything that they read', () => {
     expect(mayReadToken([policy('true')], false)).toBe(true)
   })
 })
 
-describe('the text of policies tells all that they do', () => {
+describe('the text of policies shows everything that the policies read', () => {
   it.each<[boolean, Parameters<typeof isTransparent>]>([
     [true, [[policy('true')], [column('id', 'int4'), column('mood', 'enum', { typeOid: 20_000 })]]],
     [false, [[policy('true'), { ...policy('true'), isTransparent: false }], []]],

@@ -40,8 +40,8 @@ async function digest(relid: string, role: string): Promise<string> {
   return (await readDigests(watched.client, [relid], [role])).of(relid, role)
 }
 
-describe('whether policies decide', () => {
-  it('matches what Postgres itself does, for owners, members, superusers and BYPASSRLS, forced or not', async () => {
+describe('the check whether policies apply', () => {
+  it('agrees with Postgres for owners, members, superusers and BYPASSRLS, forced or not', async () => {
     const { relid } = await watched.table('id int primary key', 'decide')
     const owner = await roles.add('owner')
     const everybody = [
@@ -75,7 +75,7 @@ describe('whether policies decide', () => {
     }
   })
 
-  it('depends on the policies for SELECT that apply to the role, also by inherited membership', async () => {
+  it('considers the policies for SELECT that apply to the role, also by inherited membership', async () => {
     const table = await watched.table('id int primary key, v text collate "C"', 'chosen')
     const [group, member, uninherited] = [
       await roles.add('group'),
@@ -104,8 +104,8 @@ describe('whether policies decide', () => {
   })
 })
 
-describe('readable columns', () => {
-  it('are those with SELECT on the table or the column, if the role may use the schema', async () => {
+describe('the readable columns', () => {
+  it('are the columns with SELECT on the table or on the column, if the role may use the schema', async () => {
     const { relid } = await watched.table('id int primary key, name text, salary int', 'columned')
     const role = await roles.add('reader')
     expect(await rightsOf(relid, role)).toMatchObject({ exists: true, mayRead: false, columns: [] })
@@ -124,7 +124,7 @@ describe('readable columns', () => {
     expect((await readAccess(watched.client, ['4294967295'], [role])).rights).toEqual([])
   })
 
-  it('have a digest that changes with everything they depend on, and with nothing else', async () => {
+  it('have a digest that changes with everything the columns depend on, and with nothing else', async () => {
     const { relid } = await watched.table('id int primary key, name text', 'digested')
     const [role, group] = [await roles.add('some'), await roles.add('somegroup')]
     await watched.table('id int primary key', 'other')

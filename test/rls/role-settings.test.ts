@@ -53,7 +53,7 @@ afterAll(async () => {
   await secured?.close()
 })
 
-/** The rows that the role itself sees when it logs in. */
+/** Returns the rows that the role sees in a login session of its own. */
 async function shownAtLogin(): Promise<unknown[]> {
   const url = new URL(secured.watched.log.database.url)
   url.username = role
@@ -85,7 +85,7 @@ const ROLE = 'alter role ROLE set'
 const IN = 'alter role ROLE in database DATABASE set'
 const ALL = 'alter database DATABASE set'
 
-describe('policies run under the settings of the role, as if it had logged in', () => {
+describe('policies run under the settings of the role, as in a login session of the role', () => {
   it.each<readonly [settings: readonly string[], using: string, shown: number[]]>([
     [[], `i::text = '1 mon -1 days'`, [1]],
     [[], `i::text = 'P1M-1D'`, []],

@@ -55,20 +55,20 @@ const POLICIES = [
 ]
 
 describe('names in a schema that the role may not use', () => {
-  it.each(POLICIES)('hide nothing that select shows, if the login may use the schema: %s', async using => {
+  it.each(POLICIES)('hide no row that SELECT returns, if the login may use the schema: %s', async using => {
     await admin(
       `grant usage on schema private to ${server}; drop policy if exists p on notes; create policy p on notes using (${using})`,
     )
     for (let round = 0; round < 3; round++) {
       expect(await seenBy(access, table, viewers(), images)).toEqual(await shown())
-      // Plans are made again, and kept policies are read again.
+      // Invalidates plans and cached policies.
       await admin('alter table private.members alter who set statistics 10; analyze private.members')
     }
     expect((await shown()).flat()).not.toEqual([])
   })
 
   it.each(POLICIES)(
-    'hide nothing that select shows, if another role of the login may use it: %s',
+    'hide no row that SELECT returns, if another role of the login may use the schema: %s',
     async using => {
       await admin(`revoke usage on schema private from ${server}; grant usage on schema private to ${helper};
       drop policy if exists p on notes; create policy p on notes using (${using} and true)`)
@@ -119,7 +119,7 @@ describe('names in a schema that the role may not use', () => {
     expect(await seenBy(fresh, table, viewers(), images)).toEqual(mine)
   })
 
-  it('in the policies of another table need a grant to the role itself', async () => {
+  it('in the policies of another table require a grant to the role itself', async () => {
     await admin(`drop policy if exists p on notes; create policy p on notes using (owner in (select who from private.secured));
       grant usage on schema private to ${server}`)
     const fresh = secured.start()

@@ -51,7 +51,7 @@ async function secured(definition: string, name: string, policies: string): Prom
   return watched.find(name)
 }
 
-/** The images of the written rows, as in the log. */
+/** Returns the images of the written rows, as in the log. */
 async function written(table: WatchedTable, sql: string): Promise<RowImage[]> {
   await watched.log.fresh()
   await admin(sql)
@@ -61,7 +61,7 @@ async function written(table: WatchedTable, sql: string): Promise<RowImage[]> {
     .map(event => read(event.new as string))
 }
 
-/** The rows that one viewer sees, or the code and message of the error. */
+/** Returns the rows that one viewer sees, or the code and message of the error. */
 async function sees(table: WatchedTable, viewer: Viewer, images: readonly RowImage[]): Promise<unknown> {
   const verdict = (await access.sees(table, [viewer], images)).get(viewerKey(viewer, true))
   return verdict instanceof ListenqlError ? `${verdict.code}: ${verdict.message}` : verdict
@@ -83,11 +83,11 @@ describe('policies are evaluated on images', () => {
       [false, true, false],
       [false, false, false],
     ])
-    // A viewer without claims has an empty object.
+    // A viewer without claims gets an empty object.
     expect(await sees(table, me(), images)).toEqual([false, false, false])
   })
 
-  it('joined with OR if permissive and AND if restrictive; without a permissive one, no row is visible', async () => {
+  it('with OR between permissive policies and AND for restrictive policies; without a permissive policy, no row is visible', async () => {
     const table = await secured(
       'id int primary key',
       'joined',
@@ -99,7 +99,7 @@ describe('policies are evaluated on images', () => {
     expect(await sees(table, me(), images)).toEqual([false, false, true, false, false, false])
     await admin('create policy q on joined for select using (id = 5 or id = 0 or id is null)')
     expect(await sees(table, me(), images)).toEqual([false, false, true, false, false, true])
-    await admin('alter policy r on joined using (id > 2)') // applies at once
+    await admin('alter policy r on joined using (id > 2)') // The change applies at once.
     expect(await sees(table, me(), images)).toEqual([false, false, false, false, false, true])
     await admin('alter table joined disable row level security')
     expect(await sees(table, me(), images)).toEqual(images.map(() => true))
@@ -107,7 +107,7 @@ describe('policies are evaluated on images', () => {
     expect(await sees(table, me(), images)).toBe(`FORBIDDEN: role ${role} may not read table joined`)
   })
 
-  it('whatever names they refer to', async () => {
+  it('regardless of the names that the policies refer to', async () => {
     await admin(`create schema "Other's"; grant usage on schema "Other's" to public;
       create table "Other's".friends (a text, notes text); insert into "Other's".friends values ('ann', 'bob');
       grant select on "Other's".friends to "${role}";
@@ -138,7 +138,7 @@ describe('policies are evaluated on images', () => {
   })
 })
 
-/** Checks that a policy evaluated on the images gives the rows that Postgres shows. */
+/** Checks that a policy that is evaluated on the images returns the rows that Postgres shows. */
 async function agrees(table: WatchedTable, viewers: readonly Viewer[], insert: string): Promise<string[]> {
   await admin(`delete from "${table.name}"`)
   const images = await written(table, insert)
@@ -245,7 +245,7 @@ describe('an image equals the row', () => {
     ])
   })
 
-  it('for JSON, except for a null that may be SQL NULL or JSON null: the row must then be visible with both', async () => {
+  it('for JSON, except for a null that can mean SQL NULL or JSON null: then both must pass the policy', async () => {
     const table = await secured(
       'id int primary key, a jsonb, b json, c jsonb not null',
       'jsons',
@@ -286,7 +286,7 @@ describe('an image equals the row', () => {
     )
   })
 
-  it('as a whole, and under its collation', async () => {
+  it('as a whole row, and under its collation', async () => {
     await watched.table(
       `id int primary key, needed public.needed, gone int, v text collate "C", t text, ü text`,
       'wholes',
@@ -308,7 +308,7 @@ describe('an image equals the row', () => {
   })
 })
 
-describe('a policy that reads something that an image does not contain is refused by its name', () => {
+describe('a policy that reads something that an image does not contain is refused, and the error names it', () => {
   it.each([
     ['id int primary key', 'ctid is not null', 'it uses the system column ctid'],
     ['id int primary key', 'tableoid = 1', 'it uses the system column tableoid'],
@@ -399,7 +399,7 @@ describe('between viewers', () => {
     await hasty.close()
   })
 
-  it('a setting made for one viewer does not reach another', async () => {
+  it('a setting that is made for one viewer does not reach another viewer', async () => {
     const table = await secured('id int primary key, owner text', 'leaky', '')
     await admin(`create or replace function who() returns text language plpgsql set search_path = pg_catalog as $$
       begin
@@ -418,7 +418,7 @@ describe('between viewers', () => {
     }
   })
 
-  it('only a lock makes all wait', async () => {
+  it('only a lock makes all viewers wait', async () => {
     await admin(
       `create table if not exists members (who text); truncate members; insert into members values ('a'); grant select on members to "${role}"`,
     )
@@ -453,7 +453,7 @@ describe('between viewers', () => {
 })
 
 describe('the connection', () => {
-  it('may be lost at any time', async () => {
+  it('is replaced whenever it is lost', async () => {
     const table = await secured(
       'id int primary key',
       'lossy',
@@ -476,7 +476,7 @@ describe('the connection', () => {
     await observed.until('policies.lost')
   })
 
-  it('keeps no session state if the next transaction may be in another session', async () => {
+  it('keeps no session state if the next transaction may run in another session', async () => {
     const table = await secured(
       'id int primary key',
       'pooled',
@@ -497,7 +497,7 @@ describe('the connection', () => {
     await careful.close()
   })
 
-  it('ends when the signal aborts, and on close', async () => {
+  it('ends when the signal aborts, and when the access is closed', async () => {
     const table = await secured(
       'id int primary key',
       'ending',

@@ -13,7 +13,7 @@ let role: string
 let slow: WatchedTable
 let quick: WatchedTable
 let staged: Staged
-/** Holds the lock that policies wait for. */
+/** Holds the lock that the policies wait for. */
 let owner: pg.Client
 
 const SUB = `current_setting('request.jwt.claims')::json ->> 'sub'`
@@ -71,7 +71,7 @@ const LOCKED = `exists (select from members) or ${SUB} is not null`
 const PATIENT = `public.patient(${SUB})`
 
 describe('a table whose policies wait for a lock', () => {
-  it('delays only itself: changes of other tables arrive', async () => {
+  it('delays only its own changes: changes of other tables arrive', async () => {
     const { follow } = await start(LOCKED)
     const [held, other] = [await follow(slow, me('a')), await follow(quick, me('a'))]
     await owner.query('begin; lock members')
@@ -106,7 +106,7 @@ describe('a table whose policies wait for a lock', () => {
 })
 
 describe('a viewer whose policies wait for a lock', () => {
-  it('waits alone: other viewers of the table get its changes, and it gets all of them afterwards', async () => {
+  it('waits alone: other viewers of the table get its changes, and the viewer gets all changes after the wait', async () => {
     const { follow } = await start(PATIENT)
     const [held, ann, bob] = [
       await follow(slow, me('slow')),
@@ -123,7 +123,7 @@ describe('a viewer whose policies wait for a lock', () => {
     await ann.level()
     expect(held.changes).toEqual([])
     expect(held.replay.position()).not.toEqual(ann.replay.position())
-    // A position to resume from: everything before it was delivered.
+    // A position to resume from: every event up to it was delivered.
     const at = held.replay.position()
     await owner.query('rollback')
     await held.level()
@@ -140,7 +140,7 @@ describe('a viewer whose policies wait for a lock', () => {
     expect(held.replay.position()).toEqual(ann.replay.position())
   })
 
-  it('waits alone, however many such viewers there are and however few connections', async () => {
+  it('waits alone, regardless of the number of such viewers and of connections', async () => {
     const { follow } = await start(PATIENT, { access: { connections: 1, policyTimeout: 400 } })
     const held = await Promise.all(Array.from({ length: 40 }, (_, i) => follow(slow, me(`slow${i}`))))
     const [ann, other] = [await follow(slow, me('ann')), await follow(quick, me('slow0'))]
@@ -172,7 +172,7 @@ describe('a viewer whose policies wait for a lock', () => {
 })
 
 describe('the backlog of a viewer', () => {
-  it('is bounded: beyond that its subscriptions end and can resume after the last cursor; others continue', async () => {
+  it('is bounded: beyond the limit its subscriptions end and can resume after the last cursor; other viewers continue', async () => {
     const { follow, replay } = await start(PATIENT, { maxWaiting: 300 })
     const [held, again, ann] = [
       await follow(slow, me('slow')),
@@ -202,7 +202,7 @@ describe('the backlog of a viewer', () => {
     expect([ids(anew.changes), ann.changes.length]).toEqual([[-1], 702])
   })
 
-  it('delays a change of the schema, and so the log, only briefly', async () => {
+  it('delays a schema change, and therefore the log, only briefly', async () => {
     const { follow, tables } = await start(PATIENT)
     const [held, ann] = [await follow(slow, me('slow')), await follow(slow, me('ann'))]
     await owner.query('begin; select pg_advisory_xact_lock(7)')
@@ -214,8 +214,8 @@ describe('the backlog of a viewer', () => {
   })
 })
 
-describe('however long policies take', () => {
-  it('each viewer gets exactly what it may see, once and in order, and its position matches', async () => {
+describe('regardless of how long policies take', () => {
+  it('each viewer gets exactly the rows that it may see, once and in order, and its position matches', async () => {
     const rounds = 25
     const { follow, replay, end } = await start(
       `id % 3 <> length(${SUB}) % 3 and public.patient(case when id % 7 = 0 then ${SUB} end)`,
@@ -244,7 +244,7 @@ describe('however long policies take', () => {
       const count = 1 + ((round * 37) % 120)
       await admin(`insert into slow select * from generate_series(${id + 1}, ${id + count})`)
       id += count
-      // Read in one step: what was delivered, and the reported position.
+      // Read in one step: the delivered rows and the reported position.
       for (const { sub, from, following } of all)
         if ((round + sub.length) % 4 === 0)
           cuts.push({ sub, from, at: following.replay.position(), before: ids(following.changes) })

@@ -38,14 +38,14 @@ afterEach(() => access.close())
 const admin = (sql: string) => watched.log.database.query(sql)
 const claim = (...columns: string[]) => ({ viewer: viewerOf(role), table, columns, seesAll: true })
 
-/** Resolves with the code and message when a held requirement is lost. */
+/** Resolves with the code and message of the error when a held requirement is lost. */
 const lost = (...columns: string[]) =>
   new Promise<string>(resolve =>
     access.hold(claim(...columns), error => resolve(`${error.code}: ${error.message}`)),
   )
 
 describe('a read requirement', () => {
-  it('is refused, and the error names the first column that may not be read', async () => {
+  it('is refused with an error that names the first column that the role may not read', async () => {
     await expect(access.assert(claim())).rejects.toMatchObject({
       code: 'FORBIDDEN',
       message: `role ${role} may not read table staff`,

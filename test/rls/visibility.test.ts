@@ -17,7 +17,10 @@ const NOTHING: Images = { row: null, old: null }
 
 const eventsOf = (...all: Images[]): ReadEvent[] => all.map(images => ({ event: {} as LogEvent, images }))
 
-/** A check that says of each viewer whether `isSeen` is true of the number in an image, and the questions that it was asked. */
+/**
+ * Creates a check in which a viewer sees an image if `isSeen` holds for the number in it, and the list of requests to the
+ * check.
+ */
 function createCheck(isSeen: (sub: unknown, a: number) => boolean) {
   const asked: string[] = []
   const check: CheckVisibility = async (_table, viewers, images) => {
@@ -30,8 +33,8 @@ function createCheck(isSeen: (sub: unknown, a: number) => boolean) {
   return { check, asked }
 }
 
-describe('what a viewer sees of events', () => {
-  it('is each image that the policies let pass, both being asked about, in the order of the events', async () => {
+describe('the view that a viewer has of events', () => {
+  it('contains each image that the policies let pass, checks old and new images, and keeps the order of the events', async () => {
     const { check, asked } = createCheck((sub, a) => (sub === 'ann') === (a === 1))
     const events = eventsOf({ row: one, old: two }, { row: null, old: two }, NOTHING, { row: one, old: null })
     const views = await viewsOf(check, PEOPLE, [ann, bob], events, signal)
@@ -50,13 +53,13 @@ describe('what a viewer sees of events', () => {
     ])
   })
 
-  it('is nothing where an answer is missing', async () => {
+  it('contains no image without an answer', async () => {
     const check: CheckVisibility = async () => new Map([[viewerKey(ann, true), []]])
     const views = await viewsOf(check, PEOPLE, [ann], eventsOf({ row: one, old: two }), signal)
     expect(views.get(viewerKey(ann, true))).toEqual([NOTHING])
   })
 
-  it('is an error, or a promise, as the check answers; a promise that nobody waits for may reject', async () => {
+  it('is an error or a promise if the check answers with one; a promise that is not awaited may reject', async () => {
     const error = new ListenqlError('DATABASE_FAILED', 'a policy failed')
     const check: CheckVisibility = async () =>
       new Map<string, ListenqlError | Promise<readonly boolean[]>>([
@@ -70,8 +73,8 @@ describe('what a viewer sees of events', () => {
   })
 })
 
-describe('viewers that come back one by one', () => {
-  it('are asked about in one go, if it is about the same events in the same moment', async () => {
+describe('viewers that resume one by one', () => {
+  it('share one check if they ask about the same events at the same moment', async () => {
     const { check, asked } = createCheck((sub, a) => sub === 'ann' && a === 1)
     const see = createBatchedView(check, signal)
     const page = eventsOf({ row: one, old: null })
@@ -81,7 +84,7 @@ describe('viewers that come back one by one', () => {
     expect(asked).toEqual(['ann,bob: 1', 'ann: 2'])
   })
 
-  it('are asked about again later: rights may have changed', async () => {
+  it('are checked again later, because rights may have changed', async () => {
     const { check, asked } = createCheck(() => true)
     const see = createBatchedView(check, signal)
     const page = eventsOf({ row: one, old: null })
@@ -90,7 +93,7 @@ describe('viewers that come back one by one', () => {
     expect(asked.length).toBe(2)
   })
 
-  it('each get their own error, and an answer that is missing is one, too', async () => {
+  it('each get their own error, also if their answer is missing', async () => {
     const error = new ListenqlError('DATABASE_FAILED', 'a policy failed')
     const check: CheckVisibility = async () => new Map([[viewerKey(ann, true), error]])
     const see = createBatchedView(check, signal)

@@ -8,7 +8,7 @@ import {
   wasReplayed,
 } from '../../src/sources/resume.js'
 
-// What these steps are together, a reader's way from the past to the present, is in test/property/once.test.ts.
+// test/property/once.test.ts tests these steps together, as a reader's way from the past to the present.
 
 const at = (id: number): Position => ({ n: 1, token: 1, ord: 1, statement: 1, id })
 
@@ -27,7 +27,7 @@ describe('pagesAfter', () => {
     return { events, asked: asked.map(({ id }) => id) }
   }
 
-  it('begins each page where the one before ended, and reads none that is not asked for', async () => {
+  it('starts each page where the previous one ended, and reads only the pages that the reader requests', async () => {
     expect(await positionsAsked(false)).toEqual({ events: [0, 10, 20], asked: [0, 10, 20] })
   })
 
@@ -37,7 +37,7 @@ describe('pagesAfter', () => {
 })
 
 describe('joinIfLevel', () => {
-  /** Whether a reader that has read up to `read` joins a stream that has been handed on up to `live`. */
+  /** Returns whether a reader that has read up to `read` joins a stream that has delivered up to `live`. */
   function joins(read: number, live: number | undefined): boolean {
     let hasJoined = false
     const answer = joinIfLevel(
@@ -51,17 +51,17 @@ describe('joinIfLevel', () => {
     return hasJoined
   }
 
-  it('joins if live events were handed on no further than the log was read', () => {
+  it('joins if the live events do not extend past what was read from the log', () => {
     expect([joins(2, 1), joins(2, 2), joins(2, 3)]).toEqual([true, true, false])
   })
 
-  it('does not join a stream of which it is not known how far it is', () => {
+  it('does not join a stream whose position is unknown', () => {
     expect(joins(2, undefined)).toBe(false)
   })
 })
 
 describe('livePositionIn', () => {
-  it('knows nothing about a page of a history that has ended', () => {
+  it('returns no position for a page of a history that has ended', () => {
     const replay = { position: () => at(7), history: 2 }
     expect(livePositionIn(replay, { history: 2 })).toEqual(at(7))
     expect(livePositionIn(replay, { history: 1 })).toBe(undefined)
@@ -70,18 +70,18 @@ describe('livePositionIn', () => {
 })
 
 describe('wasReplayed', () => {
-  it('passes over events up to where the log has served, and none after the first that is later', () => {
+  it('is true for events up to the last replayed position, and false from the first later event on', () => {
     const reader: JoinedReader = { seen: at(3) }
     expect([2, 3, 4, 3].map(id => wasReplayed(reader, at(id), false))).toEqual([true, true, false, false])
   })
 
-  it('never passes over what is not in the log', () => {
+  it('is false for events that are not in the log', () => {
     const reader: JoinedReader = { seen: at(3) }
     expect(wasReplayed(reader, undefined, false)).toBe(false)
     expect(wasReplayed(reader, at(3), false)).toBe(true)
   })
 
-  it('passes over nothing of the next history', () => {
+  it('is false for every event of the next history', () => {
     const reader: JoinedReader = { seen: at(3) }
     expect(wasReplayed(reader, undefined, true)).toBe(false)
     expect(wasReplayed(reader, at(1), false)).toBe(false)

@@ -7,7 +7,7 @@ import { EventSource, type Follower, type SourceOptions } from '../../src/source
 const at = (id: number): Position => ({ n: 1, token: 1, ord: 1, statement: 1, id })
 const cursorAt = (id: number) => encodePlain(at(id))
 
-/** A source of numbers whose positions they are, and its followers. */
+/** Creates a source of numbers, each of which is its own position, and lists its followers. */
 function createTested(options: Partial<SourceOptions<number>> = {}) {
   const followers = new Set<Follower<number>>()
   const source = new EventSource<number>(
@@ -40,7 +40,7 @@ async function next(iterator: AsyncIterator<number>): Promise<number | 'done'> {
 }
 
 describe('the iteration of a source', () => {
-  it('has every event from the moment at which it resolves, asked for or not', async () => {
+  it('yields every event from the moment it resolves, even if the reader has not requested it yet', async () => {
     const { source, send, followers } = createTested()
     const iterator = await source.iterate()
     expect(followers.size).toBe(1)
@@ -51,7 +51,7 @@ describe('the iteration of a source', () => {
     expect(await third).toBe(3)
   })
 
-  it('closes the source when the reader returns, also while it waits for an event', async () => {
+  it('closes the source when the reader returns, also while the reader waits for an event', async () => {
     const { source, followers } = createTested()
     const iterator = await source.iterate()
     const waiting = next(iterator)
@@ -59,7 +59,7 @@ describe('the iteration of a source', () => {
     expect([await waiting, followers.size]).toEqual(['done', 0])
   })
 
-  it('ends with the error of the source, after what came before', async () => {
+  it('ends with the error of the source, after the events before it', async () => {
     const { source, send, end } = createTested()
     const iterator = await source.iterate()
     send(1)
@@ -68,7 +68,7 @@ describe('the iteration of a source', () => {
     await expect(next(iterator)).rejects.toMatchObject({ code: 'SCHEMA_CHANGED' })
   })
 
-  it('ends with an error when more waits than the limit, and closes the source', async () => {
+  it('ends with an error when the number of waiting events exceeds the limit, and closes the source', async () => {
     const { source, send, followers } = createTested()
     const iterator = await source.iterate(2)
     send(1, 2, 3)
@@ -77,7 +77,7 @@ describe('the iteration of a source', () => {
     await expect(next(iterator)).rejects.toMatchObject({ code: 'SUBSCRIBER_TOO_SLOW' })
   })
 
-  it('opens anew for each reader of the iterable', async () => {
+  it('opens the source anew for each reader of the iterable', async () => {
     const { source, send, followers } = createTested()
     const readers = [source[Symbol.asyncIterator](), source[Symbol.asyncIterator]()]
     const firsts = readers.map(next)
@@ -88,7 +88,7 @@ describe('the iteration of a source', () => {
 })
 
 describe('the iteration from a position', () => {
-  /** A log that holds the numbers up to `committed`, read two at a time once `gate` lets a read pass. */
+  /** A log that contains the numbers up to `committed`. A read returns two of them, once `gate` lets it pass. */
   function createPast(committed: number, handedOn: () => number, gate: () => Promise<void> = async () => {}) {
     return {
       replay: () => ({
@@ -104,17 +104,17 @@ describe('the iteration from a position', () => {
     }
   }
 
-  it('has the past, the seam, and each event after that once', async () => {
+  it('yields the past, then the seam, then each later event once', async () => {
     const { source, send } = createTested({ after: cursorAt(1), ...createPast(5, () => 4) })
     const iterator = await source.iterate()
     const past = [await next(iterator), await next(iterator), await next(iterator), await next(iterator)]
     expect(past).toEqual([2, 3, 4, 5])
     expect(await next(iterator)).toBe(-1)
-    send(5, 6) // the live stream comes to what the log had already
+    send(5, 6) // The live stream delivers what was read from the log already.
     expect(await next(iterator)).toBe(6)
   })
 
-  it('reads from the log what is handed on before it has joined', async () => {
+  it('reads live events that arrive before the join from the log', async () => {
     const gate = createDeferred()
     let handedOn = 1
     const { source, send } = createTested({
@@ -125,7 +125,7 @@ describe('the iteration from a position', () => {
         () => gate.promise,
       ),
     })
-    const iterator = await source.iterate(1) // more would not fit
+    const iterator = await source.iterate(1) // The queue has no room for more.
     const first = next(iterator)
     send(2, 3)
     handedOn = 3
@@ -143,7 +143,7 @@ describe('the iteration from a position', () => {
     expect([await next(iterator), followers.size]).toEqual(['done', 0])
   })
 
-  it('closes the source when the reader returns while it waits for what comes live', async () => {
+  it('closes the source when the reader returns while it waits for live events', async () => {
     const { source, followers } = createTested({ after: cursorAt(5), ...createPast(5, () => 5) })
     const iterator = await source.iterate()
     expect(await next(iterator)).toBe(-1)
@@ -152,19 +152,19 @@ describe('the iteration from a position', () => {
     expect([await waiting, followers.size]).toEqual(['done', 0])
   })
 
-  it('is refused where nothing is kept, and closes the source', async () => {
+  it('is refused if the source keeps no history, and closes the source', async () => {
     const { source, followers } = createTested({ after: cursorAt(1) })
     await expect(source.iterate()).rejects.toMatchObject({ code: 'CURSOR_INVALID' })
     expect(followers.size).toBe(0)
   })
 
-  it('is refused before the source is opened if the cursor is none', async () => {
+  it('is refused before the source is opened if the cursor is malformed', async () => {
     const { source } = createTested({ after: 'none', open: () => expect.unreachable() })
     await expect(source.iterate()).rejects.toMatchObject({ code: 'CURSOR_INVALID' })
   })
 })
 
-it('says nothing of positions, sizes and ends of histories unless it is told how', () => {
+it('a source without callbacks for positions, sizes and ends of histories reports none of them', () => {
   const { source } = createTested({ positionOf: () => undefined })
   expect([source.positionOf(1), source.endsHistory(1), source.sizeOf(1)]).toEqual([undefined, false, 0])
 })

@@ -9,7 +9,7 @@ interface Exported {
   readonly name: string
 }
 
-/** What the library exports: each name, with the file that declares it. */
+/** Returns the exports of the library: each name, with the file that declares it. */
 function exportsOf(index: string): Exported[] {
   const text = readFileSync(join(root, index), 'utf8')
   return [...text.matchAll(/export (?:type )?\{([^}]+)\} from '(.+?)\.js'/g)].flatMap(
@@ -22,13 +22,13 @@ function exportsOf(index: string): Exported[] {
   )
 }
 
-/** The file that declares a name, also where another one passes it on. */
+/** Returns the file that declares a name, also if another file re-exports it. */
 function declaring({ file, name }: Exported): Exported {
   const passed = exportsOf(file).find(each => each.name === name)
   return passed ? declaring(passed) : { file, name }
 }
 
-/** The declaration, and the members of an interface, that have no docstring before them. */
+/** Returns the declaration and the members of an interface that have no docstring before them. */
 function undocumented({ file, name }: Exported): string[] {
   const lines = readFileSync(join(root, file), 'utf8').split('\n')
   const at = lines.findIndex(line =>
@@ -46,7 +46,7 @@ function undocumented({ file, name }: Exported): string[] {
 }
 
 it.each(['src/index.ts', 'src/client/index.ts'])(
-  'every export of %s, and every member of it, has a docstring',
+  'every export of %s and every member of it has a docstring',
   index => {
     const all = exportsOf(index)
     expect(all.length).toBeGreaterThan(3)

@@ -4,14 +4,14 @@ import { expect, it } from 'vitest'
 
 const root = resolve(import.meta.dirname, '../..')
 
-/** Runs in browsers: nothing of ours beside itself, and no part of Node. */
+/** Runs in browsers: imports nothing of the project outside itself, and no module of Node. */
 const CLIENT = 'src/client'
-/** Only the command line and the composition root may know it. */
+/** Only the command line and the composition root may import it. */
 const CONFIG = 'src/config'
 
 /**
- * From the top down: a file may import from its own part and from the layers below, never from above, and not from the parts
- * beside it. The longest prefix counts, so that a folder can have layers of its own.
+ * From the top down: a file may import from its own part and from lower layers, never from higher layers or from other parts of
+ * its layer. The longest prefix counts, so a folder can have layers of its own.
  */
 const LAYERS: readonly (readonly string[])[] = [
   ['src/cli.ts', 'src/index.ts', 'src/commands'],
@@ -35,9 +35,9 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/lib/limits'],
   ['src/lib', CLIENT],
 ]
-/** Parts of one layer that know each other: the library exports what the command line uses. */
+/** Parts of one layer that may import each other: the library exports what the command line uses. */
 const ENTRIES = ['src/cli.ts', 'src/index.ts', 'src/commands']
-/** Files that a folder has at most: with more it holds several ideas. */
+/** Maximum number of files in a folder; a folder with more holds several ideas. */
 const MAX_FILES = 25
 
 function sources(folder: string): string[] {
@@ -55,7 +55,7 @@ function importsOf(file: string): string[] {
   )
 }
 
-/** The layer of a file, counted from the top, and its part of that layer. */
+/** Returns the layer of a file, counted from the top, and the file's part of that layer. */
 function placeOf(file: string): { readonly layer: number; readonly part: string } {
   let place = { layer: -1, part: '' }
   for (const [layer, parts] of LAYERS.entries())
@@ -72,18 +72,18 @@ function mayImport(file: string, target: string): boolean {
   return from.part === to.part || ENTRIES.includes(from.part)
 }
 
-it('finds the sources', () => {
+it('the search finds the source files', () => {
   expect(files.length).toBeGreaterThan(40)
   expect(importsOf('src/server/create-server.ts')).toContain('src/lib/errors.ts')
 })
 
-it('has a layer for every file, and a file for every part', () => {
+it('every file has a layer, and every part has a file', () => {
   expect(files.filter(file => placeOf(file).layer < 0)).toEqual([])
   const parts = new Set(files.map(file => placeOf(file).part))
   expect(LAYERS.flat().filter(part => !parts.has(part))).toEqual([])
 })
 
-it('imports downwards only', () => {
+it('imports point downwards only', () => {
   const wrong = files.flatMap(file =>
     importsOf(file)
       .filter(target => files.includes(target) && !mayImport(file, target))
@@ -92,7 +92,7 @@ it('imports downwards only', () => {
   expect(wrong).toEqual([])
 })
 
-it('notices an import that runs up, or to the side', () => {
+it('the check notices an import that points upwards or sideways', () => {
   expect(mayImport('src/log/doorbell.ts', 'src/lib/abort.ts')).toBe(true)
   expect(mayImport('src/log/doorbell.ts', 'src/sources/source.ts')).toBe(false)
   expect(mayImport('src/auth/kicks.ts', 'src/log/doorbell.ts')).toBe(false)
@@ -100,13 +100,13 @@ it('notices an import that runs up, or to the side', () => {
   expect(mayImport('src/transport/ws/listen.ts', 'src/transport/http/reply.ts')).toBe(true)
 })
 
-it(`has no folder of more than ${MAX_FILES} files`, () => {
+it(`no folder has more than ${MAX_FILES} files`, () => {
   const sizes = new Map<string, number>()
   for (const file of files) sizes.set(dirname(file), (sizes.get(dirname(file)) ?? 0) + 1)
   expect([...sizes].filter(([, size]) => size > MAX_FILES)).toEqual([])
 })
 
-it('keeps config to the command line and the composition root', () => {
+it('only the command line and the composition root import config', () => {
   const users = files
     .filter(file => importsOf(file).some(target => target.startsWith(CONFIG)))
     .filter(file => !file.startsWith(CONFIG))
@@ -119,11 +119,11 @@ it('keeps config to the command line and the composition root', () => {
   ])
 })
 
-it('keeps the client fit for browsers', () => {
+it('the client imports nothing that browsers lack', () => {
   const client = files.filter(file => file.startsWith(CLIENT))
   expect(client).toContain(join(CLIENT, 'index.ts'))
   expect(client.flatMap(importsOf).filter(target => !target.startsWith(CLIENT))).toEqual([])
-  // Of ours only a command that is a client itself may use it.
+  // In the project, only a command that is a client itself may import it.
   expect(
     files.filter(file => !file.startsWith(CLIENT) && importsOf(file).some(to => to.startsWith(CLIENT))),
   ).toEqual(['src/commands/tail.ts'])
@@ -133,7 +133,7 @@ it('keeps the client fit for browsers', () => {
   expect(text).not.toMatch(/\b(process|Buffer|setImmediate|require|__dirname)\b[.(]/)
 })
 
-it('has no circles', () => {
+it('the imports contain no cycle', () => {
   const done = new Set<string>()
   const circles: string[] = []
   function visit(file: string, path: readonly string[]): void {

@@ -11,7 +11,7 @@ const WORDS: readonly { readonly pattern: RegExp; readonly instead: string }[] =
     instead: 'name the thing: the client, the subscriber, the follower, the login, another session',
   },
   {
-    // What is reached through something else is behind it; and readers lag behind.
+    // A proxied server is behind its proxy, and readers lag behind.
     pattern: /(?<!\blag )\bbehind\b(?! an? (?:proxy|pooler|balancer|firewall)\b)/i,
     instead: 'after, unless it is behind a proxy, pooler, balancer or firewall',
   },
@@ -36,7 +36,7 @@ function read(file: string): string {
   return readFileSync(join(root, file), 'utf8')
 }
 
-/** `file:line: text`, of each line with one of the words. */
+/** Returns `file:line: text` for each line that contains one of the words. */
 function found(file: string): string[] {
   const exceptions = EXCEPTIONS.filter(one => one.file === file)
   const text = exceptions.reduce((rest, one) => rest.replace(one.text, ''), read(file))
@@ -52,7 +52,7 @@ describe('comments and messages', () => {
     expect(files.flatMap(found)).toEqual([])
   })
 
-  it.each(EXCEPTIONS)('have an exception that is still needed: $text in $file', ({ file, text }) => {
+  it.each(EXCEPTIONS)('still need the exception for $text in $file', ({ file, text }) => {
     expect(read(file)).toMatch(text)
   })
 })

@@ -5,12 +5,13 @@ import { expect, it } from 'vitest'
 const root = resolve(import.meta.dirname, '../..')
 
 /**
- * Tests of what several modules do together. Every other folder of test/ mirrors src/ (or, where src/ has no such folder, the
- * root): `src/delivery/group.ts` has its test in `test/delivery/group.test.ts`, a second one in `group-<subject>.test.ts`.
+ * These folders hold tests of several modules together. Every other folder of test/ mirrors src/ (or, where src/ has no such
+ * folder, the root): `src/delivery/group.ts` has its test in `test/delivery/group.test.ts`, and a second one in
+ * `group-<subject>.test.ts`.
  */
 const TOGETHER = ['docs', 'e2e', 'property', 'security', 'sql', 'stress', 'structure', 'support']
 
-/** Every longer file of these folders has a test that is found by its path: an event passes here on its way to a socket. */
+/** Every longer file of these folders has a test at its path, because an event passes here on its way to a socket. */
 const MAIN_FOLDERS = ['src/delivery', 'src/log', 'src/sources']
 const LONG_LINES = 60
 /** The same for these files of other folders. */
@@ -29,9 +30,9 @@ const MAIN_FILES = [
   'src/transport/ws/sink.ts',
 ]
 
-/** Files of the main path that are tested by the test of another one: as its parts, or because they are SQL. */
+/** Files of the main path that the test of another file covers, because they are its parts or consist of SQL. */
 const TESTED_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
-  // Parts of the visibility queue, which are nothing without it.
+  // Parts of the visibility queue that have no use on their own.
   'test/sources/tables/visibility-queue.test.ts': [
     'src/sources/tables/slow-viewer.ts',
     'src/sources/tables/deliver-page.ts',
@@ -40,14 +41,14 @@ const TESTED_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     'src/sources/tables/waiting-event.ts',
   ],
   'test/sources/tables/table-feeds.test.ts': ['src/sources/tables/table-feed.ts'],
-  // Whatever overtakes what: the feeds, the queue and the replay of a table together.
+  // The feeds, the queue and the replay of a table together, in every interleaving.
   'test/property/once.test.ts': [
     'src/sources/tables/open-changes.ts',
     'src/sources/tables/page-changes.ts',
     'src/sources/tables/table-replay.ts',
   ],
   'test/log/log-follower.test.ts': ['src/log/log-connection.ts'],
-  // Calls of the log's SQL functions, and what they return: tested with the functions.
+  // These call the SQL functions of the log, and the tests of the functions cover their results.
   'test/sql/ledger.test.ts': ['src/log/log-event.ts', 'src/log/log-queries.ts'],
   'test/sql/rights.test.ts': ['src/log/install.ts', 'src/log/schema-parts.ts'],
   'test/log/retention.test.ts': ['src/log/rotate.ts'],
@@ -62,7 +63,7 @@ function filesBelow(folder: string, ending: string): string[] {
 
 const tests = filesBelow('test', '.test.ts')
 
-/** Where the source of a test would be: without `-<subject>`, which may be several words, or with it. */
+/** Returns the paths that the source of a test may have: without `-<subject>`, which may be several words, or with it. */
 function sourcesOf(test: string): string[] {
   const path = test.replace(/^test\//, '').replace(/\.test\.ts$/, '')
   const [top = ''] = path.split('/')
@@ -71,7 +72,7 @@ function sourcesOf(test: string): string[] {
   return words.map((_, i) => join(dirname(base), words.slice(0, words.length - i).join('-')))
 }
 
-/** The file or folder that a test is the test of. */
+/** Returns the file or folder that a test covers. */
 function sourceOf(test: string): string | undefined {
   for (const path of sourcesOf(test))
     for (const file of [`${path}.ts`, `${path}.js`, path]) if (existsSync(join(root, file))) return file
@@ -86,7 +87,7 @@ it('every test of one module has the path of the module', () => {
   expect(tests.filter(isMirror).filter(test => sourceOf(test) === undefined)).toEqual([])
 })
 
-it('every file of the main path has a test that is found by its path', () => {
+it('every file of the main path has a test at its path', () => {
   const isLong = (file: string) => readFileSync(join(root, file), 'utf8').split('\n').length > LONG_LINES
   const main = [...MAIN_FOLDERS.flatMap(folder => filesBelow(folder, '.ts').filter(isLong)), ...MAIN_FILES]
   const elsewhere = Object.values(TESTED_ELSEWHERE).flat()
@@ -96,7 +97,7 @@ it('every file of the main path has a test that is found by its path', () => {
   expect(named.filter(file => !existsSync(join(root, file)))).toEqual([])
 })
 
-it('finds the source of a test by its path', () => {
+it('the source of a test is found by its path', () => {
   expect(sourceOf('test/delivery/group.test.ts')).toBe('src/delivery/group.ts')
   expect(sourceOf('test/log/log-follower-topics.test.ts')).toBe('src/log/log-follower.ts')
   expect(sourceOf('test/schema/names/names.test.ts')).toBe('schema/names/names.ts')

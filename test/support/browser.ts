@@ -11,18 +11,18 @@ const ARGUMENTS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
-  // Names outside of this machine do not even resolve.
+  // Names of other machines do not resolve.
   '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1',
 ]
 
-/** A page, and what it did. */
+/** A page, and a record of what it did. */
 export interface WatchedPage {
   readonly page: Page
-  /** URLs of all requests and WebSockets so far that leave this machine; `blob:` and `data:` do not. */
+  /** URLs of all requests and WebSockets so far that go to other machines, without `blob:` and `data:`. */
   outside(): string[]
   /** URLs of all requests and WebSockets so far. */
   requests(): string[]
-  /** What the Content-Security-Policy refused so far. */
+  /** Violations of the Content-Security-Policy so far. */
   violations(): string[]
   /** Uncaught errors of the page's scripts so far. */
   errors(): string[]
@@ -32,12 +32,13 @@ export interface BrowserOptions {
   readonly colorScheme?: 'light' | 'dark'
   readonly width?: number
   readonly height?: number
-  /** Takes certificates that nobody vouches for. */
+  /** Accepts certificates that no authority has signed. */
   readonly ignoreHTTPSErrors?: boolean
 }
 
 /**
- * A `describe` with a Chromium of its own: `open` gives a fresh, isolated page. Skipped, with a word, where there is none.
+ * A `describe` with its own Chromium: `open` returns a fresh, isolated page. Skipped with a message if Chromium is not
+ * installed.
  */
 export function describeInBrowser(
   name: string,
@@ -83,7 +84,7 @@ export function launchChromium(): Promise<Browser> {
   return chromium.launch({ executablePath: findChromium() ?? '', args: ARGUMENTS })
 }
 
-/** Path of Chromium, if there is one. LISTENQL_CHROMIUM names it, so that its tests fail rather than skip. */
+/** Path of Chromium, if it is installed. If LISTENQL_CHROMIUM names it, its tests fail instead of being skipped. */
 export function findChromium(): string | undefined {
   const told = process.env.LISTENQL_CHROMIUM
   if (told === undefined)

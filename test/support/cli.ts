@@ -9,7 +9,7 @@ export interface CliOutcome {
   readonly stderr: string
 }
 
-/** Runs the built command to its end, with nothing in its environment but what is given. */
+/** Runs the built command to its end, with only the given environment. */
 export function runCli(
   argv: readonly string[],
   { env = {}, cwd }: { env?: Record<string, string>; cwd?: string } = {},

@@ -3,26 +3,29 @@ import { type Client, createClient as createWsClient, type ExecutionResult } fro
 import { WebSocket } from 'ws'
 import { Inbox } from './inbox.js'
 
-/** What a subscription shows to a test, whatever the transport. */
+/** A subscription as a test sees it, with the same interface for every transport. */
 export interface TestSubscription {
   readonly results: Inbox<Record<string, unknown>>
-  /** Resolves with how the stream ended: `complete`, a close code, or `dropped`. */
+  /** Resolves with the way the stream ended: `complete`, a close code, or `dropped`. */
   readonly ended: Promise<string>
-  /** The last position that the server told, in whatever way the transport has. */
+  /** The last position that the server sent, in the way of the transport. */
   readonly position?: () => string | undefined
   close(): void | Promise<void>
 }
 
-/** Where to start, and how that is said. */
+/** The start position of a subscription, and the token of its viewer. */
 export interface Start {
   readonly after?: string
   /** Only for SSE. */
   readonly lastEventId?: string
-  /** Sent as each transport's clients do. */
+  /** Sent as the usual client of each transport sends it. */
   readonly token?: string | undefined
 }
 
-/** Subscribes, and resolves once the server has accepted. Rejects with status and text where it refuses. */
+/**
+ * Subscribes, and resolves once the server has accepted the subscription. Rejects with status and text if the server refuses
+ * it.
+ */
 export type Subscribe = (
   url: string,
   query: string,
@@ -44,7 +47,7 @@ function deferred<T>() {
   return { promise, resolve }
 }
 
-/** graphql-ws's own client; acceptance is the ping that names the subscription. */
+/** The client of graphql-ws. The subscription is accepted with the ping that names it. */
 export const overGraphqlWs: Subscribe = async (url, query, variables = {}, start = {}) => {
   let position: string | undefined
   const results = new Inbox<Record<string, unknown>>()
@@ -58,7 +61,7 @@ export const overGraphqlWs: Subscribe = async (url, query, variables = {}, start
     on: {
       ping: (received, payload) => {
         const cursors = Object.values(payload?.cursors ?? {})
-        if (!received || cursors.length === 0) return // a keep-alive: nothing is accepted yet
+        if (!received || cursors.length === 0) return // A keep-alive ping: the subscription is not accepted yet.
         position = cursors[0] ?? position
         accepted.resolve()
       },
@@ -74,7 +77,7 @@ export const overGraphqlWs: Subscribe = async (url, query, variables = {}, start
       next: value => {
         position = cursorOf(value) ?? position
         results.push(value as ExecutionResult as Record<string, unknown>)
-        accepted.resolve() // a refusal comes as a result
+        accepted.resolve() // A refusal arrives as a result.
       },
       error: error => {
         if (Array.isArray(error)) results.push({ errors: error.map(e => e.toJSON?.() ?? e) })
@@ -87,7 +90,7 @@ export const overGraphqlWs: Subscribe = async (url, query, variables = {}, start
   return { results, ended: ended.promise, position: () => position, close: () => void client.dispose() }
 }
 
-/** A bare HTTP client that understands SSE; acceptance is the response's headers. */
+/** A minimal HTTP client for Server-Sent Events. The subscription is accepted with the headers of the response. */
 export function overSse(method: 'GET' | 'POST'): Subscribe {
   return (url, query, variables = {}, start = {}) =>
     stream(
@@ -117,7 +120,7 @@ export function overSse(method: 'GET' | 'POST'): Subscribe {
 
 const DELIMITER = '\r\n--graphql'
 
-/** A bare HTTP client that understands Apollo's multipart protocol. */
+/** A minimal HTTP client for Apollo's multipart protocol. */
 export const overMultipart: Subscribe = (url, query, variables = {}, start = {}) =>
   stream(
     {
@@ -215,7 +218,7 @@ function stream(
   })
 }
 
-/** `/listen/{channel}`: payloads come as results `{ payload }`. */
+/** `/listen/{channel}`: payloads become results `{ payload }`. */
 export async function overListen(url: string, channel: string): Promise<TestSubscription> {
   const results = new Inbox<Record<string, unknown>>()
   const webSocket = new WebSocket(`${url.replace('http', 'ws')}/listen/${encodeURIComponent(channel)}`)
@@ -248,7 +251,7 @@ export const TRANSPORTS = {
   '/listen': overListen,
 } satisfies Record<string, (url: string, channel: string) => Promise<TestSubscription>>
 
-/** The payload of a result, however the transport wraps it. */
+/** Returns the payload of a result of any transport. */
 export function payloadOf(result: Record<string, unknown>): unknown {
   if ('data' in result) return (result.data as { channel: { payload: unknown } } | null)?.channel.payload
   return result.payload

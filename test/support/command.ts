@@ -1,13 +1,13 @@
 import { PassThrough, Writable } from 'node:stream'
 import type { Streams } from '../../src/commands/shared/command.js'
 
-/** Streams for a command that runs in this process. */
+/** Creates streams for a command that runs in this process. */
 export interface CommandStreams extends Streams {
   readonly out: () => string
   readonly err: () => string
 }
 
-/** @param answer what a person at a terminal types; undefined: there is no terminal */
+/** @param answer what a user types at a terminal; undefined: there is no terminal */
 export function commandStreams(answer?: string): CommandStreams {
   const texts = { out: '', err: '' }
   const collect = (key: 'out' | 'err') =>

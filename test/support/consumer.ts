@@ -7,7 +7,7 @@ import { cleanEnvironment } from './running.js'
 /** A project that has installed the packed package from the registry. */
 export interface Consumer {
   readonly folder: string
-  /** What `npm install` printed. */
+  /** The output of `npm install`. */
   readonly printed: string
   write(name: string, text: string): Promise<void>
   /** Runs a program in the project. Never rejects. */
@@ -21,7 +21,7 @@ export interface Outcome {
   readonly stderr: string
 }
 
-/** Packs what has been built. @returns the path of the tarball */
+/** Packs the built package. @returns the path of the tarball */
 export async function pack(folder: string): Promise<string> {
   const { stdout } = await new Promise<{ stdout: string }>((resolve, reject) =>
     execFile('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], (error, stdout) =>
@@ -33,15 +33,15 @@ export async function pack(folder: string): Promise<string> {
 }
 
 /**
- * @param options.packages beside the package itself, as npm takes them
- * @param options.node runs npm. Default: that of this process
+ * @param options.packages packages to install besides the package itself, in the notation of npm
+ * @param options.node the Node that runs npm. Default: that of this process
  */
 export async function createConsumer(
   options: { readonly packages?: readonly string[]; readonly node?: string } = {},
 ): Promise<Consumer> {
   const { packages = [], node = process.execPath } = options
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'listenql-consumer-')))
-  await chmod(folder, 0o755) // as root, Postgres runs from here as another user
+  await chmod(folder, 0o755) // If the process is root, Postgres runs from here as another user.
   const tarball = await pack(folder)
   await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', type: 'module' }))
   const run: Consumer['run'] = (program, args, env = {}) =>
@@ -73,12 +73,12 @@ export async function createConsumer(
 }
 
 export interface InstalledNode {
-  /** The program. */
+  /** Path of the program. */
   readonly node: string
   close(): Promise<void>
 }
 
-/** A version of Node, from npm. */
+/** Installs a version of Node from npm. @returns its path */
 export async function installNode(version: number): Promise<InstalledNode> {
   const folder = await mkdtemp(join(tmpdir(), `listenql-node-${version}-`))
   await chmod(folder, 0o755)

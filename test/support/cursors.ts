@@ -2,10 +2,10 @@ import { createCursorCipher } from '../../src/log/cursor-cipher.js'
 import type { Cursors } from '../../src/log/cursors.js'
 import { encodePlain, type Position } from '../../src/log/position.js'
 
-/** Cursors as where the schema has no key. */
+/** Cursors of a schema that has no key. */
 export const PLAIN: Pick<Cursors, 'encode' | 'ready'> = { encode: encodePlain, ready: async () => undefined }
 
-/** The cursors of a database, with the key that is in it. */
+/** Returns the cursors of a database, with the key that the database holds. */
 export async function cursorsOf(log: {
   query(sql: string): Promise<readonly Record<string, unknown>[]>
 }): Promise<{ encode(position: Position): string; decode(cursor: string): Position }> {

@@ -2,13 +2,13 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { waitUntil } from './wait.js'
 
-/** A line to a server that can be cut. */
+/** A proxy in front of a server whose connections a test can cut. */
 export interface CuttingProxy {
   readonly url: string
-  /** Drops all connections, and takes no more until it is mended. */
+  /** Drops all connections, and accepts no new ones until `mend`. */
   cut(): Promise<void>
   mend(): Promise<void>
-  /** Resolves once this text has been passed on to a client since the line was last mended. */
+  /** Resolves once this text has been passed to a client since the last `cut`. */
   until(text: string): Promise<void>
   close(): Promise<void>
 }

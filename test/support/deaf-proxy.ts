@@ -1,12 +1,12 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
 /**
- * A TCP proxy in front of Postgres that answers everything and, while it is deaf, swallows notifications: what a pooler in
- * transaction mode does to a client that is idle.
+ * A TCP proxy in front of Postgres that passes all messages and, while it is deaf, swallows notifications, as a pooler in
+ * transaction mode does to an idle client.
  */
 export interface DeafProxy {
   readonly port: number
-  /** Notifications that were swallowed so far. */
+  /** Number of notifications that were swallowed so far. */
   readonly swallowed: number
   setDeaf(isDeaf: boolean): void
   close(): Promise<void>
@@ -31,7 +31,7 @@ export async function startDeafProxy(target: { host: string; port: number }): Pr
     upstream.on('data', chunk => {
       rest = Buffer.concat([rest, chunk])
       const passed: Buffer[] = []
-      // A message: type, length of what follows (with itself), content. Tests connect without TLS.
+      // A message: type, length of the rest (including the length itself), content. Tests connect without TLS.
       for (;;) {
         const end = rest.length < 5 ? Number.POSITIVE_INFINITY : 1 + rest.readUInt32BE(1)
         if (rest.length < end) break

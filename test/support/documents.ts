@@ -1,7 +1,7 @@
 import type { ChannelEventsSubscription } from './graphql/graphql.js'
 import { graphql } from './graphql/index.js'
 
-/** What the tests' clients ask for, with the types that `npm run codegen` makes of it. */
+/** Documents that the tests' clients execute, with the types that `npm run codegen` generates. */
 export const channelEvents = graphql(`
   subscription ChannelEvents($name: String!) {
     channel(name: $name) {

@@ -1,4 +1,6 @@
-/** Gives Node what @microsoft/fetch-event-source asks of a page: a document that is never hidden, and timers on `window`. */
+/**
+ * Defines in Node what @microsoft/fetch-event-source needs of a page: a document that is never hidden, and timers on `window`.
+ */
 export function pretendPage(): void {
   const ignore = () => undefined
   Object.assign(globalThis, {

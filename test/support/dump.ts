@@ -1,9 +1,12 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 
-/** Where Debian has PostgreSQL 15; LISTENQL_PG_DUMP names pg_dump, so that tests fail rather than skip. */
+/** Debian's path of PostgreSQL 15. If LISTENQL_PG_DUMP names pg_dump, tests fail instead of being skipped. */
 const PG_DUMP = process.env.LISTENQL_PG_DUMP ?? find('/usr/lib/postgresql/15/bin/pg_dump') ?? find('pg_dump')
 
-/** Whether pg_dump is there and can dump a server of this version, such as 150004: it refuses newer ones than itself. */
+/**
+ * Returns whether pg_dump exists and can dump a server of this version, such as 150004: pg_dump refuses newer servers than
+ * itself.
+ */
 export function canDump(serverVersion: number): boolean {
   if (process.env.LISTENQL_PG_DUMP) return true
   if (!PG_DUMP) return false
@@ -11,14 +14,14 @@ export function canDump(serverVersion: number): boolean {
   return Number(major) >= Math.floor(serverVersion / 10_000)
 }
 
-/** What pg_dump prints, as text. @throws Error with what it says to stderr if it fails */
+/** Returns the output of pg_dump as text. @throws Error with its stderr if it fails */
 export function dump(url: string, ...options: readonly string[]): string {
   const { status, stdout, stderr } = run(PG_DUMP ?? 'pg_dump', ['--dbname', url, ...options])
   if (status !== 0) throw new Error(stderr)
   return stdout
 }
 
-/** Runs a script as psql does, statement by statement. @returns the errors, a line each; they stop nothing */
+/** Runs a script as psql does, statement by statement. @returns the errors, one per line; an error does not stop the script */
 export function restore(url: string, script: string): readonly string[] {
   const psql = (PG_DUMP ?? 'pg_dump').replace(/pg_dump$/, 'psql')
   const { stderr } = run(psql, ['--no-psqlrc', '--quiet', '--dbname', url], script)

@@ -5,16 +5,16 @@ import { join, resolve } from 'node:path'
 import { inject } from 'vitest'
 import { QUICK_SETTINGS } from './global-setup.js'
 
-/** A process of its own that holds an embedded Postgres, to be killed without a chance to tidy up. */
+/** A separate process that runs an embedded Postgres and that a test can kill before it cleans up. */
 export interface EmbeddedProcess {
   readonly pid: number
-  /** The next thing it says: what it is busy with, that it started, or that it failed. */
+  /** Resolves with the next message of the process: its progress, that Postgres has started, or that the start failed. */
   next(): Promise<EmbeddedMessage>
-  /** Skips what comes before Postgres has started. */
+  /** Skips the messages before Postgres has started. */
   started(): Promise<Extract<EmbeddedMessage, { kind: 'started' }>>
-  /** kill -9, awaited. */
+  /** Sends SIGKILL, and resolves once the process has ended. */
   kill(): Promise<void>
-  /** Lets it close its Postgres and end. */
+  /** Makes the process close its Postgres and end. */
   close(): Promise<void>
 }
 
@@ -25,7 +25,7 @@ export type EmbeddedMessage =
 
 export interface EmbeddedProcesses {
   start(directory: string): EmbeddedProcess
-  /** Ends all that still run. */
+  /** Ends all processes that still run. */
   close(): void
 }
 
@@ -45,13 +45,13 @@ try {
 }
 `
 
-/** Compiles the sources as they are now (not dist/, which may be older) for processes without vitest. */
+/** Compiles the current sources (dist/ may be older) for processes without vitest. */
 export async function compileEmbeddedProcesses(): Promise<EmbeddedProcesses> {
   const folder = await mkdtemp(join(inject('postgresRoot'), 'compiled-'))
   for (const name of ['node_modules', 'package.json', 'sql']) await symlink(resolve(name), join(folder, name))
   const tsc = resolve('node_modules', '.bin', 'tsc')
   await new Promise<void>(done => {
-    // Files are written even if the types do not check, which is for `tsc --noEmit` to tell.
+    // tsc writes the files even if the types do not check; `tsc --noEmit` reports type errors.
     execFile(tsc, ['-p', 'tsconfig.build.json', '--outDir', folder], () => done())
   })
   await access(join(folder, 'src', 'embedded', 'index.js'))

@@ -1,4 +1,4 @@
-/** What tests use of it; it has no types of its own. */
+/** The part of its interface that tests use; the package has no types. */
 declare module 'event-source-polyfill' {
   export class EventSourcePolyfill {
     readonly readyState: number

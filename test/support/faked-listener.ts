@@ -1,7 +1,7 @@
 import { createDeferred, type Deferred } from '../../src/lib/deferred.js'
 import type { ListenerHandlers, Listener as RealListener } from '../../src/postgres/listener.js'
 
-/** In place of the LISTEN connection: hears what a test says, while it is connected. */
+/** Replaces the LISTEN connection: delivers the notifications of a test while it is connected. */
 export class FakedListener implements Pick<RealListener, 'attach' | 'listen' | 'whenListening' | 'unlisten'> {
   readonly #handlers: ListenerHandlers[] = []
   readonly #channels = new Set<string>()

@@ -12,35 +12,35 @@ import {
 } from '../../src/log/position.js'
 import { createGates } from './gates.js'
 
-/** One event of the log: on which topic, and its number, which is greater than that of every earlier event. */
+/** An event of the log: its topic, and its number, which is greater than that of every earlier event. */
 export interface Logged {
   readonly kind: LogEvent['kind']
   readonly topic: string
   readonly number: number
 }
 
-/** An event log in memory, of which each step happens when the test says so. */
+/** An event log in memory whose steps a test triggers one by one. */
 export interface FakedLog {
   readonly follower: LogFollower
-  /** The events of each history. The last history is the present one. */
+  /** The events of each history. The last history is the current one. */
   readonly histories: readonly (readonly LogEvent[])[]
-  /** The number of the last event that was handed on, of each history. */
+  /** For each history, the number of the last event that was delivered. */
   readonly handedOn: readonly number[]
-  /** The positions of the present history, in order. */
+  /** The positions of the current history, in order. */
   positions(): readonly Position[]
-  /** How many pages have been asked for. */
+  /** Number of pages that were requested. */
   readonly reads: number
   /** Writes one batch. */
   commit(batch: readonly Logged[]): void
-  /** Hands on the next event, or moves to the end of the last batch. @returns false if there was nothing to do */
+  /** Delivers the next event, or moves to the end of the last batch. @returns false if there was neither */
   handOn(): boolean
-  /** Answers the oldest read. @returns false if there is none */
+  /** Answers the oldest pending read. @returns false if no read is pending */
   answer(): boolean
-  /** The history is lost, and another one begins whose positions start anew. */
+  /** Ends the history and starts another one, with its own positions. */
   endHistory(): void
 }
 
-/** @param pageSizes most events of the first page that is read, the second, …, from the beginning again after the last */
+/** @param pageSizes maximum number of events in the first page, the second page, …; the list repeats */
 export function createFakedLog(pageSizes: readonly number[]): FakedLog {
   const histories: LogEvent[][] = [[]]
   const handedOn = [0]
@@ -91,7 +91,7 @@ export function createFakedLog(pageSizes: readonly number[]): FakedLog {
   }
 
   return {
-    follower: follower as unknown as LogFollower, // the parts of it that sources use
+    follower: follower as unknown as LogFollower, // Only the members that sources use.
     histories,
     handedOn,
     positions: () =>

@@ -4,20 +4,20 @@ const ARGUMENTS =
   'after_n bigint, after_token bigint, after_ord int, after_statement int, after_id bigint, max_rows int'
 const NAME = 'listenql.read(bigint, bigint, int, int, bigint, int)'
 
-/** Which reads of the log Postgres refuses. */
+/** The reads of the log that Postgres refuses. */
 export interface LogFault {
-  /** SQL: an event `d` that cannot be read. */
+  /** SQL: a condition, true for the events `d` that cannot be read. */
   readonly event: string
-  /** SQL: the text of the statement, in which it cannot. */
+  /** SQL: the condition after `current_query()`, true for the statements that cannot read such an event. */
   readonly statement: string
   readonly code: string
   readonly message: string
 }
 
 /**
- * From now on Postgres refuses to read some events of the log, as it does where a disk or memory fails. What it refuses depends on
- * what the statement reads of them: a damaged value does not keep the other columns from being read.
- * @returns mends it
+ * Makes Postgres refuse to read some events of the log, as after a fault of the disk or the memory. The refusal depends on what
+ * a statement reads of an event: a damaged value does not keep the other columns from being read.
+ * @returns a function that repairs the log
  */
 export async function breakLog(
   log: TestLog,

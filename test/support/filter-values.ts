@@ -1,7 +1,10 @@
 import fc from 'fast-check'
 import pg from 'pg'
 
-/** A column type for the test of filters: what rows hold, and what filters ask for. Both draw from the same few values, so that they meet. */
+/**
+ * A column type for the tests of filters: values of rows, and values in filters. Both come from the same small set, so that
+ * they often match.
+ */
 interface Kind {
   /** Texts that Postgres reads as the type. */
   readonly stored: fc.Arbitrary<string>
@@ -22,12 +25,12 @@ function some<T>(...values: readonly T[]): fc.Arbitrary<T> {
   return fc.constantFrom(...values)
 }
 
-/** Mostly from a few values, so that rows and filters often hold the same. */
+/** Mostly from a few values, so that rows and filters often contain the same value. */
 function mostly<T>(few: fc.Arbitrary<T>, many: fc.Arbitrary<T>): fc.Arbitrary<T> {
   return fc.oneof({ weight: 3, arbitrary: few }, { weight: 2, arbitrary: many })
 }
 
-// ---- Text: pieces put together give equal texts, prefixes, and orders that depend on how characters are compared.
+// ---- Text: pieces that combine to equal texts, prefixes, and orders that depend on how characters are compared.
 const PIECES = [
   ...[
     'a',
@@ -189,7 +192,7 @@ function floatText(value: number): string {
   return Object.is(value, -0) ? '-0' : String(value)
 }
 
-// ---- Moments.
+// ---- Timestamps.
 function padded(min: number, max: number, width: number): fc.Arbitrary<string> {
   return fc.integer({ min, max }).map(value => String(value).padStart(width, '0'))
 }
@@ -244,7 +247,7 @@ const near = some(
   ...['12:00:00', '12:00:30', '12:01:00', '12:01:30', '13:00:00', '12:00:00.1', '12:00:00.05', '12:00:00.15'],
   ...['12:00:00.000001', '12:00:00.123456', '12:00:00.123450', '12:00:00.9'],
 )
-/** UTC, if there are offsets at all. */
+/** UTC, if the type has offsets at all. */
 function usualOffset(offset: fc.Arbitrary<string>): fc.Arbitrary<string> {
   return offset.map(z => (z === '' ? '' : '+00:00'))
 }
@@ -254,7 +257,7 @@ function moments(offset: fc.Arbitrary<string>): fc.Arbitrary<string> {
     .map(
       ([date, t, time, z]) => `${date.replace(' BC', '')}${t}${time}${z}${date.endsWith(' BC') ? ' BC' : ''}`,
     )
-  // Near each other, so that every part of a moment decides some comparison.
+  // Close to each other, so that every part of a timestamp decides some comparison.
   const few = fc
     .tuple(some('1999-12-31', '2000-01-01', '0001-01-01'), near, fc.oneof(offset, usualOffset(offset)))
     .map(([date, time, z]) => `${date}T${time}${z}`)
@@ -287,7 +290,7 @@ const spans = mostly(
     .map(({ months, days: d, seconds }) => `P${months}M${d}DT${seconds}S`),
 )
 
-// ---- The rest.
+// ---- Other types.
 const ids = mostly(
   some(
     '00000000-0000-0000-0000-000000000000',
@@ -327,7 +330,7 @@ function opaque(stored: fc.Arbitrary<string>): Kind {
 }
 const mood: Kind = { family: 'ordered', stored: moods }
 
-/** By the SQL of the column's type. */
+/** By the SQL name of the column's type. */
 export const KINDS: Readonly<Record<string, Kind>> = {
   bool: { family: 'ordered', stored: some('true', 'false'), asked: fc.boolean() },
   int2: numbers(int2),
@@ -406,14 +409,16 @@ export function valueSql(type: string): fc.Arbitrary<string | null> {
   return fc.oneof({ weight: 1, arbitrary: fc.constant(null) }, { weight: 6, arbitrary: stored })
 }
 
-/** Numerics are endless from Postgres 14 on, intervals from 17 on; before, no row can be so, while a filter may still ask. */
+/**
+ * Infinite numerics exist from Postgres 14 on, infinite intervals from 17 on; before, no row contains one, but a filter may.
+ */
 export function storable(value: string | null, version: number): string {
   const isEndless = /^'-?infinity'::(numeric|interval)/i.exec(value ?? '')
   const since = isEndless?.[1]?.toLowerCase() === 'numeric' ? 14 : 17
   return value === null || (isEndless && version < since) ? 'null' : value
 }
 
-/** A filter over columns given as their name in filters and the SQL of their type. */
+/** A filter over columns that are given by their name in filters and the SQL name of their type. */
 export function filterOf(
   columns: readonly (readonly [field: string, type: string])[],
 ): fc.Arbitrary<unknown> {

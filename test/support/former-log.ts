@@ -1,7 +1,7 @@
 import { readMigrations } from '../../src/log/migration-files.js'
 import { createLog, type Delivery, type TestLog } from './log.js'
 
-/** A database whose schema `listenql` is of an earlier version, as that version made it: without what later programs add. */
+/** Creates a database whose schema `listenql` has an earlier version, exactly as that version created it. */
 export async function createFormerLog(version: number): Promise<TestLog> {
   const log = await createLog({ migrated: false })
   for (const { sql, version: number, name } of readMigrations().slice(0, version)) {

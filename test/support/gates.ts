@@ -1,9 +1,9 @@
 import { createDeferred, type Deferred } from '../../src/lib/deferred.js'
 
-/** Where asynchronous work waits until a test lets it go on. */
+/** Holds asynchronous work until a test releases it. */
 export interface Gates {
   pass(): Promise<void>
-  /** Lets the oldest waiting work go on. @returns false if there is none */
+  /** Releases the oldest held work. @returns false if no work is held */
   readonly open: () => boolean
 }
 

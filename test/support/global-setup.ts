@@ -12,23 +12,22 @@ import { waitUntil } from './wait.js'
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** URLs of superusers, of one Postgres for each worker: `sharedPostgres()` finds that of a test. */
+    /** URLs of superusers, one Postgres for each worker: `sharedPostgres()` returns the one of the test's worker. */
     postgresAdminUrls: readonly string[]
-    /** Folder of this run for data directories; every Postgres in it is stopped at the end. */
+    /** Folder of this run for data directories. Every Postgres in it is stopped at the end. */
     postgresRoot: string
   }
 }
 
-/** For clusters that no power failure need survive; what a killed Postgres has committed is kept all the same. */
+/** Settings for clusters that need not survive a power failure; a killed Postgres still keeps its commits. */
 export const QUICK_SETTINGS = { fsync: 'off', full_page_writes: 'off' } as const
 
 const PREFIX = 'listenql-test-'
 const OWNER = 'owner.json'
 
 /**
- * One Postgres for each worker: embedded ones, or that of LISTENQL_TEST_DATABASE_URL (superuser). Whatever tests
- * start under `postgresRoot` and forget, because they failed or were killed, is stopped here; so is what earlier runs
- * that were killed have left.
+ * One Postgres for each worker: embedded ones, or the one of LISTENQL_TEST_DATABASE_URL (superuser). The tear-down stops every
+ * Postgres that tests started under `postgresRoot` and left running, and the set-up removes what killed earlier runs left.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const reachable = (await canReach(await chooseRunAs(undefined), tmpdir())) ? tmpdir() : '/tmp'
@@ -37,7 +36,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await chmod(root, 0o755)
   await writeFile(join(root, OWNER), JSON.stringify(await identifyProcess(process.pid)))
   project.provide('postgresRoot', root)
-  // After Ctrl-C vitest exits without waiting for the tear-down below.
+  // After Ctrl-C, vitest exits without waiting for the tear-down below.
   const atExit = () => sweepNow(root)
   process.once('exit', atExit)
   const tearDown = async () => {
@@ -70,13 +69,13 @@ async function sweepDeadRuns(folder: string): Promise<void> {
     const root = join(folder, name)
     if (!name.startsWith(PREFIX)) continue
     const owner = parseIdentity(await readFile(join(root, OWNER), 'utf8').catch(() => ''))
-    // Without an owner: just being made, or left by a sweep that was cut short.
+    // Without an owner: a run has just created it, or an interrupted sweep left it.
     const dead = owner ? !(await isAlive(owner)) : Date.now() - (await stat(root)).mtimeMs > 600_000
     if (dead) await sweep(root)
   }
 }
 
-/** Ends every Postgres whose data lies under `root` (a crash will do, the data goes too) and deletes it all. */
+/** Ends every Postgres whose data directory is under `root` (with a crash, because the data goes too) and deletes `root`. */
 async function sweep(root: string): Promise<void> {
   for (const pid of postgresUnder(root)) {
     const identity = await identifyProcess(pid)
@@ -87,7 +86,7 @@ async function sweep(root: string): Promise<void> {
   await rm(root, { recursive: true, force: true, maxRetries: 5 })
 }
 
-/** As `sweep`, without waiting: what is still being written is left to the next run. */
+/** Does the same as `sweep` without waiting: files that are still being written are left to the next run. */
 function sweepNow(root: string): void {
   try {
     for (const pid of postgresUnder(root)) sendSignal(pid, 'SIGQUIT')
@@ -97,7 +96,7 @@ function sweepNow(root: string): void {
   }
 }
 
-/** Pids in `postmaster.pid` of the data directories below a folder; those that vanish meanwhile are passed over. */
+/** Returns the pids in `postmaster.pid` of the data directories below a folder; files that vanish meanwhile are skipped. */
 function postgresUnder(folder: string, depth = 4): number[] {
   try {
     return readdirSync(folder, { withFileTypes: true }).flatMap(entry => {

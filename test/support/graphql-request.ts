@@ -1,4 +1,4 @@
-/** Sends a query with POST, and gives its data. Rejects with the errors. */
+/** Sends a query with POST, and resolves with its data. Rejects with the errors. */
 export async function query(
   url: string,
   text: string,
@@ -12,13 +12,13 @@ export async function query(
   return dataOf((await response.json()) as Record<string, unknown>)
 }
 
-/** The data of a result without errors. */
+/** Returns the data of a result without errors. */
 export function dataOf(result: Record<string, unknown>): Record<string, unknown> {
   if (result.errors || !result.data) throw new Error(`not just data: ${JSON.stringify(result)}`)
   return result.data as Record<string, unknown>
 }
 
-/** The code of a result's first error. */
+/** Returns the code of the first error of a result. */
 export function codeOf(result: Record<string, unknown>): string | undefined {
   return (result as { errors?: { extensions?: { code?: string } }[] }).errors?.[0]?.extensions?.code
 }

@@ -1,6 +1,6 @@
 import { Fifo } from '../../src/lib/fifo.js'
 
-/** A queue that a test reads one value at a time, waiting for those that have not come yet. */
+/** A queue from which a test reads one value at a time, waiting for values that have not arrived yet. */
 export class Inbox<T> {
   readonly #values = new Fifo<T>()
   readonly #readers: ((value: T) => void)[] = []
@@ -11,7 +11,7 @@ export class Inbox<T> {
     else this.#values.push(value)
   }
 
-  /** Takes what has come and not been read. */
+  /** Removes and returns the values that have arrived and were not read. */
   drain(): T[] {
     const values: T[] = []
     while (this.#values.size > 0) values.push(this.#values.shift() as T)

@@ -4,18 +4,18 @@ import { codeOf, dataOf, query } from './graphql-request.js'
 import type { TestLog } from './log.js'
 import { waitUntil } from './wait.js'
 
-/** A server on a test's database that looks at the catalogue often, and words for what tests of watched tables ask it. */
+/** A server on a test's database that checks the catalogue often, and helpers for tests of watched tables. */
 export interface Live {
   readonly server: ListenqlServer
   subscribe(
     document: string,
     start?: Start & { variables?: Record<string, unknown> },
   ): Promise<TestSubscription>
-  /** Resolves once a query of this text is valid and gives data. */
+  /** Resolves once a query of this text is valid and returns data. */
   ready(text: string): Promise<Record<string, unknown>>
-  /** The cursor of a snapshot. */
+  /** Returns the cursor of a snapshot. */
   cursor(field: string): Promise<string>
-  /** The code with which a subscription from a cursor is refused. */
+  /** Returns the code with which a subscription from a cursor is refused. */
   refusal(document: string, after: string): Promise<string | undefined>
   close(): Promise<void>
 }
@@ -50,7 +50,7 @@ export async function createLive(log: TestLog, options: ServerOptions = {}): Pro
   }
 }
 
-/** The code with which a stream ends. Rejects if a change comes before. */
+/** Returns the code with which a stream ends. Rejects if a change arrives first. */
 export async function endOf(subscription: TestSubscription): Promise<string | undefined> {
   const result = await subscription.results.next('the end')
   const code = codeOf(result)
@@ -58,7 +58,7 @@ export async function endOf(subscription: TestSubscription): Promise<string | un
   return code
 }
 
-/** The next change, as the one field of its result. */
+/** Returns the next change, which is the only field of its result. */
 export async function nextChange(subscription: TestSubscription): Promise<Record<string, unknown>> {
   return Object.values(dataOf(await subscription.results.next('a change')))[0] as Record<string, unknown>
 }

@@ -37,20 +37,20 @@ export const endOf = (at: { n: number; token: number }): Position => ({
   id: 0,
 })
 
-/** A database with schema `listenql`, installed and used by a database owner who is no superuser. */
+/** A database with schema `listenql`, installed and used by a database owner without superuser. */
 export interface TestLog {
   readonly database: TestDatabase
   /** Runs SQL as the owner, on a pool. */
   query(sql: string, params?: readonly unknown[]): Promise<Row[]>
-  /** A connection of its own as the owner; closed with the log. */
+  /** Opens a separate connection as the owner; it is closed with the log. */
   connect(options?: pg.ClientConfig): Promise<pg.Client>
-  /** Watches tables and lets their history begin. */
+  /** Watches tables and starts their history. */
   watch(...tables: string[]): Promise<void>
   refresh(): Promise<Row[]>
   newest(): Promise<Position>
   pull(after: Position, maxRows?: number): Promise<Delivery[]>
   read(after: Position, maxRows?: number): Promise<Delivery[]>
-  /** All events since the last call (or since the log was made), pulled page by page. */
+  /** Returns all events since the last call (or since the log was created), read page by page. */
   fresh(pageRows?: number): Promise<Delivery[]>
   close(): Promise<void>
 }
@@ -93,7 +93,7 @@ export async function createLog(
     return endOf({ n: Number(row?.n), token: Number(row?.token) })
   }
   if (options.migrated !== false) {
-    // Comments of older migrations hold characters that other encodings lack.
+    // Comments of older migrations contain characters that other encodings lack.
     const migrations = readMigrations().map(({ sql, ...rest }) => ({
       ...rest,
       sql: sql.replace(/[^\0-\x7f]/g, '?'),
@@ -136,7 +136,7 @@ function toDelivery(row: Row): Delivery {
   return { ...(row as unknown as Delivery), n: Number(n), token: Number(token), id: Number(id) }
 }
 
-/** `I {"id":1}`, `U {…} -> {…}`, `D {…}`, `T`: an event on one line, for comparisons that read well. */
+/** Formats an event as one readable line for comparisons: `I {"id":1}`, `U {…} -> {…}`, `D {…}`, `T`. */
 export function line(event: Delivery): string {
   const images = [event.old, event.new].filter(image => image !== null)
   return [event.operation, images.join(' -> ')].join(' ').trim()
@@ -144,7 +144,7 @@ export function line(event: Delivery): string {
 
 export const lines = (events: readonly Delivery[]): string[] => events.map(line)
 
-/** What Postgres said when it refused: its SQLSTATE, else the message. */
+/** Returns the SQLSTATE of the error with which Postgres refuses, else its message. */
 export async function refusal(promise: Promise<unknown>): Promise<string> {
   return promise.then(
     () => 'not refused',

@@ -15,27 +15,27 @@ import { type Change, RESUMING_CLIENTS } from './resuming-clients.js'
 import { sendSignal } from './send-signal.js'
 import { waitUntil } from './wait.js'
 
-/** What a client follows: inserts into table `people`. */
+/** The subscription of a client: inserts into table `people`. */
 export interface Followed {
-  /** Of the server or the proxy, for clients over HTTP. */
+  /** URL of the server or the proxy, for clients over HTTP. */
   readonly url: string
-  /** The same, for clients over WebSocket. */
+  /** The same for clients over WebSocket. */
   readonly webSocketUrl: string
   /** A subscription whose one field is `peopleChanged { operation row { pk } }`. */
   readonly query: string
-  /** Where to begin: the cursor of rows that were read. */
+  /** The start position: the cursor of rows that were read. */
   readonly after: string
 }
 
 export interface Following {
-  /** What has come so far: `INSERT 1`, or `! CODE` for an error that is no part of a restart. */
+  /** The events so far: `INSERT 1`, or `! CODE` for an error that is not part of a restart. */
   lines(): Promise<readonly string[]>
   close(): Promise<void>
 }
 
 /**
- * A client as docs/clients.md has it, except for pauses of a second, which are shorter here. Resolves once it loses nothing of what
- * is written from then on: the server has accepted it, or it begins at `after`.
+ * A client as in docs/clients.md, except that pauses of a second are shorter. Resolves once no later write can be missed: the
+ * server has accepted the subscription, or the client starts at `after`.
  */
 export type MatrixClient = (followed: Followed) => Promise<Following>
 
@@ -58,7 +58,9 @@ function createNotes() {
   }
 }
 
-/** Errors of a client that subscribes again after each end, but for what says that the server stops. */
+/**
+ * Returns the errors of a client that subscribes again after each end, except the error that announces a stop of the server.
+ */
 const unexpected = (errors: readonly GraphQLFormattedError[] = []) =>
   errors.filter(({ extensions }) => extensions?.code !== 'SERVER_STOPPING')
 
@@ -138,7 +140,7 @@ const urqlFetch: MatrixClient = async ({ url, query, after }) => {
       client.executeSubscription(request),
       subscribeSource(({ data, error, extensions, hasNext }) => {
         at = cursorOf(extensions) ?? at
-        // Beside an error stands the last data once more, and again where the stream ends.
+        // The client repeats the last data beside an error, and again at the end of the stream.
         if (error) notes.take({ errors: unexpected(error.graphQLErrors) })
         else if (hasNext !== false) notes.take({ data })
         if (hasNext !== false) return
@@ -203,7 +205,7 @@ const curl: MatrixClient = async ({ url, query }) => {
     .replace('localhost:7700', url)
     .replace(/'query=[^']+'/, `'query=${query}'`)
     .replace('sleep 1', `sleep ${PAUSE / 1000}`)
-  // A group of its own, so that the loop ends with all that it has started.
+  // A process group of its own, so that the loop ends with all its child processes.
   const child = spawn('sh', ['-c', script], {
     cwd: folder,
     detached: true,
@@ -230,7 +232,7 @@ const curl: MatrixClient = async ({ url, query }) => {
   }
 }
 
-/** Chromium's own EventSource. */
+/** The EventSource of Chromium. */
 export function browserEventSource(browser: Browser): MatrixClient {
   return async ({ url, query }) => {
     const page = await browser.newPage()

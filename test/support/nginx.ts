@@ -9,17 +9,17 @@ import { promisify } from 'node:util'
 import { describe } from 'vitest'
 import { canConnect, waitUntil } from './wait.js'
 
-/** An nginx in the foreground, on a port that stays the same however often it is started. */
+/** An nginx in the foreground, on a port that stays the same over restarts. */
 export interface Nginx {
   readonly port: number
-  /** Reads its configuration again: new workers take over, the former ones end when their connections have. */
+  /** Reloads its configuration: new workers take over, and the former workers end when their connections have ended. */
   reload(): Promise<void>
-  /** As `systemctl restart` does: connections are dropped, and for a moment, in which `away` runs, the port is closed. */
+  /** Does the same as `systemctl restart`: drops the connections and, while `away` runs, keeps the port closed. */
   restart(away?: () => Promise<void>): Promise<void>
   close(): Promise<void>
 }
 
-/** A `describe` of tests through nginx. LISTENQL_NGINX names it, so that they fail rather than skip. */
+/** A `describe` of tests through nginx. If LISTENQL_NGINX names it, the tests fail instead of being skipped. */
 export function describeWithNginx(name: string, body: () => void): void {
   const path = findNginx()
   if (path === undefined) console.warn(`Skipped: ${name}. There is no nginx here: apt-get install nginx.`)
@@ -34,8 +34,8 @@ export function findNginx(): string | undefined {
 }
 
 /**
- * @param body makes what stands in `http { … }`, for the port to listen on and a folder with `server.crt` and `server.key`
- * @param main what stands before it
+ * @param body returns the content of `http { … }`, for the port to listen on and a folder with `server.crt` and `server.key`
+ * @param main the configuration before it
  */
 export async function startNginx(body: (port: number, folder: string) => string, main = ''): Promise<Nginx> {
   const folder = await mkdtemp(join(tmpdir(), 'listenql-nginx-'))

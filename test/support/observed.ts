@@ -2,16 +2,16 @@ import type { Observation } from '../../src/index.js'
 
 type OfType<T extends Observation['type']> = Extract<Observation, { type: T }>
 
-/** Remembers what a server observes, and waits for what it has not observed yet. */
+/** Records the observations of a server, and waits for further ones. */
 export interface Observed {
   /** For `createServer`. */
   readonly observe: (observation: Observation) => void
   all<T extends Observation['type']>(type: T, fields?: Partial<OfType<T>>): OfType<T>[]
-  /** Resolves once there are `count` observations of this type with these fields, from the beginning on. */
+  /** Resolves once `count` observations of this type have these fields, counted from the start. */
   until<T extends Observation['type']>(type: T, fields?: Partial<OfType<T>>, count?: number): Promise<void>
 }
 
-/** @param deadline longest wait in ms */
+/** @param deadline maximum wait in ms */
 export function createObserved(deadline = 15_000): Observed {
   const observations: Observation[] = []
   const waiting = new Set<() => void>()

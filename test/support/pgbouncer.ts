@@ -6,7 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { canConnect, waitUntil } from './wait.js'
 
-/** Path of PgBouncer; LISTENQL_PGBOUNCER names it, so that a test fails rather than skips. Undefined: it is not installed. */
+/**
+ * Path of PgBouncer; undefined if it is not installed. If LISTENQL_PGBOUNCER names it, a test fails instead of being skipped.
+ */
 export const pgbouncer = process.env.LISTENQL_PGBOUNCER ?? find('pgbouncer')
 if (!pgbouncer) console.warn('PgBouncer is not installed: tests of the pooler are skipped.')
 
@@ -14,9 +16,9 @@ export type PoolMode = 'session' | 'transaction' | 'statement'
 
 /** A PgBouncer in front of one database. */
 export interface PgBouncer {
-  /** The database's URL with the pooler's host and port. */
+  /** The URL of the database with the host and port of the pooler. */
   readonly url: string
-  /** New sessions of clients are pooled in this mode; those that are open keep the connection that they hold. */
+  /** Sets the pool mode for new sessions of clients; open sessions keep the connection that they hold. */
   setMode(mode: PoolMode): Promise<void>
   close(): Promise<void>
 }
@@ -53,7 +55,7 @@ ignore_startup_parameters = options
   writeFileSync(users, `"${username}" "${password}"\n`)
   configure(options.mode)
   execFileSync('chmod', ['-R', 'a+rX', folder])
-  const user = process.getuid?.() === 0 ? ['-u', 'nobody'] : [] // it refuses to run as root
+  const user = process.getuid?.() === 0 ? ['-u', 'nobody'] : [] // PgBouncer refuses to run as root.
   const child: ChildProcess = spawn(pgbouncer as string, ['-q', ...user, configFile], { stdio: 'ignore' })
   await waitUntil(() => canConnect(listenPort), 'PgBouncer to listen')
   return {

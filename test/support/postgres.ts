@@ -17,16 +17,16 @@ export function sharedPostgres(): string {
   return urls[(Number(process.env.VITEST_POOL_ID) - 1) % urls.length] as string
 }
 
-/** A fresh, empty database (UTF8 unless another encoding is asked for, locale C) in the shared Postgres. */
+/** A fresh, empty database (UTF8 unless another encoding is requested, locale C) in the shared Postgres. */
 export interface TestDatabase {
-  /** A login of its own without superuser, which owns nothing. */
+  /** URL of a new login without superuser, which owns nothing. */
   readonly url: string
-  /** The superuser, same database. */
+  /** URL of the superuser on the same database. */
   readonly adminUrl: string
   readonly name: string
   /** Runs SQL as the superuser, on a small pool. */
   query(sql: string, params?: readonly unknown[]): Promise<Row[]>
-  /** Drops database and login, whoever is still connected. Idempotent. */
+  /** Drops the database and the login, even if sessions are still connected. Idempotent. */
   close(): Promise<void>
 }
 
@@ -44,7 +44,7 @@ export async function createTestDatabase({ encoding = 'UTF8' } = {}): Promise<Te
   url.username = name
   url.password = password
   const pool = new pg.Pool({ connectionString: adminUrl, max: 4, application_name: 'test' })
-  pool.on('error', () => undefined) // tests end connections on purpose
+  pool.on('error', () => undefined) // Tests end connections on purpose.
   let closed: Promise<void> | undefined
   return {
     url: url.href,
@@ -64,18 +64,21 @@ export async function createTestDatabase({ encoding = 'UTF8' } = {}): Promise<Te
   }
 }
 
-/** A Postgres for one test alone, to be stopped, started and killed. Always on the same port. */
+/** A Postgres for one test alone, which the test can stop, start and kill. It always uses the same port. */
 export interface PrivatePostgres {
   readonly url: string
   readonly adminUrl: string
   readonly port: number
   readonly directory: string
-  /** `fast` disconnects clients, `immediate` is like a crash, `smart` waits for clients to leave. Returns when it is gone. */
+  /**
+   * `fast` disconnects clients, `immediate` acts like a crash, `smart` waits for clients to leave. Resolves once Postgres is
+   * gone.
+   */
   stop(mode: 'fast' | 'immediate' | 'smart'): Promise<void>
   start(): Promise<void>
-  /** kill -9 of the main process. */
+  /** Sends SIGKILL to the main process. */
   kill(): Promise<void>
-  /** Stops it and deletes its data. Idempotent. */
+  /** Stops Postgres and deletes its data. Idempotent. */
   close(): Promise<void>
 }
 
@@ -85,7 +88,7 @@ export async function startPrivatePostgres(
   options: { settings?: Record<string, string> } = {},
 ): Promise<PrivatePostgres> {
   const directory = await mkdtemp(join(inject('postgresRoot'), 'private-'))
-  await chmod(directory, 0o755) // as root, Postgres runs as another user, who must get through
+  await chmod(directory, 0o755) // If the process is root, Postgres runs as another user, who needs access.
   const settings = { ...QUICK_SETTINGS, ...options.settings }
   let running: EmbeddedPostgres = await startEmbeddedPostgres({ directory, settings })
   const { serverUrl, adminUrl, port, dataDirectory } = running
@@ -107,7 +110,7 @@ export async function startPrivatePostgres(
     async start() {
       const former = running
       running = await startEmbeddedPostgres({ directory, settings, port })
-      // Signs off its former use; Postgres stays up, since the new one holds it.
+      // Releases the former use; Postgres keeps running, because the new use holds it.
       await former.close()
     },
     kill: () => end('SIGKILL'),
@@ -118,7 +121,7 @@ export async function startPrivatePostgres(
   }
 }
 
-/** The first line of `postmaster.pid`; undefined if there is none. */
+/** Returns the first line of `postmaster.pid`; undefined if the file does not exist. */
 export async function postmasterPid(dataDirectory: string): Promise<number | undefined> {
   const text = await readFile(join(dataDirectory, 'postmaster.pid'), 'utf8').catch(() => undefined)
   return text === undefined ? undefined : Number(text.split('\n')[0])

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { type ClientOptions, WebSocket } from 'ws'
 import { Inbox } from './inbox.js'
 
-/** Clients that follow no rules: they say exactly what a test tells them to. */
+/** Clients without protocol rules: they send exactly the bytes of a test. */
 
 export interface RawAnswer {
   readonly status: number
@@ -13,13 +13,13 @@ export interface RawAnswer {
 
 export interface RawRequest {
   readonly method?: string
-  /** Target of the request line, as it is. */
+  /** Target of the request line, unchanged. */
   readonly path?: string
   readonly headers?: Record<string, string>
   readonly body?: string | Buffer | undefined
 }
 
-/** One HTTP request on a connection of its own; resolves with the whole answer. */
+/** Sends one HTTP request on a new connection, and resolves with the whole answer. */
 export function send(url: string, options: RawRequest = {}): Promise<RawAnswer> {
   const { port } = new URL(url)
   const { method = 'GET', path = '/', headers = {}, body } = options
@@ -61,14 +61,14 @@ export function post(
   return send(url, { method: 'POST', path, headers: { ...JSON_HEADERS, ...headers }, body: text })
 }
 
-/** A bare TCP connection to the server. */
+/** A raw TCP connection to the server. */
 export interface RawConnection {
   readonly socket: Socket
-  /** All that has come so far. */
+  /** Returns all data received so far. */
   text(): string
-  /** Resolves with all that has come once it holds `part`. */
+  /** Resolves with all data received so far once it contains `part`. */
   until(part: string): Promise<string>
-  /** Resolves with all that came once the connection is closed. */
+  /** Resolves with all received data once the connection is closed. */
   readonly closed: Promise<string>
 }
 
@@ -104,14 +104,14 @@ export async function openConnection(url: string): Promise<RawConnection> {
         look()
       }),
     closed: new Promise(resolve => {
-      // A server that only ends its side is done with us, too.
+      // If the server ends its side only, the connection is over too.
       socket.once('end', () => socket.end())
       socket.once('close', () => resolve(text()))
     }),
   }
 }
 
-/** Writes bytes to the server, and resolves with all that came until it closed the connection. */
+/** Writes bytes to the server, and resolves with all data received until the server closed the connection. */
 export async function exchange(url: string, bytes: string | Buffer): Promise<string> {
   const connection = await openConnection(url)
   connection.socket.write(bytes)
@@ -123,7 +123,7 @@ export interface Closed {
   readonly reason: string
 }
 
-/** A WebSocket whose messages wait to be looked at. */
+/** A WebSocket that queues its messages for the test. */
 export interface RawWebSocket {
   readonly webSocket: WebSocket
   readonly messages: Inbox<string>
@@ -131,7 +131,7 @@ export interface RawWebSocket {
   send(message: unknown): void
 }
 
-/** Resolves once open; rejects with status and text where the upgrade is refused. */
+/** Resolves once open. Rejects with status and text if the upgrade is refused. */
 export function openWebSocket(
   url: string,
   path: string,
@@ -168,7 +168,7 @@ export function openWebSocket(
   })
 }
 
-/** What came over graphql-transport-ws. */
+/** A message of graphql-transport-ws from the server. */
 export interface Message {
   readonly type: string
   readonly id?: string
@@ -177,14 +177,14 @@ export interface Message {
 
 export interface RawGraphql extends RawWebSocket {
   next(what?: string): Promise<Message>
-  /** Subscribes to a channel; resolves once accepted. */
+  /** Subscribes to a channel, and resolves once the subscription is accepted. */
   listen(id: string, channel: string): Promise<void>
 }
 
 export const channelQuery = (channel: string) =>
   `subscription { channel(name: ${JSON.stringify(channel)}) { payload } }`
 
-/** A connection that speaks graphql-transport-ws, acknowledged unless told otherwise. */
+/** Opens a connection of graphql-transport-ws, acknowledged unless `init` is false. */
 export async function openGraphql(
   url: string,
   { init = true, ...options }: { readonly init?: boolean } & ClientOptions = {},
@@ -211,7 +211,7 @@ export async function openGraphql(
   return raw
 }
 
-/** The head of a handshake for a WebSocket, as bytes. */
+/** Returns the head of a WebSocket handshake as bytes. */
 export function handshake(url: string, path: string, headers: Record<string, string> = {}): string {
   const all = {
     host: new URL(url).host,
@@ -225,7 +225,7 @@ export function handshake(url: string, path: string, headers: Record<string, str
   return `GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`
 }
 
-/** A client's WebSocket frame (https://www.rfc-editor.org/rfc/rfc6455#section-5.2) with a mask of zeros. */
+/** Returns a WebSocket frame of a client (https://www.rfc-editor.org/rfc/rfc6455#section-5.2) with a mask of zeros. */
 export function frame(opcode: number, payload: string | Buffer = '', fin = true): Buffer {
   const data = Buffer.from(payload)
   const head = Buffer.alloc(data.length < 126 ? 2 : data.length < 65_536 ? 4 : 10)

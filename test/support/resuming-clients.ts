@@ -6,7 +6,7 @@ import { pipe, subscribe as subscribeSource } from 'wonka'
 import { WebSocket } from 'ws'
 import { type ClientOptions, createClient } from '../../src/client/index.js'
 
-/** What a subscription of a watched table brings, whatever else was asked for. */
+/** A change of a watched table: the fields that every subscription selects. */
 export interface Change {
   readonly operation: string
   readonly cursor?: string
@@ -18,27 +18,27 @@ interface Result {
   readonly errors?: readonly GraphQLFormattedError[] | undefined
 }
 
-/** Where a client puts what it hands out. */
+/** Receives the changes, errors and end of a client's subscription. */
 export interface ChangeSink {
   change(change: Change): void
-  /** `extensions.code` of an error, or what there is of an error without one. */
+  /** `extensions.code` of an error, or the text of an error without a code. */
   error(code: string): void
   end(): void
 }
 
-/** A client as docs/clients.md has it. */
+/** A client as in docs/clients.md. */
 export interface ResumingClient {
   follow(query: string, sink: ChangeSink): () => void
   close(): Promise<void>
 }
 
-// Node 20 has no WebSocket, and Apollo's GraphQLWsLink asks the global one whenever a subscription fails.
+// Node 20 has no WebSocket, and Apollo's GraphQLWsLink uses the global one whenever a subscription fails.
 globalThis.WebSocket ??= WebSocket as unknown as typeof globalThis.WebSocket
 
 type WsClient = ReturnType<typeof createClient>
 type Options = Pick<ClientOptions, 'url' | 'on'>
 
-/** Pauses so short that a test does not wait for them; a unit test has those that are the default. */
+/** Short pauses, so that tests are fast; a unit test covers the default pauses. */
 const connect = (options: Options): WsClient =>
   createClient({
     ...options,
@@ -126,7 +126,9 @@ function take({ data, errors }: Result, sink: ChangeSink): void {
   if (data) sink.change(data.peopleChanged)
 }
 
-/** graphql-ws fails with an array of GraphQL errors, Apollo with an error that has them in `errors`, urql in `graphQLErrors`. */
+/**
+ * graphql-ws fails with an array of GraphQL errors, Apollo with an error that has them in `errors`, urql in `graphQLErrors`.
+ */
 function fail(reason: unknown, sink: ChangeSink): void {
   const { errors, graphQLErrors } = Object(reason) as Record<string, unknown>
   const [first = reason] = [reason, errors, graphQLErrors].find(Array.isArray) ?? []

@@ -4,12 +4,12 @@ import { createCommands } from './running.js'
 
 const stateOf = (pid: number) => execFileSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' })
 
-it('ends commands that are reaped together with the one it waits for', async () => {
+it('endAll() ends commands that are reaped together with the command that it waits for', async () => {
   const commands = createCommands()
   const children = [0, 1, 2].map(
     () => commands.spawn('sh', ['-c', 'exit 0'], { detached: true, stdio: 'ignore' }).child,
   )
-  // Looks without letting Node's event loop turn, so that all three have ended before the first is reaped.
+  // Checks without a turn of the event loop, so that all three have ended before the first is reaped.
   for (const { pid } of children) while (!stateOf(pid as number).startsWith('Z'));
   await commands.endAll()
   expect(children.map(child => child.exitCode)).toEqual([0, 0, 0])

@@ -6,12 +6,12 @@ import { waitUntil } from './wait.js'
 
 export const CLI = resolve(import.meta.dirname, '../../dist/src/cli.js')
 
-/** A command under way, and what it has printed. */
+/** A running command, and its output so far. */
 export interface Running {
   readonly child: ChildProcess
   readonly out: () => string
   readonly err: () => string
-  /** The exit code, or the signal that ended it. */
+  /** The exit code, or the signal that ended the process. */
   readonly end: Promise<number | NodeJS.Signals | null>
 }
 
@@ -22,13 +22,13 @@ export interface Commands {
   spawn(program: string, args: readonly string[], options?: SpawnOptions): Running
   /** Starts a server on a free port, and resolves once it listens. */
   serve(...args: string[]): Promise<Running & { readonly url: string }>
-  /** Ends all that still run, and waits for it. */
+  /** Ends all commands that still run, and waits for their end. */
   endAll(): Promise<void>
 }
 
 /** @param options.cwd Default: that of this process */
 export function createCommands({ cwd }: { readonly cwd?: string } = {}): Commands {
-  /** A shell that was started detached leads a group, and does not pass signals on to it. */
+  /** A shell that was started detached leads a group, and does not forward signals to it. */
   const all: (Running & { readonly isGroup: boolean })[] = []
 
   function start(program: string, args: readonly string[], options: SpawnOptions = {}): Running {
@@ -77,7 +77,7 @@ export function createCommands({ cwd }: { readonly cwd?: string } = {}): Command
   }
 }
 
-/** This process's environment without what configures listenql, and without npm's word that it started us. */
+/** Returns the environment of this process without the variables that configure listenql, and without those that npm sets. */
 export function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(process.env).filter(

@@ -3,14 +3,17 @@ import type { AddressInfo } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { waitUntil } from './wait.js'
 
-/** What a subscription may meet, in order. */
+/** An event of the history. */
 export interface HistoryEvent {
   readonly value: number
-  /** `plain` has no cursor and is not kept; `elsewhere` is not for the subscription, and only moves its position. */
+  /**
+   * `plain` has no cursor and is not kept; `elsewhere` belongs to another topic, and only moves the position of the
+   * subscription.
+   */
   readonly kind: 'durable' | 'plain' | 'elsewhere'
 }
 
-/** A `subscribe` message that the server took. */
+/** A `subscribe` message that the server received. */
 export interface Taken {
   readonly id: string
   readonly payload: {
@@ -25,14 +28,14 @@ interface Follower {
   readonly id: string
   /** Index into the history. */
   next: number
-  /** Plain events from before are gone. */
+  /** Index of the first plain event that the follower can receive; earlier ones are lost. */
   readonly since: number
 }
 
 /**
- * A server of graphql-transport-ws that does as it is told, with listenql's positions: the cursor is the number of events
- * before. A subscription of `numbers` follows one history; `{ unary }` is answered with `next` and `complete` in one packet;
- * any other document with the errors that `refusal` has.
+ * A scripted server of graphql-transport-ws with listenql's positions: a cursor is the number of preceding events. A
+ * subscription of `numbers` follows one history; the server answers `{ unary }` with `next` and `complete` in one packet, and
+ * any other document with the errors in `refusal`.
  */
 export interface ScriptedServer {
   readonly url: string
@@ -41,22 +44,22 @@ export interface ScriptedServer {
   /** Payloads of `connection_init`. */
   readonly inits: readonly unknown[]
   readonly sockets: ReadonlySet<WebSocket>
-  /** Errors for whoever subscribes next, instead of events. */
+  /** Errors for later subscriptions, which receive them instead of events. */
   refusal: readonly { message: string; extensions?: Record<string, unknown> }[] | undefined
-  /** New sockets are taken and then hear nothing, not even an acknowledgement. */
+  /** The server accepts new sockets and sends them nothing, not even an acknowledgement. */
   mute: boolean
-  /** Adds to the history without sending. What is plain is lost for whoever is not there. */
+  /** Adds to the history without sending. Clients that are not connected never receive plain events. */
   add(...events: readonly HistoryEvent[]): void
-  /** Sends what is next of the history, at most `count` events to each subscription. */
+  /** Sends the next events of the history, at most `count` to each subscription. */
   deliver(count?: number): void
-  /** Tells all subscriptions their positions, one ping for each socket. */
+  /** Sends all subscriptions their positions, one ping per socket. */
   ping(): void
-  /** Closes all sockets: with a close code, or without a word. */
+  /** Closes all sockets: with a close code, or without a close frame. */
   kill(code?: number): void
-  /** The sockets that are open fall silent; what is sent to them, and what they say, waits for `thaw`. */
+  /** Silences the open sockets: messages in both directions wait for `thaw`. */
   freeze(): void
   thaw(): void
-  /** Resolves once `count` subscriptions, or as many as it says by then, follow on sockets that are not frozen. */
+  /** Resolves once `count` subscriptions (a function is called on each check) follow on sockets that are not frozen. */
   following(count?: number | (() => number)): Promise<void>
   close(): Promise<void>
 }
@@ -83,7 +86,7 @@ export async function startScriptedServer(port = 0): Promise<ScriptedServer> {
     if (held) held.push(text)
     else webSocket.send(text)
   }
-  /** As one write, so that they arrive as one chunk. */
+  /** One write, so that the messages arrive as one chunk. */
   const together = (webSocket: WebSocket, work: () => void) => {
     const { _socket: socket } = webSocket as unknown as { _socket: { cork(): void; uncork(): void } }
     socket.cork()
@@ -173,7 +176,7 @@ export async function startScriptedServer(port = 0): Promise<ScriptedServer> {
     freeze() {
       for (const webSocket of sockets) {
         frozen.set(webSocket, [])
-        webSocket.pause() // nor does it hear that the client has given it up
+        webSocket.pause() // The server does not notice either that the client has given up the socket.
       }
     },
     thaw() {

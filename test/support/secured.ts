@@ -6,17 +6,17 @@ import { createRowAccess, type RowAccess, type RowAccessOptions } from '../../sr
 import { createViewerRoles, type ViewerRoles } from './viewers.js'
 import { createWatchedLog, type WatchedLog } from './watched-log.js'
 
-/** Watched tables with row-level security, and the questions that a server asks about their rows. */
+/** Watched tables with row-level security, and a server's checks of their rows. */
 export interface Secured {
   readonly watched: WatchedLog
   readonly roles: ViewerRoles
-  /** SQL as a superuser. */
+  /** Runs SQL as a superuser. */
   admin(sql: string): Promise<Record<string, unknown>[]>
-  /** A server's access to rows, closed with the rest. */
+  /** Creates the row access of a server; it is closed with the rest. */
   start(more?: Partial<RowAccessOptions>): RowAccess
-  /** A watched table of schema public with row-level security, which these roles may select from. */
+  /** Creates a watched table of schema public with row-level security, which these roles may select from. */
   table(name: string, definition: string, to: readonly string[]): Promise<WatchedTable>
-  /** The images of what is written, as the log has them. */
+  /** Runs SQL, and returns the images of the written rows, as in the log. */
   written(table: WatchedTable, sql: string): Promise<RowImage[]>
   close(): Promise<void>
 }
@@ -66,7 +66,7 @@ export async function createSecured(): Promise<Secured> {
   }
 }
 
-/** For each viewer which images (by their id) may be seen, or the error's code and message. */
+/** Returns for each viewer which images (by their id) are visible, or the code and message of the error. */
 export async function seenBy(
   access: RowAccess,
   table: WatchedTable,

@@ -4,13 +4,13 @@ import { grantReadSql, grantSql } from '../../src/log/install.js'
 import { connectionOptions } from '../../src/postgres/conninfo.js'
 import type { TestLog } from './log.js'
 
-/** A login as a server has it: what `grantSql` gives and SELECT on some tables, and nothing else. */
+/** The login of a server: it has the privileges of `grantSql` and SELECT on some tables, and nothing else. */
 export interface ServerLogin {
   readonly name: string
   readonly config: pg.ClientConfig
-  /** Lets it read tables of schema public (names as they are, not quoted). */
+  /** Grants it SELECT on tables of schema public (names unquoted). */
   mayRead(...tables: string[]): Promise<void>
-  /** A connection of its own, closed with the login. */
+  /** Opens a connection of the login; it is closed with the login. */
   connect(): Promise<pg.Client>
   close(): Promise<void>
 }

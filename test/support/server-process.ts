@@ -6,14 +6,14 @@ import { waitUntil } from './wait.js'
 
 const CLI = join(import.meta.dirname, '../../dist/src/cli.js')
 
-/** The built server in a process of its own, on one port however often it is started, so that it can be killed under its clients. */
+/** The built server in a separate process that a test can kill under its clients, on the same port after each start. */
 export interface ServerProcess {
   readonly url: string
-  /** kill -9, awaited. */
+  /** Sends SIGKILL, and resolves once the process has ended. */
   kill(): Promise<void>
-  /** SIGTERM, awaited: it tells its clients that it is going. */
+  /** Sends SIGTERM, after which the server announces its end to clients, and resolves once the process has ended. */
   stop(): Promise<void>
-  /** Starts it again; resolves once it answers. */
+  /** Starts the server again, and resolves once it answers. */
   start(): Promise<void>
 }
 

@@ -3,17 +3,17 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type LoadedSettings, loadSettings, OPTION_LIST, parseFlags } from '../../src/config/index.js'
 
-/** What the settings of a test come from. */
+/** The places from which a test loads settings. */
 export interface Places {
   readonly argv?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
-  /** Path in the working directory (`listenql.toml`) or, beginning with a slash, in the root, to content. */
+  /** Maps paths to contents: relative to the working directory (`listenql.toml`) or, with a slash at the start, to the root. */
   readonly files?: Readonly<Record<string, string>>
 }
 
 const ALL = OPTION_LIST.map(option => option.key)
 
-/** Loads settings from nothing but the given places, with an empty folder for `/`. */
+/** Loads settings from the given places only, with a temporary folder as `/`. */
 export function load({ argv = [], env = {}, files = {} }: Places): LoadedSettings {
   const folder = mkdtempSync(join(tmpdir(), 'listenql-config-'))
   const cwd = join(folder, 'cwd')

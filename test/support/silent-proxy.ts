@@ -1,11 +1,11 @@
 import type { AddressInfo } from 'node:net'
 import { connect, createServer, type Socket } from 'node:net'
 
-/** A TCP proxy that can go silent: connections stay open and nothing passes, as when a machine lost its power. */
+/** A TCP proxy that can fall silent: connections stay open and no data passes, as when a machine loses its power. */
 export interface SilentProxy {
   readonly port: number
   goSilent(): void
-  /** Passes bytes again, on new connections; the silent ones stay silent. */
+  /** Passes data again on new connections; the silent connections stay silent. */
   recover(): void
   close(): Promise<void>
 }

@@ -7,10 +7,10 @@ import { column } from './watched-tables.js'
 const columns = [column('a', 'int4'), column('b', 'text')]
 const byName = new Map(columns.map(one => [one.name, one]))
 
-/** Reads the JSON text of a row. */
+/** Returns the row of a JSON text. */
 export const readRow = createImageReader(columns)
 
-/** @param where as a client sends it */
+/** @param where the filter as a client sends it */
 export const toFilter = (where: object): Filter => parseFilter(byName, where)
 
 const value = { a: fc.integer({ min: 0, max: 3 }), b: fc.constantFrom('x', 'y', 'z') }

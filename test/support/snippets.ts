@@ -7,11 +7,11 @@ const ROOT = resolve(import.meta.dirname, '../..')
 export interface Snippet {
   /** Relative to the root, such as `docs/clients.md`. */
   readonly file: string
-  /** Of the opening fence, from 1. */
+  /** Line number of the opening fence, starting at 1. */
   readonly line: number
-  /** The first word after the fence: `sh`, `js`, … Empty: there is none. */
+  /** The first word after the fence: `sh`, `js`, …; empty if there is none. */
   readonly language: string
-  /** The words after that, such as `output`: what GitHub does not show. */
+  /** The other words after the fence, such as `output`; GitHub does not show them. */
   readonly marks: readonly string[]
   readonly text: string
 }
@@ -25,14 +25,14 @@ export function documentedFiles(): string[] {
   return ['README.md', ...under('docs'), ...under('examples')].sort()
 }
 
-/** The documents for those who change listenql. Their names are checked; their snippets are not run. */
+/** The documents for contributors. Tests check the names in them, and do not run their snippets. */
 export const CONTRIBUTOR_FILES: readonly string[] = [
   'ARCHITECTURE.md',
   'CONTRIBUTING.md',
   ...documentedFiles().filter(file => file.startsWith('docs/adr/')),
 ]
 
-/** All fenced blocks of a file, in order; in a list, without the indentation. */
+/** Returns all fenced blocks of a file, in order; those in a list without the indentation. */
 export function snippetsOf(file: string): Snippet[] {
   const snippets: Snippet[] = []
   let open: { line: number; indent: string; info: string; lines: string[] } | undefined

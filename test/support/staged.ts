@@ -17,26 +17,26 @@ import { createTables, type Tables } from '../../src/sources/tables/tables.js'
 import { waitUntil } from './wait.js'
 import type { WatchedLog } from './watched-log.js'
 
-/** Changes of tables as viewers see them, out of a real log and real policies, without a server around them. */
+/** Changes of tables as viewers see them, from a real log and real policies, without a server. */
 export interface Staged {
   readonly log: LogFollower
   readonly tables: Tables
   readonly rowAccess: RowAccess
-  /** Follows what a viewer (undefined: everybody) sees from now on. */
+  /** Follows what a viewer (undefined: a viewer without restrictions) sees from now on. */
   follow(
     table: WatchedTable,
     viewer: Viewer | undefined,
     more?: Partial<AuthorisedChangesRequest>,
     continues?: boolean,
   ): Promise<Following>
-  /** All that comes after a cursor, as far as the log goes now. */
+  /** Reads all changes after a position, up to the current end of the log. */
   replay(
     table: WatchedTable,
     viewer: Viewer | undefined,
     after: Position,
     more?: Partial<AuthorisedChangesRequest>,
   ): Promise<RowChange[]>
-  /** Where the log ends now. */
+  /** Returns the position of the current end of the log. */
   end(): Promise<Position>
   close(): Promise<void>
 }
@@ -46,7 +46,7 @@ export interface Following {
   readonly ended: ListenqlError | undefined
   readonly source: EventSource<RowChange>
   readonly replay: Replay<RowChange>
-  /** Resolves once all that is committed now has been handed on. */
+  /** Resolves once every committed event has been delivered. */
   level(): Promise<void>
   stop(): void
 }
@@ -87,7 +87,7 @@ export async function createStaged(
     event: event => marks.set(event.new as string, event.position),
     lost: () => undefined,
   })
-  /** What is in the ledger does not say what is committed: something is written behind it. */
+  /** The ledger does not show which commits it contains, so this publishes an event after them and waits for it. */
   async function end(): Promise<Position> {
     const mark = String(++marked)
     await database.query(`select listenql.publish('mark', $1)`, [mark])

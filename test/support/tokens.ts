@@ -8,14 +8,14 @@ export const SECRET = 'a secret for tests alone, of more than 32 bytes'
 
 export const inSeconds = (seconds: number) => Math.floor(Date.now() / 1000) + seconds
 
-/** Signed by a secret; it says what it is told to, and when it was issued, unless that is told, too. */
+/** Signs the claims with a secret, and adds the issue time unless the claims contain it. */
 export function sign(claims: JWTPayload, { secret = SECRET, alg = 'HS256' } = {}): Promise<string> {
   return new SignJWT({ iat: inSeconds(0), ...claims })
     .setProtectedHeader({ alg })
     .sign(new TextEncoder().encode(secret))
 }
 
-/** Signed by a secret; the payload is this text, byte for byte. */
+/** Signs with a secret; the payload is this text, byte for byte. */
 export function signText(payload: string): string {
   const [header, body] = ['{"alg":"HS256"}', payload].map(part => Buffer.from(part).toString('base64url'))
   const signature = createHmac('sha256', SECRET).update(`${header}.${body}`).digest('base64url')
@@ -25,12 +25,12 @@ export function signText(payload: string): string {
 /** An issuer that publishes its keys. */
 export interface Issuer {
   readonly url: string
-  /** How often the keys were asked for. */
+  /** Number of requests for the keys. */
   readonly asked: number
-  /** A new key takes the place of the former one. */
+  /** Replaces the key with a new one. */
   rotate(): Promise<void>
   sign(claims: JWTPayload): Promise<string>
-  /** What it answers with instead of the keys. */
+  /** The answer instead of the keys. */
   answer: { status: number; body: string } | 'silence' | undefined
   close(): Promise<void>
 }

@@ -1,17 +1,17 @@
 import type { TestLog } from './log.js'
 
-/** Roles of one test alone; roles belong to the whole cluster. */
+/** Roles of one test alone, because roles belong to the whole cluster. */
 export interface TestRoles {
   readonly user: string
   readonly anonymous: string
-  /** The login is no member of it. */
+  /** The login is not a member of it. */
   readonly stranger: string
   readonly superuser: string
   readonly exempt: string
   drop(): Promise<void>
 }
 
-/** Makes roles of which the login of `log` is a member, but for the stranger. */
+/** Creates roles of which the login of `log` is a member, except for the stranger. */
 export async function createRoles(log: TestLog): Promise<TestRoles> {
   const { name, query } = log.database
   const role = (suffix: string) => `${name}_${suffix}`

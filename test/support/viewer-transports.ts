@@ -2,21 +2,21 @@ import { WebSocket } from 'ws'
 import { GRAPHQL_TRANSPORTS, type TestSubscription } from './clients.js'
 import { Inbox } from './inbox.js'
 
-/** How a viewer's attempt to listen to a channel ended. */
+/** The result of a viewer's attempt to listen to a channel. */
 export type Attempt =
   | { readonly kind: 'open'; readonly subscription: TestSubscription }
-  /** Not let in: the status of HTTP or the close code of a WebSocket. */
+  /** The attempt is refused: `code` is the HTTP status or the close code of a WebSocket. */
   | { readonly kind: 'refused'; readonly code: number; readonly text: string }
 
 export interface ViewerTransport {
   readonly name: string
-  /** The code with which it says: bad token. */
+  /** The code for an invalid token. */
   readonly unauthenticated: number
-  /** The code with which it says: not with this role. */
+  /** The code for a role without the permission. */
   readonly forbidden: number
-  /** The code with which it says: try again. */
+  /** The code for a temporary failure. */
   readonly unavailable: number
-  /** What ends a stream of a viewer whose time is over, and what comes before that. */
+  /** The end of a stream whose viewer has expired, and whether an error precedes it. */
   readonly over: { readonly end: string; readonly hasError: boolean }
   listen(url: string, channel: string, token: string | undefined): Promise<Attempt>
 }
@@ -46,7 +46,7 @@ function overGraphql(name: string): ViewerTransport['listen'] {
   }
 }
 
-/** A browser can set no header for a WebSocket: the token stands in the URL. */
+/** A browser cannot set a header for a WebSocket, so the token is in the URL. */
 async function overListen(url: string, channel: string, token: string | undefined): Promise<Attempt> {
   const query = token === undefined ? '' : `?${new URLSearchParams({ access_token: token })}`
   const target = `${url.replace('http', 'ws')}/listen/${encodeURIComponent(channel)}${query}`

@@ -5,9 +5,9 @@ import type { WatchedLog } from './watched-log.js'
 
 /** Roles of one test database that the server's login may take. */
 export interface ViewerRoles {
-  /** Makes one, `NAME_database`, and gives its whole name. @param options as CREATE ROLE has them */
+  /** Creates a role `NAME_database`, and returns its full name. @param options in the syntax of CREATE ROLE */
   add(name: string, options?: string): Promise<string>
-  /** What SQL gives under the role and claims of a viewer, to the server's login. */
+  /** Returns the rows of a query that the server's login runs under the role and claims of a viewer. */
   asViewer(viewer: Viewer, sql: string): Promise<Row[]>
   close(): Promise<void>
 }

@@ -1,8 +1,8 @@
 import { connect } from 'node:net'
 
 /**
- * Waits, in short steps, for something that sends no event, such as a state inside Postgres. Throws after `ms` milliseconds.
- * @returns what `check` gave at last
+ * Polls for a condition that has no event, such as a state inside Postgres. Throws after `ms` milliseconds.
+ * @returns the last result of `check`
  */
 export async function waitUntil<T>(
   check: () => T | Promise<T>,
@@ -17,7 +17,7 @@ export async function waitUntil<T>(
   }
 }
 
-/** Whether somebody listens on this port of the machine. */
+/** Returns whether a process listens on this port of the machine. */
 export function canConnect(port: number): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect(port, '127.0.0.1', () => {

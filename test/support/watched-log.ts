@@ -4,15 +4,15 @@ import type { WatchedTable } from '../../src/catalog/watched-table.js'
 import { createLog, type TestLog } from './log.js'
 import { createServerLogin, type ServerLogin } from './server-login.js'
 
-/** A log, and a login of a server that may read the tables made here. */
+/** A log, and the login of a server that may read the tables created here. */
 export interface WatchedLog {
   readonly log: TestLog
   readonly server: ServerLogin
-  /** A connection of the server's login. */
+  /** Opens a connection of the server's login. */
   readonly client: pg.Client
-  /** Makes a table of schema public, which the server may read, and watches it. */
+  /** Creates a table of schema public, which the server may read, and watches it. */
   table(definition: string, name: string): Promise<WatchedTable>
-  /** A table as the catalogue shows it now. */
+  /** Returns a table as the catalogue shows it now. */
   find(name: string): Promise<WatchedTable>
   close(): Promise<void>
 }

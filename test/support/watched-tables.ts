@@ -11,7 +11,7 @@ import { EventSource, type Topic } from '../../src/sources/source.js'
 import type { ChangesRequest } from '../../src/sources/tables/changes-request.js'
 import type { RowChange } from '../../src/sources/tables/row-change.js'
 
-/** A column as the catalogue would show it. */
+/** Returns a column as the catalogue would show it. */
 export function column(
   name: string,
   category: TypeCategory = 'text',
@@ -31,7 +31,7 @@ export function column(
   }
 }
 
-/** A table of schema public as the catalogue would show it. */
+/** Returns a table of schema public as the catalogue would show it. */
 export function table(
   name: string,
   columns: readonly TableColumn[] = [column('id', 'int4', { notNull: true })],
@@ -52,7 +52,7 @@ export function table(
   }
 }
 
-/** The image of a row, from what the event log would hold. */
+/** Returns the image of a row, from its JSON in the event log. */
 export function image(of: WatchedTable, json: string): RowImage {
   return createImageReader(of.columns)(json)
 }
@@ -71,7 +71,7 @@ export function change(operation: RowChange['operation'], more: Partial<RowChang
   }
 }
 
-/** A context that gives these changes and rows, and remembers what it was asked. */
+/** Creates a context that returns these changes and rows, and records the requests. */
 export function createFakeContext(
   answers: { changes?: readonly RowChange[]; rows?: readonly RowImage[] } = {},
 ) {
@@ -118,7 +118,7 @@ function source<Event>(kind: Topic['kind'], events: readonly Event[]): EventSour
   )
 }
 
-/** Executes a valid query. */
+/** Executes a query; an invalid query returns its validation errors. */
 export async function ask(
   schema: GraphQLSchema,
   contextValue: SchemaContext,
@@ -132,7 +132,7 @@ export async function ask(
     : plain(await execute({ schema, document, contextValue, variableValues }))
 }
 
-/** Executes a subscription, and gives its first results. */
+/** Executes a subscription, and returns its first results. */
 export async function listen(
   schema: GraphQLSchema,
   contextValue: SchemaContext,
@@ -155,7 +155,7 @@ export async function listen(
   return all
 }
 
-/** graphql-js makes objects without a prototype. */
+/** graphql-js creates objects without a prototype. */
 function plain(result: ExecutionResult): ExecutionResult {
   return result.data ? { ...result, data: JSON.parse(JSON.stringify(result.data)) } : result
 }

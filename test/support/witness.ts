@@ -6,16 +6,16 @@ import { waitUntil } from './wait.js'
 
 let servers = 0
 
-/** A server with one healthy subscriber on every transport, which must notice nothing of what others do. */
+/** A server with one healthy subscriber on every transport, which other clients must not affect. */
 export interface WitnessedServer extends ListenqlServer {
   /** All observations so far. */
   readonly observations: readonly Observation[]
   ofType<T extends Observation['type']>(type: T): Extract<Observation, { type: T }>[]
-  /** Every healthy subscriber gets a few events: each, in order, and nothing but these. */
+  /** Publishes a few events, and expects every healthy subscriber to receive each of them, in order, and nothing else. */
   expectHealthy(): Promise<void>
-  /** Whoever else was subscribed has left, every channel of theirs is released, and nothing unexpected went wrong. */
+  /** Expects that all other subscribers have left, that their channels are released, and that no unexpected fault occurred. */
   expectNothingLeft(): Promise<void>
-  /** Ends the healthy subscribers, too, and closes the server. */
+  /** Ends the healthy subscribers too, and closes the server. */
   close(): Promise<void>
 }
 
@@ -23,7 +23,7 @@ export async function startWitnessed(
   database: Pick<TestDatabase, 'url' | 'query'>,
   options: ServerOptions = {},
 ): Promise<WitnessedServer> {
-  const witness = `witness ${++servers}` // a channel that only healthy subscribers listen to
+  const witness = `witness ${++servers}` // A channel that only healthy subscribers listen to.
   const observations: Observation[] = []
   const server = await createServer({
     databaseUrl: database.url,
@@ -66,7 +66,7 @@ export async function startWitnessed(
           topics.set(`subscriber of ${one.topic}`, (topics.get(`subscriber of ${one.topic}`) ?? 0) + 1)
         if (one.type === 'subscriber.left' && one.topic !== witness)
           topics.set(`subscriber of ${one.topic}`, (topics.get(`subscriber of ${one.topic}`) ?? 0) - 1)
-        // The server's own are listened to for good.
+        // The server listens to its own channels permanently.
         if (
           one.type === 'channel.listening' &&
           one.channel !== witness &&
@@ -81,7 +81,7 @@ export async function startWitnessed(
         .filter(topic => !blamed.has(topic))
     }
     await waitUntil(() => left().length === 0, 'everybody to leave', 5000).catch(() => undefined)
-    // What is left, or went wrong, is held against the test that did it, and no other.
+    // Leftovers and faults fail the test that caused them, and no later test.
     const leftover = left()
     for (const topic of leftover) blamed.add(topic)
     const faults = ofType('fault').slice(faultsSeen)

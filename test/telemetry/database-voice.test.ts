@@ -24,7 +24,7 @@ const connected = () => observe({ type: 'database.connected', afterAttempts: 1, 
 const lostLog = (failure: typeof AWAY | typeof DENIED) =>
   observe({ type: 'log.lost', ...failure, retryIn: 1 })
 
-it('says once that the database cannot be reached, whichever part notices it first', () => {
+it('an unreachable database is reported once, whichever part notices it first', () => {
   lostLog(AWAY)
   observe({ type: 'catalog.failed', ...AWAY })
   for (let attempt = 1; attempt < 5; attempt++) unreachable(attempt)
@@ -33,7 +33,7 @@ it('says once that the database cannot be reached, whichever part notices it fir
   ])
 })
 
-it('says each of two causes once while attempts meet them by turns, and again after a while', () => {
+it('two alternating causes are reported once each, and again after a while', () => {
   const starting = { message: 'it is starting up', hint: 'wait a moment', isAway: true }
   const both = [
     'warn The database cannot be reached: nothing listens. Is it running? The server keeps trying.',
@@ -49,7 +49,7 @@ it('says each of two causes once while attempts meet them by turns, and again af
   expect(said.slice(4)).toEqual(['info The database is connected; listening to 1 channel.', both[0]])
 })
 
-it('says what another part has noticed only if the LISTEN connection does not', () => {
+it('a failure of another part is reported only if the LISTEN connection does not report it', () => {
   connected()
   lostLog(AWAY)
   observe({ type: 'database.lost', message: 'closed', channels: 1 })
@@ -64,7 +64,7 @@ it('says what another part has noticed only if the LISTEN connection does not', 
   ])
 })
 
-it('judges by the connection that reads the log where there is no LISTEN connection', () => {
+it('the connection that reads the log decides if there is no LISTEN connection', () => {
   const reached = () => observe({ type: 'database.reached' })
   const away = 'warn The database cannot be reached: nothing listens. Is it running? The server keeps trying.'
   const denied = 'warn The event log cannot be read: permission denied for function pull.'
@@ -83,7 +83,7 @@ it('judges by the connection that reads the log where there is no LISTEN connect
   expect(said).toEqual([away, 'info The database is connected.', away, 'info The database is connected.'])
 })
 
-it('says at once, and once, what is wrong with one part, and again after a while or after something else', () => {
+it('a failure of one part is reported at once and once, and again after a while or after another failure', () => {
   const denied = 'warn The event log cannot be read: permission denied for function pull.'
   connected()
   for (let attempt = 0; attempt < 5; attempt++) lostLog(DENIED)
@@ -97,7 +97,7 @@ it('says at once, and once, what is wrong with one part, and again after a while
   expect(said.filter(line => line === denied)).toHaveLength(3)
 })
 
-it('keeps the parts apart', () => {
+it('the parts are reported separately', () => {
   connected()
   lostLog(DENIED)
   observe({ type: 'rights.failed', ...DENIED })

@@ -26,8 +26,8 @@ const badToken = (reason: string): Observation => ({
   reason,
 })
 
-describe('what clients can cause at will', () => {
-  it('is one line at once, and one with a number for each ten seconds', () => {
+describe('a log message that clients can cause at will', () => {
+  it('is one line at once, and one line with a count every ten seconds', () => {
     const { lines, observe } = setUp()
     for (let i = 0; i < 1000; i++) observe(badToken(`of kind ${i}`))
     expect(lines).toMatchObject([{ message: 'A viewer was refused.', details: { reason: 'of kind 0' } }])
@@ -45,7 +45,7 @@ describe('what clients can cause at will', () => {
     expect(lines[3]).toMatchObject({ message: 'A viewer was refused.' })
   })
 
-  it('is counted by a kind of ours, not by what the client says', () => {
+  it('is counted by its own kind, not by text from the client', () => {
     const { lines, observe } = setUp()
     for (let i = 0; i < 100; i++) {
       observe(badToken(`secret ${i}`))
@@ -64,13 +64,13 @@ describe('what clients can cause at will', () => {
     expect(lines).toHaveLength(4)
   })
 
-  it('is shown in part where it is long', () => {
+  it('is truncated if it is long', () => {
     const { lines, observe } = setUp()
     observe(badToken('x'.repeat(100_000)))
     expect(String(lines[0]?.details.reason).length).toBeLessThan(300)
   })
 
-  it('does not keep other lines away', () => {
+  it('does not suppress other lines', () => {
     const { lines, observe } = setUp()
     for (let i = 0; i < 3; i++) observe({ type: 'fault', id: `${i}`, message: 'a fault', error: undefined })
     expect(lines).toHaveLength(3)

@@ -6,7 +6,7 @@ import { sizeOf } from '../../../src/lib/size-of.js'
 const refused = expect.objectContaining({ code: 'LIMIT_EXCEEDED', limit: 'maxClientMemory', max: 1000 })
 
 describe('the memory of all clients', () => {
-  it('has room for requests in one half, and for what waits in what they leave', () => {
+  it('has room for requests in one half, and for waiting data in the rest', () => {
     let over = 0
     const memory = createClientMemory(1000)
     memory.onOver(() => over++)
@@ -20,14 +20,14 @@ describe('the memory of all clients', () => {
     expect(over).toBe(1)
   })
 
-  it('takes no requests where what waits has all the room', () => {
+  it('refuses requests if waiting data takes all the room', () => {
     const memory = createClientMemory(1000)
     memory.wait(900)
     expect(() => memory.hold(101)).toThrow(refused)
     memory.hold(100)
   })
 
-  it('has a share for each owner, of which is also what it shares with others', () => {
+  it('has a share for each owner, which shared data counts towards as well', () => {
     const memory = createClientMemory(1000)
     memory.hold(50, 'a', 200)
     expect(memory.held).toBe(50)
@@ -36,7 +36,7 @@ describe('the memory of all clients', () => {
     memory.hold(250, 'b')
   })
 
-  it('counts what is held by each, and nothing once all has been released', () => {
+  it('counts the data of each owner, and is empty once everything has been released', () => {
     const step = fc.record({
       type: fc.constantFrom('hold', 'resize', 'release', 'wait'),
       bytes: fc.nat(300),
@@ -81,7 +81,7 @@ describe('the memory of all clients', () => {
         for (const { hold } of holds) hold.release()
         memory.wait(-waiting)
         expect([memory.held, memory.waiting]).toEqual([0, 0])
-        for (const name of ['a', 'b']) memory.hold(250, name).release() // its whole share is free again
+        for (const name of ['a', 'b']) memory.hold(250, name).release() // The whole share is free again.
       }),
     )
   })
@@ -96,11 +96,11 @@ describe('the size of a value', () => {
     )
   })
 
-  it('is far more where the text is nothing but brackets', () => {
+  it('is far larger if the text consists of brackets', () => {
     expect(sizeOf(JSON.parse(`[${Array(1000).fill('{}')}]`))).toBeGreaterThan(50_000)
   })
 
-  it('is found without recursion', () => {
+  it('is computed without recursion', () => {
     expect(sizeOf(JSON.parse('['.repeat(5000) + ']'.repeat(5000)))).toBeGreaterThan(5000)
     let deep: unknown[] = []
     for (let i = 0; i < 1_000_000; i++) deep = [deep]

@@ -5,11 +5,11 @@ import { ChannelEvent } from '../../../src/sources/channels/channel-event.js'
 describe('the JSON of an event', () => {
   it.each([
     ['an object', '{"a":1}', '{"a":1}'],
-    ['a number that JavaScript would change, as it was written', '9007199254740993', '9007199254740993'],
-    ['a text', '"hello"', '"hello"'],
+    ['a number that JavaScript would change, kept as written', '9007199254740993', '9007199254740993'],
+    ['a string', '"hello"', '"hello"'],
     ['false, which is a value', 'false', 'false'],
     ['the JSON value null', 'null', null],
-    ['no JSON', 'hello', null],
+    ['a payload that is not JSON', 'hello', null],
     ['an empty payload', '', null],
     ['no payload', null, null],
   ])('%s', (_what, payload, json) => {
@@ -17,13 +17,13 @@ describe('the JSON of an event', () => {
     expect(event.json === null ? null : event.json.text).toBe(json)
   })
 
-  it('is made once for all subscribers', () => {
+  it('is parsed once for all subscribers', () => {
     const event = new ChannelEvent('news', '{}')
     expect(event.json).toBe(event.json)
   })
 })
 
-it('has neither cursor nor position unless it is in the log', () => {
+it('an event has a cursor and a position only if it is in the log', () => {
   const plain = new ChannelEvent('news', 'hello')
   expect(plain).toMatchObject({ cursor: null, position: undefined, gap: false, endsHistory: false })
   expect(plain.at).toBeInstanceOf(Date)

@@ -4,7 +4,7 @@ import { createChannels } from '../../../src/sources/channels/channels.js'
 import { FakedListener } from '../../support/faked-listener.js'
 import { createFakedLog } from '../../support/faked-log.js'
 
-/** Channels over a faked LISTEN connection, with a faked log if that is asked for. */
+/** Creates channels over a faked LISTEN connection and, if requested, a faked log. */
 function createTested(withLog = false) {
   const log = createFakedLog([10])
   const listener = new FakedListener()
@@ -12,7 +12,7 @@ function createTested(withLog = false) {
   return { channels, log, listener }
 }
 
-/** Subscribes. `told` has what it was told, a word for each event. */
+/** Subscribes. `told` lists the events that the subscriber received, one word each. */
 async function subscribe({ channels }: ReturnType<typeof createTested>, name = 'news') {
   const told: string[] = []
   const stop = await channels.source(name).open({
@@ -27,7 +27,7 @@ function describeEvent({ payload, gap, endsHistory }: ChannelEvent): string {
 }
 
 describe('notifications', () => {
-  it('come to all subscribers of their channel, as one object', async () => {
+  it('reach all subscribers of their channel, as one object', async () => {
     const tested = createTested()
     const events: ChannelEvent[] = []
     for (let i = 0; i < 2; i++)
@@ -39,7 +39,7 @@ describe('notifications', () => {
     expect(other.told).toEqual([])
   })
 
-  it('are listened to until the last subscriber has left', async () => {
+  it('require LISTEN until the last subscriber has left', async () => {
     const tested = createTested()
     const unlisten = vi.spyOn(tested.listener, 'unlisten')
     const [one, other] = [await subscribe(tested), await subscribe(tested)]
@@ -54,7 +54,7 @@ describe('notifications', () => {
 })
 
 describe('an outage', () => {
-  it('is one gap for each subscriber, when it is over', async () => {
+  it('delivers one gap to each subscriber when it ends', async () => {
     const tested = createTested()
     const { told } = await subscribe(tested)
     tested.listener.notify('news', 'before')
@@ -66,7 +66,7 @@ describe('an outage', () => {
     expect(told).toEqual(['before', 'gap', 'after'])
   })
 
-  it('is a gap before a notification that overtakes the answer to LISTEN, and not a second one after it', async () => {
+  it('delivers a gap before a notification that overtakes the answer to LISTEN, and no second gap after it', async () => {
     const tested = createTested()
     const { told } = await subscribe(tested)
     tested.listener.lose()
@@ -75,7 +75,7 @@ describe('an outage', () => {
     expect(told).toEqual(['gap', 'early'])
   })
 
-  it('is none for a subscriber that came while it lasted', async () => {
+  it('delivers no gap to a subscriber that joined during the outage', async () => {
     const tested = createTested()
     tested.listener.lose()
     const subscribed = subscribe(tested)
@@ -86,10 +86,10 @@ describe('an outage', () => {
   })
 })
 
-describe('what is published', () => {
+describe('a published event', () => {
   const publish = (number: number, topic = 'news') => [{ kind: 'c' as const, topic, number }]
 
-  it('comes out of the log, among the notifications', async () => {
+  it('arrives from the log, among the notifications', async () => {
     const tested = createTested(true)
     const { told } = await subscribe(tested)
     tested.log.commit(publish(1))
@@ -99,7 +99,7 @@ describe('what is published', () => {
     expect(told).toEqual(['1', 'hello'])
   })
 
-  it('goes on in the next history of the log, after a gap', async () => {
+  it('arrives in the next history of the log, after a gap', async () => {
     const tested = createTested(true)
     const { told } = await subscribe(tested)
     tested.log.endHistory()
@@ -108,7 +108,7 @@ describe('what is published', () => {
     expect(told).toEqual(['gap, end of a history', '1'])
   })
 
-  it('is not followed any more when the last subscriber has left', async () => {
+  it('is no longer followed once the last subscriber has left', async () => {
     const tested = createTested(true)
     const follow = vi.spyOn(tested.log.follower, 'follow')
     const { told, stop } = await subscribe(tested)
@@ -117,10 +117,10 @@ describe('what is published', () => {
     while (tested.log.handOn());
     tested.log.endHistory()
     expect(told).toEqual([])
-    expect(follow).toHaveBeenCalledOnce() // not again, for the next history
+    expect(follow).toHaveBeenCalledOnce() // and not again for the next history
   })
 
-  it('is all that there is of the past: a page has the events of the channel, and the seam is a gap', async () => {
+  it('is the only kind of event in a replay: a page contains the events of the channel, and the seam is a gap', async () => {
     const tested = createTested(true)
     const source = tested.channels.source('news')
     await source.open({ event: () => undefined, end: () => undefined })
@@ -136,11 +136,11 @@ describe('what is published', () => {
   })
 })
 
-it('has no past where there is no log', () => {
+it('a channel without a log has no replay', () => {
   expect(createTested().channels.source('news').replay).toBe(undefined)
 })
 
-it('refuses names that no channel can have', () => {
+it('a name that no channel can have is refused', () => {
   expect(() => createTested().channels.source('')).toThrowError(
     expect.objectContaining({ code: 'CHANNEL_NAME_INVALID' }),
   )

@@ -5,14 +5,14 @@ import { type ChangeIndex, createChangeIndex } from '../../../src/sources/tables
 import type { RowOperation } from '../../../src/sources/tables/row-change.js'
 import { readRow, toFilter } from '../../support/small-filters.js'
 
-// That no change is missed, whatever the filters and rows, is in change-matcher.test.ts.
+// change-matcher.test.ts proves that no change is missed, for any filters and rows.
 
 const select = (where: object, operations?: readonly RowOperation[]) => ({
   filter: toFilter(where),
   operations,
 })
 
-/** The entries that a change may concern, in order. */
+/** Returns the entries that a change may concern, in order. */
 function visited(
   index: ChangeIndex<string>,
   operation: LogEvent['operation'],
@@ -24,7 +24,7 @@ function visited(
 }
 
 describe('an index of changes', () => {
-  it('visits those that want the operation, and whose equality condition the new or the old row meets', () => {
+  it('visits the entries that select the operation and whose equality condition the new or the old row meets', () => {
     const index = createChangeIndex<string>()
     index.add(select({}), 'all')
     index.add(select({}, ['DELETE']), 'deletes')
@@ -37,21 +37,21 @@ describe('an index of changes', () => {
     expect(visited(index, 'D', { old: one })).toEqual(['a = 1', 'all', 'deletes'])
   })
 
-  it('visits each once, however often its operation is named and its condition is met', () => {
+  it('visits each entry once, even if the entry names its operation twice or meets its condition twice', () => {
     const index = createChangeIndex<string>()
     index.add(select({ a: { in: [1, 2] } }, ['UPDATE', 'UPDATE', 'INSERT']), 'one')
     const images = { row: readRow('{"a":1}'), old: readRow('{"a":2}') }
     expect(visited(index, 'U', images)).toEqual(['one'])
   })
 
-  it('visits all for TRUNCATE, which has no rows to decide by', () => {
+  it('visits all entries for TRUNCATE, which has no rows to compare', () => {
     const index = createChangeIndex<string>()
     index.add(select({ a: { eq: 1 } }, ['INSERT']), 'one')
     index.add(select({}), 'other')
     expect(visited(index, 'T', {})).toEqual(['one', 'other'])
   })
 
-  it('forgets what was removed, also twice and while a change is visited', () => {
+  it('skips removed entries, also after a second removal and during a visit', () => {
     const index = createChangeIndex<string>()
     const removes = ['one', 'other'].map(entry => index.add(select({}), entry))
     const kept = index.add(select({ a: { eq: 1 } }, ['INSERT', 'DELETE']), 'third')
@@ -67,7 +67,7 @@ describe('an index of changes', () => {
     expect(visited(index, 'D', { old: readRow('{"a":1}') })).toEqual([])
   })
 
-  it('gives back all that it had when it is cleared, in the order in which they came', () => {
+  it('returns all its entries when it is cleared, in the order in which they were added', () => {
     const index = createChangeIndex<string>()
     index.add(select({}, ['INSERT']), 'one')
     index.add(select({}), 'other')

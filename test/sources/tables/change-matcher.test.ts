@@ -22,7 +22,7 @@ const selection: fc.Arbitrary<ChangeSelection> = fc.record({
 })
 const hidden = fc.record({ row: fc.boolean(), old: fc.boolean() })
 
-/** The rule, written down a second time. */
+/** The rule, written a second time as the oracle. */
 function rowOf({ filter, operations }: ChangeSelection, { event, row, old }: Change) {
   const operation = operationOf(event) as (typeof ROW_OPERATIONS)[number]
   if (operations && !operations.includes(operation)) return undefined
@@ -32,7 +32,7 @@ function rowOf({ filter, operations }: ChangeSelection, { event, row, old }: Cha
 }
 
 describe('a matcher of changes', () => {
-  it('selects a change of a wanted operation if its new or old row matches, and gives the new row if that does', () => {
+  it('selects a change of a selected operation if its new or old row matches, and returns the new row if that row matches', () => {
     fc.assert(
       fc.property(selection, change, (selected, one) => {
         const { match } = createChangeMatcher(selected)
@@ -61,8 +61,8 @@ describe('a matcher of changes', () => {
     )
   })
 
-  it('lets nothing but the operation and required equality conditions decide before rows are known to be visible', () => {
-    /** A row with the same values in these columns, and nothing else. */
+  it('compares only the operation and required equality conditions before the visibility of rows is known', () => {
+    /** Returns a row with the same values in these columns, and nothing else. */
     const cut = (filter: Filter, row: RowImage) =>
       readRow(
         `{${indexKeys(filter)

@@ -21,7 +21,7 @@ const update: Images = { row: two, old: one }
 const BOTH = { operation: 'UPDATE', old: one, position, cursor: 'cursor', at: new Date(5), transaction: '7' }
 
 describe('a view of changes', () => {
-  it('has the new row if that matches, null if only the old one does, and nothing if neither does', () => {
+  it('has the new row if that row matches, null if only the old row matches, and is undefined if neither matches', () => {
     const change = (where: object) => createView(where).change(eventOf('U'), update, new Work())
     expect(change({ a: { eq: 2 } })).toEqual({ ...BOTH, key: two, row: two })
     expect(change({ a: { eq: 2 } })?.row).toBe(two)
@@ -29,7 +29,7 @@ describe('a view of changes', () => {
     expect(change({ a: { eq: 3 } })).toBe(undefined)
   })
 
-  it('takes the key from the old row where there is no new one', () => {
+  it('takes the key from the old row if there is no new row', () => {
     const view = createView({})
     const change = view.change(eventOf('D'), { row: null, old: one }, new Work())
     expect([change?.operation, change?.row]).toEqual(['DELETE', null])
@@ -38,7 +38,7 @@ describe('a view of changes', () => {
     expect(view.change(eventOf('T'), { row: null, old: null }, new Work())).toMatchObject({ key: null })
   })
 
-  it('gives nothing but the key of a row that is no longer visible, whatever the filter', () => {
+  it('contains only the key of a row that is no longer visible, whatever the filter', () => {
     const view = createView({ a: { eq: 3 } }, ['UPDATE'])
     const removal = view.removal(eventOf('U'), update)
     expect(removal).toMatchObject({ row: null, old: null })
@@ -46,7 +46,7 @@ describe('a view of changes', () => {
     expect(view.removal(eventOf('D'), { row: null, old: one })).toBe(undefined)
   })
 
-  it('has an error in place of a change that a value which could not be read decides', () => {
+  it('contains an error if the filter depends on a value that could not be read', () => {
     const columns = [column('id', 'int4'), column('v')]
     const filter = parseFilter(new Map(columns.map(each => [each.name, each])), { v: { like: 'x%' } })
     const row = createImageReader(columns)('{"id":1,"":{"v":"lost"}}')
@@ -68,7 +68,7 @@ describe('the account of a subscriber', () => {
   const overdrawn = new LimitExceeded('filterRate', 1, 'spent')
   const view = createView({ a: { eq: 2 } })
 
-  it('pays for each event by itself, also for one that takes too much work', () => {
+  it('pays for each event separately, also for an event that exceeds the work limit', () => {
     const { account, paid } = createAccount()
     const work = new Work()
     viewAt(account, view, eventOf('U'), update, work)
@@ -85,7 +85,7 @@ describe('the account of a subscriber', () => {
     expect(paid).toEqual([])
   })
 
-  it('shows nothing of hidden rows: for an event without visible rows it neither pays nor refuses', () => {
+  it('reveals nothing about hidden rows: it neither pays nor refuses for an event without visible rows', () => {
     const { account, paid } = createAccount(overdrawn)
     const seen = { row: null, old: null }
     expect(viewVisible(account, createView({}), eventOf('U'), seen, new Work())).toBe(undefined)

@@ -18,13 +18,13 @@ const selection: ChangeSelection = {
 }
 const images = { row, old: null }
 
-/** Takes note of what it pays. */
+/** Creates an account that records its payments. */
 function createAccount(refusal?: LimitExceeded) {
   const paid: number[] = []
   return { paid, refusal: () => refusal, pay: (steps: number) => void paid.push(steps) }
 }
 
-describe('what is told of a change whose policies read the table', () => {
+describe('the view of a change whose policies read the table', () => {
   const tell = createDeliverableView(createChangeView(selection, PLAIN))
   const telling = { kind: 'images', images, wasThere: false } as const
 
@@ -35,13 +35,13 @@ describe('what is told of a change whose policies read the table', () => {
     expect(account.paid[0]).toBeGreaterThan(0)
   })
 
-  it('is an error where the filter takes too much work, or nobody can pay', () => {
+  it('is an error if the filter exceeds the work limit or the account refuses', () => {
     expect(() => tell(createAccount(), event, images, telling, new Work(1))).toThrow(LimitExceeded)
     const refusal = new LimitExceeded('maxFilterWork', 1, 'too much')
     expect(() => tell(createAccount(refusal), event, images, telling, new Work(1_000_000))).toThrow(refusal)
   })
 
-  it('is that the row is gone, by its key alone, which takes no work', () => {
+  it('of a removal contains the key alone, and costs no work', () => {
     const account = createAccount()
     expect(tell(account, event, images, { kind: 'removal' }, new Work(1))).toMatchObject({
       operation: 'UPDATE',

@@ -75,7 +75,7 @@ async function start(
   await staged.end()
 }
 
-it('a viewer whose rows are read late delays no other viewer, and gets all of them afterwards', async () => {
+it('a viewer whose rows are read slowly delays no other viewer, and gets all rows after the delay', async () => {
   const released = createDeferred()
   let asked = 0
   await start('sees_note(id)', present => ({
@@ -151,7 +151,7 @@ it('a privilege that is lost while the visible rows are read ends the subscripti
   expect(stopped).toBe(1)
 })
 
-it('a row that was deleted before a subscription began does not end it, even if the log was not read that far', async () => {
+it('a row that was deleted before the subscription began does not end it, even if the log was not read that far', async () => {
   const poll = createPollDoorbell({ poll: 5 })
   let held: Deferred | undefined
   const parked = createDeferred()
@@ -181,7 +181,7 @@ it('a row that was deleted before a subscription began does not end it, even if 
   await following.level()
   expect(following.ended).toBeUndefined()
   expect(ids(following.changes)).toEqual([2])
-  // This source may have shown the row earlier.
+  // This source may have delivered the row earlier.
   expect(successor.ended).toMatchObject({ code: 'CURSOR_EXPIRED' })
   // A subscriber that resumes on this source gets the earlier events from the log, and there the row is unknown.
   await expect(following.replay.read(before)).rejects.toMatchObject({ code: 'CURSOR_EXPIRED' })

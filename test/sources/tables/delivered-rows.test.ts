@@ -18,7 +18,9 @@ const NOTHING = { row: null, old: null }
 const KEY = ['id']
 const ALL = ['id', 'body']
 
-/** What is told of a change, when `select` shows these rows; `allowed`: the policies let the old row through by now. */
+/**
+ * Returns what is delivered for a change when SELECT shows the rows `now`; `allowed`: the policies let the old row pass by now.
+ */
 function follow(keys: readonly RowImage[], position = 0) {
   const told = createDeliveredRows({
     key: KEY,
@@ -44,10 +46,10 @@ function words(telling: Deliverable): string {
   return `${old?.get('body') ?? '-'} -> ${row?.get('body') ?? '-'}`
 }
 
-describe('what is told of a row', () => {
+describe('what is delivered for a row', () => {
   const [one, two, three] = [version(1, 'one'), version(1, 'two'), version(1, 'three')]
 
-  it('is its new version if select shows exactly that, and its old one if that was shown', () => {
+  it('is its new version if SELECT shows exactly that version, and its old version if that was delivered before', () => {
     const { next } = follow([])
     expect(next(null, one, [])).toBe('nothing')
     expect(next(one, two, [two])).toBe('- -> two')
@@ -56,31 +58,31 @@ describe('what is told of a row', () => {
     expect(next(three, null, [])).toBe('nothing')
   })
 
-  it('is that it is gone, where only an older version was shown', () => {
+  it('is a removal if only an older version was delivered and the row is gone', () => {
     const { next } = follow([one])
     expect(next(one, two, [three])).toBe('nothing')
     expect(next(two, three, [])).toBe('removal')
     expect(next(three, null, [])).toBe('nothing')
   })
 
-  it('is not known, where it is gone in a snapshot that is newer: an earlier source may have shown it', () => {
+  it('is an error if the row is gone in a newer snapshot, because an earlier source may have delivered it', () => {
     const { next } = follow([version(2, 'there')], 1)
     expect(() => next(one, null, [])).toThrow(expect.objectContaining({ code: 'CURSOR_EXPIRED' }))
   })
 
-  it('is that it is gone, where the policies let it through by now', () => {
+  it('is a removal if the row is gone and the policies let its old version pass by now', () => {
     const { next } = follow([])
     expect(next(one, null, [], true)).toBe('removal')
   })
 
-  it('is its old version, if it was there in the beginning and has not changed until the first event', () => {
+  it('is its old version if the row was in the initial snapshot and did not change before the first event', () => {
     const { told, next } = follow([one, version(2, 'b')])
     told.settle([{ old: version(2, 'a'), row: version(2, 'b') }])
     expect(next(version(2, 'b'), null, [])).toBe('nothing')
     expect(next(one, null, [])).toBe('one -> -')
   })
 
-  it('is nothing of what was there before a TRUNCATE', () => {
+  it('is nothing for rows from before a TRUNCATE', () => {
     const { next } = follow([one])
     expect(next(null, null, [])).toBe('- -> -')
     expect(next(one, null, [])).toBe('nothing')
@@ -89,18 +91,18 @@ describe('what is told of a row', () => {
     expect(settled.next(one, null, [])).toBe('nothing')
   })
 
-  it('is no old version where the change is in the snapshot of the beginning already', () => {
+  it('contains no old version if the initial snapshot already includes the change', () => {
     const { next } = follow([two], 1)
     expect(next(one, two, [two])).toBe('- -> two')
     expect(next(two, three, [three])).toBe('two -> three')
   })
 
-  it('has a limit', () => {
+  it('is an error beyond the maximum number of rows', () => {
     const { next } = follow(Array.from({ length: MAX_DELIVERED_ROWS }, (_, i) => version(i + 10, 'x')))
     expect(() => next(null, one, [one])).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED' }))
   })
 
-  it('of the past is an error, where a row is gone that may have been there', () => {
+  it('of the past is an error if the row is gone and may have been delivered', () => {
     const tell = (old: RowImage | null, row: RowImage | null, now: readonly RowImage[], allowed = false) =>
       words(
         deliverableOfPast(

@@ -11,7 +11,7 @@ const event = (id: number) =>
 const words = (switches: readonly TableSwitch[]) =>
   switches.map(one => (one.kind === 'kept' ? `kept since ${one.since}` : one.error.code))
 
-it('parses an event once, for all subscribers, live and in a page', () => {
+it('an event is parsed once for all subscribers, live and in a page', () => {
   const known = new KnownTables()
   known.switchTo([people()], [])
   const one = event(1)
@@ -24,7 +24,7 @@ it('parses an event once, for all subscribers, live and in a page', () => {
   expect(known.readPage('1', page)[0]?.images).toBe(read?.images)
 })
 
-it('knows nothing of a table that is not watched', () => {
+it('an event of a table that is not watched is unknown', () => {
   const known = new KnownTables()
   known.switchTo([people()], [])
   expect(known.read({ ...event(1), topic: '2' })).toBeUndefined()
@@ -32,7 +32,7 @@ it('knows nothing of a table that is not watched', () => {
   expect(() => known.beginning('2')).toThrow(expect.objectContaining({ code: 'SCHEMA_CHANGED' }))
 })
 
-it('a history goes on with a new generation that missed nothing, under the same name', () => {
+it('a history continues in a new generation that missed no event, under the same name', () => {
   const next = (more: Partial<WatchedTable>) => {
     const before = new KnownTables()
     before.switchTo([people({ generation: 3 })], [])
@@ -44,7 +44,7 @@ it('a history goes on with a new generation that missed nothing, under the same 
   expect(next({ wholeFrom: 3, schema: 'app' })).toEqual(['SCHEMA_CHANGED'])
 })
 
-it('says why a table has no history: it begins anew, it is incomplete at the moment, or the table is not watched', () => {
+it('the reason why a table has no history is given: the history starts anew, is incomplete, or the table is not watched', () => {
   const gone = (tables: readonly WatchedTable[], paused: readonly string[] = []) => {
     const known = new KnownTables()
     known.switchTo([people()], [])
@@ -56,7 +56,7 @@ it('says why a table has no history: it begins anew, it is incomplete at the mom
   expect(gone([people({ relid: '2' })])).toMatch(/^CURSOR_EXPIRED: the history of this table begins later/)
 })
 
-it('resolves what waits for the next switch', async () => {
+it('the next switch resolves its waiters', async () => {
   const known = new KnownTables()
   const switched = known.switched
   known.switchTo([], [])

@@ -9,7 +9,7 @@ import {
 } from '../../../src/sources/tables/schema-switch.js'
 import { table } from '../../support/watched-tables.js'
 
-/** People as a generation has them, whose history begins after a batch. */
+/** Table `people` in a generation whose history starts after batch `since`. */
 const people = (generation: number, since: number): WatchedTable => ({
   ...table('people', []),
   relid: '1',
@@ -19,7 +19,7 @@ const people = (generation: number, since: number): WatchedTable => ({
 const eventOf = (topic: string, generation: number, n: number) =>
   ({ kind: 't', topic, generation, position: { n, token: 1, ord: 1, statement: 1, id: 1 } }) as LogEvent
 
-/** A switch in front of tables that note what is done with them, beginning with generation 1 of people. */
+/** Creates a switch over tables that record its calls, starting with generation 1 of `people`. */
 function createTested(options: { readonly settled?: () => Promise<void> | undefined } = {}) {
   const steps: string[] = []
   let known: readonly WatchedTable[] = [people(1, 0)]
@@ -52,12 +52,12 @@ function createTested(options: { readonly settled?: () => Promise<void> | undefi
   }
 }
 
-describe('a list that the catalogue offers', () => {
-  it('waits until all has been handed on that was in the log when it came', async () => {
+describe('a list of tables from the catalogue', () => {
+  it('waits until every event that was in the log when the list arrived has been delivered', async () => {
     const { schema, steps } = createTested()
     schema.beforePull()
     schema.offer([people(2, 5)], ['9'])
-    expect(schema.caughtUp(true)).toBe(undefined) // the log was looked at before
+    expect(schema.caughtUp(true)).toBe(undefined) // The log was read before the list arrived.
     expect(steps).toEqual(['reached'])
     schema.beforePull()
     await schema.caughtUp(true)
@@ -65,7 +65,7 @@ describe('a list that the catalogue offers', () => {
     expect(schema.caughtUp(true)).toBe(undefined)
   })
 
-  it('is taken where the log cannot be looked at, as not reached', async () => {
+  it('takes effect as not reached if the log cannot be read', async () => {
     const { schema, steps } = createTested()
     schema.offer([people(2, 5)])
     schema.beforePull()
@@ -75,7 +75,7 @@ describe('a list that the catalogue offers', () => {
     expect(steps.length).toBe(2)
   })
 
-  it('waits for events of the former generation, and is taken before the first of the new one', async () => {
+  it('waits for events of the former generation, and takes effect before the first event of the new generation', async () => {
     const { schema, steps } = createTested()
     schema.offer([people(2, 5)])
     expect(schema.advanceTo(eventOf('1', 1, 5))).toBe(undefined)
@@ -84,7 +84,7 @@ describe('a list that the catalogue offers', () => {
     expect(steps).toEqual(['to 2', 'switched 2'])
   })
 
-  it('is taken before the first event after the beginning of the new history, of whatever table', async () => {
+  it('takes effect before the first event after the start of the new history, of any table', async () => {
     const { schema, steps } = createTested()
     schema.offer([people(2, 5)])
     expect(schema.advanceTo(eventOf('other', 9, 5))).toBe(undefined)
@@ -92,14 +92,14 @@ describe('a list that the catalogue offers', () => {
     expect(steps).toEqual(['to 2', 'switched 2'])
   })
 
-  it('is taken at once, before any event, if it changes no history', async () => {
+  it('takes effect at once, before any event, if it changes no history', async () => {
     const { schema, steps } = createTested()
     schema.offer([people(1, 0), { ...people(7, 9), relid: 'new' }])
     await schema.advanceTo(eventOf('1', 1, 1))
     expect(steps).toEqual(['to 1,7', 'switched 1,7'])
   })
 
-  it('replaces one that has not been taken yet', async () => {
+  it('replaces a list that has not taken effect yet', async () => {
     const { schema, steps } = createTested()
     schema.offer([people(2, 5)])
     schema.beforePull()
@@ -110,7 +110,7 @@ describe('a list that the catalogue offers', () => {
     expect(steps).toEqual(['reached', 'to 3, reached', 'switched 3'])
   })
 
-  it('is taken once what waits to be handed on has met the former columns', async () => {
+  it('takes effect once the waiting events have been delivered with the former columns', async () => {
     const settled = createDeferred()
     const { schema, steps } = createTested({ settled: () => settled.promise })
     schema.offer([people(1, 0)])
@@ -123,8 +123,8 @@ describe('a list that the catalogue offers', () => {
   })
 })
 
-describe('an event of a generation that is not known', () => {
-  it('has the catalogue asked, and waits until what it says is in force', async () => {
+describe('an event of an unknown generation', () => {
+  it('refreshes the catalogue, and waits until the new list is in effect', async () => {
     const { schema, steps, onRefresh } = createTested()
     onRefresh((of, generation) => of.offer([people(generation, 5)]))
     await schema.advanceTo(eventOf('1', 2, 5))
@@ -132,7 +132,7 @@ describe('an event of a generation that is not known', () => {
     expect(schema.advanceTo(eventOf('1', 2, 6))).toBe(undefined)
   })
 
-  it('has the catalogue asked once for each generation, where it may not be refreshed', async () => {
+  it('refreshes the catalogue once for each generation, even if no new list follows', async () => {
     const { schema, steps } = createTested()
     await schema.advanceTo(eventOf('1', 2, 5))
     expect(schema.advanceTo(eventOf('1', 2, 5))).toBe(undefined)
@@ -140,7 +140,7 @@ describe('an event of a generation that is not known', () => {
     expect(steps).toEqual(['refresh 1 2', 'refresh 1 3'])
   })
 
-  it('is none of a table that is not watched, or of a channel', () => {
+  it('causes no refresh if its table is not watched or it belongs to a channel', () => {
     const { schema } = createTested()
     expect(schema.advanceTo(eventOf('other', 9, 5))).toBe(undefined)
     expect(schema.advanceTo({ ...eventOf('1', 9, 5), kind: 'c' })).toBe(undefined)

@@ -17,7 +17,7 @@ import { column, table } from '../../support/watched-tables.js'
 const TABLE = table('people', [column('id', 'int4', { notNull: true }), column('name')])
 const EXPIRED = new ListenqlError('CURSOR_EXPIRED', 'the history has ended')
 
-/** Feeds over a log that dispatches what a test says; the policies answer when the gate is opened. */
+/** Creates feeds over a log that dispatches the test's events; the policies answer when the gate opens. */
 function createFeeds() {
   const policies = createGates()
   const faults: unknown[] = []
@@ -31,7 +31,7 @@ function createFeeds() {
     get position() {
       return endOfBatch({ n, token: 1 })
     },
-  } as unknown as LogFollower // the parts of it that feeds use
+  } as unknown as LogFollower // Only the members that feeds use.
   const feeds = createTableFeeds({
     log,
     known,
@@ -48,7 +48,7 @@ function createFeeds() {
     feeds,
     faults,
     topics,
-    /** The log dispatches a new row, and moves its position. */
+    /** Dispatches a new row from the log, and moves the position of the log. */
     insert(id: number) {
       topics.dispatch({
         kind: 't',
@@ -89,7 +89,7 @@ function createFeeds() {
       })
       return { got, followed }
     },
-    /** Until the policies have answered all that was asked. */
+    /** Waits until the policies have answered every pending check. */
     async decide() {
       for (let i = 0; i < 5; i++) {
         await new Promise(resolve => setImmediate(resolve))
@@ -99,7 +99,7 @@ function createFeeds() {
   }
 }
 
-it('delivers in the step of the dispatch without row-level security, and under it once the policies have answered', async () => {
+it('feeds deliver in the step of the dispatch without row-level security, and after the answer of the policies with it', async () => {
   const { insert, follow, decide } = createFeeds()
   const open = follow()
   const ann = follow('ann')
@@ -114,7 +114,7 @@ it('delivers in the step of the dispatch without row-level security, and under i
   expect(ann.followed.position()?.n).toBe(1)
 })
 
-it('follows a table once in the log, and not at all without followers', () => {
+it('feeds follow a table once in the log, and not at all without followers', () => {
   const { feeds, topics, insert, follow } = createFeeds()
   const followers = [follow(), follow('ann'), follow(), follow('bob')]
   const feed = feeds.get(TABLE.relid)
@@ -130,7 +130,7 @@ it('follows a table once in the log, and not at all without followers', () => {
   for (const { got } of followers) expect(got).toEqual([])
 })
 
-it('ends a follower that throws, and no other', () => {
+it('a follower that throws is ended, and no other follower', () => {
   const { faults, insert, follow } = createFeeds()
   const error = new Error('a faulty follower')
   const faulty = follow(undefined, {
@@ -146,7 +146,7 @@ it('ends a follower that throws, and no other', () => {
   expect(faults).toEqual([error])
 })
 
-it('a follower that is told of the end follows the next history in the same step', async () => {
+it('a follower whose history ends follows the next history in the same step', async () => {
   for (const sub of [undefined, 'ann']) {
     const { topics, insert, follow, decide } = createFeeds()
     let next: unknown[] = []
@@ -163,7 +163,7 @@ it('a follower that is told of the end follows the next history in the same step
   }
 })
 
-it('ends the followers of a changed column, and all under row-level security', async () => {
+it('a schema change ends the followers of a changed column, and all followers under row-level security', async () => {
   const { feeds, insert, follow, decide } = createFeeds()
   const ofName = follow(undefined, { used: ['name'] })
   const ofId = follow(undefined, { used: ['id'] })
@@ -176,7 +176,7 @@ it('ends the followers of a changed column, and all under row-level security', a
   expect(ofId.got).toEqual([1])
 })
 
-it('is settled once what waits for policies has been delivered', async () => {
+it('feeds are settled once the events that wait for policies have been delivered', async () => {
   const { feeds, insert, follow, decide } = createFeeds()
   const { got } = follow('ann')
   expect(feeds.settled()).toBeUndefined()

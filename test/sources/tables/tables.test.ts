@@ -11,7 +11,7 @@ import { createFakedLog } from '../../support/faked-log.js'
 import { viewerOf } from '../../support/viewers.js'
 import { column, table } from '../../support/watched-tables.js'
 
-// Live and past, however they overtake each other, are in test/property/once.test.ts, row-level security in visibility-queue.test.ts.
+// test/property/once.test.ts covers the order of live and replayed events, visibility-queue.test.ts row-level security.
 
 const people = (more: Partial<WatchedTable> = {}): WatchedTable => ({
   ...table('people', [column('id', 'int4', { notNull: true })]),
@@ -25,7 +25,7 @@ const people = (more: Partial<WatchedTable> = {}): WatchedTable => ({
 /** The feed of a faked log. */
 function createTested(options: Partial<TablesOptions> = {}) {
   const log = createFakedLog([10])
-  // The switch of the schema ends histories, which the faked log does not know.
+  // The schema switch ends histories; the faked log does not know about the switch.
   const ended: string[] = []
   let follows = 0
   const follower = Object.assign(Object.create(log.follower), {
@@ -46,11 +46,11 @@ function createTested(options: Partial<TablesOptions> = {}) {
   return {
     tables,
     log,
-    /** How often the log is followed now. */
+    /** Returns how many followers the log has now. */
     follows: () => follows,
     ended,
     faults,
-    /** Commits rows with the next numbers, and hands them on. */
+    /** Commits rows with the next numbers, and delivers them. */
     insert(count = 1) {
       log.commit(Array.from({ length: count }, () => ({ kind: 't', topic: '1', number: ++number })))
       while (log.handOn());
@@ -58,7 +58,7 @@ function createTested(options: Partial<TablesOptions> = {}) {
   }
 }
 
-/** Follows people, and notes the id of each row that is inserted, and why it ended. */
+/** Follows `people`, and records the id of each inserted row and the error that ended the follower. */
 async function follow(
   { tables }: ReturnType<typeof createTested>,
   request: Partial<AuthorisedChangesRequest> = {},
@@ -82,7 +82,7 @@ async function follow(
 }
 
 describe('changes of a table', () => {
-  it('come to all who follow it, in the order of the log, until they leave', async () => {
+  it('reach all followers of the table, in the order of the log, until the followers leave', async () => {
     const tested = createTested()
     const [one, other] = [await follow(tested), await follow(tested, { operations: ['DELETE'] })]
     tested.insert(2)
@@ -91,7 +91,7 @@ describe('changes of a table', () => {
     expect([one.told, other.told]).toEqual([['1', '2'], []])
   })
 
-  it('are handed on in the same step as the log moves on, to those whose rows no policy restricts', async () => {
+  it('are delivered in the same step in which the log moves on, if no policy restricts the follower', async () => {
     const tested = createTested({ checkVisibility: () => new Promise(() => undefined) })
     const restricted = await follow(tested, { viewer: viewerOf('viewer') })
     const { told } = await follow(tested)
@@ -99,7 +99,7 @@ describe('changes of a table', () => {
     expect([told, restricted.told]).toEqual([['1'], []])
   })
 
-  it('are followed once in the log, however many follow them, and not after the last has left', async () => {
+  it('need one follower in the log for any number of followers, and none after the last has left', async () => {
     const tested = createTested()
     const [one, other] = [await follow(tested), await follow(tested)]
     expect(tested.follows()).toBe(1)
@@ -111,7 +111,7 @@ describe('changes of a table', () => {
     expect([one.told, other.told, again.told]).toEqual([[], [], ['1']])
   })
 
-  it('reach a viewer as far as the policies let it see them', async () => {
+  it('reach a viewer as far as the policies let the viewer see them', async () => {
     const tested = createTested({
       checkVisibility: async (_table, viewers, images) =>
         new Map(viewers.map(each => [viewerKey(each, true), images.map(image => image.get('id') === 2)])),
@@ -124,8 +124,8 @@ describe('changes of a table', () => {
   })
 })
 
-describe('a follower that cannot go on', () => {
-  it('ends alone, if its account is overdrawn', async () => {
+describe('a follower that cannot continue', () => {
+  it('ends alone if its account is overdrawn', async () => {
     const tested = createTested()
     const refusal = new LimitExceeded('filterRate', 1, 'spent')
     const poor = await follow(tested, {}, { refusal: () => refusal, pay: () => undefined })
@@ -135,7 +135,7 @@ describe('a follower that cannot go on', () => {
     expect(tested.faults).toEqual([])
   })
 
-  it('ends alone, if its view fails, and the failure is observed', async () => {
+  it('ends alone if its view fails, and the failure is observed', async () => {
     const tested = createTested()
     const broken: Account = {
       refusal() {
@@ -150,7 +150,7 @@ describe('a follower that cannot go on', () => {
     expect(tested.faults).toMatchObject([{ type: 'fault' }])
   })
 
-  it('ends when its right is lost, and never begins if that is lost before', async () => {
+  it('ends when its privilege is lost, and does not start if the privilege was lost before', async () => {
     const tested = createTested()
     const lost = new LimitExceeded('filterRate', 1, 'the right is lost')
     let lose: (error: LimitExceeded) => void = () => undefined
@@ -172,8 +172,8 @@ describe('a follower that cannot go on', () => {
   })
 })
 
-describe('under another schema', () => {
-  it('a table goes on that is whole since then, for all who use nothing whose meaning has changed', async () => {
+describe('after a schema change', () => {
+  it('a table whose history continues keeps its followers, unless the meaning of a column that they use has changed', async () => {
     const tested = createTested()
     const [name, id, key] = [
       await follow(tested, { used: ['name'] }),
@@ -194,11 +194,11 @@ describe('under another schema', () => {
   })
 
   it.each([
-    ['that is not watched any more', [], 'SCHEMA_CHANGED'],
-    ['whose history begins anew', [people({ generation: 2, wholeFrom: 2 })], 'CURSOR_EXPIRED'],
+    ['that is no longer watched', [], 'SCHEMA_CHANGED'],
+    ['whose history starts anew', [people({ generation: 2, wholeFrom: 2 })], 'CURSOR_EXPIRED'],
     ['that has another name', [people({ name: 'persons' })], 'SCHEMA_CHANGED'],
-    ['whose name another table has', [people({ relid: '2' })], 'CURSOR_EXPIRED'],
-  ])('a history ends in the log: of a table %s', (_what, tables, code) => {
+    ['whose name belongs to another table', [people({ relid: '2' })], 'CURSOR_EXPIRED'],
+  ])('a history in the log ends for a table %s', (_what, tables, code) => {
     const tested = createTested()
     tested.tables.switchTo(tables, true)
     expect(tested.ended).toEqual([`t1 ${code}`])

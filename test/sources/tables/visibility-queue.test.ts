@@ -15,7 +15,7 @@ let roles: ViewerRoles
 let role: string
 let table: WatchedTable
 let staged: Staged | undefined
-/** Delays the answers about rows. */
+/** Holds the answers of the policies until a test releases them. */
 let gate: Deferred | undefined
 let asked: string[][] = []
 
@@ -61,7 +61,7 @@ async function start(): Promise<Staged> {
 }
 
 describe('events that wait for policies', () => {
-  it('do not delay subscribers that need no answer, and arrive in order, with their own positions', async () => {
+  it('do not delay subscribers that need no answer, and arrive in order with their own positions', async () => {
     const { follow } = await start()
     const [everybody, ann] = [await follow(table, undefined), await follow(table, me('ann'))]
     gate = createDeferred()
@@ -71,7 +71,7 @@ describe('events that wait for policies', () => {
     expect(ids(everybody.changes)).toEqual(['I1', 'I2', 'U2', 'D1'])
     expect(ann.changes).toEqual([])
     expect(ann.replay.position()).not.toEqual(everybody.replay.position())
-    // A subscriber that joins now gets earlier events from the log, and later events live.
+    // A subscriber that joins now gets earlier events from the log and later events live.
     const late = await follow(table, me('ann'))
     expect(late.replay.start()).toEqual(everybody.replay.start())
     gate.resolve()
@@ -109,7 +109,7 @@ describe('events that wait for policies', () => {
     expect(followings.map(({ changes }) => ids(changes))).toEqual([['I1'], ['I1'], [], []])
   })
 
-  it('are evaluated whatever the other conditions of a filter find, because only the answer tells which rows are visible', async () => {
+  it('are evaluated regardless of the other conditions of a filter, because only the answer shows which rows are visible', async () => {
     const { follow } = await start()
     const column = (name: string) => table.columns.find(one => one.name === name) as (typeof table.columns)[0]
     const like = (pattern: string) =>
@@ -193,8 +193,8 @@ describe('events that wait for policies', () => {
   })
 })
 
-describe('a stream ends', () => {
-  it('with an error in the policies for that viewer, and for no other', async () => {
+describe('a stream', () => {
+  it('ends with an error in the policies for its viewer, and streams of other viewers continue', async () => {
     const { follow, end } = await start()
     const [ann, broken, bob] = [
       await follow(table, me('ann')),
@@ -213,7 +213,7 @@ describe('a stream ends', () => {
     expect([ids(ann.changes), ids(bob.changes)]).toEqual([['I1', 'I3'], ['I2']])
   })
 
-  it('with the table', async () => {
+  it('ends with the table', async () => {
     const { follow, tables } = await start()
     const ann = await follow(table, me('ann'))
     tables.switchTo([], true)
@@ -225,7 +225,7 @@ describe('a stream ends', () => {
     expect(ids(again.changes)).toEqual(['I1'])
   })
 
-  it('when the values of any column change their meaning, because policies may read it', async () => {
+  it('ends when the meaning of any column changes, because policies may read the column', async () => {
     const { follow, tables } = await start()
     const everybody = await follow(table, undefined, { used: ['id'], usesKey: false })
     const concerned = await follow(table, undefined, { used: ['owner'], usesKey: false })
@@ -243,7 +243,7 @@ describe('a stream ends', () => {
     tables.switchTo([table], true)
   })
 
-  it('when the privilege is lost', async () => {
+  it('ends when the privilege is lost', async () => {
     const { follow } = await start()
     let lose: (error: never) => void = () => undefined
     let isGuarded = false

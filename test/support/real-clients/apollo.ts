@@ -34,11 +34,11 @@ function adapt(link: ApolloLink, close?: () => void | Promise<void>): RealClient
   }
 }
 
-/** Nothing but an HttpLink: subscriptions come as multipart. */
+/** Only an HttpLink: subscriptions arrive as multipart. */
 export const apolloHttp: ConnectClient = (url, fetchFn = fetch) =>
   adapt(new HttpLink({ uri: `${url}/graphql`, fetch: fetchFn }))
 
-/** With Apollo's link that tries again after a lost connection. */
+/** With Apollo's link that retries after a lost connection. */
 export const apolloHttpRetry: ConnectClient = (url, fetchFn = fetch) =>
   adapt(
     new RetryLink({ attempts: { max: Number.POSITIVE_INFINITY }, delay: { max: 500 } }).concat(

@@ -5,7 +5,7 @@ import type { ReceivedEvent } from '../documents.js'
 import type { ChannelEventsSubscription } from '../graphql/graphql.js'
 import { Inbox } from '../inbox.js'
 
-/** A client as people use it, with the least set-up that its documentation asks for. */
+/** A client of another project, with the minimal set-up in its documentation. */
 export interface RealClient {
   /** Listens to a channel with the typed document `channelEvents`. */
   subscribe(channel: string): RealSubscription
@@ -19,30 +19,30 @@ export interface RealClient {
 export interface RealSubscription {
   readonly events: Inbox<ReceivedEvent>
   readonly errors: Inbox<ReceivedError>
-  /** Resolves when the client says that the subscription has ended, well or not. */
+  /** Resolves when the client reports the end of the subscription, with or without an error. */
   readonly ended: Promise<void>
   unsubscribe(): void
 }
 
 export interface ReceivedError {
   readonly message: string
-  /** `extensions.code`, if it was a GraphQL error. */
+  /** `extensions.code` of a GraphQL error. */
   readonly code?: unknown
 }
 
 /**
  * @param url of the server, such as `http://localhost:7700`
- * @param fetchFn what a client over HTTP fetches with; `fetch` by default
+ * @param fetchFn the fetch function of a client over HTTP; default: `fetch`
  */
 export type ConnectClient = (url: string, fetchFn?: typeof fetch) => RealClient
 
-/** What any client's result boils down to. */
+/** The common part of the results of all clients. */
 interface Result {
   readonly data?: ChannelEventsSubscription | null | undefined
   readonly errors?: readonly GraphQLFormattedError[] | undefined
 }
 
-/** Where an adapter puts what its client hands out. */
+/** Creates the inboxes in which an adapter stores the results and errors of its client. */
 export function createReceiver() {
   const events = new Inbox<ReceivedEvent>()
   const errors = new Inbox<ReceivedError>()
@@ -61,7 +61,7 @@ export function createReceiver() {
   }
 }
 
-/** Clients wrap GraphQL errors, each in its own way: graphql-ws in an array, Apollo in `errors`, urql in `graphQLErrors`. */
+/** Clients wrap GraphQL errors differently: graphql-ws in an array, Apollo in `errors`, urql in `graphQLErrors`. */
 function graphqlErrorsOf(error: unknown): { message: string; extensions?: Record<string, unknown> }[] {
   if (Array.isArray(error)) return error
   if (typeof error !== 'object' || error === null) return [{ message: String(error) }]

@@ -1,6 +1,6 @@
-/** What an EventSource dispatches. */
+/** An event that an EventSource dispatches. */
 export interface DispatchedEvent {
-  /** `message` unless the stream named it. */
+  /** `message` unless the stream names the event. */
   readonly type: string
   readonly data: string
   readonly lastEventId: string
@@ -9,7 +9,7 @@ export interface DispatchedEvent {
 /**
  * Interprets an event stream as a browser does, clause by clause
  * (https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation).
- * @throws Error where an EventSource would fail the connection: a status other than 200, or another content type
+ * @throws Error if an EventSource would fail the connection: a status other than 200, or another content type
  */
 export async function* readEventStream(response: Response): AsyncGenerator<DispatchedEvent, void, undefined> {
   if (response.status !== 200) throw new Error(`status ${response.status}`)
@@ -23,7 +23,7 @@ export async function* readEventStream(response: Response): AsyncGenerator<Dispa
   let lastEventId = ''
   for await (const chunk of response.body) {
     rest += decoder.decode(chunk, { stream: true })
-    // A CR at the end may be half of a CRLF: it waits for what comes next.
+    // A CR at the end may be half of a CRLF, so it waits for the next chunk.
     for (let end = /\r\n|\n|\r(?!$)/.exec(rest); end; end = /\r\n|\n|\r(?!$)/.exec(rest)) {
       const line = rest.slice(0, end.index)
       rest = rest.slice(end.index + end[0].length)
@@ -35,7 +35,7 @@ export async function* readEventStream(response: Response): AsyncGenerator<Dispa
         continue
       }
       const colon = line.indexOf(':')
-      if (colon === 0) continue // a comment
+      if (colon === 0) continue // A comment.
       const field = colon < 0 ? line : line.slice(0, colon)
       const value = colon < 0 ? '' : line.slice(colon + 1).replace(/^ /, '')
       if (field === 'event') type = value

@@ -6,9 +6,10 @@ import type { ChannelEventsSubscription, ListenableQuery, SendNotifyMutation } f
 import { type ConnectClient, createReceiver, type RealClient } from './client.js'
 
 /**
- * A WebSocket as browsers have it: one message for each task. `ws` hands out all frames of a chunk in one go, and then
- * graphql-ws releases a subscription twice that is left within `next` with its `complete` right behind (as urql leaves a query);
- * it believes the socket to be unused, closes it, and whatever comes until it is back is missed.
+ * A WebSocket that delivers one message per task, as browsers do. `ws` delivers all frames of a chunk in one task, and then
+ * graphql-ws releases a subscription twice if the application unsubscribes within `next` and `complete` follows directly (as
+ * urql does with a query). graphql-ws then believes the socket to be unused and closes it, and all messages until it reconnects
+ * are lost.
  */
 class TaskWiseWebSocket extends WebSocket {
   constructor(address: string | URL, protocols?: string | string[]) {
@@ -16,7 +17,7 @@ class TaskWiseWebSocket extends WebSocket {
   }
 }
 
-/** graphql-ws's own client, with the WebSocket that Node 20 lacks. */
+/** The client of graphql-ws, with a WebSocket, which Node 20 lacks. */
 export function createWsClient(url: string, options: Partial<ClientOptions> = {}): Client {
   return createClient({
     url: `${url.replace(/^http/, 'ws')}/graphql`,

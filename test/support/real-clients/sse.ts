@@ -14,7 +14,7 @@ async function single<Data>(
   return undefined
 }
 
-/** Distinct mode: a request for each operation, whatever its kind. */
+/** Distinct mode: one request for each operation of any kind. */
 export const graphqlSse: ConnectClient = (url, fetchFn = fetch) => {
   const client = createClient({ url: `${url}/graphql`, singleConnection: false, fetchFn })
   return {
@@ -40,7 +40,7 @@ export const graphqlSse: ConnectClient = (url, fetchFn = fetch) => {
   }
 }
 
-/** `fetch` and the rules of EventSource, as in a page without any library. */
+/** `fetch` and the rules of EventSource, as in a page without a library. */
 export const plainFetch: ConnectClient = (url, fetchFn = fetch) => {
   const all = new AbortController()
   async function post<Data>(query: string, variables: Record<string, unknown> = {}) {
@@ -58,7 +58,7 @@ export const plainFetch: ConnectClient = (url, fetchFn = fetch) => {
       const search = new URLSearchParams({ query: print(channelEvents), variables: JSON.stringify({ name }) })
       const read = async () => {
         const response = await fetchFn(`${url}/graphql?${search}`, {
-          headers: { accept: 'text/event-stream' }, // what EventSource sends
+          headers: { accept: 'text/event-stream' }, // The Accept header of an EventSource.
           signal: AbortSignal.any([left.signal, all.signal]),
         })
         for await (const { type, data } of readEventStream(response)) {

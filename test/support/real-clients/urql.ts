@@ -25,7 +25,7 @@ function adapt(
         client.subscription(channelEvents, { name }),
         subscribeSource(value => {
           if (value.error) error(value.error)
-          // urql says that a stream is complete by repeating the last result without `hasNext`.
+          // urql signals the end of a stream by repeating the last result without `hasNext`.
           if (value.hasNext === false) return end()
           result({ data: value.data })
         }),
@@ -39,7 +39,7 @@ function adapt(
   }
 }
 
-/** Subscriptions over fetch come as Server-Sent Events. */
+/** Subscriptions over fetch arrive as Server-Sent Events. */
 export const urqlFetch: ConnectClient = (url, fetchFn) => adapt(url, fetchExchange, undefined, fetchFn)
 
 export function adaptUrqlWs(url: string, client: WsClient): RealClient {

@@ -5,7 +5,7 @@ import { type Accepted, acceptsPage, negotiate } from '../../../src/transport/ht
 const JSON_TYPE = 'application/json'
 const GRAPHQL = 'application/graphql-response+json'
 
-describe('an Accept header takes', () => {
+describe('an Accept header selects', () => {
   it.each<[string | undefined, Accepted['json'], Accepted['stream'], boolean]>([
     [undefined, JSON_TYPE, 'sse', false],
     ['', JSON_TYPE, 'sse', false],
@@ -14,7 +14,7 @@ describe('an Accept header takes', () => {
     ['Text/Event-Stream', undefined, 'sse', true],
     ['application/json', JSON_TYPE, undefined, false],
     ['text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8', JSON_TYPE, 'sse', false],
-    // Apollo Client's HttpLink, for a subscription, and for anything else
+    // Apollo Client's HttpLink, for a subscription and for other operations.
     [
       'multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/graphql-response+json,application/json;q=0.9',
       GRAPHQL,
@@ -22,7 +22,7 @@ describe('an Accept header takes', () => {
       false,
     ],
     ['application/graphql-response+json,application/json;q=0.9', GRAPHQL, undefined, false],
-    // urql, for a query: its multipart is incremental delivery
+    // urql, for a query: its multipart/mixed means incremental delivery.
     [
       'application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed',
       GRAPHQL,
@@ -38,7 +38,7 @@ describe('an Accept header takes', () => {
     ['application/json;q=0.5, text/event-stream', JSON_TYPE, 'sse', true],
     ['application/json;q=0.5, text/event-stream;q=0.5', JSON_TYPE, 'sse', false],
     ['application/json;charset=utf-8', JSON_TYPE, undefined, false],
-    // A weight that is none: the range does not count.
+    // An invalid weight: the range does not count.
     ['application/json;q=2, text/event-stream;q=', undefined, undefined, false],
     ['application/json;q=x, text/event-stream;q=0.1', undefined, 'sse', true],
     ['multipart/mixed', undefined, undefined, false],
@@ -67,7 +67,7 @@ describe('an Accept header takes', () => {
   const written = ({ type, q }: { type: string; q: string }) => `${type}${q}`
   const weight = ({ q }: { q: string }) => Number(q.split('=')[1] ?? 1)
 
-  it('what the most specific range weighs', () => {
+  it('the format by the weight of the most specific range', () => {
     fc.assert(
       fc.property(fc.array(range, { minLength: 1, maxLength: 6 }), ranges => {
         const weightOf = (...types: string[]) => {
@@ -90,7 +90,7 @@ describe('an Accept header takes', () => {
     )
   })
 
-  it('anything at all without an error, in a moment', () => {
+  it('a format for any string, quickly and without an error', () => {
     fc.assert(
       fc.property(
         fc.string({ unit: fc.constantFrom('"', '\\', ',', ';', '=', 'q', '*', '/', 'a', ' ') }),
@@ -114,6 +114,6 @@ it.each([
   ['text/html;q=0, */*', false],
   ['text/html;q=0.5, application/json', false],
   ['application/json;q=0.5, text/html', true],
-])('a page is asked for by %s: %s', (header, expected) => {
+])('a page is requested by %s: %s', (header, expected) => {
   expect(acceptsPage(header)).toBe(expected)
 })

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 import { onceClosed } from '../../../src/transport/http/closed.js'
 import { replyPaced } from '../../../src/transport/http/paced-reply.js'
 
-/** The second of two requests on one connection whose client leaves while the first is still being answered. */
+/** Runs `handle` on the second of two pipelined requests whose client disconnects while the server still answers the first. */
 async function secondOfTwo(
   handle: (request: IncomingMessage, response: ServerResponse, left: Promise<unknown>) => Promise<void>,
 ): Promise<void> {
@@ -25,7 +25,7 @@ async function secondOfTwo(
   server.close()
 }
 
-it('an answer to a client that has left is dropped, whenever it left', async () => {
+it('an answer to a client that has disconnected is dropped, whenever the client disconnected', async () => {
   for (const isKnown of [true, false]) {
     await secondOfTwo(async (_request, response, left) => {
       if (isKnown) await left
@@ -34,7 +34,7 @@ it('an answer to a client that has left is dropped, whenever it left', async () 
   }
 })
 
-it('what is done when a client has left is done, too, where it left before', async () => {
+it('onceClosed calls its callback also if the client disconnected before', async () => {
   await secondOfTwo(async (request, response, left) => {
     await left
     let times = 0

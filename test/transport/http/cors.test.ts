@@ -60,10 +60,10 @@ describe('credentials', () => {
   const single = { query: '{ channels }' }
 
   it.each<[string, ServerOptions]>([
-    ['whatever cookies are for', {}],
-    ['a cookie that holds the token', { jwtSecret: 'x'.repeat(32), tokenCookie: 'session' }],
-    ['sessions of their own', { authenticate: async () => ({ role: 'nobody', claims: {} }) }],
-  ])('may be sent by pages of an origin listed by name: %s', async (_what, options) => {
+    ['with the default settings', {}],
+    ['with a cookie that holds the token', { jwtSecret: 'x'.repeat(32), tokenCookie: 'session' }],
+    ['with custom authentication', { authenticate: async () => ({ role: 'nobody', claims: {} }) }],
+  ])('may be sent by pages of an origin that is listed by name, %s', async (_what, options) => {
     const url = await start({ ...options, corsOrigins: [NAMED, '*'] })
     for (const answer of [await preflight(url, NAMED), await post(url, single, { origin: NAMED })]) {
       expect(allowed(answer)).toBe(NAMED)
@@ -94,7 +94,7 @@ describe('credentials', () => {
     ['https://a?p.example.com', 'https://app.example.com'],
     ['*.example.com', 'https://app.example.com'],
     ['{https://app.example.com,http://localhost}', 'http://localhost'],
-  ])('%s names whom it means', (glob, origin) => {
+  ])('are allowed for %s, which lists origins by name', (glob, origin) => {
     expect(trusts([glob], origin)).toBe(true)
     expect(trusts([glob], FOREIGN)).toBe(false)
   })
@@ -118,7 +118,7 @@ describe('credentials', () => {
     'https://????.example',
     '?*',
     'h*e',
-  ])('%s does not: pages that it lets in may send none', glob => {
+  ])('are not allowed for %s, which does not list origins by name', glob => {
     const origins = createOrigins({ allowed: [glob], loopback: false })
     const request = { headers: { origin: FOREIGN, host: 'live.example.com' } } as never
     expect(origins.isOriginTrusted(request)).toBe(false)
@@ -128,7 +128,7 @@ describe('credentials', () => {
 describe('every answer', () => {
   const paths: [string, number, RawRequest, ServerOptions?][] = [
     ['the page', 200, { path: '/' }],
-    ['a file of it', 200, { path: '/assets/page.js' }],
+    ['a file of the page', 200, { path: '/assets/page.js' }],
     ['health', 200, { path: '/healthz' }],
     ['GraphiQL', 200, { path: '/graphql', headers: { accept: 'text/html' } }],
     ['a result', 200, { path: '/graphql?query={channels}' }],
@@ -137,16 +137,20 @@ describe('every answer', () => {
       200,
       { path: '/graphql?query={channels}', headers: { accept: 'text/event-stream' } },
     ],
-    ['a request that is none', 400, { path: '/graphql' }],
-    ['a channel name that is none', 400, { path: '/listen/%ff' }],
-    ['no token', 401, { path: '/graphql?query={channels}' }, { jwtSecret: 'x'.repeat(32) }],
-    ['no token for a channel', 401, { path: '/listen/x' }, { jwtSecret: 'x'.repeat(32) }],
-    ['a channel that is closed', 403, { path: '/listen/x' }, { channels: [] }],
-    ['nothing there', 404, { path: '/nothing' }],
-    ['not under the base path', 404, { path: '/nothing' }, { basePath: '/live' }],
-    ['another method', 405, { method: 'PUT', path: '/graphql' }],
-    ['another method for health', 405, { method: 'POST', path: '/healthz' }],
-    ['a type that is not made', 406, { path: '/graphql?query={channels}', headers: { accept: 'image/png' } }],
+    ['an invalid request', 400, { path: '/graphql' }],
+    ['an invalid channel name', 400, { path: '/listen/%ff' }],
+    ['a missing token', 401, { path: '/graphql?query={channels}' }, { jwtSecret: 'x'.repeat(32) }],
+    ['a missing token for a channel', 401, { path: '/listen/x' }, { jwtSecret: 'x'.repeat(32) }],
+    ['a forbidden channel', 403, { path: '/listen/x' }, { channels: [] }],
+    ['an unknown path', 404, { path: '/nothing' }],
+    ['a path outside the base path', 404, { path: '/nothing' }, { basePath: '/live' }],
+    ['an unsupported method', 405, { method: 'PUT', path: '/graphql' }],
+    ['an unsupported method for health', 405, { method: 'POST', path: '/healthz' }],
+    [
+      'an unsupported content type',
+      406,
+      { path: '/graphql?query={channels}', headers: { accept: 'image/png' } },
+    ],
     [
       'too large a body',
       413,
@@ -161,11 +165,11 @@ describe('every answer', () => {
     ['too long a URL', 414, { path: `/graphql?query=${'x'.repeat(500)}` }, { maxUrl: 400 }],
     ['a form', 415, { method: 'POST', path: '/graphql', body: 'query={channels}' }],
     ['another host', 421, { path: '/', headers: { host: 'evil.example' } }],
-    ['no upgrade', 426, { path: '/listen/x' }],
+    ['a missing upgrade', 426, { path: '/listen/x' }],
   ]
 
   it.each(paths)(
-    'can be read by allowed pages, and varies: %s',
+    'is readable for allowed pages, and varies by Origin: %s',
     async (_what, status, request, options = {}) => {
       const url = await start(options)
       const { headers = {} } = request
@@ -174,7 +178,7 @@ describe('every answer', () => {
       expect(allowed(answer)).toBe(NAMED)
       expect(credentials(answer)).toBe('true')
       expect(varies(answer)).toContain('origin')
-      // An answer without CORS headers may not be kept for one that needs them.
+      // A cached answer without CORS headers must not be served to a page that needs them.
       const own = await send(url, request)
       expect(own.status).toBe(status)
       expect(allowed(own)).toBeUndefined()
@@ -182,7 +186,7 @@ describe('every answer', () => {
     },
   )
 
-  it('names in Vary all that it depends on, and once', async () => {
+  it('names in Vary every header that it depends on, once', async () => {
     const url = await start()
     const get = async (path: string, headers: Record<string, string> = {}) =>
       varies(await send(url, { path, headers }))
@@ -202,7 +206,7 @@ describe('every answer', () => {
     ])
   })
 
-  it('cannot be read by other pages', async () => {
+  it('is not readable for other pages', async () => {
     const url = await start()
     for (const answer of [
       await preflight(url, FOREIGN),
@@ -214,15 +218,15 @@ describe('every answer', () => {
     }
   })
 
-  it('tells when to come back, and which token, to pages too', async () => {
+  it('shows Retry-After and WWW-Authenticate to pages too', async () => {
     const url = await start()
     const { headers } = await send(url, { path: '/nothing', headers: { origin: NAMED } })
     expect(headers['access-control-expose-headers']).toBe('retry-after, www-authenticate')
   })
 })
 
-describe('too many connections', () => {
-  it('can be read by allowed pages: the question before the request is answered all the same', async () => {
+describe('a refusal for too many connections', () => {
+  it('is readable for allowed pages: the preflight request is answered all the same', async () => {
     const url = await start({ maxConnectionsPerAddress: 2 })
     const idle = [await openConnection(url), await openConnection(url)]
     const question = await preflight(url, NAMED)
@@ -235,7 +239,7 @@ describe('too many connections', () => {
     for (const { socket } of idle) socket.destroy()
   })
 
-  it('streams of one viewer, too', async () => {
+  it('is readable for allowed pages also if one viewer has too many streams', async () => {
     const roles = await createRoles(log)
     const url = await start({ jwtSecret: SECRET, maxConnectionsPerViewer: 1, channels: ['*'] })
     const authorization = `Bearer ${await sign({ sub: '1', role: roles.user })}`
@@ -254,7 +258,7 @@ describe('too many connections', () => {
   })
 })
 
-it('a compressed body is taken from allowed pages, too', async () => {
+it('a compressed body is accepted from allowed pages too', async () => {
   const url = await start()
   const answer = await post(url, gzipSync('{"query":"{ channels }"}'), {
     origin: NAMED,

@@ -29,10 +29,10 @@ afterAll(async () => {
 })
 
 // https://graphql.github.io/graphql-over-http/draft/
-describe('the audit of GraphQL over HTTP', () => {
+describe('the audit suite of GraphQL over HTTP', () => {
   const audits = serverAudits({ url: () => `${server.url}/graphql` })
 
-  it('is the whole one', () => expect(audits.length).toBeGreaterThan(50))
+  it('is complete', () => expect(audits.length).toBeGreaterThan(50))
 
   it.each(audits.map(audit => [audit.id, audit.name, audit] as const))('%s %s', async (_id, _name, audit) => {
     const result = await audit.fn()
@@ -52,29 +52,25 @@ function read(answer: RawAnswer): Body {
   return JSON.parse(answer.body)
 }
 
-describe('a status says what became of a request', () => {
-  // `application/json` may come from a proxy, so that a client cannot take its status for ours (section 6.4.1).
+describe('the answer to a request', () => {
+  // A proxy may produce `application/json`, so a client cannot rely on the status of such an answer (section 6.4.1).
   it.each([
     ['a syntax error', { query: '{' }, 'GRAPHQL_PARSE_FAILED'],
     ['an unknown field', { query: '{ nothing }' }, 'GRAPHQL_VALIDATION_FAILED'],
     ['a document that is too deep', { query: `${'{a'.repeat(9)}${'}'.repeat(9)}` }, 'LIMIT_EXCEEDED'],
-    ['an operation that is not there', { query: 'query A { channels }', operationName: 'B' }, undefined],
-    ['several operations', { query: 'query A { channels } query B { channels }' }, undefined],
+    ['an unknown operation name', { query: 'query A { channels }', operationName: 'B' }, undefined],
+    ['several operations without a name', { query: 'query A { channels } query B { channels }' }, undefined],
+    ['a missing variable', { query: 'query ($x: Boolean!) { channels @include(if: $x) }' }, undefined],
     [
-      'a variable that is missing',
-      { query: 'query ($x: Boolean!) { channels @include(if: $x) }' },
-      undefined,
-    ],
-    [
-      'a variable that does not fit',
+      'a variable of the wrong type',
       {
         query: 'mutation ($name: String!) { notify(channel: $name, payload: "") }',
         variables: { name: 1 },
       },
       'BAD_USER_INPUT',
     ],
-    ['a subscription that is not valid', { query: 'subscription { nothing }' }, 'GRAPHQL_VALIDATION_FAILED'],
-  ])('%s', async (_what, body, code) => {
+    ['an invalid subscription', { query: 'subscription { nothing }' }, 'GRAPHQL_VALIDATION_FAILED'],
+  ])('with %s has the status and code of the error', async (_what, body, code) => {
     const legacy = await post(server.url, body, { accept: LEGACY })
     const graphql = await post(server.url, body, { accept: GRAPHQL })
     expect([legacy.status, graphql.status]).toEqual([200, 400])
@@ -95,7 +91,7 @@ describe('a status says what became of a request', () => {
     expect(got.status).toBe(body.query.startsWith('mutation') ? 405 : 400)
   })
 
-  it('an error within data is a result like others', async () => {
+  it('with an error inside data has status 200, as for any result', async () => {
     const query = 'mutation { notify(channel: "listenql", payload: "x") }'
     for (const accept of [LEGACY, GRAPHQL]) {
       const answer = await post(server.url, { query }, { accept })
@@ -107,7 +103,7 @@ describe('a status says what became of a request', () => {
     }
   })
 
-  it('what is refused before it is read has the type that was asked for', async () => {
+  it('that is refused before it is parsed has the requested content type', async () => {
     for (const [accept, type] of [
       [GRAPHQL, GRAPHQL],
       [LEGACY, LEGACY],
@@ -127,7 +123,7 @@ describe('a status says what became of a request', () => {
     }
   })
 
-  it('a mutation by GET is refused with 405, and what nobody can answer with 406, before it is run', async () => {
+  it('is 405 for a mutation by GET, and 406 for an unsupported Accept header, before anything is executed', async () => {
     const query = 'mutation { notify(channel: "x", payload: "x") }'
     const get = `/graphql?query=${encodeURIComponent(query)}`
     for (const accept of [LEGACY, GRAPHQL, '*/*', 'text/event-stream']) {
@@ -141,7 +137,7 @@ describe('a status says what became of a request', () => {
   })
 })
 
-it('a database that has not been reached is no fault of the request: 503, and when to try again', async () => {
+it('a request before the database is reached gets 503 and Retry-After', async () => {
   const error = new GraphQLError('away', { extensions: { code: 'DATABASE_FAILED' } })
   const { handle } = createGraphqlHttp({
     admit: async () => ({ role: undefined, claims: {}, issuedAt: undefined, expiresAt: undefined }),
@@ -176,7 +172,7 @@ describe('a content type', () => {
   const body = '{"query":"{ channels }"}'
 
   it.each(['application/json', 'Application/JSON; charset=UTF-8', 'application/json;charset="utf-8"'])(
-    'is taken: %s',
+    'is accepted: %s',
     async type => {
       expect((await post(server.url, body, { 'content-type': type })).status).toBe(200)
     },
@@ -194,9 +190,9 @@ describe('a content type', () => {
   })
 })
 
-describe('Accept decides', () => {
+describe('the Accept header selects the content type', () => {
   const single = { query: '{ channels }' }
-  const endless = { query: channelQuery('listenql') } // refused, so that its stream ends
+  const endless = { query: channelQuery('listenql') } // The subscription is refused, so its stream ends.
 
   it.each([
     ['application/json', 'application/json', undefined],
@@ -222,7 +218,7 @@ describe('Accept decides', () => {
       'multipart/mixed;boundary="graphql";subscriptionSpec=1.0',
       'multipart/mixed;boundary="graphql";subscriptionSpec=1.0',
     ],
-  ])('%s', async (accept, forQuery, forSubscription) => {
+  ])('for %s', async (accept, forQuery, forSubscription) => {
     for (const [body, type] of [
       [single, forQuery],
       [endless, forSubscription],
@@ -234,7 +230,7 @@ describe('Accept decides', () => {
     }
   })
 
-  it('where the header stands twice, both count', async () => {
+  it('from the ranges of both lines if the header occurs twice', async () => {
     const headers = { accept: ['application/json;q=0.1', 'text/event-stream'] as unknown as string }
     const answer = await post(server.url, single, headers)
     expect(answer.headers['content-type']).toBe('text/event-stream; charset=utf-8')

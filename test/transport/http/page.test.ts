@@ -22,7 +22,7 @@ beforeAll(async () => {
 
 afterAll(() => new Promise(resolve => server.close(resolve)))
 
-// node:http and not fetch, which would tidy the path before it is sent.
+// Uses node:http, because fetch would normalise the path before sending it.
 function get(
   path: string,
   options: { method?: string; headers?: Record<string, string> } = {},
@@ -42,8 +42,8 @@ function get(
   })
 }
 
-describe('page', () => {
-  it('serves the page at / and /index.html under a policy that lets nothing in from outside', async () => {
+describe('the page handler', () => {
+  it('serves the page at / and /index.html with a policy that allows nothing from other origins', async () => {
     const page = await get('/live/')
     expect(page.status).toBe(200)
     expect(page.headers['content-type']).toBe('text/html; charset=utf-8')
@@ -55,7 +55,7 @@ describe('page', () => {
     expect((await get('/live/index.html')).body).toBe(page.body)
   })
 
-  it('serves every file that the page names, with its type', async () => {
+  it('serves every file that the page refers to, with its content type', async () => {
     const { body } = await get('/live/')
     const names = [...body.matchAll(/(?:href|src)="(assets\/[^"]+)"/g)].map(([, name]) => name ?? '')
     expect(names.length).toBeGreaterThanOrEqual(3)
@@ -70,7 +70,7 @@ describe('page', () => {
     }
   })
 
-  it('serves every module that another one imports', async () => {
+  it('serves every module that another module imports', async () => {
     const seen = new Set<string>()
     const read = async (name: string): Promise<void> => {
       if (seen.has(name)) return
@@ -83,7 +83,7 @@ describe('page', () => {
     expect([...seen]).toContain('table-view.js')
   })
 
-  it('answers 304 to the ETag it gave, also in a list or weak', async () => {
+  it('answers 304 to the ETag that it sent, also in a list or weak', async () => {
     const { headers } = await get('/live/assets/page.js')
     const etag = headers.etag ?? ''
     expect(etag).toMatch(/^"[\w-]+"$/)
@@ -111,22 +111,22 @@ describe('page', () => {
     '/live/assets/__proto__',
     '/live/package.json',
     '/live/graphql',
-  ])('leaves %s to others', async path => {
+  ])('leaves %s to other handlers', async path => {
     expect((await get(path)).status).toBe(418)
   })
 
-  it('sends a visitor without the slash at the end to where the relative links work', async () => {
+  it('redirects a path without the final slash, so that relative links work', async () => {
     const { status, headers } = await get('/live?x=1')
     expect([status, headers.location]).toEqual([308, '/live/'])
   })
 })
 
 describe('pretty', async () => {
-  // The module is JavaScript for the browser: it has no types of its own.
+  // The module is JavaScript for the browser and has no types.
   const url = new URL('../../../assets/pretty.js', import.meta.url).href
   const { pretty } = (await import(url)) as { pretty: (text: string) => string }
 
-  it('lays out as JSON.stringify does', () => {
+  it('formats as JSON.stringify does', () => {
     const value = { a: [], b: {}, c: [1, [2, { d: 'x, {"y": [1]}\\' }]], e: null, f: 'ü\n', g: '\u2028' }
     for (const one of [value, [value, value], [], {}, [[[]]], [{}]])
       expect(pretty(JSON.stringify(one))).toBe(JSON.stringify(one, null, 2))
@@ -138,7 +138,7 @@ describe('pretty', async () => {
     )
   })
 
-  it('leaves alone what is no JSON object or array', () => {
+  it('leaves text that is not a JSON object or array unchanged', () => {
     for (const text of ['', 'hello', '{"a":', '"a string"', '1.50', '<b>[1]</b>', '{1}'])
       expect(pretty(text)).toBe(text)
   })

@@ -32,7 +32,7 @@ afterEach(() => {
   server.close()
 })
 
-/** A stream that has been opened, and the answer as its client gets it. */
+/** Opens a stream, and returns the sink and the answer that its client receives. */
 async function openStream(format: Partial<StreamFormat> = {}) {
   const asked = once(server, 'request')
   const request = get({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', agent: false })
@@ -78,7 +78,7 @@ const final = (text: string) => createFrame(text, undefined, undefined, { isFina
 const at = (id: number) => ({ n: 1, token: 1, ord: 1, statement: 1, id })
 
 describe('a stream over HTTP', () => {
-  it('has the frames and messages in order, with their positions, and ends after the last frame', async () => {
+  it('carries the frames and messages in order with their positions, and ends after the last frame', async () => {
     const { sink, told, ended } = await openStream()
     write(sink, createFrame('1', 1, at(7)), 'alive;', createFrame('é'))
     write(sink, final('3'))
@@ -86,7 +86,7 @@ describe('a stream over HTTP', () => {
     expect(told).toEqual(['final'])
   })
 
-  it('shares the bytes of a frame with other responses of the format', async () => {
+  it('shares the encoded bytes of a frame with other responses of the same format', async () => {
     const [one, other] = [await openStream(), await openStream()]
     const frame = createFrame('shared')
     write(one.sink, frame)
@@ -101,7 +101,7 @@ describe('a stream over HTTP', () => {
     }
   })
 
-  it('leaves in one write what belongs into one', async () => {
+  it('puts everything between begin() and end() into one write', async () => {
     const { response, sink } = await openStream()
     const socket = response.socket
     if (!socket) throw new Error('it is connected')
@@ -110,10 +110,10 @@ describe('a stream over HTTP', () => {
     expect(spy).toHaveBeenCalledOnce()
   })
 
-  it('sends a large frame piece by piece as its client reads, and holds it as borrowed until then', async () => {
+  it('sends a large frame piece by piece as its client reads, and borrows the frame until then', async () => {
     const { answer, sink, borrowed, ended } = await openStream()
     answer.pause()
-    const text = 'x'.repeat(20_000_000) // more than the buffers of the system take
+    const text = 'x'.repeat(20_000_000) // more than the buffers of the operating system take
     write(sink, 'before;', createFrame(text))
     expect([sink.writable, borrowed]).toEqual([false, ['borrowed']])
     expect(sink.held).toBeLessThan(1_000_000)
@@ -125,7 +125,7 @@ describe('a stream over HTTP', () => {
     expect(await ended).toBe(`opening;before;${text};last end;`)
   })
 
-  it('holds what is its own until that has left', async () => {
+  it('holds its own messages until they have left', async () => {
     const { answer, sink } = await openStream()
     answer.pause()
     write(sink, ...Array.from({ length: 400 }, () => 'x'.repeat(60_000)))
@@ -134,24 +134,24 @@ describe('a stream over HTTP', () => {
     await vi.waitFor(() => expect([sink.writable, sink.held]).toEqual([true, 0]), 10_000)
   })
 
-  it('passes on that it is to be cut', async () => {
+  it('reports that it must be cut', async () => {
     const { sink, told } = await openStream()
     sink.cut()
     expect(told).toEqual(['cut'])
   })
 })
 
-describe('a goodbye', () => {
-  it('cuts the connection after all that was written, where that is how the client comes back', async () => {
+describe('the end of a stream', () => {
+  it('cuts the connection after all written data, if the client of the format reconnects only then', async () => {
     const { sink, ended, received } = await openStream()
-    const text = 'x'.repeat(20_000_000) // waits in the sink
+    const text = 'x'.repeat(20_000_000) // The message waits in the sink.
     write(sink, createFrame(text))
     sink.sayGoodbye(STOPPING)
     expect(await ended).toBe('cut')
     expect(received()).toBe(`opening;${text};goodbye SERVER_STOPPING;`)
   })
 
-  it('ends the response after all that was written, where the format has a word for it', async () => {
+  it('completes the response after all written data, if the format has an end message', async () => {
     const { sink, ended } = await openStream({ isCutOff: false })
     const text = 'x'.repeat(20_000_000)
     write(sink, createFrame(text))
@@ -160,7 +160,7 @@ describe('a goodbye', () => {
   })
 })
 
-it('a client of HTTP/1.0 gets no chunks, and a reset rather than an end if the response is cut', async () => {
+it('a client of HTTP/1.0 gets no chunks, and a reset instead of an end if the response is cut', async () => {
   const asked = once(server, 'request')
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
   clients.push(socket)

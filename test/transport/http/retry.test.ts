@@ -24,19 +24,19 @@ it.each<[number, string, Record<string, unknown>?]>([
   [LATER, 'QUERY_TIMEOUT'],
   [LATER, 'INTERNAL_SERVER_ERROR'],
   [LATER, 'UNAUTHENTICATED'],
-])('%d ms after %s', (expected, code, extensions = {}) => {
+])('a client reconnects after %d ms if the error is %s', (expected, code, extensions = {}) => {
   const errors = [new GraphQLError('"errors" }', { extensions: { ...extensions, code } })]
   for (const result of [{ errors }, { data: null, errors }, { errors, data: { channels: [] } }])
     expect(retryTime(stringifyResult(result), false)).toBe(expected)
 })
 
-it('a position that the client forgets does not come again', () => {
+it('a client whose refused cursor is dropped reconnects soon', () => {
   for (const code of ['CURSOR_EXPIRED', 'CURSOR_INVALID']) {
     const json = stringifyResult({ data: null, errors: [new GraphQLError('', { extensions: { code } })] })
     expect(retryTime(json, true)).toBe(SOON)
   }
 })
 
-it('an answer is not asked for again and again', () => {
+it('a client that got the result of a query rarely repeats it', () => {
   expect(retryTime(stringifyResult({ data: { channels: ['"code":"CURSOR_EXPIRED"'] } }), true)).toBe(RARELY)
 })

@@ -29,16 +29,16 @@ afterEach(() => {
 interface Options {
   readonly operation: unknown
   readonly format?: StreamFormat
-  /** Subscribing waits for it. Default: it is not waited for. */
+  /** Subscribing waits for this promise. Default: no wait. */
   readonly subscribed?: Deferred
-  /** Why there is no room for the connection. */
+  /** The refusal of the connection, if there is no room for it. */
   readonly refusal?: LimitExceeded
-  /** Why subscribing fails. */
+  /** The error with which subscribing fails. */
   readonly failure?: ListenqlError
   readonly position?: () => Position | undefined
 }
 
-/** Asks, with connections that note what is done with them. */
+/** Sends the operation over connections that record what happens to them. */
 async function ask({
   operation,
   format = sse,
@@ -107,8 +107,8 @@ async function ask({
 const subscription = { kind: 'subscription', subscribe: async () => ({ request: {}, after: undefined }) }
 const at = (id: number): Position => ({ n: 1, token: 1, ord: 1, statement: 1, id })
 
-describe('an operation that is no subscription', () => {
-  it('is answered by a stream of one result, which ends', async () => {
+describe('an operation other than a subscription', () => {
+  it('is answered by a stream of one result that ends after it', async () => {
     const operation = { kind: 'query', run: async () => ({ data: { a: 1 } }) }
     const { answered } = await ask({ operation })
     const answer = await answered
@@ -124,7 +124,7 @@ describe('an operation that is no subscription', () => {
 })
 
 describe('a subscription', () => {
-  it('is accepted once nothing can be missed any more, with the position where it begins', async () => {
+  it('is accepted once no event can be missed, and the answer contains its start position', async () => {
     const subscribed = createDeferred()
     const { answered, steps, responded } = await ask({
       operation: subscription,
@@ -139,7 +139,7 @@ describe('a subscription', () => {
     expect(steps).toEqual(['subscribed', 'accepted'])
   })
 
-  it('is kept alive with the position that it has come to', async () => {
+  it('is kept alive with its current position', async () => {
     let id = 1
     const { controls, responded } = await ask({ operation: subscription, position: () => at(id) })
     await responded
@@ -166,7 +166,7 @@ describe('a subscription', () => {
     expect(steps).toEqual(['closed'])
   })
 
-  it('is given up when its client leaves, also while it is still being opened', async () => {
+  it('is cancelled when its client disconnects, also while it is being opened', async () => {
     const subscribed = createDeferred()
     const asked = await ask({ operation: subscription, subscribed })
     await vi.waitFor(() => expect(asked.opened()).toBeDefined())
@@ -178,9 +178,9 @@ describe('a subscription', () => {
   })
 })
 
-describe('when the server stops', () => {
+describe('when the server stops,', () => {
   it.each([true, false])(
-    'an EventSource gets a stream that is cut, so that it comes back; accepted: %s',
+    'the stream of an EventSource is cut, so that it reconnects; accepted: %s',
     async isAccepted => {
       const subscribed = createDeferred()
       if (isAccepted) subscribed.resolve()
@@ -194,7 +194,7 @@ describe('when the server stops', () => {
     },
   )
 
-  it('a client of multipart that was not accepted yet gets 503, and is told to try again', async () => {
+  it('a multipart client that was not accepted yet gets 503 and Retry-After', async () => {
     const subscribed = createDeferred()
     const { answered, opened } = await ask({ operation: subscription, subscribed, format: multipart })
     await vi.waitFor(() => expect(opened()).toBeDefined())
@@ -204,7 +204,7 @@ describe('when the server stops', () => {
   })
 })
 
-describe('when the time of the viewer is over', () => {
+describe('when the session of the viewer expires,', () => {
   const expired = new ListenqlError('UNAUTHENTICATED', 'expired')
 
   it('a stream ends with the error', async () => {

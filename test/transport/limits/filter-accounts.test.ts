@@ -15,13 +15,13 @@ function setUp(rate: number) {
   }
 }
 
-describe('what the filters of a viewer may cost', () => {
-  it('is so much each second, and twice as much at once', () => {
+describe('the budget of a viewer for filters', () => {
+  it('is the rate each second, with a burst of twice as much', () => {
     const { accounts, pass } = setUp(1000)
     const account = accounts.open(viewer('ann'), 'here')
     account.pay(1999)
     expect(account.refusal()).toBe(undefined)
-    account.pay(501) // what is begun is paid for to its end
+    account.pay(501) // Work that has begun is paid in full.
     expect(account.refusal()).toMatchObject({ code: 'LIMIT_EXCEEDED', limit: 'filterRate', max: 1000 })
     expect(account.refusal()?.hint).toContain('--filter-rate')
     pass(500)
@@ -30,13 +30,13 @@ describe('what the filters of a viewer may cost', () => {
     expect(account.refusal()).toBe(undefined)
     account.pay(100)
     pass(60_000)
-    for (let i = 0; i < 41; i++) account.pay(50) // no more at once, however long the rest was
+    for (let i = 0; i < 41; i++) account.pay(50) // The burst does not grow with a longer pause.
     expect(account.refusal()).toBe(undefined)
     account.pay(100)
     expect(account.refusal()).toBeDefined()
   })
 
-  it('is one for all connections of a viewer, and is not new with a new one', () => {
+  it('is shared by all connections of a viewer, and a new connection does not renew it', () => {
     const { accounts } = setUp(1000)
     const first = accounts.open(viewer('ann'), 'here')
     const second = accounts.open(viewer('ann'), 'elsewhere')
@@ -48,14 +48,14 @@ describe('what the filters of a viewer may cost', () => {
     expect(accounts.open(viewer('ann'), 'here').refusal()).toBeDefined()
   })
 
-  it('goes by the address where viewers have no name', () => {
+  it('belongs to the address if the viewer is anonymous', () => {
     const { accounts } = setUp(1000)
     accounts.open(ANYBODY, '203.0.113.7').pay(3000)
     expect(accounts.open(ANYBODY, '203.0.113.7').refusal()).toBeDefined()
     expect(accounts.open(ANYBODY, '203.0.113.8').refusal()).toBe(undefined)
   })
 
-  it('is not remembered for longer than it matters, however many names there are', () => {
+  it('is dropped once it is full again, for any number of viewers', () => {
     const { accounts, pass } = setUp(1000)
     const kept = accounts.open(viewer('kept'), 'here')
     for (let i = 0; i < 20_000; i++) {
@@ -64,7 +64,7 @@ describe('what the filters of a viewer may cost', () => {
       account.close()
       pass(1)
     }
-    // Those of the last two seconds, and as many that nobody has looked for yet.
+    // The budgets of the last two seconds, and as many that have expired but not been removed yet.
     expect(accounts.size).toBeLessThan(3000)
     kept.pay(100)
     kept.pay(3000)

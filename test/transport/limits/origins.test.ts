@@ -26,25 +26,45 @@ describe('an Origin', () => {
     [true, 'the same, behind a proxy with TLS', { origin: 'https://x.org', host: 'x.org', loopback: false }],
     [true, 'the same, default port', { origin: 'http://x.org', host: 'x.org:80', loopback: false }],
     [true, 'the same, IPv6', { origin: 'http://[::1]:7700', host: '[::1]:7700', loopback: false }],
-    [false, 'another port', { origin: 'http://x.org:8080', host: 'x.org', loopback: false }],
+    [false, 'a different port', { origin: 'http://x.org:8080', host: 'x.org', loopback: false }],
     [
       false,
-      'another scheme with its own port',
+      'a different scheme with its own port',
       { origin: 'https://x.org', host: 'x.org:80', loopback: false },
     ],
     [
       false,
-      'a name that begins the same',
+      'a host that begins with the same name',
       { origin: 'http://x.org.evil.com', host: 'x.org', loopback: false },
     ],
     [false, 'a sub-domain', { origin: 'http://a.x.org', host: 'x.org', loopback: false }],
 
-    [true, 'that of --url-base', { origin: 'https://x.org', urlBase: 'https://x.org/live', loopback: false }],
-    [true, 'that of --url-base, default port', { origin: 'https://x.org', urlBase: 'https://X.org:443' }],
-    [true, 'that of --url-base, a port', { origin: 'https://x.org:8443', urlBase: 'https://x.org:8443' }],
-    [false, 'not that of --url-base: the port', { origin: 'https://x.org', urlBase: 'https://x.org:8443' }],
-    [false, 'not that of --url-base: the scheme', { origin: 'http://x.org', urlBase: 'https://x.org' }],
-    [false, 'not that of --url-base: the host', { origin: 'https://a.x.org', urlBase: 'https://x.org' }],
+    [
+      true,
+      'the one of --url-base',
+      { origin: 'https://x.org', urlBase: 'https://x.org/live', loopback: false },
+    ],
+    [true, 'the one of --url-base, default port', { origin: 'https://x.org', urlBase: 'https://X.org:443' }],
+    [
+      true,
+      'the one of --url-base, with a port',
+      { origin: 'https://x.org:8443', urlBase: 'https://x.org:8443' },
+    ],
+    [
+      false,
+      'not the one of --url-base: the port differs',
+      { origin: 'https://x.org', urlBase: 'https://x.org:8443' },
+    ],
+    [
+      false,
+      'not the one of --url-base: the scheme differs',
+      { origin: 'http://x.org', urlBase: 'https://x.org' },
+    ],
+    [
+      false,
+      'not the one of --url-base: the host differs',
+      { origin: 'https://a.x.org', urlBase: 'https://x.org' },
+    ],
     [false, 'null, with --url-base', { origin: 'null', urlBase: 'https://x.org' }],
 
     [true, 'another port of localhost, on loopback', { origin: 'http://localhost:5173' }],
@@ -60,13 +80,13 @@ describe('an Origin', () => {
     [false, 'foreign', { origin: 'https://evil.com' }],
     [false, 'foreign, on the network', { origin: 'https://evil.com', host: 'x.org', loopback: false }],
     [false, 'null', { origin: 'null' }],
-    [false, 'null where Host is null', { origin: 'null', host: 'null', loopback: false }],
+    [false, 'null where Host is null too', { origin: 'null', host: 'null', loopback: false }],
     [false, 'a file', { origin: 'file://' }],
     [false, 'a file where Host has no port', { origin: 'file://', host: 'localhost' }],
     [false, 'empty', { origin: '' }],
-    [false, 'garbage', { origin: 'evil' }],
-    [false, 'garbage where Host is the same', { origin: 'evil', host: 'evil', loopback: false }],
-    [false, 'several', { origin: 'http://localhost:7700 https://evil.com' }],
+    [false, 'not an origin', { origin: 'evil' }],
+    [false, 'not an origin, and Host is the same', { origin: 'evil', host: 'evil', loopback: false }],
+    [false, 'several origins', { origin: 'http://localhost:7700 https://evil.com' }],
 
     [true, 'null, listed', { origin: 'null', allowed: ['null'] }],
     [true, 'a file, where null is listed', { origin: 'file://', allowed: ['null'] }],
@@ -79,7 +99,7 @@ describe('an Origin', () => {
 
     [true, 'matching', { origin: 'https://a.example.com', allowed: ['https://*.example.com'] }],
     [true, 'matching deeper', { origin: 'https://a.b.example.com', allowed: ['https://*.example.com'] }],
-    [true, 'matching a port', { origin: 'http://a.org:8080', allowed: ['http://a.org:*'] }],
+    [true, 'matching any port', { origin: 'http://a.org:8080', allowed: ['http://a.org:*'] }],
     [
       false,
       'not matching: the domain itself',
@@ -92,7 +112,7 @@ describe('an Origin', () => {
     ],
     [
       false,
-      'not matching: behind it',
+      'not matching: the domain only as a prefix',
       { origin: 'https://a.example.com.evil.com', allowed: ['https://*.example.com'] },
     ],
     [false, 'with a path', { origin: 'https://evil.com/.example.com', allowed: ['https://*.example.com'] }],
@@ -136,7 +156,7 @@ describe('a Host', () => {
     '127.0.0.1:7700',
     '[::1]',
     '[::1]:7700',
-  ])('is ours on loopback: %s', host => expect(isHostAllowed(host, true)).toBe(true))
+  ])('is accepted on loopback: %s', host => expect(isHostAllowed(host, true)).toBe(true))
 
   it.each([
     'evil.com',
@@ -152,14 +172,14 @@ describe('a Host', () => {
     undefined,
     'undefined',
     'a b',
-  ])('is not ours on loopback: %s', host => expect(isHostAllowed(host, true)).toBe(false))
+  ])('is refused on loopback: %s', host => expect(isHostAllowed(host, true)).toBe(false))
 
-  it('is ours, too, if it is that of --url-base', () => {
+  it('is accepted if it is the host of --url-base', () => {
     expect(isHostAllowed('events.example.com', true, 'https://events.example.com/live')).toBe(true)
     expect(isHostAllowed('evil.com', true, 'https://events.example.com')).toBe(false)
   })
 
-  it('may be any on the network', () => {
+  it('may have any name on the network', () => {
     expect(isHostAllowed('anything.example', false)).toBe(true)
   })
 })
@@ -192,7 +212,7 @@ describe('over the network', () => {
     'https://example.com',
     'https://evil.com/.example.com',
     'http://a.example.com',
-  ])('a foreign page is refused with 403, whatever it asks for: %s', async origin => {
+  ])('a foreign page is refused with 403, whatever it requests: %s', async origin => {
     const answers = [
       await post(server.url, query, { origin }),
       await post(server.url, { query: channelQuery('x') }, { origin, accept: 'text/event-stream' }),
@@ -214,7 +234,7 @@ describe('over the network', () => {
   })
 
   it.each(['http://localhost:5173', 'https://a.example.com', 'null', 'file://'])(
-    'an allowed page may read the answer, and open WebSockets: %s',
+    'an allowed page may read the answer and open WebSockets: %s',
     async origin => {
       for (const { status, headers } of [
         await post(server.url, query, { origin }),
@@ -236,7 +256,7 @@ describe('over the network', () => {
     },
   )
 
-  it('errors can be read by an allowed page, too', async () => {
+  it('an allowed page may read errors too', async () => {
     const origin = 'https://a.example.com'
     for (const { status, headers } of [
       await post(server.url, '{', { origin }),
@@ -249,13 +269,13 @@ describe('over the network', () => {
     }
   })
 
-  it('answers without Origin have no CORS headers but vary by it', async () => {
+  it('answers to requests without Origin have no CORS headers but vary by Origin', async () => {
     const { headers } = await post(server.url, query)
     expect(headers['access-control-allow-origin']).toBeUndefined()
     expect(String(headers.vary).toLowerCase()).toContain('origin')
   })
 
-  it('a preflight names methods and the headers that were asked for', async () => {
+  it('a preflight answer lists the methods and the requested headers', async () => {
     const answer = await send(server.url, {
       method: 'OPTIONS',
       path: '/graphql',
@@ -290,7 +310,7 @@ describe('over the network', () => {
     }
   })
 
-  it('bound to all addresses it answers to any name, and to pages of that name only', async () => {
+  it('a server that is bound to all addresses accepts any name, and pages of that name only', async () => {
     const named = { host: 'db.example.com:7700' }
     expect((await post(open.url, query, named)).status).toBe(200)
     expect((await post(open.url, query, { ...named, origin: 'http://db.example.com:7700' })).status).toBe(200)
@@ -301,7 +321,7 @@ describe('over the network', () => {
     }
   })
 
-  it('Host cannot say which path is meant', async () => {
+  it('the Host header does not change the path of a request', async () => {
     const answer = await exchange(
       open.url,
       'GET /x HTTP/1.1\r\nHost: a/graphql?query={channels}&\r\nConnection: close\r\n\r\n',

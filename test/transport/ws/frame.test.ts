@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { headerSize, textFrame, writeHeader } from '../../../src/transport/ws/frame.js'
 
-/** What a frame says, read as RFC 6455, section 5.2, has it. */
+/** Decodes a frame as RFC 6455, section 5.2, defines it. */
 function readFrame(frame: Buffer) {
   const length = (frame[1] as number) & 0x7f
   const [size, start] =
@@ -19,17 +19,17 @@ function readFrame(frame: Buffer) {
 }
 
 describe('a text message', () => {
-  it.each([0, 1, 125, 126, 127, 65_535, 65_536, 70_000])('of %i bytes', size => {
+  it.each([0, 1, 125, 126, 127, 65_535, 65_536, 70_000])('can have %i bytes', size => {
     const text = 'x'.repeat(size)
     expect(readFrame(textFrame(text))).toEqual({ isWholeText: true, isMasked: false, size, text })
   })
 
-  it('has the length of its bytes, not of its characters', () => {
+  it('states its length in bytes, not in characters', () => {
     const text = '🐘'.repeat(32)
     expect(readFrame(textFrame(text))).toMatchObject({ size: 128, text })
   })
 
-  it('may stand anywhere in a buffer', () => {
+  it('can be written at any offset of a buffer', () => {
     for (const size of [3, 300, 70_000]) {
       const into = Buffer.alloc(20)
       expect(writeHeader(into, 5, size)).toBe(5 + headerSize(size))

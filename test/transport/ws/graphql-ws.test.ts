@@ -37,10 +37,10 @@ const subscribe = (id: string, query: string, more: object = {}) => ({
   payload: { query, ...more },
 })
 
-describe('a fault against graphql-transport-ws closes the socket with its code', () => {
+describe('a violation of graphql-transport-ws closes the socket with its code', () => {
   it.each([
     ['malformed JSON', '{"type":'],
-    ['no object', '[]'],
+    ['not an object', '[]'],
     ['null', 'null'],
     ['an unknown type', '{"type":"start"}'],
     ['no type', '{}'],
@@ -48,15 +48,18 @@ describe('a fault against graphql-transport-ws closes the socket with its code',
     ['subscribe without id', '{"type":"subscribe","payload":{"query":"{ channels }"}}'],
     ['an empty id', '{"id":"","type":"subscribe","payload":{"query":"{ channels }"}}'],
     ['subscribe without payload', '{"id":"1","type":"subscribe"}'],
-    ['a query that is no text', '{"id":"1","type":"subscribe","payload":{"query":1}}'],
-    ['variables that are no object', '{"id":"1","type":"subscribe","payload":{"query":"{a}","variables":1}}'],
+    ['a query that is not a string', '{"id":"1","type":"subscribe","payload":{"query":1}}'],
+    [
+      'variables that are not an object',
+      '{"id":"1","type":"subscribe","payload":{"query":"{a}","variables":1}}',
+    ],
     ['a message that only servers send: connection_ack', '{"type":"connection_ack"}'],
     ['a message that only servers send: next', '{"id":"1","type":"next","payload":{}}'],
     ['a message that only servers send: error', '{"id":"1","type":"error","payload":[{"message":"x"}]}'],
     ['binary garbage', Buffer.from([0, 255, 1, 254, 2])],
     ['an empty message', ''],
     [
-      'a ping that is nested without end',
+      'a ping that is nested thousands of levels deep',
       `{"type":"ping","payload":{"x":${'['.repeat(40_000)}${']'.repeat(40_000)}}}`,
     ],
   ])('4400: %s', async (_what, message) => {
@@ -88,7 +91,7 @@ describe('a fault against graphql-transport-ws closes the socket with its code',
   ])('4406: sub-protocol %s', async (_what, protocols) => {
     const key: Record<string, string> =
       protocols.length > 0 ? { 'sec-websocket-protocol': protocols.join(', ') } : {}
-    // ws's own client refuses an answer without the sub-protocol that it asked for.
+    // The client of ws refuses an answer without the sub-protocol that it requested.
     const connection = await openConnection(server.url)
     connection.socket.write(handshake(server.url, '/graphql', key))
     const text = await connection.closed
@@ -97,7 +100,7 @@ describe('a fault against graphql-transport-ws closes the socket with its code',
     expect(text).toContain('Subprotocol not acceptable: use "graphql-transport-ws"')
   })
 
-  it('picks its sub-protocol among others', async () => {
+  it('the server selects its sub-protocol among others', async () => {
     const client = await openWebSocket(server.url, '/graphql', ['mqtt', 'graphql-transport-ws'])
     expect(client.webSocket.protocol).toBe('graphql-transport-ws')
     client.webSocket.close()
@@ -123,14 +126,14 @@ describe('a fault against graphql-transport-ws closes the socket with its code',
     expect((await client.closed).code).toBe(1009)
   })
 
-  it('1009: many fragments that are too much together', async () => {
+  it('1009: many fragments that exceed the maximum together', async () => {
     const client = await openGraphql(server.url)
     for (let i = 0; i < 100; i++) client.webSocket.send('x'.repeat(2000), { fin: false })
     expect((await client.closed).code).toBe(1009)
   })
 })
 
-describe('a fault in one operation', () => {
+describe('an error in one operation', () => {
   it.each([
     ['a syntax error', subscribe('bad', 'subscription {'), /Syntax Error/],
     ['a validation error', subscribe('bad', '{ nothing }'), /Cannot query field "nothing"/],
@@ -150,8 +153,8 @@ describe('a fault in one operation', () => {
       subscribe('bad', 'subscription { a: channel(name: "a") { gap } b: channel(name: "b") { gap } }'),
       /one top level field/,
     ],
-    ['nesting without end', subscribe('bad', '{a'.repeat(20_000)), /^Nested too deeply/],
-  ])('%s is an error of that id, and the socket lives on', async (_what, message, text) => {
+    ['nesting of thousands of levels', subscribe('bad', '{a'.repeat(20_000)), /^Nested too deeply/],
+  ])('%s is sent under its id, and the socket stays open', async (_what, message, text) => {
     const client = await openGraphql(server.url)
     await client.listen('good', 'good')
     client.send(message)
@@ -174,7 +177,7 @@ describe('a fault in one operation', () => {
     await client.closed
   })
 
-  it('that shows only when it runs comes as a result', async () => {
+  it('that occurs during execution is sent as a result', async () => {
     const client = await openGraphql(server.url)
     client.send(subscribe('1', 'subscription ($n: String!) { channel(name: $n) { payload } }'))
     expect(await client.next()).toMatchObject({
@@ -188,7 +191,7 @@ describe('a fault in one operation', () => {
   })
 })
 
-describe('operations over the socket', () => {
+describe('a socket', () => {
   it('answers queries and mutations', async () => {
     const client = await openGraphql(server.url)
     await client.listen('s', 'written')
@@ -220,11 +223,11 @@ describe('operations over the socket', () => {
     await client.closed
   })
 
-  it('takes an id again at once after complete, and delivers each event once', async () => {
+  it('accepts an id again directly after complete, and delivers each event once', async () => {
     const client = await openGraphql(server.url)
     await client.listen('1', 'again')
     for (let round = 0; round < 20; round++) {
-      // In one write, so that the server reads all three in one turn.
+      // One write, so that the server reads all three messages in one turn.
       client.webSocket.send(JSON.stringify({ id: '1', type: 'complete' }))
       client.webSocket.send(JSON.stringify(subscribe('1', channelQuery('again'))))
       const message = await client.next('acceptance')
@@ -247,7 +250,7 @@ describe('operations over the socket', () => {
     await client.closed
   })
 
-  it('takes a complete for an id that it does not know, and pongs that nobody asked for', async () => {
+  it('ignores a complete for an unknown id, and unsolicited pongs', async () => {
     const client = await openGraphql(server.url)
     client.send({ id: 'nobody', type: 'complete' })
     client.send({ type: 'pong', payload: { a: 1 } })
@@ -256,7 +259,7 @@ describe('operations over the socket', () => {
     await client.closed
   })
 
-  it.each(['__proto__', 'constructor', '"quoted"', '\u2028', '🐘'])('takes %j as an id', async id => {
+  it.each(['__proto__', 'constructor', '"quoted"', '\u2028', '🐘'])('accepts %j as an id', async id => {
     const client = await openGraphql(server.url)
     await client.listen(id, 'ids')
     await notify('ids', 'x')
@@ -266,8 +269,8 @@ describe('operations over the socket', () => {
   })
 })
 
-describe('a client that pings for ever and never reads', () => {
-  it('by messages is cut off', async () => {
+describe('a client that sends pings without end and never reads', () => {
+  it('is cut off if it sends messages', async () => {
     const connection = await openConnection(server.url)
     connection.socket.pause()
     connection.socket.write(
@@ -282,7 +285,7 @@ describe('a client that pings for ever and never reads', () => {
   it.each([
     ['graphql-ws', '/graphql', { 'sec-websocket-protocol': 'graphql-transport-ws' }],
     ['listen', '/listen/pings', {}],
-  ])('by ping frames is cut off: %s', async (transport, path, headers) => {
+  ])('is cut off if it sends ping frames: %s', async (transport, path, headers) => {
     const impatient = await startWitnessed(database, { stallTimeout: 300 })
     try {
       const connection = await openConnection(impatient.url)
@@ -299,7 +302,7 @@ describe('a client that pings for ever and never reads', () => {
     }
   })
 
-  /** Writes for as long as the server takes it, until `isOver`. */
+  /** Writes as fast as the server reads, until `isOver`. */
   async function flood(socket: Socket, bytes: Buffer, isOver: () => boolean): Promise<void> {
     const timer = setInterval(() => {
       while (!socket.destroyed && !socket.writableNeedDrain) socket.write(bytes)
@@ -319,7 +322,7 @@ describe('a raw WebSocket', () => {
     ['an impossible key', { 'sec-websocket-key': 'short' }, '400'],
     ['an old version', { 'sec-websocket-version': '7' }, '400'],
     ['an impossible sub-protocol', { 'sec-websocket-protocol': ',,' }, '400'],
-  ])('with %s is refused, and its channel released', async (_what, headers, status) => {
+  ])('with %s is refused, and its channel is released', async (_what, headers, status) => {
     for (const path of ['/listen/half', '/graphql']) {
       const answer = await exchange(
         server.url,
@@ -360,7 +363,7 @@ describe('a raw WebSocket', () => {
     }
   })
 
-  it('that says anything on /listen is heard by nobody', async () => {
+  it('that sends messages on /listen is ignored', async () => {
     const client = await openWebSocket(server.url, '/listen/talk')
     client.send('{"type":"subscribe"}')
     client.send(Buffer.from([1, 2, 3]))
@@ -371,7 +374,7 @@ describe('a raw WebSocket', () => {
     expect(client.messages.drain()).toEqual([])
   })
 
-  it('that resets its connection harms nobody', async () => {
+  it('that resets its connection affects no other client', async () => {
     for (const path of ['/listen/reset', '/graphql', '/nowhere']) {
       const connection = await openConnection(server.url)
       connection.socket.write(handshake(server.url, path))

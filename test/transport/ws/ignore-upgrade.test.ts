@@ -17,7 +17,7 @@ afterAll(async () => {
 
 const OFFER = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n'
 
-/** Sends a request in pieces, and returns the whole answer: the connection ends with it. */
+/** Sends a request in pieces, and returns the whole answer, which ends with the connection. */
 async function exchange(...pieces: readonly string[]): Promise<string> {
   const socket = connect(server.port, '127.0.0.1')
   let answer = ''
@@ -33,12 +33,12 @@ async function exchange(...pieces: readonly string[]): Promise<string> {
   return answer
 }
 
-it('answers a GET that offers h2c, as curl --http2 does', async () => {
+it('a GET that offers h2c, as curl --http2 does, is answered', async () => {
   const answer = await exchange(`GET /healthz HTTP/1.1\r\nHost: localhost\r\n${OFFER}\r\n`)
   expect(answer).toMatch(/^HTTP\/1\.1 200 /)
 })
 
-it('answers a POST that offers h2c, however its body comes', async () => {
+it('a POST that offers h2c is answered, however its body is split', async () => {
   const body = JSON.stringify({ query: '{ channels }' })
   const head = `POST /graphql HTTP/1.1\r\nHost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n`
   const expected = '{"data":{"channels":["*"]}}'
@@ -51,7 +51,7 @@ it('answers a POST that offers h2c, however its body comes', async () => {
   }
 })
 
-it('streams to a request that offers h2c', async () => {
+it('a request that offers h2c gets a stream', async () => {
   const query = encodeURIComponent('subscription { channel(name: "h2c") { payload } }')
   const socket = connect(server.port, '127.0.0.1')
   let answer = ''
@@ -67,7 +67,7 @@ it('streams to a request that offers h2c', async () => {
   socket.destroy()
 })
 
-it('still refuses a foreign origin and a foreign host', async () => {
+it('a foreign origin and a foreign host are refused also with an offer of h2c', async () => {
   const foreign = 'GET /graphql HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n'
   expect(await exchange(`${foreign}${OFFER}\r\n`)).toMatch(/^HTTP\/1\.1 403 /)
   expect(await exchange(`GET / HTTP/1.1\r\nHost: evil.example\r\n${OFFER}\r\n`)).toMatch(/^HTTP\/1\.1 421 /)

@@ -8,7 +8,7 @@ import { createFrame, FrameStream } from '../../../src/delivery/stream.js'
 import { Subscriber } from '../../../src/delivery/subscriber.js'
 import { closeWebSocket, type Envelope, endWebSocket, WebSocketSink } from '../../../src/transport/ws/sink.js'
 
-const LARGE = 300_000 // several fragments
+const LARGE = 300_000 // Several fragments.
 
 let servers: WebSocketServer
 let served: WebSocket
@@ -55,15 +55,15 @@ function createTested(envelope: Partial<Envelope> = {}) {
   return { sink, others, borrowed }
 }
 const subscriber = (id: string) => new Subscriber(id, new FrameStream())
-/** Resolves once the client has everything that was sent before. */
+/** Resolves once the client has received everything that was sent before. */
 async function arrived(): Promise<void> {
   const pong = once(client, 'pong')
   client.ping()
   await pong
 }
 
-describe('what belongs into one write', () => {
-  it('leaves in one, as whole text messages, in order', async () => {
+describe('the data between begin() and end()', () => {
+  it('leaves in one write, as whole text messages, in order', async () => {
     const { sink } = createTested()
     const write = vi.spyOn(socket, 'write')
     sink.begin()
@@ -86,7 +86,7 @@ describe('what belongs into one write', () => {
     expect(write).not.toHaveBeenCalled()
   })
 
-  it('ends before a frame that is acted on, which may close the connection', async () => {
+  it('is flushed before a frame that triggers an action, because the action may close the connection', async () => {
     const { sink, others } = createTested({ isOther: ({ isFinal }) => isFinal })
     const write = vi.spyOn(socket, 'write')
     sink.begin()
@@ -100,19 +100,19 @@ describe('what belongs into one write', () => {
 })
 
 describe('a frame that many connections send', () => {
-  it('is encoded once: as a message if nothing is put before it, else as what follows that', () => {
+  it('is encoded once: as a whole message without a prefix, else as the part after the prefix', () => {
     const { sink } = createTested({ before: () => '', after: '' })
     const frame = createFrame('"a"')
     sink.begin()
     sink.frame(subscriber('1'), frame)
     const [first] = [...(frame.encoded?.values() ?? [])]
-    expect(first?.[0]).toBe(0x81) // a whole message
+    expect(first?.[0]).toBe(0x81) // A whole message.
     sink.frame(subscriber('2'), frame)
     expect([...(frame.encoded?.values() ?? [])]).toEqual([first])
     expect([...(frame.encoded?.values() ?? [])][0]).toBe(first)
   })
 
-  it('asks once what stands before the frames of a subscriber', () => {
+  it('needs its prefix once for each subscriber', () => {
     const before = vi.fn(() => 'before')
     const { sink } = createTested({ before })
     const one = subscriber('1')
@@ -122,7 +122,7 @@ describe('a frame that many connections send', () => {
 })
 
 describe('a large message', () => {
-  it('arrives whole, between what was sent before and after, and its frame is borrowed until it has left', async () => {
+  it('arrives whole and in order, and its frame is borrowed until it has left', async () => {
     const { sink, borrowed } = createTested()
     const text = JSON.stringify('x'.repeat(LARGE))
     sink.begin()
@@ -138,15 +138,15 @@ describe('a large message', () => {
     expect([borrowed[0], borrowed.includes('given back')]).toEqual(['borrowed', true])
   })
 
-  it('waits for the socket between its fragments, and says when more may come', async () => {
+  it('waits for the socket between its fragments, and signals when more can be written', async () => {
     const { sink, borrowed } = createTested()
     client.pause()
-    const text = 'x'.repeat(20_000_000) // more than the buffers of the system take
+    const text = 'x'.repeat(20_000_000) // more than the buffers of the operating system take
     sink.begin()
     sink.frame(subscriber('1'), createFrame(text))
     sink.end()
     expect([sink.writable, borrowed]).toEqual([false, ['borrowed']])
-    expect(sink.held).toBeLessThan(1_000_000) // the frame is not this connection's own
+    expect(sink.held).toBeLessThan(1_000_000) // The frame is shared, not held by this connection.
     client.resume()
     await vi.waitFor(() => expect(messages.length).toBe(1), 10_000)
     expect(messages[0]?.length).toBe('{"id":"1","payload":}'.length + text.length)
@@ -155,7 +155,7 @@ describe('a large message', () => {
     expect(borrowed.indexOf('given back')).toBeGreaterThan(0)
   })
 
-  it('of the protocol is borrowed from nobody, and is held by the connection alone', () => {
+  it('of the protocol is not borrowed, and is held by the connection alone', () => {
     const { sink, borrowed } = createTested()
     client.pause()
     sink.begin()
@@ -167,7 +167,7 @@ describe('a large message', () => {
 })
 
 describe('the end of a connection', () => {
-  it('has a code and a reason by which the client comes back', async () => {
+  it('has a code and a reason after which the client reconnects', async () => {
     const closed = once(client, 'close')
     endWebSocket(served, 'stopping')
     const [code, reason] = await closed
@@ -189,7 +189,7 @@ describe('the end of a connection', () => {
     expect(code).toBe(1006)
   })
 
-  it('is none if it was closed already', async () => {
+  it('is not sent if the connection is closed already', async () => {
     const closed = once(served, 'close')
     client.terminate()
     await closed
