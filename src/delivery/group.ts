@@ -4,6 +4,7 @@ import { Fifo } from '../lib/fifo.js'
 import type { Account } from '../lib/limits/account.js'
 import type { LimitExceeded } from '../lib/limits/limit-exceeded.js'
 import type { Stop } from '../lib/stop.js'
+import type { Position } from '../log/position.js'
 import type { Replay } from '../sources/resume.js'
 import { noHistory } from '../sources/source.js'
 import { catchUp } from './catch-up.js'
@@ -240,7 +241,7 @@ export class Group {
     return subscriber
   }
 
-  #open({ source }: SubscriptionRequest<unknown>, continues = false): Promise<Stop> {
+  #open({ source }: SubscriptionRequest<unknown>, continuesAfter?: Position): Promise<Stop> {
     const { scheduler, backpressure } = this.#options
     const opened = source.open(
       {
@@ -252,7 +253,7 @@ export class Group {
         },
         end: error => this.#finish(error),
         account: this.#account,
-        continues,
+        continuesAfter,
       },
       this.#closing.signal,
     )
@@ -283,10 +284,11 @@ export class Group {
   #replace(next: SubscriptionRequest<unknown>): void {
     this.#render() // events of the former schema are rendered by it
     const former = this.#opened
+    const at = this.#request.source.replay?.position()
     this.#request = next
     this.#renderer = createRenderer(next, this.#options)
     if (next.source.topic.kind !== 'table') return // a channel is the same under every schema
-    this.#opened = this.#open(next, true)
+    this.#opened = this.#open(next, at)
     former.then(
       stop => stop(),
       () => undefined,

@@ -81,8 +81,8 @@ export interface SchemaState {
   readonly isKnown: boolean
   /** Resolves once it has. */
   readonly known: Promise<void>
-  /** Resolves if an attempt to reach the database has failed before. */
-  readonly unreached: Promise<void>
+  /** Resolves if an attempt to reach the database has failed. Undefined: the database has been reached. */
+  unreached(): Promise<void> | undefined
 }
 
 /** The part of a Yoga server that parses and validates, with its caches and plugins: the same for all transports. */
@@ -126,9 +126,9 @@ export function createEngine(options: EngineOptions): Engine {
       if (prepared.kind !== 'invalid') {
         if (!asksForTables(prepared.args)) return prepared
         // A page that shows the tables says why it cannot, while it cannot.
-        await abortable(Promise.race([schemaState.known, schemaState.unreached]), limit(signal)).catch(
-          () => undefined,
-        )
+        const unreached = schemaState.unreached()
+        const answered = unreached ? Promise.race([schemaState.known, unreached]) : schemaState.known
+        await abortable(answered, limit(signal)).catch(() => undefined)
         return prepare(params, signal)
       }
       if (!prepared.mayFit) return prepared

@@ -57,11 +57,11 @@ export function createLogReader(options: LogReaderOptions): LogReader {
   const limit = createLimiter(CONCURRENT_READS)
   const stop = new AbortController()
   const pages = createPageCache()
-  /** Reads that are under way, by position: subscribers that resume from the same position share one read. */
+  /** Reads that are under way, by history and position: subscribers that resume from the same position share one read. */
   const reads = new Map<string, Promise<Page>>()
 
   function readShared(after: Position): Promise<Page> {
-    const key = encodePlain(after)
+    const key = `${live().history} ${encodePlain(after)}`
     let page = reads.get(key)
     if (!page) {
       page = limit(() => readPage(after)).finally(() => reads.delete(key))

@@ -57,15 +57,21 @@ export function createLogTopics(onFault: (error: unknown) => void): LogTopics {
       if (kind === 't' && unreadable !== undefined) return end(kind + topic, hole())
       const listeners = topics.get(kind + topic)
       if (!listeners) return
+      let failed: LogListener[] | undefined
       for (const listener of listeners) {
         try {
           listener.event(event)
         } catch (error) {
           onFault(error)
-          // The listener has missed this event; later events would make its history look complete.
-          listeners.delete(listener)
-          listener.lost(new ListenqlError('DATABASE_FAILED', 'an event of the log could not be read'))
+          failed ??= []
+          failed.push(listener)
         }
+      }
+      // After the loop: what follows again when it is told must not get this event.
+      for (const listener of failed ?? []) {
+        // The listener has missed this event; later events would make its history look complete.
+        listeners.delete(listener)
+        listener.lost(new ListenqlError('DATABASE_FAILED', 'an event of the log could not be read'))
       }
     },
     end: (kind, topic, error) => end(kind + topic, error),

@@ -31,6 +31,7 @@ import { createViewerLimits } from '../transport/limits/viewer-limits.js'
 import { createRouter } from '../transport/router.js'
 import { createGraphqlWs } from '../transport/ws/graphql-ws.js'
 import { createListen } from '../transport/ws/listen.js'
+import type { FirstContact } from './first-contact.js'
 import { createHttpServers, type HttpServers } from './http-servers.js'
 import { createLiveSchema, type LiveSchema } from './live-schema.js'
 import type { ServerDatabase } from './open-database.js'
@@ -43,8 +44,7 @@ export interface ComposeOptions {
   readonly settings: Settings
   readonly database: ServerDatabase
   readonly authenticate: Authenticate | undefined
-  /** Resolves once an attempt to reach the database has failed. */
-  readonly unreached: Promise<void>
+  readonly contact: Pick<FirstContact, 'isMade' | 'failed'>
   readonly observe: Observe
 }
 
@@ -63,7 +63,7 @@ export interface Parts {
  * The one cycle, from delivery back to the parts that read from Postgres, is closed by `backpressure.pauses`.
  * @throws ListenqlError BAD_CONFIGURATION
  */
-export function compose({ settings, database, authenticate, unreached, observe }: ComposeOptions): Parts {
+export function compose({ settings, database, authenticate, contact, observe }: ComposeOptions): Parts {
   const { maxBuffer, maxEvent, stallTimeout, basePath } = settings
   const prefix = basePath === '/' ? '' : basePath
 
@@ -166,7 +166,7 @@ export function compose({ settings, database, authenticate, unreached, observe }
         return liveSchema.isKnown
       },
       known: liveSchema.known,
-      unreached,
+      unreached: () => (contact.isMade ? undefined : contact.failed),
     },
     cursors: log.cursors,
   })

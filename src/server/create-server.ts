@@ -81,7 +81,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
   }
 
   try {
-    parts = compose({ settings, database, authenticate, unreached: contact.failed, observe })
+    parts = compose({ settings, database, authenticate, contact, observe })
     const { auth, sources, liveSchema, http } = parts
     const addresses = await http.listen()
     auth.start()

@@ -14,6 +14,8 @@ export interface FirstContact {
   readonly observe: Observe
   /** Resolves once the LISTEN connection works; in a server without one, the connection that reads the event log. */
   readonly made: Promise<void>
+  /** Whether `made` has resolved. */
+  readonly isMade: boolean
   /** Resolves if any connection could not reach the database. */
   readonly failed: Promise<void>
   /** @throws ListenqlError DATABASE_FAILED if the database could not be reached */
@@ -24,13 +26,20 @@ export function createFirstContact(): FirstContact {
   const made = createDeferred()
   const failed = createDeferred()
   let failure: Failure | undefined
+  let isMade = false
   return {
     observe(observation) {
-      if (isContact(observation)) made.resolve()
+      if (isContact(observation)) {
+        isMade = true
+        made.resolve()
+      }
       failure ??= failureToConnect(observation)
       if (failure) failed.resolve()
     },
     made: made.promise,
+    get isMade() {
+      return isMade
+    },
     failed: failed.promise,
     assertReached(database) {
       if (!failure) return

@@ -27,10 +27,10 @@ export interface Follower<Event> {
   /** Pays for the work of filtering its events. Default: the work is not counted. */
   readonly account?: Account | undefined
   /**
-   * Whether it continues a former source, as after a change of the schema: it then also gets the events that are committed while
-   * the source opens. Default: it begins anew, and needs no event that was committed before `open` resolves.
+   * The position of a former source that it continues, as after a change of the schema: it then gets every event after that
+   * position. Default: it begins anew, and needs no event that was committed before `open` resolves.
    */
-  readonly continues?: boolean | undefined
+  readonly continuesAfter?: Position | undefined
 }
 
 export interface SourceOptions<Event> {

@@ -30,6 +30,48 @@ const connection = {
 }
 const outbound = new Outbound({ ...connection, sink })
 
+it('after a rebuild of the schema, the source of a group continues after the position of the former source', async () => {
+  const at = (n: number): Position => ({ n, token: 1, ord: 1, statement: 1, id: n })
+  const continued: (Position | undefined)[] = []
+  const request = (
+    position: Position,
+    renew: SubscriptionRequest<unknown>['renew'],
+  ): SubscriptionRequest<unknown> => ({
+    key: 'same',
+    bytes: 0,
+    source: new EventSource(
+      { kind: 'table', name: 'people' },
+      {
+        async open({ continuesAfter }) {
+          continued.push(continuesAfter)
+          return () => undefined
+        },
+        live: () => Promise.resolve(),
+        replay: () => ({
+          position: () => position,
+          start: () => position,
+          read: () => Promise.reject(new Error('nothing is replayed')),
+          seam: () => [],
+        }),
+      },
+    ),
+    render: String,
+    renderTooLarge: String,
+    renderEnd: String,
+    renew,
+  })
+  const groups = createGroups({ maxEvent: 1e6, scheduler, backpressure, memory, observe })
+  let isOld = false
+  const { leave } = await groups.join(
+    request(at(5), () => (isOld ? Promise.resolve(request(at(4), () => undefined)) : undefined)),
+    { id: '', outbound },
+  )
+  isOld = true
+  await groups.renew()
+  expect(continued).toEqual([undefined, at(5)])
+  leave()
+})
+
 it('a group whose last subscriber left while the schema was rebuilt follows nothing', async () => {
   let open = 0
   const source = () =>

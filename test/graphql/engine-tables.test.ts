@@ -17,6 +17,7 @@ function createUnknowing() {
   const unreached = createDeferred()
   let schema: GraphQLSchema = buildSchema()
   let isKnown = false
+  let isReached = false
   const engine = createEngine({
     getEnveloped: () => ({ schema, parse: source => parse(source), validate }),
     contextFor: () => ({ opensSources: true, keepsJsonText: true }),
@@ -26,13 +27,16 @@ function createUnknowing() {
         return isKnown
       },
       known: known.promise,
-      unreached: unreached.promise,
+      unreached: () => (isReached ? undefined : unreached.promise),
     },
     cursors: PLAIN,
   })
   return {
     engine,
     unreached,
+    reach() {
+      isReached = true
+    },
     know() {
       schema = buildSchema({ tables: [people] })
       isKnown = true
@@ -68,4 +72,16 @@ it('while the database cannot be reached, the error is immediate', async () => {
   const operation = await prepared
   if (operation.kind !== 'query') throw new Error(JSON.stringify(operation))
   expect(await operation.run()).toMatchObject({ errors: [{ extensions: { code: 'DATABASE_FAILED' } }] })
+})
+
+it('waits for the tables of a database that is reached after attempts that failed', async () => {
+  const { engine, unreached, reach, know } = createUnknowing()
+  unreached.resolve()
+  reach()
+  const prepared = engine.prepare({ viewer: ANYBODY, query: '{ watchedTables { name } }' })
+  await new Promise(resolve => setImmediate(resolve))
+  know()
+  const operation = await prepared
+  if (operation.kind !== 'query') throw new Error(JSON.stringify(operation))
+  expect(await operation.run()).toEqual({ data: { watchedTables: [{ name: 'people' }] } })
 })

@@ -62,6 +62,17 @@ describe('many clients that reconnect at once', () => {
     expect(new Set(pages).size).toBe(1)
   })
 
+  it('share no read with clients that resumed in the former history', async () => {
+    let history = 0
+    const reader = createTested({ live: () => ({ position: undefined, history }) })
+    const start = await newest()
+    await publish('1')
+    const former = reader.read(start, signal)
+    history++
+    const present = reader.read(start, signal)
+    expect(await present).not.toBe(await former)
+  })
+
   it('continue to read when one of them leaves', async () => {
     const reader = createTested()
     const start = await newest()

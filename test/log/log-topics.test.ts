@@ -63,7 +63,26 @@ it('a listener that throws is notified of a missing event, and the other listene
   topics.dispatch(event('1'))
   topics.dispatch(event('1'))
   expect(faults).toEqual([fault])
-  expect(told).toEqual(['faulty: DATABASE_FAILED', 'sound: event of 1', 'sound: event of 1'])
+  expect(told).toEqual(['sound: event of 1', 'faulty: DATABASE_FAILED', 'sound: event of 1'])
+})
+
+it('a listener that throws and follows again at once gets the next event, not the same one', () => {
+  const { topics, told, faults, listener } = createTested()
+  const follow = () =>
+    topics.follow(
+      't',
+      '1',
+      listener('faulty', { event: fail, lost: () => void told.push('again', String(follow())) }),
+    )
+  const fail = () => {
+    throw new Error('a fault')
+  }
+  follow()
+  topics.dispatch(event('1'))
+  expect(faults).toHaveLength(1)
+  topics.dispatch(event('1'))
+  expect(faults).toHaveLength(2)
+  expect(told.filter(word => word === 'again')).toHaveLength(2)
 })
 
 it('an unreadable event ends the history of its table, or is delivered by its channel', () => {

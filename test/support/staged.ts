@@ -27,7 +27,7 @@ export interface Staged {
     table: WatchedTable,
     viewer: Viewer | undefined,
     more?: Partial<AuthorisedChangesRequest>,
-    continues?: boolean,
+    continuesAfter?: Position,
   ): Promise<Following>
   /** Reads all changes after a position, up to the current end of the log. */
   replay(
@@ -114,7 +114,7 @@ export async function createStaged(
     log,
     tables,
     rowAccess,
-    async follow(table, viewer, more, continues) {
+    async follow(table, viewer, more, continuesAfter) {
       const source = sourceOf(table, viewer, more)
       const changes: RowChange[] = []
       let ended: ListenqlError | undefined
@@ -123,7 +123,7 @@ export async function createStaged(
         end(error) {
           ended = error
         },
-        continues,
+        continuesAfter,
       })
       return {
         changes,

@@ -44,7 +44,8 @@ export async function beginDeliveredRows(options: BeginDeliveredRowsOptions): Pr
         if (event.unreadable !== undefined) throw hole()
         found.push(images)
       }
-      if (page.isLast || comparePositions(page.position, until) >= 0) break
+      // Not at an empty page: it may be the read of another subscriber, from before the last of these events.
+      if (comparePositions(page.position, until) >= 0) break
     }
     return found
   }

@@ -61,9 +61,9 @@ export async function openChanges(options: OpenChangesOptions): Promise<Followed
         ? await beginDeliveredRows({ log, known, present, table, viewer, signal: either(options) })
         : undefined
     assertRight()
-    // A subscription that begins now does not need events that the snapshot contains. One that continues a former source does,
-    // because it is unknown which of them that source has delivered.
-    const after = follower.continues ? undefined : begun?.position
+    // A subscription that begins now does not need events that the snapshot contains. One that continues a former source needs
+    // those that this source has not delivered.
+    const after = follower.continuesAfter ?? begun?.position
     followed = feeds.follow(table.relid, {
       request,
       view,

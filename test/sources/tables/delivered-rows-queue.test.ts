@@ -173,7 +173,7 @@ it('a row that was deleted before the subscription began does not end it, even i
   await admin('insert into notes values (1, true)')
   await admin('delete from notes')
   const following = await staged.follow(notes, me('ann'))
-  const successor = await staged.follow(notes, me('ann'), undefined, true)
+  const successor = await staged.follow(notes, me('ann'), undefined, before)
   const begun = following.replay.position()
   held.resolve()
   held = undefined
