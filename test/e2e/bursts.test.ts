@@ -54,7 +54,11 @@ async function nextOf<T extends Observation['type']>(inbox: Inbox<Observation>, 
 }
 
 describe('a burst', () => {
-  it('of 20,000 events in one turn, ten times over, reaches every subscriber complete and in order', async () => {
+  it('of 20,000 events in one turn, ten times over, reaches every subscriber complete and in order', async ({
+    onTestFailed,
+  }) => {
+    let phase = 'subscribing'
+    onTestFailed(() => console.error(`the burst failed while: ${phase}`)) // a timeout does not say where
     await withServer({}, async server => {
       const subscriptions = await Promise.all(
         Object.values(TRANSPORTS).flatMap(subscribe => [
@@ -64,15 +68,18 @@ describe('a burst', () => {
       )
       const expected = Array.from({ length: 20_000 }, (_, i) => String(i + 1))
       for (let round = 0; round < 10; round++) {
+        phase = `notification round ${round + 1}`
         await database.query(`select pg_notify('people', g::text) from generate_series(1,20000) g`)
       }
-      for (const { results } of subscriptions) {
+      for (const [i, { results }] of subscriptions.entries()) {
         for (let round = 0; round < 10; round++) {
+          phase = `subscription ${i + 1} of ${subscriptions.length}, round ${round + 1}`
           const payloads = (await results.take(20_000)).map(payloadOf)
           expect(payloads.length).toBe(20_000)
           expect(payloads.every((payload, i) => payload === expected[i])).toBe(true)
         }
       }
+      phase = 'closing'
       for (const subscription of subscriptions) await subscription.close()
     })
   }, 120_000)
