@@ -13,7 +13,7 @@ const config: CodegenConfig = {
         emitLegacyCommonJSImports: false,
         useTypeImports: true, // verbatimModuleSyntax
         strictScalars: true,
-        scalars: { DateTime: 'string', JSON: 'unknown' }, // as they arrive
+        scalars: { BigInt: 'string', DateTime: 'string', Decimal: 'string', JSON: 'unknown' }, // as they arrive
       },
     },
   },

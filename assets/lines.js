@@ -16,26 +16,57 @@ export function channelLines(channel) {
   ]
 }
 
-/** Lines to try with a watched table. Only for the demo's table does the page know what may be written. */
+/** Lines to try with a watched table. Only for the demo's tables does the page know what may be written. */
 export function tableLines(table) {
-  return [...(isDemo(table) ? demo : []), ['Follow it with curl', curl(subscriptionFor(table))]]
+  const { lines } = demo.find(one => isTable(table, one)) ?? { lines: [] }
+  return [
+    ...lines,
+    ['Query it live with curl', curl(liveQueryFor(table))],
+    ['Follow its changes with curl', curl(subscriptionFor(table))],
+  ]
 }
 
 export const watchLines = [['Watch a table', 'npx listenql watch TABLE']]
 
 const demo = [
-  ['Add a row', sql("INSERT INTO people (name, age, height) VALUES ('Paul', 51, 1.9)")],
-  ['Change it', sql("UPDATE people SET age = age + 1 WHERE name = 'Paul'")],
-  ['Delete it', sql("DELETE FROM people WHERE name = 'Paul'")],
+  {
+    name: 'people',
+    columns: ['name', 'age', 'height'],
+    lines: [
+      ['Add a row', sql("INSERT INTO people (name, age, height) VALUES ('Paul', 51, 1.9)")],
+      ['Change it', sql("UPDATE people SET age = age + 1 WHERE name = 'Paul'")],
+      ['Delete it', sql("DELETE FROM people WHERE name = 'Paul'")],
+    ],
+  },
+  {
+    name: 'visits',
+    columns: ['person_id', 'place'],
+    lines: [
+      [
+        'Add a visit of each person',
+        sql("INSERT INTO visits (person_id, place) SELECT pk, 'Library' FROM people"),
+      ],
+      ['Change them', sql("UPDATE visits SET place = 'Harbour'")],
+    ],
+  },
 ]
 
-function isDemo({ schema, name, columns }) {
+function isTable({ schema, name, columns }, one) {
   const has = new Set(columns.map(column => column.name))
-  return schema === 'public' && name === 'people' && ['name', 'age', 'height'].every(each => has.has(each))
+  return schema === 'public' && name === one.name && one.columns.every(each => has.has(each))
+}
+
+function liveQueryFor({ queryField, columns }) {
+  return `subscription { ${queryField}(limit: 10) { rows { ${fieldsOf(columns)} } } }`
 }
 
 function subscriptionFor({ subscriptionField, key, columns }) {
-  const some = columns.slice(0, 6).map(({ field }) => field)
   const keys = key.length > 0 ? ` key { ${key.join(' ')} }` : ''
-  return `subscription { ${subscriptionField} { operation${keys} row { ${some.join(' ')} } } }`
+  return `subscription { ${subscriptionField} { operation${keys} row { ${fieldsOf(columns)} } } }`
 }
+
+const fieldsOf = columns =>
+  columns
+    .slice(0, 6)
+    .map(({ field }) => field)
+    .join(' ')

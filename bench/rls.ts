@@ -187,7 +187,7 @@ async function measure(
   log.start()
   await log.started()
   tables.switchTo([table], true)
-  let told = 0
+  let received = 0
   let wanted = 0
   let done = () => {}
   const stops = await Promise.all(
@@ -203,14 +203,14 @@ async function measure(
       }
       return tables.changes(table, request).open({
         event(change: RowChange) {
-          if (change.row?.get('owner') === sub && ++told === wanted) done()
+          if (change.row?.get('owner') === sub && ++received === wanted) done()
         },
         end: error => console.error(error),
       })
     }),
   )
   const write = async (count: number, rows: number) => {
-    told = 0
+    received = 0
     wanted = count
     const finished = new Promise<void>(resolve => {
       done = resolve

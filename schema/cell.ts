@@ -8,18 +8,17 @@ export type Writing = Pick<SchemaContext, 'keepsJsonText'>
 
 /**
  * Reads a column for GraphQL. A value that GraphQL cannot show becomes null with the error VALUE_NOT_SHOWN: NaN and Infinity in a
- * Float, a JSON value that serialisation would change, an unreadable value, and an array of several dimensions. An array is shown
- * as a list of one null, since the column may be NOT NULL.
+ * Float, a JSON value that serialisation would change, an unreadable value, an array of several dimensions, and in a key an array whose
+ * indexes do not begin at 1. An array is shown as a list of one null, since the column may be NOT NULL.
  */
-export function cellReader({
-  name,
-  category,
-  isArray,
-}: Column): (image: RowImage, writing: Writing) => unknown {
+export function cellReader(
+  { name, category, isArray }: Column,
+  shownAs = name,
+): (image: RowImage, writing: Writing) => unknown {
   const show = showing(category)
   const lost = (image: RowImage) => {
     const reason = image.unreadable(name)
-    return reason === undefined ? undefined : unreadableError(name, reason)
+    return reason === undefined ? undefined : unreadableError(shownAs, reason)
   }
   if (isArray) {
     return (image, writing) => {
@@ -46,7 +45,9 @@ function showing(category: Column['category']): Show | undefined {
 /** For graphql-js, an Error among the items is the error of that item only. */
 function list(value: unknown, writing: Writing, show: Show | undefined): unknown {
   if (value === null) return null
-  // The log writes nested lists for built-in types, and '{{…},{…}}' as a text for others.
+  // The log writes nested lists for built-in types, and '{{…},{…}}' as a text for others; in keys '[0:1]={…}' as a text.
+  if (typeof value === 'string' && value.startsWith('['))
+    return [notShown('an array whose indexes do not begin at 1')]
   if (!Array.isArray(value) || value.some(Array.isArray)) return [notShown('an array of several dimensions')]
   return show ? value.map(item => show(item, writing)) : value
 }

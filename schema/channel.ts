@@ -7,7 +7,8 @@ import { json } from './cell.js'
 /** `channel`, `channels` and `notify`: for every NOTIFY channel of the database, without any set-up in it. */
 export function addChannels(builder: Builder): void {
   const channelEvent = builder.objectType('ChannelEvent', {
-    description: 'A notification on a channel, or a gap, in which notifications may have been missed.',
+    description:
+      'A notification or a published event on a channel, or a gap: notifications may have been missed before it.',
     fields: t => ({
       channel: t.exposeString('channel', { description: 'The name of the channel.' }),
       payload: t.string({
@@ -33,7 +34,11 @@ export function addChannels(builder: Builder): void {
         description:
           'True: the connection to the database was lost, and notifications may have been missed before this point.',
       }),
-      at: t.expose('at', { type: 'DateTime', description: 'When the server received it.' }),
+      at: t.expose('at', {
+        type: 'DateTime',
+        description:
+          'When the event was published; for a plain NOTIFY, when the server received the notification.',
+      }),
     }),
   })
 
@@ -41,7 +46,7 @@ export function addChannels(builder: Builder): void {
     t.field({
       type: channelEvent,
       description:
-        'The notifications on a channel of the database, from the moment that the subscription is accepted.',
+        'The notifications and published events on a channel of the database, from the moment when the server accepts the subscription.',
       args: {
         name: t.arg.string({
           required: true,
@@ -49,7 +54,7 @@ export function addChannels(builder: Builder): void {
         }),
         after: t.arg.string({
           description:
-            'The cursor of the last event seen: later published events arrive first, then one event with `gap`, since plain notifications are not stored. Default: from now on.',
+            'The cursor of the last event that the client has seen: later published events arrive first, then one event with `gap`, because plain notifications are not stored. Default: only events from now on.',
         }),
       },
       subscribe: (_root, { name, after }, context) => {
@@ -69,7 +74,7 @@ export function addChannels(builder: Builder): void {
   builder.mutationField('notify', t =>
     t.boolean({
       description:
-        'Sends a NOTIFY. Allowed only on channels that the server opens for publishing (--publish).',
+        'Sends a NOTIFY. Allowed only on channels that the server opens for publishing (--publish, --role-publish).',
       args: {
         channel: t.arg.string({ required: true, description: 'The name of the channel.' }),
         payload: t.arg.string({ required: true, description: 'Up to 7,999 bytes.' }),

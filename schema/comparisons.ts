@@ -11,7 +11,7 @@ const DESCRIPTIONS: Readonly<Record<Operator, string>> = {
   in: 'Equal to one of these; an empty list matches nothing.',
   notIn: 'Equal to none of these, and not null; an empty list matches everything.',
   like: 'Matches this pattern of SQL: % stands for any text, _ for any character, \\ escapes the next character.',
-  ilike: 'As like, ignoring case.',
+  ilike: 'Like `like`, but ignores the case of the letters A to Z.',
   isNull: 'True: the value is null. False: it is not.',
 }
 
@@ -63,5 +63,5 @@ function descriptionOf(name: string, operators: readonly Operator[]): string {
   if (operators.includes('like')) return 'Conditions on a text; all must hold. Texts compare by code point.'
   if (name === 'StringEqualityComparison')
     return 'Conditions on a column that is compared by its text in Postgres; all must hold.'
-  return 'Conditions on such a column; all must hold.'
+  return 'Conditions on a column of this type; all must hold.'
 }

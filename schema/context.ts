@@ -1,19 +1,12 @@
 import type { ChannelRules } from '../src/auth/channel-rules.js'
 import type { Viewer } from '../src/auth/viewer.js'
 import type { WatchedTable } from '../src/catalog/watched-table.js'
-import type { Snapshot, SnapshotRequest } from '../src/snapshots/snapshot-request.js'
+import type { Plan } from '../src/plan/plan.js'
+import type { Snapshot } from '../src/snapshots/snapshot-request.js'
 import type { ChannelEvent } from '../src/sources/channels/channel-event.js'
 import type { EventSource } from '../src/sources/source.js'
 import type { ChangesRequest } from '../src/sources/tables/changes-request.js'
 import type { RowChange } from '../src/sources/tables/row-change.js'
-
-/** The rows that a query reads. */
-export interface RowsRequest extends SnapshotRequest {
-  /** Columns that it selects. */
-  readonly columns: readonly string[]
-  /** Columns that it selects, filters or sorts by. */
-  readonly used: readonly string[]
-}
 
 /** What the schema's resolvers work with; the server that executes the schema supplies it. */
 export interface SchemaContext {
@@ -31,8 +24,13 @@ export interface SchemaContext {
     table: WatchedTable,
     request: ChangesRequest,
   ): EventSource<RowChange> | Promise<EventSource<RowChange>>
-  /** Reads rows as they are at one position of the event log. Rejects with ListenqlError FORBIDDEN, DATABASE_FAILED. */
-  snapshot(table: WatchedTable, request: RowsRequest): Promise<Snapshot>
+  /** Reads rows and what is linked to them as they are at one position of the event log. Rejects with ListenqlError FORBIDDEN, DATABASE_FAILED. */
+  read(plan: Plan): Promise<Snapshot>
+  /**
+   * Reads the plan, and again whenever its result changes.
+   * @param every the shortest time from one read to the next, in ms
+   */
+  live(plan: Plan, every: number): EventSource<Snapshot> | Promise<EventSource<Snapshot>>
   /** The names of the columns that the viewer may read; undefined: all; empty: none. Default: all. */
   readable?(table: WatchedTable): Promise<readonly string[] | undefined>
   /** Sends a NOTIFY. Rejects with ListenqlError PAYLOAD_TOO_LARGE or DATABASE_FAILED. */

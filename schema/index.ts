@@ -10,6 +10,7 @@ import { addTables, scalarsOf, typeTables } from './tables.js'
 import { addWatchedTables } from './watched-tables.js'
 
 export type { SchemaContext } from './context.js'
+export { relationsInChanges } from './planning/relations-in-changes.js'
 export type { SchemaLimits } from './table-schema.js'
 
 export interface SchemaOptions {
@@ -29,13 +30,13 @@ export function buildSchema({ tables, limits = {}, onWarning }: SchemaOptions = 
   const names = nameEverything(tables ?? [], onWarning)
   const typed = typeTables(names)
   const builder = createBuilder()
-  builder.queryType({})
+  const query = builder.queryType({})
   builder.mutationType({})
   builder.subscriptionType({})
   addScalars(builder, ['DateTime', 'JSON', ...scalarsOf(typed)])
   addChannels(builder)
   addWatchedTables(builder, tables && typed)
-  addTables(builder, typed, names.enums, limits)
+  addTables(builder, query, typed, names.enums, limits)
   const schema = builder.toSchema({ sortSchema: false }) // columns and labels stay in their order
   passNewLabels(schema, names.enums)
   return schema

@@ -1,6 +1,6 @@
 import { operatorsOf } from '../src/filters/index.js'
 import { LimitExceeded } from '../src/lib/limits/limit-exceeded.js'
-import type { SnapshotRequest, SortDirection } from '../src/snapshots/snapshot-request.js'
+import type { RowsNode, SortDirection } from '../src/plan/plan.js'
 import type { Builder } from './builder.js'
 import { describeColumn, tableName, text } from './describe.js'
 import type { Building, TypedColumn, TypedTable } from './table-schema.js'
@@ -15,6 +15,7 @@ const DIRECTIONS: Readonly<Record<SortDirection, string>> = {
 }
 
 export type DirectionRef = ReturnType<typeof addDirections>
+export type OrderRef = NonNullable<ReturnType<typeof addOrderType>>
 
 export function addDirections(builder: Builder) {
   const values = Object.entries(DIRECTIONS).map(([name, description]) => [name, { description }])
@@ -50,7 +51,7 @@ export function addOrderType({ builder }: Building, named: TypedTable, direction
 export function createOrderReader(
   { columns }: TypedTable,
   max = 200,
-): (orderBy: unknown) => SnapshotRequest['orderBy'] {
+): (orderBy: unknown) => RowsNode['orderBy'] {
   const byField = new Map(columns.map(({ field, column }) => [field, column.name]))
   return orderBy => {
     const items = (orderBy ?? []) as readonly Record<string, SortDirection>[]

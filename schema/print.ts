@@ -17,7 +17,7 @@ export function printSdl(
   return `${printSchema(lexicographicSortSchema(buildSchema({ tables, onWarning })))}\n`
 }
 
-// `npm run schema` runs this file, for the demo's table; modules that import it need only the function.
+// `npm run schema` runs this file, for the demo's tables; modules that import it need only the function.
 if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
   process.stdout.write(printSdl(DEMO_TABLES))
 }

@@ -1,21 +1,20 @@
-import { ListenqlError } from '../src/lib/errors.js'
-import { LimitExceeded } from '../src/lib/limits/limit-exceeded.js'
 import type { Snapshot } from '../src/snapshots/snapshot-request.js'
 import { tableName, text } from './describe.js'
-import { createFilterReader, type FilterRef } from './filter-type.js'
-import { addOrderType, createOrderReader, type DirectionRef } from './order-by.js'
+import type { FilterRef } from './filter-type.js'
+import { LiveRoots } from './live.js'
+import type { OrderRef } from './order-by.js'
+import { mostRows } from './planning/plan-limits.js'
+import type { Planner } from './planning/planner.js'
 import type { RowRef } from './row-type.js'
+import { everyArgument, everyOf, rowsArguments } from './rows-arguments.js'
 import type { Building, TypedTable } from './table-schema.js'
-import { createColumnFinder, usedColumns } from './used-columns.js'
-
-/** Default of the most rows of one snapshot. */
-export const MAX_LIMIT = 10_000
-export const DEFAULT_LIMIT = 100
 
 export interface SnapshotParts {
   readonly row: RowRef
   readonly filter: FilterRef
-  readonly direction: DirectionRef
+  readonly order: OrderRef | undefined
+  readonly planner: Planner
+  readonly livePlanner: Planner
 }
 
 /** `PeopleSnapshot`. */
@@ -30,7 +29,7 @@ function addSnapshotType(
     ),
     fields: t => ({
       cursor: t.exposeString('cursor', {
-        description: `Pass it as \`after\` to \`${subscriptionField}\` to get exactly the changes that these rows do not show yet.`,
+        description: `Pass this cursor as \`after\` to \`${subscriptionField}\` to get exactly the changes that these rows do not show yet.`,
       }),
       rows: t.field({
         type: [row],
@@ -45,12 +44,7 @@ function addSnapshotType(
 export function addSnapshots(building: Building, named: TypedTable, parts: SnapshotParts): void {
   const { table, subscriptionField } = named
   const type = addSnapshotType(building, named, parts.row)
-  const order = addOrderType(building, named, parts.direction)
-  const { filter: filterLimits, rows: maxRows = MAX_LIMIT } = building.limits
-  const rows = Math.min(DEFAULT_LIMIT, maxRows)
-  const readFilter = createFilterReader(named, filterLimits)
-  const readOrder = createOrderReader(named, filterLimits?.conditions)
-  const selectedColumns = createColumnFinder(named, ['rows'])
+  const most = (isLive: boolean) => mostRows(building.limits, isLive)
   building.builder.queryField(named.queryField, t =>
     t.field({
       type,
@@ -58,43 +52,26 @@ export function addSnapshots(building: Building, named: TypedTable, parts: Snaps
         `The rows of table ${tableName(table)}, and the cursor from which \`${subscriptionField}\` continues.`,
         table.comment,
       ),
-      args: {
-        where: t.arg({ type: parts.filter, description: 'Only rows that match.' }),
-        ...(order && {
-          orderBy: t.arg({
-            type: [order],
-            description:
-              'By the first of these, equal rows by the second, and so on; finally by the primary key.',
-          }),
-        }),
-        limit: t.arg.int({ defaultValue: rows, description: `Most rows, up to ${maxRows}.` }),
-        offset: t.arg.int({ defaultValue: 0, description: 'Number of rows to skip at the start.' }),
-      },
-      resolve: (_root, args, context, info) => {
-        const filter = readFilter(args.where)
-        const orderBy = readOrder('orderBy' in args ? args.orderBy : undefined)
-        const columns = selectedColumns(info)
-        return context.snapshot(table, {
-          filter,
-          orderBy,
-          limit: within('limit', args.limit ?? rows, maxRows),
-          offset: within('offset', args.offset ?? 0, Number.POSITIVE_INFINITY),
-          columns,
-          used: usedColumns(columns, filter, orderBy),
-        })
-      },
+      args: rowsArguments(building, { ...parts, most: most(false) }),
+      resolve: (root: unknown, args, context, info) =>
+        root instanceof LiveRoots
+          ? root.of(info.path.key)
+          : context.read(parts.planner.rows(named, args, info)),
     }),
   )
-}
-
-function within(name: string, value: number, max: number): number {
-  if (value < 0) throw new ListenqlError('ARGUMENT_INVALID', `${name}: ${value} is less than 0`)
-  if (value > max)
-    throw new LimitExceeded(
-      'maxRows',
-      max,
-      `${name}: ${value} is more than ${max}`,
-      'read page by page, and subscribe after the cursor of the first page',
-    )
-  return value
+  building.builder.subscriptionField(named.queryField, t =>
+    t.field({
+      type,
+      description: text(
+        `A live query: the same as the query \`${named.queryField}\`, at once and whenever its result changes. Each result is exact at its cursor; states in between may be skipped.`,
+        table.comment,
+      ),
+      args: { ...rowsArguments(building, { ...parts, most: most(true) }), every: everyArgument(building) },
+      subscribe: async (_root, args, context, info) => {
+        const source = await context.live(parts.livePlanner.rows(named, args, info), everyOf(args))
+        return context.opensSources ? source : source.iterate()
+      },
+      resolve: snapshot => snapshot,
+    }),
+  )
 }

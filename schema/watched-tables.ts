@@ -15,25 +15,28 @@ export function addWatchedTables(builder: Builder, tables: readonly TypedTable[]
     description: 'A column of a watched table.',
     fields: t => ({
       name: t.string({
-        description: 'Its name in Postgres.',
+        description: 'The name of the column in Postgres.',
         resolve: each => each.column.column.name,
       }),
-      field: t.string({ description: 'Its field in GraphQL.', resolve: each => each.column.field }),
+      field: t.string({
+        description: 'The field of the column in GraphQL.',
+        resolve: each => each.column.field,
+      }),
       type: t.string({
-        description: 'The type of that field, such as "[Int]!".',
+        description: 'The type of the field, such as "[Int]!".',
         resolve: each => typeText(each.column.type),
       }),
       nullable: t.boolean({
-        description: 'Whether that field may be null.',
+        description: 'Whether the field may be null.',
         resolve: each => each.column.type.nullable,
       }),
       isKey: t.boolean({
-        description: 'Whether it belongs to the primary key.',
+        description: 'Whether the column belongs to the primary key.',
         resolve: each => each.table.keyColumns.includes(each.column),
       }),
       comment: t.string({
         nullable: true,
-        description: 'Its comment in Postgres.',
+        description: 'The comment on the column in Postgres.',
         resolve: each => each.column.column.comment,
       }),
     }),
@@ -41,21 +44,27 @@ export function addWatchedTables(builder: Builder, tables: readonly TypedTable[]
   const watchedTable = builder.objectRef<TypedTable>('WatchedTable').implement({
     description: 'A table whose changes can be subscribed to, with its names in GraphQL.',
     fields: t => ({
-      schema: t.string({ description: 'Its schema in Postgres.', resolve: ({ table }) => table.schema }),
-      name: t.string({ description: 'Its name in Postgres.', resolve: ({ table }) => table.name }),
+      schema: t.string({
+        description: 'The schema of the table in Postgres.',
+        resolve: ({ table }) => table.schema,
+      }),
+      name: t.string({
+        description: 'The name of the table in Postgres.',
+        resolve: ({ table }) => table.name,
+      }),
       comment: t.string({
         nullable: true,
-        description: 'Its comment in Postgres.',
+        description: 'The comment on the table in Postgres.',
         resolve: ({ table }) => table.comment,
       }),
-      queryField: t.exposeString('queryField', { description: 'The field of Query with its rows.' }),
+      queryField: t.exposeString('queryField', { description: 'The field of Query that returns its rows.' }),
       subscriptionField: t.exposeString('subscriptionField', {
-        description: 'The field of Subscription with its changes.',
+        description: 'The field of Subscription that delivers its changes.',
       }),
       rowType: t.exposeString('rowType', { description: 'The type of its rows.' }),
       key: t.stringList({
         description:
-          'The fields of its primary key, in its order; empty if it has none: then changes have no `key`.',
+          'The fields of the primary key, in the order of the key; empty if the table has no primary key: then changes have no `key`.',
         resolve: ({ keyColumns }) => keyColumns.map(({ field }) => field),
       }),
       columns: t.field({

@@ -29,6 +29,15 @@ CREATE OR REPLACE TRIGGER data_change_trigger
     FOR EACH ROW
         EXECUTE FUNCTION data_change();
 
--- The server's login may use the table, but does not own it.
-GRANT SELECT, INSERT, UPDATE, DELETE ON people TO listenql;
-GRANT USAGE, SELECT ON SEQUENCE people_pk_seq TO listenql;
+-- Not in the article: where people have been. The foreign key is a relation in GraphQL, in both directions.
+CREATE TABLE visits (
+    pk serial primary key,
+    ts timestamptz DEFAULT now(),
+    person_id integer NOT NULL REFERENCES people ON DELETE CASCADE,
+    place text
+);
+CREATE INDEX ON visits (person_id);
+
+-- The server's login may use the tables, but does not own them.
+GRANT SELECT, INSERT, UPDATE, DELETE ON people, visits TO listenql;
+GRANT USAGE, SELECT ON SEQUENCE people_pk_seq, visits_pk_seq TO listenql;

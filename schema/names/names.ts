@@ -2,34 +2,23 @@ import type { TableColumn, WatchedTable } from '../../src/catalog/watched-table.
 import { assignNames, type Candidate } from './assign-names.js'
 import { type EnumNames, enumsOf, nameLabels, type PostgresEnum } from './enum-names.js'
 import { camelCase, isPlain, typeCase } from './identifiers.js'
-import { RESERVED_COLUMNS, RESERVED_QUERY_FIELDS, RESERVED_TYPES } from './reserved.js'
+import { type NamedRelation, nameRelations } from './relation-names.js'
+import {
+  RESERVED_COLUMNS,
+  RESERVED_QUERY_FIELDS,
+  RESERVED_SUBSCRIPTION_FIELDS,
+  RESERVED_TYPES,
+} from './reserved.js'
+import type { NamedColumn, TableNames } from './table-names.js'
 
-/** The names of a table in GraphQL. */
-export interface TableNames {
-  readonly table: WatchedTable
-  /** `people`: its rows. */
-  readonly queryField: string
-  /** `peopleChanged`: its changes. */
-  readonly subscriptionField: string
-  /** `People`: one row. */
-  readonly rowType: string
-  readonly changeType: string
-  readonly keyType: string
-  readonly snapshotType: string
-  readonly filterType: string
-  readonly orderType: string
-  /** In the order of the table. */
-  readonly columns: readonly NamedColumn[]
-}
-
-export interface NamedColumn {
-  readonly column: TableColumn
-  readonly field: string
+/** The names of a table, and of what its rows lead to by foreign keys. */
+export interface NamedTable extends TableNames {
+  readonly relations: readonly NamedRelation[]
 }
 
 export interface Names {
   /** In the order given. */
-  readonly tables: readonly TableNames[]
+  readonly tables: readonly NamedTable[]
   readonly enums: readonly EnumNames[]
 }
 
@@ -53,12 +42,13 @@ type Thing = { readonly schema: string; readonly name: string } & (
  *    belong to filters, or like a property of every JavaScript object (`constructor`), gets an underscore at its end: `and_`.
  * 5. Labels of enums are kept if they are valid in GraphQL. Otherwise other characters become underscores, rule 3 applies,
  *    `true`, `false`, `null` get an underscore at their end, and the empty label is `empty_`.
- * 6. If two would have the same name, or one the name of another's type (table `people_filter` and the type
+ * 6. Relations are named by `nameRelations`.
+ * 7. If two would have the same name, or one the name of another's type (table `people_filter` and the type
  *    `PeopleFilter` of table `people`), the first keeps it and the others get `_2`, `_3`, … at the end of the table's name, the
  *    column's or the label's. The order is: shorter names of tables and enums, tables before enums, names of ASCII letters, digits and
  *    underscores before others, `public` before other schemas, then by code unit of schema and name.
  *
- * @param onWarning gets a line for each name from rules 3 (except case and underscores), 4, 5 and 6, with the old and the new name
+ * @param onWarning gets a line for each name from rules 3 (except case and underscores), 4, 5, 6 and 7, with the old and the new name
  */
 export function nameEverything(
   tables: readonly WatchedTable[],
@@ -69,7 +59,8 @@ export function nameEverything(
     ...enumsOf(tables).map(type => ({ kind: 'enum' as const, schema: type.schema, name: type.name, type })),
   ]
   const stems = assignNames(things.map(candidateOf), RESERVED)
-  const named: { tables: TableNames[]; enums: EnumNames[] } = { tables: [], enums: [] }
+  const tableNames: TableNames[] = []
+  const enumNames: EnumNames[] = []
   for (const thing of things) {
     const stem = stems.get(thing) as string
     const shown = `${thing.kind} ${JSON.stringify(`${thing.schema}.${thing.name}`)}`
@@ -77,16 +68,20 @@ export function nameEverything(
     if (reason)
       onWarning(`${shown} is ${thing.kind === 'table' ? stem : typeCase(stem)} in GraphQL: ${reason}`)
     const warn = (message: string) => onWarning(`${message} (${shown})`)
-    if (thing.kind === 'enum') named.enums.push(nameLabels(thing.type, typeCase(stem), warn))
-    else
-      named.tables.push({ ...tableNames(thing.table, stem), columns: nameColumns(thing.table.columns, warn) })
+    if (thing.kind === 'enum') enumNames.push(nameLabels(thing.type, typeCase(stem), warn))
+    else tableNames.push({ ...namesOf(thing.table, stem), columns: nameColumns(thing.table.columns, warn) })
   }
-  return named
+  const relations = nameRelations(tableNames, RESERVED_COLUMNS, onWarning)
+  return {
+    tables: tableNames.map(names => ({ ...names, relations: relations.get(names.table.relid) ?? [] })),
+    enums: enumNames,
+  }
 }
 
 const RESERVED: ReadonlySet<string> = new Set([
   ...RESERVED_TYPES.map(name => `type ${name}`),
   ...RESERVED_QUERY_FIELDS.map(name => `query ${name}`),
+  ...RESERVED_SUBSCRIPTION_FIELDS.map(name => `subscription ${name}`),
 ])
 
 function candidateOf(thing: Thing): Candidate<Thing> {
@@ -109,10 +104,19 @@ function isReserved(kind: Thing['kind'], stem: string): boolean {
 function brings(kind: Thing['kind'], stem: string): readonly string[] {
   const type = `type ${typeCase(stem)}`
   if (kind === 'enum') return [type, `${type}Comparison`]
-  return [`query ${stem}`, type, ...PARTS.map(part => `${type}${part}`)]
+  const fields = [stem, `${stem}Aggregate`]
+  return [
+    ...fields.map(field => `query ${field}`),
+    ...[...fields, `${stem}Changed`].map(field => `subscription ${field}`),
+    type,
+    ...PARTS.map(part => `${type}${part}`),
+  ]
 }
 
-const PARTS = ['Change', 'Key', 'Snapshot', 'Filter', 'OrderBy'] as const
+const PARTS = [
+  ...['Change', 'Key', 'Snapshot', 'Filter', 'OrderBy', 'ListFilter', 'Aggregate'],
+  ...['Sum', 'Avg', 'Min', 'Max', 'Group', 'GroupKey', 'Column'].map(part => `Aggregate${part}`),
+]
 
 function whyRenamed(thing: Thing, stem: string): string | undefined {
   const { kind, schema, name } = thing
@@ -121,7 +125,7 @@ function whyRenamed(thing: Thing, stem: string): string | undefined {
   return isPlain(name) && (schema === 'public' || isPlain(schema)) ? undefined : 'GraphQL has no such names'
 }
 
-function tableNames(table: WatchedTable, stem: string): Omit<TableNames, 'columns'> {
+function namesOf(table: WatchedTable, stem: string): Omit<TableNames, 'columns'> {
   const rowType = typeCase(stem)
   return {
     table,
@@ -133,6 +137,9 @@ function tableNames(table: WatchedTable, stem: string): Omit<TableNames, 'column
     snapshotType: `${rowType}Snapshot`,
     filterType: `${rowType}Filter`,
     orderType: `${rowType}OrderBy`,
+    aggregateField: `${stem}Aggregate`,
+    aggregateType: `${rowType}Aggregate`,
+    listFilterType: `${rowType}ListFilter`,
   }
 }
 

@@ -7,7 +7,7 @@ import type { Kicks } from './kicks.js'
 import type { Revocation } from './revocation.js'
 import type { Roles } from './roles.js'
 import type { Tokens } from './tokens.js'
-import { ANYBODY, type Viewer } from './viewer.js'
+import { ANONYMOUS, type Viewer } from './viewer.js'
 
 export interface AuthenticatorOptions {
   readonly authenticate: Authenticate | undefined
@@ -29,7 +29,7 @@ export interface Authenticator {
 }
 
 /** Used where authorisation is not configured. */
-export const LETS_ANYBODY_IN: Authenticator = { authenticate: () => Promise.resolve(ANYBODY) }
+export const NO_AUTHENTICATION: Authenticator = { authenticate: () => Promise.resolve(ANONYMOUS) }
 
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
   const {

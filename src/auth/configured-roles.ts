@@ -35,7 +35,7 @@ export function createConfiguredRoles(options: ConfiguredRolesOptions): Configur
     ...allowed.map(role => [role, '--roles'] as const),
     ...(anonymousRole === undefined ? [] : [[anonymousRole, '--anonymous-role'] as const]),
   ])
-  const told = new Map<string, string>()
+  const reported = new Map<string, string>()
   const first = createDeferred()
   let problems: ReadonlyMap<string, string> = new Map()
   let dueAt = Number.NEGATIVE_INFINITY
@@ -59,9 +59,9 @@ export function createConfiguredRoles(options: ConfiguredRolesOptions): Configur
       first.resolve()
       for (const [role, option] of named) {
         const message = problems.get(role)
-        if (message === told.get(role)) continue
-        if (message === undefined) told.delete(role)
-        else told.set(role, message)
+        if (message === reported.get(role)) continue
+        if (message === undefined) reported.delete(role)
+        else reported.set(role, message)
         if (message === undefined) observe({ type: 'role.usable', role, option })
         else observe({ type: 'role.unusable', role, option, message, hint: hintFor(role) })
       }

@@ -10,14 +10,14 @@ export interface DatabaseClock {
 }
 
 export function createDatabaseClock(): DatabaseClock {
-  let latest: { readonly told: number; readonly at: number } | undefined
+  let latest: { readonly time: number; readonly at: number } | undefined
   return {
     set(now) {
-      latest = { told: now, at: performance.now() }
+      latest = { time: now, at: performance.now() }
     },
     now() {
       // performance.now() is monotonic, even when the clock of the machine is set.
-      return latest ? latest.told + performance.now() - latest.at : Date.now()
+      return latest ? latest.time + performance.now() - latest.at : Date.now()
     },
   }
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type Claims, claimAt, scalarText } from '../lib/claims.js'
-import { stableStringify } from '../lib/stable-stringify.js'
+import { stableStringify } from '../lib/json/stable-stringify.js'
 import type { Viewer } from './viewer.js'
 
 /** What kicks need to know of a viewer. */

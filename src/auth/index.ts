@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
-import { type Authenticator, createAuthenticator, LETS_ANYBODY_IN } from './authenticate.js'
+import { type Authenticator, createAuthenticator, NO_AUTHENTICATION } from './authenticate.js'
 import type { Authenticate } from './authenticated.js'
 import { type AccessRules, type ChannelPatterns, createAccessRules } from './channel-rules.js'
 import { type ConfiguredRoles, createConfiguredRoles } from './configured-roles.js'
@@ -94,7 +94,7 @@ export function createAuth({ settings, authenticate, ...options }: AuthOptions):
   if (!isConfigured) {
     const nothing = () => undefined
     return {
-      ...LETS_ANYBODY_IN,
+      ...NO_AUTHENTICATION,
       isConfigured,
       rules,
       sessions,

@@ -4,7 +4,7 @@ import type { Observe } from '../lib/observation.js'
 import { type ConnectionTarget, describeFailure } from '../postgres/connect-failure.js'
 import type { ConfiguredRoles } from './configured-roles.js'
 import type { DatabaseClock } from './database-clock.js'
-import { unavailable } from './errors.js'
+import { forbiddenRole, sessionEnded, unavailable } from './errors.js'
 import type { Kicks } from './kicks.js'
 import type { Roles } from './roles.js'
 import type { Sessions } from './sessions.js'
@@ -64,8 +64,8 @@ export function createRevocation(options: RevocationOptions): Revocation {
   async function look(): Promise<void> {
     await readKicks()
     isKnown = true
-    const refused = await roles.refuse(sessions.roles())
-    if (refused.size > 0) sessions.endWhere(({ role }) => role !== undefined && refused.has(role))
+    for (const [lost, problem] of await roles.problems([...sessions.roles()]))
+      sessions.endWhere(({ role }) => role === lost, forbiddenRole(problem))
     answered.resolve()
     answered = createDeferred()
     await configuredRoles.look()
@@ -91,7 +91,7 @@ export function createRevocation(options: RevocationOptions): Revocation {
       const page = await queries.kicks(since)
       since = page.upto
       clock.set(page.now)
-      if (kicks.add(page.kicks)) sessions.endWhere(viewer => kicks.hits(viewer))
+      if (kicks.add(page.kicks)) sessions.endWhere(viewer => kicks.hits(viewer), sessionEnded())
       kicks.knownUpTo(page.now)
       if (performance.now() < pruneAt) return
       pruneAt = performance.now() + PRUNE_INTERVAL_MS

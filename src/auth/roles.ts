@@ -14,9 +14,10 @@ export interface RolesOptions {
 export interface Roles {
   /** @throws ListenqlError FORBIDDEN; AUTHENTICATION_UNAVAILABLE if the database fails and there is no cached answer */
   assertMayTake(role: string): Promise<void>
-  /** Queries again. Rejects if the database fails; cached answers stay. @returns the roles that viewers may not use */
-  refuse(roles: Iterable<string>): Promise<ReadonlySet<string>>
-  /** Queries again, as `refuse`. @returns the reasons why viewers may not use them, by role */
+  /**
+   * Queries again. Rejects if the database fails; cached answers stay.
+   * @returns the roles that viewers may not use, with the reasons
+   */
   problems(roles: readonly string[]): Promise<ReadonlyMap<string, string>>
 }
 
@@ -68,14 +69,8 @@ export function createRoles({ read, allowed, maxAge }: RolesOptions): Roles {
       const problem = known.get(role)?.problem
       if (problem !== undefined) throw forbiddenRole(problem)
     },
-    async refuse(roles) {
-      const names = [...new Set(roles)]
-      if (names.length === 0) return new Set()
-      await ask(names)
-      return new Set(names.filter(name => known.get(name)?.problem !== undefined))
-    },
     async problems(names) {
-      await ask(names)
+      if (names.length > 0) await ask(names)
       return new Map(
         names.flatMap(name => {
           const problem = known.get(name)?.problem

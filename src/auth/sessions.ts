@@ -11,8 +11,8 @@ export interface Sessions {
    * @returns call it when the connection or stream is closed
    */
   open(viewer: Viewer, end: (reason: ListenqlError) => void): () => void
-  /** Ends the connections and streams of the viewers that match. */
-  endWhere(isOver: (viewer: Viewer) => boolean): void
+  /** Ends the connections and streams of the viewers that match. The reason tells clients whether another token would help. */
+  endWhere(isOver: (viewer: Viewer) => boolean, reason: ListenqlError): void
   /** The roles of the registered viewers. */
   roles(): Set<string>
   readonly size: number
@@ -41,8 +41,8 @@ export function createSessions(isOver: (viewer: Viewer) => boolean): Sessions {
       if (isOver(viewer)) setImmediate(() => finish(sessionEnded()))
       return () => void close()
     },
-    endWhere(isOver) {
-      for (const { viewer, finish } of [...open.values()]) if (isOver(viewer)) finish(sessionEnded())
+    endWhere(isOver, reason) {
+      for (const { viewer, finish } of [...open.values()]) if (isOver(viewer)) finish(reason)
     },
     roles() {
       return new Set([...open.values()].flatMap(({ viewer }) => viewer.role ?? []))

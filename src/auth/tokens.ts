@@ -1,7 +1,7 @@
 import { errors, type JWTVerifyGetKey, type JWTVerifyOptions, type JWTVerifyResult, jwtVerify } from 'jose'
 import type { Claims } from '../lib/claims.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
-import { parseExactJson } from '../lib/exact-json.js'
+import { parseExactJson } from '../lib/json/exact-json.js'
 import { badToken } from './errors.js'
 import { createJwks, type JwksOptions } from './jwks.js'
 import { readPublicKey, readSecret } from './token-keys.js'

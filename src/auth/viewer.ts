@@ -1,5 +1,5 @@
 import { type Claims, isOfTheToken } from '../lib/claims.js'
-import { stableStringify } from '../lib/stable-stringify.js'
+import { stableStringify } from '../lib/json/stable-stringify.js'
 
 /** The identity of a client, on every transport. */
 export interface Viewer {
@@ -20,8 +20,8 @@ export interface Viewer {
   readonly seesToken?: boolean
 }
 
-/** Every client, where authorisation is not configured. */
-export const ANYBODY: Viewer = { role: undefined, claims: {}, issuedAt: undefined, expiresAt: undefined }
+/** The viewer of every client, where authorisation is not configured. */
+export const ANONYMOUS: Viewer = { role: undefined, claims: {}, issuedAt: undefined, expiresAt: undefined }
 
 /** The claims that identify the viewer: those that stay the same when a token is renewed. */
 export function lastingClaims(claims: Claims): Claims {

@@ -119,6 +119,16 @@ select pg_catalog.concat_ws(' ',
     'd.objoid, d.objsubid, d.description',
     `w join pg_catalog.pg_description d on d.objoid = w.relid and d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass`,
   )},
+  ${sum('k.oid, k.xmin', `w join pg_catalog.pg_constraint k on k.conrelid = w.relid where k.contype = 'f'`)},
+  ${sum(
+    'd.objoid, d.description',
+    `w join pg_catalog.pg_constraint k on k.conrelid = w.relid and k.contype = 'f' join pg_catalog.pg_description d
+      on d.objoid = k.oid and d.classoid = 'pg_catalog.pg_constraint'::pg_catalog.regclass`,
+  )},
+  ${sum(
+    'x.indexrelid, x.indisvalid, x.indkey',
+    'w join pg_catalog.pg_index x on x.indrelid = w.relid where x.indisunique',
+  )},
   ${sum('e.oid, e.xmin', 'pg_catalog.pg_enum e')},
   ${sum('t.oid, t.xmin', `pg_catalog.pg_type t where t.oid >= 16384 and t.typrelid = 0 and (t.typelem = 0 or t.typtype = 'd')`)},
   ${sum('k.oid, k.xmin', `pg_catalog.pg_constraint k where k.contype = 'n' and not k.convalidated`)}

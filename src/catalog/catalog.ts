@@ -1,5 +1,6 @@
 import type { ClientBase, QueryResult } from 'pg'
 import { messageOf } from '../lib/errors.js'
+import { PIN_VIEWS } from '../postgres/pinned-settings.js'
 import { isEncodingError } from '../postgres/sql-state.js'
 import { isText, NOT_TEXT, type TextEncoding, textEncoding } from '../postgres/text-encoding.js'
 import { classifyType, type PgType, typesQuery } from '../postgres/types.js'
@@ -13,11 +14,12 @@ import {
   type TableRow,
   WATCHED,
 } from './catalog-query.js'
+import { readForeignKeys } from './foreign-keys.js'
 import type { TableColumn, WatchedTable } from './watched-table.js'
 
 /** Type names are shown as without a search_path: `public.mood`, for every login. */
 const BEGIN = `begin isolation level repeatable read read only; set local search_path = pg_catalog;
-  set local quote_all_identifiers = off; set local extra_float_digits = 1`
+  set local quote_all_identifiers = off; set local extra_float_digits = 1; ${PIN_VIEWS}`
 
 /** A watched table or column whose name is not valid UTF8: it cannot be named in GraphQL, and is left out. */
 export interface LeftOut {
@@ -40,15 +42,16 @@ export async function readCatalog(
 ): Promise<readonly WatchedTable[]> {
   const encoding = await textEncoding(client)
   try {
-    return await readTables(client, encoding, null, onLeftOut)
+    return await readTables(client, encoding, undefined, onLeftOut)
   } catch (error) {
     if (!isEncodingError(error)) throw error
   }
-  const { rows } = await client.query<{ relid: string }>(RELIDS)
+  const rows = await readRelids(client, RELIDS)
   const tables: WatchedTable[] = []
-  for (const { relid } of rows) {
+  const watched = rows.map(({ relid }) => relid)
+  for (const relid of watched) {
     try {
-      tables.push(...(await readTables(client, encoding, relid, onLeftOut)))
+      tables.push(...(await readTables(client, encoding, { relid, watched }, onLeftOut)))
     } catch (error) {
       if (!isEncodingError(error)) throw error
       onLeftOut({ relid, what: 'table', detail: messageOf(error) })
@@ -57,33 +60,31 @@ export async function readCatalog(
   return tables
 }
 
-/** @param relid of one table; null: all */
+/** @param one the oid of one table, and those of all watched tables. Undefined: reads all */
 async function readTables(
   client: ClientBase,
   encoding: TextEncoding,
-  relid: string | null,
+  one: { readonly relid: string; readonly watched: readonly string[] } | undefined,
   onLeftOut: (leftOut: LeftOut) => void,
 ): Promise<readonly WatchedTable[]> {
   await client.query(`${BEGIN}; ${encoding.relax}`)
   try {
-    const { rows } = await client.query<TableRow>(TABLES, [relid])
+    const { rows } = await client.query<TableRow>(TABLES, [one?.relid ?? null])
     const tables = rows.filter(({ relid, schema, name }) => {
       if (isText(schema, name)) return true
       onLeftOut({ relid, what: 'table', detail: `${schema}.${name}` })
       return false
     })
-    const columns = await readColumns(
-      client,
-      tables.map(({ relid }) => relid),
-      encoding,
-      onLeftOut,
-    )
+    const relids = tables.map(({ relid }) => relid)
+    const columns = await readColumns(client, relids, encoding, onLeftOut)
+    const foreignKeys = await readForeignKeys(client, relids, one?.watched ?? relids)
     await client.query('commit')
     return tables.map(({ sinceN, sinceToken, columnFrom, key, ...table }) => ({
       ...table,
       ...(columnFrom && Object.keys(columnFrom).length > 0 && { columnFrom }),
       key: isText(...key) ? key : [], // a part of a key does not identify a row
       columns: columns.get(table.relid) ?? [],
+      ...(foreignKeys.has(table.relid) && { foreignKeys: foreignKeys.get(table.relid) }),
       since: { n: Number(sinceN), token: Number(sinceToken) },
     }))
   } catch (error) {
@@ -100,9 +101,15 @@ export async function readPaused(
   client: ClientBase,
   whole: readonly Pick<WatchedTable, 'relid'>[],
 ): Promise<readonly string[]> {
-  const { rows } = await client.query<{ relid: string }>(WATCHED)
+  const rows = await readRelids(client, WATCHED)
   const known = new Set(whole.map(({ relid }) => relid))
   return rows.map(({ relid }) => relid).filter(relid => !known.has(relid))
+}
+
+/** Two statements in one query are one transaction, and have a result each. */
+async function readRelids(client: ClientBase, sql: string): Promise<readonly { relid: string }[]> {
+  const results: unknown = await client.query(`${PIN_VIEWS}; ${sql}`)
+  return (results as readonly QueryResult<{ relid: string }>[])[1]?.rows ?? []
 }
 
 /**
@@ -113,9 +120,9 @@ export async function readPaused(
 export async function readCatalogState(client: ClientBase): Promise<StateRow> {
   try {
     const results: unknown = await client.query(
-      `begin isolation level read committed read only; set local search_path = pg_catalog, pg_temp; ${STATE}; commit`,
+      `begin isolation level read committed read only; set local search_path = pg_catalog, pg_temp; ${PIN_VIEWS}; ${STATE}; commit`,
     )
-    return (results as readonly QueryResult<StateRow>[])[2]?.rows[0] as StateRow
+    return (results as readonly QueryResult<StateRow>[])[3]?.rows[0] as StateRow
   } catch (error) {
     await client.query('rollback').catch(() => undefined)
     throw error

@@ -35,26 +35,36 @@ export async function readImageKinds(
   return new Map(rows.map(({ oid, kind }) => [oid, kind]))
 }
 
-/** A name for a row that no column has, nor with i or n at its end: `row_to_json(x)` means the column x if there is one. */
+/** A name for a row that no column begins with: `row_to_json(x)` means the column x if there is one. */
 export function aliasBeside(columns: readonly Column[]): string {
-  const names = new Set(columns.map(({ name }) => name))
   let alias = '_lq_r'
-  while ([alias, `${alias}i`, `${alias}n`].some(name => names.has(name))) alias += '_'
+  for (let n = 2; columns.some(({ name }) => name.startsWith(alias)); n++) alias = `_lq_r${n}`
   return alias
 }
 
-/** The columns of an image as the triggers select them: `row_to_json` of such a row is the text in the event log. */
+/**
+ * The columns of an image as the triggers select them: `row_to_json` of such a row is the text in the event log.
+ * @param key names of the columns of the primary key
+ */
 export function imageColumns(
   columns: readonly Column[],
+  key: readonly string[],
   kinds: ReadonlyMap<number, ImageKind>,
   alias: string,
 ): string {
   return columns
-    .map(({ name, typeOid }) => {
+    .map(({ name, typeOid, isArray }) => {
       const quoted = pg.escapeIdentifier(name)
-      return `${valueSql(quoted, kinds.get(typeOid) ?? 'text', `${alias}i`)} as ${quoted}`
+      const value = valueSql(quoted, kinds.get(typeOid) ?? 'text', `${alias}i`)
+      return `${isArray && key.includes(name) ? keySql(quoted, value) : value} as ${quoted}`
     })
     .join(', ')
+}
+
+/** The same as listenql.key_value_sql (sql/migrations/0014_meanings.sql). Valid under any search_path. */
+function keySql(column: string, value: string): string {
+  const text = `pg_catalog.format('%s', ${column})`
+  return `case when pg_catalog.starts_with(${text}, '[') then pg_catalog.to_json(${text}) else pg_catalog.to_json(${value}) end`
 }
 
 /** The same as listenql.value_sql. Valid under any search_path. */

@@ -1,4 +1,5 @@
 import type { Column } from '../postgres/types.js'
+import type { ForeignKey } from './foreign-keys.js'
 
 export interface TableColumn extends Column {
   readonly comment: string | null
@@ -17,6 +18,8 @@ export interface WatchedTable {
   readonly columns: readonly TableColumn[]
   /** Names of the primary key's columns in the order of the key; empty if it has no key that identifies rows in events. */
   readonly key: readonly string[]
+  /** Its foreign keys that reference watched tables, itself included. Default: none. */
+  readonly foreignKeys?: readonly ForeignKey[]
   /** Events of one generation have the same columns. */
   readonly generation: number
   /** The generation since which no event was missed: later ones only changed its columns. */

@@ -1,8 +1,8 @@
 /** The fields that a document for `applyChange` must select: `peopleChanged { operation key { … } row { … } }`. */
 export interface RowChange<Row, Key> {
-  /** `INSERT`, `UPDATE`, `DELETE` or `TRUNCATE`. */
+  /** `INSERT`, `UPDATE`, `DELETE` or `TRUNCATE`; with `initial`, also `READ`, `READY` or `RESET`. */
   readonly operation: string
-  /** The primary key; null on TRUNCATE. */
+  /** The primary key; null on TRUNCATE, READY and RESET. */
   readonly key: Key | null
   /** The row after the change; null if it was deleted, or you may no longer see it, or it no longer matches your filter. */
   readonly row: Row | null
@@ -22,7 +22,8 @@ export function applyChange<Row, Key, Id>(
   idOf: (key: Key) => Id,
 ): void {
   const { operation, key, row } = change
-  if (operation === 'TRUNCATE') return rows.clear()
+  if (operation === 'TRUNCATE' || operation === 'RESET') return rows.clear()
+  if (operation === 'READY') return
   if (!key) throw new TypeError('a change without a key: select key { … } in the document')
   if (row) rows.set(idOf(key), row)
   else rows.delete(idOf(key))

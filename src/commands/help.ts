@@ -33,7 +33,7 @@ Examples
 ${examples(commands.flatMap(({ examples }) => examples.slice(0, 1)))}
 
 \`listenql serve --help\` lists every option of the server, \`listenql COMMAND --help\` those of a command.
-They may also be set by environment variables and in a file: see docs/configuration.md.
+Options can also be set by environment variables and in a file: see docs/configuration.md.
 `
 }
 

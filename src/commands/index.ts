@@ -59,7 +59,7 @@ function checkWords({ name, words: { min, max, what } }: Command, words: readonl
     'BAD_CONFIGURATION',
     isCommand
       ? `the command comes first: listenql ${extra} [flags]`
-      : `listenql ${name} takes ${max === 0 ? 'flags only' : `only ${what}`}: there is an argument too many`,
+      : `listenql ${name} takes ${max === 0 ? 'flags only' : `only ${what}`}: there is one argument too many`,
     { hint },
   )
 }

@@ -8,7 +8,7 @@ const TABLES = { min: 1, max: 1000, what: 'the name of a table' }
 const GRANT_DUMP = {
   flag: 'grant-dump-to',
   placeholder: 'ROLE',
-  help: 'Role that dumps the database: may read schema listenql, including all logged events',
+  help: 'Role that runs pg_dump: gets the privilege to read schema listenql, including all logged events',
 } as const
 
 const WAIT = {
@@ -24,7 +24,7 @@ export const LOG_COMMANDS: readonly Command[] = [
     summary: 'Watch tables: their changes become subscriptions',
     usage: 'watch [flags] TABLE...',
     description:
-      'Every INSERT, UPDATE, DELETE and TRUNCATE of these tables goes to the event log from now on, and clients subscribe to it: table people becomes peopleChanged. The first time, it creates schema listenql in the database. A running server picks the tables up by itself. Names are written as in SQL. It needs the right TRIGGER on the table (its owner has it), and waits for transactions that write to it.',
+      'Every INSERT, UPDATE, DELETE and TRUNCATE of these tables goes to the event log from now on, and clients can subscribe to these changes: table people becomes peopleChanged. The first watch creates schema listenql in the database. A running server offers the tables within a second. Names are written as in SQL. The command needs the privilege TRIGGER on the tables, which their owner has, and waits for transactions that write to them.',
     examples: [
       ['npx listenql watch people', 'people becomes peopleChanged and people in GraphQL'],
       [
@@ -40,7 +40,7 @@ export const LOG_COMMANDS: readonly Command[] = [
     flags: [
       {
         flag: 'always',
-        help: 'Also where session_replication_role is replica; needs the owner of the table',
+        help: 'Log writes under session_replication_role = replica too; only the owner of the table may do this',
       },
       {
         flag: 'grant-to',
@@ -70,7 +70,7 @@ export const LOG_COMMANDS: readonly Command[] = [
     summary: 'Stop watching tables',
     usage: 'unwatch [flags] TABLE...',
     description:
-      'Removes the triggers from these tables. Their logged events stay until they are old; cursors into them are no longer valid. If a trigger cannot be dropped, it is changed to log nothing, and the SQL that removes it is printed.',
+      'Removes the triggers from these tables. Their logged events stay in the log for --retention, but cursors of these tables are no longer valid. If a trigger cannot be dropped, the command changes it to log nothing, and prints the SQL that drops it.',
     examples: [['npx listenql unwatch people', 'ends peopleChanged']],
     options: ['databaseUrl', 'dataDir', 'debug'],
     flags: [WAIT],
@@ -122,7 +122,7 @@ export const LOG_COMMANDS: readonly Command[] = [
     summary: 'Create or update schema listenql, or print its SQL',
     usage: 'install [flags]',
     description:
-      'Creates schema listenql in the database, or updates it; watch does so by itself. With --print it prints the SQL for an administrator to run, and needs no database. With --grant-to it gives the login of the server the rights that it needs there and no others.',
+      "Creates or updates schema listenql in the database. The command watch does this too. With --print, the command prints the SQL for an administrator to run, and needs no database. With --grant-to, it grants the server's login the privileges that a server needs on that schema, and no others.",
     examples: [
       ['npx listenql install', 'create it, or update it'],
       ['npx listenql install --print --grant-to live > listenql.sql', 'for a DBA to read and run'],
@@ -133,7 +133,7 @@ export const LOG_COMMANDS: readonly Command[] = [
       {
         flag: 'grant-to',
         placeholder: 'ROLE',
-        help: 'Login of the server: gets the rights on the schema that a server needs',
+        help: 'Login of the server: gets the privileges on the schema that a server needs',
       },
       GRANT_DUMP,
       {
@@ -180,7 +180,7 @@ export const LOG_COMMANDS: readonly Command[] = [
     summary: 'Clear old events from the event log',
     usage: 'rotate [flags]',
     description:
-      'Does once what a running server does every minute: clears the events that are older than --retention and, if the log is larger than --max-log-size, the oldest of the others. For cron, where triggers log while no server runs. It waits for no other session and blocks none.',
+      'Does once what a running server does every minute: clears the events that are older than --retention and, if the log is larger than --max-log-size, the oldest of the others. Run it from cron if no server runs for a long time, because triggers log even then. It does not wait for other sessions and does not block them.',
     examples: [['npx listenql rotate --retention 6h --max-log-size 2GiB', 'from cron, every few minutes']],
     options: ['databaseUrl', 'dataDir', 'retention', 'maxLogSize', 'debug'],
     flags: [],
@@ -192,10 +192,10 @@ export const LOG_COMMANDS: readonly Command[] = [
   },
   {
     name: 'kick',
-    summary: 'End the streams of a viewer, and refuse the tokens',
+    summary: 'End the streams of a viewer, and refuse its tokens',
     usage: 'kick --claim NAME=VALUE [flags]',
     description:
-      'Ends at once, on all servers of this database, the connections and streams of viewers whose token has this claim with this value. Their tokens are refused from now on if they were issued before the kick (by claim iat; without it, in any case). Newer tokens are accepted. It needs EXECUTE on listenql.kick, which the owner of schema listenql has.',
+      'Ends at once, on all servers of this database, the connections and streams of viewers whose token has this claim with this value. Their tokens are refused from now on if they were issued (claim iat) before the kick, or have no iat. Newer tokens are accepted. The command needs EXECUTE on listenql.kick, which the owner of schema listenql has.',
     examples: [['npx listenql kick --claim sub=42', 'sign out user 42 everywhere']],
     options: ['databaseUrl', 'dataDir', 'debug'],
     flags: [{ flag: 'claim', placeholder: 'NAME=VALUE', help: 'The claim of the viewers to kick' }],

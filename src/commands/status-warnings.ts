@@ -1,3 +1,4 @@
+import { unindexedWords } from '../catalog/foreign-keys.js'
 import type { Settings } from '../config/index.js'
 import { countWords, sizeWords, timeWords } from '../lib/words.js'
 import type { LogStatus } from '../log/log-status.js'
@@ -15,6 +16,7 @@ export function statusWarnings(
     longTransactions,
     silentLogins,
     troubles,
+    unindexed,
   }: LogStatus,
   settings: Pick<Settings, 'retention' | 'maxLogSize'> & { readonly knows: number },
 ): string[] {
@@ -93,6 +95,10 @@ export function statusWarnings(
     warnings.push(
       `A transaction has been open for ${timeWords(age(since))}, and no younger event can be cleared from the log: ${words}`,
     )
+  }
+  for (const key of unindexed) {
+    const words = unindexedWords(key)
+    warnings.push(`${words.charAt(0).toUpperCase()}${words.slice(1)}`)
   }
   if (notificationQueue > 0.1) {
     warnings.push(

@@ -8,6 +8,8 @@ import { type LogStatus, readLogStatus } from '../log/log-status.js'
 import { readMigrations } from '../log/migration-files.js'
 import { endOfBatch } from '../log/position.js'
 import { describeConnection } from '../postgres/conninfo.js'
+import { ask } from '../postgres/lock-retry.js'
+import { findUnfollowedPolicies } from '../rls/unfollowed-policies.js'
 import type { Streams } from './shared/command.js'
 import { type Database, withClient } from './shared/connect.js'
 import { statusWarnings } from './status-warnings.js'
@@ -19,12 +21,13 @@ export async function statusCommand(
   { json }: { readonly json: boolean },
   { stdout }: Pick<Streams, 'stdout'>,
 ): Promise<number> {
-  const { status, cursor } = await withClient(config, 'status', async client => {
+  const { status, cursor, unfollowed } = await withClient(config, 'status', async client => {
     const status = await readLogStatus(client, serverLogin)
-    return { status, cursor: status ? await cursorOf(client, status) : null }
+    const cursor = status ? await cursorOf(client, status) : null
+    return { status, cursor, unfollowed: status ? await unfollowedPolicies(client) : [] }
   })
   const knows = readMigrations().length
-  const warnings = status ? statusWarnings(status, { ...settings, knows }) : []
+  const warnings = status ? [...statusWarnings(status, { ...settings, knows }), ...unfollowed] : []
   if (json) {
     const document = status
       ? { installed: true, cursor, ...status, warnings }
@@ -38,6 +41,12 @@ export async function statusCommand(
     )
   }
   return 0
+}
+
+/** Why live queries of viewers would be refused, a line each. */
+async function unfollowedPolicies(client: ClientBase): Promise<string[]> {
+  const errors = await findUnfollowedPolicies((text, values) => ask(client, text, values))
+  return errors.map(({ message, hint }) => `${message.charAt(0).toUpperCase()}${message.slice(1)}; ${hint}`)
 }
 
 /** @throws ListenqlError DATABASE_FAILED if this login may not create cursors */

@@ -12,7 +12,7 @@ export const COMMANDS: readonly Command[] = [
     summary: 'Start the server (the default command)',
     usage: '[serve] [flags]',
     description:
-      'Connects to a Postgres and offers every NOTIFY channel and every watched table over GraphQL, WebSocket and Server-Sent Events. Without a database, it starts an embedded Postgres with its data in .listenql. Ctrl-C stops everything.',
+      'Connects to a Postgres and offers every NOTIFY channel and every watched table as a GraphQL subscription over WebSocket and Server-Sent Events. If no database is configured, it starts an embedded Postgres with its data in .listenql. Ctrl-C stops everything.',
     examples: [
       ['npx listenql', 'the embedded Postgres, on http://localhost:7700'],
       ['DATABASE_URL=postgres://me:secret@localhost/mydb npx listenql', 'your own database'],
@@ -41,7 +41,7 @@ export const COMMANDS: readonly Command[] = [
         `npx listenql sql "INSERT INTO people (name, age, height) VALUES ('Paul', 51, 1.9)"`,
         'make an event in the demo database',
       ],
-      [`npx listenql sql "NOTIFY people, 'hello'"`, 'make one in any database'],
+      [`npx listenql sql "NOTIFY people, 'hello'"`, 'make an event in any database'],
       ['npx listenql sql < schema.sql', 'run a file'],
     ],
     options: ['databaseUrl', 'dataDir', 'debug'],
@@ -60,7 +60,7 @@ export const COMMANDS: readonly Command[] = [
     summary: 'Print what arrives on channels of a running server',
     usage: 'tail [flags] CHANNEL...',
     description:
-      'Subscribes to channels of a running server and prints payloads, one a line, until Ctrl-C. If the connection to the server is lost, it reconnects. It expects the server where this configuration would start it.',
+      'Subscribes to channels of a running server and prints payloads, one a line, until Ctrl-C. If the connection to the server is lost, the command reconnects. It connects to the host and port at which a server with this configuration listens; --url names another server.',
     examples: [
       ['npx listenql tail people', 'payloads only'],
       ['npx listenql tail --json people orders', 'whole events, one JSON object a line'],
@@ -92,7 +92,7 @@ export const COMMANDS: readonly Command[] = [
     examples: [
       ['npx listenql config', 'the effective configuration here'],
       ['npx listenql config --example > listenql.toml', 'a file with every option, to start from'],
-      ['PORT=8000 npx listenql config --no-graphiql', 'try things out'],
+      ['PORT=8000 npx listenql config --no-graphiql', 'shows the effect of a variable and a flag'],
     ],
     options: ALL,
     flags: [

@@ -7,7 +7,7 @@ import { describeConnection } from '../postgres/conninfo.js'
 import { ask } from '../postgres/lock-retry.js'
 import type { Streams } from './shared/command.js'
 import { type Database, withClient } from './shared/connect.js'
-import { tellWhoIsInTheWay } from './shared/each-table.js'
+import { printBlockers } from './shared/each-table.js'
 
 /**
  * Removes everything that listenql created in the database, after a confirmation.
@@ -29,7 +29,7 @@ export async function uninstallCommand(
       io.stdout.write('nothing was removed\n')
       return 1
     }
-    await uninstall(client, { patience, config, onWait: tellWhoIsInTheWay('uninstall', io) })
+    await uninstall(client, { patience, config, onWait: printBlockers('uninstall', io) })
     io.stdout.write(`removed ${what}\n`)
     return 0
   })

@@ -2,7 +2,7 @@ import { findWatched, tableNames, unwatchTable, watchedNames } from '../catalog/
 import { ask } from '../postgres/lock-retry.js'
 import type { Streams } from './shared/command.js'
 import { type Database, refuseStandby, withClient } from './shared/connect.js'
-import { eachTable, noSuchTable, tellWhoIsInTheWay } from './shared/each-table.js'
+import { eachTable, noSuchTable, printBlockers } from './shared/each-table.js'
 
 export interface UnwatchArguments {
   readonly tables: readonly string[]
@@ -29,7 +29,7 @@ export async function unwatchCommand(
     return eachTable(tables, io, async word => {
       const table = await findWatched(client, word)
       if (!table) throw noSuchTable(word, [...(await watchedNames(client)), ...(await tableNames(client))])
-      const onWait = tellWhoIsInTheWay(word, io)
+      const onWait = printBlockers(word, io)
       const outcome = await unwatchTable(client, table.relid, { patience, config, onWait })
       if (outcome.kind === 'removed') io.stdout.write(`${table.shown} is no longer watched\n`)
       else if (outcome.kind === 'not watched') io.stdout.write(`${table.shown} was not watched\n`)

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { type Unindexed, unindexedForeignKeys, unindexedWords } from '../catalog/foreign-keys.js'
 import { findTable, tableNames, type WatchOutcome, watchTable } from '../catalog/watch.js'
 import { ListenqlError } from '../lib/errors.js'
 import { noteOnDumps } from '../log/dump-grants.js'
@@ -6,7 +7,7 @@ import { grantReadSql } from '../log/install.js'
 import { ask, inTransaction } from '../postgres/lock-retry.js'
 import type { Streams } from './shared/command.js'
 import { type Database, refuseStandby, withClient } from './shared/connect.js'
-import { eachTable, noSuchTable, tellWhoIsInTheWay } from './shared/each-table.js'
+import { eachTable, noSuchTable, printBlockers } from './shared/each-table.js'
 import { graphqlFields } from './shared/graphql-fields.js'
 import { grantDump, granting, grantToServer, provideLog } from './shared/provide-log.js'
 
@@ -36,11 +37,11 @@ export async function watchCommand(
       if (serverLogin !== undefined) await grantToServer(client, serverLogin)
     }
     if (grantDumpTo !== undefined) await grantDump(client, grantDumpTo)
-    const told = new Set<string>()
+    const printed = new Set<string>()
     return eachTable(tables, io, async word => {
       const table = await findTable(client, word)
       if (!table) throw noSuchTable(word, await tableNames(client))
-      const onWait = tellWhoIsInTheWay(word, io)
+      const onWait = printBlockers(word, io)
       const outcome = await watchTable(client, table.relid, { always, patience, config, onWait })
       for (const role of new Set([serverLogin, grantTo])) {
         if (role !== undefined)
@@ -53,8 +54,8 @@ export async function watchCommand(
       for (const note of await notesOn(client, table.relid, outcome))
         io.stderr.write(`-- ${table.shown} ${note}\n`)
       const note = await noteOnDumps(client, table.relid)
-      if (note !== undefined && !told.has(note)) io.stderr.write(`-- ${note}\n`)
-      if (note !== undefined) told.add(note)
+      if (note !== undefined && !printed.has(note)) io.stderr.write(`-- ${note}\n`)
+      if (note !== undefined) printed.add(note)
       if (outcome.lacking !== undefined) {
         throw new ListenqlError('DATABASE_FAILED', `its history is incomplete: ${outcome.lacking}`, {
           hint: `if a trigger is disabled: alter table ${table.shown} enable trigger user; then watch it again`,
@@ -77,15 +78,17 @@ function happened({ before, now }: WatchOutcome, always: boolean): string {
 }
 
 async function notesOn(client: pg.Client, relid: string, { now }: WatchOutcome): Promise<string[]> {
-  const rows = await ask<{ children: string[]; keyed: boolean; replicated: boolean }>(
+  const rows = await ask<{ children: string[]; keyed: boolean; replicated: boolean; arrays: string[] }>(
     client,
     `select array(select i.inhrelid::regclass::text from pg_inherits i where i.inhparent = c.oid and c.relkind = 'r' order by 1)
        as children, exists (select from pg_index where indrelid = c.oid and indisprimary) as keyed,
-       exists (select from pg_subscription_rel where srrelid = c.oid) as replicated
+       exists (select from pg_subscription_rel where srrelid = c.oid) as replicated,
+       array(select quote_ident(a.attname) from pg_attribute a join pg_type t on t.oid = a.atttypid and t.typcategory = 'A'
+         where a.attrelid = c.oid and a.attname = any ($2::text[]) order by a.attnum) as arrays
      from pg_class c where c.oid = $1::oid`,
-    [relid],
+    [relid, now.key],
   )
-  const { children = [], keyed = false, replicated = false } = rows[0] ?? {}
+  const { children = [], keyed = false, replicated = false, arrays = [] } = rows[0] ?? {}
   const notes: string[] = []
   if (replicated) {
     notes.push(
@@ -103,5 +106,16 @@ async function notesOn(client: pg.Client, relid: string, { now }: WatchOutcome):
         : 'has a primary key that is deferrable'
     notes.push(`${why}: its changes have no key by which a client could find the row`)
   }
+  if (arrays.length > 0) {
+    notes.push(
+      `has arrays in its primary key (${arrays.join(', ')}): where one has several dimensions or indexes that do not begin at 1, changes have an error instead of that value, and clients cannot find the row`,
+    )
+  }
+  const unindexed = await ask<Unindexed>(
+    client,
+    unindexedForeignKeys('$1::oid in (k.conrelid, k.confrelid)'),
+    [relid],
+  )
+  for (const key of unindexed) notes.push(`has a relation to ${key.table}: ${unindexedWords(key)}`)
   return notes
 }

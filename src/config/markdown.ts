@@ -8,19 +8,20 @@ import { WITHOUT_MEANING } from './options.js'
 export function configurationMarkdown(): string {
   return `# Configuration
 
-<!-- Made from src/config/options.ts by \`npm run docs\`. Do not edit it here. -->
+<!-- Made from src/config/options by \`npm run docs\`. Do not edit it here. -->
 
-listenql needs no configuration. Every option can be set by flag, by environment variable or in a file, and
+listenql needs no configuration. Every option can be set by flag, by environment variable or in a file. If an option is set in several
+of these, the first one in this order counts:
 
-    flags  beat  environment variables  beat  the file  beat  defaults.
+    flag, environment variable, file, default
 
 \`listenql config\` prints the effective configuration and where each value comes from, with passwords hidden.
 \`listenql config --example\` prints a file with every option, ready to be changed:
 
     npx listenql config --example > listenql.toml
 
-A wrong value, an unknown flag or an unknown key in the file is an error: one line with the problem and its place, and exit
-code 2. An unknown variable \`LISTENQL_*\` or \`ES_*\` is a warning.
+A wrong value, an unknown flag or an unknown key in the file is an error: the command prints one line with the problem and its place,
+and ends with exit code 2. An unknown variable \`LISTENQL_*\` or \`ES_*\` is a warning.
 
 ## Options
 
@@ -40,7 +41,7 @@ An empty variable counts as not set. If several variables of an option are set, 
 \`LISTENQL_PORT\` overrides \`PORT\`.
 
 In code, \`createServer({ port: 0, stallTimeout: 5000 })\` accepts the same options: each has the name of its flag in
-camelCase, with durations in milliseconds and sizes in bytes. Of the environment it reads only the PG* variables.
+camelCase, with durations in milliseconds and sizes in bytes. \`createServer\` reads no environment variables except PG*.
 
 ## The database
 
@@ -49,21 +50,21 @@ ${databaseRules()}
 ## The file
 
 The file is [TOML](https://toml.io); its keys may be written in any case. \`--config FILE\` (\`-c FILE\`) or
-\`LISTENQL_CONFIG\` names a file that must exist. Otherwise the first of these that exists is read:
+\`LISTENQL_CONFIG\` names a file that must exist. Without them, listenql reads the first of these files that exists:
 
 ${FILE_PLACES.map((place, i) => `${i + 1}. \`${place.startsWith('/') ? place : `./${place}`}\``).join('\n')}
 
-Relative paths in it start from the current directory, as in flags and variables.
+Relative paths in the file start from the current directory, as in flags and variables.
 
 ## Coming from pg_eventserv
 
-Its file, its variables (\`ES_\` and the key in capitals, such as \`ES_HTTPPORT\`), \`DATABASE_URL\` and its flags \`--config\`,
-\`--debug\`, \`--help\` and \`--version\` work unchanged. The differences:
+The file of pg_eventserv, its variables (\`ES_\` and the key in capitals, such as \`ES_HTTPPORT\`), \`DATABASE_URL\` and its flags
+\`--config\`, \`--debug\`, \`--help\` and \`--version\` work unchanged. The differences:
 
 - \`HttpHost\` is \`localhost\` by default, not \`0.0.0.0\`: only this machine can reach the server unless you change it.
 - \`CORSOrigins\` is empty by default, not \`*\`, and applies to WebSockets, too.
 - \`HttpsPort\` opens as soon as certificate and key are given.
-- Without \`DbConnection\` and without PG* variables it serves the embedded Postgres.
+- Without \`DbConnection\` and without PG* variables, listenql serves the embedded Postgres.
 - In \`ES_CHANNELS\` and \`ES_CORSORIGINS\` white space separates items, as in pg_eventserv, and so do commas.
 - An unknown key is an error. ${Object.entries(WITHOUT_MEANING)
     .map(([key, why]) => `\`${key}\` (${why})`)
@@ -93,14 +94,14 @@ function optionTable(group: string): string {
 
 function databaseRules(): string {
   const variables = PLACE_VARIABLES.map(code).join(', ')
-  return `1. If \`--database-url\` (\`DATABASE_URL\`, \`DbConnection\`) is given, that one.
+  return `1. If \`--database-url\` (\`DATABASE_URL\`, \`DbConnection\`) is given, the database that it names.
 2. If \`--data-dir\` is given, the embedded Postgres in that directory.
 3. If one of ${variables} is set, the database that libpq's variables name
    (\`PGPASSWORD\`, \`PGSSLMODE\` and so on apply then; service files are not read).
 4. Else the embedded Postgres in \`.listenql\` in the current directory.
 
-If both 1 and 2 are given, the one from the stronger source counts (\`--data-dir\` overrides a \`DATABASE_URL\` of the
-environment), with a warning; if both come from the same source, the URL counts.`
+If both 1 and 2 are given, the option from the source that comes first (flag, variable, file) counts, with a warning: the flag
+\`--data-dir\` overrides the variable \`DATABASE_URL\`. If both come from the same source, the URL counts.`
 }
 
 function row(cells: readonly string[]): string {

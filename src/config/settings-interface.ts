@@ -6,17 +6,17 @@ import type { OptionValues } from './options.js'
 export interface Settings {
   /** Database to serve: postgres://user:password@host:5432/database, or host=… dbname=…. Default: the PG* variables if any is set, else the embedded Postgres */
   readonly databaseUrl: OptionValues['databaseUrl']
-  /** Exit with an error if, at the start, the database cannot be reached or the role of viewers without a token cannot be used; otherwise the server waits for both. Default: false */
+  /** Exit with an error if, at the start, the database cannot be reached or the role of --anonymous-role cannot be used; without this option, the server keeps trying. Default: false */
   readonly exitOnError: OptionValues['exitOnError']
   /** Data directory of the embedded Postgres; setting it selects the embedded Postgres even if PG* variables are set. Default: .listenql in the current directory */
   readonly dataDir: OptionValues['dataDir']
   /** Minimum time that events are kept: a client that was offline for longer reads a snapshot again. In ms. Default: 24h */
   readonly retention: OptionValues['retention']
-  /** Size of the event log above which its oldest events are cleared, however young; the server logs a warning then. In bytes. Default: no limit */
+  /** Size of the event log above which the server clears the oldest events, even those younger than --retention, and logs a warning. In bytes. Default: no limit */
   readonly maxLogSize: OptionValues['maxLogSize']
-  /** How the server learns of events: with bell it waits for a NOTIFY, with poll it reads the log all the time. Default: bell */
+  /** How the server learns of events: bell waits for a NOTIFY, poll reads the event log all the time. Default: bell */
   readonly doorbell: OptionValues['doorbell']
-  /** Interval at which the server reads the event log while it is awake (with poll, always). In ms. Default: 5ms */
+  /** Interval at which the server reads the event log while it is awake (with --doorbell poll, always). In ms. Default: 5ms */
   readonly poll: OptionValues['poll']
   /** Time without events after which the server stops polling and waits for the bell. In ms. Default: 250ms */
   readonly quiet: OptionValues['quiet']
@@ -26,13 +26,17 @@ export interface Settings {
   readonly catalogInterval: OptionValues['catalogInterval']
   /** Longest time that a snapshot of a table may take. In ms. Default: 30s */
   readonly queryTimeout: OptionValues['queryTimeout']
-  /** Longest time that the row-level security of a table may take for one viewer and 500 rows; if it takes longer, the streams of that viewer end. In ms. Default: 250ms */
+  /** Longest time that reading a live query may take; beyond that, the live query ends. In ms. Default: 5s */
+  readonly liveTimeout: OptionValues['liveTimeout']
+  /** Interval at which live queries are read again whose row-level security depends on tables that are not watched, or on functions that do not show what they read. In ms. Default: they are refused */
+  readonly liveRefresh: OptionValues['liveRefresh']
+  /** Longest time that the row-level security of a table may take for one viewer and 500 rows; beyond that, the streams of that viewer end. In ms. Default: 250ms */
   readonly policyTimeout: OptionValues['policyTimeout']
-  /** Address to listen on; localhost is this machine only (127.0.0.1 and ::1), 0.0.0.0 the network. Default: localhost */
+  /** Address to listen on: localhost for this machine only (127.0.0.1 and ::1), 0.0.0.0 for the network. Default: localhost */
   readonly host: OptionValues['host']
   /** Port for HTTP and WebSocket; 0 selects any free port. Default: 7700 */
   readonly port: OptionValues['port']
-  /** Port for HTTPS, open if a certificate and a key are given; 0 selects any free port. Default: 7701 */
+  /** Port for HTTPS, which is open if a certificate and a key are given; 0 selects any free port. Default: 7701 */
   readonly httpsPort: OptionValues['httpsPort']
   /** PEM file with the certificate for HTTPS and its chain. Default: none, no HTTPS */
   readonly tlsCert: OptionValues['tlsCert']
@@ -50,41 +54,41 @@ export interface Settings {
   readonly introspection: OptionValues['introspection']
   /** Channels that all viewers may listen to, whatever their role; may contain ${claims.NAME}. Default: *; none once viewers have roles */
   readonly channels: OptionValues['channels']
-  /** Channels on which all viewers may send with the mutation notify; with the embedded Postgres, all channels if none are given, unless viewers have roles. Default: none */
+  /** Channels on which all viewers may publish with the mutation notify; with the embedded Postgres, the default is all channels while viewers have no roles. Default: none */
   readonly publish: OptionValues['publish']
   /** Channels that viewers of a role may listen to, in addition to --channels. Default: none */
   readonly roleChannels: OptionValues['roleChannels']
-  /** Channels on which viewers of a role may send, in addition to --publish. Default: none */
+  /** Channels on which viewers of a role may publish, in addition to --publish. Default: none */
   readonly rolePublish: OptionValues['rolePublish']
-  /** Web origins that may use the server from a browser, in addition to its own, as globs; * is any. Default: none */
+  /** Web origins, as globs, that may use the server from a browser, in addition to its own origin; * allows all origins. Default: none */
   readonly corsOrigins: OptionValues['corsOrigins']
-  /** Secret of tokens signed with HS256, HS384 or HS512; a variable or a file is safer than a flag, which other users of the machine can see. Default: no such tokens */
+  /** Secret of tokens signed with HS256, HS384 or HS512; set it by variable or file, because other users of the machine can see flags. Default: no such tokens */
   readonly jwtSecret: OptionValues['jwtSecret']
   /** File with the secret, instead of --jwt-secret. Default: none */
   readonly jwtSecretFile: OptionValues['jwtSecretFile']
   /** Public key (PEM or JWK, or a file with it) of tokens signed with RS, PS, ES or EdDSA. Default: no such tokens */
   readonly jwtPublicKey: OptionValues['jwtPublicKey']
-  /** URL of the public keys of the issuer of tokens; they are fetched again regularly. Default: no such tokens */
+  /** URL of the token issuer's public keys; the server fetches the keys again regularly. Default: no such tokens */
   readonly jwksUrl: OptionValues['jwksUrl']
   /** Required value of the claim iss of a token. Default: any */
   readonly jwtIssuer: OptionValues['jwtIssuer']
-  /** The claim aud of a token must contain one of these; if none are given, it is not checked. Default: none */
+  /** The claim aud of a token must contain one of these audiences; if none are given, aud is not checked. Default: none */
   readonly jwtAudience: OptionValues['jwtAudience']
-  /** How far the clock of the issuer of tokens may be off. In ms. Default: 5s */
+  /** Tolerated difference between the clocks of the token issuer and the server, when exp and nbf are checked. In ms. Default: 5s */
   readonly jwtClockTolerance: OptionValues['jwtClockTolerance']
   /** Claim with the Postgres role of the viewer; dots lead into objects, as in app_metadata.role. Default: role */
   readonly roleClaim: OptionValues['roleClaim']
   /** Postgres role of viewers without a token. Default: viewers without a token are refused */
   readonly anonymousRole: OptionValues['anonymousRole']
-  /** Roles that viewers may use; if none are given: those that the login of the server is a member of, except its own, superusers and roles with BYPASSRLS, which must be listed. Default: none */
+  /** Roles that viewers may use; if none are given, the roles that the server's login is a member of. The login's own role, superusers and roles with BYPASSRLS must always be listed. Default: none */
   readonly roles: OptionValues['roles']
-  /** Cookie that may hold the token, in requests from pages of an allowed origin. Default: cookies are ignored */
+  /** Name of a cookie that may contain the token, in requests from pages of an allowed origin. Default: cookies are ignored */
   readonly tokenCookie: OptionValues['tokenCookie']
   /** How long a kick is remembered; must be longer than the lifetime of any token. In ms. Default: 720h */
   readonly kickRetention: OptionValues['kickRetention']
-  /** Bytes that may wait for one connection, after the frame being sent, before it is cut off. In bytes. Default: 16MiB */
+  /** Most bytes that may wait for one connection, in addition to the frame that is being sent; beyond that, the connection is cut off. In bytes. Default: 16MiB */
   readonly maxBuffer: OptionValues['maxBuffer']
-  /** Largest event that is delivered; a larger one arrives as error EVENT_TOO_LARGE. In bytes. Default: 8MiB */
+  /** Largest event that is delivered; the error EVENT_TOO_LARGE replaces a larger event. In bytes. Default: 8MiB */
   readonly maxEvent: OptionValues['maxEvent']
   /** Largest request body or WebSocket message that is accepted from a client. In bytes. Default: 1MiB */
   readonly maxMessage: OptionValues['maxMessage']
@@ -96,9 +100,9 @@ export interface Settings {
   readonly headersTimeout: OptionValues['headersTimeout']
   /** Longest time that a client may take to send a whole request. In ms. Default: 1m */
   readonly requestTimeout: OptionValues['requestTimeout']
-  /** How long an HTTP connection stays open after a request, for the next one; must be longer than a proxy or balancer keeps it. In ms. Default: 75s */
+  /** How long an HTTP connection stays open after a request, to receive the next request; must be longer than the idle timeout of a proxy or load balancer. In ms. Default: 75s */
   readonly idleTimeout: OptionValues['idleTimeout']
-  /** Longest time from the opening of a WebSocket of graphql-ws to its connection_init. In ms. Default: 3s */
+  /** Longest time that a graphql-ws client may take from the opening of its WebSocket to connection_init. In ms. Default: 3s */
   readonly connectionInitTimeout: OptionValues['connectionInitTimeout']
   /** Most connections of all clients together; further ones are refused with 503. Default: 10000 */
   readonly maxConnections: OptionValues['maxConnections']
@@ -106,39 +110,51 @@ export interface Settings {
   readonly maxClientMemory: OptionValues['maxClientMemory']
   /** Most connections from one address (from one /64 network of IPv6). Default: 1000 */
   readonly maxConnectionsPerAddress: OptionValues['maxConnectionsPerAddress']
-  /** Most WebSockets and streams of one viewer, if viewers have roles; a viewer is one claim sub, or equal claims. Default: 100 */
+  /** Most WebSockets and streams of one viewer, if viewers have roles; all clients with the same claim sub (without sub: with equal claims) are one viewer. Default: 100 */
   readonly maxConnectionsPerViewer: OptionValues['maxConnectionsPerViewer']
   /** Most subscriptions and operations in progress on one WebSocket. Default: 200 */
   readonly maxSubscriptionsPerConnection: OptionValues['maxSubscriptionsPerConnection']
   /** Most subscriptions of one viewer, if viewers have roles. Default: 1000 */
   readonly maxSubscriptionsPerViewer: OptionValues['maxSubscriptionsPerViewer']
-  /** Most operations per second, on average, that one WebSocket may start; at once as many as it may have subscriptions. Default: 50 */
+  /** Most operations per second, on average, that one WebSocket may start; a burst may have --max-subscriptions-per-connection operations. Default: 50 */
   readonly subscribeRate: OptionValues['subscribeRate']
   /** Longest GraphQL document. In bytes. Default: 128KiB */
   readonly maxDocument: OptionValues['maxDocument']
   /** Most tokens (words and signs) of a GraphQL document. Default: 5000 */
   readonly maxTokens: OptionValues['maxTokens']
-  /** Deepest nesting of the fields of a GraphQL document, fragments counted where they are used. Default: 20 */
+  /** Deepest nesting of the fields of a GraphQL document; the fields of a fragment count at each place that uses it. Default: 20 */
   readonly maxDepth: OptionValues['maxDepth']
-  /** Most aliases in a GraphQL operation, fragments counted where they are used. Default: 50 */
+  /** Most aliases in a GraphQL operation; the aliases of a fragment count at each place that uses it. Default: 50 */
   readonly maxAliases: OptionValues['maxAliases']
   /** Deepest nesting of and, or and not in a filter. Default: 8 */
   readonly maxFilterDepth: OptionValues['maxFilterDepth']
   /** Most conditions in a filter, and most columns to sort by. Default: 200 */
   readonly maxFilterConditions: OptionValues['maxFilterConditions']
-  /** Most values in all in and notIn of a filter together. Default: 1000 */
+  /** Most values in all lists of in and notIn of a filter together. Default: 1000 */
   readonly maxFilterValues: OptionValues['maxFilterValues']
   /** Longest text that a filter compares with, in characters. Default: 10000 */
   readonly maxFilterText: OptionValues['maxFilterText']
-  /** Most steps that the filter of a subscription may take for one event: each condition is a step, and so are 8 characters that like searches. Default: 2000000 */
+  /** Most steps that the filter of a subscription may take for one event; a step is one condition, or 8 characters that like searches. Default: 2000000 */
   readonly maxFilterWork: OptionValues['maxFilterWork']
-  /** Most steps per second, on average, that the filters of one viewer may take; at once twice as many. Default: 20000000 */
+  /** Most steps per second, on average, that the filters of one viewer may take; a burst may have twice as many steps. Default: 20000000 */
   readonly filterRate: OptionValues['filterRate']
-  /** Most rows of one snapshot. Default: 10000 */
+  /** Most rows of one snapshot, linked rows included. Default: 10000 */
   readonly maxRows: OptionValues['maxRows']
+  /** Most rows of one list of linked rows, and most groups of one aggregate. Default: 1000 */
+  readonly maxRelatedRows: OptionValues['maxRelatedRows']
+  /** Deepest nesting of relations in a query. Default: 6 */
+  readonly maxRelationDepth: OptionValues['maxRelationDepth']
+  /** Most relations, conditions on relations and groups in one field of a query. Default: 20 */
+  readonly maxRelations: OptionValues['maxRelations']
+  /** Most different live queries at the same time; clients with the same query share it. Default: 10000 */
+  readonly maxLiveQueries: OptionValues['maxLiveQueries']
+  /** Most rows of one list of a live query. Default: 1000 */
+  readonly maxLiveRows: OptionValues['maxLiveRows']
+  /** Most bytes of the rows of a live query, as JSON. In bytes. Default: 1MiB */
+  readonly maxLiveResult: OptionValues['maxLiveResult']
   /** Most bytes of the rows of one snapshot, as JSON. In bytes. Default: 64MiB */
   readonly maxSnapshot: OptionValues['maxSnapshot']
-  /** A connection is cut off if data waits for it and it makes no progress for this time. In ms. Default: 10s */
+  /** Longest time that a connection may make no progress while data waits for it; then the connection is cut off. In ms. Default: 10s */
   readonly stallTimeout: OptionValues['stallTimeout']
   /** Interval of pings on a WebSocket and of keep-alives on an event stream. In ms. Default: 12s */
   readonly keepAlive: OptionValues['keepAlive']

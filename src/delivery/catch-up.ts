@@ -26,7 +26,7 @@ export interface CatchUpOptions<Event> {
 }
 
 /** How many bytes of frames are rendered before the subscriber has taken them. Bounded, because a page may hold megabytes. */
-const RENDER_AHEAD_BYTES = 256 * 1024
+export const RENDER_AHEAD_BYTES = 256 * 1024
 
 /**
  * Renders the past from the log for a subscriber that resumes, page by page and as fast as the subscriber takes the frames, until the
@@ -51,6 +51,7 @@ export async function catchUp<Event>(options: CatchUpOptions<Event>): Promise<vo
     }
     const hasJoined = joinIfLevel(position, livePosition, () => {
       for (const event of replay().seam()) push(event)
+      replay().split?.(position)
       subscriber.join(group(), position)
     })
     notify()

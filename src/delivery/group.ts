@@ -1,56 +1,44 @@
-import { abortable } from '../lib/abort.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
-import { Fifo } from '../lib/fifo.js'
 import type { Account } from '../lib/limits/account.js'
 import type { LimitExceeded } from '../lib/limits/limit-exceeded.js'
 import type { Stop } from '../lib/stop.js'
 import type { Position } from '../log/position.js'
 import type { Replay } from '../sources/resume.js'
-import { noHistory } from '../sources/source.js'
-import { catchUp } from './catch-up.js'
+import { type EventSource, noHistory } from '../sources/source.js'
+import { FanOut } from './fan-out.js'
 import type { Outbound } from './outbound.js'
-import { createRenderer, type Renderer } from './renderer.js'
-import { createFrame, FrameStream } from './stream.js'
-import { Subscriber } from './subscriber.js'
-import type {
-  GroupOptions,
-  SubscriberOptions,
-  SubscriptionHandle,
-  SubscriptionRequest,
-} from './subscription.js'
+import { createFrame, type Frame, FrameStream } from './stream.js'
+import type { Subscriber } from './subscriber.js'
+import type { GroupOptions, SubscriptionRequest } from './subscription.js'
 
 /**
- * Subscribers with equal requests. They share one source; each event is rendered once, and all subscribers get the same frame.
- * The frames of a subscriber are in the order of the source's events, without a hole, and end with a final frame if the source ends.
+ * Subscribers with equal requests share one source. The group opens it, replaces it when the schema changes, and closes it when the
+ * last subscriber has left. If the source ends, a final frame says so to all subscribers. Two groups whose requests have become
+ * equal merge.
  */
 export class Group {
-  #request: SubscriptionRequest<unknown>
-  #renderer: Renderer
-  readonly #options: GroupOptions
+  readonly options: GroupOptions
+  readonly fanOut: FanOut
   readonly #onEmpty: () => void
-  readonly #stream: FrameStream
-  readonly #subscribers = new Map<Subscriber, Outbound>()
   readonly #closing = new AbortController()
-  /** Events that have been delivered to the group and are not rendered yet. */
-  readonly #pending = new Fifo<unknown>()
+  #request: SubscriptionRequest<unknown>
   #opened: Promise<Stop>
   #isOpen = false
+  /** Where events are states: the newest one. */
+  #state: string | undefined
+  #epoch = nextEpoch()
   /** The error that ended the source. */
   #end: ListenqlError | undefined
   /** The group that this group has merged into. */
   #heir: Group | undefined
   /** The number of subscribers, of joins that wait for the source, and of groups that have merged into this one. */
   #references = 0
-  readonly #work = () => {
-    this.#render(() => this.#options.scheduler.isOver)
-    if (this.#pending.size > 0) this.#options.scheduler.due(this.#work)
-  }
 
+  /** @param onEmpty called when no subscriber can join any more; it may be called several times */
   constructor(request: SubscriptionRequest<unknown>, options: GroupOptions, onEmpty: () => void) {
     this.#request = request
-    this.#renderer = createRenderer(request, options)
-    this.#options = options
-    this.#stream = new FrameStream(options.memory.wait)
+    this.options = options
+    this.fanOut = new FanOut(request, options)
     this.#onEmpty = onEmpty
     this.#opened = this.#open(request)
   }
@@ -59,13 +47,27 @@ export class Group {
     return this.#request.key
   }
 
-  get size(): number {
-    return this.#subscribers.size
+  /** Its source under the present schema. */
+  get source(): EventSource<unknown> {
+    return this.#request.source
   }
 
-  /** Whether its source is open. */
+  /** Resolves once the source is open. Rejects with the error of opening it. */
+  get opened(): Promise<unknown> {
+    return this.#opened
+  }
+
   get isOpen(): boolean {
     return this.#isOpen
+  }
+
+  get size(): number {
+    return this.fanOut.subscribers.size
+  }
+
+  /** The error that ended the source. Undefined: it has not ended. */
+  get end(): ListenqlError | undefined {
+    return this.#end
   }
 
   /** Whether the group has ended, so that no subscriber can join. */
@@ -73,37 +75,43 @@ export class Group {
     return this.#end !== undefined || this.#closing.signal.aborted
   }
 
-  async join(options: SubscriberOptions, signal?: AbortSignal): Promise<SubscriptionHandle> {
+  /** The group that now has the subscribers: this one, or the last of those that it has merged into. */
+  get home(): Group {
+    let home: Group = this
+    while (home.#heir) home = home.#heir
+    return home
+  }
+
+  /** The position of a subscriber that has taken all frames. Undefined: the source has ended, or events are not rendered yet. */
+  get livePosition(): Position | undefined {
+    if (this.#end || this.fanOut.hasPending) return undefined
+    return this.source.isState ? this.source.holdsAt : this.source.replay?.start()
+  }
+
+  /** A number that no other group has, and that changes when a history ends and the group begins another one. */
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /** Counts a reference. The source stays open until `release` has been called for each. */
+  retain(): void {
     this.#references++
-    const left = options.after ? new AbortController() : undefined // costly per idle subscriber: created only when resuming
-    let hasLeft = false
-    let subscriber: Subscriber | undefined
-    const leave = () => {
-      if (hasLeft) return
-      hasLeft = true
-      left?.abort()
-      if (subscriber) {
-        this.#home.#subscribers.delete(subscriber)
-        options.outbound.remove(subscriber)
-      }
-      this.#release()
-    }
-    try {
-      await abortable(this.#opened, signal)
-      await this.#request.source.live(signal) // the source may have opened before an outage that still lasts
-      const end = this.#home.#end
-      if (end) throw end
-      subscriber = left
-        ? await this.#resume(options, signal ? AbortSignal.any([left.signal, signal]) : left.signal)
-        : this.#add(
-            new Subscriber(options.id, this.#home.#flushed(), undefined, options.account),
-            options.outbound,
-          )
-    } catch (error) {
-      leave()
-      throw error
-    }
-    return { leave, position: () => subscriber?.position(this.#home.#live()) }
+  }
+
+  release(): void {
+    if (--this.#references > 0) return
+    if (this.#heir) this.#heir.release()
+    else this.#stop()
+  }
+
+  /** Ends one subscriber: it gets the frames that wait for it, and then the error. */
+  expel(subscriber: Subscriber, outbound: Outbound, error: ListenqlError): void {
+    this.home.fanOut.subscribers.delete(subscriber)
+    this.#show(this.finalFrame(error), subscriber, outbound)
+  }
+
+  finalFrame(error: ListenqlError): Frame {
+    return createFrame(this.#request.renderEnd(error), undefined, undefined, { isFinal: true })
   }
 
   /** Moves the group to the new schema, or ends it. */
@@ -115,23 +123,26 @@ export class Group {
       // The pump waits for this, so no event falls between the former source and one that takes time to open.
       if (next.source.topic.kind === 'table') await this.#opened
     } catch (error) {
-      this.#finish(
-        error instanceof ListenqlError ? error : new ListenqlError('SCHEMA_CHANGED', messageOf(error)),
-      )
+      this.#conclude(asEnd(error))
     }
   }
 
   /** Moves the subscribers of this group to the stream of another group, whose request has become equal. */
   mergeInto(heir: Group): void {
-    const from = this.#flushed()
-    const into = heir.#flushed()
-    const seen = this.#request.source.replay?.position()
-    for (const [subscriber, outbound] of this.#subscribers) {
+    this.source.flush()
+    heir.source.flush()
+    const from = this.fanOut.flushed()
+    const into = heir.fanOut.flushed()
+    const seen = this.source.replay?.position()
+    const state = heir.source.isState && heir.#state !== this.#state ? heir.fanOut.latest : undefined
+    if (seen) heir.source.replay?.split?.(seen)
+    for (const [subscriber, outbound] of this.fanOut.subscribers) {
+      if (state) this.#show(state, subscriber, outbound)
       if (subscriber.isOn(from)) subscriber.join(into, seen)
-      heir.#subscribers.set(subscriber, outbound)
+      heir.fanOut.subscribers.set(subscriber, outbound)
     }
-    this.#subscribers.clear()
-    heir.#references++
+    this.fanOut.subscribers.clear()
+    heir.retain()
     this.#heir = heir
     this.#stop()
   }
@@ -143,112 +154,28 @@ export class Group {
   readonly #account: Account = {
     refusal: () => {
       let last: LimitExceeded | undefined
-      for (const [subscriber, outbound] of this.#home.#subscribers) {
+      for (const [subscriber, outbound] of this.home.fanOut.subscribers) {
         const refusal = subscriber.account?.refusal()
         if (!refusal) return undefined
-        this.#expel(subscriber, outbound, refusal)
+        this.expel(subscriber, outbound, refusal)
         last = refusal
       }
       return last
     },
     pay: steps => {
-      const [first] = this.#home.#subscribers.keys()
+      const [first] = this.home.fanOut.subscribers.keys()
       first?.account?.pay(steps)
     },
   }
 
-  /** Ends one subscriber: it gets the frames that wait for it, and then the error. */
-  #expel(subscriber: Subscriber, outbound: Outbound, error: ListenqlError): void {
-    this.#home.#subscribers.delete(subscriber)
-    const own = new FrameStream(this.#options.memory.wait)
-    subscriber.join(own, undefined)
-    own.push(this.#finalFrame(error))
-    outbound.notify(subscriber)
-  }
-
-  /** The group that now has the subscribers: this one, or the last of those that it has merged into. */
-  get #home(): Group {
-    let home: Group = this
-    while (home.#heir) home = home.#heir
-    return home
-  }
-
-  #add(subscriber: Subscriber, outbound: Outbound): Subscriber {
-    this.#home.#subscribers.set(subscriber, outbound)
-    return subscriber
-  }
-
-  /** The stream, after all pending events have been rendered. */
-  #flushed(): FrameStream {
-    this.#render()
-    return this.#stream
-  }
-
-  /** The position of a subscriber that has taken all frames. Undefined: the source has ended, or events are not rendered yet. */
-  #live() {
-    return this.#end || this.#pending.size > 0 ? undefined : this.#request.source.replay?.start()
-  }
-
-  #replay(): Replay<unknown> {
-    const past = this.#home.#request.source.replay
-    if (!past) throw noHistory()
-    return past
-  }
-
-  /** Reads the first page before it resolves, so that a cursor that must be refused is refused at once. */
-  async #resume(
-    { id, outbound, after, account }: SubscriberOptions,
-    signal: AbortSignal,
-  ): Promise<Subscriber> {
-    const position = after as NonNullable<typeof after>
-    const first = await abortable(this.#replay().read(position, signal, account), signal)
-    const own = new FrameStream(this.#options.memory.wait)
-    const subscriber = this.#add(new Subscriber(id, own, position, account), outbound)
-    const notify = () => outbound.notify(subscriber)
-    const finish = (error: ListenqlError) => {
-      own.push(this.#finalFrame(error))
-      notify()
-    }
-    catchUp({
-      replay: () => this.#replay(),
-      after: position,
-      first,
-      own,
-      group: () => this.#home.#flushed(),
-      subscriber,
-      push: event => own.push(this.#home.#renderer.shared(event)),
-      notify,
-      account,
-      signal,
-    }).then(
-      () => {
-        // The group may have ended before this subscriber joined its stream, so that the final frame is not in what it still takes.
-        const end = this.#home.#end
-        if (end && !signal.aborted) this.#expel(subscriber, outbound, end)
-      },
-      (error: unknown) => {
-        if (signal.aborted) return
-        if (error instanceof ListenqlError) return finish(error)
-        this.#options.observe({
-          type: 'fault',
-          id: 'replay',
-          message: 'the event log could not be replayed',
-          error,
-        })
-        finish(new ListenqlError('DATABASE_FAILED', 'the event log could not be read'))
-      },
-    )
-    return subscriber
-  }
-
   #open({ source }: SubscriptionRequest<unknown>, continuesAfter?: Position): Promise<Stop> {
-    const { scheduler, backpressure } = this.#options
+    const { backpressure } = this.options
     const opened = source.open(
       {
         event: event => {
           if (this.#end) return
-          this.#pending.push(event)
-          scheduler.due(this.#work)
+          if (source.isState && this.#isKnown(source.stateOf(event))) return
+          this.fanOut.push(event)
           backpressure.took(source.sizeOf(event))
         },
         end: error => this.#finish(error),
@@ -259,22 +186,11 @@ export class Group {
     )
     opened.then(
       () => {
-        this.#isOpen = true
+        if (this.#opened === opened) this.#isOpen = true
       },
       () => undefined, // each subscriber that joins gets the error
     )
     return opened
-  }
-
-  #render(isOver: () => boolean = () => false): void {
-    if (this.#pending.size === 0) return
-    do this.#stream.push(this.#renderer.fresh(this.#pending.shift()))
-    while (this.#pending.size > 0 && !isOver())
-    this.#notify()
-  }
-
-  #notify(): void {
-    for (const [subscriber, outbound] of this.#subscribers) outbound.notify(subscriber)
   }
 
   /**
@@ -282,11 +198,11 @@ export class Group {
    * between them.
    */
   #replace(next: SubscriptionRequest<unknown>): void {
-    this.#render() // events of the former schema are rendered by it
     const former = this.#opened
-    const at = this.#request.source.replay?.position()
+    this.source.flush()
+    this.fanOut.renderBy(next)
+    const at = this.source.replay?.position()
     this.#request = next
-    this.#renderer = createRenderer(next, this.#options)
     if (next.source.topic.kind !== 'table') return // a channel is the same under every schema
     this.#opened = this.#open(next, at)
     former.then(
@@ -295,23 +211,49 @@ export class Group {
     )
   }
 
+  /** The subscriber gets the frame after those that wait for it. */
+  #show(frame: Frame, subscriber: Subscriber, outbound: Outbound): void {
+    const own = new FrameStream(this.options.memory.wait)
+    subscriber.join(own, undefined)
+    own.push(frame)
+    outbound.notify(subscriber)
+  }
+
+  /** A source that replaces another one begins with a state that the subscribers may have. */
+  #isKnown(state: string | undefined): boolean {
+    if (state === this.#state) return true
+    this.#state = state
+    return false
+  }
+
   #finish(error: ListenqlError): void {
     if (this.#end) return
-    this.#render()
+    if (this.source.initialState?.startsOverAfter(error)) return this.#beginAgain()
+    this.#conclude(error)
+  }
+
+  /** The history has ended: opens the source again. Each subscriber begins again by itself, at its own pace. */
+  #beginAgain(): void {
+    const former = this.#opened
+    this.#epoch = nextEpoch()
+    this.#isOpen = false
+    this.fanOut.beginStream()
+    const opened = this.#open(this.#request)
+    this.#opened = opened
+    opened.catch((error: unknown) => this.#opened === opened && this.#conclude(asEnd(error)))
+    former.then(
+      stop => stop(),
+      () => undefined,
+    )
+    for (const subscriber of this.fanOut.subscribers.keys()) subscriber.onHistoryEnd?.()
+  }
+
+  #conclude(error: ListenqlError): void {
+    if (this.#end) return
+    this.source.flush()
     this.#end = error
     this.#onEmpty() // from now on an equal request creates another group
-    this.#stream.push(this.#finalFrame(error))
-    this.#notify()
-  }
-
-  #finalFrame(error: ListenqlError) {
-    return createFrame(this.#request.renderEnd(error), undefined, undefined, { isFinal: true })
-  }
-
-  #release(): void {
-    if (--this.#references > 0) return
-    if (this.#heir) this.#heir.#release()
-    else this.#stop()
+    this.fanOut.send(this.finalFrame(error))
   }
 
   #stop(): void {
@@ -322,4 +264,21 @@ export class Group {
       () => undefined,
     )
   }
+}
+
+/** The past of the group's present source. @throws ListenqlError CURSOR_INVALID if the source keeps no events */
+export function replayOf(group: Group): Replay<unknown> {
+  const { replay } = group.home.source
+  if (!replay) throw noHistory()
+  return replay
+}
+
+let epochs = 0
+
+function nextEpoch(): number {
+  return ++epochs
+}
+
+function asEnd(error: unknown): ListenqlError {
+  return error instanceof ListenqlError ? error : new ListenqlError('SCHEMA_CHANGED', messageOf(error))
 }

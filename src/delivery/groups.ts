@@ -1,4 +1,5 @@
 import { Group } from './group.js'
+import { joinGroup } from './membership.js'
 import type {
   GroupOptions,
   SubscriberOptions,
@@ -60,7 +61,7 @@ export function createGroups(options: GroupOptions): Groups {
       let current = request as SubscriptionRequest<unknown>
       // The schema may have changed since the request was made.
       for (let next = current.renew(); next; next = current.renew()) current = await next
-      return (byKey.get(current.key) ?? found(current)).join(subscriber, signal)
+      return joinGroup(byKey.get(current.key) ?? found(current), subscriber, signal)
     },
     async renew() {
       for (const group of [...all]) {

@@ -23,7 +23,8 @@ export function createRenderer(
       text = renderTooLarge(event, bytes)
       bytes = Buffer.byteLength(text)
     }
-    return createFrame(text, bytes, source.positionOf(event), { endsHistory: source.endsHistory(event) })
+    const endsHistory = source.endsHistory(event)
+    return createFrame(text, bytes, source.positionOf(event), { endsHistory, isState: source.isState })
   }
 
   return {

@@ -12,6 +12,8 @@ export interface Frame {
   readonly isFinal: boolean
   /** Whether a history ends here: positions before this frame cannot be compared with later ones. */
   readonly endsHistory: boolean
+  /** Whether it replaces all earlier frames of its stream: they need not be sent. */
+  readonly isState: boolean
   /** The bytes that a transport sends, by encoding. The transport keeps them here if they are the same for every subscriber. */
   encoded?: Map<string, Buffer>
   /** How many connections are still sending the frame after it was taken from its stream; see `Outbound.borrow`. */
@@ -22,9 +24,9 @@ export function createFrame(
   text: string,
   bytes: number = Buffer.byteLength(text),
   position?: Position,
-  { isFinal = false, endsHistory = false } = {},
+  { isFinal = false, endsHistory = false, isState = false } = {},
 ): Frame {
-  return { text, bytes, position, isFinal, endsHistory }
+  return { text, bytes, position, isFinal, endsHistory, isState }
 }
 
 /** A frame in a stream, linked to the next one. Frames that no subscriber waits for can be garbage-collected. */

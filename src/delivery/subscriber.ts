@@ -7,6 +7,8 @@ import type { Frame, FrameStream, Link } from './stream.js'
 interface StreamReader extends JoinedReader {
   readonly stream: FrameStream
   at: Link
+  /** Whether it is the stream of the group. */
+  readonly isLive: boolean
   /** The reader that follows once all frames of this stream have been taken. */
   seam: StreamReader | undefined
 }
@@ -22,6 +24,11 @@ export class Subscriber {
   readonly account: Account | undefined
   /** Bytes that its transport sends before each frame. The transport keeps them here. */
   label: Buffer | undefined
+  /**
+   * Called in the step in which the history of its group ends and another one begins: it gets nothing of that history until it joins
+   * the group's stream again. Undefined: it is not on that stream, or the group ends with its history.
+   */
+  onHistoryEnd: (() => void) | undefined
   #hasLeft = false
   #reader: StreamReader
   /** Everything at or before it has been taken. */
@@ -36,9 +43,10 @@ export class Subscriber {
   constructor(id: string, stream: FrameStream, after?: Position, account?: Account) {
     this.id = id
     this.account = account
-    this.#reader = { stream, at: stream.enter(), seen: undefined, seam: undefined }
+    const isLive = after === undefined
+    this.#reader = { stream, at: stream.enter(), seen: undefined, isLive, seam: undefined }
     this.#taken = after
-    this.#isLive = after === undefined
+    this.#isLive = isLive
   }
 
   /**
@@ -77,6 +85,7 @@ export class Subscriber {
   get hasNext(): boolean {
     if (this.#hasLeft) return false
     if (this.#reader.seam || this.#reader.seen) this.#advance()
+    if (this.#reader.at.next?.frame.isState) this.#passReplaced()
     return this.#reader.at.next !== undefined
   }
 
@@ -113,9 +122,13 @@ export class Subscriber {
    * @param seen the position up to which it gets events from its other streams; frames up to it are skipped
    */
   join(stream: FrameStream, seen: Position | undefined): void {
-    let last = this.#reader
-    while (last.seam) last = last.seam
-    last.seam = { stream, at: stream.enter(), seen, seam: undefined }
+    this.#append({ stream, at: stream.enter(), seen, isLive: true, seam: undefined })
+  }
+
+  /** Leaves the stream of its group after the frames that it has now, for a stream of its own: it catches up again. */
+  leaveFor(own: FrameStream): void {
+    this.#isLive = false
+    this.#append({ stream: own, at: own.enter(), seen: undefined, isLive: false, seam: undefined })
   }
 
   /** Ends the subscriber: it takes no more frames and releases its streams. Idempotent. */
@@ -124,6 +137,12 @@ export class Subscriber {
     this.#hasLeft = true
     for (let reader: StreamReader | undefined = this.#reader; reader; reader = reader.seam)
       reader.stream.leave(reader.at)
+  }
+
+  #append(reader: StreamReader): void {
+    let last = this.#reader
+    while (last.seam) last = last.seam
+    last.seam = reader
   }
 
   #resolveTaken(): void {
@@ -135,10 +154,16 @@ export class Subscriber {
     while (!this.#reader.at.next && this.#reader.seam) {
       this.#reader.stream.leave(this.#reader.at)
       this.#reader = this.#reader.seam
-      this.#isLive = true
+      this.#isLive = this.#reader.isLive
       this.#skip()
     }
     if (this.#reader.seen) this.#skip()
+  }
+
+  /** Leaves out the states that a later one has replaced while they waited. */
+  #passReplaced(): void {
+    const reader = this.#reader
+    while (reader.at.next?.next?.frame.isState) reader.at = reader.stream.advance(reader.at)
   }
 
   /** Skips the frames of events that came with the previous stream. */

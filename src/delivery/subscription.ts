@@ -34,6 +34,8 @@ export interface SubscriberOptions {
   readonly outbound: Outbound
   /** Pays for filtering the group's events while it is the first subscriber of the group. Default: the work is not counted. */
   readonly account?: Account | undefined
+  /** The client network for which the memory of its first rows counts. Default: none. */
+  readonly owner?: string | undefined
   /** Resume after this position. Default: start with the next event. */
   readonly after?: Position | undefined
 }

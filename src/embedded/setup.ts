@@ -12,10 +12,22 @@ import type { Credentials } from './credentials.js'
 
 /** Name of the server's login and of the database. */
 export const LOGIN = 'listenql'
-/** A comment on the database, committed together with the demo: the demo is created once, and never partly. */
-const WITH_DEMO = 'Made by listenql, with its demo (table people).'
-/** The comment once the demo is watched: if it is unwatched later, or the log is uninstalled, the next start does not undo that. */
-const WITH_WATCHED_DEMO = 'Made by listenql, with its demo (table people, watched).'
+/**
+ * The demos of this version and of earlier ones, the present one first. A database keeps the demo that it was made with. `made` is a
+ * comment on the database, committed together with the demo: the demo is created once, and never partly. `watched` replaces it once the
+ * demo is watched: if it is unwatched later, or the log is uninstalled, the next start does not undo that.
+ */
+const DEMO = {
+  made: 'Made by listenql, with its demo (tables people and visits).',
+  watched: 'Made by listenql, with its demo (tables people and visits, watched).',
+  tables: ['people', 'visits'],
+}
+const DEMO_OF_PEOPLE = {
+  made: 'Made by listenql, with its demo (table people).',
+  watched: 'Made by listenql, with its demo (table people, watched).',
+  tables: ['people'],
+}
+const DEMOS: readonly (typeof DEMO)[] = [DEMO, DEMO_OF_PEOPLE]
 
 export function superuserUrl(port: number, credentials: Credentials, database: string = LOGIN): string {
   return `postgres://postgres:${credentials.superuser}@127.0.0.1:${port}/${database}`
@@ -61,40 +73,43 @@ export async function setUp(port: number, credentials: Credentials): Promise<voi
 
 async function createDemo(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ exists: boolean }>(
-    `select to_regclass('public.people') is not null as exists`,
+    `select to_regclass('public.people') is not null or to_regclass('public.visits') is not null as exists`,
   )
   const comment = await readComment(client)
-  if (rows[0]?.exists || comment === WITH_DEMO || comment === WITH_WATCHED_DEMO) return
+  if (rows[0]?.exists || DEMOS.some(({ made, watched }) => comment === made || comment === watched)) return
   const demo = await readFile(await demoPath(), 'utf8')
   await inTransaction(client, async () => {
     await client.query('set local search_path = public')
     await client.query(demo)
-    await writeComment(client, WITH_DEMO)
+    await writeComment(client, DEMO.made)
   })
 }
 
 /** Creates the event log and watches the demo, once; later it only updates the log, if it still exists. */
 async function provideLog(client: pg.Client): Promise<void> {
   const comment = await readComment(client)
-  const isDue = comment === null || comment === WITH_DEMO
+  // Databases of the first versions have no comment.
+  const due = comment === null ? DEMO_OF_PEOPLE : DEMOS.find(({ made }) => made === comment)
   const version = await installedVersion(client)
   const newest = readMigrations().length
   // A newer listenql has updated it: the server reports that.
-  if (version > newest || (version === 0 && !isDue)) return
+  if (version > newest || (version === 0 && !due)) return
   if (version < newest) await migrate(client)
-  if (version < newest || isDue) await client.query(grantSql(LOGIN))
-  if (!isDue) return
+  if (version < newest || due) await client.query(grantSql(LOGIN))
+  if (!due) return
   try {
     await inTransaction(client, async () => {
       await client.query(`set local lock_timeout = '2s'`)
-      const { rows } = await client.query<{ people: string | null }>(
-        `select to_regclass('public.people')::text as people`,
+      const { rows } = await client.query<{ name: string }>(
+        `select to_regclass('public.' || u.name)::text as name from unnest($1::text[]) with ordinality u(name, n)
+         where to_regclass('public.' || u.name) is not null order by n`,
+        [due.tables],
       )
-      if (rows[0]?.people) await client.query('select listenql.watch($1)', [rows[0].people])
-      await writeComment(client, WITH_WATCHED_DEMO)
+      for (const { name } of rows) await client.query('select listenql.watch($1)', [name])
+      await writeComment(client, due.watched)
     })
   } catch (error) {
-    // Postgres was running already, and a transaction uses the table: the next start will watch it.
+    // Postgres was running already, and a transaction uses a table: the next start will watch them.
     if (hasSqlState(error, SQL_STATE.lockNotAvailable)) return
     throw error
   }

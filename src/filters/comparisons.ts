@@ -3,7 +3,7 @@ import { compareDecimals, decimalKey, readDecimal } from './decimal.js'
 import { COMPARISONS, type Operand, type Operator } from './filter.js'
 import type { Key } from './keys.js'
 import { type CompareKeys, compareCodePoints, compareFloats, compareNatural, integerKey } from './keys.js'
-import { foldCase } from './like.js'
+import { foldCase } from './like/like.js'
 import {
   type ReadMoment,
   readDate,

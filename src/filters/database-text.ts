@@ -55,6 +55,7 @@ export function textsOf(filter: Filter): string[] {
     case 'or':
       return filter.filters.flatMap(textsOf)
     case 'not':
+    case 'related':
       return textsOf(filter.filter)
     case 'compare':
       return beyondAscii([filter.operand.text])

@@ -1,5 +1,6 @@
 import type { Column } from '../postgres/types.js'
 import type { Key } from './keys.js'
+import type { Link } from './link.js'
 
 export const COMPARISONS = ['eq', 'neq', 'gt', 'gte', 'lt', 'lte'] as const
 export type ComparisonOperator = (typeof COMPARISONS)[number]
@@ -34,6 +35,15 @@ export type Filter =
       readonly operands: readonly Operand[]
     }
   | { readonly kind: 'like'; readonly column: Column; readonly pattern: string; readonly ignoreCase: boolean }
+  | RelatedFilter
+
+/** There is a linked row that matches, or there is none. Never unknown. Only Postgres can decide it: a row image does not show it. */
+export interface RelatedFilter {
+  readonly kind: 'related'
+  readonly link: Link
+  readonly negated: boolean
+  readonly filter: Filter
+}
 
 /** Matches every row. */
 export const EVERYTHING: Filter = { kind: 'and', filters: [] }

@@ -2,7 +2,7 @@
 export interface ImageMember {
   /** The name as a JSON string, with its quotes. */
   readonly name: Buffer
-  /** The value as JSON; or only its size in bytes, if it is too large to keep. */
+  /** The value as JSON; or only its size as text in bytes, if it is too large to keep: of a string without quotes and escapes. */
   readonly value: Buffer | number
 }
 
@@ -17,6 +17,7 @@ const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const COMMA = 0x2c
 const COLON = 0x3a
+const LETTER_U = 0x75
 
 /** @param maxValue size of a value in bytes beyond which its bytes are dropped as they arrive */
 export function createImageSifter(maxValue: number): ImageSifter {
@@ -29,6 +30,8 @@ export function createImageSifter(maxValue: number): ImageSifter {
   /** Pieces of the present name or value, and their size. */
   let pieces: Buffer[] = []
   let size = 0
+  /** Bytes of the present value that are not in its text, if it is a string. */
+  let markup = 0
 
   function keep(piece: Buffer): void {
     size += piece.length
@@ -37,7 +40,7 @@ export function createImageSifter(maxValue: number): ImageSifter {
   }
 
   function finish(): void {
-    const value = size > maxValue ? size : trim(Buffer.concat(pieces))
+    const value = size > maxValue ? size - markup : trim(Buffer.concat(pieces))
     if (typeof value !== 'number' && value.length === 0)
       throw new SyntaxError('a value is missing in a row image')
     members.push({ name, value })
@@ -47,6 +50,7 @@ export function createImageSifter(maxValue: number): ImageSifter {
     place = next
     pieces = []
     size = 0
+    markup = 0
   }
 
   return {
@@ -55,11 +59,14 @@ export function createImageSifter(maxValue: number): ImageSifter {
       for (let at = 0; at < piece.length; at++) {
         const byte = piece[at] as number
         if (isInString) {
-          if (isEscaped) isEscaped = false
-          else if (byte === BACKSLASH) isEscaped = true
+          if (isEscaped) {
+            isEscaped = false
+            if (depth === 1) markup += byte === LETTER_U ? 5 : 1
+          } else if (byte === BACKSLASH) isEscaped = true
           else if (byte === QUOTE) isInString = false
         } else if (byte === QUOTE) {
           isInString = true
+          if (depth === 1) markup += 2
         } else if (byte === 0x7b || byte === 0x5b) {
           if (++depth === 1) {
             from = at + 1

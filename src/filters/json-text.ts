@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { ListenqlError } from '../lib/errors.js'
+import { isExactNumber } from '../lib/json/decimal-text.js'
 import { endOfString } from './json-scan.js'
 
 /**
@@ -107,24 +108,7 @@ function isOfNumber(code: number): boolean {
 /** 15 digits survive in any double (IEEE 754); numbers with more digits or an exponent are compared. */
 function isExact(number: string): boolean {
   if (number.length <= 15 && !/[eE]/.test(number)) return true
-  return canonical(number) === canonical(String(Number(number)))
-}
-
-/** The same text for all notations of a number. */
-function canonical(number: string): string {
-  const [, sign, whole = '', fraction = '', exponent = '0'] =
-    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(number) ?? []
-  const digits = (whole + fraction).replace(/^0+/, '')
-  const significant = trimZeros(digits)
-  if (significant === '') return whole === '' ? number : '0'
-  const power = BigInt(exponent) - BigInt(fraction.length) + BigInt(digits.length - significant.length)
-  return `${sign}${significant}e${power}`
-}
-
-function trimZeros(digits: string): string {
-  let end = digits.length
-  while (end > 0 && digits.charCodeAt(end - 1) === 0x30) end--
-  return digits.slice(0, end)
+  return isExactNumber(number)
 }
 
 function shorten(number: string): string {

@@ -1,8 +1,6 @@
+import type { Decode } from '../postgres/text-encoding.js'
 import { createImageSifter, type ImageMember } from './image-sifter.js'
 import { readUnreadable, UNREADABLE_MEMBER, type Unreadable } from './unreadable.js'
-
-/** Bytes as texts; undefined for bytes that are not text. */
-export type Decode = (bytes: readonly Buffer[]) => Promise<readonly (string | undefined)[]>
 
 /** An image as valid JSON text, in which unreadable values are null and named. */
 export interface MendedImage {

@@ -3,7 +3,8 @@ import { LimitExceeded } from '../lib/limits/limit-exceeded.js'
 import type { Column } from '../postgres/types.js'
 import { badText, type Comparison, comparisonOf } from './comparisons.js'
 import { COMPARISONS, type ComparisonOperator, type Filter, type Operand, type Operator } from './filter.js'
-import { compileLike } from './like.js'
+import { compileLike } from './like/like.js'
+import type { Link } from './link.js'
 
 export interface FilterLimits {
   /** How deep `and`, `or` and `not` may be nested. Default 8. */
@@ -14,6 +15,21 @@ export interface FilterLimits {
   readonly values?: number
   /** Longest text of a value, in UTF-16 units. Default 10,000. */
   readonly length?: number
+}
+
+/** What a filter may name: columns, and relations by which it may ask for linked rows. */
+export interface FilterScope {
+  /** By their names in filters. */
+  readonly columns: ReadonlyMap<string, Column>
+  /** By their names in filters. */
+  readonly relations: ReadonlyMap<string, RelatedScope>
+}
+
+/** A relation, and what may be asked of the linked rows. */
+export interface RelatedScope extends FilterScope {
+  readonly link: Link
+  /** Whether there may be several linked rows: then the condition is `{ some: … }` or `{ none: … }`. */
+  readonly isMany: boolean
 }
 
 /** The options of the server that set them. */
@@ -28,17 +44,19 @@ const DEFAULTS = { depth: 8, conditions: 200, values: 1000, length: 10_000 } as 
 
 /**
  * Parses a filter from a client: `{ and: […], or: […], not: {…}, <column>: { eq: … } }`. All members of an object must hold;
- * `{}` and `and: []` hold for every row, `or: []` and `in: []` for none.
- * @param columns by their names in filters.
+ * `{}` and `and: []` hold for every row, `or: []` and `in: []` for none. `{ <relation>: {…} }` holds if the linked row matches;
+ * `{ <relation>: { some: {…} } }` if one of several does, `none` if none does.
+ * @param columns by their names in filters
+ * @param relations by their names in filters. Default: none
  * @throws ListenqlError FILTER_INVALID, or LIMIT_EXCEEDED, with the path of the condition and a remedy
  */
 export function parseFilter(
   columns: ReadonlyMap<string, Column>,
   input: unknown,
   limits: FilterLimits = {},
+  relations: ReadonlyMap<string, RelatedScope> = new Map(),
 ): Filter {
-  const parser = new Parser(columns, { ...DEFAULTS, ...limits })
-  return parser.filter(input, 'where', 0)
+  return new Parser({ ...DEFAULTS, ...limits }).filter({ columns, relations }, input, 'where', 0)
 }
 
 /** The operators of a column, in the order of the documentation. */
@@ -47,41 +65,58 @@ export function operatorsOf(column: Column): readonly Operator[] {
 }
 
 class Parser {
-  readonly #columns: ReadonlyMap<string, Column>
   readonly #limits: Required<FilterLimits>
   #conditions = 0
   #values = 0
 
-  constructor(columns: ReadonlyMap<string, Column>, limits: Required<FilterLimits>) {
-    this.#columns = columns
+  constructor(limits: Required<FilterLimits>) {
     this.#limits = limits
   }
 
-  filter(input: unknown, path: string, depth: number): Filter {
+  filter(scope: FilterScope, input: unknown, path: string, depth: number): Filter {
+    const { columns, relations } = scope
     const filters = entriesOf(input, path).map(([name, value]): Filter => {
       const inner = `${path}.${name}`
-      if (name === 'and' || name === 'or') return { kind: name, filters: this.#list(value, inner, depth) }
-      if (name === 'not') return { kind: 'not', filter: this.#deeper(value, inner, depth) }
-      const column = this.#columns.get(name)
-      if (!column)
-        throw invalid(inner, 'there is no such column', `columns: ${shorten(this.#columns.keys())}`)
-      return all(this.#column(column, value, inner))
+      if (name === 'and' || name === 'or')
+        return { kind: name, filters: this.#list(scope, value, inner, depth) }
+      if (name === 'not') return { kind: 'not', filter: this.#deeper(scope, value, inner, depth) }
+      const column = columns.get(name)
+      if (column) return all(this.#column(column, value, inner))
+      const related = relations.get(name)
+      if (related) return this.#related(related, value, inner, depth)
+      throw invalid(inner, 'there is no such column', `columns: ${shorten(columns.keys())}`)
     })
     return all(filters)
   }
 
-  #list(input: unknown, path: string, depth: number): Filter[] {
+  #list(scope: FilterScope, input: unknown, path: string, depth: number): Filter[] {
     if (!Array.isArray(input)) throw invalid(path, 'is not a list of filters')
     return input.map((item: unknown, i) => {
       this.#count(path)
-      return this.#deeper(item, `${path}[${i}]`, depth)
+      return this.#deeper(scope, item, `${path}[${i}]`, depth)
     })
   }
 
-  #deeper(input: unknown, path: string, depth: number): Filter {
+  #deeper(scope: FilterScope, input: unknown, path: string, depth: number): Filter {
     if (depth >= this.#limits.depth)
       throw this.#over('depth', path, `is nested more than ${this.#limits.depth} deep`)
-    return this.filter(input, path, depth + 1)
+    return this.filter(scope, input, path, depth + 1)
+  }
+
+  #related(scope: RelatedScope, input: unknown, path: string, depth: number): Filter {
+    const { link, isMany } = scope
+    const condition = (value: unknown, inner: string, negated: boolean): Filter => {
+      this.#count(inner)
+      return { kind: 'related', link, negated, filter: this.#deeper(scope, value, inner, depth) }
+    }
+    if (!isMany) return condition(input, path, false)
+    return all(
+      entriesOf(input, path).map(([name, value]) => {
+        if (name !== 'some' && name !== 'none')
+          throw invalid(`${path}.${name}`, 'there is no such condition on rows', 'use some or none')
+        return condition(value, `${path}.${name}`, name === 'none')
+      }),
+    )
   }
 
   #column(column: Column, input: unknown, path: string): Filter[] {

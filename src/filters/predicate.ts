@@ -1,7 +1,7 @@
 import { comparisonOf } from './comparisons.js'
 import type { Filter } from './filter.js'
 import { type Key, sameKey } from './keys.js'
-import { compileLike, foldCase } from './like.js'
+import { compileLike, foldCase } from './like/like.js'
 import type { RowImage } from './row-image.js'
 import { type Unreadable, unreadableWords } from './unreadable.js'
 import { Work } from './work.js'
@@ -63,6 +63,8 @@ function compile(filter: Filter): Test {
       return compileIn(filter)
     case 'like':
       return compileLikeTest(filter)
+    case 'related':
+      throw new TypeError('a row image does not show linked rows')
   }
 }
 

@@ -3,7 +3,7 @@ import { comparisonOf } from './comparisons.js'
 import { elementsOf, endOfString, endOfValue, skipSpace } from './json-scan.js'
 import { JsonText } from './json-text.js'
 import type { Key } from './keys.js'
-import { foldCase } from './like.js'
+import { foldCase } from './like/like.js'
 import { readUnreadable, UNREADABLE_MEMBER, type Unreadable } from './unreadable.js'
 
 /** Parses the JSON text of one row, without losing a digit. @throws SyntaxError if it is not a JSON object. */
@@ -52,6 +52,13 @@ export class RowImage {
     this.#missing = missing
   }
 
+  /** About how many characters of JSON text it keeps. */
+  get size(): number {
+    let size = 0
+    for (const text of this.#raw) size += text?.length ?? 0
+    return size
+  }
+
   /** Whether a value of the row is unreadable; see `unreadable`. */
   get hasUnreadable(): boolean {
     return this.#missing !== undefined
@@ -65,7 +72,8 @@ export class RowImage {
   /**
    * The value of a column; null if it is NULL or not in the image. int2, int4, float4, float8: number (including NaN and
    * Infinity). int8, numeric: string with the digits that Postgres wrote. bool: boolean. json: JsonText. Arrays: nested
-   * arrays of these; arrays of json must have one dimension. All other types: string, as Postgres writes it (bytea: `\x` and hex).
+   * arrays of these; arrays of json must have one dimension. An array that the image has as a text, because JSON would lose a part
+   * of it: that text. All other types: string, as Postgres writes it (bytea: `\x` and hex).
    */
   get(name: string): unknown {
     const position = this.#layout.positions.get(name)
@@ -123,7 +131,7 @@ export class RowImage {
 }
 
 function readValue(raw: string, { category, isArray }: Column): unknown {
-  if (isArray) return readArray(raw, category)
+  if (isArray) return raw.startsWith('"') ? readString(raw) : readArray(raw, category)
   switch (category) {
     case 'json':
       return new JsonText(raw)

@@ -2,6 +2,7 @@ import pg from 'pg'
 import type { Column, TypeCategory } from '../postgres/types.js'
 import { type DatabaseText, likeOfBytes, UTF8_TEXT } from './database-text.js'
 import type { ComparisonOperator, Filter, Operand } from './filter.js'
+import { type Link, linkSql } from './link.js'
 
 const SYMBOLS: Readonly<Record<ComparisonOperator, string>> = {
   eq: '=',
@@ -20,15 +21,19 @@ const PARAMETER_TYPES: Partial<Record<TypeCategory, string>> = { citext: 'text',
  * them. Run it with search_path pg_catalog, and, for columns of types that are compared as text (category `other`), with the
  * settings of row images.
  * @param table name or alias of the table, as SQL (already quoted), if columns need it.
+ * Conditions on linked rows need it.
  * @param text how the database stores texts. Default: as UTF8
+ * @param tableSql the linked table of a condition, as SQL. Default: by its schema and name
  */
 export function toSql(
   filter: Filter,
   parameters: unknown[],
   table?: string,
   text: DatabaseText = UTF8_TEXT,
+  tableSql: (link: Link) => string = qualified,
 ): string {
   const prefix = table === undefined ? '' : `${table}.`
+  let linked = 0
   function name(column: Column): string {
     return prefix + pg.escapeIdentifier(column.name)
   }
@@ -40,6 +45,13 @@ export function toSql(
         return part.filters.length === 0 ? 'false' : `(${part.filters.map(write).join(' or ')})`
       case 'not':
         return `(not ${write(part.filter)})`
+      case 'related': {
+        if (table === undefined)
+          throw new TypeError('a condition on linked rows needs the alias of its table')
+        const other = `${table}_${++linked}`
+        const inner = toSql(part.filter, parameters, other, text, tableSql)
+        return `(${part.negated ? 'not ' : ''}exists (select from ${tableSql(part.link)} ${other} where ${linkSql(part.link, table, other)} and ${inner}))`
+      }
       case 'isNull':
         return `(${part.isNull ? '' : 'not '}${isNull(part.column, name(part.column))})`
       case 'like':
@@ -58,6 +70,10 @@ export function toSql(
     }
   }
   return write(filter)
+}
+
+function qualified({ schema, table }: Link): string {
+  return `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(table)}`
 }
 
 /**

@@ -1,7 +1,7 @@
 import { ListenqlError } from '../lib/errors.js'
 
 /**
- * Why a value is missing: its size in bytes, if it is too large for the event log or to be read; `encoding`, if it is not text in
+ * Why a value is missing: its size in bytes as text (a bytea as hexadecimal text), if it is too large for the event log or to be read; `encoding`, if it is not text in
  * the encoding of the database; `lost`, if Postgres itself cannot read it.
  */
 export type Unreadable = number | 'encoding' | 'lost'
@@ -19,7 +19,7 @@ export function readUnreadable(text: string): [string, Unreadable][] {
 
 /** A sentence without its subject. */
 export function unreadableWords(reason: Unreadable): string {
-  if (typeof reason === 'number') return `has ${reason} bytes, which is too much to be delivered`
+  if (typeof reason === 'number') return `has ${reason} bytes as text, which is too much to be delivered`
   return reason === 'encoding' ? 'is not valid text in the encoding of the database' : 'cannot be read'
 }
 

@@ -1,10 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import {
-  type ExecutionResult,
-  type FormattedExecutionResult,
-  GraphQLError,
-  type GraphQLFormattedError,
-} from 'graphql'
+import { GraphQLError } from 'graphql'
 import { ListenqlError } from '../lib/errors.js'
 import { LimitExceeded } from '../lib/limits/limit-exceeded.js'
 import type { Observe } from '../lib/observation.js'
@@ -85,16 +80,4 @@ export const TOO_DEEP = 'Nested too deeply.'
 /** A stack overflow: graphql-js recurses into documents and JSON.stringify into values, and both come from clients. */
 export function isTooDeep(error: unknown): boolean {
   return error instanceof RangeError && error.message.includes('call stack')
-}
-
-/** The form that is sent: `http` and `unexpected` are for Yoga only. */
-export function formatError(error: GraphQLError): GraphQLFormattedError {
-  const { extensions, ...rest } = error.toJSON()
-  const { http: _http, unexpected: _unexpected, ...kept } = extensions ?? {}
-  return Object.keys(kept).length > 0 ? { ...rest, extensions: kept } : rest
-}
-
-export function formatResult(result: ExecutionResult): FormattedExecutionResult {
-  const { errors, ...rest } = result
-  return errors ? { errors: errors.map(formatError), ...rest } : rest
 }

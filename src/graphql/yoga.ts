@@ -1,5 +1,6 @@
 import { type DocumentNode, GraphQLError, type GraphQLSchema, NoSchemaIntrospectionCustomRule } from 'graphql'
 import { createYoga, isAsyncIterable, type Plugin } from 'graphql-yoga'
+import { relationsInChanges } from '../../schema/index.js'
 import { stringifyJson } from '../filters/index.js'
 import { textSize } from '../lib/size-of.js'
 import { createDocumentCache } from './document-cache.js'
@@ -50,6 +51,7 @@ function createOne(options: YogaOptions, schema: GraphQLSchema) {
     plugins: [
       limit(options.limits, options.toClientError),
       ...(options.introspection ? [] : [keepSchemaSecret]),
+      refuseRelationsInChanges,
       codeSyntaxErrors,
       keepJsonText,
     ],
@@ -99,6 +101,10 @@ function limit(limits: DocumentLimits, toClientError: ClientErrors): Plugin {
 
 /** The message of graphql-js. */
 const TOO_MANY_TOKENS = /more tha[nt] \d+ tokens/
+
+const refuseRelationsInChanges: Plugin = {
+  onValidate: ({ addValidationRule }) => addValidationRule(relationsInChanges),
+}
 
 const keepSchemaSecret: Plugin = {
   onValidate({ addValidationRule, validateFn, setValidationFn }) {

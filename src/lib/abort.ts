@@ -28,6 +28,29 @@ export function delay(ms: number, signal: AbortSignal): Promise<void> {
   })
 }
 
+/** A delay that `wake` ends early. One at a time. */
+export interface Timer {
+  /** Resolves after `ms` milliseconds, or at the next `wake`. */
+  wait(ms: number): Promise<void>
+  wake(): void
+}
+
+export function createTimer(): Timer {
+  let wake: () => void = () => undefined
+  return {
+    wait: ms =>
+      new Promise<void>(resolve => {
+        const done = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+        const timer = setTimeout(done, ms)
+        wake = done
+      }),
+    wake: () => wake(),
+  }
+}
+
 /** A controller that ends a part of the server. Any number of waits may listen to its signal; Node would warn of more than ten. */
 export function createStopController(): AbortController {
   const controller = new AbortController()

@@ -1,4 +1,4 @@
-import { ExactNumber } from './exact-json.js'
+import { ExactNumber } from './json/exact-json.js'
 
 /** The claims of a token. Numbers whose digits JavaScript cannot keep are ExactNumbers. */
 export type Claims = Readonly<Record<string, unknown>>

@@ -7,42 +7,42 @@ export type ErrorPlace = 'client' | 'operator' | 'program'
  */
 export interface ErrorCodes {
   /**
-   * `limit`, `offset` or `orderBy` is out of bounds.
+   * `limit`, `offset`, `orderBy` or `every` is out of bounds.
    * @client Change the arguments.
    */
   readonly ARGUMENT_INVALID: 'client'
   /**
-   * The server cannot check tokens at the moment: its keys or the database are out of reach.
+   * The server cannot check tokens at the moment, because it cannot reach the issuer's keys or the database.
    * @client Try again.
    */
   readonly AUTHENTICATION_UNAVAILABLE: 'client'
   /**
-   * An option is unknown or has a value that it cannot have, or options contradict each other.
+   * An option is unknown or has an invalid value, or options contradict each other.
    * @client Change the option that the message names.
    */
   readonly BAD_CONFIGURATION: 'operator'
   /**
-   * The name of a channel is empty, longer than 63 bytes, holds a NUL, or has a character that the encoding of the database lacks.
+   * The name of a channel is empty, is longer than 63 bytes, or contains a NUL or a character that the encoding of the database cannot represent.
    * @client Choose another name.
    */
   readonly CHANNEL_NAME_INVALID: 'client'
   /**
    * The patterns of `--channels` or `--publish`, or those of the viewer's role, do not match the channel.
-   * @client Do not try again: the operator opens channels.
+   * @client Do not try again: only the operator of the server can open channels.
    */
   readonly CHANNEL_NOT_ALLOWED: 'client'
   /**
-   * The cursor is older than the events that are kept, or than the present history of the table, or the table has no whole history at the moment.
+   * The cursor is older than the retained events, or older than the current history of the table, or the table has no complete history at the moment.
    * @client Read a snapshot, and subscribe after its cursor.
    */
   readonly CURSOR_EXPIRED: 'client'
   /**
-   * The text is no cursor of this database, or a failover or restore has lost the history that the cursor belongs to.
+   * The value is not a cursor of this database, or a failover or restore has lost the history that the cursor belongs to.
    * @client Read a snapshot, and subscribe after its cursor.
    */
   readonly CURSOR_INVALID: 'client'
   /**
-   * The database cannot be reached, or has refused what was asked of it.
+   * The database cannot be reached, or a statement that the server sent to it failed.
    * @client Try again. The server's log has the reason.
    */
   readonly DATABASE_FAILED: 'client'
@@ -57,27 +57,27 @@ export interface ErrorCodes {
    */
   readonly EVENT_TARGET_CLOSED: 'program'
   /**
-   * An event, rendered as the operation selects it, is larger than `--max-event`. The error takes the place of that event, and the stream goes on.
+   * An event, with the fields that the operation selects, is larger than `--max-event`. The error replaces that event, and the stream continues.
    * @client Select fewer fields.
    */
   readonly EVENT_TOO_LARGE: 'client'
   /**
-   * A filter cannot be applied: an operand is no value of the column's type, or the operator does not fit it. The message names the place, as in `where.age.eq`.
+   * A filter cannot be applied: an operand is not a value of the column's type, or the column's type does not have the operator. The message names the place, such as `where.age.eq`.
    * @client Change the filter.
    */
   readonly FILTER_INVALID: 'client'
   /**
-   * The viewer's role cannot be taken, or may not read what the operation selects or filters by.
-   * @client Do not try again before the role has the right.
+   * The viewer's role may not be used, or may not read a table or column that the operation selects, filters or sorts by.
+   * @client Do not try again until the role has the privilege.
    */
   readonly FORBIDDEN: 'client'
   /**
    * The request exceeds a limit of the server. `extensions.limit` names the option, `extensions.max` its value.
-   * @client Ask for less, or try again later if the limit is one of connections, subscriptions, memory or rate.
+   * @client Request less. If the limit is one of connections, subscriptions, memory or rate, try again later.
    */
   readonly LIMIT_EXCEEDED: 'client'
   /**
-   * The payload of `notify` holds a NUL.
+   * The payload of `notify` contains a NUL or a character that the encoding of the database cannot represent.
    * @client Change the payload.
    */
   readonly PAYLOAD_INVALID: 'client'
@@ -87,13 +87,18 @@ export interface ErrorCodes {
    */
   readonly PAYLOAD_TOO_LARGE: 'client'
   /**
+   * A live query needs policies that the server cannot follow: they read a table that is not watched, or use a function that does not show what it reads. The message names the policy.
+   * @client Query the rows instead, or do not try again until the operator has done what the hint says.
+   */
+  readonly POLICY_NOT_WATCHED: 'client'
+  /**
    * Another process listens on the port.
    * @client Stop that process, or choose another `--port`.
    */
   readonly PORT_IN_USE: 'operator'
   /**
    * A snapshot takes longer than `--query-timeout`, or the policies take too long for the viewer (`--policy-timeout`).
-   * @client Try again; subscribe again after the last cursor.
+   * @client Query again, or subscribe again after the last cursor.
    */
   readonly QUERY_TIMEOUT: 'client'
   /**
@@ -102,13 +107,13 @@ export interface ErrorCodes {
    */
   readonly RESULT_TOO_LARGE: 'client'
   /**
-   * The tables, or the rights to them, have changed, and the operation does not fit them any more.
+   * The tables, or the privileges on them, have changed, and the operation no longer fits.
    * @client Read the schema again, and subscribe again.
    */
   readonly SCHEMA_CHANGED: 'client'
   /**
    * Multipart only: the server is stopping.
-   * @client Subscribe again: another server, or the next one, answers.
+   * @client Subscribe again: another server, or this one after its restart, answers.
    */
   readonly SERVER_STOPPING: 'client'
   /**
@@ -118,16 +123,16 @@ export interface ErrorCodes {
   readonly SUBSCRIBER_TOO_SLOW: 'program'
   /**
    * The server's login may not read the table.
-   * @client Do not try again: the hint has the GRANT for the operator.
+   * @client Do not try again: the operator has to run the GRANT that the hint contains.
    */
   readonly TABLE_NOT_READABLE: 'client'
   /**
-   * There is no token, or it is not valid, or not valid any more. Over HTTP it is also the last event of a stream whose token has expired.
-   * @client Sign in, and come back with a new token.
+   * There is no token, or the token is not valid, or no longer valid. Over HTTP this error is also the last event of a stream whose token has expired.
+   * @client Sign in, and reconnect with a new token.
    */
   readonly UNAUTHENTICATED: 'client'
   /**
-   * GraphQL cannot show one value (NaN, an array of several dimensions), or it cannot be read. The rest of the row is delivered.
+   * GraphQL cannot represent a value (NaN, an array of several dimensions), or the server cannot read a value. The rest of the row is delivered.
    * @client Show that the value is missing. If the whole change is null, select other columns or read the row in a snapshot.
    */
   readonly VALUE_NOT_SHOWN: 'client'
@@ -136,41 +141,41 @@ export interface ErrorCodes {
 /** The code of a ListenqlError: a key of `ErrorCodes`, whose docstrings say when each happens and what to do. */
 export type ErrorCode = keyof ErrorCodes
 
-/** Codes of errors that are about the request itself, before anything of listenql is asked. */
+/** Codes of errors in the request itself. The server finds them before it executes a field of its schema. */
 export interface RequestErrorCodes {
   /**
-   * The request is no GraphQL request, or its document is too deep.
-   * @client Mend the request.
+   * The request is not a GraphQL request, or its document is nested too deeply.
+   * @client Correct the request.
    */
   readonly BAD_REQUEST: 'client'
   /**
    * A variable has a value that its type does not allow.
-   * @client Mend the variables.
+   * @client Correct the variables.
    */
   readonly BAD_USER_INPUT: 'client'
   /**
-   * The document is no GraphQL.
-   * @client Mend the document.
+   * The document is not valid GraphQL.
+   * @client Correct the document.
    */
   readonly GRAPHQL_PARSE_FAILED: 'client'
   /**
    * The document does not fit the schema.
-   * @client Read the schema again, or mend the document.
+   * @client Read the schema again, or correct the document.
    */
   readonly GRAPHQL_VALIDATION_FAILED: 'client'
   /**
-   * The server has a fault. Its log has more under the `id` in `extensions`.
+   * The server has a fault. The server's log has the details under the `id` in `extensions`.
    * @client Try again; report the id.
    */
   readonly INTERNAL_SERVER_ERROR: 'client'
   /**
-   * `operationName` names no operation of the document, or is missing where the document has several.
-   * @client Send the name of one of them.
+   * `operationName` names no operation of the document, or is missing although the document has several operations.
+   * @client Send the name of one of the document's operations.
    */
   readonly OPERATION_RESOLUTION_FAILURE: 'client'
   /**
    * The request has the hash of a document and no document (automatic persisted queries). The message is `PersistedQueryNotSupported`.
-   * @client Send the document: Apollo's `PersistedQueryLink` and urql's `persistedExchange` then do so by themselves.
+   * @client Send the document. Apollo's `PersistedQueryLink` and urql's `persistedExchange` do that automatically.
    */
   readonly PERSISTED_QUERY_NOT_SUPPORTED: 'client'
 }

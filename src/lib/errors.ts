@@ -17,6 +17,11 @@ export class ListenqlError extends Error {
   }
 }
 
+/** The reason for the log, where an error has one that clients do not get. */
+export function logReason({ cause, message }: ListenqlError): string {
+  return typeof cause === 'string' ? cause : message
+}
+
 /** The text of any thrown value; never empty (Node's AggregateError, as for a refused connection, has no message). */
 export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ')

@@ -60,6 +60,8 @@ export type Observation =
   | ({ type: 'policies.lost'; retryIn: number } & Failure)
   /** The policies failed for one viewer, whose stream ends. */
   | { type: 'policy.failed'; table: string; role: string; message: string }
+  /** A policy that live queries of viewers could not follow, so that they are refused. */
+  | { type: 'policy.unfollowed'; message: string; hint: string | undefined }
   /** The rights of roles cannot be read; the known rights remain in force. */
   | ({ type: 'rights.failed' } & Failure)
   | { type: 'snapshot.failed'; table: string; message: string }

@@ -8,9 +8,9 @@ import {
 import { messageOf } from '../lib/errors.js'
 import { type Queryable, TYPES } from '../postgres/queryable.js'
 import { isContentError } from '../postgres/sql-state.js'
+import { bytesSql, createDecode } from '../postgres/text-encoding.js'
 import { type Content, type LogEvent, type OutlineRow, toLogEvent } from './log-event.js'
 import type { Position } from './position.js'
-import { createDecode } from './text-decoding.js'
 
 /** Values of an event, or a whole event, that cannot be read. */
 export interface Loss {
@@ -52,8 +52,6 @@ interface Found {
   readonly reason?: string
 }
 
-/** SQL for the stored bytes of a text. The target encoding is that of the database, so Postgres neither converts nor validates them. */
-export const bytesSql = (text: string) => `pg_catalog.convert_to(${text}, pg_catalog.getdatabaseencoding())`
 const sizeSql = (text: string) => `pg_catalog.octet_length(${text})`
 
 /** SQL: whether an image has at most $7 bytes. */

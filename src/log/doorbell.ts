@@ -1,3 +1,6 @@
+import { createTimer } from '../lib/abort.js'
+import type { Query } from '../postgres/queryable.js'
+
 /** The internal channel on which writers notify a sleeping server. */
 export const BELL = 'listenql'
 
@@ -10,10 +13,7 @@ export interface Doorbell {
    * @param found the number of events in the page that was read
    * @param query runs SQL on the connection that reads the log, in a transaction of its own
    */
-  next(
-    found: number,
-    query: (sql: string, values?: readonly unknown[]) => Promise<Record<string, unknown>[]>,
-  ): Promise<void>
+  next(found: number, query: Query): Promise<void>
   /** A notification arrived on the internal channel. Any login may send one, so the payload is only a hint. */
   ring(payload: string): void
   /** Whether the LISTEN connection listens to the internal channel. While it does not, the doorbell polls. */
@@ -44,22 +44,6 @@ export function createPollDoorbell({ poll }: Pick<DoorbellOptions, 'poll'>): Doo
     onListening: () => undefined,
     reset: () => undefined,
     wake: timer.wake,
-  }
-}
-
-/** A wait that can be cut short. */
-function createTimer() {
-  let wake: () => void = () => undefined
-  return {
-    wait: (ms: number) =>
-      new Promise<void>(resolve => {
-        const timer = setTimeout(() => wake(), ms)
-        wake = () => {
-          clearTimeout(timer)
-          resolve()
-        }
-      }),
-    wake: () => wake(),
   }
 }
 

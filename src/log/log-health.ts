@@ -1,4 +1,5 @@
-import type { LogTroubles, Query } from './log-troubles.js'
+import type { Query } from '../postgres/queryable.js'
+import type { LogTroubles } from './log-troubles.js'
 import type { Position } from './position.js'
 
 /**
@@ -13,6 +14,8 @@ const STALLED_AFTER_FAILURES = 3
 /** Tracks whether reading the log makes progress. A session that connects but ends before a page has been dispatched makes none. */
 export class LogHealth {
   readonly #troubles: LogTroubles | undefined
+  readonly #onAnswer: () => void
+  #hasAnswered = false
   #state: LogState = 'away'
   /** Consecutive sessions that could use their connection but ended before a page had been dispatched. */
   #failures = 0
@@ -21,8 +24,10 @@ export class LogHealth {
   /** The name of the table or channel of the event after the position. */
   #suspect: string | undefined
 
-  constructor(troubles: LogTroubles | undefined) {
+  /** @param onAnswer called once per session when the database has answered */
+  constructor(troubles: LogTroubles | undefined, onAnswer: () => void = () => undefined) {
     this.#troubles = troubles
+    this.#onAnswer = onAnswer
   }
 
   get state(): LogState {
@@ -42,11 +47,20 @@ export class LogHealth {
   left(): void {
     if (this.#state !== 'stalled') this.#state = 'away'
     this.#isConnected = false
+    this.#hasAnswered = false
+  }
+
+  /** The database has answered, be it with a refusal. */
+  answered(): void {
+    if (this.#hasAnswered) return
+    this.#hasAnswered = true
+    this.#onAnswer()
   }
 
   absent(): void {
     this.progressed()
     this.#state = 'absent'
+    this.answered()
   }
 
   /** The connection is usable, and reading continues after this position. */
@@ -61,6 +75,7 @@ export class LogHealth {
 
   /** A page has been read and is dispatched next. */
   pulled(): void {
+    this.answered()
     if (this.#state !== 'stalled') this.#state = 'followed'
   }
 

@@ -5,6 +5,9 @@ import { isSmallSql, type Loss, readCarefully } from './careful-read.js'
 import { type DeliveryRow, type LogEvent, toLogEvent } from './log-event.js'
 import { endOfBatch, type Position } from './position.js'
 
+/** Timeout of a query of the log, in ms. Without it a peer that has died silently would go unnoticed. */
+export const QUERY_TIMEOUT_MS = 30_000
+
 /** Most events in a page; the database bounds a page in bytes, too. */
 export const PAGE_EVENTS = 2000
 
@@ -40,6 +43,12 @@ const OUTLINE = `n, token, ord, statement, id, xid, pg_catalog.date_part('epoch'
 const IMAGES = `case when ${isSmallSql('old')} then old end as old, case when ${isSmallSql('new')} then new end as new,
   not coalesce(${isSmallSql('old')} and ${isSmallSql('new')}, ${isSmallSql('old')}, ${isSmallSql('new')}, true) as large`
 
+const IS_READABLE = `
+select count(distinct p.proname) filter (where p.proname <> 'cursor_key') = 3
+    and coalesce(bool_and(has_function_privilege(p.oid, 'execute') and has_schema_privilege(n.oid, 'usage')), false) as readable
+  from pg_namespace n join pg_proc p on p.pronamespace = n.oid
+ where n.nspname = 'listenql' and p.proname in ('pull', 'read', 'newest', 'cursor_key')`
+
 /**
  * Adds the events that have newly become visible to the ledger, and reads the page after `after`. The new batch counts only once
  * this has resolved, since the call has committed then.
@@ -52,6 +61,12 @@ export function pull(client: Queryable, after: Position, options: ReadOptions = 
 /** Reads the page after `after` from the batches that the ledger has. @throws ListenqlError CURSOR_INVALID, CURSOR_EXPIRED */
 export function read(client: Queryable, after: Position, options: ReadOptions = {}): Promise<Page> {
   return readPage(client, 'read', after, options)
+}
+
+/** Whether the database has a log that the server's login may read. */
+export async function isReadable(client: Queryable): Promise<boolean> {
+  const { rows } = await client.query({ text: IS_READABLE })
+  return rows[0]?.readable === true
 }
 
 /**

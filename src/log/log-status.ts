@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg'
+import { type Unindexed, unindexedForeignKeys } from '../catalog/foreign-keys.js'
 import { ListenqlError } from '../lib/errors.js'
 import { inReading } from '../postgres/lock-retry.js'
 import { hasSqlState, SQL_STATE } from '../postgres/sql-state.js'
@@ -38,6 +39,8 @@ export interface LogStatus {
   /** Long transactions that may have written: events that they may have logged cannot be cleared yet. */
   readonly longTransactions: readonly { readonly words: string; readonly since: Date }[]
   readonly troubles: readonly Trouble[]
+  /** Foreign keys between watched tables that have no index. */
+  readonly unindexed: readonly Unindexed[]
 }
 
 /** A note of a server about a part of the log that it cannot read. */
@@ -137,6 +140,7 @@ async function read(
     longTransactions: long.rows,
     silentLogins: silent.rows.map(({ login }) => login),
     troubles: await readTroubles(client),
+    unindexed: (await client.query<Unindexed>(unindexedForeignKeys('true'))).rows,
   }
 }
 

@@ -67,7 +67,7 @@ export function createLogTopics(onFault: (error: unknown) => void): LogTopics {
           failed.push(listener)
         }
       }
-      // After the loop: what follows again when it is told must not get this event.
+      // After the loop: a listener that follows again in `lost` must not get this event.
       for (const listener of failed ?? []) {
         // The listener has missed this event; later events would make its history look complete.
         listeners.delete(listener)

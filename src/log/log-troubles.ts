@@ -1,11 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { Observe } from '../lib/observation.js'
+import type { Query } from '../postgres/queryable.js'
 import type { Loss } from './careful-read.js'
 import type { LogEvent } from './log-event.js'
 import type { Position } from './position.js'
-
-/** Runs SQL on the connection that reads the log. */
-export type Query = (sql: string, values?: readonly unknown[]) => Promise<Record<string, unknown>[]>
 
 /** Reports problems with reading the log to the operator: in the server's log, and as notes in the database for `listenql status`. */
 export interface LogTroubles {

@@ -44,6 +44,9 @@ const LOCK_TIMEOUT_MS = 800
 /** How long a migration is retried while its locks cannot be obtained, in ms. */
 const LOCK_PATIENCE_MS = 60_000
 
+/** How often other processes may get ahead of this one with a migration; waits for locks do not count. */
+const MAX_OVERTAKEN = 5
+
 /** The first version whose schema can repair itself: `listenql.newest()` begins a new history if the rows of the log are missing. */
 const FIRST_REPAIRABLE_VERSION = 10
 
@@ -168,6 +171,7 @@ async function apply(
   migrations: readonly Migration[],
 ): Promise<void> {
   const deadline = performance.now() + LOCK_PATIENCE_MS
+  let overtaken = 0
   for (let attempt = 1; ; attempt++) {
     try {
       await client.query(BEGIN)
@@ -183,7 +187,7 @@ async function apply(
       await client.query('rollback').catch(() => undefined)
       // The lock may not be shared, as with a pooler that runs each statement in another session. Then the objects that the winner
       // has created make this process fail, and the next attempt finds the migration applied.
-      if (attempt < 5 && hasSqlState(error, ...OVERTAKEN)) continue
+      if (hasSqlState(error, ...OVERTAKEN) && ++overtaken < MAX_OVERTAKEN) continue
       if (isInUse(error) && performance.now() < deadline) {
         await delay(Math.min(250 * attempt, 5000), new AbortController().signal)
         continue

@@ -17,6 +17,12 @@ export interface Position {
 
 export const END_OF_BATCH = 2147483647
 
+/**
+ * Before every position of every history: a subscriber that has got only a part of its first rows has this position. The log cannot be
+ * read after it.
+ */
+export const START_OVER: Position = { n: 0, token: 0, ord: 0, statement: 0, id: 0 }
+
 /** Longest plain cursor that is accepted, in characters. */
 const MAX_CURSOR_CHARACTERS = 64
 const CURSOR_VERSION = 1
@@ -28,6 +34,10 @@ export function endOfBatch({ n, token }: { readonly n: number; readonly token: n
 /** Negative if `a` comes before `b`. Both must be of one history, so tokens are not compared. */
 export function comparePositions(a: Position, b: Position): number {
   return a.n - b.n || a.ord - b.ord || a.statement - b.statement || a.id - b.id
+}
+
+export function isStartOver(position: Position): boolean {
+  return comparePositions(position, START_OVER) === 0
 }
 
 /** The later of two positions of one history; undefined if both are undefined. */

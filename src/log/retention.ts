@@ -1,9 +1,8 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { delay } from '../lib/abort.js'
 import type { Observe } from '../lib/observation.js'
 import { describeFailure } from '../postgres/connect-failure.js'
-import { socketOf } from '../postgres/socket.js'
-import { liftTimeLimits } from '../postgres/time-limits.js'
+import { openConnection } from '../postgres/connection.js'
 import { canRotate, type RotateOptions, type Rotation, rotate } from './rotate.js'
 
 export interface RetentionOptions extends RotateOptions {
@@ -28,11 +27,7 @@ export interface Retention {
 const SECOND_MS = 1000
 const MINUTE_MS = 60 * SECOND_MS
 
-/** Timeout of a rotation, in ms. Without it a peer that has died silently would go unnoticed. */
-const QUERY_TIMEOUT = MINUTE_MS
-
-/** How long closing the connection may take, in ms. */
-const CLOSE_TIMEOUT_MS = 1000
+const QUERY_TIMEOUT_MS = MINUTE_MS
 
 /**
  * Rotates the log about once a minute, on a connection that it opens for each rotation. The servers of a database do so
@@ -66,24 +61,17 @@ export function createRetention(options: RetentionOptions): Retention {
   }
 
   async function rotateOnce(): Promise<Rotation | undefined> {
-    const client = new pg.Client({
-      ...config,
-      application_name: 'listenql rotate',
-      connectionTimeoutMillis: connectTimeout,
-      query_timeout: QUERY_TIMEOUT,
+    const connection = await openConnection({
+      config: { ...config, application_name: 'listenql rotate' },
+      connectTimeout,
+      queryTimeout: QUERY_TIMEOUT_MS,
+      signal: stop.signal,
     })
-    client.on('error', () => undefined) // the running query rejects with the same error
-    const giveUp = () => socketOf(client).destroy()
-    stop.signal.addEventListener('abort', giveUp, { once: true })
+    const { client } = connection
     try {
-      await client.connect()
-      await liftTimeLimits(client, connectTimeout)
       return (await canRotate(client)) ? await rotate(client, { retention, maxLogSize }) : undefined
     } finally {
-      const timer = setTimeout(giveUp, CLOSE_TIMEOUT_MS)
-      await client.end().catch(() => undefined)
-      clearTimeout(timer)
-      stop.signal.removeEventListener('abort', giveUp)
+      await connection.close()
     }
   }
 

@@ -27,6 +27,9 @@ export interface Patience {
  */
 const LOCK_TIMEOUT_MS = 800
 
+/** How often an attempt is checked for sessions that block it, in ms: several times while it waits, whenever it begins to wait. */
+const CHECK_INTERVAL_MS = 200
+
 /** Longest pause between two attempts, in ms: writers in the queue proceed in it. */
 const MAX_PAUSE_MS = 5000
 
@@ -79,41 +82,41 @@ export async function withLocks<T>(
   { patience, config, onWait }: Patience,
 ): Promise<T> {
   const deadline = performance.now() + patience
-  const watcher = createBlockerWatch(config)
-  let told = ''
+  const observer = createObserver(config)
+  let reported = ''
   try {
     for (let attempt = 1; ; attempt++) {
-      let stopWatching: () => void = () => undefined
+      let stopWatching: () => Promise<readonly Blocker[]> = () => Promise.resolve([])
       try {
         return await inTransaction(client, async () => {
           await client.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
           const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
-          stopWatching = watcher.start(rows[0]?.pid ?? 0)
+          stopWatching = observer.watch(rows[0]?.pid ?? 0)
           return await work()
         })
       } catch (error) {
         if (!hasSqlState(error, SQL_STATE.lockNotAvailable, SQL_STATE.deadlockDetected)) throw error
-        const blockers = await watcher.seen()
+        const blockers = await stopWatching()
         const left = deadline - performance.now()
         if (left <= 0) throw gaveUp(patience, blockers, error)
         const now = blockers.map(({ words }) => words.replace(/ for [^:]*/, '')).join('; ')
-        if (attempt === 1 || now !== told) onWait?.(blockers)
-        told = now
+        if (attempt === 1 || now !== reported) onWait?.(blockers)
+        reported = now
         await delay(Math.min(left, MAX_PAUSE_MS, 250 * 2 ** (attempt - 1)), new AbortController().signal)
       } finally {
-        stopWatching()
+        await stopWatching()
       }
     }
   } finally {
-    await watcher.close()
+    await observer.close()
   }
 }
 
 function gaveUp(patience: number, blockers: readonly Blocker[], cause: unknown): ListenqlError {
   const seconds = Math.round(patience / 100) / 10
   const [first] = blockers
-  const who = first ? `held by ${blockers.map(({ words }) => words).join('; ')}` : messageOf(cause)
-  return new ListenqlError('DATABASE_FAILED', `no lock on the table within ${seconds} s: ${who}`, {
+  const reason = first ? `held by ${blockers.map(({ words }) => words).join('; ')}` : messageOf(cause)
+  return new ListenqlError('DATABASE_FAILED', `no lock on the table within ${seconds} s: ${reason}`, {
     hint: first?.pid
       ? `try again when it has ended, or end it: select pg_terminate_backend(${first.pid})`
       : 'try again later, or with a longer --wait',
@@ -122,9 +125,8 @@ function gaveUp(patience: number, blockers: readonly Blocker[], cause: unknown):
 }
 
 /** Finds, on a second connection, the sessions that block another one. */
-function createBlockerWatch(config: pg.ClientConfig) {
-  let observer: Promise<pg.Client | undefined> | undefined
-  let asked: Promise<readonly Blocker[]> = Promise.resolve([])
+function createObserver(config: pg.ClientConfig) {
+  let opened: Promise<pg.Client | undefined> | undefined
 
   async function open(): Promise<pg.Client | undefined> {
     const client = new pg.Client({ ...config, application_name: 'listenql watch', query_timeout: 5000 })
@@ -136,9 +138,9 @@ function createBlockerWatch(config: pg.ClientConfig) {
       return undefined // no free connection: then the blockers are not named
     }
   }
-  async function ask(pid: number): Promise<readonly Blocker[]> {
-    observer ??= open()
-    const client = await observer
+  async function blockersOf(pid: number): Promise<readonly Blocker[]> {
+    opened ??= open()
+    const client = await opened
     if (!client) return []
     try {
       const { rows } = await client.query<Blocker>(BLOCKERS, [pid])
@@ -148,17 +150,24 @@ function createBlockerWatch(config: pg.ClientConfig) {
     }
   }
   return {
-    /** Checks half a lock timeout from now. */
-    start(pid: number): () => void {
-      asked = Promise.resolve([])
-      const timer = setTimeout(() => {
-        asked = ask(pid)
-      }, LOCK_TIMEOUT_MS / 2)
-      return () => clearTimeout(timer)
+    /** Watches a session until it is found blocked. Returns a function that stops watching and returns the blockers. */
+    watch(pid: number): () => Promise<readonly Blocker[]> {
+      const stopped = new AbortController()
+      const watching = (async () => {
+        for (;;) {
+          await delay(CHECK_INTERVAL_MS, stopped.signal)
+          if (stopped.signal.aborted) return []
+          const found = await blockersOf(pid)
+          if (found.length > 0) return found
+        }
+      })()
+      return () => {
+        stopped.abort()
+        return watching
+      }
     },
-    seen: () => asked,
     async close() {
-      const client = await observer
+      const client = await opened
       await client?.end().catch(() => undefined)
     },
   }

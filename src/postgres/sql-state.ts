@@ -5,6 +5,8 @@ import pg from 'pg'
 export const SQL_STATE = {
   protocolViolation: '08P01',
   featureNotSupported: '0A000',
+  numericValueOutOfRange: '22003',
+  datetimeFieldOverflow: '22008',
   characterNotInRepertoire: '22021',
   invalidParameterValue: '22023',
   untranslatableCharacter: '22P05',

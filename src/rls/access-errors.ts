@@ -1,6 +1,8 @@
+import { forbiddenRole } from '../auth/errors.js'
 import { ListenqlError } from '../lib/errors.js'
+import type { UnknownRead } from './policy-reads.js'
 
-interface Named {
+export interface Named {
   readonly schema: string
   readonly name: string
 }
@@ -17,13 +19,11 @@ export function altered(table: Named): ListenqlError {
 }
 
 export function noRole(role: string): ListenqlError {
-  return new ListenqlError('FORBIDDEN', `there is no role ${role}`)
+  return forbiddenRole(`there is no role ${role}`)
 }
 
 export function mayNotBeTaken(role: string): ListenqlError {
-  return new ListenqlError('FORBIDDEN', `the server's login may not take the role ${role}`, {
-    hint: 'grant the role to the login',
-  })
+  return forbiddenRole(`the server's login may not take the role ${role}: grant the role to the login`)
 }
 
 export function mayNotRead(table: Named, role: string, cause?: unknown): ListenqlError {
@@ -72,6 +72,33 @@ export function cannotBeAsked(table: Named, policy: string, reason: string, caus
   )
 }
 
+/** A policy of a live query reads a table whose changes are not logged. @param other the table */
+export function policyNotWatched(table: Named, policy: string, other: Named): ListenqlError {
+  const name = other.schema === 'public' ? other.name : `${other.schema}.${other.name}`
+  return new ListenqlError(
+    'POLICY_NOT_WATCHED',
+    `the policy ${policy} of ${tableWords(table)} reads ${tableWords(other)}, which is not watched: a live query could not follow it`,
+    { hint: `run listenql watch ${name}, or let the server read again with --live-refresh` },
+  )
+}
+
+/** A policy of a live query depends on something that no event shows. */
+export function policyNotFollowed(
+  table: Named,
+  { policy, what, reason, isDeclarable }: UnknownRead,
+): ListenqlError {
+  const refresh = 'let the server read again with --live-refresh'
+  return new ListenqlError(
+    'POLICY_NOT_WATCHED',
+    `the policy ${policy} of ${tableWords(table)} uses ${what}, which ${reason}: a live query could not follow it`,
+    {
+      hint: isDeclarable
+        ? `declare what it reads (comment on ${what.replace(/^the /, '')} is '@listenql reads public.members'), or ${refresh}`
+        : refresh,
+    },
+  )
+}
+
 /**
  * A policy names an object in a schema, and the role that parses the policy lacks USAGE on that schema.
  * @param reader the role or login that needs USAGE, as the hint names it
@@ -107,5 +134,14 @@ export function policiesTooSlow(table: Named, budget: number, cause: unknown): L
     'QUERY_TIMEOUT',
     `the row-level security of ${tableWords(table)} took longer than ${budget} ms for this viewer`,
     { hint: 'make its policies faster: --policy-timeout sets the limit', cause },
+  )
+}
+
+/** A lock of another session kept the policies from being evaluated. */
+export function lockedTooLong({ name }: Named, cause: unknown): ListenqlError {
+  return new ListenqlError(
+    'QUERY_TIMEOUT',
+    `the row-level security of table ${name} waited too long for a lock`,
+    { hint: 'try again later', cause },
   )
 }

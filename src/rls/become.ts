@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { claimsOf, type Viewer } from '../auth/viewer.js'
-import { stringifyExactJson } from '../lib/exact-json.js'
+import { stringifyExactJson } from '../lib/json/exact-json.js'
 import { UNPIN_SETTINGS } from '../postgres/pinned-settings.js'
 import type { RoleSetting } from './role-settings.js'
 

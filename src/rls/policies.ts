@@ -38,8 +38,16 @@ export function policiesSql(table: string, role: string): string {
     'using', pg_catalog.pg_get_expr(p.polqual, p.polrelid), 'columns', ${columnsSql('p')},
     'isTransparent', ${transparentSql('p')}) order by p.polname)
   from pg_catalog.pg_policy p
-  where p.polrelid = ${table} and p.polcmd in ('*', 'r') and p.polqual is not null
-    and exists (select from pg_catalog.unnest(p.polroles) m(oid) where m.oid = 0 or pg_catalog.pg_has_role(${role}, m.oid, 'usage'))), '[]')`
+  where p.polrelid = ${table} and ${appliesSql('p', role)}), '[]')`
+}
+
+/**
+ * SQL that says whether a policy decides which rows a role sees: as above.
+ * @param policy an alias of pg_policy @param role SQL of type oid
+ */
+export function appliesSql(policy: string, role: string): string {
+  return `${policy}.polcmd in ('*', 'r') and ${policy}.polqual is not null
+    and exists (select from pg_catalog.unnest(${policy}.polroles) m(oid) where m.oid = 0 or pg_catalog.pg_has_role(${role}, m.oid, 'usage'))`
 }
 
 /** The columns that Postgres has recorded as dependencies of the policy: of its whole text, including WITH CHECK. */

@@ -4,8 +4,8 @@ import { type ListenqlError, messageOf } from '../lib/errors.js'
 import { hasSqlState, isStatementError, isTimeout, SQL_STATE } from '../postgres/sql-state.js'
 import { cannotBeAsked, outOfReach } from './access-errors.js'
 import { takeRoleSql, takeSettingsSql } from './become.js'
-import { CLEAN, LockedOut, rollBack } from './policy-session.js'
 import { POLICY_QUERY_PARAMETERS, type PolicyQuery, policyQueryOf } from './policy-sql.js'
+import { CLEAN, endLockedOut } from './policy-transaction.js'
 import type { Prepared } from './prepared.js'
 import { schemasSetting } from './role-rights.js'
 import type { RoleSetting } from './role-settings.js'
@@ -16,6 +16,15 @@ import type { RoleSetting } from './role-settings.js'
  * viewers' role parses it.
  */
 export type Readers = Map<string, string | undefined>
+
+/** @returns undefined if the viewers' role parses the query, or has not been found yet */
+export function readerOf(
+  readers: Readers,
+  role: string,
+  query: Pick<PolicyQuery, 'text'>,
+): string | undefined {
+  return readers.get(readerKey(role, query))
+}
 
 export function readerKey(role: string, { text }: Pick<PolicyQuery, 'text'>): string {
   return `${role}\n${text}`
@@ -96,10 +105,7 @@ async function tryOne(
     return undefined
   } catch (error) {
     if (!isStatementError(error)) throw error
-    if (isTimeout(error)) {
-      await rollBack(client, prepared)
-      throw new LockedOut('a lock is in the way', { cause: error })
-    }
+    if (isTimeout(error)) await endLockedOut(client, prepared, error)
     await client.query(CLEAN)
     return error
   }

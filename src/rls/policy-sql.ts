@@ -1,10 +1,10 @@
 import type { TableColumn, WatchedTable } from '../catalog/watched-table.js'
 import { ListenqlError } from '../lib/errors.js'
-import { altered, cannotBeAsked, mayNotBeTaken, mayNotRead, noRole } from './access-errors.js'
+import { altered, cannotBeAsked } from './access-errors.js'
 import type { Policy, PolicyColumn } from './policies.js'
 import { imagesSql, refusalOf, refusalOfWhole, wholeImagesSql } from './policy-images.js'
 import { isTransparent, mayReadToken } from './policy-reach.js'
-import type { RowRights } from './privileges.js'
+import { missingGrant, type RowRights } from './privileges.js'
 
 /** How to decide which rows a role sees. */
 export type PolicyPlan =
@@ -55,9 +55,8 @@ export function createPolicyPlanner(): PlanPolicies {
 /** The row-level security of a role on a table, as SQL on images of rows. */
 export function planPolicies(table: WatchedTable, rights: RowRights): PolicyPlan {
   const { policies } = rights
-  if (!rights.exists) return refused(noRole(rights.role))
-  if (!rights.mayBeTaken) return refused(mayNotBeTaken(rights.role))
-  if (!rights.mayRead) return refused(mayNotRead(table, rights.role))
+  const missing = missingGrant(table, rights)
+  if (missing) return refused(missing)
   if (!rights.hasRowSecurity) return { kind: 'all' }
   if (!policies.some(({ isPermissive }) => isPermissive)) return { kind: 'none' }
   try {

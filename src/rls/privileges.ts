@@ -1,4 +1,6 @@
 import type { ClientBase } from 'pg'
+import type { ListenqlError } from '../lib/errors.js'
+import { mayNotBeTaken, mayNotRead, type Named, noRole } from './access-errors.js'
 import { type Policy, policiesSql } from './policies.js'
 import { roleSettingsSql } from './role-settings.js'
 
@@ -24,7 +26,17 @@ export interface TableRights {
   readonly hasRowSecurity: boolean
 }
 
-/** The same, and everything else that decides which rows the role sees. */
+/** The error that says why the role may read nothing of the table; undefined if it may read some columns. */
+export function missingGrant(
+  table: Named,
+  { exists, mayBeTaken, mayRead, role }: TableRights,
+): ListenqlError | undefined {
+  if (!exists) return noRole(role)
+  if (!mayBeTaken) return mayNotBeTaken(role)
+  return mayRead ? undefined : mayNotRead(table, role)
+}
+
+/** What a role may read of a table, and everything else that decides which rows the role sees. */
 export interface RowRights extends TableRights {
   /** Empty if policies do not apply, or allow no rows. */
   readonly policies: readonly Policy[]
@@ -35,7 +47,7 @@ export interface RowRights extends TableRights {
 }
 
 /** The condition under which check_enable_rls (src/backend/utils/misc/rls.c) applies policies. `c`: pg_class, `r`: pg_roles. */
-const HAS_ROW_SECURITY = `(c.relrowsecurity and not r.rolsuper and not r.rolbypassrls
+export const HAS_ROW_SECURITY = `(c.relrowsecurity and not r.rolsuper and not r.rolbypassrls
   and (c.relforcerowsecurity or not pg_catalog.pg_has_role(r.oid, c.relowner, 'usage')))`
 
 function columnsSql(of: string, condition = ''): string {
@@ -83,7 +95,7 @@ select r.rolname::pg_catalog.text as "role", pg_catalog.pg_has_role(session_user
 from pg_catalog.pg_roles r where r.rolname::pg_catalog.text = any ($1::pg_catalog.text[])`
 
 /** Digest of catalogue rows as one text; every version of a row has another xmin. */
-function sum(row: string, from: string): string {
+export function sum(row: string, from: string): string {
   return `(select pg_catalog.concat(pg_catalog.count(*), ' ', pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', ${row}), 0))) from ${from})`
 }
 

@@ -5,7 +5,7 @@ import { textArray } from '../postgres/multi-statement.js'
 import { hasSqlState, isStatementError, isTimeout, SQL_STATE } from '../postgres/sql-state.js'
 import { mayNotBeTaken, noRole } from './access-errors.js'
 import { takeRoleSql, takeSettingsSql } from './become.js'
-import { CLEAN, LockedOut } from './policy-session.js'
+import { CLEAN, endLockedOut } from './policy-transaction.js'
 import type { Prepared } from './prepared.js'
 import { PRINT_SETTINGS, RIGHTS, ROLES_TO_TAKE } from './privileges.js'
 import { CHANGEABLE, effectiveSettings, type RoleSetting } from './role-settings.js'
@@ -78,7 +78,7 @@ export async function readRights(
         found.set(role, { text: (await client.query<{ rights: string }>(read)).rows[0]?.rights })
         await client.query(CLEAN)
       } catch (error) {
-        found.set(role, { error: await explain(client, role, error) })
+        found.set(role, { error: await explain(client, prepared, role, error) })
       }
     }
   }
@@ -86,11 +86,13 @@ export async function readRights(
 }
 
 /** From PostgreSQL 16 on a member may lack the right to SET ROLE; and the role may have been dropped since. */
-async function explain(client: pg.PoolClient, role: string, error: unknown): Promise<ListenqlError> {
-  if (isTimeout(error)) {
-    await client.query('rollback')
-    throw new LockedOut('a lock is in the way', { cause: error })
-  }
+async function explain(
+  client: pg.PoolClient,
+  prepared: Prepared,
+  role: string,
+  error: unknown,
+): Promise<ListenqlError> {
+  if (isTimeout(error)) await endLockedOut(client, prepared, error)
   if (!hasSqlState(error, SQL_STATE.insufficientPrivilege, SQL_STATE.invalidParameterValue)) throw error
   await client.query(CLEAN)
   return mayNotBeTaken(role)

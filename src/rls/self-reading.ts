@@ -1,4 +1,7 @@
+// Which policies read the table that they belong to: their answers then depend on the present rows and not on the image alone. It is
+// found in the catalogue before a subscription starts, and by counting scans while policies run.
 import type { ClientBase } from 'pg'
+import { ListenqlError } from '../lib/errors.js'
 
 /** Whether a text contains this name as a word. Regular expressions are slow to compile, so `strpos` is tried first. */
 const WORD = (name: string, text: string) =>
@@ -48,10 +51,40 @@ with recursive tree(relid) as (
 select exists (select from reach join tree on tree.relid = reach.oid
   where reach.class = 'pg_catalog.pg_class'::pg_catalog.regclass) as "found"`
 
-/** @returns whether policies of the table may read the table itself, by what the catalogue shows */
+/**
+ * @returns whether policies of the table may read the table itself, by what the catalogue shows
+ * @throws ListenqlError DATABASE_FAILED
+ */
 export async function mayReadItself(client: Pick<ClientBase, 'query'>, relid: string): Promise<boolean> {
-  const { rows } = await client.query<{ found: boolean }>(MAY_READ_ITSELF, [relid])
-  return rows[0]?.found === true
+  try {
+    const { rows } = await client.query<{ found: boolean }>(MAY_READ_ITSELF, [relid])
+    return rows[0]?.found === true
+  } catch (error) {
+    throw new ListenqlError('DATABASE_FAILED', 'the server cannot find out what the policies read', {
+      hint: 'try again',
+      cause: error,
+    })
+  }
+}
+
+/**
+ * The tables whose policies have read the table itself, by role. They are remembered for good: a policy may call a function that
+ * reads the table only now and then.
+ */
+export interface SelfReading {
+  has(relid: string, role: string): boolean
+  add(relid: string, role: string): void
+}
+
+export function createSelfReading(): SelfReading {
+  const tables = new Map<string, Set<string>>()
+  return {
+    has: (relid, role) => tables.get(relid)?.has(role) === true,
+    add(relid, role) {
+      const roles = tables.get(relid) ?? new Set()
+      tables.set(relid, roles.add(role))
+    },
+  }
 }
 
 /** What the first column of `scansSql` holds. */

@@ -1,6 +1,11 @@
-/** How long policies take, table by table. */
+// Viewers whose policies are slow, or wait for a lock, do not delay the others: they are checked separately, from then on at once,
+// until they are quick again.
+import { abortable } from '../lib/abort.js'
+import type { BatchViewer } from './batches/batch-plan.js'
+import type { Visibility } from './visibility.js'
+
+/** The viewers whose policies were slow the last time, by table. */
 export interface SlowViewers {
-  /** Whether the policies were slow for this viewer the last time. */
   has(relid: string, key: string): boolean
   /** The policies were too slow to evaluate together with those of other viewers. */
   add(relid: string, key: string): void
@@ -11,7 +16,7 @@ export interface SlowViewers {
 /** Most viewers that are remembered for a table; at that number the table's record starts anew. */
 const MAX_REMEMBERED_VIEWERS = 10_000
 
-/** @param longest time that a viewer's query may take in a shared batch, in ms */
+/** @param longest time that a viewer's query may take while others wait, in ms */
 export function createSlowViewers(longest: number): SlowViewers {
   const tables = new Map<string, Set<string>>()
   return {
@@ -31,26 +36,39 @@ export function createSlowViewers(longest: number): SlowViewers {
   }
 }
 
-/** How many viewers of a table one message covers, so that it takes no longer than others can wait. */
-export interface BatchSizes {
-  of(relid: string): number
-  /** @param took in ms, for that many viewers */
-  took(relid: string, viewers: number, took: number): void
-}
-
-/** A message that takes between SHORT_MS and LONG_MS leaves the size as it is. */
-const SHORT_MS = 25
-const LONG_MS = 100
-
-export function createBatchSizes(first: number, most: number): BatchSizes {
-  const sizes = new Map<string, number>()
-  const of = (relid: string) => sizes.get(relid) ?? first
-  return {
-    of,
-    took(relid, viewers, took) {
-      const size = of(relid)
-      if (took > LONG_MS) sizes.set(relid, Math.max(1, Math.floor(Math.min(viewers, size) / 2)))
-      else if (took < SHORT_MS && viewers >= size) sizes.set(relid, Math.min(most, size * 2))
-    },
+/**
+ * Checks all viewers together first; then, separately, those that are slow now or were slow before.
+ * @param check checks viewers together; `tooSlow` receives the keys of those that get no verdict
+ * @returns a promise for each viewer that is checked separately
+ */
+export async function checkSlowApart(
+  slowViewers: SlowViewers,
+  relid: string,
+  viewers: readonly BatchViewer[],
+  check: (viewers: readonly BatchViewer[], tooSlow?: Set<string>) => Promise<Map<string, Visibility>>,
+  signal: AbortSignal,
+): Promise<Map<string, Visibility | Promise<Visibility>>> {
+  const quick: BatchViewer[] = []
+  const answers = new Map<string, Visibility | Promise<Visibility>>()
+  const checkApart = (viewer: BatchViewer) => {
+    const verdict = check([viewer]).then(own => own.get(viewer.key) as Visibility)
+    const answer = abortable(verdict, signal)
+    answer.catch(() => undefined) // the viewer may have left
+    answers.set(viewer.key, answer)
   }
+  for (const viewer of viewers) {
+    if (slowViewers.has(relid, viewer.key)) checkApart(viewer)
+    else quick.push(viewer)
+  }
+  if (quick.length === 0) return answers
+  const verdicts = await check(quick, new Set())
+  for (const viewer of quick) {
+    const verdict = verdicts.get(viewer.key)
+    if (verdict !== undefined) answers.set(viewer.key, verdict)
+    else {
+      slowViewers.add(relid, viewer.key)
+      checkApart(viewer)
+    }
+  }
+  return answers
 }

@@ -11,17 +11,19 @@ export interface ReadEvent {
   readonly images: Images
 }
 
-type Visibility = readonly boolean[] | ListenqlError
+/** For each image whether it is visible to a viewer, or the error that prevented the check. */
+export type Visibility = readonly boolean[] | ListenqlError
 
 /**
- * Returns for each viewer (by `viewerKey` with claims) whether each image is visible, or the error that prevented the check; a
- * promise of it for slow viewers. Waits while the database is down, until the signal aborts.
+ * Returns the visibility for each viewer, by `viewerKey` with claims; a promise of it for a viewer whose policies are slow or wait
+ * for a lock, so that it does not delay the others. Every viewer needs a role. Waits while the database is down, until the signal
+ * aborts; then it rejects with the signal's reason.
  */
 export type CheckVisibility = (
   table: WatchedTable,
   viewers: readonly Viewer[],
   images: readonly RowImage[],
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ) => Promise<ReadonlyMap<string, Visibility | Promise<Visibility>>>
 
 /** What a viewer sees of each event, in order. Both images are null where the viewer sees nothing. */

@@ -1,35 +1,41 @@
-import type { Viewer } from '../auth/viewer.js'
+import { claimsOf, type Viewer, viewerKey } from '../auth/viewer.js'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import { ListenqlError } from '../lib/errors.js'
+import { LimitExceeded } from '../lib/limits/limit-exceeded.js'
+import type { LiveQueries } from '../live/live-queries.js'
+import { liveSource } from '../live/live-source.js'
+import type { Plan } from '../plan/plan.js'
+import { usedColumns } from '../plan/used-columns.js'
 import type { TableRights } from '../rls/privileges.js'
+import type { ReadRequirement } from '../rls/read-requirement.js'
 import type { RowAccess } from '../rls/row-access.js'
 import type { TableAccess } from '../rls/table-access.js'
-import type { Snapshot, SnapshotRequest } from '../snapshots/snapshot-request.js'
+import { planOf, type ReadAs, type Snapshot } from '../snapshots/snapshot-request.js'
 import type { Snapshots } from '../snapshots/snapshots.js'
 import type { EventSource } from '../sources/source.js'
-import type { ChangesRequest } from '../sources/tables/changes-request.js'
+import type { AuthorisedChangesRequest, ChangesRequest } from '../sources/tables/changes-request.js'
 import type { RowChange } from '../sources/tables/row-change.js'
 import type { Tables } from '../sources/tables/tables.js'
+import type { ViewerPolicies } from './viewer-policies.js'
 
 export interface AuthorisedTablesOptions {
   readonly tables: Tables
   readonly snapshots: Snapshots
-  /** Both undefined where authorisation is not configured. */
+  readonly liveQueries: LiveQueries
+  /** All undefined where authorisation is not configured. */
   readonly tableAccess: TableAccess | undefined
   readonly rowAccess: RowAccess | undefined
-}
-
-/** The columns that a snapshot selects, filters or sorts by, by their names in the table. */
-interface Used {
-  readonly used: readonly string[]
+  readonly policies: ViewerPolicies | undefined
 }
 
 /** Tables with the rights of viewers; a viewer without a role reads everything, under the server's login. */
 export interface AuthorisedTables {
   /** @throws ListenqlError FORBIDDEN, SCHEMA_CHANGED, QUERY_TIMEOUT, DATABASE_FAILED */
   changes(viewer: Viewer, table: WatchedTable, request: ChangesRequest): Promise<EventSource<RowChange>>
-  /** @param request with the selected columns */
-  snapshot(viewer: Viewer, table: WatchedTable, request: SnapshotRequest & Used): Promise<Snapshot>
+  /** The viewer needs the right to read all columns that the plan uses. @throws the same, and those of `Snapshots.read` */
+  read(viewer: Viewer, plan: Plan): Promise<Snapshot>
+  /** The result of the plan, and each later one that differs. @throws as `read` */
+  live(viewer: Viewer, plan: Plan, every: number): Promise<EventSource<Snapshot>>
   /** The names of the columns that the viewer may read; undefined: all; empty: none. */
   readable(viewer: Viewer, table: WatchedTable): Promise<readonly string[] | undefined>
 }
@@ -41,8 +47,10 @@ const PROBE_AGE_MS = 1000
 export function createAuthorisedTables({
   tables,
   snapshots,
+  liveQueries,
   tableAccess,
   rowAccess,
+  policies,
 }: AuthorisedTablesOptions): AuthorisedTables {
   const probed = new Map<string, { readonly seesToken: boolean; readonly until: number }>()
 
@@ -62,10 +70,77 @@ export function createAuthorisedTables({
     return { ...viewer, seesToken: known.seesToken }
   }
 
+  /** The rights under which tables are read that the viewer may read. */
+  async function rightsTo(requirements: readonly ReadRequirement[]): Promise<ReadAs> {
+    const keys = new Map<string, readonly string[]>()
+    let isSecured = false
+    for (const requirement of requirements) {
+      const { table } = requirement
+      const rights = await tableAccess?.assert(requirement)
+      if (!rights) return {}
+      if (rights.hasRowSecurity) isSecured = true
+      const readable = readableOf(table, rights)
+      keys.set(
+        table.relid,
+        table.key.filter(name => readable.includes(name)),
+      )
+    }
+    return { viewer: requirements[0]?.viewer, isSecured, keys }
+  }
+
+  /** Holds the rights to all that a query reads. */
+  function holdAll(
+    requirements: readonly ReadRequirement[],
+    seesAll: boolean,
+    lost: (error: ListenqlError) => void,
+  ) {
+    const held = requirements.map(one => tableAccess?.hold({ ...one, seesAll }, lost))
+    return {
+      ready: Promise.all(held.map(one => one?.ready)).then(() => undefined),
+      stop() {
+        for (const one of held) one?.stop()
+      },
+    }
+  }
+
+  async function read(viewer: Viewer, plan: Plan, signal?: AbortSignal): Promise<Snapshot> {
+    const requirements = requirementsOf(viewer, plan)
+    for (let attempt = 1; ; attempt++) {
+      const as = await rightsTo(requirements)
+      try {
+        return await snapshots.read(plan, as, signal)
+      } catch (error) {
+        const isPlain = as.viewer && !as.isSecured
+        if (!isPlain || attempt > 1 || !(error instanceof ListenqlError) || error.code !== 'SCHEMA_CHANGED')
+          throw error
+        // Policies may apply by now.
+        const since = performance.now()
+        for (const one of requirements) await tableAccess?.recheck({ ...one, seesAll: false }, since)
+      }
+    }
+  }
+
+  /** Reads the rows that a subscription begins with. */
+  function initialRowsOf(
+    viewer: Viewer,
+    table: WatchedTable,
+    { initial, filter, used }: ChangesRequest,
+  ): AuthorisedChangesRequest['readInitial'] {
+    if (!initial) return undefined
+    const { maxRows } = initial
+    const plan = planOf(table, { filter, orderBy: [], limit: maxRows + 1, offset: 0, columns: used })
+    return async signal => {
+      const snapshot = await read(viewer, plan, signal)
+      if (snapshot.rows.length > maxRows) throw tooManyRows(table, maxRows)
+      return snapshot
+    }
+  }
+
   return {
-    async changes(viewer, table, request) {
-      const { used } = request
+    async changes(viewer, table, given) {
+      const { used } = given
       const rights = await tableAccess?.assert({ viewer, table, columns: used })
+      const request = { ...given, readInitial: initialRowsOf(viewer, table, given) }
       if (!rights || !tableAccess) return tables.changes(table, request)
       const requirement = { viewer, table, columns: used, seesAll: !rights.hasRowSecurity }
       return tables.changes(table, {
@@ -75,31 +150,39 @@ export function createAuthorisedTables({
         recheck: (since, signal) => tableAccess.recheck(requirement, since, signal),
       })
     },
-    async snapshot(viewer, table, { used, columns = [], ...request }) {
-      const requirement = { viewer, table, columns: used }
-      for (let attempt = 1; ; attempt++) {
-        const rights = await tableAccess?.assert(requirement)
-        if (!rights || !tableAccess) return snapshots.snapshot(table, request)
-        const isSecured = rights.hasRowSecurity
-        try {
-          return await snapshots.snapshot(table, {
-            ...request,
-            viewer,
-            isSecured,
-            columns: [...columns, ...table.key.filter(name => readableOf(table, rights).includes(name))],
-          })
-        } catch (error) {
-          if (
-            isSecured ||
-            attempt > 1 ||
-            !(error instanceof ListenqlError) ||
-            error.code !== 'SCHEMA_CHANGED'
-          )
-            throw error
-          await tableAccess.recheck({ ...requirement, seesAll: false }, performance.now()) // policies may apply by now
-        }
-      }
+    async live(viewer, asked, every) {
+      const requirements = requirementsOf(viewer, asked)
+      const as = await rightsTo(requirements)
+      const live = liveQueries.prepare(asked, as)
+      const { plan } = live
+      const shared = { queries: liveQueries, live, as, every }
+      if (!as.viewer) return liveSource(shared)
+      if (!as.isSecured || !policies)
+        return liveSource({
+          ...shared,
+          audience: viewerKey(viewer, false),
+          hold: lost => holdAll(requirements, true, lost),
+        })
+      const known = await policies.assert(viewer, plan)
+      return liveSource({
+        ...shared,
+        as: { ...as, viewer: { ...known, claims: claimsOf(known) } },
+        audience: viewerKey(known, true),
+        hold(lost) {
+          const rights = holdAll(requirements, false, lost)
+          const held = policies.hold(known, plan, lost)
+          return {
+            ready: Promise.all([rights.ready, held.ready]).then(() => undefined),
+            policies: held.policies,
+            stop() {
+              rights.stop()
+              held.stop()
+            },
+          }
+        },
+      })
     },
+    read: (viewer, plan) => read(viewer, plan),
     async readable(viewer, table) {
       const { role } = viewer
       if (role === undefined || !tableAccess) return undefined
@@ -111,6 +194,23 @@ export function createAuthorisedTables({
       }
     },
   }
+}
+
+function tooManyRows({ name }: WatchedTable, max: number): LimitExceeded {
+  return new LimitExceeded(
+    'maxRows',
+    max,
+    `initial: more than ${max} rows of table ${name} match`,
+    'select fewer rows with `where`, or query page by page and subscribe after the cursor of the first page; --max-rows sets the limit',
+  )
+}
+
+function requirementsOf(viewer: Viewer, plan: Plan): ReadRequirement[] {
+  return [...usedColumns(plan)].map(([relid, columns]) => ({
+    viewer,
+    table: plan.tables.get(relid) as WatchedTable,
+    columns,
+  }))
 }
 
 /** The names of the columns that the viewer may read, by the known table. */

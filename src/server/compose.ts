@@ -10,6 +10,7 @@ import { createGroups } from '../delivery/groups.js'
 import { createScheduler } from '../delivery/scheduler.js'
 import { createEngine } from '../graphql/engine.js'
 import { createClientErrors } from '../graphql/errors.js'
+import { exampleDocument } from '../graphql/example-document.js'
 import { createGraphqlYoga } from '../graphql/yoga.js'
 import { createClientMemory } from '../lib/limits/client-memory.js'
 import type { Observe } from '../lib/observation.js'
@@ -107,14 +108,21 @@ export function compose({ settings, database, authenticate, contact, observe }: 
 
   // The schema, which follows the tables.
   const toClientError = createClientErrors(observe, { suggestNames: introspection })
-  const yoga = createGraphqlYoga({ schema: buildSchema(), toClientError, limits: settings, introspection })
+  const emptySchema = buildSchema()
+  let schema = emptySchema
+  const yoga = createGraphqlYoga({ schema, toClientError, limits: settings, introspection })
   const liveSchema = createLiveSchema({
-    async onChange(schema) {
+    async onChange(changed) {
+      schema = changed
       yoga.use(schema)
       await groups.renew()
     },
     limits: {
       rows: settings.maxRows,
+      liveRows: settings.maxLiveRows,
+      relatedRows: settings.maxRelatedRows,
+      relationDepth: settings.maxRelationDepth,
+      relations: settings.maxRelations,
       filter: {
         depth: settings.maxFilterDepth,
         conditions: settings.maxFilterConditions,
@@ -154,7 +162,8 @@ export function compose({ settings, database, authenticate, contact, observe }: 
     viewer,
     rules: auth.rules.for(viewer),
     tableChanges: (table, request) => tables.changes(viewer, table, request),
-    snapshot: (table, request) => tables.snapshot(viewer, table, request),
+    read: plan => tables.read(viewer, plan),
+    live: (plan, every) => tables.live(viewer, plan, every),
     readable: table => tables.readable(viewer, table),
   })
   const engine = createEngine({
@@ -184,7 +193,10 @@ export function compose({ settings, database, authenticate, contact, observe }: 
     engine,
     streams: createStreamResponses({ ...settings, connections, cursors: log.cursors, toClientError }),
     toClientError,
-    graphiql: graphiql ? createGraphiql() : undefined,
+    // Without introspection, the page must not show which tables there are.
+    graphiql: graphiql
+      ? createGraphiql(() => exampleDocument(introspection ? schema : emptySchema))
+      : undefined,
     addresses,
     memory,
     maxMessage: settings.maxMessage,
@@ -203,7 +215,7 @@ export function compose({ settings, database, authenticate, contact, observe }: 
   })
   const listen = createListen({
     ...settings,
-    ...{ rules: auth.rules, channelSource: channels.source, connections, memory },
+    ...{ admit, rules: auth.rules, channelSource: channels.source, connections, memory },
   })
   const health = createHealth({
     notifications: () => (notifications.ready ? 'yes' : notifications.isDeaf ? 'deaf' : 'no'),
@@ -217,7 +229,6 @@ export function compose({ settings, database, authenticate, contact, observe }: 
     basePath: prefix,
     isBasePathOptional: settings.urlBase !== undefined,
     origins,
-    admit,
     page: createPage({ basePath: prefix }),
     graphqlHttp,
     acceptGraphqlWs,

@@ -86,17 +86,17 @@ export async function createServer(options: ServerOptions = {}): Promise<Listenq
     const addresses = await http.listen()
     auth.start()
     sources.start()
+    const reached = Promise.all([contact.made, liveSchema.known])
     if (settings.exitOnError) {
-      const reached = Promise.all([contact.made, liveSchema.known])
       await abortable(Promise.race([contact.failed, reached]), signal)
       contact.assertReached(describeConnection(database.config))
       const problem = await abortable(auth.anonymousProblem, signal)
       if (problem) throw new ListenqlError('DATABASE_FAILED', `--anonymous-role: ${problem.message}`, problem)
     }
     hasStarted = true
-    // Clients that reconnect first find every table. The server does not wait longer: the database may be down.
+    // The first request finds the server ready, and every table. The server does not wait longer: the database may be down.
     const patience = delay(START_PATIENCE_MS, undefined, { ref: false, signal })
-    await Promise.race([liveSchema.known, contact.failed, patience])
+    await Promise.race([reached, contact.failed, patience])
     return {
       ...addresses,
       database: describeConnection(database.config),

@@ -25,10 +25,10 @@ export interface HttpServers {
   listen(): Promise<HttpAddresses>
   /**
    * Accepts no more connections, and resolves once all have ended.
-   * @param sayGoodbye called when no more connections are accepted; idle connections are closed after it
+   * @param endStreams called when no more connections are accepted; idle connections are closed after it
    * @param patience connections that are still open after this many ms are dropped
    */
-  close(sayGoodbye: () => void, patience: number): Promise<void>
+  close(endStreams: () => void, patience: number): Promise<void>
 }
 
 export interface HttpAddresses {
@@ -78,9 +78,9 @@ export function createHttpServers({
         httpsUrl: httpsPort === undefined ? undefined : `https://${name}:${httpsPort}${prefix}`,
       }
     },
-    async close(sayGoodbye, patience) {
+    async close(endStreams, patience) {
       const closed = servers.map(server => new Promise(resolve => server.close(resolve)))
-      sayGoodbye()
+      endStreams()
       for (const server of servers) server.closeIdleConnections()
       const timer = setTimeout(() => {
         for (const server of servers) server.closeAllConnections()

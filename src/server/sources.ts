@@ -3,6 +3,7 @@ import { createCatalog } from '../catalog/catalog-watch.js'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import type { Settings } from '../config/index.js'
 import type { Observe } from '../lib/observation.js'
+import { createLiveQueries } from '../live/live-queries.js'
 import { BELL, createBell, createPollDoorbell } from '../log/doorbell.js'
 import { LogFollower } from '../log/log-follower.js'
 import { createLogTroubles, type LogTroubles } from '../log/log-troubles.js'
@@ -19,6 +20,7 @@ import { type Channels, createChannels } from '../sources/channels/channels.js'
 import { createSchemaSwitch } from '../sources/tables/schema-switch.js'
 import { createTables } from '../sources/tables/tables.js'
 import { type AuthorisedTables, createAuthorisedTables } from './authorised-tables.js'
+import { createViewerPolicies } from './viewer-policies.js'
 
 export interface SourcesOptions {
   readonly settings: Settings
@@ -54,6 +56,9 @@ export interface Sources {
   /** Idempotent. */
   close(): Promise<void>
 }
+
+/** Connections that read live queries; there is one more, for cuts. */
+const LIVE_READERS = 3
 
 /**
  * Wires the parts that read from the database, from the bottom up: the LISTEN connection, the connections that read the log and the
@@ -120,6 +125,7 @@ export function createSources(options: SourcesOptions): Sources {
     maxBytes: settings.maxSnapshot,
     cursors: log.cursors,
     config: forPolicies,
+    keepsPrepared: !isPooled,
     observe,
   })
   const present =
@@ -135,8 +141,34 @@ export function createSources(options: SourcesOptions): Sources {
     },
     observe,
   })
+  // Connections of their own: live queries wait for each other only, and have other limits.
+  const liveSnapshots = createSnapshots({
+    ...settings,
+    queryTimeout: settings.liveTimeout,
+    maxBytes: settings.maxLiveResult,
+    flags: { timeout: '--live-timeout', bytes: '--max-live-result' },
+    readers: LIVE_READERS,
+    cursors: log.cursors,
+    config: forPolicies,
+    keepsPrepared: !isPooled,
+    observe,
+  })
+  const liveQueries = createLiveQueries({
+    snapshots: liveSnapshots,
+    follow: tables.follow,
+    position: () => log.position,
+    maxQueries: settings.maxLiveQueries,
+    observe,
+  })
   // Set late, because at each change the pump waits until the tables, the schema and the groups above it have switched.
-  schemaSwitch.setTarget({ tables, refresh: catalog.refreshNow, onSwitched: onTables })
+  schemaSwitch.setTarget({
+    tables,
+    refresh: catalog.refreshNow,
+    onSwitched(list) {
+      if (settings.liveRefresh === undefined) void tableAccess?.reportUnfollowed()
+      return onTables(list)
+    },
+  })
 
   const started = [log, catalog, retention, ...(tableAccess ? [tableAccess] : [])]
   const paused = [listener, log, tables]
@@ -153,7 +185,20 @@ export function createSources(options: SourcesOptions): Sources {
       },
       cursors: log.cursors,
     },
-    tables: createAuthorisedTables({ tables, snapshots, tableAccess, rowAccess }),
+    tables: createAuthorisedTables({
+      tables,
+      snapshots,
+      liveQueries,
+      tableAccess,
+      rowAccess,
+      policies:
+        tableAccess &&
+        createViewerPolicies({
+          watch: tableAccess.policies,
+          tableOf: tables.tableOf,
+          liveRefresh: settings.liveRefresh,
+        }),
+    }),
     start() {
       if (needsNotifications) listener.start()
       for (const part of started) part.start()
@@ -165,7 +210,8 @@ export function createSources(options: SourcesOptions): Sources {
       for (const part of paused) part.resume()
     },
     async close() {
-      const all = [listener, ...started, tables, snapshots, ...(rowAccess ? [rowAccess] : [])]
+      liveQueries.close()
+      const all = [listener, ...started, tables, snapshots, liveSnapshots, ...(rowAccess ? [rowAccess] : [])]
       await Promise.all(all.map(part => part.close()))
     },
   }

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { endOfBatch, type Position } from '../log/position.js'
-import { PIN_PATIENCE, PIN_SETTINGS } from '../postgres/pinned-settings.js'
+import { PIN_PATIENCE, PIN_SETTINGS, PIN_VIEWS } from '../postgres/pinned-settings.js'
 import { isConflict, isStatementError } from '../postgres/sql-state.js'
 
 /** A reading transaction rolls back to it after each read, which releases the locks and clears an error. */
@@ -46,7 +46,7 @@ export async function exportSnapshot(client: pg.ClientBase): Promise<string> {
 export async function importSnapshot(client: pg.ClientBase, id: string, queryTimeout: number): Promise<void> {
   await client.query(
     `begin isolation level repeatable read read only; set transaction snapshot ${pg.escapeLiteral(id)};
-     ${PIN_SETTINGS}; ${PIN_PATIENCE}; set local statement_timeout = ${queryTimeout}; savepoint ${SAVEPOINT}`,
+     ${PIN_SETTINGS}; ${PIN_VIEWS}; ${PIN_PATIENCE}; set local statement_timeout = ${queryTimeout}; savepoint ${SAVEPOINT}`,
   )
 }
 

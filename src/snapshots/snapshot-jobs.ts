@@ -1,16 +1,15 @@
-import type { WatchedTable } from '../catalog/watched-table.js'
-import { ListenqlError } from '../lib/errors.js'
-import { timeWords } from '../lib/words.js'
-import type { Snapshot, SnapshotRequest } from './snapshot-request.js'
-import { type RowsQuery, rowsQuery } from './snapshot-sql.js'
+import type { ListenqlError } from '../lib/errors.js'
+import type { PlanRow } from '../plan/plan-result.js'
+import { notRead, waitedTooLong } from './snapshot-errors.js'
+import type { SnapshotQuery } from './snapshot-query.js'
+import type { Snapshot } from './snapshot-request.js'
 
 /** How often a read is tried before it fails. */
 const READ_TRIES = 5
 
 /** One request for a snapshot. */
 export interface Job {
-  readonly table: WatchedTable
-  readonly query: RowsQuery
+  readonly query: SnapshotQuery
   readonly isSettled: boolean
   resolve(snapshot: Snapshot): void
   reject(error: unknown): void
@@ -20,23 +19,24 @@ export interface Job {
   again(): boolean
 }
 
-/** Jobs for the same rows of the same table, which are read once. */
+/** Jobs for the same rows, which are read once. */
 export interface Work {
-  readonly table: WatchedTable
-  readonly query: RowsQuery
+  readonly query: SnapshotQuery
   readonly jobs: readonly Job[]
 }
 
-/**
- * @param patience longest wait before the read begins, in ms
- * @throws ListenqlError ARGUMENT_INVALID
- */
+/** Result of a read: rows, a reason to read again in a later snapshot, or an error for the client. */
+export type Outcome =
+  | { readonly kind: 'rows'; readonly rows: readonly PlanRow[] }
+  | { readonly kind: 'again'; readonly reason: string }
+  | { readonly kind: 'failed'; readonly error: ListenqlError }
+
+/** @param patience longest wait before the read begins, in ms */
 export function createJob(
-  table: WatchedTable,
-  request: SnapshotRequest,
+  query: SnapshotQuery,
   { patience, signal }: { readonly patience: number; readonly signal: AbortSignal | undefined },
 ): { job: Job; promise: Promise<Snapshot> } {
-  const query = rowsQuery(table, request)
+  const { table } = query
   const asked = performance.now()
   let tries = 0
   let isSettled = false
@@ -61,7 +61,6 @@ export function createJob(
     timer = setTimeout(() => job.reject(waitedTooLong(table, patience)), asked + patience - performance.now())
   }
   const job: Job = {
-    table,
     query,
     get isSettled() {
       return isSettled
@@ -71,11 +70,7 @@ export function createJob(
     started: () => clearTimeout(timer),
     again() {
       if (!isSettled && ++tries >= READ_TRIES) {
-        job.reject(
-          new ListenqlError('DATABASE_FAILED', `table ${table.name} could not be read`, {
-            hint: 'try again; the log of the server has the reason',
-          }),
-        )
+        job.reject(notRead(table))
       }
       if (!isSettled) wait()
       return !isSettled
@@ -88,21 +83,11 @@ export function createJob(
 }
 
 export function groupJobs(jobs: readonly Job[]): Work[] {
-  const tables = new Map<WatchedTable, Map<string, Job[]>>()
+  const works = new Map<string, Job[]>()
   for (const job of jobs) {
-    const works = tables.get(job.table) ?? new Map<string, Job[]>()
-    tables.set(job.table, works)
-    works.set(job.query.key, [...(works.get(job.query.key) ?? []), job])
+    const together = works.get(job.query.key)
+    if (together) together.push(job)
+    else works.set(job.query.key, [job])
   }
-  return [...tables].flatMap(([table, works]) =>
-    [...works.values()].map(together => ({ table, query: (together[0] as Job).query, jobs: together })),
-  )
-}
-
-function waitedTooLong({ name }: WatchedTable, patience: number): ListenqlError {
-  return new ListenqlError(
-    'QUERY_TIMEOUT',
-    `table ${name} could not be read within ${timeWords(patience)}: too many other reads are in progress`,
-    { hint: 'try again later' },
-  )
+  return [...works.values()].map(together => ({ query: (together[0] as Job).query, jobs: together }))
 }

@@ -1,27 +1,28 @@
 import type { Viewer } from '../auth/viewer.js'
-import type { Filter, RowImage } from '../filters/index.js'
+import type { WatchedTable } from '../catalog/watched-table.js'
+import type { Filter } from '../filters/index.js'
 import type { Position } from '../log/position.js'
+import type { Plan, Sort } from '../plan/plan.js'
+import type { PlanRow } from '../plan/plan-result.js'
 
-export type SortDirection =
-  | 'ASC'
-  | 'DESC'
-  | 'ASC_NULLS_FIRST'
-  | 'ASC_NULLS_LAST'
-  | 'DESC_NULLS_FIRST'
-  | 'DESC_NULLS_LAST'
-
-/** Which rows of a table to read. */
-export interface SnapshotRequest {
-  readonly filter: Filter
-  /** By these columns (names in the table), then by the primary key, so that pages are stable. */
-  readonly orderBy: readonly { readonly column: string; readonly direction: SortDirection }[]
-  readonly limit: number
-  readonly offset: number
+/** The rights under which a snapshot is read. */
+export interface ReadAs {
   /** The viewer whose role and claims the rows are read under. Undefined: the server's login. */
   readonly viewer?: Viewer | undefined
   /** Whether policies decide which rows the viewer sees; if not, the claims do not matter. Default: true. */
   readonly isSecured?: boolean
-  /** Only these columns (names in the table) and those that the request uses are read; the others are null. Undefined: all. */
+  /** The columns of primary keys that the viewer may read, by the oids of their tables. Default: all. */
+  readonly keys?: ReadonlyMap<string, readonly string[]>
+}
+
+/** Which rows of one table to read. */
+export interface SnapshotRequest extends Omit<ReadAs, 'keys'> {
+  readonly filter: Filter
+  /** By these columns, then by the primary key, so that pages are stable. */
+  readonly orderBy: readonly Sort[]
+  readonly limit: number
+  readonly offset: number
+  /** Only these columns (names in the table) are read; the others are null. Undefined: all. */
   readonly columns?: readonly string[] | undefined
 }
 
@@ -29,5 +30,16 @@ export interface SnapshotRequest {
 export interface Snapshot {
   readonly cursor: string
   readonly position: Position
-  readonly rows: readonly RowImage[]
+  readonly rows: readonly PlanRow[]
+  /** How long the database has read, in ms, without the wait before. */
+  readonly duration: number
+}
+
+/** A request for the rows of one table as a plan. */
+export function planOf(
+  table: WatchedTable,
+  { filter, orderBy, limit, offset, columns = table.columns.map(({ name }) => name) }: SnapshotRequest,
+): Plan {
+  const root = { kind: 'rows', table, filter, columns, orderBy, limit, offset, children: new Map() } as const
+  return { root, tables: new Map([[table.relid, table]]) }
 }

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { type DatabaseText, databaseText } from '../filters/index.js'
 import { isEncodingError } from '../postgres/sql-state.js'
+import { databaseEncoding } from '../postgres/text-encoding.js'
 import { SAVEPOINT } from './snapshot-cut.js'
 
 /** Finds out how the databases of connections store texts. */
@@ -22,10 +23,7 @@ export function createSnapshotTexts(): SnapshotTexts {
   async function encodingOf(client: pg.ClientBase): Promise<string> {
     let encoding = encodings.get(client)
     if (encoding === undefined) {
-      const { rows } = await client.query<{ encoding: string }>(
-        `select current_setting('server_encoding') as encoding`,
-      )
-      encoding = rows[0]?.encoding ?? 'UTF8'
+      encoding = await databaseEncoding(client)
       encodings.set(client, encoding)
     }
     return encoding

@@ -1,16 +1,24 @@
 import type pg from 'pg'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import { createStopController } from '../lib/abort.js'
-import { ListenqlError, messageOf } from '../lib/errors.js'
+import { messageOf } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import type { Cursors } from '../log/cursors.js'
 import type { Position } from '../log/position.js'
+import type { Plan } from '../plan/plan.js'
 import { createClosablePool } from '../postgres/closable-pool.js'
-import { hasSqlState, isStatementError, SQL_STATE } from '../postgres/sql-state.js'
-import { beginCut, exportSnapshot, hasWritten, importSnapshot, SAVEPOINT } from './snapshot-cut.js'
-import { createJob, groupJobs, type Job, type Work } from './snapshot-jobs.js'
-import { createSnapshotReader, type Outcome } from './snapshot-reader.js'
-import type { Snapshot, SnapshotRequest } from './snapshot-request.js'
+import { PIN_VIEWS } from '../postgres/pinned-settings.js'
+import { isStatementError } from '../postgres/sql-state.js'
+import type { ReadLimits } from './read-limits.js'
+import { beginCut, exportSnapshot, hasWritten, SAVEPOINT } from './snapshot-cut.js'
+import { cutRefused, stopping, unreachable } from './snapshot-errors.js'
+import { createJob, type Work } from './snapshot-jobs.js'
+import { snapshotQuery } from './snapshot-query.js'
+import { createSnapshotQueue } from './snapshot-queue.js'
+import { createSnapshotReader } from './snapshot-reader.js'
+import { createSnapshotReaders } from './snapshot-readers.js'
+import { planOf, type ReadAs, type Snapshot, type SnapshotRequest } from './snapshot-request.js'
+import { createStatementNames } from './statement-names.js'
 
 export interface SnapshotsOptions {
   readonly config: pg.ClientConfig
@@ -22,6 +30,10 @@ export interface SnapshotsOptions {
   readonly readers?: number
   /** Most bytes of the images of one snapshot. Default: 64 MiB. */
   readonly maxBytes?: number
+  /** The options that set the two limits above, for the hints of errors. Default: those of queries. */
+  readonly flags?: ReadLimits['flags']
+  /** Whether statements may stay prepared, which a pooler in transaction mode does not allow. Default: false. */
+  readonly keepsPrepared?: boolean
   readonly cursors: Pick<Cursors, 'encode' | 'ready'>
   readonly observe?: Observe
 }
@@ -30,15 +42,18 @@ export interface SnapshotsOptions {
 export interface Snapshots {
   /**
    * Sees everything that was committed before the call.
-   * @throws ListenqlError SCHEMA_CHANGED if the table differs from `table`, TABLE_NOT_READABLE, QUERY_TIMEOUT,
+   * @throws ListenqlError SCHEMA_CHANGED if a table differs from that of the plan, TABLE_NOT_READABLE, QUERY_TIMEOUT,
    * RESULT_TOO_LARGE, DATABASE_FAILED, ARGUMENT_INVALID; or the signal's reason
    */
+  read(plan: Plan, as?: ReadAs, signal?: AbortSignal): Promise<Snapshot>
+  /** Reads rows of one table. */
   snapshot(table: WatchedTable, request: SnapshotRequest, signal?: AbortSignal): Promise<Snapshot>
   /** Gives running reads a moment. Idempotent. */
   close(): Promise<void>
 }
 
 const MiB = 2 ** 20
+const QUERY_FLAGS = { timeout: '--query-timeout', bytes: '--max-snapshot' }
 
 /** Most cuts without a read, in search of one that makes no batch, if the cutting transaction has to read by itself. */
 const LONELY_CUT_TRIES = 5
@@ -53,22 +68,28 @@ const EXPORT_RETRY_MS = 60_000
  * "Snapshot Synchronization Functions"). If snapshots cannot be exported, the cutting transaction reads by itself.
  */
 export function createSnapshots(options: SnapshotsOptions): Snapshots {
-  const { config, connectTimeout, queryTimeout, readers: mostReaders = 4, maxBytes = 64 * MiB } = options
+  const { config, connectTimeout, queryTimeout, cursors, observe } = options
+  const {
+    readers: mostReaders = 4,
+    maxBytes = 64 * MiB,
+    flags = QUERY_FLAGS,
+    keepsPrepared = false,
+  } = options
   const { pool, close: closePool } = createClosablePool({
     ...config,
     application_name: 'listenql snapshot',
     connectionTimeoutMillis: connectTimeout,
     max: mostReaders + 1,
   })
-  const reader = createSnapshotReader({ queryTimeout, maxBytes })
   const stop = createStopController()
-  const waiting: Job[] = []
-  let freeReaders = mostReaders
+  const reader = createSnapshotReader({ queryTimeout, maxBytes, flags }, createStatementNames(keepsPrepared))
+  const readers = createSnapshotReaders({ pool, most: mostReaders, queryTimeout, onFree: schedule })
+  const queue = createSnapshotQueue({ cursors, onWaiting: schedule, signal: stop.signal, observe })
   let isCutting = false
   let noExportUntil = 0
 
   function schedule(): void {
-    if (isCutting || freeReaders === 0 || waiting.length === 0 || stop.signal.aborted) return
+    if (isCutting || readers.free === 0 || queue.isEmpty || stop.signal.aborted) return
     isCutting = true
     void serve().finally(() => {
       isCutting = false
@@ -78,103 +99,66 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
 
   /** One cut, for all waiting requests. */
   async function serve(): Promise<void> {
+    const works: Work[] = []
     let cutter: pg.PoolClient
     try {
       cutter = await pool.connect()
     } catch (error) {
-      return fail(waiting.splice(0), unreachable(error))
+      queue.take(works)
+      return queue.fail(works, unreachable(error))
     }
-    const works: Work[] = []
     try {
       if (performance.now() < noExportUntil) await serveAlone(cutter, works)
       else await serveTogether(cutter, works)
       cutter.release()
     } catch (error) {
       cutter.release(true)
-      if (works.length === 0) take(works)
-      if (isStatementError(error)) fail(jobsOf(works.splice(0)), refused(error))
-      else again(works.splice(0), messageOf(error))
+      if (works.length === 0) queue.take(works)
+      if (isStatementError(error)) queue.fail(works.splice(0), cutRefused(error))
+      else queue.again(works.splice(0), messageOf(error))
     }
   }
 
-  /** Takes the jobs that are waiting now, for a snapshot that is about to be taken. */
-  function take(works: Work[]): void {
-    const jobs = [...jobsOf(works), ...waiting.splice(0)].filter(job => !job.isSettled)
-    works.splice(0, works.length, ...groupJobs(jobs))
-  }
-
+  /** @param works gets the requests that the cut serves */
   const cut = (cutter: pg.PoolClient, works: Work[]) =>
-    beginCut(cutter, { queryTimeout, signal: stop.signal, onTaking: () => take(works) })
+    beginCut(cutter, { queryTimeout, signal: stop.signal, onTaking: () => queue.take(works) })
 
   async function serveTogether(cutter: pg.PoolClient, works: Work[]): Promise<void> {
     // Readers connect before the cut, so that it is open for a few round trips only.
-    const idle = await connectReaders(Math.min(freeReaders, groupJobs(waiting).length))
+    const idle = await readers.connect(Math.min(readers.free, queue.works().length))
     if (idle.length === 0) return serveAlone(cutter, works)
     let reading: pg.PoolClient[] = []
     try {
       const position = await cut(cutter, works)
       const id = await exportSnapshot(cutter).catch(unlessLost)
-      if (id !== undefined) reading = await importAll(idle.splice(0), id)
+      if (id !== undefined) reading = await readers.importSnapshot(idle.splice(0), id)
       if (reading.length > 0) {
         await cutter.query('commit')
         return readTogether(reading.splice(0), position, works)
       }
       await cutter.query('rollback')
     } finally {
-      for (const client of idle) letGo(client)
-      for (const client of reading) letGo(client, true)
+      for (const client of idle) readers.release(client)
+      for (const client of reading) readers.release(client, true)
     }
     noExportUntil = performance.now() + EXPORT_RETRY_MS
     await serveAlone(cutter, works)
   }
 
-  async function connectReaders(count: number): Promise<pg.PoolClient[]> {
-    freeReaders -= count
-    const results = await Promise.allSettled(Array.from({ length: count }, () => pool.connect()))
-    const clients = results.flatMap(result => (result.status === 'fulfilled' ? [result.value] : []))
-    freeReaders += count - clients.length
-    return clients
-  }
-
-  function letGo(client: pg.PoolClient, isBroken = false): void {
-    freeReaders++
-    client.release(isBroken)
-    schedule()
-  }
-
-  /** The clients that could import it; none if Postgres refuses. */
-  async function importAll(clients: readonly pg.PoolClient[], id: string): Promise<pg.PoolClient[]> {
-    const imported: pg.PoolClient[] = []
-    let lost: unknown
-    await Promise.all(
-      clients.map(async client => {
-        try {
-          await importSnapshot(client, id, queryTimeout)
-          imported.push(client)
-        } catch (error) {
-          if (!isStatementError(error)) lost = error
-          letGo(client, true)
-        }
-      }),
-    )
-    if (imported.length === 0 && lost !== undefined) throw lost
-    return imported
-  }
-
   /** Continues during later cuts. */
   function readTogether(clients: readonly pg.PoolClient[], position: Position, works: Work[]): void {
-    const queue = works.splice(0)
+    const rest = works.splice(0)
     const all = clients.map(async client => {
       try {
-        await readAll(client, position, queue)
+        await readAll(client, position, rest)
         await client.query('rollback')
-        letGo(client)
+        readers.release(client)
       } catch {
-        letGo(client, true)
+        readers.release(client, true)
       }
     })
     // Work that no connection has done, because they were lost.
-    void Promise.all(all).then(() => again(queue.splice(0), 'the connection was lost'))
+    void Promise.all(all).then(() => queue.again(rest.splice(0), 'the connection was lost'))
   }
 
   /** Reads in the cutting transaction, which must not be open for long if it has made a batch. */
@@ -186,124 +170,73 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
         await cutter.query('commit')
         continue
       }
-      await cutter.query(`savepoint ${SAVEPOINT}`)
+      await cutter.query(`${PIN_VIEWS}; savepoint ${SAVEPOINT}`)
       if (!isHeldUp) {
         await readAll(cutter, position, works)
         await cutter.query('rollback')
         return
       }
       const [first, ...rest] = works.splice(0)
-      waiting.unshift(...jobsOf(rest))
-      if (first && begin(first)) {
+      queue.putBack(rest)
+      if (first && queue.begin(first)) {
         works.push(first)
-        const outcome = await reader.read(cutter, first.table, first.query)
+        const began = performance.now()
+        const outcome = await reader.read(cutter, first.query)
+        const duration = performance.now() - began
         await cutter.query('commit') // the position is valid only from now on
         works.pop()
-        conclude(first, position, outcome)
+        queue.conclude(first, position, outcome, duration)
       }
       return
     }
   }
 
   /** @throws the error that ended the connection; its current work is put back */
-  async function readAll(client: pg.PoolClient, position: Position, queue: Work[]): Promise<void> {
-    for (let work = queue.shift(); work; work = queue.shift()) {
-      if (!begin(work)) continue
+  async function readAll(client: pg.PoolClient, position: Position, works: Work[]): Promise<void> {
+    for (let work = works.shift(); work; work = works.shift()) {
+      if (!queue.begin(work)) continue
+      const began = performance.now()
       try {
-        conclude(work, position, await reader.read(client, work.table, work.query))
+        const outcome = await reader.read(client, work.query)
+        queue.conclude(work, position, outcome, performance.now() - began)
       } catch (error) {
-        again([work], messageOf(error))
+        queue.again([work], messageOf(error))
         throw error
       }
     }
   }
 
-  /** False: no client waits for it any more. */
-  function begin({ jobs }: Work): boolean {
-    for (const job of jobs) job.started()
-    return jobs.some(job => !job.isSettled)
-  }
-
-  function conclude({ table, query, jobs }: Work, position: Position, outcome: Outcome): void {
-    if (outcome.kind === 'again') return again([{ table, query, jobs }], outcome.reason)
-    if (outcome.kind === 'failed') return fail(jobs, outcome.error)
-    const snapshot: Snapshot = { cursor: options.cursors.encode(position), position, rows: outcome.rows }
-    for (const job of jobs) job.resolve(snapshot)
-  }
-
-  function again(works: readonly Work[], reason: string): void {
-    const closing = stop.signal.aborted ? stopping() : undefined
-    const givenUp: Job[] = []
-    for (const job of jobsOf(works)) {
-      if (closing) job.reject(closing)
-      else if (job.again()) waiting.push(job)
-      else givenUp.push(job)
-    }
-    if (givenUp.length > 0) tell(givenUp, reason)
+  async function read(plan: Plan, as: ReadAs = {}, signal?: AbortSignal): Promise<Snapshot> {
+    if (stop.signal.aborted) throw stopping()
+    await cursors.ready(signal)
+    if (stop.signal.aborted) throw stopping()
+    const { job, promise } = createJob(snapshotQuery(plan, as), { patience: queryTimeout, signal })
+    queue.add(job)
     schedule()
-  }
-
-  function fail(jobs: readonly Job[], error: ListenqlError): void {
-    const failure = stop.signal.aborted ? stopping() : error
-    if (failure.code === 'DATABASE_FAILED' && !stop.signal.aborted) {
-      tell(jobs, messageOf(failure.cause ?? failure))
-    }
-    for (const job of jobs) job.reject(failure)
-  }
-
-  function tell([job]: readonly Job[], message: string): void {
-    if (job) options.observe?.({ type: 'snapshot.failed', table: job.table.name, message })
+    return promise
   }
 
   return {
-    async snapshot(table, request, signal) {
-      if (stop.signal.aborted) throw stopping()
-      await options.cursors.ready(signal)
-      if (stop.signal.aborted) throw stopping()
-      const { job, promise } = createJob(table, request, { patience: queryTimeout, signal })
-      waiting.push(job)
-      schedule()
-      return promise
-    },
+    read,
+    snapshot: (table, request, signal) => read(planOf(table, request), asOf(table, request), signal),
     async close() {
       stop.abort()
-      for (const job of waiting.splice(0)) job.reject(stopping())
+      queue.close()
       await closePool()
     },
+  }
+}
+
+/** A viewer that reads some columns may not be able to sort by others. */
+function asOf({ relid, key }: WatchedTable, { viewer, isSecured, columns }: SnapshotRequest): ReadAs {
+  return {
+    viewer,
+    ...(isSecured !== undefined && { isSecured }),
+    ...(columns && { keys: new Map([[relid, key.filter(name => columns.includes(name))]]) }),
   }
 }
 
 /** A refusal of Postgres is not fatal here; a lost connection is. */
 function unlessLost(error: unknown): undefined {
   if (!isStatementError(error)) throw error
-}
-
-function jobsOf(works: readonly Work[]): Job[] {
-  return works.flatMap(({ jobs }) => jobs)
-}
-
-function unreachable(cause: unknown): ListenqlError {
-  return new ListenqlError('DATABASE_FAILED', 'the database cannot be reached', {
-    hint: 'try again; the log of the server has the reason',
-    cause,
-  })
-}
-
-/** The error if Postgres refuses the cut. */
-function refused(cause: unknown): ListenqlError {
-  const denied = hasSqlState(cause, SQL_STATE.insufficientPrivilege)
-  return new ListenqlError(
-    'DATABASE_FAILED',
-    denied ? `the server's login may not read the event log` : 'the event log could not be read',
-    {
-      hint: denied
-        ? 'the owner of schema listenql may allow it: listenql install --grant-to LOGIN'
-        : 'try again; the log of the server has the reason',
-      cause,
-    },
-  )
-}
-
-function stopping(): ListenqlError {
-  return new ListenqlError('DATABASE_FAILED', 'the server is stopping', { hint: 'try again' })
 }

@@ -21,14 +21,17 @@ export interface ReplayPage<Event> {
 
 /** Reads the past of a source, for subscribers that resume. */
 export interface Replay<Event> {
-  /** The live position: every live event up to here has been delivered, and none after it. */
+  /** The live position: every live event up to here has been delivered or is held back (see `start`), and none after it. */
   position(): Position
   /**
    * Number of the history of `position()`. A failover or a restore begins another history, and positions of two histories cannot
    * be compared. Undefined: the source ends with its history.
    */
   readonly history?: number | undefined
-  /** The position of a subscriber that has received everything so far: `position()`, or the beginning of the history if that is later. */
+  /**
+   * The position of a subscriber that has received everything so far: `position()`, or the beginning of the history if that is later.
+   * While the source holds events back, the position before them.
+   */
   start(): Position
   /**
    * Reads the page after a position. A page of the log holds events of all topics, so it may hold none of this one.
@@ -38,6 +41,11 @@ export interface Replay<Event> {
   read(after: Position, signal?: AbortSignal, account?: Account): Promise<ReplayPage<Event>>
   /** Events that a subscriber gets between the past and the live events. */
   seam(): readonly Event[]
+  /**
+   * A subscriber that has read the past up to a position joins the live events. No live event may combine changes before and after
+   * that position: the subscriber would skip it, or get a part of it again. Default: each live event is one change.
+   */
+  split?(at: Position): void
 }
 
 /**

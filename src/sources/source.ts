@@ -3,7 +3,9 @@ import { createEventQueue } from '../lib/event-queue.js'
 import type { Account } from '../lib/limits/account.js'
 import type { Stop } from '../lib/stop.js'
 import type { Cursors } from '../log/cursors.js'
-import { decodePlain, type Position } from '../log/position.js'
+import { decodePlain, type Position, START_OVER } from '../log/position.js'
+import type { InitialStateReader } from './initial-state.js'
+import { iterateWithInitialState } from './iterate-with-initial-state.js'
 import {
   type JoinedReader,
   joinIfLevel,
@@ -47,6 +49,19 @@ export interface SourceOptions<Event> {
   sizeOf?(event: Event): number
   /** The past of the source, if its events are kept. Called once the source is open. */
   replay?(): Replay<Event> | undefined
+  /** Makes a subscriber begin with the present state, and begin again where it would have lost events. Default: it does not. */
+  readonly initialState?: InitialStateReader<Event> | undefined
+  /** Delivers the events that the open source holds back. Default: it holds none back. */
+  flush?(): void
+  /**
+   * Set if events are states: each replaces all earlier ones, a new subscriber begins with the newest one, and a position to resume
+   * after is not needed. It returns equal texts for states that look the same to a client, so that the later one need not be sent.
+   */
+  stateOf?(event: Event): string
+  /** Where events are states: the last position at which the newest event is known to hold. Undefined: it may not hold any more. */
+  holdsAt?(): Position | undefined
+  /** What a result tells of its event beside the data and the cursor. Default: nothing. */
+  extensionsOf?(event: Event): Readonly<Record<string, unknown>>
   /** Key of the viewer, if the events that are visible depend on the viewer. */
   readonly audience?: string | undefined
   /** The cursor to resume after, as the client sent it. */
@@ -73,13 +88,43 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
     return this.#options.audience
   }
 
+  /** Whether each event replaces all earlier ones. */
+  get isState(): boolean {
+    return this.#options.stateOf !== undefined
+  }
+
+  stateOf(event: Event): string | undefined {
+    return this.#options.stateOf?.(event)
+  }
+
+  get holdsAt(): Position | undefined {
+    return this.#options.holdsAt?.()
+  }
+
+  extensionsOf(event: Event): Readonly<Record<string, unknown>> | undefined {
+    return this.#options.extensionsOf?.(event)
+  }
+
   get after(): string | undefined {
     return this.#options.after
   }
 
-  /** @throws ListenqlError see `Cursors` */
+  /** How a subscriber begins with the present state. Undefined: it begins with the next event. */
+  get initialState(): InitialStateReader<Event> | undefined {
+    return this.#options.initialState
+  }
+
+  /**
+   * The position of a cursor. A source that begins again takes a cursor of another database for a position that has expired.
+   * @throws ListenqlError see `Cursors`
+   */
   async decode(cursor: unknown, signal?: AbortSignal): Promise<Position> {
-    return this.#options.decode ? this.#options.decode(cursor, signal) : decodePlain(cursor)
+    try {
+      return await (this.#options.decode ? this.#options.decode(cursor, signal) : decodePlain(cursor))
+    } catch (error) {
+      if (this.initialState?.startsOverAfter(error)) return START_OVER
+      throw error
+    }
   }
 
   /** Resolves once the follower gets every event that is committed from now on. */
@@ -104,6 +149,11 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
     return this.#options.sizeOf?.(event) ?? 0
   }
 
+  /** For an open source: delivers the events that it holds back. */
+  flush(): void {
+    this.#options.flush?.()
+  }
+
   /** For an open source: its past, if its events are kept. */
   get replay(): Replay<Event> | undefined {
     return this.#options.replay?.()
@@ -116,6 +166,20 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
    */
   async iterate(limit = 100_000, signal?: AbortSignal): Promise<AsyncIterableIterator<Event>> {
     const position = this.after === undefined ? undefined : await this.decode(this.after, signal)
+    if (this.initialState)
+      return iterateWithInitialState(this, this.initialState, { after: position, limit, signal })
+    return this.iterateAfter(position, limit, signal)
+  }
+
+  /**
+   * `iterate` after a position.
+   * @param position undefined: from the next event on
+   */
+  async iterateAfter(
+    position: Position | undefined,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<AsyncIterableIterator<Event>> {
     const queue = createEventQueue<Event>(limit)
     let hasJoined = position === undefined
     const stop = await this.open(
@@ -166,6 +230,7 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
           () => livePositionIn(replay, page),
           () => {
             reader.seen = position
+            replay.split?.(position)
             join()
           },
         )

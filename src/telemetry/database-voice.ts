@@ -38,8 +38,10 @@ const REPEAT_MS = 600_000
 export function createDatabaseVoice(logger: Logger): DatabaseVoice {
   let state: 'unknown' | 'there' | 'deaf' | 'away' = 'unknown'
   let cause: string | undefined
-  let isUnprovenTold = false
+  let isUnprovenReported = false
   let hasListener = true
+  /** How often the database has been found to be down. */
+  let outages = 0
   /** The reasons why the database has been down since it last worked, with the time when each was logged. */
   const given = new Map<string, number>()
   const parts = new Map<string, { readonly message: string; readonly at: number }>()
@@ -50,6 +52,7 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
     // If attempts fail for two reasons alternately (a pooler, a host with two addresses), each is logged once.
     const isKnown = message === cause || given.has(message)
     state = 'away'
+    outages++
     cause = message
     if (isKnown) return logger.debug(`The database still cannot be reached: ${message}.`)
     given.set(message, now)
@@ -87,6 +90,7 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
     },
     lost(message) {
       state = 'away'
+      outages++
       cause = undefined
       logger.warn(
         `The database connection was lost: ${message}. Subscribers stay connected and get a gap; the server reconnects.`,
@@ -101,8 +105,8 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
       else logger.warn(deafWords(found))
     },
     unproven(message) {
-      if (isUnprovenTold) return
-      isUnprovenTold = true
+      if (isUnprovenReported) return
+      isUnprovenReported = true
       logger.warn(
         `It is unknown whether notifications arrive: the server could not send one to itself (${message}). It tries again with each heartbeat.`,
       )
@@ -112,8 +116,9 @@ export function createDatabaseVoice(logger: Logger): DatabaseVoice {
       if (state === 'unknown') return unreachable(failure)
       if (state === 'away') return logger.debug(failure.line)
       if (!hasListener && failure.part === 'log') return unreachable(failure)
+      const before = outages
       setTimeout(() => {
-        if (state !== 'away') say(failure)
+        if (outages === before) say(failure) // otherwise the outage has been reported, and may be over
       }, SAME_LOSS_MS).unref()
     },
   }

@@ -82,6 +82,8 @@ export function createLogObserver(logger: Logger): Observe {
         return logger.warn(
           `The row-level security of table ${observation.table} failed for a viewer of role ${observation.role}: ${observation.message}.`,
         )
+      case 'policy.unfollowed':
+        return logger.warn(withHint(`Live queries are refused: ${observation.message}`, observation.hint))
       case 'rights.failed':
         return partFailed(
           'rights',

@@ -3,7 +3,7 @@ import type { Authenticator } from '../auth/authenticate.js'
 import type { Handshake } from '../auth/credentials.js'
 import type { Viewer } from '../auth/viewer.js'
 import type { ClientErrors } from '../graphql/errors.js'
-import { ListenqlError } from '../lib/errors.js'
+import { ListenqlError, logReason } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
 import type { ClientAddresses } from './limits/client-address.js'
 
@@ -38,7 +38,7 @@ export function createAdmission(options: {
           transport: handshake.transport,
           remote: addresses.of(handshake.request),
           code: known.code,
-          reason: typeof known.cause === 'string' ? known.cause : known.message,
+          reason: logReason(known),
         })
       }
       return { error: toClientError(error), ...answerTo(known) }

@@ -4,7 +4,7 @@ import type { Viewer } from '../auth/viewer.js'
 import type { Groups } from '../delivery/groups.js'
 import { Outbound, type OutboundOptions, type Sink } from '../delivery/outbound.js'
 import type { SubscriptionHandle, SubscriptionRequest } from '../delivery/subscription.js'
-import type { ListenqlError } from '../lib/errors.js'
+import { type ListenqlError, logReason } from '../lib/errors.js'
 import { FewSet } from '../lib/few-set.js'
 import type { ClientMemory, Hold } from '../lib/limits/client-memory.js'
 import { networkOf } from '../lib/networks.js'
@@ -130,7 +130,9 @@ export function createConnections(options: {
           served = viewer
           account = filterAccounts.open(viewer, owner)
           leaveSession = sessions.open(viewer, reason => {
-            observe({ type: 'viewer.ended', transport, remote, reason: reason.message })
+            observe({ type: 'viewer.ended', transport, remote, reason: logReason(reason) })
+            outbound.flush() // an error of this turn may already say why a subscription ends
+            if (!open.has(connection)) return
             connection.close()
             end(reason)
           })
@@ -151,7 +153,7 @@ export function createConnections(options: {
             throw error
           }
           const handle = await groups
-            .join(subscription, { id, outbound, after, account }, signal)
+            .join(subscription, { id, outbound, after, account, owner }, signal)
             .catch((error: unknown) => {
               free()
               throw error

@@ -37,6 +37,17 @@ export const CLOSES: Readonly<Record<EndReason, { readonly code: number; readonl
   },
 }
 
+/**
+ * How the WebSocket of a viewer is closed whose time is over. After `Token expired` and `Session ended`, a client should reconnect with
+ * another token. A viewer whose role may no longer be used has the same close as a refused connection, after which clients give up.
+ */
+export function closeOf({ code, message }: ListenqlError): {
+  readonly code: number
+  readonly reason: string
+} {
+  return { code: 4403, reason: code === 'FORBIDDEN' ? 'Forbidden' : message }
+}
+
 /** The error of a stream over HTTP when the server stops. */
 export const SERVER_STOPPING = new ListenqlError('SERVER_STOPPING', 'The server is stopping.', {
   hint: 'subscribe again: another server, or this one after a restart, will answer',

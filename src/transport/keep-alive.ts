@@ -4,13 +4,12 @@ import type { Outbound } from '../delivery/outbound.js'
 
 export interface KeepAliveOptions {
   readonly webSocket: WebSocket
-  /** The socket under it. */
   readonly socket: Socket
   readonly outbound: Outbound
   /** Between two pings, in ms. */
   readonly interval: number
   /** Sends the protocol's own ping message, in addition to the ping frame. Default: none. */
-  readonly ping?: () => void
+  readonly ping?: ((outbound: Outbound) => void) | undefined
 }
 
 /**
@@ -22,21 +21,28 @@ export interface KeepAliveOptions {
 export function keepWebSocketAlive(options: KeepAliveOptions): void {
   const { webSocket, socket, outbound, interval, ping = () => undefined } = options
   let heard = -1
-  let asked = 0
-  const timer = setInterval(() => {
-    const { bytesRead, writableNeedDrain } = socket
-    const now = performance.now()
-    // If this server was held up, it has not read yet what the peer may have sent in time.
-    const isLate = now - asked > 1.5 * interval
-    // A peer that still has data to read is not checked here: --stall-timeout covers it.
-    if (bytesRead === heard && !isLate && webSocket.bufferedAmount === 0) return outbound.cut('silent')
-    heard = bytesRead
-    asked = now
+  // A peer that still has data to read is not checked here: --stall-timeout covers it.
+  const isSilent = () => socket.bytesRead === heard && webSocket.bufferedAmount === 0
+  const ask = () => {
+    heard = socket.bytesRead
     socket.cork() // both pings in one packet
-    ping()
-    if (!writableNeedDrain) webSocket.ping()
+    ping(outbound)
+    if (!socket.writableNeedDrain) webSocket.ping()
     outbound.flush()
     socket.uncork()
+  }
+  const timer = setInterval(() => {
+    if (!isSilent()) return ask()
+    // If this process was held up, it has not read yet what the peer has sent in time. A peer in the same process was held up, too:
+    // it answers in the first turn, and is read in the second.
+    setImmediate(() =>
+      setImmediate(() => {
+        if (webSocket.readyState !== webSocket.OPEN) return
+        if (isSilent()) return outbound.cut('silent')
+        ask()
+        timer.refresh() // the peer has a whole interval to answer
+      }),
+    )
   }, interval)
   webSocket.once('close', () => clearInterval(timer))
   answerPings(webSocket, socket, outbound)

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { createDatabaseClock } from '../../src/auth/database-clock.js'
 import { createEarlyTokens, fingerprintOf } from '../../src/auth/early-tokens.js'
 import { createKicks } from '../../src/auth/kicks.js'
-import { parseExactJson } from '../../src/lib/exact-json.js'
+import { parseExactJson } from '../../src/lib/json/exact-json.js'
 
 const token = (sub: string, issuedAt: number | undefined, more = {}) => ({
   claims: { sub, ...more },

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
-import { ANYBODY, type Viewer, viewerKey } from '../../src/auth/viewer.js'
+import { ANONYMOUS, type Viewer, viewerKey } from '../../src/auth/viewer.js'
 
 const viewer = (role: string | undefined, claims: Viewer['claims']): Viewer => ({
-  ...ANYBODY,
+  ...ANONYMOUS,
   role,
   claims,
 })
@@ -19,6 +19,6 @@ it('viewer keys differ by role, and by claims if claims matter', () => {
   expect(viewerKey(one, true)).not.toBe(viewerKey(other, true))
   expect(viewerKey(one, false)).toBe(viewerKey(other, false))
   expect(viewerKey(viewer('admin', {}), false)).not.toBe(viewerKey(viewer('user', {}), false))
-  expect(viewerKey(viewer('null', {}), false)).not.toBe(viewerKey(ANYBODY, false))
+  expect(viewerKey(viewer('null', {}), false)).not.toBe(viewerKey(ANONYMOUS, false))
   expect(viewerKey(viewer(undefined, { role: 'user' }), true)).not.toBe(viewerKey(viewer('user', {}), true))
 })

@@ -17,7 +17,7 @@ afterAll(() => log.close())
 
 beforeEach(async () => {
   await log.query(`select listenql.unwatch(relid) from listenql.watched;
-    drop table if exists p, loose, grand, parent, other_parent, child, plain cascade;
+    drop table if exists p, loose, grand, parent, other_parent, child, plain, orders, customers cascade;
     create table p (r int, v text, primary key (r)) partition by range (r); create table p1 partition of p for values from (0) to (100);
     create table p2 partition of p for values from (100) to (200) partition by range (r);
     create table p2a partition of p2 for values from (100) to (150);
@@ -181,4 +181,21 @@ it('a partition that version 8 watched on its own has no history after the upgra
   } finally {
     await former.close()
   }
+})
+
+describe('a foreign key without an index', () => {
+  it('is named by watch and status, with the remedy', async () => {
+    await log.query(`create table customers (id int primary key);
+      create table orders (id int primary key, "customer Id" int constraint made_by references customers, again int references customers)`)
+    expect((await watch('orders')).err).not.toContain('index') // no relation leads to a table that is not watched
+    const { err } = await watch('customers')
+    const words =
+      'foreign key made_by has no index, so reading the rows that reference a row reads the whole table: create index on orders ("customer Id")'
+    expect(err).toContain(`customers has a relation to orders: ${words}`)
+    expect((await complaints()).status).toContainEqual(`F${words.slice(1)}`)
+    await log.query('create index on orders (again, id); create index on orders ("customer Id") where id > 0')
+    expect((await complaints()).status.filter(line => line.includes('no index'))).toHaveLength(1)
+    await log.query('create index on orders ("customer Id")')
+    expect((await complaints()).status.filter(line => line.includes('no index'))).toEqual([])
+  })
 })

@@ -37,6 +37,17 @@ describe('applyChange', () => {
       ['1 person 1', '2 person 2'],
     ],
     ['clears all rows', { operation: 'TRUNCATE', key: null, row: null }, []],
+    [
+      'adds a row that was there when the subscription began',
+      { operation: 'READ', key: { id: 3 }, row: { id: 3, name: 'Ada' } },
+      ['1 person 1', '2 person 2', '3 Ada'],
+    ],
+    [
+      'does nothing when the rows are complete',
+      { operation: 'READY', key: null, row: null },
+      ['1 person 1', '2 person 2'],
+    ],
+    ['clears all rows when the subscription begins again', { operation: 'RESET', key: null, row: null }, []],
   ])('%s', (_what, change, expected) => {
     const rows = people()
     applyChange(rows, change, idOf)

@@ -90,9 +90,9 @@ describe('after a lost connection', () => {
     const { numbers } = await followed(client)
     server.add({ value: 1, kind: 'elsewhere' }, { value: 2, kind: 'elsewhere' })
     server.deliver()
-    const told = new Promise(resolve => client.on('pong', resolve))
+    const pong = new Promise(resolve => client.on('pong', resolve))
     server.ping()
-    await told
+    await pong
     server.add(...durable(3))
     server.kill()
     await server.following()

@@ -173,11 +173,11 @@ describe('the embedded Postgres', () => {
         err: '',
         out: lines(' name | height', '------+--------', ' Paul |    1.9', '(1 row)', 'INSERT 0 1'),
       })
-      const who = await run({
+      const shown = await run({
         statement: 'select current_user::text as u',
         dataDirectory: postgres.directory,
       })
-      expect(who.out).toContain(' postgres\n')
+      expect(shown.out).toContain(' postgres\n')
       await postgres.stop('fast')
       const { code, err } = await run({ statement: 'select 1', dataDirectory: postgres.directory })
       expect(code).toBe(1)

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { unwatchCommand } from '../../src/commands/unwatch.js'
 import { type WatchArguments, watchCommand } from '../../src/commands/watch.js'
 import { connectionOptions } from '../../src/postgres/conninfo.js'
@@ -18,6 +18,17 @@ beforeEach(async () => {
   )
   await log.query('create table t (id int primary key, v text)')
 })
+
+/** Sessions of the test at hand. A transaction that a failed test leaves open would stop the tests after it. */
+const sessions: { end(): Promise<void> }[] = []
+afterEach(async () => {
+  for (const session of sessions.splice(0)) await session.end()
+})
+const connect: TestLog['connect'] = async (...options) => {
+  const session = await log.connect(...options)
+  sessions.push(session)
+  return session
+}
 
 const QUICK = 300
 const database = (options: object = {}) => ({
@@ -124,6 +135,21 @@ listenql: pg_class belongs to the system\n`,
     expect(err).toContain('-- t has a primary key that is not unique over the tables that inherit from it:')
   })
 
+  it('notes that a key has arrays, of which not all can be shown', async () => {
+    await log.query(
+      `create domain whole as int[]; create table u (a int[], b whole, c int, d int[], primary key (a, b, c))`,
+    )
+    try {
+      const { code, err } = await watch(['u', 't'])
+      expect([code, err]).toEqual([
+        0,
+        '-- u has arrays in its primary key (a, b): where one has several dimensions or indexes that do not begin at 1, changes have an error instead of that value, and clients cannot find the row\n',
+      ])
+    } finally {
+      await log.query('drop table u; drop domain whole')
+    }
+  })
+
   it('grants SELECT to the login of a server, and reports an invalid role', async () => {
     const role = `${log.database.name} web`
     await log.database.query(`create role "${role}"; create schema chat authorization ${log.database.name}`)
@@ -204,12 +230,12 @@ listenql: pg_class belongs to the system\n`,
 
 describe('a table in use', () => {
   it('is waited for; the blocking sessions are named; writers are not blocked meanwhile', async () => {
-    const holder = await log.connect({ application_name: 'the app' })
+    const holder = await connect({ application_name: 'the app' })
     await holder.query(`begin; insert into t values (1, 'not yet')`)
     const io = commandStreams()
     const argv = { tables: ['t'], always: false, grantTo: undefined, patience: 60_000 }
     const running = watchCommand(database(), argv, io)
-    await waitUntil(() => io.err() !== '', 'somebody to be told')
+    await waitUntil(() => io.err() !== '', 'the note')
     expect(io.err()).toMatch(
       new RegExp(
         `^-- t: waiting for pid \\d+ \\(the app\\) of user ${log.database.name} for [\\d.]+ s, idle in its transaction: begin; insert into t values \\(1, 'not yet'\\)\n`,
@@ -223,7 +249,7 @@ describe('a table in use', () => {
 
   it('is given up after the time limit with a remedy, and the other tables are watched', async () => {
     await log.query('create table u (id int primary key)')
-    const holder = await log.connect()
+    const holder = await connect()
     await holder.query(`begin; insert into t values (1, 'for ever')`)
     const { rows } = await holder.query<Row>('select pg_backend_pid() as pid')
     const { code, err } = await watch(['t', 'u'])
@@ -238,7 +264,7 @@ describe('a table in use', () => {
   it('never makes a writer the victim of a deadlock', async () => {
     await log.query(`create schema chat; create table chat.p (id int) partition by list (id);
       create table chat.p1 partition of chat.p for values in (1); create table chat.p2 partition of chat.p for values in (2)`)
-    const writer = await log.connect()
+    const writer = await connect()
     await writer.query('begin; insert into chat.p2 values (2)') // Holds the last table.
     const io = commandStreams()
     const argv = { tables: ['chat.p'], always: false, grantTo: undefined, patience: 60_000 }
@@ -286,7 +312,7 @@ describe('unwatch', () => {
 
   it('silences a table that is locked for too long, and prints the statements for its owner', async () => {
     await watch(['t'])
-    const reader = await log.connect()
+    const reader = await connect()
     await reader.query('begin; select count(*) from t')
     const { code, out, err } = await unwatch(['t'])
     expect(code).toBe(0)
@@ -327,7 +353,7 @@ describe('a login that does not own the schema', () => {
       url.username = app
       url.password = 'x'
       const on = { config: connectionOptions(url.href), serverLogin: undefined }
-      const own = await log.connect({ connectionString: url.href })
+      const own = await connect({ connectionString: url.href })
       await own.query('create table app.notes (id int primary key)')
       const refused = await watch(['app.notes'], { on })
       expect(refused.code).toBe(1)

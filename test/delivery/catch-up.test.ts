@@ -14,7 +14,7 @@ const at = (i: number): Position => ({
   id: i,
 })
 
-type Step = 'commit' | 'hand on' | 'notify' | 'take' | 'turn'
+type Step = 'commit' | 'dispatch' | 'notify' | 'take' | 'turn'
 
 it('a subscriber that resumes gets each event once and in order, in every interleaving', async () => {
   await fc.assert(
@@ -22,10 +22,10 @@ it('a subscriber that resumes gets each event once and in order, in every interl
       fc.integer({ min: 1, max: 12 }),
       fc.integer({ min: -1, max: 11 }),
       fc.integer({ min: 1, max: 4 }),
-      fc.array(fc.constantFrom<Step>('commit', 'hand on', 'notify', 'take', 'turn'), { maxLength: 80 }),
+      fc.array(fc.constantFrom<Step>('commit', 'dispatch', 'notify', 'take', 'turn'), { maxLength: 80 }),
       async (committedAtFirst, seenByClient, pageSize, steps) => {
         let committed = committedAtFirst // Committed to the ledger, for `read`.
-        let handedOn = committedAtFirst // Delivered by the live reader, at most up to `committed`.
+        let dispatched = committedAtFirst // Delivered by the live reader, at most up to `committed`.
         const after = Math.min(seenByClient, committedAtFirst - 1)
         const own = new FrameStream()
         const group = new FrameStream()
@@ -34,8 +34,8 @@ it('a subscriber that resumes gets each event once and in order, in every interl
         const abort = new AbortController()
         const done = catchUp<number>({
           replay: () => ({
-            position: () => at(handedOn - 1),
-            start: () => at(handedOn - 1),
+            position: () => at(dispatched - 1),
+            start: () => at(dispatched - 1),
             async read(position) {
               await Promise.resolve()
               const events: number[] = []
@@ -65,16 +65,16 @@ it('a subscriber that resumes gets each event once and in order, in every interl
         }
         for (const step of steps) {
           if (step === 'commit') committed++
-          else if (step === 'hand on' && handedOn < committed) {
-            group.push(createFrame(String(handedOn), undefined, at(handedOn)))
-            handedOn++
+          else if (step === 'dispatch' && dispatched < committed) {
+            group.push(createFrame(String(dispatched), undefined, at(dispatched)))
+            dispatched++
           } else if (step === 'notify') group.push(createFrame('plain'))
           else if (step === 'take') take()
           else await new Promise(resolve => setImmediate(resolve))
         }
         // At the end the live reader has delivered every event, and the subscriber has read everything.
-        for (; handedOn < committed; handedOn++)
-          group.push(createFrame(String(handedOn), undefined, at(handedOn)))
+        for (; dispatched < committed; dispatched++)
+          group.push(createFrame(String(dispatched), undefined, at(dispatched)))
         let joined = false
         void done.then(() => {
           joined = true

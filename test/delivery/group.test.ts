@@ -1,96 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { createBackpressure } from '../../src/delivery/backpressure.js'
-import { Group } from '../../src/delivery/group.js'
-import { Outbound } from '../../src/delivery/outbound.js'
-import { createScheduler } from '../../src/delivery/scheduler.js'
+import { createGroups } from '../../src/delivery/groups.js'
+import { joinGroup } from '../../src/delivery/membership.js'
 import type { SubscriptionRequest } from '../../src/delivery/subscription.js'
 import { createDeferred } from '../../src/lib/deferred.js'
 import { ListenqlError } from '../../src/lib/errors.js'
 import type { Account } from '../../src/lib/limits/account.js'
-import { createClientMemory } from '../../src/lib/limits/client-memory.js'
 import { LimitExceeded } from '../../src/lib/limits/limit-exceeded.js'
-import type { Stop } from '../../src/lib/stop.js'
-import type { Position } from '../../src/log/position.js'
-import { EventSource, type Follower, type SourceOptions } from '../../src/sources/source.js'
-
-const observe = () => undefined
-const scheduler = createScheduler(error => {
-  throw error
-})
-const backpressure = createBackpressure({ maxBuffer: 1e6, scheduler, observe })
-const memory = createClientMemory(1e9)
-/** Resolves once every pending event has been rendered and sent. */
-const sent = () => new Promise<void>(resolve => scheduler.afterwards(resolve))
-const at = (id: number): Position => ({ n: 1, token: 1, ord: 1, statement: 1, id })
-
-/** The connection of one client, and the texts that were sent to the client. */
-function createClient() {
-  const texts: string[] = []
-  const outbound = new Outbound({
-    sink: {
-      writable: true,
-      held: 0,
-      frame: (_subscriber, { text, isFinal }) => void texts.push(isFinal ? `last: ${text}` : text),
-      control: () => undefined,
-      begin: () => undefined,
-      end: () => undefined,
-      cut: reason => void texts.push(`cut: ${reason}`),
-    },
-    transport: 'test',
-    remote: '',
-    maxBuffer: 1e6,
-    stallTimeout: 1e6,
-    scheduler,
-    backpressure,
-    memory,
-    observe,
-  })
-  return { id: '', outbound, texts }
-}
-
-/** Creates a group, and the calls that its source receives. */
-function createTested(options: Partial<SourceOptions<number>> = {}) {
-  const followers: Follower<number>[] = []
-  const rendered: number[] = []
-  const stopped: number[] = []
-  let emptied = 0
-  const request: SubscriptionRequest<number> = {
-    key: 'same',
-    bytes: 0,
-    source: new EventSource<number>(
-      { kind: 'table', name: 'people' },
-      {
-        async open(follower): Promise<Stop> {
-          const number = followers.push(follower)
-          return () => void stopped.push(number)
-        },
-        live: async () => undefined,
-        positionOf: at,
-        ...options,
-      },
-    ),
-    render(event) {
-      rendered.push(event)
-      return String(event)
-    },
-    renderTooLarge: String,
-    renderEnd: ({ code }) => code,
-    renew: () => undefined,
-  }
-  const group = new Group(
-    request as unknown as SubscriptionRequest<unknown>,
-    { maxEvent: 1e6, scheduler, backpressure, memory, observe },
-    () => emptied++,
-  )
-  return {
-    group,
-    rendered,
-    stopped,
-    followers,
-    follower: () => followers.at(-1) as Follower<number>,
-    timesEmptied: () => emptied,
-  }
-}
+import { EventSource, type Follower } from '../../src/sources/source.js'
+import { at, createClient, createGroup, groupOptions, sent } from '../support/group.js'
 
 /** Creates an account that a test can empty. */
 function createAccount() {
@@ -112,9 +29,9 @@ function createAccount() {
 }
 
 it('a group opens one source, and renders each event once for all subscribers, in order', async () => {
-  const { group, rendered, followers, follower } = createTested()
+  const { group, rendered, followers, follower } = createGroup()
   const clients = [createClient(), createClient(), createClient()]
-  await Promise.all(clients.map(client => group.join(client)))
+  await Promise.all(clients.map(client => joinGroup(group, client)))
   for (const event of [1, 2, 3]) follower().event(event)
   await sent()
   for (const { texts } of clients) expect(texts).toEqual(['1', '2', '3'])
@@ -122,43 +39,11 @@ it('a group opens one source, and renders each event once for all subscribers, i
   expect([followers.length, group.size]).toEqual([1, 3])
 })
 
-it('a subscriber receives the events after it joined', async () => {
-  const { group, follower } = createTested()
-  const [first, second] = [createClient(), createClient()]
-  await group.join(first)
-  follower().event(1) // Not rendered yet.
-  await group.join(second)
-  follower().event(2)
-  await sent()
-  expect([first.texts, second.texts]).toEqual([['1', '2'], ['2']])
-})
-
-it('a subscriber is accepted once the source is open and, during an outage, once the outage is over', async () => {
-  const opened = createDeferred()
-  const live = createDeferred()
-  const { group } = createTested({
-    open: () => opened.promise.then(() => () => undefined),
-    live: () => live.promise,
-  })
-  const steps: string[] = []
-  const joined = group.join(createClient()).then(() => steps.push('joined'))
-  await sent()
-  expect(group.isOpen).toBe(false)
-  steps.push('open')
-  opened.resolve()
-  await sent()
-  expect(group.isOpen).toBe(true)
-  steps.push('live')
-  live.resolve()
-  await joined
-  expect(steps).toEqual(['open', 'live', 'joined'])
-})
-
 it('the source is stopped once, when the last subscriber has left, and subscribers that have left receive nothing', async () => {
-  const { group, stopped, follower, timesEmptied } = createTested()
+  const { group, stopped, follower, timesEmptied } = createGroup()
   const [first, second] = [createClient(), createClient()]
-  const one = await group.join(first)
-  const other = await group.join(second)
+  const one = await joinGroup(group, first)
+  const other = await joinGroup(group, second)
   one.leave()
   one.leave()
   await sent()
@@ -174,9 +59,9 @@ it('the source is stopped once, when the last subscriber has left, and subscribe
 it('a source that opens after its only subscriber has left is stopped', async () => {
   const opened = createDeferred()
   let stopped = 0
-  const { group } = createTested({ open: () => opened.promise.then(() => () => void stopped++) })
+  const { group } = createGroup({ open: () => opened.promise.then(() => () => void stopped++) })
   const leaving = new AbortController()
-  const joined = group.join(createClient(), leaving.signal)
+  const joined = joinGroup(group, createClient(), leaving.signal)
   leaving.abort(new Error('gone'))
   await expect(joined).rejects.toThrow('gone')
   opened.resolve()
@@ -186,9 +71,9 @@ it('a source that opens after its only subscriber has left is stopped', async ()
 
 describe('the end of the source', () => {
   it('reaches all subscribers after the earlier events, and prevents later joins', async () => {
-    const { group, follower, timesEmptied } = createTested()
+    const { group, follower, timesEmptied } = createGroup()
     const client = createClient()
-    await group.join(client)
+    await joinGroup(group, client)
     follower().event(1)
     const error = new ListenqlError('SCHEMA_CHANGED', 'the table is gone')
     follower().end(error)
@@ -197,71 +82,16 @@ describe('the end of the source', () => {
     await sent()
     expect(client.texts).toEqual(['1', 'last: SCHEMA_CHANGED'])
     expect([group.isOver, timesEmptied()]).toEqual([true, 1])
-    await expect(group.join(createClient())).rejects.toBe(error)
-  })
-})
-
-describe('a subscriber that resumes', () => {
-  const past = (read: (after: Position) => Promise<{ events: number[]; position: Position }>) => ({
-    replay: () => ({ position: () => at(2), start: () => at(2), seam: () => [], read }),
-  })
-
-  it('receives the past, then live events, each event once', async () => {
-    const { group, follower } = createTested(past(async () => ({ events: [1, 2], position: at(2) })))
-    const client = createClient()
-    const handle = await group.join({ ...client, after: at(0) })
-    await expect.poll(() => client.texts).toEqual(['1', '2'])
-    follower().event(2)
-    follower().event(3)
-    await sent()
-    expect(client.texts).toEqual(['1', '2', '3'])
-    handle.leave()
-  })
-
-  it('is refused at once if the past refuses its position, and leaves nothing', async () => {
-    const expired = new ListenqlError('CURSOR_EXPIRED', 'it is gone')
-    const { group, stopped } = createTested(past(() => Promise.reject(expired)))
-    await expect(group.join({ ...createClient(), after: at(0) })).rejects.toBe(expired)
-    await sent()
-    expect([group.size, stopped]).toEqual([0, [1]])
-  })
-
-  it('is refused if the source keeps no history', async () => {
-    const { group } = createTested({ replay: () => undefined })
-    await expect(group.join({ ...createClient(), after: at(0) })).rejects.toMatchObject({
-      code: 'CURSOR_INVALID',
-    })
-  })
-
-  it('ends with an error if the past can no longer be read, and other subscribers continue', async () => {
-    let pages = 0
-    const { group, follower } = createTested({
-      replay: () => ({
-        position: () => at(9),
-        start: () => at(9),
-        seam: () => [],
-        read: async () =>
-          pages++ === 0
-            ? { events: [1], position: at(1) }
-            : Promise.reject(new ListenqlError('CURSOR_EXPIRED', 'it is gone')),
-      }),
-    })
-    const [late, other] = [createClient(), createClient()]
-    await group.join(other)
-    await group.join({ ...late, after: at(0) })
-    await expect.poll(() => late.texts).toEqual(['1', 'last: CURSOR_EXPIRED'])
-    follower().event(10)
-    await sent()
-    expect(other.texts).toEqual(['10'])
+    await expect(joinGroup(group, createClient())).rejects.toBe(error)
   })
 })
 
 describe('shared work', () => {
   it('is paid by the first subscriber and, after that one has left, by the next', async () => {
-    const { group, follower } = createTested()
+    const { group, follower } = createGroup()
     const [first, second] = [createAccount(), createAccount()]
-    const { leave } = await group.join({ ...createClient(), account: first.account })
-    await group.join({ ...createClient(), account: second.account })
+    const { leave } = await joinGroup(group, { ...createClient(), account: first.account })
+    await joinGroup(group, { ...createClient(), account: second.account })
     follower().account?.pay(5)
     leave()
     follower().account?.pay(7)
@@ -269,11 +99,11 @@ describe('shared work', () => {
   })
 
   it('ends the subscriptions that cannot pay, and no other', async () => {
-    const { group, follower } = createTested()
+    const { group, follower } = createGroup()
     const [first, second] = [createClient(), createClient()]
     const [poor, rich] = [createAccount(), createAccount()]
-    await group.join({ ...first, account: poor.account })
-    await group.join({ ...second, account: rich.account })
+    await joinGroup(group, { ...first, account: poor.account })
+    await joinGroup(group, { ...second, account: rich.account })
     follower().event(1)
     await sent()
     poor.empty()
@@ -284,5 +114,155 @@ describe('shared work', () => {
     expect(second.texts).toEqual(['1', '2'])
     rich.empty()
     expect(follower().account?.refusal()).toMatchObject({ limit: 'filterRate' })
+  })
+})
+
+describe('events that are states, each of which replaces all earlier ones', () => {
+  it('a new subscriber begins with the newest state, and then gets the same as all others', async () => {
+    const { group, rendered, follower } = createGroup({ stateOf: String })
+    const [early, late] = [createClient(), createClient()]
+    await joinGroup(group, early)
+    for (const state of [1, 2]) follower().event(state)
+    await joinGroup(group, late)
+    await sent()
+    follower().event(3)
+    await sent()
+    expect([early.texts, late.texts]).toEqual([
+      ['2', '3'],
+      ['2', '3'],
+    ])
+    expect(rendered).toEqual([1, 2, 3])
+  })
+
+  it('a client that takes nothing for a while gets the newest state only', async () => {
+    let isOpen = true
+    const { group, follower } = createGroup({ stateOf: String })
+    const client = createClient(() => isOpen)
+    await joinGroup(group, client)
+    follower().event(1)
+    await sent()
+    isOpen = false
+    for (const state of [2, 3, 4]) {
+      follower().event(state)
+      await sent()
+    }
+    isOpen = true
+    client.outbound.resume()
+    await sent()
+    expect(client.texts).toEqual(['1', '4'])
+  })
+
+  it('the position of a subscriber is that at which the source says the newest state holds', async () => {
+    let holdsAt: number | undefined
+    const { group, follower } = createGroup({
+      stateOf: String,
+      holdsAt: () => (holdsAt === undefined ? undefined : at(holdsAt)),
+    })
+    const { position } = await joinGroup(group, createClient())
+    follower().event(3)
+    await sent()
+    expect(position()).toEqual(at(3))
+    holdsAt = 7
+    expect(position()).toEqual(at(7))
+    follower().event(8)
+    expect(position()).toEqual(at(3)) // the state of 8 has not been sent
+    holdsAt = undefined
+    await sent()
+    expect(position()).toEqual(at(8))
+  })
+
+  /** A request whose source begins with a state at once, and whose key is the same for all under the next schema. */
+  function createStates() {
+    const followers = new Map<string, Follower<number>>()
+    let schema = 1
+    let first = 1
+    const request = (name: string): SubscriptionRequest<number> => {
+      const made = schema
+      return {
+        key: made === 1 ? name : 'same',
+        bytes: 0,
+        source: new EventSource<number>(
+          { kind: 'table', name: 'people' },
+          {
+            async open(follower) {
+              followers.set(name, follower)
+              follower.event(first)
+              return () => {
+                if (followers.get(name) === follower) followers.delete(name)
+              }
+            },
+            live: () => Promise.resolve(),
+            positionOf: at,
+            stateOf: String,
+          },
+        ),
+        render: String,
+        renderTooLarge: String,
+        renderEnd: String,
+        renew: () => (made === schema ? undefined : Promise.resolve(request(name))),
+      }
+    }
+    return {
+      request,
+      followers,
+      /** The schema changes, and new sources begin with this state. */
+      change(state: number) {
+        schema++
+        first = state
+      },
+    }
+  }
+
+  it('a new source after a change of the schema sends its first state only if it differs from the last one', async () => {
+    const states = createStates()
+    const groups = createGroups(groupOptions)
+    const client = createClient()
+    await groups.join(states.request('a'), client)
+    await sent()
+    states.change(1)
+    await groups.renew()
+    await sent()
+    expect(client.texts).toEqual(['1'])
+    states.change(2)
+    await groups.renew()
+    await sent()
+    expect(client.texts).toEqual(['1', '2'])
+  })
+
+  it('groups that merge send a state again only if it differs', async () => {
+    const states = createStates()
+    const groups = createGroups(groupOptions)
+    const [a, b] = [createClient(), createClient()]
+    await groups.join(states.request('a'), a)
+    await groups.join(states.request('b'), b)
+    await sent()
+    states.change(1)
+    await groups.renew()
+    await sent()
+    expect(groups.size).toEqual({ groups: 1, subscribers: 2 })
+    for (const follower of states.followers.values()) follower.event(7)
+    await sent()
+    expect([a.texts, b.texts]).toEqual([
+      ['1', '7'],
+      ['1', '7'],
+    ])
+  })
+
+  it('groups that merge all show the newest state of the one that remains', async () => {
+    const states = createStates()
+    const groups = createGroups(groupOptions)
+    const [a, b] = [createClient(), createClient()]
+    await groups.join(states.request('a'), a)
+    await groups.join(states.request('b'), b)
+    states.followers.get('a')?.event(5)
+    await sent()
+    states.change(6)
+    await groups.renew()
+    await sent()
+    expect(groups.size).toEqual({ groups: 1, subscribers: 2 })
+    expect([a.texts.at(-1), b.texts.at(-1)]).toEqual(['6', '6'])
+    for (const follower of states.followers.values()) follower.event(7)
+    await sent()
+    expect([a.texts.at(-1), b.texts.at(-1)]).toEqual(['7', '7'])
   })
 })

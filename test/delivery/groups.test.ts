@@ -1,34 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { createBackpressure } from '../../src/delivery/backpressure.js'
 import { createGroups } from '../../src/delivery/groups.js'
-import { Outbound } from '../../src/delivery/outbound.js'
-import { createScheduler } from '../../src/delivery/scheduler.js'
 import type { SubscriptionRequest } from '../../src/delivery/subscription.js'
 import { createDeferred } from '../../src/lib/deferred.js'
 import { ListenqlError } from '../../src/lib/errors.js'
-import { createClientMemory } from '../../src/lib/limits/client-memory.js'
 import type { Position } from '../../src/log/position.js'
 import { EventSource, type Follower } from '../../src/sources/source.js'
+import { createClient, groupOptions } from '../support/group.js'
 import { waitUntil } from '../support/wait.js'
-
-const observe = () => undefined
-const scheduler = createScheduler(error => {
-  throw error
-})
-const backpressure = createBackpressure({ maxBuffer: 1e6, scheduler, observe })
-const memory = createClientMemory(1e9)
-const sink = { writable: true, held: 0, frame() {}, control() {}, begin() {}, end() {}, cut() {} }
-const connection = {
-  transport: 'test',
-  remote: '',
-  maxBuffer: 1e6,
-  stallTimeout: 1e6,
-  scheduler,
-  backpressure,
-  memory,
-  observe,
-}
-const outbound = new Outbound({ ...connection, sink })
 
 it('after a rebuild of the schema, the source of a group continues after the position of the former source', async () => {
   const at = (n: number): Position => ({ n, token: 1, ord: 1, statement: 1, id: n })
@@ -60,11 +38,11 @@ it('after a rebuild of the schema, the source of a group continues after the pos
     renderEnd: String,
     renew,
   })
-  const groups = createGroups({ maxEvent: 1e6, scheduler, backpressure, memory, observe })
+  const groups = createGroups(groupOptions)
   let isOld = false
   const { leave } = await groups.join(
     request(at(5), () => (isOld ? Promise.resolve(request(at(4), () => undefined)) : undefined)),
-    { id: '', outbound },
+    createClient(),
   )
   isOld = true
   await groups.renew()
@@ -100,10 +78,10 @@ it('a group whose last subscriber left while the schema was rebuilt follows noth
     renderEnd: String,
     renew,
   })
-  const groups = createGroups({ maxEvent: 1e6, scheduler, backpressure, memory, observe })
+  const groups = createGroups(groupOptions)
   const { leave } = await groups.join(
     request(() => (isOld ? renewed.promise.then(() => request(() => undefined)) : undefined)),
-    { id: '', outbound },
+    createClient(),
   )
   isOld = true
   const done = groups.renew()
@@ -116,7 +94,7 @@ it('a group whose last subscriber left while the schema was rebuilt follows noth
 })
 
 it('a source that ends while it is being opened is refused with its reason, and leaves nothing', async () => {
-  const groups = createGroups({ maxEvent: 1e6, scheduler, backpressure, memory, observe })
+  const groups = createGroups(groupOptions)
   const lost = new ListenqlError('FORBIDDEN', 'the right was lost')
   const request: SubscriptionRequest<unknown> = {
     key: 'same',
@@ -136,7 +114,7 @@ it('a source that ends while it is being opened is refused with its reason, and 
     renderEnd: String,
     renew: () => undefined,
   }
-  await expect(groups.join(request, { id: '', outbound })).rejects.toBe(lost)
+  await expect(groups.join(request, createClient())).rejects.toBe(lost)
   expect(groups.size).toEqual({ groups: 0, subscribers: 0 })
 })
 
@@ -145,11 +123,11 @@ describe('groups with the same request under the next schema', () => {
     const followers = new Set<Follower<number>>()
     const at = (event: number): Position => ({ n: event, token: 1, ord: 0, statement: 0, id: 0 })
     const history: number[] = []
-    let handedOn = 0
+    let dispatched = 0
     const asked: (() => void)[] = []
     const replay = {
-      position: () => at(handedOn),
-      start: () => at(handedOn),
+      position: () => at(dispatched),
+      start: () => at(dispatched),
       async read(after: Position) {
         await new Promise<void>(resolve => asked.push(resolve))
         const events = history.filter(event => event > after.n).slice(0, 3)
@@ -158,8 +136,8 @@ describe('groups with the same request under the next schema', () => {
       seam: () => [],
     }
     const publish = () => {
-      history.push(++handedOn)
-      for (const follower of followers) follower.event(handedOn)
+      history.push(++dispatched)
+      for (const follower of followers) follower.event(dispatched)
     }
     let schema = 1
     const request = (key: string): SubscriptionRequest<number> => {
@@ -185,34 +163,20 @@ describe('groups with the same request under the next schema', () => {
         renew: () => (made === schema ? undefined : Promise.resolve(request(key))),
       }
     }
-    const groups = createGroups({ maxEvent: 1e6, scheduler, backpressure, memory, observe })
-    const client = (writable: () => boolean) => {
-      const taken: string[] = []
-      const own = new Outbound({
-        ...connection,
-        sink: {
-          ...sink,
-          get writable() {
-            return writable()
-          },
-          frame: (_subscriber, { text }) => void taken.push(text),
-        },
-      })
-      return { outbound: own, taken }
-    }
+    const groups = createGroups(groupOptions)
     let isSlow = true
     const [a, b, slow, late] = [
-      client(() => true),
-      client(() => true),
-      client(() => !isSlow),
-      client(() => true),
+      createClient(),
+      createClient(),
+      createClient(() => !isSlow),
+      createClient(),
     ] as const
     const clients = [a, b, slow, late]
-    const inA = await groups.join(request('a'), { id: '', outbound: a.outbound })
-    await groups.join(request('b'), { id: '', outbound: b.outbound })
-    await groups.join(request('a'), { id: '', outbound: slow.outbound })
+    const inA = await groups.join(request('a'), a)
+    await groups.join(request('b'), b)
+    await groups.join(request('a'), slow)
     for (let i = 0; i < 5; i++) publish()
-    const resuming = groups.join(request('a'), { id: '', outbound: late.outbound, after: at(0) })
+    const resuming = groups.join(request('a'), { ...late, after: at(0) })
     await waitUntil(() => asked.length > 0, 'the first page to be asked for')
     asked.shift()?.()
     await resuming
@@ -228,9 +192,9 @@ describe('groups with the same request under the next schema', () => {
     const all = history.map(String)
     await waitUntil(() => {
       asked.shift()?.()
-      return clients.every(({ taken }) => taken.length >= all.length)
+      return clients.every(({ texts }) => texts.length >= all.length)
     }, 'all events')
-    for (const { taken } of clients) expect(taken).toEqual(all)
+    for (const { texts } of clients) expect(texts).toEqual(all)
     inA.leave()
     expect(groups.size).toEqual({ groups: 1, subscribers: 3 })
     expect(followers.size).toBe(1)

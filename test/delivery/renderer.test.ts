@@ -49,6 +49,7 @@ it('a frame consists of the text, its size in UTF-8, the position and the end of
     position: POSITION,
     isFinal: false,
     endsHistory: true,
+    isState: false,
   })
   expect(renderer.fresh({ text: 'plain' })).toMatchObject({ position: undefined, endsHistory: false })
 })

@@ -146,3 +146,22 @@ it('a subscriber that has left holds and takes nothing', () => {
   expect([subscriber.hasLeft, subscriber.hasNext, subscriber.waiting]).toEqual([true, false, 0])
   expect(subscriber.take()).toBe(undefined)
 })
+
+describe('of states', () => {
+  const state = (text: string) => createFrame(text, undefined, undefined, { isState: true })
+
+  it('gets the newest one that waits, and the end after it', () => {
+    const stream = new FrameStream()
+    const subscriber = new Subscriber('', stream)
+    for (const text of ['1', '2', '3']) stream.push(state(text))
+    expect(subscriber.waiting).toBe(0)
+    expect(subscriber.take()?.text).toBe('3')
+    for (const text of ['4', '5']) stream.push(state(text))
+    stream.push(createFrame('end', undefined, undefined, { isFinal: true }))
+    expect([subscriber.take()?.text, subscriber.take()?.text, subscriber.take()]).toEqual([
+      '5',
+      'end',
+      undefined,
+    ])
+  })
+})

@@ -84,7 +84,7 @@ it('notices names that do not exist', () => {
   for (const right of [
     'log/position.ts:latest',
     'src/log/log-event.ts',
-    'delivery/group.ts:#render',
+    'delivery/fan-out.ts:#render',
     'imports.test.ts',
     'transport/http',
     'listenql.cut_batch',
@@ -95,7 +95,7 @@ it('notices names that do not exist', () => {
   for (const wrong of [
     'log/position.ts:latests',
     'log/positions.ts',
-    'delivery/group.ts:#paint',
+    'delivery/fan-out.ts:#paint',
     'imported.test.ts',
     'transport/smtp',
     'listenql.cut_cake',

@@ -36,7 +36,7 @@ const PROGRAMS: Readonly<Record<string, (code: string) => string>> = {
   'graphql-ws': code => `import { createClient } from 'graphql-ws'
     ${code}.subscribe({ query: ${CHANNEL} }, ${SINK})`,
   'Apollo Client, WebSocket': code => `${APOLLO} show(${code})`,
-  'Apollo Client, nothing else': code => `${APOLLO} show(${code})`,
+  'Apollo Client, HTTP': code => `${APOLLO} show(${code})`,
   'urql, SSE': code => `import { Client, fetchExchange } from '@urql/core'
     ${code.replace('{', '{ preferGetMethod: false,')}.subscription(${CHANNEL}, {}).subscribe(({ data }) => console.log(data.channel.payload))`,
   'urql, WebSocket': code => `import { Client, subscriptionExchange } from '@urql/core'

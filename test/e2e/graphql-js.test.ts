@@ -3,7 +3,7 @@ import { afterEach, expect, it } from 'vitest'
 import type { SchemaContext } from '../../schema/context.js'
 import { buildSchema } from '../../schema/index.js'
 import { createChannelRules } from '../../src/auth/channel-rules.js'
-import { ANYBODY } from '../../src/auth/viewer.js'
+import { ANONYMOUS } from '../../src/auth/viewer.js'
 import { createServer } from '../../src/index.js'
 import { connectionOptions } from '../../src/postgres/conninfo.js'
 import { Listener } from '../../src/postgres/listener.js'
@@ -43,11 +43,12 @@ async function createContext() {
     () => pool.close(),
   )
   const contextValue: SchemaContext = {
-    viewer: ANYBODY,
+    viewer: ANONYMOUS,
     rules: createChannelRules(['*'], []),
     channelSource: channels.source,
     tableChanges: () => expect.unreachable(),
-    snapshot: () => expect.unreachable(),
+    read: () => expect.unreachable(),
+    live: () => expect.unreachable(),
     notify: pool.notify,
   }
   return { database, listener, contextValue, notify: pool.notify, ...observed }

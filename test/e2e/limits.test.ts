@@ -43,6 +43,9 @@ async function start(options: ServerOptions): Promise<WitnessedServer> {
 const sse = (channel: string, accept = 'text/event-stream') =>
   `GET /graphql?query=${encodeURIComponent(channelQuery(channel))} HTTP/1.1\r\nHost: localhost\r\nAccept: ${accept}\r\n\r\n`
 
+/** In ms. A client has to answer a ping before the next one, and on a busy machine loopback takes its time. */
+const ANSWER_TIME = 400
+
 describe('signs of life', () => {
   it.each([
     ['/listen', '/listen/dead', {}],
@@ -72,7 +75,7 @@ describe('signs of life', () => {
   })
 
   it('a client that answers ping frames need not answer the messages of graphql-ws', async () => {
-    const server = await start({ keepAlive: 100 })
+    const server = await start({ keepAlive: ANSWER_TIME })
     const client = await openGraphql(server.url)
     await client.listen('1', 'frames')
     for (let pings = 0; pings < 5; pings++) expect((await client.next('a ping')).type).toBe('ping')
@@ -84,7 +87,7 @@ describe('signs of life', () => {
   })
 
   it('a client that answers the messages of graphql-ws need not answer ping frames', async () => {
-    const server = await start({ keepAlive: 100 })
+    const server = await start({ keepAlive: ANSWER_TIME })
     const client = await openGraphql(server.url, { autoPong: false })
     let frames = 0
     client.webSocket.on('ping', () => {
@@ -100,8 +103,22 @@ describe('signs of life', () => {
     client.webSocket.terminate()
   })
 
-  it('a client that is still sending a message is alive', async () => {
+  it('a client whose answer waits while the server is held up is alive', async () => {
     const server = await start({ keepAlive: 100 })
+    const client = await openGraphql(server.url)
+    let answered = 0
+    client.webSocket.on('ping', () => {
+      answered++ // the client has sent the pong; in the same process, the server reads it once this returns
+      for (const end = performance.now() + 120; performance.now() < end; );
+    })
+    await waitUntil(() => answered >= 3, 'three pings')
+    await client.listen('1', 'late')
+    expect(server.ofType('subscriber.cut')).toEqual([])
+    client.webSocket.terminate()
+  })
+
+  it('a client that is still sending a message is alive', async () => {
+    const server = await start({ keepAlive: ANSWER_TIME })
     const connection = await openConnection(server.url)
     const headers = { 'sec-websocket-protocol': 'graphql-transport-ws' }
     connection.socket.write(handshake(server.url, '/graphql', headers))
@@ -123,7 +140,7 @@ describe('signs of life', () => {
   })
 
   it('a WebSocket that sends any data at all is kept', async () => {
-    const server = await start({ keepAlive: 150 })
+    const server = await start({ keepAlive: ANSWER_TIME })
     const connection = await openConnection(server.url)
     connection.socket.write(handshake(server.url, '/listen/alive'))
     await connection.until('\r\n\r\n')

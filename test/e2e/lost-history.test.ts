@@ -10,7 +10,7 @@ beforeAll(async () => {
   log = await createLog()
   await log.query('create table t (id int primary key, v int)')
   await log.watch('t')
-  server = await createServer({ databaseUrl: log.database.url, port: 0, logLevel: 'silent', keepAlive: 50 })
+  server = await createServer({ databaseUrl: log.database.url, port: 0, logLevel: 'silent' })
 })
 afterAll(async () => {
   await server.close()

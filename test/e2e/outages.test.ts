@@ -120,13 +120,13 @@ describe('the LISTEN connection is restored', () => {
     const url = new URL(database.url)
     url.hostname = '127.0.0.1'
     url.port = String(proxy.port)
-    const server = await start({ databaseUrl: url.href, heartbeat: 200, connectTimeout: 500 })
+    const server = await start({ databaseUrl: url.href, heartbeat: 1000, connectTimeout: 500 })
     const subscriptions = await subscribeAll(server.url, 'outage')
     const listener = await TRANSPORTS['/listen'](server.url, 'outage')
 
     proxy.goSilent()
     const lost = await nextOf(server.observations, 'database.lost')
-    expect(lost).toMatchObject({ message: 'no answer for 200 ms', channels: 1 })
+    expect(lost).toMatchObject({ message: 'no answer for 1000 ms', channels: 1 })
     expect(await isReady(server.url)).toBe(false)
     await nextOf(server.observations, 'database.unreachable') // a silent server does not accept connections either
     proxy.recover()

@@ -4,11 +4,19 @@ import { GRAPHQL_TRANSPORTS, overGraphqlWs, overSse, type TestSubscription } fro
 import { codeOf } from '../support/graphql-request.js'
 import { createLog, type TestLog } from '../support/log.js'
 
+/** In ms. Not shorter: a WebSocket client has to answer a ping before the next one, and on a busy machine loopback takes its time. */
+const KEEP_ALIVE = 1000
+
 let log: TestLog
 let server: ListenqlServer
 beforeAll(async () => {
   log = await createLog()
-  server = await createServer({ databaseUrl: log.database.url, port: 0, logLevel: 'silent', keepAlive: 50 })
+  server = await createServer({
+    databaseUrl: log.database.url,
+    port: 0,
+    logLevel: 'silent',
+    keepAlive: KEEP_ALIVE,
+  })
 })
 afterAll(async () => {
   await server.close()

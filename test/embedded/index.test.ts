@@ -42,6 +42,7 @@ import { ListenqlError } from '../../src/lib/errors.js'
 import { readMigrations } from '../../src/log/migration-files.js'
 import { migrate } from '../../src/log/migrations.js'
 import { compileEmbeddedProcesses, type EmbeddedProcesses } from '../support/embedded-process.js'
+import { installFormer } from '../support/former-log.js'
 import { QUICK_SETTINGS } from '../support/global-setup.js'
 import { postmasterPid, startPrivatePostgres } from '../support/postgres.js'
 import { waitUntil } from '../support/wait.js'
@@ -80,6 +81,16 @@ async function query(url: string, sql: string): Promise<Record<string, unknown>[
   }
 }
 
+const WATCHED = 'select table_name, since is not null as whole from listenql.watched order by 1'
+
+/** What an earlier version made: the table of the article alone, under a comment of that version. */
+async function makeFormerDemo(adminUrl: string, comment: string): Promise<void> {
+  await query(
+    adminUrl,
+    `drop schema listenql cascade; drop table visits; comment on database listenql is '${comment}'`,
+  )
+}
+
 const pidOf = () => postmasterPid(join(directory, 'data'))
 
 async function failure(promise: Promise<unknown>): Promise<ListenqlError> {
@@ -112,12 +123,18 @@ describe('the first start', () => {
       dml_action: 'INSERT',
       dml_table: 'people',
     })
+
+    await query(postgres.serverUrl, `insert into visits (person_id, place) values (1, 'Library')`)
+    await query(postgres.serverUrl, 'delete from people')
+    expect(await query(postgres.serverUrl, 'select * from visits')).toEqual([])
   })
 
   it('watches the demo, and lets the login of the server read the event log', async () => {
     const { serverUrl, adminUrl } = await start()
-    const watched = 'select table_name, since is not null as whole from listenql.watched'
-    expect(await query(serverUrl, watched)).toEqual([{ table_name: 'people', whole: true }])
+    expect(await query(serverUrl, WATCHED)).toEqual([
+      { table_name: 'people', whole: true },
+      { table_name: 'visits', whole: true },
+    ])
     const [begin] = await query(serverUrl, 'select n, token from listenql.newest()')
     await query(serverUrl, "insert into people (name) values ('Paul')")
     const pull = `select operation, new::json ->> 'name' as name from listenql.pull(${begin?.n}, ${begin?.token}, 2147483647, 0, 0, 10)`
@@ -224,41 +241,55 @@ describe('a later start', () => {
     expect(await query(second.serverUrl, 'select name from people')).toEqual([{ name: 'Colin' }])
     const triggers = `select tgname from pg_trigger where tgrelid = 'people'::regclass and not tgisinternal and tgname not like '%listenql%'`
     expect(await query(second.adminUrl, triggers)).toEqual([])
-    await query(second.adminUrl, 'drop table people')
+    await query(second.adminUrl, 'drop table people, visits')
     await second.close()
 
     const third = await start()
-    expect(await query(third.adminUrl, "select to_regclass('people') as people")).toEqual([{ people: null }])
+    expect(
+      await query(third.adminUrl, "select to_regclass('people') as people, to_regclass('visits') as visits"),
+    ).toEqual([{ people: null, visits: null }])
   })
 
   it('watches the demo of a folder that was created before demos were watched', async () => {
     const first = await start()
-    await query(
-      first.adminUrl,
-      `drop schema listenql cascade; comment on database listenql is 'Made by listenql, with its demo (table people).'`,
-    )
+    await makeFormerDemo(first.adminUrl, 'Made by listenql, with its demo (table people).')
+    await query(first.adminUrl, 'create table visits (id int)')
     await first.close()
     const second = await start()
-    const watched = 'select table_name, since is not null as whole from listenql.watched'
-    expect(await query(second.serverUrl, watched)).toEqual([{ table_name: 'people', whole: true }])
+    expect(await query(second.serverUrl, WATCHED)).toEqual([{ table_name: 'people', whole: true }])
+  })
+
+  it('leaves the demo of an earlier version as it is', async () => {
+    const first = await start()
+    await makeFormerDemo(first.adminUrl, 'Made by listenql, with its demo (table people, watched).')
+    await first.close()
+    const second = await start()
+    expect(
+      await query(
+        second.adminUrl,
+        "select to_regclass('visits') as visits, to_regnamespace('listenql') as log",
+      ),
+    ).toEqual([{ visits: null, log: null }])
   })
 
   it('leaves the demo to the next start if it is in use', async () => {
     const first = await start()
     await query(
       first.adminUrl,
-      `drop schema listenql cascade; comment on database listenql is 'Made by listenql, with its demo (table people).'`,
+      `drop schema listenql cascade; comment on database listenql is 'Made by listenql, with its demo (tables people and visits).'`,
     )
     const busy = new pg.Client({ connectionString: first.adminUrl })
     await busy.connect()
     await busy.query('begin; lock table people in row exclusive mode')
     const second = await start()
-    const watched = 'select table_name from listenql.watched'
-    expect(await query(second.serverUrl, watched)).toEqual([])
+    expect(await query(second.serverUrl, WATCHED)).toEqual([])
     await busy.query('commit')
     await busy.end()
     const third = await start()
-    expect(await query(third.serverUrl, watched)).toEqual([{ table_name: 'people' }])
+    expect(await query(third.serverUrl, WATCHED)).toEqual([
+      { table_name: 'people', whole: true },
+      { table_name: 'visits', whole: true },
+    ])
   })
 
   it('does not watch the demo again if it was unwatched or the log was uninstalled', async () => {
@@ -266,7 +297,7 @@ describe('a later start', () => {
     await query(first.adminUrl, `select listenql.unwatch('people')`)
     await first.close()
     const second = await start()
-    expect(await query(second.serverUrl, 'select * from listenql.watched')).toEqual([])
+    expect(await query(second.serverUrl, WATCHED)).toEqual([{ table_name: 'visits', whole: true }])
     await query(second.adminUrl, 'drop schema listenql cascade')
     await second.close()
     const third = await start()
@@ -289,6 +320,57 @@ describe('a later start', () => {
     await second.close()
     const third = await start()
     expect(await query(third.adminUrl, version)).toEqual([{ version: 999 }])
+  })
+
+  it('upgrades the log of version 8 without ending a history', async () => {
+    const first = await start()
+    const admin = new pg.Client({ connectionString: first.adminUrl })
+    await admin.connect()
+    await admin.query('drop schema listenql cascade')
+    await installFormer((sql, params = []) => admin.query(sql, [...params]), 8)
+    await admin.query(`create table notes (id int primary key, text varchar(20)); grant select, insert, update on notes to listenql;
+      grant usage on schema listenql to listenql; grant select on listenql.watched to listenql;
+      grant execute on function listenql.newest() to listenql;
+      select listenql.watch('people'); select listenql.watch('notes')`)
+    await admin.query('select listenql.refresh()')
+    const write = async (url: string, id: number) => {
+      await query(url, `insert into notes values (${id}, 'a'); update notes set text = 'b' where id = ${id}`)
+      await query(url, `insert into people (name) values ('${id}')`)
+    }
+    const histories =
+      'select table_name, generation, whole_from, since_n, since_token from listenql.watched order by 1'
+    const [cursor] = await query(first.serverUrl, 'select n, token from listenql.newest()')
+    await write(first.serverUrl, 1)
+    const before = await query(first.serverUrl, histories)
+    expect(before.map(row => [row.table_name, row.since_n !== null])).toEqual([
+      ['notes', true],
+      ['people', true],
+    ])
+    await admin.end()
+    await first.close()
+
+    const second = await start()
+    expect(await query(second.adminUrl, 'select max(version) as version from listenql.migration')).toEqual([
+      { version: readMigrations().length },
+    ])
+    // As a server does at its start, with its own login.
+    expect(await query(second.serverUrl, 'select * from listenql.refresh()')).toEqual([])
+    expect(await query(second.serverUrl, histories)).toEqual(before)
+    await write(second.serverUrl, 2)
+    const events = await query(
+      second.serverUrl,
+      `select operation, coalesce(new::json ->> 'name', concat_ws(' ', new::json ->> 'id', new::json ->> 'text')) as row, generation
+       from listenql.pull(${cursor?.n}, ${cursor?.token}, 2147483647, 0, 0, 100)`,
+    )
+    expect(events).toEqual(
+      ['I 1 a', 'U 1 b', 'I 1', 'I 2 a', 'U 2 b', 'I 2'].map(event => ({
+        operation: event.slice(0, 1),
+        row: event.slice(2),
+        generation: 1,
+      })),
+    )
+    expect(await query(second.serverUrl, 'select * from listenql.refresh()')).toEqual([])
+    expect(await query(second.serverUrl, histories)).toEqual(before)
   })
 
   it('takes another port if the previous one is in use', async () => {

@@ -70,7 +70,7 @@ describe('an image', () => {
         .end()
         .map(({ name, value }) => [String(name), typeof value === 'number' ? value : String(value)]),
     ).toEqual([
-      ['"a"', 6],
+      ['"a"', 4],
       ['"b"', '12345'],
       ['"c"', 7],
     ])
@@ -132,7 +132,25 @@ describe('a mended image', () => {
       for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000)
     }
     const row = read((await mendLargeImage(pieces(), decode)).text)
-    expect([row.unreadable('a'), row.json('b'), row.isNull('c')]).toEqual([large.length, '"small"', true])
+    expect([row.unreadable('a'), row.json('b'), row.isNull('c')]).toEqual([2 ** 20, '"small"', true])
+  })
+
+  it('names the size of a value as text, without the quotes and escapes of JSON', async () => {
+    const sizeOf = async (json: string) => {
+      async function* pieces() {
+        const bytes = Buffer.from(`{"a":${json}}`)
+        for (let at = 0; at < bytes.length; at += 1001) yield bytes.subarray(at, at + 1001)
+      }
+      return read((await mendLargeImage(pieces(), decode)).text).unreadable('a')
+    }
+    for (const character of ['x', 'é', '\n', '\u0001', '"', '\\', '\\u'])
+      expect(await sizeOf(JSON.stringify(character.repeat(2 ** 20)))).toBe(
+        Buffer.byteLength(character) * 2 ** 20,
+      )
+    const hex = `\\x${'00'.repeat(2 ** 20)}`
+    expect(await sizeOf(JSON.stringify(hex))).toBe(hex.length)
+    const list = JSON.stringify(Array.from({ length: 2 ** 18 }, () => 'abcd'))
+    expect(await sizeOf(list)).toBe(list.length)
   })
 
   it('is unchanged if all of it is text', async () => {

@@ -12,10 +12,11 @@ import {
 } from 'graphql'
 import { expect, it } from 'vitest'
 import { buildSchema } from '../../schema/index.js'
-import { ANYBODY } from '../../src/auth/viewer.js'
+import { ANONYMOUS } from '../../src/auth/viewer.js'
 import { stringifyJson } from '../../src/filters/index.js'
 import { createEngine } from '../../src/graphql/engine.js'
-import { createClientErrors, formatResult } from '../../src/graphql/errors.js'
+import { createClientErrors } from '../../src/graphql/errors.js'
+import { formatResult } from '../../src/graphql/result.js'
 import { encodePlain } from '../../src/log/position.js'
 import { ChannelEvent } from '../../src/sources/channels/channel-event.js'
 import { EventSource } from '../../src/sources/source.js'
@@ -175,7 +176,7 @@ async function ourWay(document: string, contextValue: object) {
     schemaState: { isKnown: true, known: Promise.resolve(), unreached: () => undefined },
     cursors: PLAIN,
   })
-  const prepared = await engine.prepare({ viewer: ANYBODY, query: document })
+  const prepared = await engine.prepare({ viewer: ANONYMOUS, query: document })
   if (prepared.kind !== 'subscription') throw new Error(JSON.stringify(prepared))
   const subscription = await prepared.subscribe()
   if (!('request' in subscription)) throw new Error(JSON.stringify(subscription))

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import { abortable, createStopController, delay } from '../../src/lib/abort.js'
+import { abortable, createStopController, createTimer, delay } from '../../src/lib/abort.js'
 
 // A rejection without a handler ends the process; in this test it fails the run.
 it('a promise that is abandoned before it settles may reject without a handler', async () => {
@@ -33,4 +33,17 @@ it('any number of waits can end with one stop, without a warning of Node', async
   } finally {
     process.off('warning', note)
   }
+})
+
+it('a timer ends its wait when it is woken, and a wake-up before the wait does not count', async () => {
+  const timer = createTimer()
+  timer.wake()
+  const order: string[] = []
+  const woken = timer.wait(60_000).then(() => order.push('woken'))
+  await setImmediate()
+  order.push('waited')
+  timer.wake()
+  await woken
+  await timer.wait(0)
+  expect(order).toEqual(['waited', 'woken'])
 })

@@ -131,18 +131,18 @@ it('the reader waits for a log that is not installed yet', async () => {
   cleanUps.push(() => log.close())
   log.start()
   expect(await log.started()).toBeUndefined()
-  let told: string | undefined
+  let lostWith: string | undefined
   log.follow('c', 'late', {
     event: () => undefined,
     lost(error) {
-      told = error.code
+      lostWith = error.code
     },
   })
   const client = new pg.Client(bare.adminUrl)
   await client.connect()
   await migrate(client)
   await waitUntil(() => log.position !== undefined, 'the log to be found')
-  expect(told).toBe('CURSOR_EXPIRED') // events published before the log was found may have been missed
+  expect(lostWith).toBe('CURSOR_EXPIRED') // events published before the log was found may have been missed
   const inbox = follow(log, 'late')
   await client.query('select listenql.publish($1, $2::text)', ['late', 'heard'])
   await client.end()

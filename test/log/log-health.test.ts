@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest'
 import { LogHealth } from '../../src/log/log-health.js'
-import type { LogTroubles, Query } from '../../src/log/log-troubles.js'
+import type { LogTroubles } from '../../src/log/log-troubles.js'
 import { endOfBatch } from '../../src/log/position.js'
+import type { Query } from '../../src/postgres/queryable.js'
 
 const POSITION = endOfBatch({ n: 7, token: 1 })
 const query: Query = async () => []

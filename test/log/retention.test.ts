@@ -71,7 +71,7 @@ it('retention ends the history when the log is too large, and reports that', asy
   await fill()
   start({ maxLogSize: 200_000 })
   await waitUntil(async () => (await events()) === 0, 'the log to be cleared')
-  await waitUntil(() => types().includes('log.cap-exceeded'), 'somebody to be told')
+  await waitUntil(() => types().includes('log.cap-exceeded'), 'the report')
   expect(seen.find(({ type }) => type === 'log.cap-exceeded')).toMatchObject({
     limit: 200_000,
     early: 1,
@@ -84,7 +84,7 @@ it('retention reports once that a log over its size limit cannot be cleared, and
   await slow.query(`begin; insert into t values (0, 'slow')`)
   await fill()
   start({ maxLogSize: 200_000 })
-  await waitUntil(() => types().includes('log.cap-exceeded'), 'somebody to be told')
+  await waitUntil(() => types().includes('log.cap-exceeded'), 'the report')
   expect(seen).toEqual([
     {
       type: 'log.cap-exceeded',
@@ -97,7 +97,7 @@ it('retention reports once that a log over its size limit cannot be cleared, and
   ])
   await slow.query('commit')
   await waitUntil(async () => (await events()) === 0, 'the log to be cleared')
-  await waitUntil(() => types().includes('log.rotated'), 'it to be told')
+  await waitUntil(() => types().includes('log.rotated'), 'the report of the rotation')
   expect(types().filter(type => type === 'log.cap-exceeded').length).toBe(2)
 })
 

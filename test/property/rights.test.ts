@@ -32,7 +32,7 @@ beforeAll(async () => {
     create schema app; grant usage on schema app to public, ${watched.server.name};
     create function app.me_immutable() returns text language sql immutable as $$ select ${SUB} $$;
     create function app.me_stable() returns text language plpgsql stable as $$ begin return ${SUB}; end $$;
-    create function app.is_mine(who text) returns boolean language plpgsql immutable as $$ begin return who = app.me_stable(); end $$`)
+    create function app.is_mine(owner text) returns boolean language plpgsql immutable as $$ begin return owner = app.me_stable(); end $$`)
   const [one, two] = roleNames as [string, string]
   viewers = [viewerOf(one, { sub: 'ann' }), viewerOf(one, { sub: 'bob' }), viewerOf(two, { sub: 'ann' })]
   staged = await createStaged(watched)
@@ -121,7 +121,7 @@ async function shownUnder(rights: string | undefined): Promise<ReadonlySet<unkno
   return all
 }
 
-function told({ operation, key, old, row }: RowChange): string {
+function changeWords({ operation, key, old, row }: RowChange): string {
   const one = (image: RowImage | null) =>
     image && JSON.stringify(['id', 'owner', 'v'].map(column => image.get(column)))
   return `${operation} ${key?.get('id')}: ${one(old)} -> ${one(row)}`
@@ -154,11 +154,11 @@ it('the server delivers what select shows under the privileges at the end of the
             const old = before[i]?.has(key) ? one.old : null
             const row = after[i]?.has(key) ? one.row : null
             if (old || row) {
-              expected.push(told({ ...one, key: row ?? old, old, row }))
+              expected.push(changeWords({ ...one, key: row ?? old, old, row }))
               shown++
             } else hidden++
           }
-          expect(changes.slice(counts[i]).map(told)).toEqual(expected)
+          expect(changes.slice(counts[i]).map(changeWords)).toEqual(expected)
           counts[i] = changes.length
         }
       }

@@ -36,7 +36,7 @@ beforeAll(async () => {
   await admin(`create schema app; grant usage on schema app to public, ${watched.server.name};
     create function app.me_immutable() returns text language sql immutable as $$ select ${SUB} $$;
     create function app.me_stable() returns text language plpgsql stable as $$ begin return ${SUB}; end $$;
-    create function app.is_mine(who text) returns boolean language plpgsql immutable as $$ begin return who = ${SUB}; end $$;
+    create function app.is_mine(owner text) returns boolean language plpgsql immutable as $$ begin return owner = ${SUB}; end $$;
     create function app.my_teams() returns setof int language sql stable as $$ select team from public.teams where member = app.me_immutable() $$;
     create function app.in_team(t int) returns boolean language plpgsql immutable security definer as $$ begin return exists (select from public.teams where team = t and member = app.me_stable()); end $$`)
   viewers = [
@@ -148,7 +148,7 @@ async function shownTo(viewer: Viewer): Promise<Shown> {
 }
 
 function since(changes: readonly RowChange[], start: Position): string[] {
-  return changes.filter(({ position }) => comparePositions(position, start) > 0).map(told)
+  return changes.filter(({ position }) => comparePositions(position, start) > 0).map(changeWords)
 }
 
 async function shownToAll(): Promise<Shown[]> {
@@ -158,14 +158,14 @@ async function shownToAll(): Promise<Shown[]> {
 }
 
 /** `UPDATE 3: (old) -> (new)` */
-function told({ operation, key, old, row: now }: RowChange): string {
+function changeWords({ operation, key, old, row: now }: RowChange): string {
   const one = (image: RowImage | null) =>
     image && JSON.stringify(['id', 'owner', 'team', 'v', 'doc'].map(name => image.get(name)))
   return `${operation} ${key?.get('id')}: ${one(old)} -> ${one(now)}`
 }
 
 it('the server delivers what select shows before and after each change: live, joined half-way and replayed', async () => {
-  let told1 = 0
+  let delivered = 0
   let hidden = 0
   await fc.assert(
     fc.asyncProperty(scene, async ({ policies, isForced, teams, statements, where: input }) => {
@@ -215,10 +215,10 @@ it('the server delivers what select shows before and after each change: live, jo
               hidden++
               continue
             }
-            told1++
+            delivered++
             expected.get(viewer)?.push({
               position: change.position,
-              text: told({ ...change, key: now ?? old, old, row: filtered }),
+              text: changeWords({ ...change, key: now ?? old, old, row: filtered }),
             })
           }
         }
@@ -235,10 +235,12 @@ it('the server delivers what select shows before and after each change: live, jo
         const late = joined.get(viewer)
         await late?.following.level()
         if (late) expect(since(late.following.changes, late.start)).toEqual(from(late.start))
-        expect((await staged.replay(table, viewer, begun, { filter })).map(told)).toEqual(from(begun))
+        expect((await staged.replay(table, viewer, begun, { filter })).map(changeWords)).toEqual(from(begun))
         const middle = wanted[wanted.length >> 1]?.position
         if (middle)
-          expect((await staged.replay(table, viewer, middle, { filter })).map(told)).toEqual(from(middle))
+          expect((await staged.replay(table, viewer, middle, { filter })).map(changeWords)).toEqual(
+            from(middle),
+          )
       }
       for (const { stop } of [
         ...followings,
@@ -250,6 +252,6 @@ it('the server delivers what select shows before and after each change: live, jo
     { numRuns: 25, endOnFailure: true },
   )
   // The test would prove nothing if every row were shown, or none.
-  expect(told1).toBeGreaterThan(100)
+  expect(delivered).toBeGreaterThan(100)
   expect(hidden).toBeGreaterThan(100)
 }, 240_000)

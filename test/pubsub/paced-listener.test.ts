@@ -9,7 +9,7 @@ const numbers = (count: number) => Array.from({ length: count }, (_, i) => i + 1
 /** A listener that takes `room` events and refuses further ones, as a Repeater does. */
 function paced(options: { room?: number; maxWaiting?: number; fail?: (detail: unknown) => void } = {}) {
   const taken: unknown[] = []
-  const told: unknown[] = []
+  const reported: unknown[] = []
   const reader = { room: options.room ?? 0, asked: 0 }
   const listener = createPacedListener({
     deliver({ detail }) {
@@ -20,15 +20,15 @@ function paced(options: { room?: number; maxWaiting?: number; fail?: (detail: un
       taken.push(detail)
     },
     maxWaiting: options.maxWaiting ?? 1000,
-    onError: error => told.push(['error', (error as Error).message]),
-    onStrain: strained => told.push(strained ? 'strained' : 'eased'),
-    onOverflow: () => told.push('overflow'),
+    onError: error => reported.push(['error', (error as Error).message]),
+    onStrain: strained => reported.push(strained ? 'strained' : 'eased'),
+    onOverflow: () => reported.push('overflow'),
     lastWord: () => event('last word'),
   })
   const push = (from: number, to: number) => {
     for (let i = from; i <= to; i++) listener.push(event(i))
   }
-  return { listener, reader, taken, told, push }
+  return { listener, reader, taken, reported, push }
 }
 
 describe('with fake timers, a paced listener', () => {
@@ -68,7 +68,7 @@ describe('with fake timers, a paced listener', () => {
   })
 
   it('continues after a listener that throws', async () => {
-    const { taken, told, push } = paced({
+    const { taken, reported, push } = paced({
       room: 10,
       fail: detail => {
         if (detail === 2) throw new Error('two')
@@ -77,18 +77,18 @@ describe('with fake timers, a paced listener', () => {
     push(1, 3)
     await vi.advanceTimersByTimeAsync(0)
     expect(taken).toEqual([1, 3])
-    expect(told).toEqual([['error', 'two']])
+    expect(reported).toEqual([['error', 'two']])
   })
 
   it('reports strain above a quarter of its maximum, and ease at a sixteenth', async () => {
-    const { taken, told, push, reader } = paced({ room: 936 - 62 })
+    const { taken, reported, push, reader } = paced({ room: 936 - 62 })
     push(1, 250)
-    expect(told).toEqual([])
+    expect(reported).toEqual([])
     push(251, 936)
-    expect(told).toEqual(['strained'])
+    expect(reported).toEqual(['strained'])
     while (taken.length < 874) await vi.advanceTimersToNextTimerAsync()
     await vi.advanceTimersByTimeAsync(1)
-    expect(told).toEqual(['strained', 'eased']) // 62 wait.
+    expect(reported).toEqual(['strained', 'eased']) // 62 wait.
     reader.room = Infinity
     await vi.advanceTimersByTimeAsync(50)
     expect(taken).toEqual(numbers(936))
@@ -96,24 +96,24 @@ describe('with fake timers, a paced listener', () => {
   })
 
   it('never cuts off a listener that takes everything, however much one turn brings', async () => {
-    const { taken, told, push } = paced({ room: Infinity })
+    const { taken, reported, push } = paced({ room: Infinity })
     push(1, 5000)
     while (taken.length < 5000) await vi.advanceTimersToNextTimerAsync()
     expect(taken).toEqual(numbers(5000))
-    expect(told).toEqual(['strained', 'eased'])
+    expect(reported).toEqual(['strained', 'eased'])
     ended()
   })
 
   it('gives up on a listener that refuses ten times in a row, and cuts it off when too much waits', async () => {
-    const { reader, taken, told, push } = paced({ room: 5 })
+    const { reader, taken, reported, push } = paced({ room: 5 })
     push(1, 500)
-    expect(told).toEqual(['strained'])
+    expect(reported).toEqual(['strained'])
     await vi.advanceTimersByTimeAsync(1000)
-    expect(told).toEqual(['strained', 'eased'])
+    expect(reported).toEqual(['strained', 'eased'])
     push(501, 1005)
-    expect(told).toEqual(['strained', 'eased'])
+    expect(reported).toEqual(['strained', 'eased'])
     push(1006, 1010)
-    expect(told).toEqual(['strained', 'eased', 'overflow'])
+    expect(reported).toEqual(['strained', 'eased', 'overflow'])
     // Only the last event waits, and is offered less and less often.
     reader.asked = 0
     await vi.advanceTimersByTimeAsync(60_000)
@@ -125,26 +125,26 @@ describe('with fake timers, a paced listener', () => {
   })
 
   it('gives up on a trickle after two seconds of pauses, but delivers all of it', async () => {
-    const { reader, taken, told, push } = paced()
+    const { reader, taken, reported, push } = paced()
     push(1, 900)
-    for (let ms = 0; told.length < 2; ms++) {
+    for (let ms = 0; reported.length < 2; ms++) {
       if (ms % 100 === 0) reader.room = 1
       await vi.advanceTimersByTimeAsync(1)
       expect(ms).toBeLessThan(10_000)
     }
-    expect(told).toEqual(['strained', 'eased'])
+    expect(reported).toEqual(['strained', 'eased'])
     expect(taken.length).toBeGreaterThan(10)
     reader.room = Infinity
     await vi.advanceTimersByTimeAsync(100)
     expect(taken).toEqual(numbers(900))
     // It has caught up, so it can report strain again.
     push(901, 1200)
-    expect(told).toEqual(['strained', 'eased', 'strained'])
+    expect(reported).toEqual(['strained', 'eased', 'strained'])
   })
 
   it('leaves no timer when it is closed, reports ease, and accepts nothing afterwards', async () => {
     for (const room of [0, Infinity]) {
-      const { listener, taken, told, push } = paced({ room })
+      const { listener, taken, reported, push } = paced({ room })
       push(1, 600)
       await vi.advanceTimersToNextTimerAsync()
       const before = taken.length
@@ -153,7 +153,7 @@ describe('with fake timers, a paced listener', () => {
       push(601, 602)
       ended()
       expect(taken).toHaveLength(before)
-      expect(told).toEqual(['strained', 'eased'])
+      expect(reported).toEqual(['strained', 'eased'])
     }
   })
 

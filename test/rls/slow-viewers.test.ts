@@ -40,9 +40,9 @@ beforeAll(async () => {
   await watched.table('id int primary key', 'quick')
   await admin(`grant select on slow, quick to ${role}; alter table slow enable row level security;
     alter table quick enable row level security; create policy p on quick using (${SUB} is not null);
-    create table members (who text); grant select on members to ${role};
-    create function public.patient(who text) returns boolean language plpgsql stable as $$
-    begin if who like 'slow%' then perform pg_catalog.pg_advisory_xact_lock_shared(7); end if; return true; end $$`)
+    create table members (member text); grant select on members to ${role};
+    create function public.patient(member text) returns boolean language plpgsql stable as $$
+    begin if member like 'slow%' then perform pg_catalog.pg_advisory_xact_lock_shared(7); end if; return true; end $$`)
   slow = await watched.find('slow')
   quick = await watched.find('quick')
   owner = await watched.log.connect({ connectionString: watched.log.database.adminUrl })

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { ANYBODY } from '../../src/auth/viewer.js'
+import { ANONYMOUS } from '../../src/auth/viewer.js'
 import type { WatchedTable } from '../../src/catalog/watched-table.js'
 import { createTableAccess, type TableAccess } from '../../src/rls/table-access.js'
 import { createObserved } from '../support/observed.js'
@@ -57,7 +57,7 @@ describe('a read requirement', () => {
       message: `role ${role} may not read column salary of table staff`,
     })
     await expect(access.rightsOf('nobody', table)).rejects.toMatchObject({ code: 'FORBIDDEN' })
-    expect(await access.assert({ ...claim('salary'), viewer: ANYBODY })).toBeUndefined()
+    expect(await access.assert({ ...claim('salary'), viewer: ANONYMOUS })).toBeUndefined()
   })
 
   it('is checked again when it is held, because the privileges may have changed in between', async () => {
@@ -93,7 +93,7 @@ describe('a held read requirement', () => {
       `revoke usage on schema public from public`,
       'FORBIDDEN: role ROLE may not read table staff',
     ],
-    ['the membership', `revoke ROLE from SERVER`, `FORBIDDEN: the server's login may not take the role ROLE`],
+    ['the membership', `revoke ROLE from SERVER`, 'FORBIDDEN: the role of this token may not be used here'],
     [
       'all rows',
       `alter table staff enable row level security`,
@@ -106,7 +106,7 @@ describe('a held read requirement', () => {
     await access.assert(claim('id', 'name'))
     const end = lost('id', 'name')
     let isKept = true
-    access.hold({ ...claim(), viewer: ANYBODY }, () => {
+    access.hold({ ...claim(), viewer: ANONYMOUS }, () => {
       isKept = false
     })
     const leave = access.hold(claim('id', 'name'), () => {

@@ -13,7 +13,7 @@ it("schema/schema.graphql is the schema that a server prints for the demo's tabl
       return context.skip(true, 'the demo is for Postgres 14 and newer: CREATE OR REPLACE TRIGGER')
     const demo = readFileSync('sql/demo.sql', 'utf8').replace(/^GRANT .*$/gm, '') // to a login that does not exist here
     await log.query(demo)
-    await log.watch('people')
+    await log.watch('people', 'visits')
     const tables = await readCatalog(await log.connect())
     expect(printSdl(tables)).toBe(readFileSync('schema/schema.graphql', 'utf8'))
     expect(printSdl(DEMO_TABLES)).toBe(printSdl(tables))

@@ -1,7 +1,7 @@
 import { GraphQLError, type GraphQLInputObjectType } from 'graphql'
 import { describe, expect, it } from 'vitest'
 import { buildSchema } from '../../schema/index.js'
-import { MAX_LIMIT } from '../../schema/snapshots.js'
+import { MAX_ROWS } from '../../schema/planning/plan-limits.js'
 import type { WatchedTable } from '../../src/catalog/watched-table.js'
 import { type Filter, operatorsOf } from '../../src/filters/index.js'
 import type { TypeCategory } from '../../src/postgres/types.js'
@@ -300,7 +300,7 @@ describe('the arguments of a snapshot', () => {
   })
 
   it('have limits', async () => {
-    expect(await snapshot(`(limit: ${MAX_LIMIT}, offset: 5)`)).toMatchObject({ limit: MAX_LIMIT, offset: 5 })
+    expect(await snapshot(`(limit: ${MAX_ROWS}, offset: 5)`)).toMatchObject({ limit: MAX_ROWS, offset: 5 })
     expect(await snapshot('(limit: 0)')).toMatchObject({ limit: 0 })
     const refused = (message: string) => ({
       path: ['all'],

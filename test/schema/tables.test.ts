@@ -137,6 +137,19 @@ describe('values', () => {
     }
   })
 
+  it('in an array of a key whose indexes do not begin at 1 are a list of one null with an error', async () => {
+    for (const category of ['int4', 'int8', 'numeric', 'float8', 'text', 'json'] as const) {
+      const result = await show(category, '"[0:1]={1,2}"', { isArray: true, notNull: true })
+      expect(result.data).toEqual(rows([null]).data)
+      expect(result.errors).toMatchObject([
+        {
+          path: ['t', 'rows', 0, 'v', 0],
+          message: 'the value is an array whose indexes do not begin at 1, which GraphQL cannot show',
+        },
+      ])
+    }
+  })
+
   it('that are a JSON null are null, even if NOT NULL, and the row remains', async () => {
     expect(await show('json', 'null', { notNull: true })).toEqual(rows(null))
   })

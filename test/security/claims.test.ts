@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createServer, type ListenqlServer, type ServerOptions } from '../../src/index.js'
 import { GRAPHQL_TRANSPORTS } from '../support/clients.js'
+import { codeOf, resultOf } from '../support/graphql-request.js'
 import { createLog, type TestLog } from '../support/log.js'
 import { inSeconds, SECRET, sign, signText } from '../support/tokens.js'
 import { createRoles, type TestRoles } from '../support/viewer-roles.js'
@@ -44,22 +45,12 @@ const tenant = (digits: string) =>
   signText(`{"role":"${roles.user}","sub":"a","tenant":${digits},"iat":${inSeconds(0)}}`)
 
 async function ask(server: ListenqlServer, query: string, token: string): Promise<unknown> {
-  const response = await fetch(`${server.url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
-    body: JSON.stringify({ query }),
-  })
-  const { data, errors } = (await response.json()) as {
-    data: unknown
-    errors?: { extensions: { code: string } }[]
-  }
-  return errors?.[0]?.extensions.code ?? data
+  const result = await resultOf(server.url, query, { token })
+  return codeOf(result) ?? result.data
 }
 
 const ITEMS = 'subscription { itemsChanged { row { id } } }'
 const NOTES = 'subscription { notesChanged { row { id } } }'
-const codeOf = (result: unknown) =>
-  (result as { errors?: { extensions: { code: string } }[] }).errors?.[0]?.extensions.code
 const idOf = (result: unknown) => {
   const { data } = result as { data: Record<string, { row: { id: number } }> }
   return Object.values(data)[0]?.row.id

@@ -5,6 +5,7 @@ import { createServer, type ListenqlServer } from '../../src/index.js'
 import { createDeferred } from '../../src/lib/deferred.js'
 import { createTableAccess, type TableAccess } from '../../src/rls/table-access.js'
 import { GRAPHQL_TRANSPORTS } from '../support/clients.js'
+import { resultOf } from '../support/graphql-request.js'
 import { inSeconds, SECRET, sign } from '../support/tokens.js'
 import { createViewerRoles, type ViewerRoles, viewerOf } from '../support/viewers.js'
 import { waitUntil } from '../support/wait.js'
@@ -88,15 +89,11 @@ it.each(Object.entries(GRAPHQL_TRANSPORTS))(
     const refusal = (result: Record<string, unknown>) =>
       (result as { errors?: { message: string }[] }).errors?.[0]?.message
     const readable = async () => {
-      const response = await fetch(`${server.url}/graphql`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
-        body: JSON.stringify({ query: '{ watchedTables { columns { name } } }' }),
-      })
-      const { data } = (await response.json()) as {
-        data: { watchedTables: { columns: { name: string }[] }[] }
-      }
-      return data.watchedTables.flatMap(({ columns }) => columns.map(({ name }) => name))
+      const result = await resultOf(server.url, '{ watchedTables { columns { name } } }', { token })
+      const { data } = result as { data?: { watchedTables: { columns: { name: string }[] }[] } }
+      return (data as NonNullable<typeof data>).watchedTables.flatMap(({ columns }) =>
+        columns.map(({ name }) => name),
+      )
     }
     let isBusy = true
     const busy = (async () => {

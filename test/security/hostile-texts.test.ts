@@ -29,9 +29,9 @@ describe('a text that a client chooses is read in one pass', () => {
   it('in the message of an error', () => {
     const toClientError = createClientErrors(() => undefined, { suggestNames: false })
     const text = ' Did you mean '.repeat(MANY / 14)
-    const told = (message: string) => toClientError(new GraphQLError(message)).message
-    expect(told(`${text}.`)).toBe(`${text}.`)
-    expect(told(`${text} is nothing. Did you mean "name" or "age"?`)).toBe(`${text} is nothing.`)
+    const shown = (message: string) => toClientError(new GraphQLError(message)).message
+    expect(shown(`${text}.`)).toBe(`${text}.`)
+    expect(shown(`${text} is nothing. Did you mean "name" or "age"?`)).toBe(`${text} is nothing.`)
   })
 
   it('as an origin', () => {

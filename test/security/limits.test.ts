@@ -248,7 +248,7 @@ describe('one address', () => {
     const sse = (from: string) =>
       `GET /graphql?query=${encodeURIComponent(channelQuery('proxied'))} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nX-Forwarded-For: ${from}\r\n\r\n`
     const streams = await keepOpen(url, 6)
-    const told = [
+    const forwarded = [
       '203.0.113.7, 10.1.2.3',
       '1.2.3.4, 203.0.113.7',
       '203.0.113.7:80',
@@ -256,7 +256,7 @@ describe('one address', () => {
       '::ffff:203.0.113.7',
       '203.0.113.8',
     ]
-    for (const [i, from] of told.entries()) {
+    for (const [i, from] of forwarded.entries()) {
       streams[i]?.socket.write(sse(from))
       await streams[i]?.until('200 OK')
     }

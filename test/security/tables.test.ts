@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createServer, type ListenqlServer } from '../../src/index.js'
 import { GRAPHQL_TRANSPORTS, type Subscribe } from '../support/clients.js'
+import { resultOf } from '../support/graphql-request.js'
 import { createLog, type TestLog } from '../support/log.js'
 import { inSeconds, SECRET, sign } from '../support/tokens.js'
 import { createRoles, type TestRoles } from '../support/viewer-roles.js'
@@ -39,14 +40,7 @@ afterAll(async () => {
 
 const token = (sub: string, claims = {}) => sign({ role: roles.user, sub, exp: inSeconds(600), ...claims })
 
-async function ask(query: string, bearer: string): Promise<Record<string, unknown>> {
-  const response = await fetch(`${server.url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${bearer}` },
-    body: JSON.stringify({ query }),
-  })
-  return (await response.json()) as Record<string, unknown>
-}
+const ask = (query: string, token: string) => resultOf(server.url, query, { token })
 
 const refusal = (result: unknown) => {
   const [error] = (result as { errors?: { message: string; extensions: { code: string } }[] }).errors ?? []

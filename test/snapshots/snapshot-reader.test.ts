@@ -6,9 +6,10 @@ import type { WatchedTable } from '../../src/catalog/watched-table.js'
 import { comparisonOf } from '../../src/filters/comparisons.js'
 import { databaseText, EVERYTHING, operatorsOf, parseFilter, toPredicate } from '../../src/filters/index.js'
 import { newest, pull } from '../../src/log/log-queries.js'
+import type { SortDirection } from '../../src/plan/plan.js'
+import { planSql } from '../../src/plan/plan-sql.js'
 import { PIN_SETTINGS } from '../../src/postgres/pinned-settings.js'
-import type { Snapshot, SnapshotRequest, SortDirection } from '../../src/snapshots/snapshot-request.js'
-import { rowsQuery } from '../../src/snapshots/snapshot-sql.js'
+import { planOf, type Snapshot, type SnapshotRequest } from '../../src/snapshots/snapshot-request.js'
 import { createSnapshots, type Snapshots } from '../../src/snapshots/snapshots.js'
 import { PLAIN } from '../support/cursors.js'
 import { filterOf, KINDS, storable, valueSql } from '../support/filter-values.js'
@@ -61,9 +62,9 @@ const column = (snapshot: Snapshot, name: string) => snapshot.rows.map(row => ro
 
 /** The texts of the images that a snapshot would contain for a table. */
 async function imageTexts(of: WatchedTable): Promise<string[]> {
-  const query = rowsQuery(of, ALL)
   await client.query(`begin; ${PIN_SETTINGS}`)
-  const sql = query.sql(await readImageKinds(client, of.columns), databaseText('UTF8', new Set()))
+  const kinds = await readImageKinds(client, of.columns)
+  const sql = planSql(planOf(of, ALL), { kinds, text: databaseText('UTF8', new Set()), isSecured: false })
   const { rows } = await client.query({ ...sql, rowMode: 'array' })
   await client.query('rollback')
   return rows.map(([image]) => image as string)
@@ -133,6 +134,35 @@ describe('the rows of a snapshot', () => {
       Array.from({ length: rows }, (_, i) => [i, i * 2]),
     )
     if (version >= 18) expect(column(taken, 'thrice')).toEqual(column(taken, 'id').map(id => Number(id) * 3))
+  })
+
+  it('are the images in the log for keys that are arrays, with any bounds', async () => {
+    await log.query('create domain bounded as bigint[]')
+    const of = await table(
+      'a int[], b mood[], c bounded, d numeric[], v text, primary key (a, b, c, d)',
+      'array keys',
+    )
+    const from = await newest(client)
+    const large = `repeat('x', 300000)`
+    await log.query(`insert into "array keys" values ('{1,2}', '{sad}', '{3}', '{1.50}', 'small'), ('[0:1]={1,2}', '{sad}', '{3}', '{1.50}', 'b'),
+      ('{1,2}', '[2:2]={sad}', '[0:0]={3}', '[-1:-1]={1.50}', ${large}), ('[0:0][1:2]={{1,2}}', '{}', '{}', '{{1,2}}', 'c')`)
+    const { events } = await pull(client, from)
+    const images = events.map(event => (event.new ?? '').replace(/"v".*/, ''))
+    expect(images).toEqual([
+      '{"a":[1,2],"b":["sad"],"c":[3],"d":[1.50],',
+      '{"a":"[0:1]={1,2}","b":["sad"],"c":[3],"d":[1.50],',
+      '{"a":[1,2],"b":"[2:2]={sad}","c":"[0:0]={3}","d":"[-1:-1]={1.50}",',
+      '{"a":"[0:0][1:2]={{1,2}}","b":[],"c":[],"d":[[1,2]],',
+    ])
+    expect((await imageTexts(of)).sort()).toEqual(events.map(event => event.new).sort())
+    // The same if only a part of the key is read.
+    const { rows } = await snapshots.snapshot(of, { ...ALL, columns: ['a'] })
+    expect(rows.map(row => JSON.stringify(row.get('a'))).sort()).toEqual([
+      '"[0:0][1:2]={{1,2}}"',
+      '"[0:1]={1,2}"',
+      '[1,2]',
+      '[1,2]',
+    ])
   })
 
   it('are right for a table without columns, one with unusual names, and one whose columns are named like our aliases', async () => {

@@ -89,11 +89,15 @@ describe('the iteration of a source', () => {
 
 describe('the iteration from a position', () => {
   /** A log that contains the numbers up to `committed`. A read returns two of them, once `gate` lets it pass. */
-  function createPast(committed: number, handedOn: () => number, gate: () => Promise<void> = async () => {}) {
+  function createPast(
+    committed: number,
+    dispatched: () => number,
+    gate: () => Promise<void> = async () => {},
+  ) {
     return {
       replay: () => ({
-        position: () => at(handedOn()),
-        start: () => at(handedOn()),
+        position: () => at(dispatched()),
+        start: () => at(dispatched()),
         seam: () => [-1],
         async read({ id }: Position) {
           await gate()
@@ -116,19 +120,19 @@ describe('the iteration from a position', () => {
 
   it('reads live events that arrive before the join from the log', async () => {
     const gate = createDeferred()
-    let handedOn = 1
+    let dispatched = 1
     const { source, send } = createTested({
       after: cursorAt(1),
       ...createPast(
         3,
-        () => handedOn,
+        () => dispatched,
         () => gate.promise,
       ),
     })
     const iterator = await source.iterate(1) // The queue has no room for more.
     const first = next(iterator)
     send(2, 3)
-    handedOn = 3
+    dispatched = 3
     gate.resolve()
     expect([await first, await next(iterator), await next(iterator)]).toEqual([2, 3, -1])
     send(4)

@@ -39,6 +39,25 @@ describe('a value too large for an image', () => {
     ])
   })
 
+  it('has the size of its text in the image: of a bytea two digits for each byte, however large it is', {
+    timeout: 120_000,
+  }, async () => {
+    await log.query('create table b (id int primary key, a bytea, b bytea, t text)')
+    await log.watch('b')
+    const bytes = (n: number) => `decode(repeat('00', ${n}), 'hex')`
+    await log.query(`insert into b values (1, ${bytes(70_000_000)}, null, 'too large alone'),
+      (2, ${bytes(40_000_000)}, ${bytes(30_000_000)}, 'too large together'),
+      (3, null, ${bytes(2)}, repeat(E'\\x01\\n\\\\"', 20000000))`)
+    // Not with a regular expression: V8 keeps a place on its stack for each repetition, and 60,000,000 are too many.
+    const zeros = '0'.repeat(60_000_000)
+    const shown = lines(await log.fresh()).map(line => line.replace(zeros, '<60000000 zeros>'))
+    expect(shown).toEqual([
+      'I {"id":1,"a":null,"b":null,"t":"too large alone","":{"a":140000002}}',
+      'I {"id":2,"a":null,"b":"\\\\x<60000000 zeros>","t":"too large together","":{"a":80000002}}',
+      'I {"id":3,"a":null,"b":"\\\\x0000","t":null,"":{"t":80000000}}',
+    ])
+  })
+
   it('is left out by statements within transactions and nested statements, in their order', {
     timeout: 120_000,
   }, async () => {

@@ -121,6 +121,30 @@ describe('the triggers log values', () => {
     ])
   })
 
+  it('of arrays in the primary key so that no two keys look the same, and pairs rows by them', async () => {
+    await table('k int[], v int, other int[], primary key (k)')
+    await log.query(
+      `insert into t values ('{1,2}', 1, '[0:1]={1,2}'), ('[0:1]={1,2}', 2, null), ('{{1},{2}}', 3, null)`,
+    )
+    await log.query(`update t set v = v + 10 where k <> '{{1},{2}}'`)
+    await log.query(
+      `begin; select 1 from t for update; with g as (delete from t where v = 11 returning *) insert into t select '[5:6]={1,2}', 4, null from g; commit`,
+    )
+    await log.query(`update t set k = '{1,2}' where v = 4; delete from t where v = 12`)
+    expect(lines(await log.fresh())).toEqual([
+      'I {"k":[1,2],"v":1,"other":[1,2]}',
+      'I {"k":"[0:1]={1,2}","v":2,"other":null}',
+      'I {"k":[[1],[2]],"v":3,"other":null}',
+      'U {"k":[1,2],"v":1,"other":[1,2]} -> {"k":[1,2],"v":11,"other":[1,2]}',
+      'U {"k":"[0:1]={1,2}","v":2,"other":null} -> {"k":"[0:1]={1,2}","v":12,"other":null}',
+      'D {"k":[1,2],"v":11,"other":[1,2]}',
+      'I {"k":"[5:6]={1,2}","v":4,"other":null}',
+      'D {"k":"[5:6]={1,2}","v":4,"other":null}',
+      'I {"k":[1,2],"v":4,"other":null}',
+      'D {"k":"[0:1]={1,2}","v":12,"other":null}',
+    ])
+  })
+
   it('of user-defined types by their output function, without running user-defined casts', async () => {
     await log.query(`create type mood as enum ('sad', 'ok'); create type spot as (x int, y text);
       create domain age as int check (value >= 0); create domain moody as mood; create type span as range (subtype = int4);

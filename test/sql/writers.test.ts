@@ -88,7 +88,7 @@ describe('json that Postgres stores and cannot read', () => {
 
 it('casts of a writer are not called for a value that is too large', { timeout: 120_000 }, async () => {
   await log.query(`create type comp as (a text, b text); create table ev (id int primary key, v comp);
-    create table proof (who text);
+    create table proof (role text);
     create function evil(comp) returns text language plpgsql as $$ begin insert into public.proof values (current_user); return 'x'; end $$;
     create cast (comp as text) with function evil(comp)`)
   await log.watch('ev')

@@ -152,7 +152,7 @@ export class StressClient {
     const connection = this.connections.length
     let isOpen = true
     let isAccepted = false
-    let told: Position | undefined
+    let confirmed: Position | undefined
     const accepted = () => {
       if (!isAccepted) this.tally.resumes++
       isAccepted = true
@@ -168,7 +168,7 @@ export class StressClient {
             `${seen.name} has cursor ${seen.cursor}, and ${result.extensions?.cursor} in its extensions`,
           )
         }
-        if (told && comparePositions(seen.position, told) <= 0) {
+        if (confirmed && comparePositions(seen.position, confirmed) <= 0) {
           this.#complain(`${seen.name} ${seen.cursor} came after a position that already included it`)
         }
         this.#position = seen.cursor
@@ -178,7 +178,7 @@ export class StressClient {
       position: cursor => {
         if (!isOpen || cursor === '') return
         accepted()
-        told = positionOf(cursor)
+        confirmed = positionOf(cursor)
         this.#position = cursor
       },
     })

@@ -5,7 +5,7 @@ import pg from 'pg'
 import { runCli } from '../support/cli.js'
 import { type PrivatePostgres, postmasterPid, startPrivatePostgres } from '../support/postgres.js'
 import { sendSignal } from '../support/send-signal.js'
-import { SCENE_SQL, writerSql } from './scene.js'
+import { SCENE, type Scene } from './scene.js'
 
 export type Query = <R extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]) => Promise<R[]>
 
@@ -30,22 +30,22 @@ export interface StressDatabase {
  */
 export type CrashKind = 'kill -9' | 'immediate' | 'backend'
 
-export async function startStressDatabase(): Promise<StressDatabase> {
+export async function startStressDatabase(scene: Scene = SCENE): Promise<StressDatabase> {
   const postgres = await startPrivatePostgres()
   const on = (url: string, database: string) => Object.assign(new URL(url), { pathname: `/${database}` }).href
   const adminUrl = on(postgres.adminUrl, 'stress')
   const password = randomBytes(12).toString('hex')
   await queryOnce(postgres.adminUrl, 'create database stress')
-  await queryOnce(adminUrl, SCENE_SQL)
+  await queryOnce(adminUrl, scene.sql)
   const login = new URL(postgres.url).username
   for (const argv of [
     ['install', '--grant-to', login],
-    ['watch', '--grant-to', login, 'people', 'orders'],
+    ['watch', '--grant-to', login, ...scene.watched],
   ]) {
     const { code, stderr } = await runCli([...argv, '--database-url', adminUrl])
     if (code !== 0) throw new Error(`listenql ${argv[0]} failed: ${stderr}`)
   }
-  await queryOnce(adminUrl, writerSql('writer', password))
+  await queryOnce(adminUrl, `create role writer login password '${password}'; ${scene.grants('writer')}`)
   const writerUrl = Object.assign(new URL(adminUrl), { username: 'writer', password }).href
   return {
     serverUrl: on(postgres.url, 'stress'),

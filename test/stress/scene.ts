@@ -1,9 +1,18 @@
+/** What is in the database of a run. */
+export interface Scene {
+  /** Creates the tables. */
+  readonly sql: string
+  readonly watched: readonly string[]
+  /** Grants to a login that owns nothing. */
+  readonly grants: (login: string) => string
+}
+
 /**
  * The tables of the run. The expected events are recorded independently of the event log, in the same transactions: ordinary row
  * triggers write each change to `audit`, and a counter, locked with the row, gives each state of a row a version that never occurs
  * again, even after the row was deleted and inserted again.
  */
-const SCENE = `
+const SQL = `
 set check_function_bodies = off; -- schema listenql comes later
 create sequence note;
 create table counter (topic text, key text, version int not null, primary key (topic, key)) with (fillfactor = 50);
@@ -56,8 +65,8 @@ begin
 end $$;
 
 create function tell(channel text, pad int) returns void language sql as $$
-  with told as (insert into audit (topic, operation, key) values ($1, 'N', nextval('note')::text) returning key, xid)
-  select listenql.publish($1, json_build_object('id', key::int, 'xid', xid::text, 'pad', repeat('x', $2))) from told $$;
+  with noted as (insert into audit (topic, operation, key) values ($1, 'N', nextval('note')::text) returning key, xid)
+  select listenql.publish($1, json_build_object('id', key::int, 'xid', xid::text, 'pad', repeat('x', $2))) from noted $$;
 `
 
 const TRIGGERS = (table: string) => `
@@ -66,17 +75,18 @@ create trigger audit_row after insert or update or delete on ${table} for each r
 create trigger audit_truncate after truncate on ${table} for each statement execute function audit_truncate();
 `
 
-export const SCENE_SQL = SCENE + TRIGGERS('people') + TRIGGERS('orders')
-
-/** A login that owns nothing, and may do nothing in schema listenql but publish. */
-export const writerSql = (name: string, password: string) => `
-create role ${name} login password '${password}';
-grant select, insert, update, delete on people, orders, counter, audit to ${name};
-grant truncate on orders to ${name};
-grant usage on sequence note to ${name};
-grant usage on schema listenql to ${name};
-grant execute on function listenql.publish(text, json) to ${name};
-`
+export const SCENE: Scene = {
+  sql: SQL + TRIGGERS('people') + TRIGGERS('orders'),
+  watched: ['people', 'orders'],
+  // In schema listenql it may only publish.
+  grants: login => `
+grant select, insert, update, delete on people, orders, counter, audit to ${login};
+grant truncate on orders to ${login};
+grant usage on sequence note to ${login};
+grant usage on schema listenql to ${login};
+grant execute on function listenql.publish(text, json) to ${login};
+`,
+}
 
 /** All committed changes, as clients should have received them, by topic. */
 export const TRUTH_SQL = `

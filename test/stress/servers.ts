@@ -33,9 +33,15 @@ export interface StressServers {
 /** Options of the three servers: the first has the defaults, the second only polls, the third relies on the doorbell alone and soon sleeps. */
 const FLAGS = [[], ['--doorbell', 'poll'], ['--quiet', '20ms', '--safety', '10m']] as const
 
-export async function startStressServers(databaseUrl: string): Promise<StressServers> {
+/** @param more options of all of them */
+export async function startStressServers(
+  databaseUrl: string,
+  more: readonly string[] = [],
+): Promise<StressServers> {
   const all = await Promise.all(
-    FLAGS.map(async (flags, i) => startStressServer(`server ${i + 1}`, await freePort(), databaseUrl, flags)),
+    FLAGS.map(async (flags, i) =>
+      startStressServer(`server ${i + 1}`, await freePort(), databaseUrl, [...flags, ...more]),
+    ),
   )
   return {
     all,

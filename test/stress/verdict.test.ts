@@ -8,7 +8,7 @@ import { judge, type Witness } from './verdict.js'
 /** Tests that the verdict of the stress run detects the faults of a server: a verdict that never finds anything proves nothing. */
 
 const TEAM_3 = PEOPLE.views.find(view => view.name === 'team 3') as View
-const BEGINNING = encodePlain({ n: 1, token: 7, ord: 2147483647, statement: 0, id: 0 })
+const START_OVER = encodePlain({ n: 1, token: 7, ord: 2147483647, statement: 0, id: 0 })
 
 /** The history of one person: each event in its own transaction, except the last two. */
 const EVENTS: readonly Seen[] = [
@@ -40,7 +40,7 @@ function witness(
   name: string,
   received: readonly Seen[],
   view = ALL,
-  from = BEGINNING,
+  from = START_OVER,
   snapshot: Row[] = [],
 ) {
   const complaints: string[] = []
@@ -75,7 +75,7 @@ it('finds nothing if nothing is wrong', () => {
 it.each([0, 2, 5])('finds an event that one client has lost: event %i', i => {
   const { lost, problems } = verdict([steady(), witness('other', without(i))])
   expect(lost).toBe(1)
-  expect(problems[0]).toContain(`other, 1. part from ${BEGINNING}: ${EVENTS[i]?.name}`)
+  expect(problems[0]).toContain(`other, 1. part from ${START_OVER}: ${EVENTS[i]?.name}`)
   expect(problems[0]).toContain('SSE GET with server 1')
 })
 

@@ -16,7 +16,14 @@ const MAIN_FOLDERS = ['src/delivery', 'src/log', 'src/sources']
 const LONG_LINES = 60
 /** The same for these files of other folders. */
 const MAIN_FILES = [
+  'src/graphql/await-tables.ts',
   'src/graphql/engine.ts',
+  'src/graphql/group-key.ts',
+  'src/rls/batches/batch-message.ts',
+  'src/rls/batches/batch-plan.ts',
+  'src/rls/batches/batch-scheduler.ts',
+  'src/rls/known-rights.ts',
+  'src/rls/policy-images.ts',
   'src/rls/row-access.ts',
   'src/rls/table-access.ts',
   'src/rls/visibility.ts',
@@ -28,6 +35,7 @@ const MAIN_FILES = [
   'src/transport/ws/frame.ts',
   'src/transport/ws/graphql-ws.ts',
   'src/transport/ws/sink.ts',
+  'src/transport/ws/socket-subscriptions.ts',
 ]
 
 /** Files of the main path that the test of another file covers, because they are its parts or consist of SQL. */
@@ -35,6 +43,7 @@ const TESTED_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   // Parts of the visibility queue that have no use on their own.
   'test/sources/tables/visibility-queue.test.ts': [
     'src/sources/tables/slow-viewer.ts',
+    'src/sources/tables/slow-viewers.ts',
     'src/sources/tables/deliver-page.ts',
     'src/sources/tables/queued-subscriptions.ts',
     'src/sources/tables/stage-view.ts',
@@ -47,7 +56,7 @@ const TESTED_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     'src/sources/tables/page-changes.ts',
     'src/sources/tables/table-replay.ts',
   ],
-  'test/log/log-follower.test.ts': ['src/log/log-connection.ts'],
+  'test/log/log-follower.test.ts': ['src/log/live-pages.ts'],
   // These call the SQL functions of the log, and the tests of the functions cover their results.
   'test/sql/ledger.test.ts': ['src/log/log-event.ts', 'src/log/log-queries.ts'],
   'test/sql/rights.test.ts': ['src/log/install.ts', 'src/log/schema-parts.ts'],

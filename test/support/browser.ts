@@ -86,11 +86,11 @@ export function launchChromium(): Promise<Browser> {
 
 /** Path of Chromium, if it is installed. If LISTENQL_CHROMIUM names it, its tests fail instead of being skipped. */
 export function findChromium(): string | undefined {
-  const told = process.env.LISTENQL_CHROMIUM
-  if (told === undefined)
+  const configured = process.env.LISTENQL_CHROMIUM
+  if (configured === undefined)
     return ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(path => existsSync(path))
-  if (!existsSync(told)) throw new Error(`LISTENQL_CHROMIUM names ${told}, which does not exist`)
-  return told
+  if (!existsSync(configured)) throw new Error(`LISTENQL_CHROMIUM names ${configured}, which does not exist`)
+  return configured
 }
 
 async function watch(context: BrowserContext): Promise<WatchedPage> {

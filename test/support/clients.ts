@@ -47,11 +47,23 @@ function deferred<T>() {
   return { promise, resolve }
 }
 
+/** Resolves with the way the stream of these results ended. */
+function ending(results: { end: string | undefined }) {
+  const ended = deferred<string>()
+  return {
+    ...ended,
+    resolve(how: string) {
+      results.end ??= how
+      ended.resolve(how)
+    },
+  }
+}
+
 /** The client of graphql-ws. The subscription is accepted with the ping that names it. */
 export const overGraphqlWs: Subscribe = async (url, query, variables = {}, start = {}) => {
   let position: string | undefined
   const results = new Inbox<Record<string, unknown>>()
-  const ended = deferred<string>()
+  const ended = ending(results)
   const accepted = deferred<void>()
   const client: Client = createWsClient({
     url: `${url.replace('http', 'ws')}/graphql`,
@@ -94,7 +106,7 @@ export const overGraphqlWs: Subscribe = async (url, query, variables = {}, start
 export function overSse(method: 'GET' | 'POST'): Subscribe {
   return (url, query, variables = {}, start = {}) =>
     stream(
-      { url, method, accept: 'text/event-stream', query, variables, start },
+      { url, method, accept: 'text/event-stream', delimiter: '\n\n', query, variables, start },
       (text, results, end, reached) => {
         let rest = text
         for (let at = rest.indexOf('\n\n'); at >= 0; at = rest.indexOf('\n\n')) {
@@ -127,6 +139,7 @@ export const overMultipart: Subscribe = (url, query, variables = {}, start = {})
       url,
       method: 'POST',
       accept: 'multipart/mixed;subscriptionSpec=1.0, application/json',
+      delimiter: DELIMITER,
       query,
       variables,
       start,
@@ -151,13 +164,15 @@ interface StreamRequest {
   readonly url: string
   readonly method: 'GET' | 'POST'
   readonly accept: string
+  /** What ends an event or part. */
+  readonly delimiter: string
   readonly query: string
   readonly variables: Record<string, unknown>
   readonly start: Start
 }
 
 function stream(
-  { url, method, accept, query, variables, start }: StreamRequest,
+  { url, method, accept, delimiter, query, variables, start }: StreamRequest,
   parse: (
     text: string,
     results: Inbox<Record<string, unknown>>,
@@ -170,7 +185,7 @@ function stream(
     position = at ?? position
   }
   const results = new Inbox<Record<string, unknown>>()
-  const ended = deferred<string>()
+  const ended = ending(results)
   const search = new URLSearchParams({ query, variables: JSON.stringify(variables) })
   if (start.after !== undefined) search.set('extensions', JSON.stringify({ after: start.after }))
   const target = method === 'GET' ? `${url}/graphql?${search}` : `${url}/graphql`
@@ -189,6 +204,7 @@ function stream(
       },
       response => {
         let rest = ''
+        let end = ''
         response.setEncoding('utf8')
         if (response.statusCode !== 200) {
           response.on('data', chunk => {
@@ -198,7 +214,11 @@ function stream(
           return
         }
         response.on('data', chunk => {
-          rest = parse(rest + chunk, results, ended.resolve, reached)
+          rest += chunk
+          // Scanned once only: an event of megabytes arrives in hundreds of chunks.
+          const recent: string = end + chunk
+          end = recent.slice(1 - delimiter.length)
+          if (recent.includes(delimiter)) rest = parse(rest, results, ended.resolve, reached)
         })
         response.on('error', () => ended.resolve('dropped'))
         response.on('close', () => ended.resolve('dropped'))
@@ -222,7 +242,7 @@ function stream(
 export async function overListen(url: string, channel: string): Promise<TestSubscription> {
   const results = new Inbox<Record<string, unknown>>()
   const webSocket = new WebSocket(`${url.replace('http', 'ws')}/listen/${encodeURIComponent(channel)}`)
-  const ended = deferred<string>()
+  const ended = ending(results)
   webSocket.on('message', data => results.push({ payload: String(data) }))
   webSocket.on('close', code => ended.resolve(String(code)))
   await new Promise<void>((resolve, reject) => {

@@ -27,4 +27,28 @@ export const sendNotify = graphql(`
   }
 `)
 
+/** A live query of the tables of the demo. */
+export const livePeople = graphql(`
+  subscription LivePeople($limit: Int!, $places: VisitsListFilter) {
+    people(where: { visits: $places }, orderBy: [{ pk: ASC }], limit: $limit, every: 10) {
+      rows {
+        pk
+        name
+        visits(orderBy: [{ pk: DESC }]) {
+          place
+          person {
+            name
+          }
+        }
+        visitsAggregate {
+          count
+          avg {
+            pk
+          }
+        }
+      }
+    }
+  }
+`)
+
 export type ReceivedEvent = ChannelEventsSubscription['channel']

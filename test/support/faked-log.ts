@@ -17,6 +17,8 @@ export interface Logged {
   readonly kind: LogEvent['kind']
   readonly topic: string
   readonly number: number
+  /** What a statement did to a row, with its images. Default: an INSERT of the row `{"id": <number>}`. */
+  readonly change?: Pick<LogEvent, 'operation' | 'old' | 'new'>
 }
 
 /** An event log in memory whose steps a test triggers one by one. */
@@ -25,7 +27,7 @@ export interface FakedLog {
   /** The events of each history. The last history is the current one. */
   readonly histories: readonly (readonly LogEvent[])[]
   /** For each history, the number of the last event that was delivered. */
-  readonly handedOn: readonly number[]
+  readonly dispatched: readonly number[]
   /** The positions of the current history, in order. */
   positions(): readonly Position[]
   /** Number of pages that were requested. */
@@ -33,7 +35,7 @@ export interface FakedLog {
   /** Writes one batch. */
   commit(batch: readonly Logged[]): void
   /** Delivers the next event, or moves to the end of the last batch. @returns false if there was neither */
-  handOn(): boolean
+  dispatchNext(): boolean
   /** Answers the oldest pending read. @returns false if no read is pending */
   answer(): boolean
   /** Ends the history and starts another one, with its own positions. */
@@ -43,7 +45,7 @@ export interface FakedLog {
 /** @param pageSizes maximum number of events in the first page, the second page, …; the list repeats */
 export function createFakedLog(pageSizes: readonly number[]): FakedLog {
   const histories: LogEvent[][] = [[]]
-  const handedOn = [0]
+  const dispatched = [0]
   const topics = new Map<string, Set<LogListener>>()
   const gates = createGates()
   let history = 0
@@ -93,7 +95,7 @@ export function createFakedLog(pageSizes: readonly number[]): FakedLog {
   return {
     follower: follower as unknown as LogFollower, // Only the members that sources use.
     histories,
-    handedOn,
+    dispatched,
     positions: () =>
       Array.from({ length: batches + 1 }, (_, n) => [
         ...(histories[history] as LogEvent[])
@@ -106,7 +108,7 @@ export function createFakedLog(pageSizes: readonly number[]): FakedLog {
     },
     commit(batch) {
       batches++
-      for (const [i, { kind, topic, number }] of batch.entries()) {
+      for (const [i, { kind, topic, number, change }] of batch.entries()) {
         ;(histories[history] as LogEvent[]).push({
           position: { n: batches, token: history, ord: i + 1, statement: 1, id: number },
           kind,
@@ -115,12 +117,13 @@ export function createFakedLog(pageSizes: readonly number[]): FakedLog {
           operation: kind === 't' ? 'I' : 'N',
           old: null,
           new: kind === 't' ? `{"id":${number}}` : String(number),
+          ...change,
           at: new Date(0),
           transaction: String(number),
         })
       }
     },
-    handOn() {
+    dispatchNext() {
       const [event] = eventsAfter(position)
       for (const listener of topics.get(event ? event.kind + event.topic : '') ?? []) {
         listener.event(event as LogEvent)
@@ -128,20 +131,20 @@ export function createFakedLog(pageSizes: readonly number[]): FakedLog {
       const next = event?.position ?? end()
       const hasMoved = comparePositions(next, position) > 0
       position = next
-      if (event) handedOn[history] = event.position.id
+      if (event) dispatched[history] = event.position.id
       return hasMoved
     },
     answer: gates.open,
     endHistory() {
       history++
       histories.push([])
-      handedOn.push(handedOn.at(-1) as number)
+      dispatched.push(dispatched.at(-1) as number)
       batches = 0
+      position = end() // before the listeners hear of it, as LivePosition does
       const followed = [...topics.values()]
       topics.clear()
       const lost = new ListenqlError('CURSOR_INVALID', 'the history is gone')
       for (const listeners of followed) for (const listener of listeners) listener.lost(lost)
-      position = end()
     },
   }
 }

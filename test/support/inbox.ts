@@ -4,6 +4,8 @@ import { Fifo } from '../../src/lib/fifo.js'
 export class Inbox<T> {
   readonly #values = new Fifo<T>()
   readonly #readers: ((value: T) => void)[] = []
+  /** How the stream of the values ended: shown by an error of `next`. */
+  end: string | undefined
 
   readonly push = (value: T): void => {
     const reader = this.#readers.shift()
@@ -21,7 +23,10 @@ export class Inbox<T> {
   next(what = 'the next value', deadline = 15_000): Promise<T> {
     if (this.#values.size > 0) return Promise.resolve(this.#values.shift() as T)
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`waited ${deadline} ms for ${what}`)), deadline)
+      const timer = setTimeout(
+        () => reject(new Error(`waited ${deadline} ms for ${what}${this.#ending}`)),
+        deadline,
+      )
       this.#readers.push(value => {
         clearTimeout(timer)
         resolve(value)
@@ -31,7 +36,14 @@ export class Inbox<T> {
 
   async take(count: number, what = `${count} values`): Promise<T[]> {
     const values: T[] = []
-    while (values.length < count) values.push(await this.next(`${what} (${values.length} so far)`))
-    return values
+    for (;;) {
+      while (values.length < count && this.#values.size > 0) values.push(this.#values.shift() as T)
+      if (values.length === count) return values
+      values.push(await this.next(`${what} (${values.length} so far)`))
+    }
+  }
+
+  get #ending(): string {
+    return this.end === undefined ? '' : `; the stream ended: ${this.end}`
   }
 }

@@ -27,10 +27,10 @@ export function describeWithNginx(name: string, body: () => void): void {
 }
 
 export function findNginx(): string | undefined {
-  const told = process.env.LISTENQL_NGINX
-  if (told === undefined) return ['/usr/sbin/nginx', '/usr/bin/nginx'].find(path => existsSync(path))
-  if (!existsSync(told)) throw new Error(`LISTENQL_NGINX names ${told}, which does not exist`)
-  return told
+  const configured = process.env.LISTENQL_NGINX
+  if (configured === undefined) return ['/usr/sbin/nginx', '/usr/bin/nginx'].find(path => existsSync(path))
+  if (!existsSync(configured)) throw new Error(`LISTENQL_NGINX names ${configured}, which does not exist`)
+  return configured
 }
 
 /**

@@ -14,8 +14,11 @@ export interface Secured {
   admin(sql: string): Promise<Record<string, unknown>[]>
   /** Creates the row access of a server; it is closed with the rest. */
   start(more?: Partial<RowAccessOptions>): RowAccess
-  /** Creates a watched table of schema public with row-level security, which these roles may select from. */
-  table(name: string, definition: string, to: readonly string[]): Promise<WatchedTable>
+  /**
+   * Creates a watched table of schema public with row-level security, which these roles may select from.
+   * @param policies SQL that creates them. Default: none
+   */
+  table(name: string, definition: string, to: readonly string[], policies?: string): Promise<WatchedTable>
   /** Runs SQL, and returns the images of the written rows, as in the log. */
   written(table: WatchedTable, sql: string): Promise<RowImage[]>
   close(): Promise<void>
@@ -43,11 +46,12 @@ export async function createSecured(): Promise<Secured> {
       started.push(access)
       return access
     },
-    async table(name, definition, to) {
+    async table(name, definition, to, policies) {
       await watched.table(definition, name)
       await admin(
         `alter table "${name}" enable row level security; grant select on "${name}" to ${to.map(role => `"${role}"`).join(', ')}`,
       )
+      if (policies) await admin(policies)
       return watched.find(name)
     },
     async written(table, sql) {
@@ -66,7 +70,7 @@ export async function createSecured(): Promise<Secured> {
   }
 }
 
-/** Returns for each viewer which images (by their id) are visible, or the code and message of the error. */
+/** Returns for each viewer which images (by their id) are visible, or the code, message and cause of the error. */
 export async function seenBy(
   access: RowAccess,
   table: WatchedTable,
@@ -76,7 +80,7 @@ export async function seenBy(
   const verdicts = await access.sees(table, viewers, images)
   return viewers.map(viewer => {
     const verdict = verdicts.get(viewerKey(viewer, true))
-    if (verdict instanceof ListenqlError) return `${verdict.code}: ${verdict.message}`
+    if (verdict instanceof ListenqlError) return `${verdict.code}: ${verdict.message} (${verdict.cause})`
     return images.filter((_, i) => verdict?.[i]).map(image => image.get('id'))
   })
 }

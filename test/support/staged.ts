@@ -91,7 +91,7 @@ export async function createStaged(
   async function end(): Promise<Position> {
     const mark = String(++marked)
     await database.query(`select listenql.publish('mark', $1)`, [mark])
-    return waitUntil(() => marks.get(mark), 'the log to be handed on')
+    return waitUntil(() => marks.get(mark), 'the log to be dispatched')
   }
 
   const sourceOf = (
@@ -136,7 +136,7 @@ export async function createStaged(
           const at = await end()
           await waitUntil(
             () => ended || comparePositions(replayOf(source).position(), at) >= 0,
-            'all to be handed on',
+            'all to be dispatched',
           )
         },
         stop,

@@ -6,13 +6,14 @@ import { connect } from 'node:net'
  */
 export async function waitUntil<T>(
   check: () => T | Promise<T>,
-  what = 'a condition',
+  what: string | (() => string) = 'a condition',
   ms = 20_000,
 ): Promise<NonNullable<T>> {
   for (const deadline = Date.now() + ms; ; ) {
     const value = await check()
     if (value) return value as NonNullable<T>
-    if (Date.now() > deadline) throw new Error(`waited ${ms} ms for ${what}`)
+    if (Date.now() > deadline)
+      throw new Error(`waited ${ms} ms for ${typeof what === 'string' ? what : what()}`)
     await new Promise(resolve => setTimeout(resolve, 10))
   }
 }

@@ -1,12 +1,13 @@
 import { type ExecutionResult, execute, type GraphQLSchema, parse, subscribe, validate } from 'graphql'
 import type { SchemaContext } from '../../schema/context.js'
 import { createChannelRules } from '../../src/auth/channel-rules.js'
-import { ANYBODY } from '../../src/auth/viewer.js'
+import { ANONYMOUS } from '../../src/auth/viewer.js'
 import type { TableColumn, WatchedTable } from '../../src/catalog/watched-table.js'
 import { createImageReader, type RowImage } from '../../src/filters/index.js'
 import { endOfBatch } from '../../src/log/position.js'
+import type { RowsNode } from '../../src/plan/plan.js'
+import { usedColumns } from '../../src/plan/used-columns.js'
 import type { TypeCategory } from '../../src/postgres/types.js'
-import type { SnapshotRequest } from '../../src/snapshots/snapshot-request.js'
 import { EventSource, type Topic } from '../../src/sources/source.js'
 import type { ChangesRequest } from '../../src/sources/tables/changes-request.js'
 import type { RowChange } from '../../src/sources/tables/row-change.js'
@@ -77,11 +78,11 @@ export function createFakeContext(
 ) {
   const asked = {
     changes: [] as (ChangesRequest & { table: string })[],
-    snapshots: [] as (SnapshotRequest & { table: string })[],
+    snapshots: [] as (Omit<RowsNode, 'table'> & { table: string; used: readonly string[] })[],
     channels: [] as (readonly [string, string | undefined])[],
   }
   const context: SchemaContext = {
-    viewer: ANYBODY,
+    viewer: ANONYMOUS,
     rules: createChannelRules(['*'], []),
     channelSource(name, after) {
       asked.channels.push([name, after])
@@ -91,14 +92,17 @@ export function createFakeContext(
       asked.changes.push({ table: of.name, ...request })
       return source('table', answers.changes ?? [])
     },
-    async snapshot(of, request) {
-      asked.snapshots.push({ table: of.name, ...request })
+    async read(plan) {
+      const { table: of, ...root } = plan.root as RowsNode
+      asked.snapshots.push({ ...root, table: of.name, used: usedColumns(plan).get(of.relid) ?? [] })
       return {
         cursor: 'start',
         position: { n: 0, token: 0, ord: 0, statement: 0, id: 0 },
         rows: answers.rows ?? [],
+        duration: 0,
       }
     },
+    live: () => source('table', []),
     notify: async () => {},
   }
   return { context, asked }

@@ -64,6 +64,19 @@ it('a failure of another part is reported only if the LISTEN connection does not
   ])
 })
 
+it('a failure of another part is not reported if the database was down and is back within the second', () => {
+  connected()
+  lostLog(AWAY)
+  observe({ type: 'database.lost', message: 'closed', channels: 1 })
+  vi.advanceTimersByTime(500)
+  connected()
+  vi.advanceTimersByTime(5000)
+  expect(said).toEqual([
+    'warn The database connection was lost: closed. Subscribers stay connected and get a gap; the server reconnects.',
+    'info The database is connected; listening to 1 channel.',
+  ])
+})
+
 it('the connection that reads the log decides if there is no LISTEN connection', () => {
   const reached = () => observe({ type: 'database.reached' })
   const away = 'warn The database cannot be reached: nothing listens. Is it running? The server keeps trying.'

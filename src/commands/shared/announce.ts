@@ -35,8 +35,9 @@ function welcome({ server, trouble, settings: { dataDir } }: Announcement): stri
     `curl -N -G ${url}/graphql -H 'accept: text/event-stream' --data-urlencode 'query=subscription { ${subscription} }'`
   const place = dataDir === undefined ? '' : ` --data-dir '${dataDir.replaceAll("'", "'\\''")}'`
   const rows = embedded
-    ? subscribe('peopleChanged { operation row { pk name age } }')
-    : 'npx listenql watch TABLE makes it a live, typed subscription'
+    ? `${subscribe('people { rows { pk name age } }')}
+  Changes:    ${subscribe('peopleChanged { operation row { pk name age } }')}`
+    : 'npx listenql watch TABLE makes them live and typed'
   const event = embedded
     ? `npx listenql sql "INSERT INTO people (name, age, height) VALUES ('Paul', 51, 1.9)"${place}`
     : `npx listenql sql "NOTIFY people, 'hello'"`

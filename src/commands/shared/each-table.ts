@@ -52,9 +52,12 @@ export function noSuchTable(
 }
 
 /** Prints which sessions a command waits for. */
-export function tellWhoIsInTheWay(name: string, { stderr }: Pick<Streams, 'stderr'>) {
+export function printBlockers(name: string, { stderr }: Pick<Streams, 'stderr'>) {
   return (blockers: readonly { readonly words: string }[]) => {
-    const who = blockers.length > 0 ? blockers.map(({ words }) => words).join('; ') : 'others that use it'
-    stderr.write(`-- ${name}: waiting for ${who}\n`)
+    const sessions =
+      blockers.length > 0
+        ? blockers.map(({ words }) => words).join('; ')
+        : 'other sessions that use the table'
+    stderr.write(`-- ${name}: waiting for ${sessions}\n`)
   }
 }

@@ -18,7 +18,7 @@ export const accessOptions = {
     group: 'Access',
     type: globs,
     default: [],
-    help: 'Channels on which all viewers may send with the mutation notify; with the embedded Postgres, all channels if none are given, unless viewers have roles',
+    help: 'Channels on which all viewers may publish with the mutation notify; with the embedded Postgres, the default is all channels while viewers have no roles',
   }),
   roleChannels: option({
     group: 'Access',
@@ -32,13 +32,13 @@ export const accessOptions = {
     type: table('ROLE=GLOBS;…', checkChannelPattern),
     default: {},
     example: { user: [`room:\${claims.room}`] },
-    help: 'Channels on which viewers of a role may send, in addition to --publish',
+    help: 'Channels on which viewers of a role may publish, in addition to --publish',
   }),
   corsOrigins: option({
     group: 'Access',
     type: list('ORIGINS', checkOrigin),
     default: [],
-    help: 'Web origins that may use the server from a browser, in addition to its own, as globs; * is any',
+    help: 'Web origins, as globs, that may use the server from a browser, in addition to its own origin; * allows all origins',
     eventserv: 'CORSOrigins',
   }),
 } as const

@@ -17,7 +17,7 @@ export const databaseOptions = {
     group: 'Database',
     type: boolean,
     default: false,
-    help: 'Exit with an error if, at the start, the database cannot be reached or the role of viewers without a token cannot be used; otherwise the server waits for both',
+    help: 'Exit with an error if, at the start, the database cannot be reached or the role of --anonymous-role cannot be used; without this option, the server keeps trying',
   }),
   dataDir: optional({
     group: 'Database',

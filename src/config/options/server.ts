@@ -8,7 +8,7 @@ export const serverOptions = {
     group: 'Server',
     type: text('HOST'),
     default: 'localhost',
-    help: 'Address to listen on; localhost is this machine only (127.0.0.1 and ::1), 0.0.0.0 the network',
+    help: 'Address to listen on: localhost for this machine only (127.0.0.1 and ::1), 0.0.0.0 for the network',
     eventserv: 'HttpHost',
   }),
   port: option({
@@ -23,7 +23,7 @@ export const serverOptions = {
     group: 'Server',
     type: port,
     default: 7701,
-    help: 'Port for HTTPS, open if a certificate and a key are given; 0 selects any free port',
+    help: 'Port for HTTPS, which is open if a certificate and a key are given; 0 selects any free port',
     eventserv: 'HttpsPort',
   }),
   tlsCert: optional({

@@ -9,7 +9,7 @@ export const timingOptions = {
     group: 'Timing',
     type: duration,
     default: 10 * SECOND_MS,
-    help: 'A connection is cut off if data waits for it and it makes no progress for this time',
+    help: 'Longest time that a connection may make no progress while data waits for it; then the connection is cut off',
   }),
   keepAlive: option({
     group: 'Timing',

@@ -13,7 +13,7 @@ export const viewersOptions = {
     type: text('SECRET'),
     otherwise: 'no such tokens',
     example: 'at-least-32-bytes-that-are-hard-to-guess',
-    help: 'Secret of tokens signed with HS256, HS384 or HS512; a variable or a file is safer than a flag, which other users of the machine can see',
+    help: 'Secret of tokens signed with HS256, HS384 or HS512; set it by variable or file, because other users of the machine can see flags',
     secret: 'all',
   }),
   jwtSecretFile: optional({
@@ -36,7 +36,7 @@ export const viewersOptions = {
     type: text('URL', httpUrl),
     otherwise: 'no such tokens',
     example: 'https://auth.example.com/.well-known/jwks.json',
-    help: 'URL of the public keys of the issuer of tokens; they are fetched again regularly',
+    help: "URL of the token issuer's public keys; the server fetches the keys again regularly",
     secret: 'all', // its query may contain a password
   }),
   jwtIssuer: optional({
@@ -51,13 +51,13 @@ export const viewersOptions = {
     type: list('AUDIENCES', () => undefined),
     default: [],
     example: ['my-app'],
-    help: 'The claim aud of a token must contain one of these; if none are given, it is not checked',
+    help: 'The claim aud of a token must contain one of these audiences; if none are given, aud is not checked',
   }),
   jwtClockTolerance: option({
     group: 'Viewers',
     type: duration,
     default: 5 * SECOND_MS,
-    help: 'How far the clock of the issuer of tokens may be off',
+    help: 'Tolerated difference between the clocks of the token issuer and the server, when exp and nbf are checked',
   }),
   roleClaim: option({
     group: 'Viewers',
@@ -77,14 +77,14 @@ export const viewersOptions = {
     type: list('ROLES', () => undefined),
     default: [],
     example: ['anon', 'authenticated'],
-    help: 'Roles that viewers may use; if none are given: those that the login of the server is a member of, except its own, superusers and roles with BYPASSRLS, which must be listed',
+    help: "Roles that viewers may use; if none are given, the roles that the server's login is a member of. The login's own role, superusers and roles with BYPASSRLS must always be listed",
   }),
   tokenCookie: optional({
     group: 'Viewers',
     type: text('NAME', cookieName),
     otherwise: 'cookies are ignored',
     example: 'session',
-    help: 'Cookie that may hold the token, in requests from pages of an allowed origin',
+    help: 'Name of a cookie that may contain the token, in requests from pages of an allowed origin',
   }),
   kickRetention: option({
     group: 'Viewers',

@@ -19,19 +19,19 @@ export const watchedTablesOptions = {
     type: diskBytes,
     otherwise: 'no limit',
     example: 1024 * MiB,
-    help: 'Size of the event log above which its oldest events are cleared, however young; the server logs a warning then',
+    help: 'Size of the event log above which the server clears the oldest events, even those younger than --retention, and logs a warning',
   }),
   doorbell: option({
     group: 'Watched tables',
     type: choice(['bell', 'poll']),
     default: 'bell',
-    help: 'How the server learns of events: with bell it waits for a NOTIFY, with poll it reads the log all the time',
+    help: 'How the server learns of events: bell waits for a NOTIFY, poll reads the event log all the time',
   }),
   poll: option({
     group: 'Watched tables',
     type: duration,
     default: 5,
-    help: 'Interval at which the server reads the event log while it is awake (with poll, always)',
+    help: 'Interval at which the server reads the event log while it is awake (with --doorbell poll, always)',
   }),
   quiet: option({
     group: 'Watched tables',
@@ -57,10 +57,23 @@ export const watchedTablesOptions = {
     default: 30 * SECOND_MS,
     help: 'Longest time that a snapshot of a table may take',
   }),
+  liveTimeout: option({
+    group: 'Watched tables',
+    type: duration,
+    default: 5 * SECOND_MS,
+    help: 'Longest time that reading a live query may take; beyond that, the live query ends',
+  }),
+  liveRefresh: optional({
+    group: 'Watched tables',
+    type: duration,
+    otherwise: 'they are refused',
+    example: 30 * SECOND_MS,
+    help: 'Interval at which live queries are read again whose row-level security depends on tables that are not watched, or on functions that do not show what they read',
+  }),
   policyTimeout: option({
     group: 'Watched tables',
     type: duration,
     default: 250,
-    help: 'Longest time that the row-level security of a table may take for one viewer and 500 rows; if it takes longer, the streams of that viewer end',
+    help: 'Longest time that the row-level security of a table may take for one viewer and 500 rows; beyond that, the streams of that viewer end',
   }),
 } as const

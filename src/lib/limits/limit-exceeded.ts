@@ -15,6 +15,11 @@ export class LimitExceeded extends ListenqlError {
     this.limit = limit
     this.max = max
   }
+
+  /** One line for where there is room for nothing else: a close frame, the text of a response. */
+  get line(): string {
+    return `${this.code} ${this.limit}: ${this.message}`
+  }
 }
 
 /** `--max-depth` of `maxDepth`. */

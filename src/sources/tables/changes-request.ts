@@ -2,6 +2,7 @@ import type { Viewer } from '../../auth/viewer.js'
 import type { Filter } from '../../filters/index.js'
 import type { ListenqlError } from '../../lib/errors.js'
 import type { RowOperation } from './row-change.js'
+import type { InitialRowsOptions } from './start/initial-rows.js'
 
 /** Which changes of a table a subscription selects. */
 export interface ChangeSelection {
@@ -15,6 +16,10 @@ export interface ChangeSelection {
 export interface ChangesRequest extends ChangeSelection {
   /** The cursor to resume after, as the client sent it. Undefined: start with the next change. */
   readonly after: string | undefined
+  /** Begins with the rows that match, and begins again where changes are missing. Undefined: only changes. */
+  readonly initial?: { readonly maxRows: number } | undefined
+  /** Length of the windows in which the changes of a row are folded into one, in ms. Undefined: every change by itself. */
+  readonly every?: number | undefined
   /** The columns that the client selects or filters by, by their names in the table. */
   readonly used: readonly string[]
   /** Whether the client selects the key. */
@@ -25,6 +30,8 @@ export interface ChangesRequest extends ChangeSelection {
 export interface AuthorisedChangesRequest extends ChangesRequest {
   /** The viewer whose row-level security decides which rows are visible. Default: no row-level security applies. */
   readonly viewer?: Viewer | undefined
+  /** Reads the rows that `initial` begins with. Must be set if that is. */
+  readonly readInitial?: InitialRowsOptions['read'] | undefined
   /**
    * Called when the source is opened. It calls `lost` once the viewer has lost the right to what is requested; the source then
    * ends with that error. Default: the right cannot be lost.

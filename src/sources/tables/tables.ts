@@ -1,8 +1,12 @@
 import { viewerKey } from '../../auth/viewer.js'
 import type { WatchedTable } from '../../catalog/watched-table.js'
+import type { Images } from '../../filters/images.js'
 import { createStopController } from '../../lib/abort.js'
 import type { Observe } from '../../lib/observation.js'
+import { createSlices } from '../../lib/slices.js'
+import type { Stop } from '../../lib/stop.js'
 import type { LogFollower } from '../../log/log-follower.js'
+import type { Position } from '../../log/position.js'
 import type { CheckVisibility } from '../../rls/visibility.js'
 import { EventSource } from '../source.js'
 import { createChangeView } from './change-view.js'
@@ -10,9 +14,13 @@ import type { AuthorisedChangesRequest } from './changes-request.js'
 import { begunAnew } from './history-errors.js'
 import { KnownTables } from './known-tables.js'
 import { openChanges } from './open-changes.js'
+import { createFoldedReplay } from './pace/folded-replay.js'
+import { createWindow, type Window } from './pace/window.js'
+import { createWindowBudget } from './pace/window-budget.js'
 import { createPageReader } from './page-changes.js'
 import type { Present } from './present.js'
-import type { RowChange } from './row-change.js'
+import type { RowChange, RowOperation } from './row-change.js'
+import { createInitialRows } from './start/initial-rows.js'
 import type { Followed } from './table-feed.js'
 import { createTableFeeds } from './table-feeds.js'
 import { createTableReplays } from './table-replay.js'
@@ -35,12 +43,26 @@ export interface TablesOptions {
   readonly observe: Observe
 }
 
+/** Gets every change of a table, whatever a viewer may see. Its methods are called synchronously and must not throw. */
+export interface RawListener {
+  /** @param images undefined: all rows may have changed */
+  change(change: {
+    readonly relid: string
+    readonly position: Position
+    readonly images: Images | undefined
+  }): void
+  /** The history of the table has ended. No call follows. */
+  lost(): void
+}
+
 /**
  * The changes of watched tables, from the event log: live changes from the feeds, the past from replays. Each change is read with
  * the columns that the table had at the change's position.
  */
 export interface Tables {
   changes(table: WatchedTable, request: AuthorisedChangesRequest): EventSource<RowChange>
+  /** Follows the changes of a table from the next event of the log on. Not for clients: it checks no rights. */
+  follow(relid: string, listener: RawListener): Stop
   /**
    * Sets the tables that are watched from the log's position on, in the generations that they have there.
    * @param isReached see `reached`
@@ -49,6 +71,8 @@ export interface Tables {
   switchTo(tables: readonly WatchedTable[], isReached: boolean, paused?: readonly string[]): void
   /** The log has been dispatched up to where the histories of all tables begin. */
   reached(): void
+  /** A table as it is at the log's position; undefined if it is not watched. */
+  tableOf(relid: string): WatchedTable | undefined
   /** The generation of a table; undefined if it is not watched. */
   generationOf(relid: string): number | undefined
   /** Resolves once every dispatched event has been delivered. Undefined: that is so already. */
@@ -74,6 +98,8 @@ export function createTables({
   const shared = { log, known, checkVisibility, present, maxFilterWork, signal: stop.signal }
   const feeds = createTableFeeds({ ...shared, ...(maxWaiting !== undefined && { maxWaiting }), observe })
   const { changesOf, changesFor } = createPageReader(shared)
+  const budget = createWindowBudget()
+  const runSliced = createSlices()
   let isReached = true
   const createReplay = createTableReplays({ ...shared, refresh, isReached: () => isReached })
 
@@ -92,31 +118,64 @@ export function createTables({
   return {
     changes(table, request) {
       const { relid } = table
-      const { viewer, recheck } = request
+      const { viewer, recheck, readInitial, every = 0, operations } = request
       const view = createChangeView(request, log.cursors)
       let followed: Followed | undefined
-      const replay = createReplay({
+      const wants = (operation: RowOperation) => !operations || operations.includes(operation)
+      const fold = { key: table.key, wantsUpdate: wants('UPDATE'), mayHaveRows: !wants('DELETE') }
+      let window: Window | undefined
+      const single = createReplay({
         relid,
         changesOf: viewer ? changesFor(viewer, relid, view) : changesOf(relid, view),
         live: () => (followed ? followed.position() : log.position),
         recheck,
       })
+      const replay = every > 0 ? createFoldedReplay(single, fold, () => window) : single
       return new EventSource<RowChange>(
         { kind: 'table', name: table.schema === 'public' ? table.name : `${table.schema}.${table.name}` },
         {
           after: request.after,
           decode: log.cursors.decode,
           audience: viewer && viewerKey(viewer, true),
-          async open(follower, signal) {
+          initialState:
+            readInitial &&
+            createInitialRows({
+              read: readInitial,
+              cursors: log.cursors,
+              hasHistory: () => known.table(relid) !== undefined,
+            }),
+          async open(subscriber, signal) {
+            const position = single.start
+            const held =
+              every > 0
+                ? createWindow({ ...fold, every, follower: subscriber, position, budget, runSliced })
+                : undefined
+            window = held
+            followed = undefined
+            const follower = held?.follower ?? subscriber
             const opening = { table, request, view, follower, signal, over: stop.signal }
-            followed = await openChanges({ ...shared, feeds, ...opening })
-            return followed.stop
+            const opened = await openChanges({ ...shared, feeds, ...opening })
+            followed = opened
+            return () => {
+              held?.stop()
+              opened.stop()
+            }
           },
+          flush: () => window?.flush(),
           live: () => Promise.resolve(), // the log keeps the events of an outage
           positionOf: change => change.position,
           replay: () => replay,
         },
       )
+    },
+    follow(relid, listener) {
+      return log.follow('t', relid, {
+        event(event) {
+          const images = event.operation === 'T' ? undefined : known.read(event)?.images
+          listener.change({ relid, position: event.position, images })
+        },
+        lost: () => listener.lost(),
+      })
     },
     switchTo(tables, reached, paused = []) {
       isReached = reached
@@ -128,6 +187,7 @@ export function createTables({
     reached() {
       isReached = true
     },
+    tableOf: relid => known.table(relid),
     generationOf: relid => known.table(relid)?.generation,
     settled: feeds.settled,
     pause: feeds.pause,

@@ -1,24 +1,22 @@
 import { setImmediate } from 'node:timers/promises'
-import { type Viewer, viewerKey } from '../../auth/viewer.js'
-import { delay } from '../../lib/abort.js'
-import { ListenqlError } from '../../lib/errors.js'
+import type { Viewer } from '../../auth/viewer.js'
+import type { ListenqlError } from '../../lib/errors.js'
 import type { LogEvent } from '../../log/log-event.js'
 import type { LogFollower } from '../../log/log-follower.js'
 import { hole } from '../../log/log-topics.js'
 import { comparePositions, latest, type Position } from '../../log/position.js'
-import { type CheckVisibility, viewsOf } from '../../rls/visibility.js'
+import type { CheckVisibility } from '../../rls/visibility.js'
 import { joinIfLevel, pagesAfter, type ReplayPage } from '../resume.js'
-import { createPageDelivery, type DeliverPage, unreadable } from './deliver-page.js'
+import { createPageDelivery, type DeliverPage } from './deliver-page.js'
 import type { KnownTables } from './known-tables.js'
 import type { Present } from './present.js'
 import { QueuedSubscriptions } from './queued-subscriptions.js'
-import { SlowViewer, type SlowViewerOptions } from './slow-viewer.js'
-import { createStageViews, type StageView } from './stage-view.js'
+import { SlowViewers } from './slow-viewers.js'
+import { createStageViews, type StageView, type StageViews } from './stage-view.js'
 import {
   appendEvent,
   beginChain,
   eventsBetween,
-  type Interest,
   PAGE_EVENTS,
   type QueuedSubscription,
   type VisibilityRequest,
@@ -45,8 +43,6 @@ export interface VisibilityQueueOptions {
   readonly onFailure: (error: unknown) => void
 }
 
-const MAX_SETTLE_ROUNDS = 5
-
 /**
  * The live events of one table under row-level security. They wait here until it is known which rows each viewer may see, and are
  * then delivered in the order of the log. Page by page, the queue checks the policies once per viewer, for the events that may match
@@ -59,7 +55,8 @@ const MAX_SETTLE_ROUNDS = 5
 export class VisibilityQueue {
   readonly #options: VisibilityQueueOptions
   readonly #subscriptions: QueuedSubscriptions
-  readonly #slowViewers = new Map<string, SlowViewer>()
+  readonly #slowViewers: SlowViewers
+  readonly #readViews: StageViews
   readonly #deliverPage: DeliverPage
   #tail = beginChain()
   /** The last event that has been delivered to the viewers that advance together, and the last event of their present page. */
@@ -75,7 +72,19 @@ export class VisibilityQueue {
   constructor(options: VisibilityQueueOptions) {
     this.#options = options
     this.#subscriptions = new QueuedSubscriptions(options)
+    this.#readViews = createStageViews(options)
     this.#deliverPage = createPageDelivery(options)
+    this.#slowViewers = new SlowViewers({
+      subscriptions: this.#subscriptions,
+      readViews: this.#readViews,
+      deliverPage: this.#deliverPage,
+      at: () => this.#at,
+      taken: () => this.#taken,
+      exceedsLimits: (from, to) => this.#exceedsLimits(from, to),
+      isStopped: () => this.#isStopped,
+      signal: options.signal,
+      onFault: options.onFault,
+    })
   }
 
   /** Delivers to the subscription from the next event of the log on. */
@@ -124,33 +133,11 @@ export class VisibilityQueue {
 
   /**
    * Resolves once every waiting event has been delivered.
-   * @param patience time in ms. If no slow viewer catches up within it, or some have not after MAX_SETTLE_ROUNDS times as long, the
-   * subscriptions of the slow viewers that are left end
+   * @param patience see `SlowViewers.settle`
    */
   async settle(patience: number): Promise<void> {
     await this.#running
-    let left = Number.POSITIVE_INFINITY
-    for (
-      let round = 0;
-      round < MAX_SETTLE_ROUNDS && this.#slowViewers.size > 0 && this.#slowViewers.size < left;
-      round++
-    ) {
-      left = this.#slowViewers.size
-      await this.#allLevelOr(patience)
-    }
-    if (this.#options.signal.aborted) return this.#allLevel()
-    for (const slow of [...this.#slowViewers.values()]) this.#endSlowViewer(slow)
-  }
-
-  async #allLevelOr(ms: number): Promise<void> {
-    const isDone = new AbortController()
-    const waited = delay(ms, AbortSignal.any([this.#options.signal, isDone.signal]))
-    await Promise.race([waited, this.#allLevel()])
-    isDone.abort()
-  }
-
-  async #allLevel(): Promise<void> {
-    await Promise.all([...this.#slowViewers.values()].map(({ running }) => running))
+    await this.#slowViewers.settle(patience)
   }
 
   #exceedsLimits(from: WaitingEvent, to: WaitingEvent): boolean {
@@ -218,7 +205,7 @@ export class VisibilityQueue {
     for (const each of page) {
       each.interest = this.#subscriptions.interestIn(each.event as LogEvent)
       for (const { key, viewer } of each.interest?.subscriptions ?? [])
-        if (!this.#slowViewers.has(key)) viewers.set(key, viewer)
+        if (!this.#slowViewers.get(key)) viewers.set(key, viewer)
     }
     const checked = page.filter(({ interest }) => interest?.subscriptions.some(({ key }) => viewers.has(key)))
     const views = new Map<string, StageView>()
@@ -227,7 +214,7 @@ export class VisibilityQueue {
       if (this.#isStopped) return
       for (const [key, view] of all) {
         if (view instanceof Promise)
-          this.#addSlowViewer(viewers.get(key) as Viewer, { key, at: begin, held, page, checked, view })
+          this.#slowViewers.add(viewers.get(key) as Viewer, { key, at: begin, held, page, checked, view })
         else views.set(key, view)
         viewers.delete(key)
       }
@@ -244,64 +231,6 @@ export class VisibilityQueue {
     })
     if (!isDone) return
     this.#at = last
-    for (const slow of [...this.#slowViewers.values()]) {
-      if (slow.at === last) this.#rejoin(slow)
-      else if (this.#exceedsLimits(slow.at, last)) this.#endSlowViewer(slow)
-    }
+    this.#slowViewers.passed(last)
   }
-
-  #addSlowViewer(
-    viewer: Viewer,
-    from: Pick<SlowViewerOptions, 'key' | 'at' | 'held' | 'page' | 'checked' | 'view'>,
-  ): void {
-    const slow: SlowViewer = new SlowViewer({
-      ...from,
-      viewer,
-      readView: async checked =>
-        (await this.#readViews([viewer], checked)).get(from.key) as StageView | Promise<StageView>,
-      deliverPage: this.#deliverPage,
-      taken: () => this.#taken,
-      // While a page is being delivered to the other viewers, the slow viewer waits until it is done: its position must not go back.
-      onLevel: () => void (this.#at === slow.at && this.#rejoin(slow)),
-      isStopped: () => this.#isStopped,
-      onFailure: error => {
-        this.#options.onFault(error)
-        this.#endSlowViewer(slow, unreadable())
-      },
-    })
-    this.#slowViewers.set(from.key, slow)
-  }
-
-  #rejoin(slow: SlowViewer): void {
-    if (this.#slowViewers.get(slow.key) === slow) this.#slowViewers.delete(slow.key)
-    slow.stop()
-  }
-
-  #endSlowViewer(slow: SlowViewer, error: ListenqlError = tooLate()): void {
-    this.#rejoin(slow)
-    for (const subscription of this.#subscriptions.ofViewer(slow.key)) {
-      subscription.leave()
-      subscription.follower.end(error)
-    }
-  }
-
-  async #readViews(viewers: readonly Viewer[], checked: readonly WaitingEvent[]) {
-    const { checkVisibility, present, signal } = this.#options
-    const events = checked.map(({ interest }) => interest as Interest)
-    const { table } = events[0] as Interest
-    const stageView = createStageViews({ present, table, events, signal })
-    const byKey = new Map(viewers.map(viewer => [viewerKey(viewer, true), viewer]))
-    const views = new Map<string, StageView | Promise<StageView>>()
-    for (const [key, view] of await viewsOf(checkVisibility, table, viewers, events, signal))
-      views.set(key, stageView(byKey.get(key) as Viewer, key, view))
-    return views
-  }
-}
-
-function tooLate(): ListenqlError {
-  return new ListenqlError(
-    'QUERY_TIMEOUT',
-    'the row-level security of the table takes too long for this viewer: too many changes are waiting',
-    { hint: 'subscribe again after the last cursor' },
-  )
 }

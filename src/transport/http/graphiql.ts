@@ -6,18 +6,6 @@ import { varyBy } from './cors.js'
 
 const compress = promisify(gzip)
 
-const DEFAULT_QUERY = `# Press the play button, then make an event:
-#   npx listenql sql "INSERT INTO people (name, age, height) VALUES ('Paul', 51, 1.9)"
-subscription {
-  channel(name: "people") {
-    payload
-    json
-    gap
-    at
-  }
-}
-`
-
 /**
  * The document contains everything: scripts, styles, fonts as data: and workers as blob: URLs. Only the scripts in it may run,
  * by their hashes (https://www.w3.org/TR/CSP3/#framework-directive-source-list).
@@ -51,17 +39,18 @@ export interface Graphiql {
   serve(request: IncomingMessage, response: ServerResponse): Promise<void>
 }
 
-export function createGraphiql(): Graphiql {
-  const pages = new Map<string, Promise<Rendered>>()
+/** @param example the document that a user without one of their own begins with */
+export function createGraphiql(example: () => string): Graphiql {
+  const pages = new Map<string, { readonly query: string; readonly rendered: Promise<Rendered> }>()
 
-  // Nine megabytes: rendered, hashed and compressed at the first request, then kept.
-  async function render(protocol: 'SSE' | 'WS'): Promise<Rendered> {
+  // Nine megabytes: rendered, hashed and compressed at the first request, then kept until the example changes.
+  async function render(protocol: 'SSE' | 'WS', defaultQuery: string): Promise<Rendered> {
     const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
     const text = renderGraphiQL({
       title: 'listenql',
       favicon: 'assets/favicon.svg', // relative, so that it works under any prefix that a proxy adds
       subscriptionsProtocol: protocol,
-      defaultQuery: DEFAULT_QUERY,
+      defaultQuery,
     })
     const html = Buffer.from(text)
     return {
@@ -76,12 +65,13 @@ export function createGraphiql(): Graphiql {
     async serve(request, response) {
       const protocol =
         new URL(request.url ?? '/', 'http://localhost').searchParams.get('transport') === 'ws' ? 'WS' : 'SSE'
+      const query = example()
       let page = pages.get(protocol)
-      if (!page) {
-        page = render(protocol)
+      if (page?.query !== query) {
+        page = { query, rendered: render(protocol, query) }
         pages.set(protocol, page)
       }
-      const { html, zipped, etag, policy } = await page
+      const { html, zipped, etag, policy } = await page.rendered
       const headers = {
         'content-type': 'text/html; charset=utf-8',
         'content-security-policy': policy,

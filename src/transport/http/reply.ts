@@ -1,9 +1,18 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { GraphQLError } from 'graphql'
-import { formatError } from '../../graphql/errors.js'
+import { formatError } from '../../graphql/result.js'
 import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
 import { negotiate } from './accept.js'
+
+/** A refused request: the status of HTTP, and the message for the client. */
+export interface Refusal {
+  readonly status: number
+  readonly message: string
+  readonly headers?: Readonly<Record<string, string>>
+  /** The limit that was exceeded, if that is the reason. */
+  readonly excess?: LimitExceeded
+}
 
 export function replyText(
   response: ServerResponse,

@@ -1,4 +1,4 @@
-import type { Params } from '../../graphql/engine.js'
+import type { Params } from '../../graphql/operation.js'
 import { isHashed } from '../../graphql/persisted-query.js'
 import { isRecord } from '../../lib/is-record.js'
 

@@ -4,6 +4,7 @@ import type { Outbound, Sink } from '../../delivery/outbound.js'
 import type { Frame } from '../../delivery/stream.js'
 import type { ListenqlError } from '../../lib/errors.js'
 import { Fifo } from '../../lib/fifo.js'
+import { inOwnMemory } from '../../lib/own-memory.js'
 import type { Cursors } from '../../log/cursors.js'
 
 /** How a stream over HTTP is written. */
@@ -95,6 +96,7 @@ export class HttpSink implements Sink {
     if (!bytes) {
       const text = this.#format.next(frame.text, frame.position && this.#cursors.encode(frame.position))
       bytes = isChunk ? toChunk(text) : Buffer.from(text)
+      if (frame.isState) bytes = inOwnMemory(bytes) // the newest state is kept for later subscribers
       frame.encoded.set(name, bytes)
     }
     if (bytes.length > PIECE_BYTES) this.outbound?.borrow(frame)
@@ -135,7 +137,7 @@ export class HttpSink implements Sink {
   }
 
   /** Ends a stream that its client still wants, so that the client reconnects. */
-  sayGoodbye(error: ListenqlError): void {
+  endForReconnect(error: ListenqlError): void {
     const text = this.#format.goodbye(error)
     if (!this.#format.isCutOff) return this.finish(text)
     this.#writeQueue(() => true)

@@ -2,8 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ExecutionResult } from 'graphql'
 import type { Viewer } from '../../auth/viewer.js'
 import type { SubscriptionHandle } from '../../delivery/subscription.js'
-import { type Operation, type Subscription, stringifyResult } from '../../graphql/engine.js'
 import type { ClientErrors } from '../../graphql/errors.js'
+import type { Operation, Subscription } from '../../graphql/operation.js'
+import { stringifyResult } from '../../graphql/result.js'
 import type { ListenqlError } from '../../lib/errors.js'
 import type { Hold } from '../../lib/limits/client-memory.js'
 import { textSize } from '../../lib/size-of.js'
@@ -93,7 +94,7 @@ export function createStreamResponses(options: {
             open()
             response.write(format.opening)
           }
-          sink.sayGoodbye(SERVER_STOPPING) // waiting events are not sent first, as the client resumes
+          sink.endForReconnect(SERVER_STOPPING) // waiting events are not sent first, as the client resumes
         },
         destroy: () => response.destroy(),
       })
@@ -103,7 +104,7 @@ export function createStreamResponses(options: {
         if (response.headersSent)
           return sink.finish(format.last(stringifyResult({ data: null, errors }), true))
         left.abort()
-        replyErrors(response, 401, errors, CLOSE)
+        replyErrors(response, reason.code === 'FORBIDDEN' ? 403 : 401, errors, CLOSE)
       }
       try {
         connection.serve(viewer, endViewer)

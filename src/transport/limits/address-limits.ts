@@ -45,7 +45,7 @@ export function createAddressLimits(
   /** Peers whose connection exceeds the limit, by name, since TLS has another object for the same connection. */
   const over = new Set<string>()
   const asked = new WeakMap<Socket, Set<() => void>>()
-  const told = new Set<string>()
+  const reported = new Set<string>()
 
   /** @returns undefined if there is no room */
   function take(address: string): (() => void) | undefined {
@@ -54,7 +54,7 @@ export function createAddressLimits(
     if (!release) return undefined
     return () => {
       release()
-      told.delete(key)
+      reported.delete(key)
     }
   }
 
@@ -137,8 +137,8 @@ export function createAddressLimits(
     },
     isNews(request) {
       const key = networkOf(addresses.of(request))
-      if (told.has(key)) return false
-      told.add(key)
+      if (reported.has(key)) return false
+      reported.add(key)
       return true
     },
   }

@@ -6,7 +6,7 @@ const RELIEF_PART = 7 / 8
 
 /**
  * If more data waits for all connections together than there is memory for, the connections with the most waiting data are cut off
- * until the rest fits. Their clients reconnect and resume, so they lose nothing.
+ * until the rest fits. Their clients reconnect; subscriptions that have a cursor resume without loss.
  */
 export function relieve(memory: ClientMemory, outbounds: Iterable<Outbound>): void {
   const isOver = () => memory.held + memory.waiting > memory.max * RELIEF_PART

@@ -1,7 +1,7 @@
 import { lastingClaims, type Viewer } from '../../auth/viewer.js'
 import { scalarText } from '../../lib/claims.js'
+import { stableStringify } from '../../lib/json/stable-stringify.js'
 import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
-import { stableStringify } from '../../lib/stable-stringify.js'
 import { createTally } from '../../lib/tally.js'
 
 /** How much one viewer may have open. Without roles viewers cannot be distinguished, and only addresses have limits. */

@@ -4,15 +4,17 @@ import type { WebSocket } from 'ws'
 import type { AccessRules } from '../../auth/channel-rules.js'
 import type { Viewer } from '../../auth/viewer.js'
 import type { SubscriptionRequest } from '../../delivery/subscription.js'
+import { ListenqlError } from '../../lib/errors.js'
 import type { ClientMemory } from '../../lib/limits/client-memory.js'
 import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
 import type { ChannelEvent } from '../../sources/channels/channel-event.js'
 import type { EventSource } from '../../sources/source.js'
-import type { Connections } from '../connections.js'
-import { refuseUpgrade } from '../http/reply.js'
-import { keepWebSocketAlive } from '../keep-alive.js'
+import { type Admit, isRefused } from '../admission.js'
+import { closeOf } from '../ends.js'
+import { type Refusal, refuseUpgrade } from '../http/reply.js'
+import { connectWebSocket, type WebSocketOptions } from './connect-web-socket.js'
 import { countInbound } from './inbound.js'
-import { closeWebSocket, type Envelope, endWebSocket, overLimit, WebSocketSink } from './sink.js'
+import { closeWebSocket, type Envelope } from './sink.js'
 
 // The protocol cannot express a gap or an error between payloads, so the server ends the connection instead and the client
 // reconnects. No payload looks like these, since text in Postgres has no NUL.
@@ -23,19 +25,18 @@ const FAREWELLS: ReadonlyMap<string, readonly [code: number, reason: string]> = 
   [TOO_LARGE, [1009, 'EVENT_TOO_LARGE']],
 ])
 
-export interface ListenOptions {
+export interface ListenOptions extends WebSocketOptions {
+  readonly admit: Admit
   readonly rules: AccessRules
   /** @throws ListenqlError CHANNEL_NAME_INVALID */
   readonly channelSource: (name: string) => EventSource<ChannelEvent>
-  readonly connections: Connections
   readonly memory: ClientMemory
-  readonly keepAlive: number
 }
 
 /** The raw WebSocket of pg_eventserv: `/listen/{channel}`, each message the payload of one notification and nothing else. */
 export interface Listen {
-  /** @throws ListenqlError CHANNEL_NOT_ALLOWED, CHANNEL_NAME_INVALID */
-  check(channel: string, viewer: Viewer): void
+  /** @returns the viewer, if it may listen to the channel */
+  admit(channel: string, request: IncomingMessage): Promise<Viewer | Refusal>
   /**
    * Listens first, then has `upgrade` complete the handshake: a client that sees the socket open misses nothing from then on.
    */
@@ -43,19 +44,27 @@ export interface Listen {
     channel: string,
     viewer: Viewer,
     request: IncomingMessage,
-    socket: Duplex,
     upgrade: () => Promise<WebSocket>,
   ): Promise<void>
 }
 
 export function createListen(options: ListenOptions): Listen {
-  const { rules, channelSource, connections, memory, keepAlive } = options
+  const { admit, rules, channelSource, connections, memory } = options
   return {
-    check(channel, viewer) {
-      rules.for(viewer).assertListen(channel)
-      channelSource(channel)
+    async admit(channel, request) {
+      const viewer = await admit({ transport: 'listen', request })
+      if (isRefused(viewer)) return { ...viewer, message: `${viewer.error.message}\n` }
+      try {
+        rules.for(viewer).assertListen(channel)
+        channelSource(channel)
+        return viewer
+      } catch (error) {
+        if (!(error instanceof ListenqlError)) throw error
+        return { status: error.code === 'CHANNEL_NOT_ALLOWED' ? 403 : 400, message: error.message }
+      }
     },
-    async accept(channel, viewer, request, socket, upgrade) {
+    async accept(channel, viewer, request, upgrade) {
+      const { socket } = request
       const left = new AbortController()
       socket.once('close', () => left.abort())
       const source = channelSource(channel)
@@ -69,34 +78,26 @@ export function createListen(options: ListenOptions): Listen {
         stopWaiting()
         const webSocket = await upgrade()
         socket.resume()
-        const sink = new WebSocketSink({
-          webSocket,
-          socket,
+        const { connection } = connectWebSocket(options, {
+          transport: 'listen',
+          ...{ webSocket, request },
           envelope: PAYLOAD,
           onOther(_subscriber, { text }) {
             connection.close()
             const farewell = FAREWELLS.get(text)
             if (farewell) closeWebSocket(webSocket, ...farewell)
           },
-          onCut: reason => endWebSocket(webSocket, reason),
         })
-        const connection = connections.open({
-          transport: 'listen',
-          request,
-          sink,
-          end: () => endWebSocket(webSocket, 'stopping'),
-          destroy: () => webSocket.terminate(),
-        })
-        sink.outbound = connection.outbound
         left.signal.addEventListener('abort', () => connection.close(), { once: true })
         try {
-          connection.serve(viewer, reason => closeWebSocket(webSocket, 4403, reason.message))
-          const { outbound, owner } = connection
-          countInbound({
-            ...{ webSocket, socket: request.socket, memory, owner },
-            onExcess: excess => closeWebSocket(webSocket, 1013, overLimit(excess)),
+          connection.serve(viewer, error => {
+            const { code, reason } = closeOf(error)
+            closeWebSocket(webSocket, code, reason)
           })
-          keepWebSocketAlive({ webSocket, socket: request.socket, outbound, interval: keepAlive })
+          countInbound({
+            ...{ webSocket, socket, memory, owner: connection.owner },
+            onExcess: excess => closeWebSocket(webSocket, 1013, excess.line),
+          })
           await connection.subscribe(payloads(source) as SubscriptionRequest<unknown>, {
             id: '',
             signal: left.signal,
@@ -104,7 +105,7 @@ export function createListen(options: ListenOptions): Listen {
         } catch (error) {
           connection.close()
           if (!(error instanceof LimitExceeded)) throw error
-          closeWebSocket(webSocket, 1013, overLimit(error))
+          closeWebSocket(webSocket, 1013, error.line)
         }
       } finally {
         release() // the subscription holds the channel now

@@ -3,8 +3,8 @@ import type { WebSocket } from 'ws'
 import type { Outbound, Sink } from '../../delivery/outbound.js'
 import type { Frame } from '../../delivery/stream.js'
 import type { Subscriber } from '../../delivery/subscriber.js'
-import type { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
 import type { CutReason } from '../../lib/observation.js'
+import { inOwnMemory } from '../../lib/own-memory.js'
 import { CLOSES, type EndReason } from '../ends.js'
 import { headerSize, textFrame, writeHeader } from './frame.js'
 
@@ -104,8 +104,15 @@ export class WebSocketSink implements Sink {
     this.#options.onCut(reason)
   }
 
+  /** Sends messages before a close; none if a large message is half sent, between whose fragments no other message may come. */
+  sendLast(texts: readonly string[]): void {
+    if (this.#rest) return
+    this.#parts = texts.map(textFrame)
+    this.end()
+  }
+
   #labelOf(subscriber: Subscriber): Buffer {
-    subscriber.label ??= Buffer.from(this.#options.envelope.before(subscriber))
+    subscriber.label ??= inOwnMemory(Buffer.from(this.#options.envelope.before(subscriber)))
     return subscriber.label
   }
 
@@ -118,7 +125,8 @@ export class WebSocketSink implements Sink {
     frame.encoded ??= new Map()
     let shared = frame.encoded.get(name)
     if (!shared) {
-      shared = encode(frame.text + this.#options.envelope.after)
+      const bytes = encode(frame.text + this.#options.envelope.after)
+      shared = frame.isState ? inOwnMemory(bytes) : bytes // the newest state is kept for later subscribers
       frame.encoded.set(name, shared)
     }
     return shared
@@ -177,9 +185,4 @@ export function closeWebSocket(webSocket: WebSocket, code: number, reason: strin
 function shorten(reason: string): Buffer {
   const { read } = new TextEncoder().encodeInto(reason, new Uint8Array(MAX_REASON_BYTES))
   return Buffer.from(reason.slice(0, read))
-}
-
-/** The reason in the close frame for a client that exceeds a limit. */
-export function overLimit({ code, limit, message }: LimitExceeded): string {
-  return `${code} ${limit}: ${message}`
 }

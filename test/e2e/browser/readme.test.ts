@@ -7,15 +7,18 @@ import { snippetsOf } from '../../support/snippets.js'
 
 const patience = { timeout: 20_000 }
 
-describeInBrowser("README's snippet in GraphiQL", open => {
+const graphql = snippetsOf('README.md').filter(({ language }) => language === 'graphql')
+
+describeInBrowser("README's first minute in GraphiQL", open => {
   let log: TestLog
   let server: ListenqlServer
 
   beforeAll(async () => {
     log = await createLog()
     await log.query(`create table people (pk serial primary key, name text, age int);
+      create table visits (pk serial primary key, person_id int references people, place text);
       insert into people (name, age) values ('Ada', 36)`)
-    await log.watch('people')
+    await log.watch('people', 'visits')
     server = await createServer({
       databaseUrl: log.database.url,
       host: 'localhost',
@@ -28,8 +31,32 @@ describeInBrowser("README's snippet in GraphiQL", open => {
     await log?.close()
   }, 60_000)
 
+  it('begins with a live query, which shows changes of related rows; with `query` it is read once', async () => {
+    const { page } = await open()
+    await page.goto(`${server.url}/graphql`)
+    await page.locator('.graphiql-query-editor').getByText('visitsAggregate').waitFor()
+    const stop = page.getByRole('button', { name: 'Stop query' })
+    await page.getByRole('button', { name: 'Execute query' }).click()
+    await expect.poll(() => shown(page), patience).toContain('"visitsAggregate": { "count": "0" }')
+    await log.query(`insert into visits (person_id, place) select pk, 'Library' from people`)
+    await expect.poll(() => shown(page), patience).toContain('"place": "Library"')
+    expect(await shown(page)).toContain('"visitsAggregate": { "count": "1" }')
+    await stop.click()
+
+    await paste(page, '.graphiql-query-editor', graphql[1]?.text ?? '')
+    const editor = page.locator('.graphiql-query-editor .view-lines')
+    await expect.poll(() => editor.innerText(), patience).not.toContain('subscription')
+    const asked = page.waitForResponse(
+      response => response.request().postData()?.includes('people(') ?? false,
+    )
+    await page.getByRole('button', { name: 'Execute query' }).click()
+    expect(await (await asked).text()).toContain(
+      '"visits":[{"place":"Library"}],"visitsAggregate":{"count":"1"}',
+    )
+  }, 60_000)
+
   it('runs as pasted: the list, and its changes after that', async () => {
-    const [snippet] = snippetsOf('README.md').filter(({ language }) => language === 'graphql')
+    const snippet = graphql.find(({ text }) => text.includes('query Adults'))
     const { page } = await open()
     await page.goto(`${server.url}/graphql`)
     await paste(page, '.graphiql-query-editor', snippet?.text ?? '')

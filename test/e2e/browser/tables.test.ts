@@ -101,6 +101,7 @@ describeInBrowser('the tables on the page', open => {
     await isLive(page, 'people')
     await shows(page, [['1', 'Paul', '51', 'NULL']])
     await page.getByRole('button', { name: 'Copy: Add a row' }).waitFor()
+    await page.getByText('subscription { people(limit: 10) { rows { pk name age height } } }').waitFor()
     expect(await page.getByText('No table is watched yet').isVisible()).toBe(false)
   })
 

@@ -117,7 +117,7 @@ describe('a wrong command line', () => {
     [['-d', 'sql'], 'listenql: the command comes first: listenql sql [flags]\nsee listenql serve --help\n'],
     [
       ['sql', 'select', '1'],
-      'listenql: listenql sql takes only the statement, in quotes: there is an argument too many\nsee listenql sql --help\n',
+      'listenql: listenql sql takes only the statement, in quotes: there is one argument too many\nsee listenql sql --help\n',
     ],
     [
       ['serve', '--port', 'abc'],

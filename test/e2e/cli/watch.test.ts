@@ -32,7 +32,7 @@ it('watch covers a table that was created in the embedded Postgres, and lets the
   expect(await asServer('select * from chat.messages')).toEqual([])
   expect(
     await asServer('select table_name from listenql.watched where since is not null order by 1'),
-  ).toEqual([{ table_name: 'messages' }, { table_name: 'people' }])
+  ).toEqual([{ table_name: 'messages' }, { table_name: 'people' }, { table_name: 'visits' }])
   const schema = await listenql('schema')
   expect([schema.code, schema.stderr]).toEqual([0, ''])
   expect(schema.stdout).toMatch(/^type ChatMessages \{$/m)

@@ -96,18 +96,18 @@ describe('after a restart of the server', () => {
       expect(returning?.errors.drain()).toEqual([])
     }
 
-    const told: Record<string, unknown> = {}
+    const reported: Record<string, unknown> = {}
     for (const [name, { ended, events, errors }] of Object.entries(ending)) {
       await ended
-      told[name] = errors.drain()
+      reported[name] = errors.drain()
       expect(events.drain()).toEqual([])
     }
-    expect(told).toEqual({
+    expect(reported).toEqual({
       'Apollo Client': [{ code: 'SERVER_STOPPING', message: 'The server is stopping.' }],
       urql: [{ message: expect.stringContaining('[Network]') }],
       'plain fetch': [{ message: 'terminated' }],
     })
-    for (const channel of Object.keys(told)) {
+    for (const channel of Object.keys(reported)) {
       const { events } = await listen(clients[channel as keyof typeof clients], second, channel)
       await notify(channel, 'after')
       expect(await events.next()).toMatchObject({ payload: 'after' })

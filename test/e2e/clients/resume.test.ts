@@ -181,13 +181,13 @@ it('a position that has expired ends each subscription with that code, and nothi
   await insert(1) // no client will ever receive it
   await log.watch('people')
   await server.start()
-  await waitUntil(() => followers.every(({ lines }) => lines.length > 1), 'all to be told')
+  await waitUntil(() => followers.every(({ lines }) => lines.length > 1), 'the errors of all')
   const others = await followAll(() => addressOf(server))
   await insert(1)
   await waitUntil(() => others.every(({ lines }) => lines.length > 0), 'the others to go on')
   for (const { name, lines } of others) expect({ name, lines }).toEqual({ name, lines: ['INSERT 3'] })
   for (const { name, lines } of followers) {
-    const told = lines.filter(line => line !== 'end') // Apollo Client reports that as well
-    expect({ name, lines: told }).toEqual({ name, lines: ['INSERT 1', '! CURSOR_EXPIRED'] })
+    const received = lines.filter(line => line !== 'end') // Apollo Client reports that as well
+    expect({ name, lines: received }).toEqual({ name, lines: ['INSERT 1', '! CURSOR_EXPIRED'] })
   }
 }, 90_000)

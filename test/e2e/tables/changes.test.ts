@@ -28,6 +28,12 @@ const startServer = (options = {}) =>
     },
   })
 
+async function knowsComment(comment: string): Promise<void> {
+  await expect
+    .poll(async () => (await query(server.url, '{ watchedTables { comment } }')).watchedTables)
+    .toContainEqual({ comment })
+}
+
 let rounds = 0
 beforeEach(async () => {
   const comment = `round ${++rounds}`
@@ -35,9 +41,7 @@ beforeEach(async () => {
     create table people (pk int primary key, name text, age int, score numeric, visits bigint not null default 0);
     comment on table people is '${comment}'`)
   await log.watch('people')
-  await expect
-    .poll(async () => (await query(server.url, '{ watchedTables { comment } }')).watchedTables)
-    .toContainEqual({ comment })
+  await knowsComment(comment)
 })
 
 async function fields({ url }: ListenqlServer): Promise<string[]> {
@@ -200,11 +204,10 @@ describe('a subscription to a table that is altered', () => {
     await log.query(`insert into people values (1, 'Paul')`)
     const { cursor } = await next(subscription)
     await log.query('alter table people add column extra int')
-    await expect
-      .poll(() => query(server.url, '{ __type(name: "People") { fields { name } } }'))
-      .toMatchObject({
-        __type: { fields: expect.arrayContaining([{ name: 'extra' }]) },
-      })
+    await log.refresh()
+    // The server shows a new column even before the refresh that begins a new history, but a later comment only after it.
+    await log.query(`comment on table people is 'altered'`)
+    await knowsComment('altered')
     const late = await overGraphqlWs(server.url, PEOPLE, { after: cursor })
     expect(codeOf(await late.results.next())).toBe('CURSOR_EXPIRED')
     await subscription.close()

@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { GRAPHQL_TRANSPORTS } from '../../support/clients.js'
-import { query } from '../../support/graphql-request.js'
+import { query, resultOf } from '../../support/graphql-request.js'
 import { createLive, endOf, type Live, nextChange } from '../../support/live.js'
 import { createLog, type TestLog } from '../../support/log.js'
 import { inSeconds, SECRET, sign } from '../../support/tokens.js'
@@ -49,17 +49,13 @@ async function start(options: Parameters<typeof createLive>[1] = {}): Promise<vo
 
 /** Resolves once this viewer can read the table. */
 async function isReadable(): Promise<void> {
-  await waitUntil(async () => {
-    const response = await fetch(`${live.server.url}/graphql`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
-      body: JSON.stringify({ query: '{ notes { cursor } }' }),
-    })
-    return ((await response.json()) as { data?: unknown }).data
-  }, 'a snapshot')
+  await waitUntil(
+    async () => (await resultOf(live.server.url, '{ notes { cursor } }', { token })).data,
+    'a snapshot',
+  )
 }
 
-const told = (level: string) =>
+const logged = (level: string) =>
   lines.filter(line => line.level === level && line.msg.startsWith('Table notes ')).map(({ msg }) => msg)
 
 describe('while a trigger is disabled', () => {
@@ -126,20 +122,20 @@ describe('while a trigger is disabled', () => {
   it('the server logs one warning, and reports a new generation only when the table is watched in it', async () => {
     await start()
     await live.ready('{ notes { cursor } }')
-    const before = told('info').length
+    const before = logged('info').length
     await log.query(OFF)
-    await waitUntil(() => told('warn')[0], 'a warning')
-    expect(told('warn')).toEqual([
+    await waitUntil(() => logged('warn')[0], 'a warning')
+    expect(logged('warn')).toEqual([
       expect.stringMatching(
         /has an incomplete history.* its streams have ended: public\.notes: a trigger is disabled/,
       ),
     ])
-    expect(told('info').slice(before)).toEqual([])
+    expect(logged('info').slice(before)).toEqual([])
     await log.query(ON)
-    await waitUntil(() => told('info')[before], 'the news')
-    expect(told('info').slice(before)).toEqual([
+    await waitUntil(() => logged('info')[before], 'the news')
+    expect(logged('info').slice(before)).toEqual([
       expect.stringMatching(/^Table notes is watched in generation \d+ from now on\.$/),
     ])
-    expect(told('warn')).toHaveLength(1)
+    expect(logged('warn')).toHaveLength(1)
   })
 })

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createServer, type ListenqlServer, type Observation } from '../../../src/index.js'
 import { GRAPHQL_TRANSPORTS, type TestSubscription } from '../../support/clients.js'
-import { query } from '../../support/graphql-request.js'
+import { query, resultOf } from '../../support/graphql-request.js'
 import { createLog, type TestLog } from '../../support/log.js'
 import { inSeconds, SECRET, sign } from '../../support/tokens.js'
 import { createRoles, type TestRoles } from '../../support/viewer-roles.js'
@@ -113,7 +113,7 @@ async function expectAll({ results }: TestSubscription, from: number): Promise<v
 async function expectRead({ url }: ListenqlServer, token: string | undefined, from: number): Promise<void> {
   const all = Object.entries(ODD)
   const range = `where: {id: {gte: ${from}, lt: ${from + all.length}}}, orderBy: [{id: ASC}]`
-  const result = await post(url, `{ odd(${range}) { rows { ${FIELDS} } } }`, token)
+  const result = await resultOf(url, `{ odd(${range}) { rows { ${FIELDS} } } }`, { token })
   const { data, errors = [] } = result as {
     data: { odd: { rows: Record<string, unknown>[] } }
     errors?: { path: unknown[] }[]
@@ -157,17 +157,8 @@ async function writeAll(): Promise<number> {
   return from
 }
 
-async function post(url: string, text: string, token: string | undefined): Promise<unknown> {
-  const response = await fetch(`${url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
-    body: JSON.stringify({ query: text }),
-  })
-  return response.json()
-}
-
 async function cursorOf({ url }: ListenqlServer, token: string | undefined): Promise<string> {
-  const result = await post(url, '{ odd(limit: 0) { cursor } }', token)
+  const result = await resultOf(url, '{ odd(limit: 0) { cursor } }', { token })
   return (result as { data: { odd: { cursor: string } } }).data.odd.cursor
 }
 
@@ -220,4 +211,70 @@ it('a row of 1,600 columns is delivered, and is in the snapshot', async () => {
   ])
   await subscription.close()
   await server.close()
+})
+
+describe('a key that is an array whose indexes do not begin at 1', () => {
+  const DOCUMENT =
+    'subscription ($after: String) { bentChanged(after: $after) { operation key { k } row { k v } } }'
+  const deleted = (k: readonly (number | null)[]) => ({ operation: 'DELETE', key: { k }, row: null })
+  interface Bent {
+    readonly data: { readonly bentChanged: object }
+    readonly errors?: readonly { readonly path: readonly unknown[]; readonly message: string }[]
+  }
+  beforeAll(async () => {
+    await log.query(`create table bent (k int[] primary key, v int); grant select on bent to ${roles.user};
+      alter table bent enable row level security; create policy straight on bent to ${roles.user} using (k <> '[0:1]={1,2}')`)
+    await log.watch('bent')
+  })
+
+  it('never names another row: its value is an error', async () => {
+    const server = await start({})
+    const [subscribe] = Object.values(GRAPHQL_TRANSPORTS)
+    const { bent } = (await query(server.url, '{ bent { cursor } }')) as { bent: { cursor: string } }
+    const live = await subscribe!(server.url, DOCUMENT)
+    await log.query(
+      `insert into bent values ('{1,2}', 1), ('[0:1]={1,2}', 2); delete from bent where k = '[0:1]={1,2}'`,
+    )
+    const replayed = await subscribe!(server.url, DOCUMENT, { after: bent.cursor })
+    for (const subscription of [live, replayed]) {
+      const next = async () => (await subscription.results.next('a change')) as unknown as Bent
+      expect(await next()).toMatchObject({
+        data: { bentChanged: { key: { k: [1, 2] }, row: { k: [1, 2], v: 1 } } },
+      })
+      const odd = await next()
+      expect(odd.data.bentChanged).toEqual({
+        operation: 'INSERT',
+        key: { k: [null] },
+        row: { k: [null], v: 2 },
+      })
+      expect(odd.errors?.map(({ path }) => path.slice(1).join('.')).sort()).toEqual(['key.k.0', 'row.k.0'])
+      const gone = await next()
+      expect(gone.data.bentChanged).toEqual(deleted([null]))
+      expect(gone.errors).toMatchObject([
+        {
+          message: 'the value is an array whose indexes do not begin at 1, which GraphQL cannot show',
+          extensions: { code: 'VALUE_NOT_SHOWN' },
+        },
+      ])
+      await subscription.close()
+    }
+    await server.close()
+  })
+
+  it('is told from others by a policy', async () => {
+    const server = await start({ jwtSecret: SECRET })
+    const token = await sign({ role: roles.user, sub: 'ann', exp: inSeconds(600) })
+    const [subscribe] = Object.values(GRAPHQL_TRANSPORTS)
+    const stream = await subscribe!(server.url, DOCUMENT, {}, { token })
+    await log.query(`insert into bent values ('[0:1]={1,2}', 2), ('[2:3]={1,2}', 3); delete from bent`)
+    const arrived: unknown[] = []
+    for (let i = 0; i < 3; i++) {
+      const { data } = (await stream.results.next('a change')) as unknown as Bent
+      arrived.push(data.bentChanged)
+    }
+    expect(arrived[0]).toEqual({ operation: 'INSERT', key: { k: [null] }, row: { k: [null], v: 3 } })
+    expect(arrived.slice(1)).toEqual(expect.arrayContaining([deleted([1, 2]), deleted([null])]))
+    await stream.close()
+    await server.close()
+  })
 })

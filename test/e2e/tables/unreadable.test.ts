@@ -287,3 +287,59 @@ describe('a name that is not text, in a database in SQL_ASCII', () => {
     await subscription.close()
   })
 })
+
+describe('linked rows in a database in SQL_ASCII', () => {
+  it('lose only the values that are not text', async () => {
+    const log = await createDatabase('SQL_ASCII')
+    const ascii = await log.connect()
+    await ascii.query(`set client_encoding = 'SQL_ASCII'; set standard_conforming_strings = on`)
+    await ascii.query(`create table boxes (id int primary key, name text);
+      create table things (id int primary key, box_id int references boxes, name text, note text);
+      select listenql.watch('boxes'), listenql.watch('things'); insert into boxes values (1, E'b\\377'), (2, 'fine'), (3, 'é')`)
+    await ascii.query('select count(*) from listenql.refresh()')
+    await ascii.query(
+      `insert into things values (10, 1, 'a', E'x\\377y'), (11, 1, E'\\377]', '{"['), (12, 3, 'ü', null)`,
+    )
+    const server = await start(log)
+    const text =
+      '{ boxes { rows { id name things { id name note box { name } } thingsAggregate { count max { note } } } } }'
+    const response = await fetch(`${server.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ query: text }),
+    })
+    const { data, errors } = (await response.json()) as {
+      data: { boxes: unknown }
+      errors: { message: string; path: unknown[]; extensions: { code: string } }[]
+    }
+    expect(data.boxes).toEqual({
+      rows: [
+        {
+          id: 1,
+          name: null,
+          things: [
+            { id: 10, name: 'a', note: null, box: { name: null } },
+            { id: 11, name: null, note: '{"[', box: { name: null } },
+          ],
+          thingsAggregate: { count: '2', max: { note: '{"[' } },
+        },
+        { id: 2, name: 'fine', things: [], thingsAggregate: { count: '0', max: { note: null } } },
+        {
+          id: 3,
+          name: 'é',
+          things: [{ id: 12, name: 'ü', note: null, box: { name: 'é' } }],
+          thingsAggregate: { count: '1', max: { note: null } },
+        },
+      ],
+    })
+    expect(new Set(errors.map(({ extensions }) => extensions.code))).toEqual(new Set(['VALUE_NOT_SHOWN']))
+    expect(errors.filter(({ message }) => /column (?!name|note)/.test(message))).toEqual([])
+    expect(errors.map(({ path }) => path.join('.')).sort()).toEqual([
+      'boxes.rows.0.name',
+      'boxes.rows.0.things.0.box.name',
+      'boxes.rows.0.things.0.note',
+      'boxes.rows.0.things.1.box.name',
+      'boxes.rows.0.things.1.name',
+    ])
+  })
+})

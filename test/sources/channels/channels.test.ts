@@ -12,14 +12,14 @@ function createTested(withLog = false) {
   return { channels, log, listener }
 }
 
-/** Subscribes. `told` lists the events that the subscriber received, one word each. */
+/** Subscribes. `received` lists the events that the subscriber received, one word each. */
 async function subscribe({ channels }: ReturnType<typeof createTested>, name = 'news') {
-  const told: string[] = []
+  const received: string[] = []
   const stop = await channels.source(name).open({
-    event: event => void told.push(describeEvent(event)),
-    end: error => void told.push(error.code),
+    event: event => void received.push(describeEvent(event)),
+    end: error => void received.push(error.code),
   })
-  return { told, stop }
+  return { received, stop }
 }
 
 function describeEvent({ payload, gap, endsHistory }: ChannelEvent): string {
@@ -36,7 +36,7 @@ describe('notifications', () => {
     tested.listener.notify('news', 'hello')
     expect(events.map(({ payload }) => payload)).toEqual(['hello', 'hello'])
     expect(events[0]).toBe(events[1])
-    expect(other.told).toEqual([])
+    expect(other.received).toEqual([])
   })
 
   it('require LISTEN until the last subscriber has left', async () => {
@@ -49,30 +49,30 @@ describe('notifications', () => {
     tested.listener.notify('news', 'hello')
     other.stop()
     expect(unlisten.mock.calls).toEqual([['news']])
-    expect([one.told, other.told]).toEqual([[], ['hello']])
+    expect([one.received, other.received]).toEqual([[], ['hello']])
   })
 })
 
 describe('an outage', () => {
   it('delivers one gap to each subscriber when it ends', async () => {
     const tested = createTested()
-    const { told } = await subscribe(tested)
+    const { received } = await subscribe(tested)
     tested.listener.notify('news', 'before')
     tested.listener.lose()
-    expect(told).toEqual(['before'])
+    expect(received).toEqual(['before'])
     tested.listener.recover()
-    expect(told).toEqual(['before', 'gap'])
+    expect(received).toEqual(['before', 'gap'])
     tested.listener.notify('news', 'after')
-    expect(told).toEqual(['before', 'gap', 'after'])
+    expect(received).toEqual(['before', 'gap', 'after'])
   })
 
   it('delivers a gap before a notification that overtakes the answer to LISTEN, and no second gap after it', async () => {
     const tested = createTested()
-    const { told } = await subscribe(tested)
+    const { received } = await subscribe(tested)
     tested.listener.lose()
     tested.listener.notify('news', 'early')
     tested.listener.recover()
-    expect(told).toEqual(['gap', 'early'])
+    expect(received).toEqual(['gap', 'early'])
   })
 
   it('delivers no gap to a subscriber that joined during the outage', async () => {
@@ -80,9 +80,9 @@ describe('an outage', () => {
     tested.listener.lose()
     const subscribed = subscribe(tested)
     tested.listener.recover()
-    const { told } = await subscribed
+    const { received } = await subscribed
     tested.listener.notify('news', 'first')
-    expect(told).toEqual(['first'])
+    expect(received).toEqual(['first'])
   })
 })
 
@@ -91,32 +91,32 @@ describe('a published event', () => {
 
   it('arrives from the log, among the notifications', async () => {
     const tested = createTested(true)
-    const { told } = await subscribe(tested)
+    const { received } = await subscribe(tested)
     tested.log.commit(publish(1))
     tested.log.commit(publish(2, 'other'))
-    while (tested.log.handOn());
+    while (tested.log.dispatchNext());
     tested.listener.notify('news', 'hello')
-    expect(told).toEqual(['1', 'hello'])
+    expect(received).toEqual(['1', 'hello'])
   })
 
   it('arrives in the next history of the log, after a gap', async () => {
     const tested = createTested(true)
-    const { told } = await subscribe(tested)
+    const { received } = await subscribe(tested)
     tested.log.endHistory()
     tested.log.commit(publish(1))
-    while (tested.log.handOn());
-    expect(told).toEqual(['gap, end of a history', '1'])
+    while (tested.log.dispatchNext());
+    expect(received).toEqual(['gap, end of a history', '1'])
   })
 
   it('is no longer followed once the last subscriber has left', async () => {
     const tested = createTested(true)
     const follow = vi.spyOn(tested.log.follower, 'follow')
-    const { told, stop } = await subscribe(tested)
+    const { received, stop } = await subscribe(tested)
     stop()
     tested.log.commit(publish(1))
-    while (tested.log.handOn());
+    while (tested.log.dispatchNext());
     tested.log.endHistory()
-    expect(told).toEqual([])
+    expect(received).toEqual([])
     expect(follow).toHaveBeenCalledOnce() // and not again for the next history
   })
 

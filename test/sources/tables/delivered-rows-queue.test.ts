@@ -35,9 +35,9 @@ beforeAll(async () => {
   await watched.table('id int primary key, is_public boolean', 'notes')
   await admin(`grant select on notes to ${role};
     create function sees_note(int) returns boolean language sql stable security definer as $$ select n.is_public from public.notes n where n.id = $1 $$;
-    create function sees_pieces(id int, who text) returns boolean language plpgsql stable security definer as $$
+    create function sees_pieces(id int, sub text) returns boolean language plpgsql stable security definer as $$
     declare found boolean = true; begin
-      if who = 'slow' then perform pg_catalog.pg_sleep(0.3);
+      if sub = 'slow' then perform pg_catalog.pg_sleep(0.3);
       else execute 'select n.is_public from public.no' || 'tes n where n.id = $1' into found using id; end if;
       return found; end $$;
     alter table notes enable row level security`)

@@ -22,7 +22,7 @@ const ALL = ['id', 'body']
  * Returns what is delivered for a change when SELECT shows the rows `now`; `allowed`: the policies let the old row pass by now.
  */
 function follow(keys: readonly RowImage[], position = 0) {
-  const told = createDeliveredRows({
+  const delivered = createDeliveredRows({
     key: KEY,
     readable: ALL,
     keys: keys.map(row => keyText(KEY, row)),
@@ -30,19 +30,19 @@ function follow(keys: readonly RowImage[], position = 0) {
   })
   let n = 0
   return {
-    told,
+    delivered,
     next(old: RowImage | null, row: RowImage | null, now: readonly RowImage[], allowed = false): string {
       const operation = old && row ? 'U' : row ? 'I' : old ? 'D' : 'T'
       const event = { operation, position: at(++n) } as LogEvent
       const present = new Map(now.map(one => [keyText(KEY, one), one]))
-      return words(told.next(event, { old, row }, allowed ? { row: null, old } : NOTHING, present))
+      return words(delivered.next(event, { old, row }, allowed ? { row: null, old } : NOTHING, present))
     },
   }
 }
 
-function words(telling: Deliverable): string {
-  if (telling.kind !== 'images') return telling.kind
-  const { old, row } = telling.images
+function words(deliverable: Deliverable): string {
+  if (deliverable.kind !== 'images') return deliverable.kind
+  const { old, row } = deliverable.images
   return `${old?.get('body') ?? '-'} -> ${row?.get('body') ?? '-'}`
 }
 
@@ -76,8 +76,8 @@ describe('what is delivered for a row', () => {
   })
 
   it('is its old version if the row was in the initial snapshot and did not change before the first event', () => {
-    const { told, next } = follow([one, version(2, 'b')])
-    told.settle([{ old: version(2, 'a'), row: version(2, 'b') }])
+    const { delivered, next } = follow([one, version(2, 'b')])
+    delivered.settle([{ old: version(2, 'a'), row: version(2, 'b') }])
     expect(next(version(2, 'b'), null, [])).toBe('nothing')
     expect(next(one, null, [])).toBe('one -> -')
   })
@@ -87,7 +87,7 @@ describe('what is delivered for a row', () => {
     expect(next(null, null, [])).toBe('- -> -')
     expect(next(one, null, [])).toBe('nothing')
     const settled = follow([one])
-    settled.told.settle([NOTHING])
+    settled.delivered.settle([NOTHING])
     expect(settled.next(one, null, [])).toBe('nothing')
   })
 

@@ -53,7 +53,7 @@ function createTested(options: Partial<TablesOptions> = {}) {
     /** Commits rows with the next numbers, and delivers them. */
     insert(count = 1) {
       log.commit(Array.from({ length: count }, () => ({ kind: 't', topic: '1', number: ++number })))
-      while (log.handOn());
+      while (log.dispatchNext());
     },
   }
 }
@@ -64,7 +64,7 @@ async function follow(
   request: Partial<AuthorisedChangesRequest> = {},
   account?: Account,
 ) {
-  const told: string[] = []
+  const received: string[] = []
   const source = tables.changes(people(), {
     filter: EVERYTHING,
     operations: undefined,
@@ -74,11 +74,11 @@ async function follow(
     ...request,
   })
   const stop = await source.open({
-    event: ({ row }: RowChange) => void told.push(String(row?.get('id'))),
-    end: ({ code }) => void told.push(code),
+    event: ({ row }: RowChange) => void received.push(String(row?.get('id'))),
+    end: ({ code }) => void received.push(code),
     account,
   })
-  return { told, stop, source }
+  return { received, stop, source }
 }
 
 describe('changes of a table', () => {
@@ -88,15 +88,15 @@ describe('changes of a table', () => {
     tested.insert(2)
     one.stop()
     tested.insert()
-    expect([one.told, other.told]).toEqual([['1', '2'], []])
+    expect([one.received, other.received]).toEqual([['1', '2'], []])
   })
 
   it('are delivered in the same step in which the log moves on, if no policy restricts the follower', async () => {
     const tested = createTested({ checkVisibility: () => new Promise(() => undefined) })
     const restricted = await follow(tested, { viewer: viewerOf('viewer') })
-    const { told } = await follow(tested)
+    const { received } = await follow(tested)
     tested.insert()
-    expect([told, restricted.told]).toEqual([['1'], []])
+    expect([received, restricted.received]).toEqual([['1'], []])
   })
 
   it('need one follower in the log for any number of followers, and none after the last has left', async () => {
@@ -108,7 +108,7 @@ describe('changes of a table', () => {
     expect(tested.follows()).toBe(0)
     const again = await follow(tested)
     tested.insert()
-    expect([one.told, other.told, again.told]).toEqual([[], [], ['1']])
+    expect([one.received, other.received, again.received]).toEqual([[], [], ['1']])
   })
 
   it('reach a viewer as far as the policies let the viewer see them', async () => {
@@ -116,10 +116,10 @@ describe('changes of a table', () => {
       checkVisibility: async (_table, viewers, images) =>
         new Map(viewers.map(each => [viewerKey(each, true), images.map(image => image.get('id') === 2)])),
     })
-    const { told } = await follow(tested, { viewer: viewerOf('viewer') })
+    const { received } = await follow(tested, { viewer: viewerOf('viewer') })
     tested.insert(3)
     await tested.tables.settled()
-    expect(told).toEqual(['2'])
+    expect(received).toEqual(['2'])
     await tested.tables.close()
   })
 })
@@ -131,7 +131,7 @@ describe('a follower that cannot continue', () => {
     const poor = await follow(tested, {}, { refusal: () => refusal, pay: () => undefined })
     const other = await follow(tested)
     tested.insert(2)
-    expect([poor.told, other.told]).toEqual([['LIMIT_EXCEEDED'], ['1', '2']])
+    expect([poor.received, other.received]).toEqual([['LIMIT_EXCEEDED'], ['1', '2']])
     expect(tested.faults).toEqual([])
   })
 
@@ -146,7 +146,7 @@ describe('a follower that cannot continue', () => {
     const one = await follow(tested, {}, broken)
     const other = await follow(tested)
     tested.insert(2)
-    expect([one.told, other.told]).toEqual([['DATABASE_FAILED'], ['1', '2']])
+    expect([one.received, other.received]).toEqual([['DATABASE_FAILED'], ['1', '2']])
     expect(tested.faults).toMatchObject([{ type: 'fault' }])
   })
 
@@ -160,11 +160,11 @@ describe('a follower that cannot continue', () => {
       lose = onLost
       return { stop: () => guards-- }
     }
-    const { told, stop } = await follow(tested, { guard })
+    const { received, stop } = await follow(tested, { guard })
     tested.insert()
     lose(lost)
     tested.insert()
-    expect([told, guards]).toEqual([['1', 'LIMIT_EXCEEDED'], 1])
+    expect([received, guards]).toEqual([['1', 'LIMIT_EXCEEDED'], 1])
     stop()
     expect(guards).toBe(0)
     const refused = follow(tested, { guard: onLost => ({ ready: Promise.reject(lost), stop: () => onLost }) })
@@ -182,14 +182,14 @@ describe('after a schema change', () => {
     ]
     tested.tables.switchTo([people({ generation: 2, columnFrom: { name: 2 } })], true)
     tested.insert()
-    expect([name.told, id.told, key.told]).toEqual([['CURSOR_EXPIRED'], ['1'], ['1']])
+    expect([name.received, id.received, key.received]).toEqual([['CURSOR_EXPIRED'], ['1'], ['1']])
     const late = await follow(tested, { used: ['name'] })
     tested.tables.switchTo([people({ generation: 3, columnFrom: { name: 2, '': 3 } })], true)
     tested.insert()
-    expect([id.told, key.told, late.told]).toEqual([['1', '2'], ['1', 'CURSOR_EXPIRED'], ['2']])
+    expect([id.received, key.received, late.received]).toEqual([['1', '2'], ['1', 'CURSOR_EXPIRED'], ['2']])
     id.stop()
     tested.tables.switchTo([people({ generation: 4, columnFrom: { name: 4 } })], true)
-    expect([late.told, tested.follows()]).toEqual([['2', 'CURSOR_EXPIRED'], 0])
+    expect([late.received, tested.follows()]).toEqual([['2', 'CURSOR_EXPIRED'], 0])
     expect(tested.ended).toEqual([])
   })
 

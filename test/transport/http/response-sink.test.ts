@@ -49,14 +49,14 @@ async function openStream(format: Partial<StreamFormat> = {}) {
       received += chunk
     }),
   ).catch(() => 'cut')
-  const told: string[] = []
+  const calls: string[] = []
   const sink = new HttpSink(
     response,
     { ...FORMAT, ...format },
     { encode: ({ id }) => String(id) },
     {
-      cut: () => told.push('cut'),
-      final: () => told.push('final'),
+      cut: () => calls.push('cut'),
+      final: () => calls.push('final'),
     },
   )
   const borrowed: string[] = []
@@ -65,7 +65,7 @@ async function openStream(format: Partial<StreamFormat> = {}) {
     giveBack: () => borrowed.push('given back'),
     resume: () => borrowed.push('resumed'),
   } as unknown as Outbound
-  return { response, answer, sink, told, borrowed, ended, received: () => received }
+  return { response, answer, sink, calls, borrowed, ended, received: () => received }
 }
 
 function write(sink: HttpSink, ...parts: readonly (Frame | string)[]): void {
@@ -79,11 +79,11 @@ const at = (id: number) => ({ n: 1, token: 1, ord: 1, statement: 1, id })
 
 describe('a stream over HTTP', () => {
   it('carries the frames and messages in order with their positions, and ends after the last frame', async () => {
-    const { sink, told, ended } = await openStream()
+    const { sink, calls, ended } = await openStream()
     write(sink, createFrame('1', 1, at(7)), 'alive;', createFrame('é'))
     write(sink, final('3'))
     expect(await ended).toBe('opening;1@7;alive;é;last 3;')
-    expect(told).toEqual(['final'])
+    expect(calls).toEqual(['final'])
   })
 
   it('shares the encoded bytes of a frame with other responses of the same format', async () => {
@@ -135,9 +135,9 @@ describe('a stream over HTTP', () => {
   })
 
   it('reports that it must be cut', async () => {
-    const { sink, told } = await openStream()
+    const { sink, calls } = await openStream()
     sink.cut()
-    expect(told).toEqual(['cut'])
+    expect(calls).toEqual(['cut'])
   })
 })
 
@@ -146,7 +146,7 @@ describe('the end of a stream', () => {
     const { sink, ended, received } = await openStream()
     const text = 'x'.repeat(20_000_000) // The message waits in the sink.
     write(sink, createFrame(text))
-    sink.sayGoodbye(STOPPING)
+    sink.endForReconnect(STOPPING)
     expect(await ended).toBe('cut')
     expect(received()).toBe(`opening;${text};goodbye SERVER_STOPPING;`)
   })
@@ -155,7 +155,7 @@ describe('the end of a stream', () => {
     const { sink, ended } = await openStream({ isCutOff: false })
     const text = 'x'.repeat(20_000_000)
     write(sink, createFrame(text))
-    sink.sayGoodbye(STOPPING)
+    sink.endForReconnect(STOPPING)
     expect(await ended).toBe(`opening;${text};goodbye SERVER_STOPPING;`)
   })
 })

@@ -1,6 +1,6 @@
 import { GraphQLError } from 'graphql'
 import { expect, it } from 'vitest'
-import { stringifyResult } from '../../../src/graphql/engine.js'
+import { stringifyResult } from '../../../src/graphql/result.js'
 import { retryTime } from '../../../src/transport/http/retry.js'
 
 const SOON = 1000

@@ -3,9 +3,9 @@ import { createServer, get, type IncomingMessage, type Server, type ServerRespon
 import type { AddressInfo } from 'node:net'
 import { text as readText } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { ANYBODY } from '../../../src/auth/viewer.js'
-import type { Operation } from '../../../src/graphql/engine.js'
+import { ANONYMOUS } from '../../../src/auth/viewer.js'
 import { createClientErrors } from '../../../src/graphql/errors.js'
+import type { Operation } from '../../../src/graphql/operation.js'
 import { createDeferred, type Deferred } from '../../../src/lib/deferred.js'
 import { ListenqlError } from '../../../src/lib/errors.js'
 import { LimitExceeded } from '../../../src/lib/limits/limit-exceeded.js'
@@ -89,7 +89,7 @@ async function ask({
     response,
     operation: operation as Operation,
     format,
-    viewer: ANYBODY,
+    viewer: ANONYMOUS,
     isResuming: false,
     held: { resize: () => undefined, release: () => undefined } as never,
   })

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { ANYBODY } from '../../../src/auth/viewer.js'
+import { ANONYMOUS } from '../../../src/auth/viewer.js'
 import { createFilterAccounts } from '../../../src/transport/limits/filter-accounts.js'
 
-const viewer = (sub: string) => ({ ...ANYBODY, role: 'user', claims: { sub } })
+const viewer = (sub: string) => ({ ...ANONYMOUS, role: 'user', claims: { sub } })
 
 function setUp(rate: number) {
   let time = 5000
@@ -50,9 +50,9 @@ describe('the budget of a viewer for filters', () => {
 
   it('belongs to the address if the viewer is anonymous', () => {
     const { accounts } = setUp(1000)
-    accounts.open(ANYBODY, '203.0.113.7').pay(3000)
-    expect(accounts.open(ANYBODY, '203.0.113.7').refusal()).toBeDefined()
-    expect(accounts.open(ANYBODY, '203.0.113.8').refusal()).toBe(undefined)
+    accounts.open(ANONYMOUS, '203.0.113.7').pay(3000)
+    expect(accounts.open(ANONYMOUS, '203.0.113.7').refusal()).toBeDefined()
+    expect(accounts.open(ANONYMOUS, '203.0.113.8').refusal()).toBe(undefined)
   })
 
   it('is dropped once it is full again, for any number of viewers', () => {

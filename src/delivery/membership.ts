@@ -1,0 +1,119 @@
+import { abortable } from '../lib/abort.js'
+import { ListenqlError } from '../lib/errors.js'
+import { catchUp } from './catch-up.js'
+import { type Group, replayOf } from './group.js'
+import { startWithInitialState } from './start-with-initial-state.js'
+import { FrameStream } from './stream.js'
+import { Subscriber } from './subscriber.js'
+import type { SubscriberOptions, SubscriptionHandle } from './subscription.js'
+
+/**
+ * One subscriber in a group, until it leaves. Without a position it starts at the newest frame, or with the present state if its source
+ * `begins` so; with one it reads the log at its own pace and then joins the stream of the group. It counts as a reference of the group, also while it waits for the source.
+ * @returns once no later event can be missed or, with a position, once the first page after it has been read or, with the present state,
+ * once that has been read
+ */
+export async function joinGroup(
+  group: Group,
+  options: SubscriberOptions,
+  signal?: AbortSignal,
+): Promise<SubscriptionHandle> {
+  const { outbound } = options
+  group.retain()
+  // Costly per idle subscriber: created only if it has to read something first.
+  const left = options.after || group.source.initialState ? new AbortController() : undefined
+  let hasLeft = false
+  let subscriber: Subscriber | undefined
+  const leave = () => {
+    if (hasLeft) return
+    hasLeft = true
+    left?.abort()
+    if (subscriber) {
+      group.home.fanOut.subscribers.delete(subscriber)
+      outbound.remove(subscriber)
+    }
+    group.release()
+  }
+  try {
+    await abortable(group.opened, signal)
+    await group.source.live(signal) // the source may have opened before an outage that still lasts
+    const { end } = group.home
+    if (end) throw end
+    if (left) {
+      const leaving = signal ? AbortSignal.any([left.signal, signal]) : left.signal
+      subscriber = await (group.home.source.initialState ? startWithInitialState : resume)(
+        group,
+        options,
+        leaving,
+      )
+    } else {
+      subscriber = enter(group.home, options)
+    }
+  } catch (error) {
+    leave()
+    throw error
+  }
+  return { leave, position: () => subscriber?.position(group.home.livePosition) }
+}
+
+/** Starts at the newest frame; where events are states, with the newest one. */
+function enter(
+  { source, fanOut, options: { memory } }: Group,
+  { id, outbound, account }: SubscriberOptions,
+): Subscriber {
+  const stream = fanOut.flushed()
+  const latest = source.isState ? fanOut.latest : undefined
+  const own = latest ? new FrameStream(memory.wait) : stream
+  const subscriber = new Subscriber(id, own, undefined, account)
+  fanOut.subscribers.set(subscriber, outbound)
+  if (latest) {
+    own.push(latest)
+    subscriber.join(stream, undefined)
+    outbound.notify(subscriber)
+  }
+  return subscriber
+}
+
+/** Reads the first page before it resolves, so that a cursor that must be refused is refused at once. */
+async function resume(
+  group: Group,
+  { id, outbound, after, account }: SubscriberOptions,
+  signal: AbortSignal,
+): Promise<Subscriber> {
+  const { memory, observe } = group.options
+  const position = after as NonNullable<typeof after>
+  const first = await abortable(replayOf(group).read(position, signal, account), signal)
+  const own = new FrameStream(memory.wait)
+  const subscriber = new Subscriber(id, own, position, account)
+  group.home.fanOut.subscribers.set(subscriber, outbound)
+  const notify = () => outbound.notify(subscriber)
+  const finish = (error: ListenqlError) => {
+    own.push(group.finalFrame(error))
+    notify()
+  }
+  catchUp({
+    replay: () => replayOf(group),
+    after: position,
+    first,
+    own,
+    group: () => group.home.fanOut.flushed(),
+    subscriber,
+    push: event => own.push(group.home.fanOut.replayed(event)),
+    notify,
+    account,
+    signal,
+  }).then(
+    () => {
+      // The group may have ended before this subscriber joined its stream, so that the final frame is not in what it still takes.
+      const { end } = group.home
+      if (end && !signal.aborted) group.expel(subscriber, outbound, end)
+    },
+    (error: unknown) => {
+      if (signal.aborted) return
+      if (error instanceof ListenqlError) return finish(error)
+      observe({ type: 'fault', id: 'replay', message: 'the event log could not be replayed', error })
+      finish(new ListenqlError('DATABASE_FAILED', 'the event log could not be read'))
+    },
+  )
+  return subscriber
+}

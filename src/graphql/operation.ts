@@ -1,0 +1,48 @@
+import type { ExecutionArgs, ExecutionResult, GraphQLError } from 'graphql'
+import type { Viewer } from '../auth/viewer.js'
+import type { SubscriptionRequest } from '../delivery/subscription.js'
+import type { Position } from '../log/position.js'
+
+/*
+ * What passes between a transport and the engine: the params of a request come in, and an operation that the transport runs or
+ * subscribes to, or the errors that prevent it, come out.
+ */
+
+/** A GraphQL request from any transport. */
+export interface Params {
+  readonly viewer: Viewer
+  readonly query?: string | undefined
+  readonly operationName?: string | undefined
+  readonly variables?: Record<string, unknown> | undefined
+  readonly extensions?: Record<string, unknown> | undefined
+  /** A position that the client remembers by itself. It takes precedence over `extensions` and the argument. */
+  readonly lastEventId?: string | undefined
+}
+
+/** A request that has been parsed and validated. */
+export type Prepared = Invalid | Operation
+
+export interface Invalid {
+  readonly kind: 'invalid'
+  readonly errors: readonly GraphQLError[]
+  /** Set if the request is well-formed, and may be valid in another schema. */
+  readonly mayFit?: 'subscription' | 'other' | undefined
+  /** The request may be valid, but the database is down. */
+  readonly isUnavailable?: boolean
+}
+
+export type Operation =
+  | { readonly kind: 'query' | 'mutation'; readonly args: ExecutionArgs; run(): Promise<ExecutionResult> }
+  | {
+      readonly kind: 'subscription'
+      readonly args: ExecutionArgs
+      /** @returns the group to join, or the result with the errors that prevent it */
+      subscribe(): Promise<Subscription | ExecutionResult>
+    }
+
+/** The group that a subscription joins, and its start. */
+export interface Subscription {
+  readonly request: SubscriptionRequest<unknown>
+  /** Default: events from now on. */
+  readonly after: Position | undefined
+}

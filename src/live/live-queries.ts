@@ -1,0 +1,282 @@
+import { ListenqlError } from '../lib/errors.js'
+import { LimitExceeded } from '../lib/limits/limit-exceeded.js'
+import type { Observe } from '../lib/observation.js'
+import type { Stop } from '../lib/stop.js'
+import { createTurns } from '../lib/turns.js'
+import { comparePositions, type Position } from '../log/position.js'
+import type { Plan } from '../plan/plan.js'
+import type { ReadAs, Snapshot } from '../snapshots/snapshot-request.js'
+import type { Snapshots } from '../snapshots/snapshots.js'
+import { LiveIndex } from './live-index.js'
+import { createLivePlan, type LivePlan } from './live-plan.js'
+import type { PolicySource } from './live-policies.js'
+import { type LiveChange, LiveQuery } from './live-query.js'
+import { SharedNodes } from './shared-nodes.js'
+
+/** Gets the changes of a table from the next event of the log on. Its methods are called synchronously. */
+export interface ChangeListener {
+  change(change: LiveChange): void
+  /** The history of the table has ended: later positions cannot be compared with earlier ones. No call follows. */
+  lost(): void
+}
+
+export interface LiveQueriesOptions {
+  readonly snapshots: Pick<Snapshots, 'read'>
+  readonly follow: (relid: string, listener: ChangeListener) => Stop
+  /** The position up to which `follow` has delivered all changes. Undefined: the log is not followed. */
+  readonly position: () => Position | undefined
+  /** Most queries that are open at the same time. Default: 10,000. */
+  readonly maxQueries?: number
+  readonly observe: Observe
+}
+
+export interface LiveRequest {
+  /** As `prepare` returns it. */
+  readonly live: LivePlan
+  readonly as: ReadAs
+  /** The shortest time from one read to the next, in ms. */
+  readonly every: number
+  /** The policies that decide which rows the query shows. Undefined: it shows all. */
+  readonly policies?: PolicySource | undefined
+}
+
+export interface LiveResult extends Snapshot {
+  /** The time that passes at least until the query is read again, in ms. */
+  readonly interval: number
+  /** Equal for results that look the same. */
+  readonly digest: string
+}
+
+/** Gets the results of a query. */
+export interface ResultListener {
+  /** The first result, and later each that differs from the one before. */
+  result(result: LiveResult): void
+  /** The query has ended; no call follows. */
+  end(error: ListenqlError): void
+}
+
+export interface OpenQuery {
+  /** The last position at which the newest result is known to hold. Undefined: a change may have altered it. */
+  readonly holdsAt: Position | undefined
+  /** Idempotent. */
+  close(): void
+}
+
+/**
+ * Keeps the results of queries up to date. A query is read again when a change of the log may show in it, and its listener gets the new
+ * result if it differs. Each result is exact at its position, a batch boundary; states in between may be skipped.
+ */
+export interface LiveQueries {
+  /** A plan in the form that is kept, which shares what it can with other plans. Do not keep the given one. */
+  prepare(plan: Plan, as: ReadAs): LivePlan
+  /** @throws ListenqlError LIMIT_EXCEEDED */
+  open(request: LiveRequest, listener: ResultListener): OpenQuery
+  /** Whether every result holds, as far as the log has been dispatched. */
+  isSettled(): boolean
+  /** Idempotent. */
+  close(): void
+}
+
+/** A query is read again after at least this many times the duration of its last read, so that reading takes a tenth of the time. */
+const PACE_FACTOR = 10
+
+/** A read that takes longer is slow, in ms: slow queries are read one after another, so that they never hold all connections. */
+const SLOW_MS = 250
+
+/** Most reads that wait for a connection; above that, the rest waits here. */
+const MAX_READS = 1000
+
+/** Pause before a read that failed is repeated, in ms: at first, and at most. */
+const RETRY_MS = 50
+const MAX_RETRY_MS = 5000
+
+/** How often a table that has another form than the known one is read again, until the new schema is in force. */
+const SCHEMA_TRIES = 40
+
+interface Entry {
+  readonly query: LiveQuery
+  readonly request: LiveRequest
+  readonly listener: ResultListener
+  /** Ends the read that is in progress. Costly per query: it is there only meanwhile. */
+  reading: AbortController | undefined
+  isClosed: boolean
+  unfollow: Stop
+  /** When the last read began (`performance.now()`), and how long it took, in ms. */
+  readAt: number
+  duration: number
+  failures: number
+  /** Whether a read will begin, and the timer until it may. */
+  isDue: boolean
+  timer: NodeJS.Timeout | undefined
+}
+
+function intervalOf({ request, duration }: Entry): number {
+  return Math.max(request.every, Math.round(PACE_FACTOR * duration))
+}
+
+export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
+  const { snapshots, follow, position, maxQueries = 10_000, observe } = options
+  const index = new LiveIndex()
+  const sharedNodes = new SharedNodes()
+  const turns = createTurns({ limit: MAX_READS, slowLimit: 1 })
+  const entries = new Map<LiveQuery, Entry>()
+  const followed = new Map<string, { readonly stop: Stop; queries: number }>()
+
+  function retain(relid: string): void {
+    const known = followed.get(relid)
+    if (known) known.queries++
+    else followed.set(relid, { stop: listen(relid), queries: 1 })
+  }
+
+  function listen(relid: string): Stop {
+    return follow(relid, {
+      change: change => index.visit(change, query => query.take(change) && schedule(query)),
+      lost() {
+        const known = followed.get(relid)
+        if (!known) return
+        followed.set(relid, { stop: listen(relid), queries: known.queries })
+        index.each(relid, query => {
+          query.forget()
+          schedule(query)
+        })
+      },
+    })
+  }
+
+  function release(relid: string): void {
+    const known = followed.get(relid)
+    if (!known || --known.queries > 0) return
+    followed.delete(relid)
+    known.stop()
+  }
+
+  /** Reads the query at once, or when its pace allows it. */
+  function schedule(query: LiveQuery, pause = 0): void {
+    const entry = entries.get(query)
+    if (!entry || entry.isDue || query.isReading || !query.isStale) return
+    entry.isDue = true
+    const wait = Math.max(pause, entry.readAt + intervalOf(entry) - performance.now())
+    const begin = () => void turns.run('', entry.duration > SLOW_MS, () => read(entry))
+    if (wait > 0) entry.timer = setTimeout(begin, wait)
+    else begin()
+  }
+
+  async function read(entry: Entry): Promise<void> {
+    const { query, request, listener } = entry
+    if (entry.isClosed) return
+    const reading = new AbortController()
+    entry.reading = reading
+    entry.isDue = false
+    query.begin()
+    index.reads(query)
+    entry.readAt = performance.now()
+    try {
+      const snapshot = await snapshots.read(query.live.plan, request.as, reading.signal).finally(() => {
+        entry.reading = undefined
+      })
+      if (entry.isClosed) return
+      entry.duration = snapshot.duration
+      entry.failures = 0
+      const isNew = query.conclude(snapshot.rows, snapshot.position)
+      index.link(query)
+      const { digest = '' } = query.dependencies ?? {}
+      if (isNew) listener.result({ ...snapshot, interval: intervalOf(entry), digest })
+      schedule(query)
+    } catch (error) {
+      if (entry.isClosed) return
+      query.fail()
+      index.link(query)
+      retry(entry, error)
+    }
+  }
+
+  function retry(entry: Entry, error: unknown): void {
+    const isKnown = error instanceof ListenqlError
+    entry.failures++
+    const mayHeal =
+      isKnown &&
+      (error.code === 'DATABASE_FAILED' || (error.code === 'SCHEMA_CHANGED' && entry.failures < SCHEMA_TRIES))
+    if (mayHeal) return schedule(entry.query, Math.min(MAX_RETRY_MS, RETRY_MS * entry.failures))
+    if (!isKnown)
+      observe({ type: 'fault', id: 'live query', message: 'a live query could not be read', error })
+    close(entry)
+    entry.listener.end(
+      isKnown ? error : new ListenqlError('DATABASE_FAILED', 'the query could not be read', { cause: error }),
+    )
+  }
+
+  /** The policies, or what they show, may have changed. */
+  function govern({ query }: Entry, policies: PolicySource): void {
+    const before = query.relids
+    index.remove(query)
+    query.govern(policies.now)
+    for (const relid of query.relids) retain(relid)
+    for (const relid of before) release(relid)
+    index.add(query)
+    if (query.isReading) index.reads(query)
+    else index.link(query)
+    schedule(query)
+  }
+
+  function close(entry: Entry): void {
+    const { query, timer, reading, unfollow } = entry
+    if (!entries.delete(query)) return
+    entry.isClosed = true
+    unfollow()
+    clearTimeout(timer)
+    reading?.abort()
+    index.remove(query)
+    for (const relid of query.relids) release(relid)
+  }
+
+  return {
+    prepare(plan, as) {
+      const keyOf = (relid: string) => as.keys?.get(relid) ?? plan.tables.get(relid)?.key ?? []
+      return createLivePlan(plan, keyOf, sharedNodes)
+    },
+    open(request, listener) {
+      const { live, policies } = request
+      if (entries.size >= maxQueries)
+        throw new LimitExceeded(
+          'maxLiveQueries',
+          maxQueries,
+          `the server has ${maxQueries} different live queries already`,
+        )
+      const query = new LiveQuery(live, policies?.now)
+      const entry: Entry = {
+        query,
+        request,
+        listener,
+        reading: undefined,
+        isClosed: false,
+        unfollow: () => undefined,
+        readAt: Number.NEGATIVE_INFINITY,
+        duration: 0,
+        failures: 0,
+        isDue: false,
+        timer: undefined,
+      }
+      entries.set(query, entry)
+      for (const relid of query.relids) retain(relid)
+      index.add(query)
+      if (policies) entry.unfollow = policies.follow(() => govern(entry, policies))
+      schedule(query)
+      return {
+        get holdsAt() {
+          return holdsAt(query, position())
+        },
+        close: () => close(entry),
+      }
+    },
+    isSettled: () => [...entries.keys()].every(query => !query.isStale && !query.isReading),
+    close() {
+      for (const entry of [...entries.values()]) close(entry)
+    },
+  }
+}
+
+/** @param reached up to which the query has got all changes */
+function holdsAt(query: LiveQuery, reached: Position | undefined): Position | undefined {
+  if (query.isStale || query.isReading || !query.position) return undefined
+  return reached && comparePositions(reached, query.position) > 0 ? reached : query.position
+}

@@ -1,0 +1,9 @@
+/** The limits of reads. */
+export interface ReadLimits {
+  /** Longest that a statement may take, in ms. */
+  readonly queryTimeout: number
+  /** Most bytes of the images of one snapshot. */
+  readonly maxBytes: number
+  /** The options that set these limits. */
+  readonly flags: { readonly timeout: string; readonly bytes: string }
+}

@@ -1,0 +1,96 @@
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { createServer, type ListenqlServer } from '../../../src/index.js'
+import { describeInBrowser, type WatchedPage } from '../../support/browser.js'
+import { createLog, type TestLog } from '../../support/log.js'
+import { type AppHost, bundleApp, createAppHost } from '../../support/react-app.js'
+import { snippetsOf } from '../../support/snippets.js'
+
+const patience = { timeout: 20_000 }
+const APPS = snippetsOf('docs/clients.md').filter(({ language }) => language === 'jsx')
+
+describeInBrowser('an app of docs/clients.md', open => {
+  let log: TestLog
+  let server: ListenqlServer
+  let host: AppHost
+
+  const start = (port = 0) =>
+    createServer({
+      databaseUrl: log.database.url,
+      host: 'localhost',
+      port,
+      corsOrigins: [host.url],
+      logLevel: 'silent',
+    })
+
+  beforeEach(async () => {
+    log = await createLog()
+    await log.query(`create table people (pk serial primary key, name text);
+      create table visits (pk serial primary key, person_id int references people, place text);
+      insert into people (name) values ('Ada')`)
+    await log.watch('people', 'visits')
+    host = await createAppHost()
+    server = await start()
+  }, 60_000)
+  afterEach(async () => {
+    await host?.close()
+    await server?.close()
+    await log?.close()
+  }, 60_000)
+
+  it('is there for Apollo and for urql', () => {
+    expect(APPS.map(({ text }) => /from '(@apollo\/client|urql)'/.exec(text)?.[1])).toEqual([
+      '@apollo/client',
+      'urql',
+    ])
+  })
+
+  async function run(text: string) {
+    host.serve(await bundleApp(text.replaceAll('localhost:7700', new URL(server.url).host)))
+    const opened = await open()
+    await opened.page.goto(host.url)
+    return opened
+  }
+
+  it.each(APPS)(
+    'shows live results with useSubscription, also after a restart of the server (line $line)',
+    async ({ text }) => {
+      const app = await run(text)
+      await shows(app, ['Ada, 0 visits:'])
+      await log.query(`insert into visits (person_id, place) values (1, 'Library')`)
+      await shows(app, ['Ada, 1 visits: Library'])
+      await log.query(`insert into people (name) values ('Bob')`)
+      await shows(app, ['Bob, 0 visits:', 'Ada, 1 visits: Library'])
+
+      const { port } = server
+      await server.close()
+      await log.query(`update visits set person_id = 2, place = 'Harbour'`)
+      server = await start(port)
+      await shows(app, ['Bob, 1 visits: Harbour', 'Ada, 0 visits:'])
+    },
+    90_000,
+  )
+
+  it.each(APPS)(
+    'shows the same with useQuery, once (line $line)',
+    async ({ text }) => {
+      await log.query(`insert into visits (person_id, place) values (1, 'Library')`)
+      const once = text
+        .replaceAll('useSubscription', 'useQuery')
+        .replace('subscription People', 'query People')
+      expect(once).not.toBe(text)
+      const app = await run(once)
+      await shows(app, ['Ada, 1 visits: Library'])
+      expect(app.requests().filter(url => url.startsWith('ws:'))).toEqual([])
+    },
+    60_000,
+  )
+})
+
+/** Waits until the app shows these lines. An error of the app is part of what it shows. */
+async function shows({ page, errors }: WatchedPage, lines: readonly string[]): Promise<void> {
+  const shown = async () => [
+    ...(await page.locator('li').allInnerTexts()).map(text => text.trim()),
+    ...errors(),
+  ]
+  await expect.poll(shown, patience).toEqual(lines)
+}

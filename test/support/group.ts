@@ -1,0 +1,90 @@
+import { createBackpressure } from '../../src/delivery/backpressure.js'
+import { Group } from '../../src/delivery/group.js'
+import { Outbound } from '../../src/delivery/outbound.js'
+import { createScheduler } from '../../src/delivery/scheduler.js'
+import type { GroupOptions, SubscriptionRequest } from '../../src/delivery/subscription.js'
+import { createClientMemory } from '../../src/lib/limits/client-memory.js'
+import type { Stop } from '../../src/lib/stop.js'
+import type { Position } from '../../src/log/position.js'
+import { EventSource, type Follower, type SourceOptions } from '../../src/sources/source.js'
+
+const observe = () => undefined
+const scheduler = createScheduler(error => {
+  throw error
+})
+const backpressure = createBackpressure({ maxBuffer: 1e6, scheduler, observe })
+const memory = createClientMemory(1e9)
+export const groupOptions: GroupOptions = { maxEvent: 1e6, scheduler, backpressure, memory, observe }
+/** Resolves once every pending event has been rendered and sent. */
+export const sent = () => new Promise<void>(resolve => scheduler.afterwards(resolve))
+export const at = (id: number): Position => ({ n: 1, token: 1, ord: 1, statement: 1, id })
+
+/**
+ * The connection of one client, and the texts that were sent to the client.
+ * @param writable says whether the sink takes frames now. Default: always
+ */
+export function createClient(writable = () => true) {
+  const texts: string[] = []
+  const outbound = new Outbound({
+    sink: {
+      get writable() {
+        return writable()
+      },
+      held: 0,
+      frame: (_subscriber, { text, isFinal }) => void texts.push(isFinal ? `last: ${text}` : text),
+      control: () => undefined,
+      begin: () => undefined,
+      end: () => undefined,
+      cut: reason => void texts.push(`cut: ${reason}`),
+    },
+    transport: 'test',
+    remote: '',
+    maxBuffer: 1e6,
+    stallTimeout: 1e6,
+    scheduler,
+    backpressure,
+    memory,
+    observe,
+  })
+  return { id: '', outbound, texts }
+}
+
+/** Creates a group, and the calls that its source receives. */
+export function createGroup(options: Partial<SourceOptions<number>> = {}) {
+  const followers: Follower<number>[] = []
+  const rendered: number[] = []
+  const stopped: number[] = []
+  let emptied = 0
+  const request: SubscriptionRequest<number> = {
+    key: 'same',
+    bytes: 0,
+    source: new EventSource<number>(
+      { kind: 'table', name: 'people' },
+      {
+        async open(follower): Promise<Stop> {
+          const number = followers.push(follower)
+          return () => void stopped.push(number)
+        },
+        live: async () => undefined,
+        positionOf: at,
+        ...options,
+      },
+    ),
+    render(event) {
+      rendered.push(event)
+      return String(event)
+    },
+    renderTooLarge: String,
+    renderEnd: ({ code }) => code,
+    renew: () => undefined,
+  }
+  const group = new Group(request as unknown as SubscriptionRequest<unknown>, groupOptions, () => emptied++)
+  return {
+    group,
+    rendered,
+    stopped,
+    followers,
+    follower: () => followers.at(-1) as Follower<number>,
+    timesEmptied: () => emptied,
+  }
+}
