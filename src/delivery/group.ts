@@ -5,6 +5,7 @@ import type { Stop } from '../lib/stop.js'
 import type { Position } from '../log/position.js'
 import type { Replay } from '../sources/resume.js'
 import { type EventSource, noHistory } from '../sources/source.js'
+import { Epoch } from './epoch.js'
 import { FanOut } from './fan-out.js'
 import type { Outbound } from './outbound.js'
 import { createFrame, type Frame, FrameStream } from './stream.js'
@@ -26,7 +27,7 @@ export class Group {
   #isOpen = false
   /** Where events are states: the newest one. */
   #state: string | undefined
-  #epoch = nextEpoch()
+  #epoch: Epoch
   /** The error that ended the source. */
   #end: ListenqlError | undefined
   /** The group that this group has merged into. */
@@ -40,6 +41,7 @@ export class Group {
     this.options = options
     this.fanOut = new FanOut(request, options)
     this.#onEmpty = onEmpty
+    this.#epoch = this.#nextEpoch()
     this.#opened = this.#open(request)
   }
 
@@ -88,8 +90,8 @@ export class Group {
     return this.source.isState ? this.source.holdsAt : this.source.replay?.start()
   }
 
-  /** A number that no other group has, and that changes when a history ends and the group begins another one. */
-  get epoch(): number {
+  /** Another one whenever the history has ended. */
+  get epoch(): Epoch {
     return this.#epoch
   }
 
@@ -135,10 +137,10 @@ export class Group {
     const into = heir.fanOut.flushed()
     const seen = this.source.replay?.position()
     const state = heir.source.isState && heir.#state !== this.#state ? heir.fanOut.latest : undefined
-    if (seen) heir.source.replay?.split?.(seen)
     for (const [subscriber, outbound] of this.fanOut.subscribers) {
       if (state) this.#show(state, subscriber, outbound)
       if (subscriber.isOn(from)) subscriber.join(into, seen)
+      splitAt(heir.source, subscriber)
       heir.fanOut.subscribers.set(subscriber, outbound)
     }
     this.fanOut.subscribers.clear()
@@ -178,7 +180,7 @@ export class Group {
           this.fanOut.push(event)
           backpressure.took(source.sizeOf(event))
         },
-        end: error => this.#finish(error),
+        end: error => this.#onSourceEnd(error),
         account: this.#account,
         continuesAfter,
       },
@@ -205,6 +207,7 @@ export class Group {
     this.#request = next
     if (next.source.topic.kind !== 'table') return // a channel is the same under every schema
     this.#opened = this.#open(next, at)
+    for (const subscriber of this.fanOut.subscribers.keys()) splitAt(next.source, subscriber)
     former.then(
       stop => stop(),
       () => undefined,
@@ -226,16 +229,16 @@ export class Group {
     return false
   }
 
-  #finish(error: ListenqlError): void {
-    if (this.#end) return
-    if (this.source.initialState?.startsOverAfter(error)) return this.#beginAgain()
+  #onSourceEnd(error: ListenqlError): void {
+    if (this.isOver) return
+    if (this.#epoch.startsOverAfter(error)) return this.#startOver()
     this.#conclude(error)
   }
 
-  /** The history has ended: opens the source again. Each subscriber begins again by itself, at its own pace. */
-  #beginAgain(): void {
+  /** The history has ended: opens the source again. Each subscriber starts over by itself, at its own pace. */
+  #startOver(): void {
     const former = this.#opened
-    this.#epoch = nextEpoch()
+    this.#epoch = this.#nextEpoch()
     this.#isOpen = false
     this.fanOut.beginStream()
     const opened = this.#open(this.#request)
@@ -248,9 +251,14 @@ export class Group {
     for (const subscriber of this.fanOut.subscribers.keys()) subscriber.onHistoryEnd?.()
   }
 
+  #nextEpoch(): Epoch {
+    return new Epoch(() => this.source, this.#closing.signal)
+  }
+
   #conclude(error: ListenqlError): void {
     if (this.#end) return
-    this.source.flush()
+    // A viewer that has lost the right gets nothing more, also of the time before.
+    if (error.code !== 'FORBIDDEN') this.source.flush()
     this.#end = error
     this.#onEmpty() // from now on an equal request creates another group
     this.fanOut.send(this.finalFrame(error))
@@ -266,17 +274,16 @@ export class Group {
   }
 }
 
+/** No event of the source may combine changes before and after the position up to which the subscriber skips them. */
+function splitAt(source: EventSource<unknown>, { seen }: Subscriber): void {
+  if (seen) source.replay?.split?.(seen)
+}
+
 /** The past of the group's present source. @throws ListenqlError CURSOR_INVALID if the source keeps no events */
 export function replayOf(group: Group): Replay<unknown> {
   const { replay } = group.home.source
   if (!replay) throw noHistory()
   return replay
-}
-
-let epochs = 0
-
-function nextEpoch(): number {
-  return ++epochs
 }
 
 function asEnd(error: unknown): ListenqlError {

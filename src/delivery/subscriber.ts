@@ -1,5 +1,5 @@
 import type { Account } from '../lib/limits/account.js'
-import { comparePositions, type Position } from '../log/position.js'
+import { latest, type Position } from '../log/position.js'
 import { type JoinedReader, wasReplayed } from '../sources/resume.js'
 import type { Frame, FrameStream, Link } from './stream.js'
 
@@ -26,7 +26,7 @@ export class Subscriber {
   label: Buffer | undefined
   /**
    * Called in the step in which the history of its group ends and another one begins: it gets nothing of that history until it joins
-   * the group's stream again. Undefined: it is not on that stream, or the group ends with its history.
+   * the group's stream again. Undefined: the group ends with its history.
    */
   onHistoryEnd: (() => void) | undefined
   #hasLeft = false
@@ -55,10 +55,7 @@ export class Subscriber {
    */
   position(live: Position | undefined): Position | undefined {
     if (this.hasNext || !this.#isLive || !live) return this.#taken
-    return [this.#reader.seen, this.#taken].reduce<Position>(
-      (furthest, position) => (position && comparePositions(position, furthest) > 0 ? position : furthest),
-      live,
-    )
+    return latest(live, latest(this.#reader.seen, this.#taken))
   }
 
   get hasLeft(): boolean {
@@ -105,7 +102,7 @@ export class Subscriber {
     this.#reader.at = this.#reader.stream.advance(this.#reader.at)
     const { frame } = link
     if (frame.position || frame.endsHistory) this.#taken = frame.position
-    if (!link.next) this.#resolveTaken()
+    if (!link.next && !this.hasNext) this.#resolveTaken()
     return frame
   }
 
@@ -122,7 +119,16 @@ export class Subscriber {
    * @param seen the position up to which it gets events from its other streams; frames up to it are skipped
    */
   join(stream: FrameStream, seen: Position | undefined): void {
-    this.#append({ stream, at: stream.enter(), seen, isLive: true, seam: undefined })
+    this.#append({ stream, at: stream.enter(), seen: latest(seen, this.seen), isLive: true, seam: undefined })
+  }
+
+  /** The position up to which it skips the events of its last stream, since they came with the one before. Undefined: it skips none. */
+  get seen(): Position | undefined {
+    const { seen, at } = this.#last
+    const reader: JoinedReader = { seen }
+    for (let link = at.next; link && reader.seen; link = link.next)
+      wasReplayed(reader, link.frame.position, link.frame.endsHistory)
+    return reader.seen
   }
 
   /** Leaves the stream of its group after the frames that it has now, for a stream of its own: it catches up again. */
@@ -140,9 +146,13 @@ export class Subscriber {
   }
 
   #append(reader: StreamReader): void {
+    this.#last.seam = reader
+  }
+
+  get #last(): StreamReader {
     let last = this.#reader
     while (last.seam) last = last.seam
-    last.seam = reader
+    return last
   }
 
   #resolveTaken(): void {

@@ -1,5 +1,8 @@
 import type { Position } from '../log/position.js'
 
+/** Shortest time from one reset of a reader to the next, in ms. */
+export const MIN_RESET_INTERVAL_MS = 1000
+
 /** What a subscriber gets before the first change: the present state, exact at a position. */
 export interface InitialState<Event> {
   /**
@@ -13,7 +16,7 @@ export interface InitialState<Event> {
   readonly bytes: number
 }
 
-/** How the subscribers of a source begin that wants the present state first. */
+/** Reads the initial state of a source: what its subscribers get before the first change. */
 export interface InitialStateReader<Event> {
   /** Subscribers that begin at the same time get the same object. @throws the errors of a snapshot, or the signal's reason */
   read(signal?: AbortSignal): Promise<InitialState<Event>>

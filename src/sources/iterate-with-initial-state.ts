@@ -1,14 +1,12 @@
 import { delay } from '../lib/abort.js'
 import { isStartOver, type Position } from '../log/position.js'
-import type { InitialState, InitialStateReader } from './initial-state.js'
+import { type InitialState, type InitialStateReader, MIN_RESET_INTERVAL_MS } from './initial-state.js'
+import { readStateAgain } from './read-state-again.js'
 
 /** A source that can be read after a position, see `EventSource.iterateAfter`. */
 export interface Resumable<Event> {
   iterateAfter(position: Position, limit: number, signal?: AbortSignal): Promise<AsyncIterableIterator<Event>>
 }
-
-/** Shortest time from one reset to the next, in ms. */
-const AGAIN_MS = 1000
 
 /**
  * The iteration of a source that begins with the present state: its events, then each change after its position exactly once. Where
@@ -28,6 +26,7 @@ export async function iterateWithInitialState<Event>(
 ): Promise<AsyncIterableIterator<Event>> {
   const { after, limit, signal } = options
   const left = new AbortController()
+  const over = signal ? AbortSignal.any([signal, left.signal]) : left.signal
   let resetAt = Number.NEGATIVE_INFINITY
   let changes: AsyncIterableIterator<Event> | undefined
 
@@ -52,12 +51,24 @@ export async function iterateWithInitialState<Event>(
         return undefined
       } catch (error) {
         await changes?.return?.()
-        if (left.signal.aborted || !reader.startsOverAfter(error)) throw error
+        if (left.signal.aborted) return undefined
+        if (!reader.startsOverAfter(error)) throw error
       }
-      await delay(Math.max(0, resetAt + AGAIN_MS - performance.now()), left.signal)
-      resetAt = performance.now()
-      at = await reader.read(signal)
+      try {
+        at = await readAgain()
+      } catch (error) {
+        if (left.signal.aborted) return undefined
+        throw error
+      }
     }
+  }
+
+  async function readAgain(): Promise<InitialState<Event>> {
+    await delay(Math.max(0, resetAt + MIN_RESET_INTERVAL_MS - performance.now()), over)
+    over.throwIfAborted()
+    const state = await readStateAgain(() => reader.read(over), over)
+    resetAt = performance.now()
+    return state
   }
 
   const isNew = !after || isStartOver(after)

@@ -6,6 +6,7 @@ import { createDeferred } from '../../src/lib/deferred.js'
 import { ListenqlError } from '../../src/lib/errors.js'
 import type { Account } from '../../src/lib/limits/account.js'
 import { LimitExceeded } from '../../src/lib/limits/limit-exceeded.js'
+import type { Position } from '../../src/log/position.js'
 import { EventSource, type Follower } from '../../src/sources/source.js'
 import { at, createClient, createGroup, groupOptions, sent } from '../support/group.js'
 
@@ -114,6 +115,67 @@ describe('shared work', () => {
     expect(second.texts).toEqual(['1', '2'])
     rich.empty()
     expect(follower().account?.refusal()).toMatchObject({ limit: 'filterRate' })
+  })
+})
+
+describe('where a subscriber skips events that it has read from the log, no event combines changes before and after', () => {
+  /** Requests of sources whose log has been read up to 7, while the live changes are at 5. After a change, all are equal. */
+  function createSplit() {
+    const splits: { schema: number; at: Position }[] = []
+    let schema = 1
+    const request = (key: string): SubscriptionRequest<number> => {
+      const made = schema
+      return {
+        key: made === 1 ? key : 'same',
+        bytes: 0,
+        source: new EventSource<number>(
+          { kind: 'table', name: 'people' },
+          {
+            open: async () => () => undefined,
+            live: () => Promise.resolve(),
+            positionOf: at,
+            replay: () => ({
+              position: () => at(5),
+              start: () => at(5),
+              seam: () => [],
+              read: async () => ({ events: [], position: at(7) }),
+              split: position => splits.push({ schema: made, at: position }),
+            }),
+          },
+        ),
+        render: String,
+        renderTooLarge: String,
+        renderEnd: String,
+        renew: () => (made === schema ? undefined : Promise.resolve(request(key))),
+      }
+    }
+    return { request, splits, change: () => schema++ }
+  }
+
+  it('in the source that replaces another one', async () => {
+    const { request, splits, change } = createSplit()
+    const groups = createGroups(groupOptions)
+    await groups.join(request('a'), { ...createClient(), after: at(3) })
+    await expect.poll(() => splits).toEqual([{ schema: 1, at: at(7) }])
+    change()
+    await groups.renew()
+    expect(splits.slice(1)).toEqual([{ schema: 2, at: at(7) }])
+  })
+
+  it('in the source of a group into which another one merges', async () => {
+    const { request, splits, change } = createSplit()
+    const groups = createGroups(groupOptions)
+    await groups.join(request('a'), createClient())
+    await groups.join(request('b'), { ...createClient(), after: at(3) })
+    await expect.poll(() => splits.length).toBe(1)
+    change()
+    await groups.renew()
+    expect(groups.size).toEqual({ groups: 1, subscribers: 2 })
+    // In the new source of its own group, and in that of the other one.
+    expect(splits.slice(1)).toEqual([
+      { schema: 2, at: at(7) },
+      { schema: 2, at: at(7) },
+    ])
   })
 })
 

@@ -50,6 +50,28 @@ describe('a subscriber that joins its group from a stream of its own', () => {
     expect(taken(subscriber)).toEqual(['gap', '1'])
   })
 
+  it('and then another one before it has got to the events that it skips: it skips them there, too', () => {
+    const [own, first, second] = [new FrameStream(), new FrameStream(), new FrameStream()]
+    const subscriber = new Subscriber('', own, at(0))
+    subscriber.join(first, at(4))
+    first.push(frame(2))
+    expect(subscriber.seen).toEqual(at(4))
+    subscriber.join(second, at(2))
+    for (const id of [3, 4, 5]) second.push(frame(id))
+    expect(subscriber.seen).toBe(undefined)
+    expect(taken(subscriber)).toEqual(['5'])
+  })
+
+  it('and then another one after the end of a history: it skips nothing there', () => {
+    const [own, first, second] = [new FrameStream(), new FrameStream(), new FrameStream()]
+    const subscriber = new Subscriber('', own, at(0))
+    subscriber.join(first, at(9))
+    first.push(createFrame('gap', undefined, undefined, { endsHistory: true }))
+    subscriber.join(second, undefined)
+    second.push(frame(1))
+    expect(taken(subscriber)).toEqual(['gap', '1'])
+  })
+
   it('gets nothing from before it joined, and counts the waiting frames of both streams after the first frame', () => {
     const own = new FrameStream()
     const group = new FrameStream()
@@ -116,6 +138,23 @@ it('taken() resolves once no frame waits any more', async () => {
   await subscriber.taken()
   stream.push(frame(1))
   stream.push(frame(2))
+  let isTaken = false
+  const done = subscriber.taken().then(() => {
+    isTaken = true
+  })
+  subscriber.take()
+  await Promise.resolve()
+  expect(isTaken).toBe(false)
+  subscriber.take()
+  await done
+})
+
+it('taken() waits for the frames of the following streams', async () => {
+  const [stream, own] = [new FrameStream(), new FrameStream()]
+  const subscriber = new Subscriber('', stream)
+  stream.push(frame(1))
+  subscriber.leaveFor(own)
+  own.push(frame(2))
   let isTaken = false
   const done = subscriber.taken().then(() => {
     isTaken = true

@@ -9,7 +9,7 @@ const expired = new ListenqlError('CURSOR_EXPIRED', 'it is gone')
 /** A source whose log ends at `live.at`; its state is `100` and its position. */
 function createTested(after?: Position) {
   const followers = new Set<Follower<number>>()
-  const live = { at: 3, expiredUpTo: 0 }
+  const live = { at: 3, expiredUpTo: 0, failures: [] as ListenqlError[] }
   const source = new EventSource<number>(
     { kind: 'table', name: 'people' },
     {
@@ -21,7 +21,11 @@ function createTested(after?: Position) {
       live: async () => undefined,
       positionOf: at,
       initialState: {
-        read: async () => ({ events: [100, live.at], position: at(live.at), bytes: 0 }),
+        async read() {
+          const error = live.failures.shift()
+          if (error) throw error
+          return { events: [100, live.at], position: at(live.at), bytes: 0 }
+        },
         reset: () => -1,
         startsOverAfter: error => error === expired || (error as ListenqlError).code === 'CURSOR_INVALID',
       },
@@ -98,4 +102,24 @@ it('ends when the reader returns while it waits', async () => {
   await expect.poll(() => followers.size).toBe(1)
   await iterator.return?.()
   expect([(await waiting).done, followers.size]).toEqual([true, 0])
+})
+
+it('reads the state again while the database is away, and ends when it is returned meanwhile', async () => {
+  for (const isPatient of [true, false]) {
+    const { source, live, followers } = createTested()
+    const iterator = await source.iterate()
+    await take(iterator, 2)
+    const next = iterator.next()
+    await expect.poll(() => followers.size).toBe(1)
+    const failure = new ListenqlError('DATABASE_FAILED', 'no')
+    live.failures = Array.from({ length: isPatient ? 2 : 200 }, () => failure)
+    live.expiredUpTo = 4
+    live.at = 4
+    for (const follower of followers) follower.end(expired)
+    if (isPatient) expect([(await next).value, ...(await take(iterator, 2))]).toEqual([-1, 100, 4])
+    else await expect.poll(() => live.failures.length).toBeLessThan(200)
+    await iterator.return?.()
+    if (!isPatient) expect(await next).toEqual({ value: undefined, done: true })
+    expect(followers.size).toBe(0)
+  }
 })

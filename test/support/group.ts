@@ -50,7 +50,10 @@ export function createClient(writable = () => true) {
 }
 
 /** Creates a group, and the calls that its source receives. */
-export function createGroup(options: Partial<SourceOptions<number>> = {}) {
+export function createGroup(
+  options: Partial<SourceOptions<number>> = {},
+  ofGroup: GroupOptions = groupOptions,
+) {
   const followers: Follower<number>[] = []
   const rendered: number[] = []
   const stopped: number[] = []
@@ -78,7 +81,7 @@ export function createGroup(options: Partial<SourceOptions<number>> = {}) {
     renderEnd: ({ code }) => code,
     renew: () => undefined,
   }
-  const group = new Group(request as unknown as SubscriptionRequest<unknown>, groupOptions, () => emptied++)
+  const group = new Group(request as unknown as SubscriptionRequest<unknown>, ofGroup, () => emptied++)
   return {
     group,
     rendered,

@@ -124,10 +124,12 @@ export function createTables({
       const wants = (operation: RowOperation) => !operations || operations.includes(operation)
       const fold = { key: table.key, wantsUpdate: wants('UPDATE'), mayHaveRows: !wants('DELETE') }
       let window: Window | undefined
+      /** While the source opens: the position of the source that it continues. */
+      let continued: Position | undefined
       const single = createReplay({
         relid,
         changesOf: viewer ? changesFor(viewer, relid, view) : changesOf(relid, view),
-        live: () => (followed ? followed.position() : log.position),
+        live: () => followed?.position() ?? continued ?? log.position,
         recheck,
       })
       const replay = every > 0 ? createFoldedReplay(single, fold, () => window) : single
@@ -152,6 +154,7 @@ export function createTables({
                 : undefined
             window = held
             followed = undefined
+            continued = subscriber.continuesAfter
             const follower = held?.follower ?? subscriber
             const opening = { table, request, view, follower, signal, over: stop.signal }
             const opened = await openChanges({ ...shared, feeds, ...opening })
