@@ -8,10 +8,11 @@ import { Subscriber } from './subscriber.js'
 import type { SubscriberOptions, SubscriptionHandle } from './subscription.js'
 
 /**
- * One subscriber in a group, until it leaves. Without a position it starts at the newest frame, or with the present state if its source
- * `begins` so; with one it reads the log at its own pace and then joins the stream of the group. It counts as a reference of the group, also while it waits for the source.
- * @returns once no later event can be missed or, with a position, once the first page after it has been read or, with the present state,
- * once that has been read
+ * One subscriber in a group, until it leaves. Without a position it starts at the newest frame or, if its source has one, with the
+ * initial state; with a position it reads the log at its own pace and then joins the stream of the group. It counts as a reference of
+ * the group, also while it waits for the source.
+ * @returns once no later event can be missed; with a position, once the first page after it has been read; with an initial state, once
+ * that has been read
  */
 export async function joinGroup(
   group: Group,

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { tableNumber } from '../catalog/table-number.js'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import type { PlanNode } from '../plan/plan.js'
 import type { LiveCondition, LiveNode } from './live-node.js'
@@ -20,9 +21,6 @@ export class SharedNodes {
   readonly #gone = new FinalizationRegistry<string>(shape => {
     if (!this.#parts.get(shape)?.deref()) this.#parts.delete(shape)
   })
-  /** A table that was altered is another object. */
-  readonly #tables = new WeakMap<WatchedTable, number>()
-  #count = 0
 
   /** @param path by which the root leads to the node: nodes of one plan are never shared with each other */
   share(
@@ -49,16 +47,7 @@ export class SharedNodes {
       if (typeof value === 'bigint') return `${value}n`
       if (name !== 'table' || typeof value !== 'object') return value
       const table = value as WatchedTable
-      return [this.#numberOf(table), keyOf(table.relid)]
+      return [tableNumber(table), keyOf(table.relid)]
     })
-  }
-
-  #numberOf(table: WatchedTable): number {
-    let number = this.#tables.get(table)
-    if (number === undefined) {
-      number = ++this.#count
-      this.#tables.set(table, number)
-    }
-    return number
   }
 }

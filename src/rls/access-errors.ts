@@ -1,6 +1,6 @@
 import { forbiddenRole } from '../auth/errors.js'
 import { ListenqlError } from '../lib/errors.js'
-import type { UnknownRead } from './policy-reads.js'
+import type { UnknownRead } from './reads/policy-reads.js'
 
 export interface Named {
   readonly schema: string

@@ -10,7 +10,6 @@ import { createClosablePool } from '../postgres/closable-pool.js'
 import { describeFailure } from '../postgres/connect-failure.js'
 import { createHolders, type Holder } from './holders.js'
 import { createKnownRights, keyOf, type RoleAndTable } from './known-rights.js'
-import { createPolicyWatch, type PolicyWatch } from './policy-watch.js'
 import type { TableRights } from './privileges.js'
 import {
   type HeldRequirement,
@@ -18,7 +17,8 @@ import {
   missingRightOfStream,
   type ReadRequirement,
 } from './read-requirement.js'
-import { findUnfollowedPolicies } from './unfollowed-policies.js'
+import { createPolicyWatch, type PolicyWatch } from './reads/policy-watch.js'
+import { createUnfollowedReport } from './reads/unfollowed-report.js'
 
 export interface TableAccessOptions {
   readonly config: pg.ClientConfig
@@ -101,8 +101,10 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
   const policies = createPolicyWatch({ pool, maxAge: 2 * catalogInterval, keepsPrepared })
   /** When events of a table were read from the log last. */
   const eventsAt = new Map<string, number>()
-  /** Messages about policies that have been reported. */
-  const unfollowed = new Set<string>()
+  const unfollowed = createUnfollowedReport({
+    query: async (text, values) => (await pool.query(text, values)).rows,
+    observe,
+  })
   let requested = new Map<string, RoleAndTable>()
   let nextReview: Promise<void> | undefined
   let running: Promise<void> | undefined
@@ -176,16 +178,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
     start() {
       running ??= run()
     },
-    async reportUnfollowed() {
-      const errors = await findUnfollowedPolicies(
-        async (text, values) => (await pool.query(text, values)).rows,
-      ).catch(() => [])
-      for (const { message, hint } of errors) {
-        if (unfollowed.has(message)) continue
-        unfollowed.add(message)
-        observe({ type: 'policy.unfollowed', message, hint })
-      }
-    },
+    reportUnfollowed: unfollowed.run,
     rightsOf: (role, table) => allowed({ table, columns: [] }, role),
     async assert(requirement) {
       const { role } = requirement.viewer

@@ -11,8 +11,8 @@ import {
 } from '../live/live-policies.js'
 import type { Plan } from '../plan/plan.js'
 import { altered, policyNotFollowed, policyNotWatched, tokensMatterMeanwhile } from '../rls/access-errors.js'
-import type { PolicyReads, ReadColumns } from '../rls/policy-reads.js'
-import type { PolicyReadsByTable, PolicyWatch } from '../rls/policy-watch.js'
+import type { PolicyReads, ReadColumns } from '../rls/reads/policy-reads.js'
+import type { PolicyReadsByTable, PolicyWatch } from '../rls/reads/policy-watch.js'
 
 export interface ViewerPoliciesOptions {
   readonly watch: PolicyWatch

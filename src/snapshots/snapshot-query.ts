@@ -1,4 +1,5 @@
 import type { ImageKind } from '../catalog/image-sql.js'
+import { tableNumber } from '../catalog/table-number.js'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import type { DatabaseText } from '../filters/index.js'
 import { type Plan, type PlanNode, rootTable } from '../plan/plan.js'
@@ -30,10 +31,6 @@ export interface SnapshotQuery {
   sql(kinds: ReadonlyMap<number, ImageKind>, text: DatabaseText): PlanSql
 }
 
-/** Tables have new objects whenever the catalogue has changed. */
-const versions = new WeakMap<WatchedTable, number>()
-let version = 0
-
 /** @throws ListenqlError ARGUMENT_INVALID for an unknown column */
 export function snapshotQuery(plan: Plan, { viewer, isSecured = true, keys }: ReadAs): SnapshotQuery {
   const reader =
@@ -53,7 +50,7 @@ export function snapshotQuery(plan: Plan, { viewer, isSecured = true, keys }: Re
       plain.text,
       plain.values,
       reader ?? null,
-      [...plan.tables.values()].map(versionOf),
+      [...plan.tables.values()].map(tableNumber),
       namesIn(plan.root),
     ]),
     viewer: reader,
@@ -65,11 +62,4 @@ export function snapshotQuery(plan: Plan, { viewer, isSecured = true, keys }: Re
 /** The result has the names that the plan gives to children, which the SQL does not show. */
 function namesIn(node: PlanNode): unknown {
   return node.kind === 'groups' ? null : [...node.children].map(([name, child]) => [name, namesIn(child)])
-}
-
-function versionOf(table: WatchedTable): number {
-  const known = versions.get(table)
-  if (known !== undefined) return known
-  versions.set(table, ++version)
-  return version
 }

@@ -1,5 +1,5 @@
 // What the policies of a table read for a role: whatever can change which rows the role sees. A live query is read again when it changes.
-import { isOfTheToken } from '../lib/claims.js'
+import { isOfTheToken } from '../../lib/claims.js'
 import { isHarmless, readsOnlySettings } from './plain-functions.js'
 
 /** Columns by name; undefined: all, or what the row itself does not show. */

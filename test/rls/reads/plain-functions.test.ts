@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { isHarmless, readsOnlySettings } from '../../src/rls/plain-functions.js'
+import { isHarmless, readsOnlySettings } from '../../../src/rls/reads/plain-functions.js'
 
 it.each([
   `select current_setting('request.jwt.claims', true)::json ->> 'sub'`,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type PolicyReads, policyReadsOf } from '../../src/rls/policy-reads.js'
-import { POLICY_READS } from '../../src/rls/policy-reads-sql.js'
-import { createTestDatabase, type TestDatabase } from '../support/postgres.js'
+import { type PolicyReads, policyReadsOf } from '../../../src/rls/reads/policy-reads.js'
+import { POLICY_READS } from '../../../src/rls/reads/policy-reads-sql.js'
+import { createTestDatabase, type TestDatabase } from '../../support/postgres.js'
 
 let database: TestDatabase
 let role: string

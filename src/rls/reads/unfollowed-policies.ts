@@ -1,7 +1,7 @@
 // Policies of watched tables that live queries could not follow, found before a viewer meets them.
 import type { QueryResultRow } from 'pg'
-import type { ListenqlError } from '../lib/errors.js'
-import { policyNotFollowed, policyNotWatched } from './access-errors.js'
+import type { ListenqlError } from '../../lib/errors.js'
+import { policyNotFollowed, policyNotWatched } from '../access-errors.js'
 import { policyReadsOf } from './policy-reads.js'
 import { POLICY_READS } from './policy-reads-sql.js'
 

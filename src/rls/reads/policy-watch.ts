@@ -1,9 +1,9 @@
 // Keeps what the policies of tables read for roles. While it is held, the server checks it again as often as the rights: a changed
 // policy, grant, view, function, role or setting is reported, since rows may have become visible or invisible without an event.
 import type pg from 'pg'
-import { ListenqlError } from '../lib/errors.js'
-import type { Stop } from '../lib/stop.js'
-import { keyOf, type RoleAndTable } from './known-rights.js'
+import { ListenqlError } from '../../lib/errors.js'
+import type { Stop } from '../../lib/stop.js'
+import { keyOf, type RoleAndTable } from '../known-rights.js'
 import { type PolicyReads, policyReadsOf } from './policy-reads.js'
 import { POLICY_DIGEST, POLICY_READS } from './policy-reads-sql.js'
 

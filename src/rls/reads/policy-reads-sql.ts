@@ -1,9 +1,9 @@
 // What policies read, from the catalogue: their stored expressions name every table, view, function and operator, also those that come
 // with Postgres, of which pg_depend has no records; pg_depend names the columns. Views, SQL functions with a parsed body and the policies
 // of the tables are followed, under the role to which Postgres applies them.
-import { appliesSql } from './policies.js'
-import { HAS_ROW_SECURITY, sum } from './privileges.js'
-import { roleSettingsSql } from './role-settings.js'
+import { appliesSql } from '../policies.js'
+import { HAS_ROW_SECURITY, sum } from '../privileges.js'
+import { roleSettingsSql } from '../role-settings.js'
 
 /** The comment that declares what a function reads: `@listenql reads public.members, public.orgs`, or `@listenql reads nothing`. */
 const DECLARATION = '@listenql reads[[:space:]]+([^\\n]*)'

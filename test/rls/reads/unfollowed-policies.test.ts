@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { connectionOptions } from '../../src/postgres/conninfo.js'
-import { createTableAccess } from '../../src/rls/table-access.js'
-import { findUnfollowedPolicies } from '../../src/rls/unfollowed-policies.js'
-import { runCli } from '../support/cli.js'
-import { createLog, type TestLog } from '../support/log.js'
-import { createRoles, type TestRoles } from '../support/viewer-roles.js'
+import { connectionOptions } from '../../../src/postgres/conninfo.js'
+import { findUnfollowedPolicies } from '../../../src/rls/reads/unfollowed-policies.js'
+import { createTableAccess } from '../../../src/rls/table-access.js'
+import { runCli } from '../../support/cli.js'
+import { createLog, type TestLog } from '../../support/log.js'
+import { createRoles, type TestRoles } from '../../support/viewer-roles.js'
 
 let log: TestLog
 let roles: TestRoles
