@@ -27,10 +27,10 @@ const OPERATIONS: Readonly<Record<RowOperation, string>> = {
 }
 
 const STREAM_EVENTS: Readonly<Record<StreamOperation, string>> = {
-  READ: 'Only with `initial`: a row that matched when the subscription began.',
-  READY: 'Only with `initial`: these were all rows. From now on, changes arrive.',
+  READ: 'Only with `initial`: a row that matches when the subscription begins, or begins again after RESET.',
+  READY: 'Only with `initial`: all rows have arrived. From now on, changes arrive.',
   RESET:
-    'Only with `initial`: changes may have been missed, so the subscription begins again. Clear the list; the rows follow as READ.',
+    'Only with `initial`: changes may have been missed, so the subscription begins again. Clear the list; the rows follow as READ, then READY.',
 }
 
 export type OperationRefs = ReturnType<typeof addOperations>

@@ -1,6 +1,4 @@
 import { ListenqlError, messageOf } from '../lib/errors.js'
-import type { Account } from '../lib/limits/account.js'
-import type { LimitExceeded } from '../lib/limits/limit-exceeded.js'
 import type { Stop } from '../lib/stop.js'
 import type { Position } from '../log/position.js'
 import type { Replay } from '../sources/resume.js'
@@ -8,6 +6,7 @@ import { type EventSource, noHistory } from '../sources/source.js'
 import { Epoch } from './epoch.js'
 import { FanOut } from './fan-out.js'
 import type { Outbound } from './outbound.js'
+import { sharedAccount } from './shared-account.js'
 import { createFrame, type Frame, FrameStream } from './stream.js'
 import type { Subscriber } from './subscriber.js'
 import type { GroupOptions, SubscriptionRequest } from './subscription.js'
@@ -149,26 +148,10 @@ export class Group {
     this.#stop()
   }
 
-  /**
-   * Work that is done once for all subscribers is paid for by the first subscriber. When its account is overdrawn it is expelled, and
-   * the next subscriber pays. So no subscription ends because another subscriber with an equal request has spent too much elsewhere.
-   */
-  readonly #account: Account = {
-    refusal: () => {
-      let last: LimitExceeded | undefined
-      for (const [subscriber, outbound] of this.home.fanOut.subscribers) {
-        const refusal = subscriber.account?.refusal()
-        if (!refusal) return undefined
-        this.expel(subscriber, outbound, refusal)
-        last = refusal
-      }
-      return last
-    },
-    pay: steps => {
-      const [first] = this.home.fanOut.subscribers.keys()
-      first?.account?.pay(steps)
-    },
-  }
+  readonly #account = sharedAccount(
+    () => this.home.fanOut.subscribers,
+    (...expelled) => this.expel(...expelled),
+  )
 
   #open({ source }: SubscriptionRequest<unknown>, continuesAfter?: Position): Promise<Stop> {
     const { backpressure } = this.options

@@ -6,7 +6,7 @@ interface Held {
   subscribers: number
 }
 
-/** Copies of each event: the row, and the frame that is rendered of it. */
+/** Copies of each event: the row, the text that is rendered of it, and the bytes into which the transport encodes the text. */
 const COPIES = 3
 
 const all = new WeakMap<InitialState<unknown>, Held>()

@@ -23,9 +23,9 @@ export type ReadableKeys = (relid: string) => readonly string[]
 export function createLivePlan(asked: Plan, keyOf: ReadableKeys, sharedNodes?: SharedNodes): LivePlan {
   const shared: LivePart[] = []
   const below =
-    (path: string): Below =>
+    (path: string): PartBelow =>
     (node, name) => {
-      const create = () => partOf(node as RowedNode, keyOf)
+      const create = () => partOf(node as TableNode, keyOf)
       if (!sharedNodes || !node.link) return create()
       const part = sharedNodes.share(`${path}.${name}`, node, keyOf, create)
       shared.push(part)
@@ -43,8 +43,8 @@ export function createLivePlan(asked: Plan, keyOf: ReadableKeys, sharedNodes?: S
   }
 }
 
-type RowedNode = Exclude<PlanNode, RootsNode>
-type Below = (node: PlanNode, name: string) => LivePart
+type TableNode = Exclude<PlanNode, RootsNode>
+type PartBelow = (node: PlanNode, name: string) => LivePart
 
 const liveNodes = new WeakMap<PlanNode, LiveNode>()
 
@@ -55,23 +55,23 @@ function liveNodeOf(node: PlanNode): LiveNode {
 
 const NO_CHILDREN: ReadonlyMap<string, PlanNode> = new Map()
 
-function rootsOf(root: RootsNode, keyOf: ReadableKeys, below: (path: string) => Below): LivePart {
+function rootsOf(root: RootsNode, keyOf: ReadableKeys, below: (path: string) => PartBelow): LivePart {
   const parts = new Map([...root.children].map(([name, child]) => [name, partOf(child, keyOf, below(name))]))
-  return { node: { ...root, children: childrenOf(parts) } as PlanNode, ...together(parts) }
+  return { node: { ...root, children: childrenOf(parts) } as PlanNode, ...contentsOf(parts) }
 }
 
 /** @param below makes the parts of the children. Default: in the same way */
 function partOf(
-  node: RowedNode,
+  node: TableNode,
   keyOf: ReadableKeys,
-  below: Below = one => partOf(one as RowedNode, keyOf),
+  below: PartBelow = one => partOf(one as TableNode, keyOf),
 ): LivePart {
   const parts = new Map(
     node.kind === 'groups' ? [] : [...node.children].map(([name, child]) => [name, below(child, name)]),
   )
   const key = keyOf(node.table.relid)
   const children = parts.size > 0 ? childrenOf(parts) : NO_CHILDREN
-  const widened = { ...node, ...(node.kind !== 'groups' && { children }) } as RowedNode
+  const widened = { ...node, ...(node.kind !== 'groups' && { children }) } as TableNode
   if (widened.kind === 'rows') {
     const links = [...widened.children.values()].flatMap(localColumns)
     const order = orderOf(widened, key).map(({ column }) => column.name)
@@ -79,7 +79,7 @@ function partOf(
   }
   const live = createLiveNode(widened, node.kind === 'rows' ? node.columns : [], key)
   liveNodes.set(widened, live)
-  const { nodes, conditions } = together(parts)
+  const { nodes, conditions } = contentsOf(parts)
   return { node: widened, nodes: [...nodes, live], conditions: [...conditionsOf(node.filter), ...conditions] }
 }
 
@@ -87,7 +87,7 @@ function childrenOf(parts: ReadonlyMap<string, LivePart>): ReadonlyMap<string, P
   return new Map([...parts].map(([name, { node }]) => [name, node]))
 }
 
-function together(parts: ReadonlyMap<string, LivePart>): Pick<LivePart, 'nodes' | 'conditions'> {
+function contentsOf(parts: ReadonlyMap<string, LivePart>): Pick<LivePart, 'nodes' | 'conditions'> {
   const all = [...parts.values()]
   return { nodes: all.flatMap(({ nodes }) => nodes), conditions: all.flatMap(({ conditions }) => conditions) }
 }

@@ -45,7 +45,7 @@ const LOCK_TIMEOUT_MS = 800
 const LOCK_PATIENCE_MS = 60_000
 
 /** How often other processes may get ahead of this one with a migration; waits for locks do not count. */
-const MAX_OVERTAKEN = 5
+const MAX_LOST_RACES = 5
 
 /** The first version whose schema can repair itself: `listenql.newest()` begins a new history if the rows of the log are missing. */
 const FIRST_REPAIRABLE_VERSION = 10
@@ -187,7 +187,7 @@ async function apply(
       await client.query('rollback').catch(() => undefined)
       // The lock may not be shared, as with a pooler that runs each statement in another session. Then the objects that the winner
       // has created make this process fail, and the next attempt finds the migration applied.
-      if (hasSqlState(error, ...OVERTAKEN) && ++overtaken < MAX_OVERTAKEN) continue
+      if (hasSqlState(error, ...OVERTAKEN) && ++overtaken < MAX_LOST_RACES) continue
       if (isInUse(error) && performance.now() < deadline) {
         await delay(Math.min(250 * attempt, 5000), new AbortController().signal)
         continue

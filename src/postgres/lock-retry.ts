@@ -82,7 +82,7 @@ export async function withLocks<T>(
   { patience, config, onWait }: Patience,
 ): Promise<T> {
   const deadline = performance.now() + patience
-  const observer = createObserver(config)
+  const blockerWatch = createBlockerWatch(config)
   let reported = ''
   try {
     for (let attempt = 1; ; attempt++) {
@@ -91,7 +91,7 @@ export async function withLocks<T>(
         return await inTransaction(client, async () => {
           await client.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
           const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
-          stopWatching = observer.watch(rows[0]?.pid ?? 0)
+          stopWatching = blockerWatch.watch(rows[0]?.pid ?? 0)
           return await work()
         })
       } catch (error) {
@@ -108,7 +108,7 @@ export async function withLocks<T>(
       }
     }
   } finally {
-    await observer.close()
+    await blockerWatch.close()
   }
 }
 
@@ -125,7 +125,7 @@ function gaveUp(patience: number, blockers: readonly Blocker[], cause: unknown):
 }
 
 /** Finds, on a second connection, the sessions that block another one. */
-function createObserver(config: pg.ClientConfig) {
+function createBlockerWatch(config: pg.ClientConfig) {
   let opened: Promise<pg.Client | undefined> | undefined
 
   async function open(): Promise<pg.Client | undefined> {

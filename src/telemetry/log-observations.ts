@@ -83,7 +83,9 @@ export function createLogObserver(logger: Logger): Observe {
           `The row-level security of table ${observation.table} failed for a viewer of role ${observation.role}: ${observation.message}.`,
         )
       case 'policy.unfollowed':
-        return logger.warn(withHint(`Live queries are refused: ${observation.message}`, observation.hint))
+        return logger.warn(
+          withHint(`Some live queries will be refused: ${observation.message}`, observation.hint),
+        )
       case 'rights.failed':
         return partFailed(
           'rights',

@@ -1,18 +1,18 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { comparePositions, isStartOver } from '../../src/log/position.js'
-import { type Asked, type Copy, createCopies, type Delivered, selects } from './copies.js'
+import { type Copy, createCopies, type Delivered, type SubscriptionOptions, selects } from './copies.js'
 
 const EVERY_MS = 100
 
 type Step =
   | { readonly do: 'write'; readonly changes: readonly { id: number; v: number | undefined }[] }
-  | { readonly do: 'begin'; readonly asked: Asked; readonly batch: number | undefined }
+  | { readonly do: 'begin'; readonly asked: SubscriptionOptions; readonly batch: number | undefined }
   | { readonly do: 'take' | 'reconnect'; readonly copy: number; readonly count: number }
   | { readonly do: 'answer'; readonly which: 'log' | 'policies' | 'rows' }
   | { readonly do: 'dispatch' | 'dispatch all' | 'window' | 'turn' }
 
-const asked: fc.Arbitrary<Asked> = fc.record({
+const asked: fc.Arbitrary<SubscriptionOptions> = fc.record({
   isInitial: fc.boolean(),
   every: fc.constantFrom(0, EVERY_MS, EVERY_MS),
   least: fc.constantFrom(0, 4),

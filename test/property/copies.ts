@@ -21,7 +21,7 @@ const NUMBERED = table('numbered', [column('id', 'int4', { notNull: true }), col
 export type Rows = ReadonlyMap<number, number>
 
 /** How a subscription selects rows, and how its changes arrive. */
-export interface Asked {
+export interface SubscriptionOptions {
   readonly isInitial: boolean
   readonly every: number
   /** Only rows with at least this value. */
@@ -34,7 +34,7 @@ export interface Asked {
 
 /** A client and its copy of the rows. */
 export interface Copy {
-  readonly asked: Asked
+  readonly asked: SubscriptionOptions
   readonly rows: Map<number, number>
   /** Position of the last change that it took, or of its start. */
   position: Position | undefined
@@ -56,7 +56,7 @@ export interface Delivered {
 }
 
 /** Whether a subscription has this row. */
-export function selects({ least, isSecured }: Asked, v: number): boolean {
+export function selects({ least, isSecured }: SubscriptionOptions, v: number): boolean {
   return v >= least && !(isSecured && v % 3 === 0)
 }
 
@@ -94,7 +94,7 @@ export function createCopies(pageSizes: readonly number[]) {
   const note = () => states.push({ position: end(), rows: new Map(rows) })
   note()
 
-  function sourceOf(asked: Asked, after: Position | undefined) {
+  function sourceOf(asked: SubscriptionOptions, after: Position | undefined) {
     const filter: Filter =
       asked.least === 0
         ? EVERYTHING
@@ -118,7 +118,7 @@ export function createCopies(pageSizes: readonly number[]) {
     })
   }
 
-  function copyOf(asked: Asked, from: Rows, position: Position | undefined): Copy {
+  function copyOf(asked: SubscriptionOptions, from: Rows, position: Position | undefined): Copy {
     const copy: Copy = {
       asked,
       rows: new Map([...from].filter(([, v]) => selects(asked, v))),
@@ -226,7 +226,7 @@ export function createCopies(pageSizes: readonly number[]) {
       note()
     },
     /** A new client with the rows at the end of a batch or, without one, that begins with the rows or with nothing. */
-    begin(asked: Asked, batch: number | undefined): Copy {
+    begin(asked: SubscriptionOptions, batch: number | undefined): Copy {
       const state = batch === undefined ? undefined : states[batch % states.length]
       return copyOf(asked, state?.rows ?? new Map(), state?.position)
     },

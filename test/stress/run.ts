@@ -3,11 +3,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createCast } from './cast.js'
 import { type Chaos, createChaos } from './chaos.js'
 import type { StressClient } from './client.js'
-import { CREW } from './crew.js'
 import type { StressDatabase } from './database.js'
 import { within } from './deadline.js'
 import { writeMarkers } from './markers.js'
 import { startNaiveReader } from './naive.js'
+import { PEOPLE_WRITERS } from './people-writers.js'
 import { learnCursors } from './positions.js'
 import { createProgress, type Summary } from './progress.js'
 import { createRandom } from './random.js'
@@ -48,7 +48,7 @@ export async function run({ seconds, seed, database, servers, print }: RunOption
   const clients = createCast({ origin, servers: servers.all, random, complain })
   const chaos = createChaos({ database, servers, random: random('chaos'), pause: [100, 900] })
   const naive = startNaiveReader(database.adminUrl)
-  const writers = startWriters({ url: database.writerUrl, crew: CREW, random, complain })
+  const writers = startWriters({ url: database.writerUrl, scripts: PEOPLE_WRITERS, random, complain })
   const running = clients.map(client => client.run(over.signal))
   const progress = createProgress({ clients, chaos, writers, complaints, print })
   try {

@@ -9,21 +9,21 @@ function isOutage(error: unknown): boolean {
 }
 
 /** What all writers do at the moment. */
-export interface Mood {
+export interface WriterPhase {
   /** Only single commits, rarely. */
   readonly isLull: boolean
   readonly isPaused: boolean
 }
 
 /** One transaction, with a pause before it. @returns whether it was committed */
-export type Transact = (client: pg.Client, random: Random, mood: Mood) => Promise<boolean>
+export type RunTransaction = (client: pg.Client, random: Random, phase: WriterPhase) => Promise<boolean>
 
 /** Writers by name. */
-export type Crew = Readonly<Record<string, Transact>>
+export type WriterScripts = Readonly<Record<string, RunTransaction>>
 
 export interface WritersOptions {
   readonly url: string
-  readonly crew: Crew
+  readonly scripts: WriterScripts
   readonly random: (actor: string) => Random
   readonly complain: (text: string) => void
 }
@@ -39,7 +39,7 @@ export interface Writers {
 }
 
 /** Several writers, each on a connection of its own. */
-export function startWriters({ url, crew, random: randomOf, complain }: WritersOptions): Writers {
+export function startWriters({ url, scripts, random: randomOf, complain }: WritersOptions): Writers {
   const tally = { committed: 0, rolledBack: 0, lost: 0 }
   const stopped = new AbortController()
   let paused: PromiseWithResolvers | undefined
@@ -47,7 +47,7 @@ export function startWriters({ url, crew, random: randomOf, complain }: WritersO
   let busy = 0
   let onQuiet = () => {}
 
-  const mood: Mood = {
+  const phase: WriterPhase = {
     get isLull() {
       return isLull
     },
@@ -56,7 +56,7 @@ export function startWriters({ url, crew, random: randomOf, complain }: WritersO
     },
   }
 
-  async function work(name: string, transact: Transact): Promise<void> {
+  async function work(name: string, transact: RunTransaction): Promise<void> {
     const random = randomOf(name)
     while (!stopped.signal.aborted) {
       const client = new pg.Client({
@@ -74,7 +74,7 @@ export function startWriters({ url, crew, random: randomOf, complain }: WritersO
           if (stopped.signal.aborted) break
           busy++
           try {
-            if (await transact(client, random, mood)) tally.committed++
+            if (await transact(client, random, phase)) tally.committed++
             else tally.rolledBack++
           } finally {
             if (--busy === 0) onQuiet()
@@ -89,7 +89,7 @@ export function startWriters({ url, crew, random: randomOf, complain }: WritersO
     }
   }
 
-  const running = Object.entries(crew).map(([name, transact]) => work(name, transact))
+  const running = Object.entries(scripts).map(([name, transact]) => work(name, transact))
   const resume = () => {
     paused?.resolve()
     paused = undefined

@@ -16,7 +16,7 @@ interface Watched extends QueryResultRow {
   readonly roles: readonly string[]
 }
 
-/** Most roles that are looked at for one table: databases with a role for each person have the same policies for all of them. */
+/** Most roles that are looked at for one table: where each person has a role of their own, the policies are mostly the same for all. */
 const MAX_ROLES = 20
 
 const WATCHED = `

@@ -153,7 +153,7 @@ it('reads the rows of a table without a primary key', async () => {
   await stream.close()
 })
 
-it('subscribers that begin at the same time share one execution, and each gets all rows', async () => {
+it('subscribers that begin at the same time all get all rows, then the changes', async () => {
   const streams = await Promise.all(Array.from({ length: 20 }, () => live.subscribe(PEOPLE)))
   const copies = streams.map(() => new CopiedRows())
   await Promise.all(copies.map((copy, i) => copy.takeUpTo('READY', streams[i] as never)))
@@ -165,7 +165,7 @@ it('subscribers that begin at the same time share one execution, and each gets a
   }
 })
 
-it('adds up to the table while other sessions write, and with the table altered in between', async () => {
+it('the rows and changes of subscribers that begin while other sessions write and alter the table add up to the table', async () => {
   const writing = { on: true }
   const writers = [1, 2].map(async writer => {
     for (let i = 0; writing.on; i++) {

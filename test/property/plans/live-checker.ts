@@ -36,7 +36,7 @@ export interface Outcome {
   readonly stale: string | undefined
 }
 
-/** A transaction, and which of the stale queries begin and finish to be read after it. */
+/** A transaction, and which of the stale queries begin to be read before it and finish after it. */
 interface Step {
   readonly statements: readonly string[]
   readonly begins: number

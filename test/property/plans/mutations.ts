@@ -37,17 +37,17 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   'rows that reference a row are ignored': touchesWith(
     (touches, node, held, images) => (!node.link || node.link.isForward) && touches(node, held, images),
   ),
-  'the columns by which a row leads to others are not used': withUsed(node =>
+  'the columns by which a row leads to others are not used': withoutUsed(node =>
     node.kind === 'groups' ? [] : [...node.children.values()].flatMap(localColumns),
   ),
-  'the columns of conditions on linked rows are not used': withUsed(({ filter }) => columnsOf(filter)),
-  'the columns of the order are not used': withUsed(node =>
+  'the columns of conditions on linked rows are not used': withoutUsed(({ filter }) => columnsOf(filter)),
+  'the columns of the order are not used': withoutUsed(node =>
     node.kind === 'rows' ? node.orderBy.map(({ column }) => column) : [],
   ),
-  'the columns of groups are not used': withUsed(node =>
+  'the columns of groups are not used': withoutUsed(node =>
     node.kind === 'aggregate' ? [...node.children.values()].flatMap(ownColumns) : [],
   ),
-  'measured columns are not used': withUsed(node =>
+  'measured columns are not used': withoutUsed(node =>
     node.kind === 'aggregate' ? node.measures.flatMap(({ column }) => column?.name ?? []) : [],
   ),
   'rows of conditions are ignored': {
@@ -175,7 +175,7 @@ function touchesWith(weaker: (touches: Touches, ...args: Parameters<Touches>) =>
 }
 
 /** Leaves out columns that the result does not show. */
-function withUsed(left: (node: PlanNode) => readonly string[]): Mutation {
+function withoutUsed(left: (node: PlanNode) => readonly string[]): Mutation {
   return {
     module: 'live-plan',
     replace: (original: typeof livePlan): Partial<typeof livePlan> => ({

@@ -22,7 +22,7 @@ export interface Alteration {
 }
 
 /** Alters the tables now and then, while writers write and servers are killed. */
-export function reshape(options: {
+export function startAltering(options: {
   readonly database: StressDatabase
   readonly random: Random
   readonly complain: (text: string) => void

@@ -1,11 +1,11 @@
 import type { Random } from '../random.js'
-import { ACCOUNTS, MONEY } from './scene.js'
+import { ACCOUNTS, TOTAL_BALANCE } from './scene.js'
 
 /** A selection set of Query, which is also one of `live`. */
 export interface LiveDocument {
   readonly text: string
   /** What is wrong with a result by itself, wherever writers and servers are. */
-  readonly flaw?: (data: never) => string | undefined
+  readonly inconsistency?: (data: never) => string | undefined
 }
 
 interface Accounts {
@@ -16,13 +16,13 @@ interface Accounts {
 /** Several roots of one moment: every transfer is in all of them, or in none. */
 const ACCOUNTS_AND_SUM: LiveDocument = {
   text: 'accounts { rows { id balance customer { name } } } accountsAggregate { count sum { balance } }',
-  flaw({ accounts: { rows }, accountsAggregate: { count, sum } }: Accounts) {
+  inconsistency({ accounts: { rows }, accountsAggregate: { count, sum } }: Accounts) {
     const money = rows.reduce((all, { balance }) => all + balance, 0)
     const isWhole =
       rows.length === ACCOUNTS &&
       Number(count) === ACCOUNTS &&
-      money === MONEY &&
-      Number(sum.balance) === MONEY
+      money === TOTAL_BALANCE &&
+      Number(sum.balance) === TOTAL_BALANCE
     return isWhole ? undefined : `${rows.length} accounts with ${money}, and ${count} with ${sum.balance}`
   },
 }

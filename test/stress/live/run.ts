@@ -7,8 +7,8 @@ import { learnCursors } from '../positions.js'
 import { createRandom } from '../random.js'
 import type { StressServer, StressServers } from '../servers.js'
 import { startWriters } from '../writers.js'
-import { LIVE_CREW } from './crew.js'
-import { reshape } from './ddl.js'
+import { startAltering } from './ddl.js'
+import { LIVE_WRITERS } from './live-writers.js'
 import { anyDocument } from './queries.js'
 import { LiveViewer } from './viewer.js'
 
@@ -71,8 +71,8 @@ export async function runLive({
   for (const { document } of viewers)
     await within(PATIENCE, valid(first as StressServer, document.text), () => document.text)
   const chaos = createChaos({ database, servers, random: random('chaos'), pause: [100, 900] })
-  const writers = startWriters({ url: database.writerUrl, crew: LIVE_CREW, random, complain })
-  const alteration = reshape({ database, random: random('DDL'), complain })
+  const writers = startWriters({ url: database.writerUrl, scripts: LIVE_WRITERS, random, complain })
+  const alteration = startAltering({ database, random: random('DDL'), complain })
   const running = viewers.map(viewer => viewer.run(over.signal))
   let compared = 0
   const summary = (): LiveSummary => ({
@@ -96,7 +96,7 @@ export async function runLive({
       writers.lull(false)
       alteration.pause(true)
       await within(PATIENCE, writers.pause(), () => 'writers to come to an end')
-      compared += await becomeRight(viewers, servers.all)
+      compared += await waitUntilCorrect(viewers, servers.all)
       print(
         `round ${round}: ${JSON.stringify({ ...summary(), kills: undefined, complaints: complaints.length })}`,
       )
@@ -114,7 +114,7 @@ export async function runLive({
 }
 
 /** Waits until every viewer shows what a query shows. @returns the number of viewers */
-async function becomeRight(
+async function waitUntilCorrect(
   viewers: readonly LiveViewer[],
   servers: readonly StressServer[],
 ): Promise<number> {

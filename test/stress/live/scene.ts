@@ -1,7 +1,7 @@
 import type { Scene } from '../scene.js'
 
 /** What the balances of all accounts amount to, whatever is transferred. */
-export const MONEY = 10_000
+export const TOTAL_BALANCE = 10_000
 export const ACCOUNTS = 10
 
 /**
@@ -29,7 +29,7 @@ insert into regions select chr(97 + i), 'region ' || i from generate_series(0, 4
 insert into customers select i, 'c' || i, chr(97 + i % 5), nullif(i / 3, 0), 'low', i from generate_series(1, 30) i;
 insert into orders select i % 4 + 0.5, i, 1 + i % 30, 'open', i, 'n' from generate_series(1, 60) i;
 insert into items select shop, no, 's' || j, j from orders, generate_series(1, 3) j;
-insert into accounts select i, i, ${MONEY / ACCOUNTS} from generate_series(1, ${ACCOUNTS}) i`,
+insert into accounts select i, i, ${TOTAL_BALANCE / ACCOUNTS} from generate_series(1, ${ACCOUNTS}) i`,
   watched: ['regions', 'customers', 'orders', 'items', 'accounts'],
   grants: login => `
 grant select, insert, update, delete on regions, customers, orders, items, accounts to ${login};

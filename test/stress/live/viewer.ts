@@ -81,8 +81,8 @@ export class LiveViewer {
     if (!live) return
     this.results++
     const text = JSON.stringify(live)
-    const flaw = document.flaw?.(live as never)
-    if (flaw) complain(`${name} over ${transport} got a result of no moment: ${flaw}`)
+    const inconsistency = document.inconsistency?.(live as never)
+    if (inconsistency) complain(`${name} over ${transport} got a result of no moment: ${inconsistency}`)
     const position = extensions?.cursor ? positionOf(extensions.cursor) : undefined
     if (!position) complain(`${name} over ${transport} got a result without a cursor`)
     else if (this.#position && comparePositions(position, this.#position) <= 0)

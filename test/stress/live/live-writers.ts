@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import type { Random } from '../random.js'
 import { byItself, inTransaction } from '../transactions.js'
-import type { Crew, Transact } from '../writers.js'
+import type { RunTransaction, WriterScripts } from '../writers.js'
 import { ACCOUNTS } from './scene.js'
 
 type Statement = readonly [text: string, values: readonly unknown[]]
@@ -49,22 +49,22 @@ function statements(random: Random): readonly Statement[] {
   ] // biome-ignore format: a table
 }
 
-const ordinary: Transact = async (client, random, mood) => {
-  await delay(mood.isLull ? random.int(300, 1500) : random.int(0, 40))
-  if (mood.isPaused) return false
+const ordinary: RunTransaction = async (client, random, phase) => {
+  await delay(phase.isLull ? random.int(300, 1500) : random.int(0, 40))
+  if (phase.isPaused) return false
   const one = async () => {
     const [text, values] = random.pick(statements(random))
     await client.query(text, [...values])
   }
-  if (mood.isLull || random.chance(0.5)) return byItself(one)
+  if (phase.isLull || random.chance(0.5)) return byItself(one)
   return inTransaction(client, random, async () => {
     for (let i = random.int(2, 6); i > 0; i--) await one()
   })
 }
 
-const transfer: Transact = async (client, random, mood) => {
-  await delay(mood.isLull ? random.int(300, 1500) : random.int(0, 60))
-  if (mood.isPaused) return false
+const transfer: RunTransaction = async (client, random, phase) => {
+  await delay(phase.isLull ? random.int(300, 1500) : random.int(0, 60))
+  if (phase.isPaused) return false
   const amount = random.int(1, 50)
   return inTransaction(client, random, async () => {
     await move(client, random.int(1, ACCOUNTS), -amount)
@@ -77,13 +77,13 @@ async function move(client: pg.Client, account: number, amount: number): Promise
   await client.query('update accounts set balance = balance + $2 where id = $1', [account, amount])
 }
 
-const clearing: Transact = async (client, random, mood) => {
+const clearing: RunTransaction = async (client, random, phase) => {
   await delay(random.int(1000, 4000))
-  if (mood.isLull || mood.isPaused) return false
+  if (phase.isLull || phase.isPaused) return false
   return byItself(async () => void (await client.query('truncate items')))
 }
 
-export const LIVE_CREW: Crew = {
+export const LIVE_WRITERS: WriterScripts = {
   'writer 1': ordinary,
   'writer 2': ordinary,
   'writer 3': ordinary,

@@ -2,23 +2,23 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import type { Random } from './random.js'
 import { byItself, inTransaction, isByChance } from './transactions.js'
-import type { Crew, Transact } from './writers.js'
+import type { RunTransaction, WriterScripts } from './writers.js'
 
 const ORDINARY = 4
 
-const ordinary: Transact = async (client, random, mood) => {
-  await delay(mood.isLull ? random.int(300, 1500) : random.int(0, 40))
-  if (mood.isPaused) return false
-  return mood.isLull || random.chance(0.4)
+const ordinary: RunTransaction = async (client, random, phase) => {
+  await delay(phase.isLull ? random.int(300, 1500) : random.int(0, 40))
+  if (phase.isPaused) return false
+  return phase.isLull || random.chance(0.4)
     ? byItself(() => statement(client, random, 80))
     : inTransaction(client, random, () => severalStatements(client, random))
 }
 /** Takes its transaction id, and low event ids, long before it commits. */
-const slow: Transact = async (client, random, mood) => {
+const slow: RunTransaction = async (client, random, phase) => {
   await delay(random.int(50, 500))
-  if (mood.isLull || mood.isPaused) return false
+  if (phase.isLull || phase.isPaused) return false
   return inTransaction(client, random, async () => {
-    for (let i = random.int(2, 5); i > 0 && !mood.isPaused; i--) {
+    for (let i = random.int(2, 5); i > 0 && !phase.isPaused; i--) {
       await statement(client, random, 8, 1000) // rows that no other transaction waits for
       await delay(random.int(50, 700))
     }
@@ -26,14 +26,14 @@ const slow: Transact = async (client, random, mood) => {
     await client.query('update people set team = $1 where pk <= $2', [random.int(0, 7), HOT])
   })
 }
-const bulk: Transact = async (client, random, mood) => {
+const bulk: RunTransaction = async (client, random, phase) => {
   await delay(random.int(1000, 4000))
-  if (mood.isLull || mood.isPaused) return false
+  if (phase.isLull || phase.isPaused) return false
   return inTransaction(client, random, () => bulkStatement(client, random))
 }
 
 /** Writers that behave like applications; the only function of listenql they call is `publish`. */
-export const CREW: Crew = {
+export const PEOPLE_WRITERS: WriterScripts = {
   ...Object.fromEntries(Array.from({ length: ORDINARY }, (_, i) => [`writer ${i + 1}`, ordinary])),
   'slow writer 1': slow,
   'slow writer 2': slow,
