@@ -6,7 +6,6 @@
  *
  *   npx tsx bench/live.ts [--queries N,N] [--rate N] [--seconds N] [--rounds N] [--url URL] [--directory DIR]
  */
-import { readFile } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import { cpus, release } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -17,6 +16,7 @@ import { type Child, startChild } from './lib/child.js'
 import { pause } from './lib/clock.js'
 import { createBenchDatabase } from './lib/database.js'
 import type { LiveMethods } from './lib/live-child.js'
+import { processorTime } from './lib/processor-time.js'
 import { median, quantile } from './lib/statistics.js'
 
 const { values } = parseArgs({
@@ -188,13 +188,6 @@ async function stateOf(child: Child<LiveMethods>) {
   )
   const times = await Promise.all(rows.map(({ pid }) => processorTime(Number(pid)).catch(() => 0)))
   return { ...(await child.call('state', null)), database: times.reduce((sum, one) => sum + one, 0) }
-}
-
-/** In seconds. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */
-async function processorTime(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'latin1')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100 // USER_HZ is 100 on every platform of Node
 }
 
 async function write(seconds: number): Promise<void> {

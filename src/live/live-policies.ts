@@ -15,6 +15,8 @@ export interface LivePolicies {
   decides(relid: string, images: RowImages): boolean
   /** Whether the policies of its own table decide alike about the row before and after the change, whatever they read beside it. */
   isSeenAlike(relid: string, images: RowImages): boolean
+  /** Whether the policies of its own table can decide on its images alone, beside the tables that they read, whether the viewer sees a row. */
+  canDecide(relid: string, images: RowImages): boolean
 }
 
 /** The policies as they are now. */
@@ -36,6 +38,10 @@ export function createLivePolicies(
     read,
     decides: (relid, { row, old }) => read.has(relid) && !areAlike(read.get(relid), row, old),
     isSeenAlike: (relid, { row, old }) => !own.has(relid) || areAlike(own.get(relid), row, old),
+    canDecide(relid, { row, old }) {
+      const columns = own.get(relid)
+      return columns !== undefined && columns.every(column => isClear(column, row) && isClear(column, old))
+    },
   }
 }
 
@@ -44,11 +50,14 @@ function areAlike(columns: DecidingColumns, row: RowImage | null, old: RowImage 
   return columns.every(column => isSurelySame(column, row, old))
 }
 
-/** Equal texts do not say that the values are equal if these are missing, are names of objects, or may be NULL or a JSON null. */
 function isSurelySame(column: TableColumn, row: RowImage, old: RowImage): boolean {
+  return row.json(column.name) === old.json(column.name) && isClear(column, row) && isClear(column, old)
+}
+
+/** A text does not say which value it stands for if that cannot be read, is the name of an object, or may be NULL or a JSON null. */
+function isClear(column: TableColumn, image: RowImage | null): boolean {
+  if (!image) return true
   const { name, category, notNull } = column
-  const text = row.json(name)
-  if (text !== old.json(name) || refusalOf(column) !== undefined) return false
-  if (row.unreadable(name) !== undefined || old.unreadable(name) !== undefined) return false
-  return category !== 'json' || notNull || text !== 'null'
+  if (refusalOf(column) !== undefined || image.unreadable(name) !== undefined) return false
+  return category !== 'json' || notNull || image.json(name) !== 'null'
 }

@@ -1,3 +1,5 @@
+import type { Viewer } from '../auth/viewer.js'
+import { createStopController } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
 import { LimitExceeded } from '../lib/limits/limit-exceeded.js'
 import type { Observe } from '../lib/observation.js'
@@ -5,12 +7,14 @@ import type { Stop } from '../lib/stop.js'
 import { createTurns } from '../lib/turns.js'
 import { comparePositions, type Position } from '../log/position.js'
 import type { Plan } from '../plan/plan.js'
+import type { CheckVisibility } from '../rls/visibility.js'
 import type { ReadAs, Snapshot } from '../snapshots/snapshot-request.js'
 import type { Snapshots } from '../snapshots/snapshots.js'
 import { LiveIndex } from './live-index.js'
 import { createLivePlan, type LivePlan } from './live-plan.js'
 import type { PolicySource } from './live-policies.js'
 import { type LiveChange, LiveQuery } from './live-query.js'
+import { createRowDecisions } from './row-decisions.js'
 import { SharedNodes } from './shared-nodes.js'
 
 /** Gets the changes of a table from the next event of the log on. Its methods are called synchronously. */
@@ -27,6 +31,13 @@ export interface LiveQueriesOptions {
   readonly position: () => Position | undefined
   /** Most queries that are open at the same time. Default: 10,000. */
   readonly maxQueries?: number
+  /** Decides which rows viewers see. Default: queries of viewers are read after each change that may concern them. */
+  readonly checkVisibility?: CheckVisibility | undefined
+  /**
+   * Fewest queries for which the policies are asked whether their viewers see a changed row. Fewer are read at once, which costs a
+   * little more at most, and saves the time until the answer. Default: 4.
+   */
+  readonly minAsked?: number
   readonly observe: Observe
 }
 
@@ -115,11 +126,19 @@ function intervalOf({ request, duration }: Entry): number {
 }
 
 export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
-  const { snapshots, follow, position, maxQueries = 10_000, observe } = options
+  const { snapshots, follow, position, maxQueries = 10_000, checkVisibility, minAsked = 4, observe } = options
   const index = new LiveIndex()
   const sharedNodes = new SharedNodes()
   const turns = createTurns({ limit: MAX_READS, slowLimit: 1 })
   const entries = new Map<LiveQuery, Entry>()
+  const stop = createStopController()
+  const decisions =
+    checkVisibility &&
+    createRowDecisions<Entry>({
+      checkVisibility,
+      viewerOf: ({ request }) => request.as.viewer as Viewer,
+      signal: stop.signal,
+    })
   const followed = new Map<string, { readonly stop: Stop; queries: number }>()
 
   function retain(relid: string): void {
@@ -130,7 +149,15 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
 
   function listen(relid: string): Stop {
     return follow(relid, {
-      change: change => index.visit(change, query => query.take(change) && schedule(query)),
+      change(change) {
+        const undecided: LiveQuery[] = []
+        index.visit(change, query => {
+          const effect = query.take(change)
+          if (effect === 'stale') schedule(query)
+          else if (effect === 'hidden?') undecided.push(query)
+        })
+        if (undecided.length > 0) decide(change, undecided)
+      },
       lost() {
         const known = followed.get(relid)
         if (!known) return
@@ -140,6 +167,23 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
           schedule(query)
         })
       },
+    })
+  }
+
+  /** Finds out whether the viewers of the queries see the changed row, and reads the queries of those who do. */
+  function decide(change: LiveChange, queries: readonly LiveQuery[], wasKept = false): void {
+    const { table, images } = change
+    const decided = (query: LiveQuery, isVisible: boolean) => {
+      if (query.decide(change, isVisible) === 'stale') schedule(query)
+    }
+    // A query that was read at once for each change that came during its last read would be read without an end.
+    if (!decisions || !table || !images || (!wasKept && queries.length < minAsked)) {
+      for (const query of queries) decided(query, true)
+      return
+    }
+    const askers = queries.map(query => entries.get(query) as Entry)
+    decisions.ask(table, images, askers, ({ query, isClosed }, isVisible) => {
+      if (!isClosed) decided(query, isVisible)
     })
   }
 
@@ -177,10 +221,11 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
       if (entry.isClosed) return
       entry.duration = snapshot.duration
       entry.failures = 0
-      const isNew = query.conclude(snapshot.rows, snapshot.position)
+      const { isNew, undecided } = query.conclude(snapshot.rows, snapshot.position)
       index.link(query)
       const { digest = '' } = query.dependencies ?? {}
       if (isNew) listener.result({ ...snapshot, interval: intervalOf(entry), digest })
+      for (const change of undecided) decide(change, [query], true)
       schedule(query)
     } catch (error) {
       if (entry.isClosed) return
@@ -268,8 +313,10 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
         close: () => close(entry),
       }
     },
-    isSettled: () => [...entries.keys()].every(query => !query.isStale && !query.isReading),
+    isSettled: () =>
+      [...entries.keys()].every(query => !query.isStale && !query.isReading && !query.isUndecided),
     close() {
+      stop.abort()
       for (const entry of [...entries.values()]) close(entry)
     },
   }
@@ -277,6 +324,6 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
 
 /** @param reached up to which the query has got all changes */
 function holdsAt(query: LiveQuery, reached: Position | undefined): Position | undefined {
-  if (query.isStale || query.isReading || !query.position) return undefined
+  if (query.isStale || query.isReading || query.isUndecided || !query.position) return undefined
   return reached && comparePositions(reached, query.position) > 0 ? reached : query.position
 }

@@ -1,3 +1,4 @@
+import type { WatchedTable } from '../catalog/watched-table.js'
 import type { Link } from '../filters/index.js'
 import { comparePositions, type Position } from '../log/position.js'
 import type { PlanRow } from '../plan/plan-result.js'
@@ -11,9 +12,14 @@ import { isUnclear, type RowImages, sways, touches } from './touches.js'
 /** A change that a query may have to look at. Without images (TRUNCATE, a new generation) it concerns every query of the table. */
 export interface LiveChange {
   readonly relid: string
+  /** The table as it was at the change, if the change has images. */
+  readonly table?: WatchedTable | undefined
   readonly position: Position
   readonly images: RowImages | undefined
 }
+
+/** What a change means for a query: `hidden?` if only policies can tell whether the viewer sees the row. */
+export type Effect = 'none' | 'stale' | 'hidden?'
 
 /** Most changes that are kept while a result is read. Beyond it, the query is read again. */
 const MAX_KEPT_CHANGES = 1000
@@ -29,7 +35,9 @@ export class LiveQuery {
   #position: Position | undefined
   #dependencies: Dependencies | undefined
   /** The changes since the read began; undefined: none is in progress. */
-  #kept: LiveChange[] | undefined
+  #kept: (LiveChange & { readonly isVisible?: boolean })[] | undefined
+  /** The number of changes of which it is not known whether the viewer sees the row. */
+  #undecided = 0
   #isOverflown = false
 
   #policies: LivePolicies | undefined
@@ -62,6 +70,11 @@ export class LiveQuery {
     return this.#dependencies
   }
 
+  /** Whether the policies are being asked about a change. */
+  get isUndecided(): boolean {
+    return this.#undecided > 0
+  }
+
   /** A read begins: it sees all changes that were committed before. */
   begin(): void {
     this.isStale = false
@@ -89,39 +102,60 @@ export class LiveQuery {
     if (this.#kept) this.#isOverflown = true
   }
 
-  /** The read has a result. @returns whether it differs from the last one */
-  conclude(rows: readonly PlanRow[], position: Position): boolean {
+  /** The read has a result. @returns whether it differs from the last one, and the kept changes about which policies have to decide */
+  conclude(
+    rows: readonly PlanRow[],
+    position: Position,
+  ): { readonly isNew: boolean; readonly undecided: readonly LiveChange[] } {
     const kept = this.#kept ?? []
     const before = this.#dependencies?.digest
     this.#kept = undefined
     this.#position = position
     this.#dependencies = dependenciesOf(this.live, rows)
     if (this.#isOverflown) this.isStale = true
-    for (const change of kept) this.take(change)
-    return before !== this.#dependencies.digest
+    // First those that are known to be visible: a stale query needs no decision about the others.
+    for (const change of kept) if (change.isVisible) this.take(change, true)
+    const undecided = kept.filter(change => !change.isVisible && this.take(change) === 'hidden?')
+    return { isNew: before !== this.#dependencies.digest, undecided }
   }
 
-  /** A change of one of the tables. @returns whether the result is now stale, and was not before */
-  take(change: LiveChange): boolean {
+  /**
+   * A change of one of the tables. After `hidden?`, call `decide`.
+   * @param isVisible whether the viewer is known to see the row. Default: the policies have to decide, if there are any
+   * @returns `stale` if the result is now stale, and was not before
+   */
+  take(change: LiveChange, isVisible = false): Effect {
     if (this.#kept) {
-      if (this.#kept.length < MAX_KEPT_CHANGES) this.#kept.push(change)
+      if (this.#kept.length < MAX_KEPT_CHANGES) this.#kept.push(isVisible ? { ...change, isVisible } : change)
       else this.#isOverflown = true
-      return false
+      return 'none'
     }
-    if (this.isStale || !this.#dependencies) return false
-    if (this.#position && comparePositions(change.position, this.#position) <= 0) return false
-    this.isStale = this.#concerns(change, this.#dependencies)
-    return this.isStale
+    if (this.isStale || !this.#dependencies) return 'none'
+    if (this.#position && comparePositions(change.position, this.#position) <= 0) return 'none'
+    const effect = this.#effectOf(change, this.#dependencies, isVisible)
+    if (effect === 'stale') this.isStale = true
+    if (effect === 'hidden?') this.#undecided++
+    return effect
   }
 
-  #concerns({ relid, images }: LiveChange, dependencies: Dependencies): boolean {
-    if (!images || isUnclear(images) || dependencies.isOpen || this.#policies?.decides(relid, images))
-      return true
-    const isSeenAlike = this.#policies?.isSeenAlike(relid, images) ?? true
-    if (this.live.conditions.some(one => one.relid === relid && sways(one, images, isSeenAlike))) return true
-    return this.live.nodes.some(
-      node => node.relid === relid && this.#touches(node, images, dependencies, isSeenAlike),
-    )
+  /** The policies have decided about a change for which `take` returned `hidden?`. @returns as `take` */
+  decide(change: LiveChange, isVisible: boolean): Effect {
+    this.#undecided--
+    return isVisible ? this.take(change, true) : 'none'
+  }
+
+  #effectOf({ relid, images }: LiveChange, dependencies: Dependencies, isVisible: boolean): Effect {
+    const policies = this.#policies
+    if (!images || isUnclear(images) || dependencies.isOpen || policies?.decides(relid, images))
+      return 'stale'
+    const isSeenAlike = policies?.isSeenAlike(relid, images) ?? true
+    const isTouched =
+      this.live.conditions.some(one => one.relid === relid && sways(one, images, isSeenAlike)) ||
+      this.live.nodes.some(
+        node => node.relid === relid && this.#touches(node, images, dependencies, isSeenAlike),
+      )
+    if (!isTouched) return 'none'
+    return !isVisible && policies?.canDecide(relid, images) ? 'hidden?' : 'stale'
   }
 
   #touches(node: LiveNode, images: RowImages, { held }: Dependencies, isSeenAlike: boolean): boolean {

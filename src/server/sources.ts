@@ -158,6 +158,7 @@ export function createSources(options: SourcesOptions): Sources {
     follow: tables.follow,
     position: () => log.position,
     maxQueries: settings.maxLiveQueries,
+    checkVisibility: rowAccess?.checkVisibility,
     observe,
   })
   // Set late, because at each change the pump waits until the tables, the schema and the groups above it have switched.

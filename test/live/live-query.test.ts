@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { WatchedTable } from '../../src/catalog/watched-table.js'
+import { createLivePolicies } from '../../src/live/live-policies.js'
 import { type LiveChange, LiveQuery } from '../../src/live/live-query.js'
 import type { Plan } from '../../src/plan/plan.js'
 import { column, table } from '../support/watched-tables.js'
@@ -31,32 +32,34 @@ describe('a live query', () => {
     expect(query.isStale).toBe(true)
     query.begin()
     expect(query.isReading).toBe(true)
-    expect(query.conclude(result(query.live), at(5))).toBe(true)
+    expect(query.conclude(result(query.live), at(5))).toEqual({ isNew: true, undecided: [] })
     expect(query).toMatchObject({ isStale: false, isReading: false, position: at(5) })
-    expect(query.take(changeOf(customers, 6, { id: 7, name: 'Ada' }))).toBe(false)
+    expect(query.take(changeOf(customers, 6, { id: 7, name: 'Ada' }))).toBe('none')
     expect(query.isStale).toBe(false)
   })
 
   it('becomes stale by a change of a row that it shows, or that a row of it leads to', () => {
-    expect(settled().take(changeOf(orders, 6, { id: 2 }))).toBe(true)
-    expect(settled().take(changeOf(customers, 6, { id: 7, name: 'Ada' }, { id: 7, name: 'Bob' }))).toBe(true)
-    expect(settled().take(changeOf(customers, 6, { id: 8, name: 'Ada' }))).toBe(false)
+    expect(settled().take(changeOf(orders, 6, { id: 2 }))).toBe('stale')
+    expect(settled().take(changeOf(customers, 6, { id: 7, name: 'Ada' }, { id: 7, name: 'Bob' }))).toBe(
+      'stale',
+    )
+    expect(settled().take(changeOf(customers, 6, { id: 8, name: 'Ada' }))).toBe('none')
   })
 
   it('says so once', () => {
     const query = settled()
-    expect(query.take(changeOf(orders, 6, { id: 2 }))).toBe(true)
-    expect(query.take(changeOf(orders, 7, { id: 3 }))).toBe(false)
+    expect(query.take(changeOf(orders, 6, { id: 2 }))).toBe('stale')
+    expect(query.take(changeOf(orders, 7, { id: 3 }))).toBe('none')
     expect(query.isStale).toBe(true)
   })
 
   it('becomes stale by TRUNCATE', () => {
-    expect(settled().take({ relid: 'customers', position: at(6), images: undefined })).toBe(true)
+    expect(settled().take({ relid: 'customers', position: at(6), images: undefined })).toBe('stale')
   })
 
   it('becomes stale by a row of which a value cannot be read', () => {
     const row = { id: 8, name: null, '': { name: 'encoding' } }
-    expect(settled().take(changeOf(customers, 6, row))).toBe(true)
+    expect(settled().take(changeOf(customers, 6, row))).toBe('stale')
   })
 
   it('becomes stale by every change if a row leads to others by a value that cannot be read', () => {
@@ -65,23 +68,23 @@ describe('a live query', () => {
     const query = new LiveQuery(live(rows(named, { limit: 1, children: children({ up }) }), [named]))
     query.begin()
     query.conclude(result(query.live, [{ id: 'a', up: null, '': { up: 'encoding' } }, [{ id: 'z' }]]), at(5))
-    expect(query.take(changeOf(named, 6, { id: 'y', up: null }))).toBe(true)
+    expect(query.take(changeOf(named, 6, { id: 'y', up: null }))).toBe('stale')
   })
 
   it('ignores a change at or before the position of its result', () => {
     const query = settled()
-    expect(query.take(changeOf(orders, 4, { id: 2 }))).toBe(false)
-    expect(query.take(changeOf(orders, 5, { id: 2 }))).toBe(false)
-    expect(query.take({ relid: 'orders', position: at(5), images: undefined })).toBe(false)
+    expect(query.take(changeOf(orders, 4, { id: 2 }))).toBe('none')
+    expect(query.take(changeOf(orders, 5, { id: 2 }))).toBe('none')
+    expect(query.take({ relid: 'orders', position: at(5), images: undefined })).toBe('none')
     expect(query.isStale).toBe(false)
-    expect(query.take(changeOf(orders, 6, { id: 2 }))).toBe(true)
+    expect(query.take(changeOf(orders, 6, { id: 2 }))).toBe('stale')
   })
 
   it('looks at the changes that arrive during a read once it has the result, by the rows of that result', () => {
     const query = settled()
     const change = changeOf(customers, 7, { id: 8, name: 'Ada' })
     query.begin()
-    expect(query.take(change)).toBe(false)
+    expect(query.take(change)).toBe('none')
     expect(query.isStale).toBe(false)
     query.conclude(result(query.live, [{ id: 1, customer: 8 }, [{ id: 8 }]]), at(6))
     expect(query.isStale).toBe(true)
@@ -134,10 +137,62 @@ describe('a live query', () => {
     const query = settled()
     const read = (note: string) => {
       query.begin()
-      return query.conclude(result(query.live, [{ id: 1, note, customer: 8 }, []]), at(6))
+      return query.conclude(result(query.live, [{ id: 1, note, customer: 8 }, []]), at(6)).isNew
     }
     expect(read('x')).toBe(true)
     expect(read('x')).toBe(false)
     expect(read('y')).toBe(true)
+  })
+})
+
+describe('a live query of a viewer under policies', () => {
+  /** Policies decide by the owner of an order; memberships decide, too. */
+  const policies = createLivePolicies(
+    new Map([['orders', [column('shop')]]]),
+    new Map([['members', [column('org')]]]),
+  )
+  const secured = () => {
+    const query = new LiveQuery(live(nested), policies)
+    query.begin()
+    query.conclude(result(query.live, [{ id: 1, customer: 7 }, [{ id: 7 }]]), at(5))
+    return query
+  }
+  const insert = changeOf(orders, 6, { id: 2, shop: 'x' })
+
+  it('leaves the decision about a changed row to them, and becomes stale only if the viewer sees the row', () => {
+    const query = secured()
+    expect([query.take(insert), query.isStale, query.isUndecided]).toEqual(['hidden?', false, true])
+    expect([query.decide(insert, false), query.isStale, query.isUndecided]).toEqual(['none', false, false])
+    query.take(insert)
+    expect([query.decide(insert, true), query.isStale, query.isUndecided]).toEqual(['stale', true, false])
+  })
+
+  it('does not need them for a table without policies, or where an image does not show what they read', () => {
+    expect(secured().take(changeOf(customers, 6, { id: 7, name: 'Ada' }, { id: 7 }))).toBe('stale')
+    expect(secured().take(changeOf(orders, 6, { id: 2, shop: null, '': { shop: 'encoding' } }))).toBe('stale')
+  })
+
+  it('forgets a decision about a change that a later result shows', () => {
+    const query = secured()
+    query.take(insert)
+    query.begin()
+    query.conclude(result(query.live), at(6))
+    expect(query.decide(insert, true)).toBe('none')
+    expect(query.isStale).toBe(false)
+  })
+
+  it('takes a decision that comes during a read, and returns the changes of the read that need one', () => {
+    const query = secured()
+    query.take(insert)
+    query.begin()
+    const during = changeOf(orders, 7, { id: 3, shop: 'x' })
+    query.take(during)
+    expect(query.decide(insert, true)).toBe('none')
+    expect(query.conclude(result(query.live), at(5)).undecided).toEqual([])
+    expect(query.isStale).toBe(true)
+    query.begin()
+    query.take(during)
+    expect(query.conclude(result(query.live), at(6)).undecided).toEqual([during])
+    expect([query.isStale, query.isUndecided]).toEqual([false, true])
   })
 })

@@ -45,10 +45,14 @@ export interface TablesOptions {
 
 /** Gets every change of a table, whatever a viewer may see. Its methods are called synchronously and must not throw. */
 export interface RawListener {
-  /** @param images undefined: all rows may have changed */
+  /**
+   * @param table the table as it is at the change; undefined if there are no images
+   * @param images undefined: all rows may have changed
+   */
   change(change: {
     readonly relid: string
     readonly position: Position
+    readonly table: WatchedTable | undefined
     readonly images: Images | undefined
   }): void
   /** The history of the table has ended. No call follows. */
@@ -174,8 +178,8 @@ export function createTables({
     follow(relid, listener) {
       return log.follow('t', relid, {
         event(event) {
-          const images = event.operation === 'T' ? undefined : known.read(event)?.images
-          listener.change({ relid, position: event.position, images })
+          const read = event.operation === 'T' ? undefined : known.read(event)
+          listener.change({ relid, position: event.position, table: read?.table, images: read?.images })
         },
         lost: () => listener.lost(),
       })

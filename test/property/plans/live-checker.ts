@@ -110,7 +110,7 @@ export async function createLiveChecker(): Promise<LiveChecker> {
       for (const follower of some) {
         const { query, reading, latest } = follower
         if (!reading) continue
-        const isNew = query.conclude(reading.rows, reading.position)
+        const { isNew } = query.conclude(reading.rows, reading.position)
         index.link(query)
         if (latest) {
           tally.reads++

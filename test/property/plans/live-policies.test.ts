@@ -87,6 +87,8 @@ beforeAll(async () => {
     },
     follow: staged.tables.follow,
     position: () => undefined,
+    checkVisibility: staged.rowAccess.checkVisibility,
+    minAsked: 1,
     observe: observation => expect.unreachable(JSON.stringify(observation)),
   })
 })

@@ -103,8 +103,8 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     replace: ({ LiveQuery, ...rest }: typeof liveQuery) => ({
       ...rest,
       LiveQuery: class extends LiveQuery {
-        override take(change: liveQuery.LiveChange): boolean {
-          return !this.isReading && super.take(change)
+        override take(change: liveQuery.LiveChange): liveQuery.Effect {
+          return this.isReading ? 'none' : super.take(change)
         }
       },
     }),
@@ -139,8 +139,8 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     replace: ({ LiveQuery, ...rest }: typeof liveQuery) => ({
       ...rest,
       LiveQuery: class extends LiveQuery {
-        override take(change: liveQuery.LiveChange): boolean {
-          return change.images !== undefined && super.take(change)
+        override take(change: liveQuery.LiveChange): liveQuery.Effect {
+          return change.images ? super.take(change) : 'none'
         }
       },
     }),
