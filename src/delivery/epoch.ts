@@ -4,13 +4,13 @@ import type { EventSource } from '../sources/source.js'
 
 /**
  * The time in which the source of a group has one history. Its subscribers that start over share one read of the state while it is in
- * progress, and one reset event, so that the group renders it once.
+ * progress, and one reset event for it, so that the group renders that once.
  */
 export class Epoch {
   readonly #source: () => Pick<EventSource<unknown>, 'initialState'>
   readonly #signal: AbortSignal
   #reading: Promise<InitialState<unknown>> | undefined
-  #reset: unknown
+  readonly #resets = new WeakMap<InitialState<unknown>, unknown>()
 
   /**
    * @param source the source under the present schema
@@ -29,10 +29,11 @@ export class Epoch {
     return abortable(this.#reading, signal)
   }
 
-  /** The event that says that everything before it no longer counts. */
-  get reset(): unknown {
-    this.#reset ??= this.#reader.reset()
-    return this.#reset
+  /** The event that says that everything before it no longer counts. The same for all subscribers that start over with a state. */
+  resetFor(state: InitialState<unknown>): unknown {
+    const reset = this.#resets.get(state) ?? this.#reader.reset()
+    this.#resets.set(state, reset)
+    return reset
   }
 
   startsOverAfter(error: unknown): boolean {

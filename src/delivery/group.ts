@@ -1,10 +1,11 @@
+import { abortable } from '../lib/abort.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
-import type { Stop } from '../lib/stop.js'
 import type { Position } from '../log/position.js'
 import type { Replay } from '../sources/resume.js'
 import { type EventSource, noHistory } from '../sources/source.js'
 import { Epoch } from './epoch.js'
 import { FanOut } from './fan-out.js'
+import { GroupSource } from './group-source.js'
 import type { Outbound } from './outbound.js'
 import { sharedAccount } from './shared-account.js'
 import { createFrame, type Frame, FrameStream } from './stream.js'
@@ -22,11 +23,12 @@ export class Group {
   readonly #onEmpty: () => void
   readonly #closing = new AbortController()
   #request: SubscriptionRequest<unknown>
-  #opened: Promise<Stop>
-  #isOpen = false
+  /** Aborts when the state is not needed any more: not when another group takes the subscribers that wait for it. */
+  #reading: AbortController | undefined
+  readonly #source: GroupSource
   /** Where events are states: the newest one. */
   #state: string | undefined
-  #epoch: Epoch
+  #epoch: Epoch | undefined
   /** The error that ended the source. */
   #end: ListenqlError | undefined
   /** The group that this group has merged into. */
@@ -40,8 +42,15 @@ export class Group {
     this.options = options
     this.fanOut = new FanOut(request, options)
     this.#onEmpty = onEmpty
-    this.#epoch = this.#nextEpoch()
-    this.#opened = this.#open(request)
+    this.#source = new GroupSource(
+      {
+        event: event => this.#take(event),
+        end: error => this.#onSourceEnd(error),
+        account: this.#account,
+      },
+      this.#closing.signal,
+    )
+    this.#source.open(request.source)
   }
 
   get key(): string {
@@ -55,11 +64,11 @@ export class Group {
 
   /** Resolves once the source is open. Rejects with the error of opening it. */
   get opened(): Promise<unknown> {
-    return this.#opened
+    return this.#source.opened
   }
 
   get isOpen(): boolean {
-    return this.#isOpen
+    return this.#source.isOpen
   }
 
   get size(): number {
@@ -85,12 +94,14 @@ export class Group {
 
   /** The position of a subscriber that has taken all frames. Undefined: the source has ended, or events are not rendered yet. */
   get livePosition(): Position | undefined {
-    if (this.#end || this.fanOut.hasPending) return undefined
+    if (this.#end || !this.isOpen || this.fanOut.hasPending) return undefined
     return this.source.isState ? this.source.holdsAt : this.source.replay?.start()
   }
 
   /** Another one whenever the history has ended. */
   get epoch(): Epoch {
+    this.#reading ??= new AbortController()
+    this.#epoch ??= new Epoch(() => this.source, this.#reading.signal)
     return this.#epoch
   }
 
@@ -101,8 +112,9 @@ export class Group {
 
   release(): void {
     if (--this.#references > 0) return
-    if (this.#heir) this.#heir.release()
-    else this.#stop()
+    if (this.#heir) return this.#heir.release()
+    this.#reading?.abort()
+    this.#close()
   }
 
   /** Ends one subscriber: it gets the frames that wait for it, and then the error. */
@@ -122,7 +134,7 @@ export class Group {
       if (!next || this.isOver) return // all subscribers may have left meanwhile
       this.#replace(next)
       // The pump waits for this, so no event falls between the former source and one that takes time to open.
-      if (next.source.topic.kind === 'table') await this.#opened
+      if (next.source.topic.kind === 'table') await this.opened
     } catch (error) {
       this.#conclude(asEnd(error))
     }
@@ -145,7 +157,7 @@ export class Group {
     this.fanOut.subscribers.clear()
     heir.retain()
     this.#heir = heir
-    this.#stop()
+    this.#close()
   }
 
   readonly #account = sharedAccount(
@@ -153,48 +165,23 @@ export class Group {
     (...expelled) => this.expel(...expelled),
   )
 
-  #open({ source }: SubscriptionRequest<unknown>, continuesAfter?: Position): Promise<Stop> {
-    const { backpressure } = this.options
-    const opened = source.open(
-      {
-        event: event => {
-          if (this.#end) return
-          if (source.isState && this.#isKnown(source.stateOf(event))) return
-          this.fanOut.push(event)
-          backpressure.took(source.sizeOf(event))
-        },
-        end: error => this.#onSourceEnd(error),
-        account: this.#account,
-        continuesAfter,
-      },
-      this.#closing.signal,
-    )
-    opened.then(
-      () => {
-        if (this.#opened === opened) this.#isOpen = true
-      },
-      () => undefined, // each subscriber that joins gets the error
-    )
-    return opened
+  #take(event: unknown): void {
+    if (this.#end) return
+    const { source } = this
+    if (source.isState && this.#isKnown(source.stateOf(event))) return
+    this.fanOut.push(event)
+    this.options.backpressure.took(source.sizeOf(event))
   }
 
-  /**
-   * The new source of a table delivers from the step in which it opens, and the former one stops after that: no event falls
-   * between them.
-   */
+  /** The new source of a table delivers every event after the position up to which the former one has delivered. */
   #replace(next: SubscriptionRequest<unknown>): void {
-    const former = this.#opened
     this.source.flush()
     this.fanOut.renderBy(next)
     const at = this.source.replay?.position()
     this.#request = next
     if (next.source.topic.kind !== 'table') return // a channel is the same under every schema
-    this.#opened = this.#open(next, at)
+    this.#source.open(next.source, at)
     for (const subscriber of this.fanOut.subscribers.keys()) splitAt(next.source, subscriber)
-    former.then(
-      stop => stop(),
-      () => undefined,
-    )
   }
 
   /** The subscriber gets the frame after those that wait for it. */
@@ -214,28 +201,16 @@ export class Group {
 
   #onSourceEnd(error: ListenqlError): void {
     if (this.isOver) return
-    if (this.#epoch.startsOverAfter(error)) return this.#startOver()
+    if (this.epoch.startsOverAfter(error)) return this.#startOver()
     this.#conclude(error)
   }
 
   /** The history has ended: opens the source again. Each subscriber starts over by itself, at its own pace. */
   #startOver(): void {
-    const former = this.#opened
-    this.#epoch = this.#nextEpoch()
-    this.#isOpen = false
+    this.#epoch = undefined
     this.fanOut.beginStream()
-    const opened = this.#open(this.#request)
-    this.#opened = opened
-    opened.catch((error: unknown) => this.#opened === opened && this.#conclude(asEnd(error)))
-    former.then(
-      stop => stop(),
-      () => undefined,
-    )
+    this.#source.reopen(this.source, error => this.isOver || this.#conclude(asEnd(error)))
     for (const subscriber of this.fanOut.subscribers.keys()) subscriber.onHistoryEnd?.()
-  }
-
-  #nextEpoch(): Epoch {
-    return new Epoch(() => this.source, this.#closing.signal)
   }
 
   #conclude(error: ListenqlError): void {
@@ -243,23 +218,37 @@ export class Group {
     // A viewer that has lost the right gets nothing more, also of the time before.
     if (error.code !== 'FORBIDDEN') this.source.flush()
     this.#end = error
+    for (const subscriber of this.fanOut.subscribers.keys()) subscriber.onHistoryEnd?.(error)
     this.#onEmpty() // from now on an equal request creates another group
     this.fanOut.send(this.finalFrame(error))
   }
 
-  #stop(): void {
+  #close(): void {
     this.#onEmpty()
     this.#closing.abort()
-    this.#opened.then(
-      stop => stop(),
-      () => undefined,
-    )
+    this.#source.stop()
   }
 }
 
 /** No event of the source may combine changes before and after the position up to which the subscriber skips them. */
 function splitAt(source: EventSource<unknown>, { seen }: Subscriber): void {
   if (seen) source.replay?.split?.(seen)
+}
+
+/** Resolves once the present source of the group is open. @throws the error of opening it, or the error that ended the group */
+export async function hasOpened(group: Group, signal?: AbortSignal): Promise<void> {
+  for (;;) {
+    const { opened } = group.home
+    const isPresent = () => opened === group.home.opened
+    try {
+      await abortable(opened, signal)
+      if (isPresent()) break
+    } catch (error) {
+      if (signal?.aborted || isPresent()) throw group.home.end ?? error
+    }
+  }
+  const { end } = group.home
+  if (end) throw end
 }
 
 /** The past of the group's present source. @throws ListenqlError CURSOR_INVALID if the source keeps no events */

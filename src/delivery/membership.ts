@@ -1,7 +1,7 @@
 import { abortable } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
 import { catchUp } from './catch-up.js'
-import { type Group, replayOf } from './group.js'
+import { type Group, hasOpened, replayOf } from './group.js'
 import { startWithInitialState } from './start-with-initial-state.js'
 import { FrameStream } from './stream.js'
 import { Subscriber } from './subscriber.js'
@@ -36,10 +36,8 @@ export async function joinGroup(
     group.release()
   }
   try {
-    await abortable(group.opened, signal)
+    await hasOpened(group, signal)
     await group.source.live(signal) // the source may have opened before an outage that still lasts
-    const { end } = group.home
-    if (end) throw end
     if (left) {
       const leaving = signal ? AbortSignal.any([left.signal, signal]) : left.signal
       subscriber = await (group.home.source.initialState ? startWithInitialState : resume)(
@@ -88,6 +86,7 @@ async function resume(
   const subscriber = new Subscriber(id, own, position, account)
   group.home.fanOut.subscribers.set(subscriber, outbound)
   const notify = () => outbound.notify(subscriber)
+  let endBefore: ListenqlError | undefined
   const finish = (error: ListenqlError) => {
     own.push(group.finalFrame(error))
     notify()
@@ -97,7 +96,10 @@ async function resume(
     after: position,
     first,
     own,
-    group: () => group.home.fanOut.flushed(),
+    group() {
+      endBefore = group.home.end
+      return group.home.fanOut.flushed()
+    },
     subscriber,
     push: event => own.push(group.home.fanOut.replayed(event)),
     notify,
@@ -105,9 +107,8 @@ async function resume(
     signal,
   }).then(
     () => {
-      // The group may have ended before this subscriber joined its stream, so that the final frame is not in what it still takes.
-      const { end } = group.home
-      if (end && !signal.aborted) group.expel(subscriber, outbound, end)
+      // If the group ended before this subscriber joined its stream, the final frame is not in what it still takes.
+      if (endBefore && !signal.aborted) group.expel(subscriber, outbound, endBefore)
     },
     (error: unknown) => {
       if (signal.aborted) return

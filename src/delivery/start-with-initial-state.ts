@@ -4,10 +4,10 @@ import type { Hold } from '../lib/limits/client-memory.js'
 import { LimitExceeded } from '../lib/limits/limit-exceeded.js'
 import { isStartOver, type Position, START_OVER } from '../log/position.js'
 import { type InitialState, MIN_RESET_INTERVAL_MS } from '../sources/initial-state.js'
-import { readStateAgain } from '../sources/read-state-again.js'
 import type { ReplayPage } from '../sources/resume.js'
+import { tryAgain } from '../sources/try-again.js'
 import { catchUp } from './catch-up.js'
-import { type Group, replayOf } from './group.js'
+import { type Group, hasOpened, replayOf } from './group.js'
 import { holdInitialState } from './held-initial-states.js'
 import { pushState } from './push-state.js'
 import { FrameStream } from './stream.js'
@@ -37,15 +37,7 @@ export async function startWithInitialState(
 ): Promise<Subscriber> {
   const { id, outbound, account, owner } = options
   const { memory, observe, scheduler } = group.options
-  let { epoch } = group.home
-  let start = await firstStart(group, options, signal)
-  while (epoch !== group.home.epoch) {
-    if (start.kind === 'state') start.held.release()
-    assertOpen(group)
-    await abortable(group.home.opened, signal)
-    epoch = group.home.epoch
-    start = await firstStart(group, options, signal)
-  }
+  const start = await firstStart(group, options, signal)
   let own = new FrameStream(memory.wait)
   const subscriber = new Subscriber(id, own, start.kind === 'position' ? start.after : START_OVER, account)
   /** Aborts with the history in which the subscriber starts. */
@@ -61,7 +53,7 @@ export async function startWithInitialState(
     if (from.kind === 'position') return from.after
     const { state } = from.held
     try {
-      if (from.isReset) push(group.home.epoch.reset)
+      if (from.isReset) push(group.home.epoch.resetFor(state))
       await pushState(
         { state, own, subscriber, scheduler, push, notify, check: () => assertOpen(group) },
         over,
@@ -91,9 +83,6 @@ export async function startWithInitialState(
       signal: over,
     })
     over.throwIfAborted()
-    // The group may have ended before this subscriber joined its stream, so that the final frame is not in what it still takes.
-    const { end } = group.home
-    if (end) group.expel(subscriber, outbound, end)
   }
 
   /** Follows until the subscriber has joined its group, as often as it has to start over. Never rejects. */
@@ -106,12 +95,10 @@ export async function startWithInitialState(
         return
       } catch (error) {
         if (signal.aborted) return
-        if (ended.aborted) {
-          history = new AbortController()
-          continue
-        }
         const { end } = group.home
-        if (end || !group.home.epoch.startsOverAfter(error)) return finish(end ?? error)
+        if (end) return finish(end)
+        if (ended.aborted) history = new AbortController()
+        else if (!group.home.epoch.startsOverAfter(error)) return finish(error)
       }
     }
   }
@@ -120,19 +107,20 @@ export async function startWithInitialState(
     await delay(Math.max(0, resetAt + MIN_RESET_INTERVAL_MS - performance.now()), over)
     over.throwIfAborted()
     const read = async () => {
-      assertOpen(group)
-      await abortable(group.home.opened, over)
+      await hasOpened(group, over)
       return readState(group, owner, over)
     }
     // Other clients may give memory back, and this one has been accepted.
-    const held = await readStateAgain(read, over, isOutOfMemory)
+    const held = await tryAgain(read, over, isOutOfMemory)
     resetAt = performance.now()
     return { kind: 'state', held, isReset: true }
   }
 
-  function onHistoryEnd(): void {
+  function onHistoryEnd(end?: ListenqlError): void {
     if (!hasJoined) return history.abort()
+    if (end) return // the final frame comes with the stream of the group
     hasJoined = false
+    history = new AbortController()
     own = new FrameStream(memory.wait)
     subscriber.leaveFor(own)
     void run(undefined)
@@ -156,7 +144,22 @@ export async function startWithInitialState(
   return subscriber
 }
 
-async function firstStart(
+/** Reads where the subscriber starts, all of it in one history of the group. */
+async function firstStart(group: Group, options: SubscriberOptions, signal: AbortSignal): Promise<Start> {
+  for (;;) {
+    const { epoch } = group.home
+    try {
+      const start = await readStart(group, options, signal)
+      if (epoch === group.home.epoch) return start
+      if (start.kind === 'state') start.held.release()
+    } catch (error) {
+      if (signal.aborted || epoch === group.home.epoch) throw error
+    }
+    await hasOpened(group, signal)
+  }
+}
+
+async function readStart(
   group: Group,
   { after, account, owner }: SubscriberOptions,
   signal: AbortSignal,

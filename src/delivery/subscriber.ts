@@ -1,3 +1,4 @@
+import type { ListenqlError } from '../lib/errors.js'
 import type { Account } from '../lib/limits/account.js'
 import { latest, type Position } from '../log/position.js'
 import { type JoinedReader, wasReplayed } from '../sources/resume.js'
@@ -25,10 +26,10 @@ export class Subscriber {
   /** Bytes that its transport sends before each frame. The transport keeps them here. */
   label: Buffer | undefined
   /**
-   * Called in the step in which the history of its group ends and another one begins: it gets nothing of that history until it joins
-   * the group's stream again. Undefined: the group ends with its history.
+   * Called in the step in which the history of its group ends. Another one begins, of which it gets nothing until it joins the group's
+   * stream again; or the group ends, with an error. Undefined: it needs neither.
    */
-  onHistoryEnd: (() => void) | undefined
+  onHistoryEnd: ((end?: ListenqlError) => void) | undefined
   #hasLeft = false
   #reader: StreamReader
   /** Everything at or before it has been taken. */

@@ -1,11 +1,22 @@
 import { delay } from '../lib/abort.js'
 import { isStartOver, type Position } from '../log/position.js'
 import { type InitialState, type InitialStateReader, MIN_RESET_INTERVAL_MS } from './initial-state.js'
-import { readStateAgain } from './read-state-again.js'
+import { tryAgain } from './try-again.js'
 
 /** A source that can be read after a position, see `EventSource.iterateAfter`. */
 export interface Resumable<Event> {
   iterateAfter(position: Position, limit: number, signal?: AbortSignal): Promise<AsyncIterableIterator<Event>>
+}
+
+interface Start<Event> {
+  rows: readonly Event[] | undefined
+  readonly position: Position
+  /** Whether a reset comes before the rows. */
+  readonly isReset: boolean
+}
+
+function startOf<Event>({ events, position }: InitialState<Event>, isReset: boolean): Start<Event> {
+  return { rows: events, position, isReset }
 }
 
 /**
@@ -31,23 +42,21 @@ export async function iterateWithInitialState<Event>(
   let changes: AsyncIterableIterator<Event> | undefined
 
   async function follow(position: Position): Promise<AsyncIterableIterator<Event>> {
-    const followed = await source.iterateAfter(position, limit, signal)
+    const followed = await source.iterateAfter(position, limit, over)
     changes = followed
     if (left.signal.aborted) await followed.return?.()
     return followed
   }
 
-  async function* run(
-    from: InitialState<Event> | Position,
-    isReset: boolean,
-  ): AsyncGenerator<Event, undefined> {
-    for (let at = from, again = isReset; ; again = true) {
+  async function* run(start: Start<Event>): AsyncGenerator<Event, undefined> {
+    for (;;) {
       try {
-        if ('events' in at) {
-          if (again) yield reader.reset()
-          yield* at.events
+        if (start.rows) {
+          if (start.isReset) yield reader.reset()
+          yield* start.rows
+          start.rows = undefined // so that they are not kept while the reader follows
         }
-        yield* await follow('events' in at ? at.position : at)
+        yield* await follow(start.position)
         return undefined
       } catch (error) {
         await changes?.return?.()
@@ -55,7 +64,7 @@ export async function iterateWithInitialState<Event>(
         if (!reader.startsOverAfter(error)) throw error
       }
       try {
-        at = await readAgain()
+        start = startOf(await readAgain(), true)
       } catch (error) {
         if (left.signal.aborted) return undefined
         throw error
@@ -66,13 +75,16 @@ export async function iterateWithInitialState<Event>(
   async function readAgain(): Promise<InitialState<Event>> {
     await delay(Math.max(0, resetAt + MIN_RESET_INTERVAL_MS - performance.now()), over)
     over.throwIfAborted()
-    const state = await readStateAgain(() => reader.read(over), over)
+    const state = await tryAgain(() => reader.read(over), over)
     resetAt = performance.now()
     return state
   }
 
-  const isNew = !after || isStartOver(after)
-  const events = run(isNew ? await reader.read(signal) : after, after !== undefined)
+  const events = run(
+    after && !isStartOver(after)
+      ? { rows: undefined, position: after, isReset: false }
+      : startOf(await reader.read(signal), after !== undefined),
+  )
   const iterator: AsyncIterableIterator<Event> = {
     next: () => events.next(),
     // `return` of a generator takes effect only after its pending `await`, so the changes that it waits for are ended first.

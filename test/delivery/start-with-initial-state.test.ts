@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest'
+import { createGroups } from '../../src/delivery/groups.js'
 import { joinGroup } from '../../src/delivery/membership.js'
-import type { GroupOptions } from '../../src/delivery/subscription.js'
+import type { GroupOptions, SubscriptionRequest } from '../../src/delivery/subscription.js'
 import { createDeferred } from '../../src/lib/deferred.js'
 import { ListenqlError } from '../../src/lib/errors.js'
 import { createClientMemory } from '../../src/lib/limits/client-memory.js'
 import { type Position, START_OVER } from '../../src/log/position.js'
 import type { InitialState } from '../../src/sources/initial-state.js'
-import type { SourceOptions } from '../../src/sources/source.js'
+import { EventSource, type Follower, type SourceOptions } from '../../src/sources/source.js'
 import { at, createClient, createGroup, groupOptions, sent } from '../support/group.js'
 
 const expired = new ListenqlError('CURSOR_EXPIRED', 'it is gone')
@@ -250,6 +251,100 @@ describe('when the history ends', () => {
     expect(created.states).toEqual([])
   })
 
+  it('and then the group ends, too: a subscriber that reads the state again gets that end', async () => {
+    for (const code of ['DATABASE_FAILED', 'SCHEMA_CHANGED'] as const) {
+      const { client, follower, states } = await createJoined()
+      follower().end(expired)
+      await expect.poll(() => states.length).toBe(1)
+      states[0]?.reject(new ListenqlError('DATABASE_FAILED', 'the database is away'))
+      follower().end(new ListenqlError(code, 'the end'))
+      await expect.poll(() => client.texts).toEqual(['100', '5', `last: ${code}`])
+    }
+  })
+
+  it('the source is opened again until the database answers, and the new schema is in force', async () => {
+    const { group, client, handle, follower, followers, live, answer } = await createJoined()
+    const open = group.source.open.bind(group.source)
+    const failures = (['DATABASE_FAILED', 'SCHEMA_CHANGED'] as const).map(
+      code => new ListenqlError(code, 'no'),
+    )
+    group.source.open = async (...args) => {
+      const failure = failures.shift()
+      if (failure) throw failure
+      return open(...args)
+    }
+    follower().end(expired)
+    live.at = 6
+    await answer(101, 6)
+    await expect.poll(() => client.texts.slice(2)).toEqual(['-1', '101', '6'])
+    expect([failures, followers.length]).toEqual([[], 2])
+    handle.leave()
+  })
+
+  it.each(['opens', 'fails to open'])(
+    'while the source opens, a subscriber waits until it is open again, whether the former one %s',
+    async outcome => {
+      const [first, second] = [createDeferred(), createDeferred()]
+      const opened: Follower<number>[] = []
+      const { group, live, answer, states } = createSource({
+        async open(follower) {
+          const isFirst = opened.push(follower) === 1
+          await (isFirst ? first : second).promise
+          if (isFirst && outcome !== 'opens') throw expired
+          return () => undefined
+        },
+      })
+      const client = createClient()
+      const joined = joinGroup(group, client)
+      opened[0]?.end(expired)
+      first.resolve()
+      await sent()
+      expect([opened.length, states.length]).toEqual([2, 0])
+      live.at = 6 // a change that no source follows yet
+      second.resolve()
+      await answer(100, 6)
+      const handle = await joined
+      await expect.poll(() => client.texts).toEqual(['100', '6'])
+      await sent()
+      opened[0]?.event(7) // the former one is not stopped yet
+      opened[1]?.event(7)
+      await sent()
+      await expect.poll(() => client.texts).toEqual(['100', '6', '7'])
+      handle.leave()
+    },
+  )
+
+  it('twice right after the subscriber has joined: it starts over once', async () => {
+    const { group, follower, answer, states } = createSource()
+    const client = createClient()
+    const joined = joinGroup(group, client)
+    const flushed = group.fanOut.flushed.bind(group.fanOut)
+    let ends = 0
+    const end = () => {
+      for (; ends < 2; ends++) follower().end(expired)
+    }
+    group.fanOut.flushed = () => {
+      queueMicrotask(end)
+      return flushed()
+    }
+    await answer(100, 5)
+    const handle = await joined
+    await answer(101, 5)
+    await expect.poll(() => client.texts.length).toBeGreaterThan(4)
+    await sent()
+    expect([client.texts, states]).toEqual([['100', '5', '-1', '101', '5'], []])
+    handle.leave()
+  })
+
+  it('a subscriber has no position of the group while its source is not open', async () => {
+    const { group, live, handle, follower } = await createJoined()
+    group.source.open = () => new Promise(() => undefined)
+    live.at = 9
+    follower().end(expired)
+    expect([group.livePosition, handle.position()]).toEqual([undefined, at(5)])
+    handle.leave()
+  })
+
   it('a group that no client subscribes to any more does not open its source again', async () => {
     const { handle, group, follower, followers } = await createJoined()
     const left = follower()
@@ -257,6 +352,94 @@ describe('when the history ends', () => {
     left.end(expired)
     await sent()
     expect([group.isOver, followers.length]).toEqual([true, 1])
+  })
+})
+
+describe('when its group merges into another one while it reads the state', () => {
+  function createMerging() {
+    let schema = 1
+    const states: (() => void)[] = []
+    const followers = new Map<string, Follower<number>>()
+    const request = (key: string): SubscriptionRequest<number> => {
+      const made = schema
+      return {
+        key: made === 1 ? key : 'same',
+        bytes: 0,
+        source: new EventSource<number>(
+          { kind: 'table', name: 'people' },
+          {
+            async open(follower) {
+              followers.set(key, follower)
+              return () => undefined
+            },
+            live: async () => undefined,
+            positionOf: event => (event === 5 ? at(event) : START_OVER),
+            initialState: {
+              read: signal =>
+                new Promise((resolve, reject) => {
+                  signal?.addEventListener('abort', () => reject(signal.reason))
+                  states.push(() => resolve({ events: [100, 5], position: at(5), bytes: 100 }))
+                }),
+              reset: () => RESET,
+              startsOverAfter: error => error === expired,
+            },
+            replay: () => ({
+              position: () => at(5),
+              start: () => at(5),
+              seam: () => [],
+              read: async () => ({ events: [], position: at(5) }),
+            }),
+          },
+        ),
+        render: String,
+        renderTooLarge: String,
+        renderEnd: ({ code }) => code,
+        renew: () => (made === schema ? undefined : Promise.resolve(request(key))),
+      }
+    }
+    const groups = createGroups(groupOptions)
+    const answer = async () => {
+      await expect.poll(() => states.length).toBeGreaterThan(0)
+      for (const state of states.splice(0)) state()
+    }
+    const join = async (key: string) => {
+      const client = createClient()
+      const joined = groups.join(request(key), client)
+      await answer()
+      await joined
+      await expect.poll(() => client.texts).toEqual(['100', '5'])
+      return client
+    }
+    const merge = async () => {
+      schema++
+      await groups.renew()
+      expect(groups.size.groups).toBe(1)
+    }
+    return { groups, request, states, followers, answer, join, merge }
+  }
+
+  it('a subscriber that starts over does so in the other group', async () => {
+    const { states, followers, answer, join, merge } = createMerging()
+    const clients = [await join('a'), await join('b')]
+    for (const follower of followers.values()) follower.end(expired)
+    await expect.poll(() => states.length).toBe(2)
+    await merge()
+    await answer()
+    for (const { texts } of clients) await expect.poll(() => texts).toEqual(['100', '5', '-1', '100', '5'])
+  })
+
+  it('a new subscriber is accepted by the other group', async () => {
+    const { groups, request, states, answer, join, merge } = createMerging()
+    await join('a')
+    await join('b')
+    const client = createClient()
+    const joined = groups.join(request('b'), client)
+    await expect.poll(() => states.length).toBe(1)
+    await merge()
+    await answer()
+    await answer() // it reads again, in the history of the other group
+    await joined
+    await expect.poll(() => client.texts).toEqual(['100', '5'])
   })
 })
 

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { ListenqlError } from '../../src/lib/errors.js'
 import { encodePlain, type Position, START_OVER } from '../../src/log/position.js'
+import { iterateWithInitialState } from '../../src/sources/iterate-with-initial-state.js'
 import { EventSource, type Follower } from '../../src/sources/source.js'
 
 const at = (id: number): Position => ({ n: 1, token: 1, ord: 1, statement: 1, id })
@@ -122,4 +123,26 @@ it('reads the state again while the database is away, and ends when it is return
     if (!isPatient) expect(await next).toEqual({ value: undefined, done: true })
     expect(followers.size).toBe(0)
   }
+})
+
+it('ends at once when it is returned while its source opens', async () => {
+  let isOpening = false
+  const iterator = await iterateWithInitialState<number>(
+    {
+      iterateAfter(_position, _limit, signal) {
+        isOpening = true
+        return new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+      },
+    },
+    {
+      read: async () => ({ events: [], position: at(1), bytes: 0 }),
+      reset: () => -1,
+      startsOverAfter: () => false,
+    },
+    { after: undefined, limit: 10, signal: undefined },
+  )
+  const next = iterator.next()
+  await expect.poll(() => isOpening).toBe(true)
+  await iterator.return?.()
+  expect(await next).toEqual({ value: undefined, done: true })
 })

@@ -130,6 +130,7 @@ export function createTables({
       let window: Window | undefined
       /** While the source opens: the position of the source that it continues. */
       let continued: Position | undefined
+      let openings = 0
       const single = createReplay({
         relid,
         changesOf: viewer ? changesFor(viewer, relid, view) : changesOf(relid, view),
@@ -158,11 +159,15 @@ export function createTables({
                 : undefined
             window = held
             followed = undefined
+            const opening = ++openings
             continued = subscriber.continuesAfter
             const follower = held?.follower ?? subscriber
-            const opening = { table, request, view, follower, signal, over: stop.signal }
-            const opened = await openChanges({ ...shared, feeds, ...opening })
-            followed = opened
+            const parts = { table, request, view, follower, signal, over: stop.signal }
+            const opened = await openChanges({ ...shared, feeds, ...parts }).catch((error: unknown) => {
+              held?.stop()
+              throw error
+            })
+            if (opening === openings) followed = opened // or it has been opened again meanwhile
             return () => {
               held?.stop()
               opened.stop()

@@ -119,9 +119,12 @@ export function createWindow(options: WindowOptions): Window {
       return deliveredTo
     },
     split(at) {
-      if (comparePositions(at, position()) <= 0) isSplit = folds.length > 0
-      else if (!ahead.some(one => comparePositions(one, at) === 0))
-        ahead = [...ahead, at].sort(comparePositions)
+      const live = position()
+      const isPast = (one: Position) => comparePositions(one, live) <= 0
+      if ([at, ...ahead].some(isPast)) isSplit ||= folds.length > 0
+      ahead = ahead.filter(one => !isPast(one))
+      if (isPast(at)) return
+      if (!ahead.some(one => comparePositions(one, at) === 0)) ahead = [...ahead, at].sort(comparePositions)
     },
     flush,
     stop: () => void takeFolds(),
