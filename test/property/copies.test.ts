@@ -10,7 +10,7 @@ type Step =
   | { readonly do: 'begin'; readonly asked: SubscriptionOptions; readonly batch: number | undefined }
   | { readonly do: 'take' | 'reconnect'; readonly copy: number; readonly count: number }
   | { readonly do: 'answer'; readonly which: 'log' | 'policies' | 'rows' }
-  | { readonly do: 'dispatch' | 'dispatch all' | 'window' | 'turn' }
+  | { readonly do: 'dispatch' | 'dispatch all' | 'window' | 'turn' | 'renew' | 'fail' }
 
 const asked: fc.Arbitrary<SubscriptionOptions> = fc.record({
   isInitial: fc.boolean(),
@@ -60,6 +60,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 12, arbitrary: fc.record({ do: fc.constantFrom('dispatch', 'dispatch', 'dispatch all') }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('window') }) },
   { weight: 8, arbitrary: fc.record({ do: fc.constant('turn') }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('renew', 'fail') }) },
 )
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
@@ -70,7 +71,7 @@ it('every copy becomes equal to the rows, wherever clients reconnect and windows
     fc.asyncProperty(
       fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 4 }),
       fc.array(step, { minLength: 40, maxLength: 150 }),
-      fc.option(fc.nat(), { nil: undefined, freq: 2 }),
+      fc.oneof(fc.constant([]), fc.array(fc.nat(), { maxLength: 3 })),
       run,
     ),
     { numRuns: 300 },
@@ -79,11 +80,11 @@ it('every copy becomes equal to the rows, wherever clients reconnect and windows
 
 const turn = () => new Promise<void>(resolve => void setImmediate(resolve))
 
-/** @param historyEnds before which step, counted round. Undefined: never */
+/** @param historyEnds before which steps, counted round */
 async function run(
   pageSizes: readonly number[],
   steps: readonly Step[],
-  historyEnds: number | undefined,
+  historyEnds: readonly number[],
 ): Promise<void> {
   const world = createCopies(pageSizes)
   let copies: Copy[] = []
@@ -113,14 +114,18 @@ async function run(
         world.answerOne(step.which)
         return turn()
       case 'dispatch':
-        return void world.log.dispatchNext()
+        return void world.dispatchNext()
       case 'dispatch all':
-        while (world.log.dispatchNext());
+        while (world.dispatchNext());
         return
       case 'window':
         return void vi.advanceTimersByTime(EVERY_MS)
       case 'turn':
         return turn()
+      case 'renew':
+        return world.renew()
+      case 'fail':
+        return world.fail()
     }
   }
 
@@ -128,7 +133,7 @@ async function run(
     let before = ''
     for (let quiet = 0, round = 0; quiet < 12; round++) {
       if (round === 3000) throw new Error('a client does not join the live changes')
-      const isBusy = [world.log.dispatchNext(), world.answer()].includes(true)
+      const isBusy = [world.dispatchNext(), world.answer()].includes(true)
       for (const copy of copies) copy.take()
       vi.advanceTimersByTime(EVERY_MS)
       await turn()
@@ -138,16 +143,20 @@ async function run(
     }
   }
 
-  const end = historyEnds === undefined ? -1 : historyEnds % steps.length
+  const ends = historyEnds.map(end => end % steps.length)
   for (const [i, each] of steps.entries()) {
-    if (i === end) world.endHistory()
+    if (ends.includes(i)) world.endHistory()
     await take(each)
   }
   await settle()
   for (const copy of copies) {
     assertOrder(copy.taken)
+    if (copy.isRefused) continue
     if (copy.hasEnded)
-      expect([end >= 0, copy.asked.isInitial], 'only a lost history ends a client').toEqual([true, false])
+      expect([ends.length > 0, copy.asked.isInitial], 'only a lost history ends a client').toEqual([
+        true,
+        false,
+      ])
     else expectEqual(copy, world.rows)
   }
   expect(world.faults).toEqual([])

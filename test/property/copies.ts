@@ -3,8 +3,9 @@ import { createBackpressure } from '../../src/delivery/backpressure.js'
 import { createGroups } from '../../src/delivery/groups.js'
 import { Outbound, type Sink } from '../../src/delivery/outbound.js'
 import { createScheduler } from '../../src/delivery/scheduler.js'
-import type { SubscriptionHandle } from '../../src/delivery/subscription.js'
+import type { SubscriptionHandle, SubscriptionRequest } from '../../src/delivery/subscription.js'
 import { EVERYTHING, type Filter, parseFilter } from '../../src/filters/index.js'
+import { ListenqlError } from '../../src/lib/errors.js'
 import { createClientMemory } from '../../src/lib/limits/client-memory.js'
 import type { LogEvent } from '../../src/log/log-event.js'
 import { encodePlain, type Position } from '../../src/log/position.js'
@@ -43,6 +44,8 @@ export interface Copy {
   /** Whether it has all rows that `initial` begins with. */
   isReady: boolean
   hasEnded: boolean
+  /** Whether it was not accepted. */
+  isRefused: boolean
   /** Takes the next change, immediately or when it arrives. */
   take(): void
   stop(): void
@@ -75,6 +78,12 @@ export function createCopies(pageSizes: readonly number[]) {
   /** The rows at the end of each batch of the present history. */
   let states: { readonly position: Position; readonly rows: Rows }[] = []
   let numbers = 0
+  /** How many of the next reads of rows fail. */
+  let failures = 0
+  /** The schema, which subscriptions move to by `renew`. In every second one, those that differ in their sharing have equal requests. */
+  let schema = 0
+  let renewing: Promise<void> | undefined
+  let joins = 0
   const tables = createTables({
     log: log.follower,
     async checkVisibility(_table, viewers, images) {
@@ -111,6 +120,10 @@ export function createCopies(pageSizes: readonly number[]) {
         initial: { maxRows: 1000 },
         async readInitial() {
           await reads.pass()
+          if (failures > 0) {
+            failures--
+            throw new ListenqlError('DATABASE_FAILED', 'no connection')
+          }
           const present = [...rows].filter(([, v]) => selects(asked, v))
           return { position: end(), rows: present.map(([id, v]) => image(NUMBERED, json(id, v))) }
         },
@@ -126,6 +139,7 @@ export function createCopies(pageSizes: readonly number[]) {
       taken: [],
       isReady: position !== undefined,
       hasEnded: false,
+      isRefused: false,
       take: () => undefined,
       stop: () => undefined,
     }
@@ -142,6 +156,7 @@ export function createCopies(pageSizes: readonly number[]) {
     after: Position | undefined,
     takeOne: (change: Delivered) => void,
   ): void {
+    const sharing = ++joins % 2
     let room = 0
     const sink: Sink = {
       get writable() {
@@ -166,30 +181,30 @@ export function createCopies(pageSizes: readonly number[]) {
       maxBuffer: 2 ** 30,
       stallTimeout: 2 ** 30,
     })
+    const request = (of: ReturnType<typeof sourceOf>): SubscriptionRequest<RowChange> => {
+      const made = schema
+      return {
+        key: JSON.stringify([copy.asked, made % 2 === 0 ? sharing : 0]),
+        bytes: 0,
+        source: of,
+        render: change => JSON.stringify(delivered(change)),
+        renderTooLarge: () => '',
+        renderEnd: ({ code }) => code,
+        renew: () =>
+          made === schema ? undefined : Promise.resolve(request(sourceOf(copy.asked, undefined))),
+      }
+    }
     let handle: SubscriptionHandle | undefined
     const left = new AbortController()
-    groups
-      .join<RowChange>(
-        {
-          key: JSON.stringify(copy.asked),
-          bytes: 0,
-          source,
-          render: change => JSON.stringify(delivered(change)),
-          renderTooLarge: () => '',
-          renderEnd: ({ code }) => code,
-          renew: () => undefined,
-        },
-        { id: '', outbound, after },
-        left.signal,
-      )
-      .then(
-        joined => {
-          handle = joined
-        },
-        () => {
-          copy.hasEnded = true
-        },
-      )
+    groups.join<RowChange>(request(source), { id: '', outbound, after }, left.signal).then(
+      joined => {
+        handle = joined
+      },
+      () => {
+        copy.hasEnded = true
+        copy.isRefused = true
+      },
+    )
     copy.take = () => {
       room = 1
       outbound.resume()
@@ -239,6 +254,22 @@ export function createCopies(pageSizes: readonly number[]) {
       next.isReady = copy.isReady
       return next
     },
+    /** The log stands still while subscriptions move to another schema, as the pump does. @returns whether it has moved */
+    dispatchNext: () => !renewing && log.dispatchNext(),
+    renew(): void {
+      if (renewing) return
+      const move = async () => {
+        await tables.settled()
+        schema++
+        await groups.renew()
+        renewing = undefined
+      }
+      renewing = move()
+    },
+    /** The next read of rows fails. */
+    fail(): void {
+      failures++
+    },
     endHistory(): void {
       states = []
       log.endHistory()
@@ -262,7 +293,10 @@ function readByIteration(
   const end = () => {
     copy.hasEnded = true
   }
-  iterator.catch(end)
+  iterator.catch(() => {
+    end()
+    copy.isRefused = true
+  })
   copy.take = () => {
     if (isTaking) return
     isTaking = true
