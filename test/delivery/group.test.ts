@@ -1,14 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { createGroups } from '../../src/delivery/groups.js'
 import { joinGroup } from '../../src/delivery/membership.js'
-import type { SubscriptionRequest } from '../../src/delivery/subscription.js'
 import { createDeferred } from '../../src/lib/deferred.js'
 import { ListenqlError } from '../../src/lib/errors.js'
 import type { Account } from '../../src/lib/limits/account.js'
 import { LimitExceeded } from '../../src/lib/limits/limit-exceeded.js'
 import type { Position } from '../../src/log/position.js'
-import { EventSource, type Follower } from '../../src/sources/source.js'
-import { at, createClient, createGroup, groupOptions, sent } from '../support/group.js'
+import type { Follower } from '../../src/sources/source.js'
+import { at, createClient, createGroup, createRenewable, groupOptions, sent } from '../support/group.js'
 
 /** Creates an account that a test can empty. */
 function createAccount() {
@@ -119,37 +118,22 @@ describe('shared work', () => {
 })
 
 describe('where a subscriber skips events that it has read from the log, no event combines changes before and after', () => {
-  /** Requests of sources whose log has been read up to 7, while the live changes are at 5. After a change, all are equal. */
+  /** Sources whose log has been read up to 7, while the live changes are at 5. */
   function createSplit() {
     const splits: { schema: number; at: Position }[] = []
-    let schema = 1
-    const request = (key: string): SubscriptionRequest<number> => {
-      const made = schema
-      return {
-        key: made === 1 ? key : 'same',
-        bytes: 0,
-        source: new EventSource<number>(
-          { kind: 'table', name: 'people' },
-          {
-            open: async () => () => undefined,
-            live: () => Promise.resolve(),
-            positionOf: at,
-            replay: () => ({
-              position: () => at(5),
-              start: () => at(5),
-              seam: () => [],
-              read: async () => ({ events: [], position: at(7) }),
-              split: position => splits.push({ schema: made, at: position }),
-            }),
-          },
-        ),
-        render: String,
-        renderTooLarge: String,
-        renderEnd: String,
-        renew: () => (made === schema ? undefined : Promise.resolve(request(key))),
-      }
-    }
-    return { request, splits, change: () => schema++ }
+    const { request, change } = createRenewable((_key, schema) => ({
+      open: async () => () => undefined,
+      live: () => Promise.resolve(),
+      positionOf: at,
+      replay: () => ({
+        position: () => at(5),
+        start: () => at(5),
+        seam: () => [],
+        read: async () => ({ events: [], position: at(7) }),
+        split: position => splits.push({ schema, at: position }),
+      }),
+    }))
+    return { request, splits, change }
   }
 
   it('in the source that replaces another one', async () => {
@@ -236,40 +220,25 @@ describe('events that are states, each of which replaces all earlier ones', () =
   /** A request whose source begins with a state at once, and whose key is the same for all under the next schema. */
   function createStates() {
     const followers = new Map<string, Follower<number>>()
-    let schema = 1
     let first = 1
-    const request = (name: string): SubscriptionRequest<number> => {
-      const made = schema
-      return {
-        key: made === 1 ? name : 'same',
-        bytes: 0,
-        source: new EventSource<number>(
-          { kind: 'table', name: 'people' },
-          {
-            async open(follower) {
-              followers.set(name, follower)
-              follower.event(first)
-              return () => {
-                if (followers.get(name) === follower) followers.delete(name)
-              }
-            },
-            live: () => Promise.resolve(),
-            positionOf: at,
-            stateOf: String,
-          },
-        ),
-        render: String,
-        renderTooLarge: String,
-        renderEnd: String,
-        renew: () => (made === schema ? undefined : Promise.resolve(request(name))),
-      }
-    }
+    const { request, change } = createRenewable(key => ({
+      async open(follower) {
+        followers.set(key, follower)
+        follower.event(first)
+        return () => {
+          if (followers.get(key) === follower) followers.delete(key)
+        }
+      },
+      live: () => Promise.resolve(),
+      positionOf: at,
+      stateOf: String,
+    }))
     return {
       request,
       followers,
       /** The schema changes, and new sources begin with this state. */
       change(state: number) {
-        schema++
+        change()
         first = state
       },
     }

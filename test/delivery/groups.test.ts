@@ -5,7 +5,7 @@ import { createDeferred } from '../../src/lib/deferred.js'
 import { ListenqlError } from '../../src/lib/errors.js'
 import type { Position } from '../../src/log/position.js'
 import { EventSource, type Follower } from '../../src/sources/source.js'
-import { createClient, groupOptions } from '../support/group.js'
+import { createClient, createRenewable, groupOptions } from '../support/group.js'
 import { waitUntil } from '../support/wait.js'
 
 it('after a rebuild of the schema, the source of a group continues after the position of the former source', async () => {
@@ -139,30 +139,15 @@ describe('groups with the same request under the next schema', () => {
       history.push(++dispatched)
       for (const follower of followers) follower.event(dispatched)
     }
-    let schema = 1
-    const request = (key: string): SubscriptionRequest<number> => {
-      const made = schema
-      return {
-        key: made === 1 ? key : 'same',
-        bytes: 0,
-        source: new EventSource<number>(
-          { kind: 'table', name: 'people' },
-          {
-            async open(follower) {
-              followers.add(follower)
-              return () => void followers.delete(follower)
-            },
-            live: () => Promise.resolve(),
-            positionOf: at,
-            replay: () => replay,
-          },
-        ),
-        render: String,
-        renderTooLarge: String,
-        renderEnd: String,
-        renew: () => (made === schema ? undefined : Promise.resolve(request(key))),
-      }
-    }
+    const { request, change } = createRenewable(() => ({
+      async open(follower) {
+        followers.add(follower)
+        return () => void followers.delete(follower)
+      },
+      live: () => Promise.resolve(),
+      positionOf: at,
+      replay: () => replay,
+    }))
     const groups = createGroups(groupOptions)
     let isSlow = true
     const [a, b, slow, late] = [
@@ -181,7 +166,7 @@ describe('groups with the same request under the next schema', () => {
     asked.shift()?.()
     await resuming
     publish()
-    schema = 2
+    change()
     await groups.renew()
     expect(groups.size).toEqual({ groups: 1, subscribers: 4 })
     expect(followers.size).toBe(1)

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { createGroups } from '../../src/delivery/groups.js'
 import { joinGroup } from '../../src/delivery/membership.js'
-import type { GroupOptions, SubscriptionRequest } from '../../src/delivery/subscription.js'
+import type { GroupOptions } from '../../src/delivery/subscription.js'
 import { createDeferred } from '../../src/lib/deferred.js'
 import { ListenqlError } from '../../src/lib/errors.js'
 import { createClientMemory } from '../../src/lib/limits/client-memory.js'
 import { type Position, START_OVER } from '../../src/log/position.js'
 import type { InitialState } from '../../src/sources/initial-state.js'
-import { EventSource, type Follower, type SourceOptions } from '../../src/sources/source.js'
-import { at, createClient, createGroup, groupOptions, sent } from '../support/group.js'
+import type { Follower, SourceOptions } from '../../src/sources/source.js'
+import { at, createClient, createGroup, createRenewable, groupOptions, sent } from '../support/group.js'
 
 const expired = new ListenqlError('CURSOR_EXPIRED', 'it is gone')
 const RESET = -1
@@ -357,46 +357,31 @@ describe('when the history ends', () => {
 
 describe('when its group merges into another one while it reads the state', () => {
   function createMerging() {
-    let schema = 1
     const states: (() => void)[] = []
     const followers = new Map<string, Follower<number>>()
-    const request = (key: string): SubscriptionRequest<number> => {
-      const made = schema
-      return {
-        key: made === 1 ? key : 'same',
-        bytes: 0,
-        source: new EventSource<number>(
-          { kind: 'table', name: 'people' },
-          {
-            async open(follower) {
-              followers.set(key, follower)
-              return () => undefined
-            },
-            live: async () => undefined,
-            positionOf: event => (event === 5 ? at(event) : START_OVER),
-            initialState: {
-              read: signal =>
-                new Promise((resolve, reject) => {
-                  signal?.addEventListener('abort', () => reject(signal.reason))
-                  states.push(() => resolve({ events: [100, 5], position: at(5), bytes: 100 }))
-                }),
-              reset: () => RESET,
-              startsOverAfter: error => error === expired,
-            },
-            replay: () => ({
-              position: () => at(5),
-              start: () => at(5),
-              seam: () => [],
-              read: async () => ({ events: [], position: at(5) }),
-            }),
-          },
-        ),
-        render: String,
-        renderTooLarge: String,
-        renderEnd: ({ code }) => code,
-        renew: () => (made === schema ? undefined : Promise.resolve(request(key))),
-      }
-    }
+    const { request, change } = createRenewable(key => ({
+      async open(follower) {
+        followers.set(key, follower)
+        return () => undefined
+      },
+      live: async () => undefined,
+      positionOf: event => (event === 5 ? at(event) : START_OVER),
+      initialState: {
+        read: signal =>
+          new Promise((resolve, reject) => {
+            signal?.addEventListener('abort', () => reject(signal.reason))
+            states.push(() => resolve({ events: [100, 5], position: at(5), bytes: 100 }))
+          }),
+        reset: () => RESET,
+        startsOverAfter: error => error === expired,
+      },
+      replay: () => ({
+        position: () => at(5),
+        start: () => at(5),
+        seam: () => [],
+        read: async () => ({ events: [], position: at(5) }),
+      }),
+    }))
     const groups = createGroups(groupOptions)
     const answer = async () => {
       await expect.poll(() => states.length).toBeGreaterThan(0)
@@ -411,7 +396,7 @@ describe('when its group merges into another one while it reads the state', () =
       return client
     }
     const merge = async () => {
-      schema++
+      change()
       await groups.renew()
       expect(groups.size.groups).toBe(1)
     }

@@ -91,3 +91,24 @@ export function createGroup(
     timesEmptied: () => emptied,
   }
 }
+
+/**
+ * Requests with a source each. In the first schema they are equal if their keys are; after `change`, all are.
+ * @param optionsOf of the source of a request, in a schema, from 1 on
+ */
+export function createRenewable(optionsOf: (key: string, schema: number) => SourceOptions<number>) {
+  let schema = 1
+  const request = (key: string): SubscriptionRequest<number> => {
+    const made = schema
+    return {
+      key: made === 1 ? key : 'same',
+      bytes: 0,
+      source: new EventSource<number>({ kind: 'table', name: 'people' }, optionsOf(key, made)),
+      render: String,
+      renderTooLarge: String,
+      renderEnd: ({ code }) => code,
+      renew: () => (made === schema ? undefined : Promise.resolve(request(key))),
+    }
+  }
+  return { request, change: () => void schema++ }
+}
