@@ -181,8 +181,9 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
       for (const query of queries) decided(query, true)
       return
     }
+    const isSeenAlike = queries.every(query => query.isSeenAlike(change))
     const askers = queries.map(query => entries.get(query) as Entry)
-    decisions.ask(table, images, askers, ({ query, isClosed }, isVisible) => {
+    decisions.ask(table, images, isSeenAlike, askers, ({ query, isClosed }, isVisible) => {
       if (!isClosed) decided(query, isVisible)
     })
   }

@@ -138,6 +138,11 @@ export class LiveQuery {
     return effect
   }
 
+  /** Whether the policies decide alike about the row before and after the change. */
+  isSeenAlike({ relid, images }: LiveChange): boolean {
+    return images !== undefined && (this.#policies?.isSeenAlike(relid, images) ?? true)
+  }
+
   /** The policies have decided about a change for which `take` returned `hidden?`. @returns as `take` */
   decide(change: LiveChange, isVisible: boolean): Effect {
     this.#undecided--

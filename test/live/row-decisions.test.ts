@@ -34,14 +34,14 @@ function createTested(verdictOf?: (viewer: Viewer) => Visibility | Promise<Visib
   })
   const decided: string[] = []
   const ask = (change: ReturnType<typeof images>, ...askers: string[]) =>
-    decisions.ask(orders, change, askers, (asker, isVisible) =>
+    decisions.ask(orders, change, false, askers, (asker, isVisible) =>
       decided.push(`${asker} ${isVisible ? 'sees' : 'no'}`),
     )
   const answer = async () => {
     await expect.poll(() => checks.length).toBeGreaterThan(0)
     checks.shift()?.answer()
   }
-  return { ask, answer, checks, decided, stop }
+  return { decisions, ask, answer, checks, decided, stop }
 }
 
 it('asks once for all changes of a turn, and once more for those that come meanwhile', async () => {
@@ -57,6 +57,18 @@ it('asks once for all changes of a turn, and once more for those that come meanw
   await answer()
   await expect.poll(() => decided.slice(6)).toEqual(['c sees'])
   expect(checks).toEqual([])
+})
+
+it('asks about one image where the policies decide alike about both', async () => {
+  const { decisions, checks } = createTested()
+  const change = images({ id: 1, owner: 'a' }, { id: 1, owner: 'a' })
+  const removed = images(null, { id: 2, owner: 'a' })
+  for (const one of [change, removed]) decisions.ask(orders, one, true, ['a'], () => undefined)
+  await expect.poll(() => checks).toMatchObject([{ rows: 2 }])
+  checks.shift()?.answer()
+  decisions.ask(orders, change, true, ['a'], () => undefined)
+  decisions.ask(orders, change, false, ['b'], () => undefined) // under the policies of another role
+  await expect.poll(() => checks).toMatchObject([{ rows: 2 }])
 })
 
 it('says yes where it cannot be known: after an error, and if too many changes wait', async () => {
