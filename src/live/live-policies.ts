@@ -39,8 +39,7 @@ export function createLivePolicies(
     decides: (relid, { row, old }) => read.has(relid) && !areAlike(read.get(relid), row, old),
     isSeenAlike: (relid, { row, old }) => !own.has(relid) || areAlike(own.get(relid), row, old),
     canDecide(relid, { row, old }) {
-      const columns = own.get(relid)
-      return columns !== undefined && columns.every(column => isClear(column, row) && isClear(column, old))
+      return own.get(relid)?.every(column => isClear(column, row) && isClear(column, old)) ?? false
     },
   }
 }
