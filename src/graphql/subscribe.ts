@@ -35,7 +35,7 @@ const FILTER_FACTOR = 4
 export function createSubscribe(options: SubscribeOptions) {
   const { cursors, toClientError, presentSchema, prepare } = options
 
-  /** @returns the group to join, or the result with the errors that prevent it */
+  /** @returns the group to join, or the result with the errors that prevent it; without errors if the client has left */
   return async function subscribe(
     args: ExecutionArgs,
     params: Params,
@@ -48,7 +48,7 @@ export function createSubscribe(options: SubscribeOptions) {
       if (source.topic.kind === 'table') await cursors.ready(signal)
       return { request: toRequest(args, params, source), after: await startOf(params, source, signal) }
     } catch (error) {
-      return { errors: [toClientError(error)] }
+      return { errors: signal?.aborted ? [] : [toClientError(error)] }
     }
   }
 

@@ -31,7 +31,7 @@ export interface StressDatabase {
 export type CrashKind = 'kill -9' | 'immediate' | 'backend'
 
 export async function startStressDatabase(scene: Scene = SCENE): Promise<StressDatabase> {
-  const postgres = await startPrivatePostgres()
+  const postgres = await startPrivatePostgres({ packageFolder: process.env.LISTENQL_STRESS_POSTGRES })
   const on = (url: string, database: string) => Object.assign(new URL(url), { pathname: `/${database}` }).href
   const adminUrl = on(postgres.adminUrl, 'stress')
   const password = randomBytes(12).toString('hex')

@@ -85,12 +85,13 @@ export interface PrivatePostgres {
 const SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT', smart: 'SIGTERM' } as const
 
 export async function startPrivatePostgres(
-  options: { settings?: Record<string, string> } = {},
+  options: { settings?: Record<string, string>; packageFolder?: string | undefined } = {},
 ): Promise<PrivatePostgres> {
   const directory = await mkdtemp(join(inject('postgresRoot'), 'private-'))
   await chmod(directory, 0o755) // If the process is root, Postgres runs as another user, who needs access.
   const settings = { ...QUICK_SETTINGS, ...options.settings }
-  let running: EmbeddedPostgres = await startEmbeddedPostgres({ directory, settings })
+  const { packageFolder } = options
+  let running: EmbeddedPostgres = await startEmbeddedPostgres({ directory, settings, packageFolder })
   const { serverUrl, adminUrl, port, dataDirectory } = running
 
   async function end(signal: NodeJS.Signals): Promise<void> {
@@ -109,7 +110,7 @@ export async function startPrivatePostgres(
     stop: mode => end(SIGNALS[mode]),
     async start() {
       const former = running
-      running = await startEmbeddedPostgres({ directory, settings, port })
+      running = await startEmbeddedPostgres({ directory, settings, packageFolder, port })
       // Releases the former use; Postgres keeps running, because the new use holds it.
       await former.close()
     },

@@ -120,6 +120,7 @@ export function createOperations({ engine, cursors, memory, toClientError }: Ope
           return NOTHING
         }
         const subscription = await operation.subscribe()
+        if (left.aborted) return {}
         if (!('request' in subscription)) return subscription
         const { request, after } = subscription
         const handle = await connection.subscribe(request, { id, after, signal: left })
