@@ -371,6 +371,32 @@ describe('a live query of a viewer', () => {
     }
   })
 
+  it('of many viewers is sent to those who see the changed row, before or after the change', async () => {
+    // So many that the policies are asked before queries are read.
+    const people = Array.from({ length: 8 }, (_, i) => `p${i}`)
+    await log.query(`insert into members select 100 + i, 'p' || i, null from generate_series(0, 7) i`)
+    const streams = await Promise.all(people.map(async person => open(IDS, await user(person))))
+    for (const stream of streams) expect(await stream.next()).toEqual(ids())
+    const expectSentTo = async (...sent: readonly number[]) => {
+      for (const i of sent) {
+        const rows = await shownTo(roles.user, people[i], 'select id from orders order by id')
+        expect(await streams[i]?.next()).toEqual({ orders: { rows } })
+      }
+      for (const stream of streams) await stream.quiet()
+    }
+    await log.query('insert into orders values (50, 103, 1, null, null), (51, 103, 1, null, null)')
+    await expectSentTo(3)
+    await log.query('update orders set org = 105 where id = 50')
+    await expectSentTo(3, 5)
+    await log.query(`begin; insert into members values (103, 'p6', null);
+      update orders set id = 52 where id = 51; delete from members where org = 103 and person = 'p3'; commit`)
+    await expectSentTo(3, 6)
+    await log.query('update orders set org = 999 where org in (103, 105)')
+    await expectSentTo(5, 6)
+    await log.query('update orders set org = 104 where id = 52; delete from orders where id = 50')
+    await expectSentTo(4)
+  })
+
   it('is shared by viewers whose policies do not tell them apart', async () => {
     const cursorOf = async (token: string) => {
       const stream = await open('subscription { orders { cursor } }', token)
