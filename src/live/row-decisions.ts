@@ -29,18 +29,22 @@ export interface RowDecisionsOptions<Asker> {
   readonly viewerOf: (asker: Asker) => Viewer
   /** Ends all requests; their askers get no decision any more. */
   readonly signal: AbortSignal
+  /** Most decisions that wait, of one asker about one change each: beyond that, askers get a yes. Default: 1,000,000, 8 MB. */
+  readonly maxWaiting?: number
 }
 
 interface Pending<Asker> {
   readonly table: WatchedTable
   readonly images: RowImages
   isSeenAlike: boolean
-  readonly asked: (readonly [Asker, decided: (asker: Asker, isVisible: boolean) => void])[]
+  readonly asked: {
+    readonly askers: readonly Asker[]
+    readonly decided: (asker: Asker, isVisible: boolean) => void
+  }[]
 }
 
-/** Most changes of one request, and most that wait for one: beyond that, all askers get a yes. */
+/** Most changes of one request. */
 const MAX_CHANGES = 250
-const MAX_WAITING = 2000
 
 /**
  * Pause after a request, as a multiple of its duration: the reads of the queries need the processors, too. With 1,000 viewers and 200
@@ -49,10 +53,12 @@ const MAX_WAITING = 2000
 const PAUSE_FACTOR = 1
 
 export function createRowDecisions<Asker>(options: RowDecisionsOptions<Asker>): RowDecisions<Asker> {
-  const { checkVisibility, viewerOf, signal } = options
+  const { checkVisibility, viewerOf, signal, maxWaiting = 1_000_000 } = options
   /** By table, then by change. */
   const waiting = new Map<string, Map<RowImages, Pending<Asker>>>()
   const running = new Set<string>()
+  /** The number of decisions that wait. */
+  let count = 0
 
   /** One request at a time for each table, so that the next one covers all changes that arrive meanwhile. */
   async function run(relid: string): Promise<void> {
@@ -64,6 +70,7 @@ export function createRowDecisions<Asker>(options: RowDecisionsOptions<Asker>): 
         if (part.length === MAX_CHANGES || (part[0] && part[0].table !== pending.table)) break
         part.push(pending)
         all.delete(pending.images)
+        for (const { askers } of pending.asked) count -= askers.length
       }
       if (all.size === 0) waiting.delete(relid)
       const began = performance.now()
@@ -77,7 +84,7 @@ export function createRowDecisions<Asker>(options: RowDecisionsOptions<Asker>): 
     const viewers = new Map<string, Viewer>()
     const keys = new Map<Asker, string>()
     for (const { asked } of part)
-      for (const [asker] of asked) {
+      for (const asker of asked.flatMap(({ askers }) => askers)) {
         if (keys.has(asker)) continue // a key takes time, and each asker may be here for each change
         const viewer = viewerOf(asker)
         const key = viewerKey(viewer, true)
@@ -97,16 +104,17 @@ export function createRowDecisions<Asker>(options: RowDecisionsOptions<Asker>): 
     for (const [i, { asked }] of part.entries()) {
       const from = ends[i - 1] ?? 0
       const to = ends[i] as number
-      for (const [asker, decided] of asked) {
-        const view = viewOf.get(asker)
-        if (!(view instanceof Promise)) decided(asker, isVisible(view, from, to))
-        // A viewer whose policies are slow delays no other one.
-        else
-          view.then(
-            verdict => decided(asker, isVisible(verdict, from, to)),
-            () => signal.aborted || decided(asker, true),
-          )
-      }
+      for (const { askers, decided } of asked)
+        for (const asker of askers) {
+          const view = viewOf.get(asker)
+          if (!(view instanceof Promise)) decided(asker, isVisible(view, from, to))
+          // A viewer whose policies are slow delays no other one.
+          else
+            view.then(
+              verdict => decided(asker, isVisible(verdict, from, to)),
+              () => signal.aborted || decided(asker, true),
+            )
+        }
     }
   }
 
@@ -114,13 +122,14 @@ export function createRowDecisions<Asker>(options: RowDecisionsOptions<Asker>): 
     ask(table, images, isSeenAlike, askers, decided) {
       const all = waiting.get(table.relid) ?? new Map<RowImages, Pending<Asker>>()
       const known = all.get(images)
-      if (!known && all.size >= MAX_WAITING) {
+      if (count + askers.length > maxWaiting) {
         for (const asker of askers) decided(asker, true)
         return
       }
       const pending = known ?? { table, images, isSeenAlike, asked: [] }
       pending.isSeenAlike &&= isSeenAlike
-      for (const asker of askers) pending.asked.push([asker, decided])
+      pending.asked.push({ askers, decided })
+      count += askers.length
       all.set(images, pending)
       waiting.set(table.relid, all)
       if (!running.has(table.relid)) void run(table.relid)

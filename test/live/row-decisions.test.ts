@@ -31,6 +31,7 @@ function createTested(verdictOf?: (viewer: Viewer) => Visibility | Promise<Visib
     checkVisibility,
     viewerOf: sub => viewerOf('member', { sub }),
     signal: stop.signal,
+    maxWaiting: 10,
   })
   const decided: string[] = []
   const ask = (change: ReturnType<typeof images>, ...askers: string[]) =>
@@ -78,7 +79,7 @@ it('says yes where it cannot be known: after an error, and if too many changes w
   ask(images({ id: 1, owner: 'z' }), 'a', 'b')
   await answer()
   await expect.poll(() => decided).toEqual(['a sees', 'b no'])
-  for (let i = 0; i < 2000; i++) ask(images({ id: i, owner: 'z' }), 'b')
+  for (let i = 0; i < 5; i++) ask(images({ id: i, owner: 'z' }), 'b', 'c')
   expect(decided.length).toBe(2)
   ask(images({ id: 1, owner: 'z' }), 'b')
   expect(decided.slice(2)).toEqual(['b sees'])
