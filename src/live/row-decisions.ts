@@ -98,7 +98,8 @@ export function createRowDecisions<Asker>(options: RowDecisionsOptions<Asker>): 
       return rows.length
     })
     const { table } = part[0] as Pending<Asker>
-    const views = await checkVisibility(table, [...viewers.values()], rows, signal).catch(() => undefined)
+    const check = async () => checkVisibility(table, [...viewers.values()], rows, signal)
+    const views = await check().catch(() => undefined) // then all askers get a yes, and the reads show what is wrong
     if (signal.aborted) return
     const viewOf = new Map([...keys].map(([asker, key]) => [asker, views?.get(key)]))
     for (const [i, { asked }] of part.entries()) {
