@@ -247,7 +247,11 @@ export async function hasOpened(group: Group, signal?: AbortSignal): Promise<voi
       if (signal?.aborted || isPresent()) throw group.home.end ?? error
     }
   }
-  const { end } = group.home
+  assertGoesOn(group)
+}
+
+/** @throws the error that ended the group */
+export function assertGoesOn({ home: { end } }: Group): void {
   if (end) throw end
 }
 

@@ -7,7 +7,7 @@ import { type InitialState, MIN_RESET_INTERVAL_MS } from '../sources/initial-sta
 import type { ReplayPage } from '../sources/resume.js'
 import { tryAgain } from '../sources/try-again.js'
 import { catchUp } from './catch-up.js'
-import { type Group, hasOpened, replayOf } from './group.js'
+import { assertGoesOn, type Group, hasOpened, replayOf } from './group.js'
 import { holdInitialState } from './held-initial-states.js'
 import { pushState } from './push-state.js'
 import { FrameStream } from './stream.js'
@@ -55,7 +55,7 @@ export async function startWithInitialState(
     try {
       if (from.isReset) push(group.home.epoch.resetFor(state))
       await pushState(
-        { state, own, subscriber, scheduler, push, notify, check: () => assertOpen(group) },
+        { state, own, subscriber, scheduler, push, notify, check: () => assertGoesOn(group) },
         over,
       )
     } finally {
@@ -147,6 +147,8 @@ export async function startWithInitialState(
 /** Reads where the subscriber starts, all of it in one history of the group. */
 async function firstStart(group: Group, options: SubscriberOptions, signal: AbortSignal): Promise<Start> {
   for (;;) {
+    while (!group.home.isOpen) await hasOpened(group, signal)
+    assertGoesOn(group)
     const { epoch } = group.home
     try {
       const start = await readStart(group, options, signal)
@@ -155,7 +157,6 @@ async function firstStart(group: Group, options: SubscriberOptions, signal: Abor
     } catch (error) {
       if (signal.aborted || epoch === group.home.epoch) throw error
     }
-    await hasOpened(group, signal)
   }
 }
 
@@ -179,10 +180,6 @@ async function readStart(
 async function readState(group: Group, owner: string | undefined, signal: AbortSignal): Promise<HeldState> {
   const state = await group.home.epoch.read(signal)
   return { state, release: holdInitialState(group.options.memory, state, owner).release }
-}
-
-function assertOpen({ home: { end } }: Group): void {
-  if (end) throw end
 }
 
 function isOutOfMemory(error: unknown): boolean {

@@ -1,4 +1,3 @@
-import type { Viewer } from '../auth/viewer.js'
 import { createStopController } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
 import { LimitExceeded } from '../lib/limits/limit-exceeded.js'
@@ -14,7 +13,7 @@ import { LiveIndex } from './live-index.js'
 import { createLivePlan, type LivePlan } from './live-plan.js'
 import type { PolicySource } from './live-policies.js'
 import { type LiveChange, LiveQuery } from './live-query.js'
-import { createRowDecisions } from './row-decisions.js'
+import { type ChangedRow, createRowDecisions } from './row-decisions.js'
 import { SharedNodes } from './shared-nodes.js'
 
 /** Gets the changes of a table from the next event of the log on. Its methods are called synchronously. */
@@ -121,6 +120,12 @@ interface Entry {
   timer: NodeJS.Timeout | undefined
 }
 
+type DecidableChange = LiveChange & ChangedRow
+
+function isDecidable(change: LiveChange): change is DecidableChange {
+  return change.table !== undefined && change.images !== undefined
+}
+
 function intervalOf({ request, duration }: Entry): number {
   return Math.max(request.every, Math.round(PACE_FACTOR * duration))
 }
@@ -134,9 +139,14 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
   const stop = createStopController()
   const decisions =
     checkVisibility &&
-    createRowDecisions<Entry>({
+    createRowDecisions<Entry, DecidableChange>({
       checkVisibility,
-      viewerOf: ({ request }) => request.as.viewer as Viewer,
+      // A query that will be read anyway needs no decision.
+      viewerOf: ({ query, request, isClosed }) =>
+        isClosed || (query.isStale && !query.isReading) ? undefined : request.as.viewer,
+      decided(entry, change, isVisible) {
+        if (!entry.isClosed && entry.query.decide(change, isVisible) === 'stale') schedule(entry.query)
+      },
       signal: stop.signal,
     })
   const followed = new Map<string, { readonly stop: Stop; queries: number }>()
@@ -151,12 +161,15 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
     return follow(relid, {
       change(change) {
         const undecided: LiveQuery[] = []
-        index.visit(change, query => {
-          const effect = query.take(change)
-          if (effect === 'stale') schedule(query)
-          else if (effect === 'hidden?') undecided.push(query)
-        })
-        if (undecided.length > 0) decide(change, undecided)
+        try {
+          index.visit(change, query => {
+            const effect = query.take(change)
+            if (effect === 'stale') schedule(query)
+            else if (effect === 'hidden?') undecided.push(query)
+          })
+        } finally {
+          if (undecided.length > 0) decide(change, undecided)
+        }
       },
       lost() {
         const known = followed.get(relid)
@@ -172,20 +185,17 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
 
   /** Finds out whether the viewers of the queries see the changed row, and reads the queries of those who do. */
   function decide(change: LiveChange, queries: readonly LiveQuery[], wasKept = false): void {
-    const { table, images } = change
-    const decided = (query: LiveQuery, isVisible: boolean) => {
-      if (query.decide(change, isVisible) === 'stale') schedule(query)
-    }
     // A query that was read at once for each change that came during its last read would be read without an end.
-    if (!decisions || !table || !images || (!wasKept && queries.length < minAsked)) {
-      for (const query of queries) decided(query, true)
+    if (decisions && isDecidable(change) && (wasKept || queries.length >= minAsked)) {
+      const isSeenAlike = queries.every(query => query.isSeenAlike(change))
+      decisions.ask(
+        change,
+        isSeenAlike,
+        queries.flatMap(query => entries.get(query) ?? []),
+      )
       return
     }
-    const isSeenAlike = queries.every(query => query.isSeenAlike(change))
-    const askers = queries.map(query => entries.get(query) as Entry)
-    decisions.ask(table, images, isSeenAlike, askers, ({ query, isClosed }, isVisible) => {
-      if (!isClosed) decided(query, isVisible)
-    })
+    for (const query of queries) if (query.decide(change, true) === 'stale') schedule(query)
   }
 
   function release(relid: string): void {
@@ -226,6 +236,7 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
       index.link(query)
       const { digest = '' } = query.dependencies ?? {}
       if (isNew) listener.result({ ...snapshot, interval: intervalOf(entry), digest })
+      if (entry.isClosed) return
       for (const change of undecided) decide(change, [query], true)
       schedule(query)
     } catch (error) {

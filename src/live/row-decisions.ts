@@ -6,134 +6,157 @@ import type { RowImage } from '../filters/index.js'
 import { delay } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { CheckVisibility, Visibility } from '../rls/visibility.js'
+import { createSparedViewers } from './spared-viewers.js'
 import type { RowImages } from './touches.js'
 
-/** Asks whether viewers see a changed row, before or after the change. */
-export interface RowDecisions<Asker> {
-  /**
-   * @param isSeenAlike whether the policies decide alike about the row before and after the change
-   * @param askers each with its viewer, who needs a role
-   * @param decided called once for each asker, possibly before `ask` returns: true also if it cannot be known
-   */
-  ask(
-    table: WatchedTable,
-    images: RowImages,
-    isSeenAlike: boolean,
-    askers: readonly Asker[],
-    decided: (asker: Asker, isVisible: boolean) => void,
-  ): void
-}
-
-export interface RowDecisionsOptions<Asker> {
-  readonly checkVisibility: CheckVisibility
-  readonly viewerOf: (asker: Asker) => Viewer
-  /** Ends all requests; their askers get no decision any more. */
-  readonly signal: AbortSignal
-  /** Most decisions that wait, of one asker about one change each: beyond that, askers get a yes. Default: 1,000,000, 8 MB. */
-  readonly maxWaiting?: number
-}
-
-interface Pending<Asker> {
+export interface ChangedRow {
   readonly table: WatchedTable
   readonly images: RowImages
+}
+
+/** Asks whether viewers see a changed row, before or after the change. */
+export interface RowDecisions<Asker, Change> {
+  /** @param isSeenAlike whether the policies decide alike about the row before and after the change */
+  ask(change: Change, isSeenAlike: boolean, askers: readonly Asker[]): void
+}
+
+export interface RowDecisionsOptions<Asker, Change> {
+  readonly checkVisibility: CheckVisibility
+  /** The viewer of an asker, who needs a role. Undefined: it needs no decision any more, and gets a yes. */
+  readonly viewerOf: (asker: Asker) => Viewer | undefined
+  /** Called once for each asker of a change, possibly before `ask` returns. @param isVisible true also if it cannot be known in time */
+  readonly decided: (asker: Asker, change: Change, isVisible: boolean) => void
+  /** Ends all requests; their askers get no decision any more. */
+  readonly signal: AbortSignal
+  /** Most changes of a table that wait for a decision: beyond that, askers get a yes. Default: 1000. */
+  readonly maxWaiting?: number
+  /** Longest time that a request may take, in ms: after that, askers get a yes. Default: 2000. */
+  readonly patience?: number
+}
+
+interface Pending<Asker, Change> {
+  readonly change: Change
   isSeenAlike: boolean
-  readonly asked: {
-    readonly askers: readonly Asker[]
-    readonly decided: (asker: Asker, isVisible: boolean) => void
-  }[]
+  readonly askers: Asker[]
 }
 
 /** Most changes of one request. */
 const MAX_CHANGES = 250
 
 /**
- * Pause after a request, as a multiple of its duration: the reads of the queries need the processors, too. With 1,000 viewers and 200
- * changes/s, 117 to 134 queries a second were read with the pause, and 71 to 75 without (`npx tsx bench/live-viewers.ts --rate 200`).
+ * Pause after a request, as a multiple of its duration, and at most, in ms: the reads of the queries need the processors, too. With
+ * 1,000 viewers and 200 changes/s, 117 to 134 queries a second were read with the pause, and 71 to 75 without
+ * (`npm run bench:live-viewers -- --rate 200`).
  */
 const PAUSE_FACTOR = 1
+const MAX_PAUSE_MS = 250
 
-export function createRowDecisions<Asker>(options: RowDecisionsOptions<Asker>): RowDecisions<Asker> {
-  const { checkVisibility, viewerOf, signal, maxWaiting = 1_000_000 } = options
+export function createRowDecisions<Asker, Change extends ChangedRow>(
+  options: RowDecisionsOptions<Asker, Change>,
+): RowDecisions<Asker, Change> {
+  const { checkVisibility, viewerOf, decided, signal, maxWaiting = 1000, patience = 2000 } = options
   /** By table, then by change. */
-  const waiting = new Map<string, Map<RowImages, Pending<Asker>>>()
+  const waiting = new Map<string, Map<Change, Pending<Asker, Change>>>()
   const running = new Set<string>()
-  /** The number of decisions that wait. */
-  let count = 0
+  const spared = createSparedViewers()
 
   /** One request at a time for each table, so that the next one covers all changes that arrive meanwhile. */
   async function run(relid: string): Promise<void> {
     running.add(relid)
-    await new Promise(resolve => setImmediate(resolve)) // so that the first one covers all changes of this turn
-    for (let all = waiting.get(relid); all && !signal.aborted; all = waiting.get(relid)) {
-      const part: Pending<Asker>[] = []
-      for (const pending of all.values()) {
-        if (part.length === MAX_CHANGES || (part[0] && part[0].table !== pending.table)) break
-        part.push(pending)
-        all.delete(pending.images)
-        for (const { askers } of pending.asked) count -= askers.length
+    try {
+      await new Promise(resolve => setImmediate(resolve)) // so that the first one covers all changes of this turn
+      for (let all = waiting.get(relid); all && !signal.aborted; all = waiting.get(relid)) {
+        const began = performance.now()
+        await decide(relid, takePart(relid, all))
+        await delay(Math.min(MAX_PAUSE_MS, PAUSE_FACTOR * (performance.now() - began)), signal)
       }
-      if (all.size === 0) waiting.delete(relid)
-      const began = performance.now()
-      await decide(part)
-      await delay(PAUSE_FACTOR * (performance.now() - began), signal)
+    } finally {
+      running.delete(relid)
     }
-    running.delete(relid)
   }
 
-  async function decide(part: readonly Pending<Asker>[]): Promise<void> {
+  /** Changes of one form of the table. */
+  function takePart(relid: string, all: Map<Change, Pending<Asker, Change>>): Pending<Asker, Change>[] {
+    const part: Pending<Asker, Change>[] = []
+    for (const pending of all.values()) {
+      if (part.length === MAX_CHANGES || (part[0] && part[0].change.table !== pending.change.table)) break
+      part.push(pending)
+      all.delete(pending.change)
+    }
+    if (all.size === 0) waiting.delete(relid)
+    return part
+  }
+
+  async function decide(relid: string, part: readonly Pending<Asker, Change>[]): Promise<void> {
     const viewers = new Map<string, Viewer>()
-    const keys = new Map<Asker, string>()
-    for (const { asked } of part)
-      for (const asker of asked.flatMap(({ askers }) => askers)) {
-        if (keys.has(asker)) continue // a key takes time, and each asker may be here for each change
+    /** Undefined: the asker gets a yes. A key takes time, and each asker may be here for each change. */
+    const keys = new Map<Asker, string | undefined>()
+    for (const { askers } of part)
+      for (const asker of askers) {
+        if (keys.has(asker)) continue
         const viewer = viewerOf(asker)
-        const key = viewerKey(viewer, true)
-        keys.set(asker, key)
-        viewers.set(key, viewer)
+        const key = viewer && viewerKey(viewer, true)
+        const isAsked = key !== undefined && !spared.has(relid, key)
+        keys.set(asker, isAsked ? key : undefined)
+        if (viewer && isAsked) viewers.set(key, viewer)
       }
     const rows: RowImage[] = []
-    const ends = part.map(({ images: { row, old }, isSeenAlike }) => {
+    const ends = part.map(({ change: { images }, isSeenAlike }) => {
+      const { row, old } = images
       if (row) rows.push(row)
       if (old && !(row && isSeenAlike)) rows.push(old)
       return rows.length
     })
-    const { table } = part[0] as Pending<Asker>
-    const check = async () => checkVisibility(table, [...viewers.values()], rows, signal)
-    const views = await check().catch(() => undefined) // then all askers get a yes, and the reads show what is wrong
+    const views = await viewsOf(part[0] as Pending<Asker, Change>, viewers, rows)
     if (signal.aborted) return
-    const viewOf = new Map([...keys].map(([asker, key]) => [asker, views?.get(key)]))
-    for (const [i, { asked }] of part.entries()) {
+    for (const [key, view] of views ?? []) spared.note(relid, key, view)
+    const viewOf = new Map([...keys].map(([asker, key]) => [asker, key && views?.get(key)]))
+    for (const [i, { change, askers }] of part.entries()) {
       const from = ends[i - 1] ?? 0
       const to = ends[i] as number
-      for (const { askers, decided } of asked)
-        for (const asker of askers) {
-          const view = viewOf.get(asker)
-          if (!(view instanceof Promise)) decided(asker, isVisible(view, from, to))
-          // A viewer whose policies are slow delays no other one.
-          else
-            view.then(
-              verdict => decided(asker, isVisible(verdict, from, to)),
-              () => signal.aborted || decided(asker, true),
-            )
-        }
+      for (const asker of askers) {
+        const view = viewOf.get(asker) || undefined
+        if (!(view instanceof Promise)) decided(asker, change, isVisible(view, from, to))
+        // A viewer whose policies are slow delays no other one.
+        else
+          view.then(
+            verdict => decided(asker, change, isVisible(verdict, from, to)),
+            () => signal.aborted || decided(asker, change, true),
+          )
+      }
+    }
+  }
+
+  /** Undefined: no answer in time, or an error, so that the reads show what is wrong. */
+  async function viewsOf(
+    { change: { table } }: Pending<Asker, Change>,
+    viewers: ReadonlyMap<string, Viewer>,
+    rows: readonly RowImage[],
+  ): Promise<Awaited<ReturnType<CheckVisibility>> | undefined> {
+    if (viewers.size === 0) return undefined
+    try {
+      const ends = AbortSignal.any([signal, AbortSignal.timeout(patience)])
+      return await checkVisibility(table, [...viewers.values()], rows, ends)
+    } catch {
+      return undefined
     }
   }
 
   return {
-    ask(table, images, isSeenAlike, askers, decided) {
-      const all = waiting.get(table.relid) ?? new Map<RowImages, Pending<Asker>>()
-      const known = all.get(images)
-      if (count + askers.length > maxWaiting) {
-        for (const asker of askers) decided(asker, true)
+    ask(change, isSeenAlike, askers) {
+      const { relid } = change.table
+      const all = waiting.get(relid) ?? new Map<Change, Pending<Asker, Change>>()
+      const known = all.get(change)
+      if (!known && all.size >= maxWaiting) {
+        for (const asker of askers) decided(asker, change, true)
         return
       }
-      const pending = known ?? { table, images, isSeenAlike, asked: [] }
+      const pending = known ?? { change, isSeenAlike, askers: [] }
       pending.isSeenAlike &&= isSeenAlike
-      pending.asked.push({ askers, decided })
-      count += askers.length
-      all.set(images, pending)
-      waiting.set(table.relid, all)
-      if (!running.has(table.relid)) void run(table.relid)
+      pending.askers.push(...askers)
+      all.set(change, pending)
+      waiting.set(relid, all)
+      if (!running.has(relid)) void run(relid)
     },
   }
 }
