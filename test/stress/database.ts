@@ -54,9 +54,12 @@ export async function startStressDatabase(scene: Scene = SCENE): Promise<StressD
     query: (sql, values) => queryOnce(adminUrl, sql, values),
     session: task => session(adminUrl, task),
     async crash(how, pause) {
-      if (how === 'backend') return killBackend(adminUrl)
-      if (how === 'kill -9') await killAll(postgres)
-      else await postgres.stop('immediate')
+      await holdTables(adminUrl, scene.watched, async () => {
+        if (how === 'backend') await killBackend(adminUrl)
+        else if (how === 'kill -9') await killAll(postgres)
+        else await postgres.stop('immediate')
+      })
+      if (how === 'backend') return
       await pause()
       await postgres.start()
     },
@@ -80,6 +83,31 @@ async function session<T>(connectionString: string, task: (query: Query) => Prom
     return await task(async (text, values = []) => (await client.query(text, [...values])).rows)
   } finally {
     await client.end().catch(() => undefined)
+  }
+}
+
+/**
+ * Crashes Postgres while no table can be truncated, and after a look at the catalogue. A table that was rewritten between the last look
+ * and a crash may have been unlogged and emptied, so its history would end: the run has no such case.
+ */
+async function holdTables(
+  adminUrl: string,
+  tables: readonly string[],
+  crash: () => Promise<void>,
+): Promise<void> {
+  let hasCrashed = false
+  try {
+    await session(adminUrl, async query => {
+      await query(`set lock_timeout = '5s'`)
+      await query(`begin`)
+      await query(`lock table ${tables.join(', ')} in access share mode`)
+      await queryOnce(adminUrl, 'select * from listenql.refresh()')
+      hasCrashed = true
+      await crash()
+    })
+  } catch (error) {
+    if (hasCrashed) throw error
+    await crash() // Postgres is away already
   }
 }
 
