@@ -9,19 +9,14 @@ import type { Plan } from '../plan/plan.js'
 import type { CheckVisibility } from '../rls/visibility.js'
 import type { ReadAs, Snapshot } from '../snapshots/snapshot-request.js'
 import type { Snapshots } from '../snapshots/snapshots.js'
+import { type ChangeListener, createFollowedTables } from './followed-tables.js'
+import type { LiveQueries, LiveRequest, LiveResult, ResultListener } from './live-contract.js'
 import { LiveIndex } from './live-index.js'
-import { createLivePlan, type LivePlan } from './live-plan.js'
+import { createLivePlan } from './live-plan.js'
 import type { PolicySource } from './live-policies.js'
 import { type LiveChange, LiveQuery } from './live-query.js'
 import { type ChangedRow, createRowDecisions } from './row-decisions.js'
 import { SharedNodes } from './shared-nodes.js'
-
-/** Gets the changes of a table from the next event of the log on. Its methods are called synchronously. */
-export interface ChangeListener {
-  change(change: LiveChange): void
-  /** The history of the table has ended: later positions cannot be compared with earlier ones. No call follows. */
-  lost(): void
-}
 
 export interface LiveQueriesOptions {
   readonly snapshots: Pick<Snapshots, 'read'>
@@ -38,53 +33,6 @@ export interface LiveQueriesOptions {
    */
   readonly minAsked?: number
   readonly observe: Observe
-}
-
-export interface LiveRequest {
-  /** As `prepare` returns it. */
-  readonly live: LivePlan
-  readonly as: ReadAs
-  /** The shortest time from one read to the next, in ms. */
-  readonly every: number
-  /** The policies that decide which rows the query shows. Undefined: it shows all. */
-  readonly policies?: PolicySource | undefined
-}
-
-export interface LiveResult extends Snapshot {
-  /** The time that passes at least until the query is read again, in ms. */
-  readonly interval: number
-  /** Equal for results that look the same. */
-  readonly digest: string
-}
-
-/** Gets the results of a query. */
-export interface ResultListener {
-  /** The first result, and later each that differs from the one before. */
-  result(result: LiveResult): void
-  /** The query has ended; no call follows. */
-  end(error: ListenqlError): void
-}
-
-export interface OpenQuery {
-  /** The last position at which the newest result is known to hold. Undefined: a change may have altered it. */
-  readonly holdsAt: Position | undefined
-  /** Idempotent. */
-  close(): void
-}
-
-/**
- * Keeps the results of queries up to date. A query is read again when a change of the log may show in it, and its listener gets the new
- * result if it differs. Each result is exact at its position, a batch boundary; states in between may be skipped.
- */
-export interface LiveQueries {
-  /** A plan in the form that is kept, which shares what it can with other plans. Do not keep the given one. */
-  prepare(plan: Plan, as: ReadAs): LivePlan
-  /** @throws ListenqlError LIMIT_EXCEEDED */
-  open(request: LiveRequest, listener: ResultListener): OpenQuery
-  /** Whether every result holds, as far as the log has been dispatched. */
-  isSettled(): boolean
-  /** Idempotent. */
-  close(): void
 }
 
 /** A query is read again after at least this many times the duration of its last read, so that reading takes a tenth of the time. */
@@ -149,41 +97,28 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
       },
       signal: stop.signal,
     })
-  const followed = new Map<string, { readonly stop: Stop; queries: number }>()
-
-  function retain(relid: string): void {
-    const known = followed.get(relid)
-    if (known) known.queries++
-    else followed.set(relid, { stop: listen(relid), queries: 1 })
-  }
-
-  function listen(relid: string): Stop {
-    return follow(relid, {
-      change(change) {
-        const undecided: LiveQuery[] = []
-        try {
-          index.visit(change, query => {
-            const effect = query.take(change)
-            if (effect === 'stale') schedule(query)
-            else if (effect === 'hidden?') undecided.push(query)
-          })
-        } finally {
-          if (undecided.length > 0) decide(change, undecided)
-        }
-      },
-      lost() {
-        const known = followed.get(relid)
-        if (!known) return
-        followed.set(relid, { stop: listen(relid), queries: known.queries })
-        index.each(relid, query => {
-          query.forget()
-          schedule(query)
+  const { retain, release } = createFollowedTables(follow, {
+    change(change) {
+      const undecided: LiveQuery[] = []
+      try {
+        index.visit(change, query => {
+          const effect = query.take(change)
+          if (effect === 'stale') schedule(query)
+          else if (effect === 'hidden?') undecided.push(query)
         })
-      },
-    })
-  }
+      } finally {
+        if (undecided.length > 0) decide(change, undecided)
+      }
+    },
+    lost(relid) {
+      index.each(relid, query => {
+        query.forget()
+        schedule(query)
+      })
+    },
+  })
 
-  /** Finds out whether the viewers of the queries see the changed row, and reads the queries of those who do. */
+  /** Reads each query whose viewer sees the row before or after the change; the policies decide, if there are enough queries. */
   function decide(change: LiveChange, queries: readonly LiveQuery[], wasKept = false): void {
     // A query that was read at once for each change that came during its last read would be read without an end.
     if (decisions && isDecidable(change) && (wasKept || queries.length >= minAsked)) {
@@ -196,13 +131,6 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
       return
     }
     for (const query of queries) if (query.decide(change, true) === 'stale') schedule(query)
-  }
-
-  function release(relid: string): void {
-    const known = followed.get(relid)
-    if (!known || --known.queries > 0) return
-    followed.delete(relid)
-    known.stop()
   }
 
   /** Reads the query at once, or when its pace allows it. */

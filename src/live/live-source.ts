@@ -3,9 +3,9 @@ import type { ListenqlError } from '../lib/errors.js'
 import { rootTable } from '../plan/plan.js'
 import type { ReadAs } from '../snapshots/snapshot-request.js'
 import { EventSource } from '../sources/source.js'
+import type { LiveQueries, LiveResult, OpenQuery } from './live-contract.js'
 import type { LivePlan } from './live-plan.js'
 import type { PolicySource } from './live-policies.js'
-import type { LiveQueries, LiveResult, OpenQuery } from './live-queries.js'
 
 export interface LiveSourceOptions {
   readonly queries: LiveQueries
