@@ -8,7 +8,7 @@ const LIVE = `# A live query: its result, now and at each change.
 const ONCE = `# Write \`query\` for \`subscription\` to read it once.
 `
 
-/** What to show to a user who has not written a document yet, the best one first. The last one fits every schema. */
+/** The documents that GraphiQL may open with, the best one first. The last one fits every schema. */
 const EXAMPLES: readonly string[] = [
   `${LIVE}#   npx listenql sql "INSERT INTO visits (person_id, place) SELECT pk, 'Library' FROM people"
 ${ONCE}subscription {

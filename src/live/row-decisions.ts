@@ -1,5 +1,5 @@
-// Which viewers see a changed row: asks the policies before queries are read, since most changes of a table with policies are of rows
-// that most viewers do not see.
+// Which viewers see a changed row: the policies are asked before queries are read, since most viewers do not see most rows of a table
+// with policies.
 import { type Viewer, viewerKey } from '../auth/viewer.js'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import type { RowImage } from '../filters/index.js'
@@ -22,7 +22,7 @@ export interface RowDecisions<Asker, Change> {
 
 export interface RowDecisionsOptions<Asker, Change> {
   readonly checkVisibility: CheckVisibility
-  /** The viewer of an asker, who needs a role. Undefined: it needs no decision any more, and gets a yes. */
+  /** The viewer of an asker, with a role. Undefined: the asker needs no decision any more, and gets a yes. */
   readonly viewerOf: (asker: Asker) => Viewer | undefined
   /** Called once for each asker of a change, possibly before `ask` returns. @param isVisible true also if it cannot be known in time */
   readonly decided: (asker: Asker, change: Change, isVisible: boolean) => void

@@ -2,8 +2,8 @@ import { ListenqlError } from '../lib/errors.js'
 import type { Visibility } from '../rls/visibility.js'
 
 /**
- * Viewers that are not asked about changes: whose last request has not been answered, so that requests do not pile up, or whose policies
- * cannot be evaluated on images. Their queries are read instead.
+ * Viewers about whom the policies are not asked for now. Either their last request has no answer yet, and another one would wait with
+ * it; or their policies cannot be evaluated on images. Their queries are read instead.
  */
 export interface SparedViewers {
   has(relid: string, key: string): boolean

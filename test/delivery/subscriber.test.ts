@@ -12,6 +12,19 @@ function taken(subscriber: Subscriber): string[] {
   return texts
 }
 
+/** `taken()` resolves when the second of two waiting frames is taken. */
+async function expectTakenWithSecond(subscriber: Subscriber): Promise<void> {
+  let isTaken = false
+  const done = subscriber.taken().then(() => {
+    isTaken = true
+  })
+  subscriber.take()
+  await Promise.resolve()
+  expect(isTaken).toBe(false)
+  subscriber.take()
+  await done
+}
+
 describe('a subscriber that joins its group from a stream of its own', () => {
   it('takes all its own frames first, then the frames of the group that it has not received', () => {
     const own = new FrameStream()
@@ -138,15 +151,7 @@ it('taken() resolves once no frame waits any more', async () => {
   await subscriber.taken()
   stream.push(frame(1))
   stream.push(frame(2))
-  let isTaken = false
-  const done = subscriber.taken().then(() => {
-    isTaken = true
-  })
-  subscriber.take()
-  await Promise.resolve()
-  expect(isTaken).toBe(false)
-  subscriber.take()
-  await done
+  await expectTakenWithSecond(subscriber)
 })
 
 it('taken() waits for the frames of the following streams', async () => {
@@ -155,15 +160,7 @@ it('taken() waits for the frames of the following streams', async () => {
   stream.push(frame(1))
   subscriber.leaveFor(own)
   own.push(frame(2))
-  let isTaken = false
-  const done = subscriber.taken().then(() => {
-    isTaken = true
-  })
-  subscriber.take()
-  await Promise.resolve()
-  expect(isTaken).toBe(false)
-  subscriber.take()
-  await done
+  await expectTakenWithSecond(subscriber)
 })
 
 it('a subscriber that has left holds and takes nothing', () => {

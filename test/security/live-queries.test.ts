@@ -371,7 +371,7 @@ describe('a live query of a viewer', () => {
     }
   })
 
-  it('of many viewers is sent to those who see the changed row, before or after the change', async () => {
+  it('reaches each of many viewers that sees the changed row, before or after the change', async () => {
     // So many that the policies are asked before queries are read.
     const people = Array.from({ length: 8 }, (_, i) => `p${i}`)
     await log.query(`insert into members select 100 + i, 'p' || i, null from generate_series(0, 7) i`)

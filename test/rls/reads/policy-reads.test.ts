@@ -133,7 +133,8 @@ describe('what a policy reads', () => {
   })
 
   it('includes the bodies of SQL functions that Postgres has parsed', async context => {
-    if (!hasParsedBodies) return context.skip()
+    if (!hasParsedBodies)
+      return context.skip(true, 'Postgres has no parsed bodies of SQL functions before 14')
     const mine = await readsOf('org in (select app.my_orgs())')
     expect({ tables: tablesOf(mine), unknown: wordsOf(mine) }).toEqual({
       tables: { 'app.members': ['org', 'person'] },

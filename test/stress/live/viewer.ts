@@ -86,7 +86,7 @@ export class LiveViewer {
     const position = extensions?.cursor ? positionOf(extensions.cursor) : undefined
     if (!position) complain(`${name} over ${transport} got a result without a cursor`)
     else if (this.#position && comparePositions(position, this.#position) <= 0)
-      complain(`${name} over ${transport}: the cursor of a result is not behind that of the one before`)
+      complain(`${name} over ${transport}: the cursor of a result is not after that of the one before`)
     if (this.#position && text === this.latest)
       complain(`${name} over ${transport} got the same result twice: ${document.text}`)
     this.#position = position
