@@ -4,53 +4,47 @@
  * the tables. The table shows reads per second, the processor time of the server's sessions in Postgres and of the server's process, and
  * the time from a commit to the client. The clients are in the process of the benchmark and use real sockets.
  *
- *   npx tsx bench/live.ts [--queries N,N] [--rate N] [--seconds N] [--rounds N] [--url URL] [--directory DIR]
+ *   npx tsx bench/live.ts [--queries N,N] [--ways live,polled,asked] [--customers N] [--identical] [--rate N] [--seconds N]
+ *     [--rounds N] [--profile DIR] [--url URL] [--directory DIR]
+ *
+ *   --customers N   each of the N customers has five orders, and one query; the fewer of them are watched, the fewer updates matter
+ *   --identical     all clients have one query, whose result every update changes
+ *   --profile DIR   writes CPU profiles of the servers to DIR and prints their top functions; profiling costs time
  */
-import { Agent, request } from 'node:http'
+import { mkdirSync, readdirSync } from 'node:fs'
 import { cpus, release } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type Client, createClient } from 'graphql-ws'
-import { WebSocket } from 'ws'
 import { formatTable } from '../src/lib/table.js'
 import { type Child, startChild } from './lib/child.js'
 import { pause } from './lib/clock.js'
 import { createBenchDatabase } from './lib/database.js'
 import type { LiveMethods } from './lib/live-child.js'
+import { differentQueries, identicalQueries, WAYS, type Way } from './lib/live-clients.js'
 import { processorTime } from './lib/processor-time.js'
+import { topFunctions } from './lib/profile.js'
 import { median, quantile } from './lib/statistics.js'
 
 const { values } = parseArgs({
   options: {
     queries: { type: 'string', default: '1,100,1000' },
+    ways: { type: 'string', default: Object.keys(WAYS).join(',') },
+    customers: { type: 'string', default: '1000' },
+    identical: { type: 'boolean', default: false },
     rate: { type: 'string', default: '200' },
     seconds: { type: 'string', default: '10' },
     rounds: { type: 'string', default: '3' },
+    profile: { type: 'string' },
     url: { type: 'string' },
     directory: { type: 'string' },
   },
 })
 const RATE = Number(values.rate)
 const SECONDS = Number(values.seconds)
-const CUSTOMERS = 1000
-const ORDERS = 5000
-/** Queries on one WebSocket. */
-const SHARE = 200
-
-const FIELDS = `orders(where: { customerId: { eq: $id } }, orderBy: [{ id: DESC }], limit: 20) {
-  rows { id total stamp customer { name } items(orderBy: [{ id: ASC }]) { sku quantity } }
-}`
-const LIVE = `subscription ($id: Int!) { ${FIELDS} }`
-const ASKED = `query ($id: Int!) { ${FIELDS} }`
-const CHANGES = 'subscription { ordersChanged { operation } }'
-
-/** Clients that keep the results of queries 1 to `count` up to date until they are stopped. */
-type Way = (world: World, count: number) => Promise<() => Promise<void>>
-
-interface World {
-  readonly port: number
-  /** Called with each result, as text. */
-  readonly onResult: (id: number, text: string) => void
-}
+const CUSTOMERS = Number(values.customers)
+const ORDERS = 5 * CUSTOMERS
+const { profile } = values
+if (profile) mkdirSync(profile, { recursive: true })
 
 interface Measured {
   readonly reads: number
@@ -67,6 +61,7 @@ try {
     `create table orders (id int primary key, customer_id int not null references customers, total int not null, stamp float8 not null)`,
   )
   await database.query('create index on orders (customer_id)')
+  if (values.identical) await database.query('create index on orders (stamp desc nulls first, id)')
   await database.query(
     `create table items (id int primary key, order_id int not null references orders, sku text not null, quantity int not null)`,
   )
@@ -85,18 +80,18 @@ try {
     await database.query('select listenql.watch($1)', [table])
   await database.query('select * from listenql.refresh()')
 
-  const ways: readonly (readonly [string, Way])[] = [
-    ['live queries', live],
-    ['asked every second', polled],
-    ['asked after each change', asked],
-  ]
+  const ways = values.ways.split(',').map(name => {
+    const way = WAYS[name]
+    if (!way) throw new Error(`no way ${name}; there are ${Object.keys(WAYS).join(', ')}`)
+    return way
+  })
   const lines: string[][] = []
   for (const count of values.queries.split(',').map(Number)) {
-    const found = new Map<string, Measured[]>(ways.map(([name]) => [name, []]))
+    const found = new Map<string, Measured[]>(ways.map(({ title }) => [title, []]))
     for (let round = 0; round < Number(values.rounds); round++)
-      for (const [name, way] of ways) {
-        console.error(`${count} queries, round ${round + 1}, ${name}`)
-        found.get(name)?.push(await measure(way, count))
+      for (const way of ways) {
+        console.error(`${count} queries, round ${round + 1}, ${way.title}`)
+        found.get(way.title)?.push(await measure(way, count))
       }
     for (const [name, all] of found) {
       const of = (pick: (one: Measured) => number) => median(all.map(pick))
@@ -116,7 +111,7 @@ try {
   console.log(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model}, Linux ${release()}`)
   console.log(`PostgreSQL ${database.version}`)
   console.log(
-    `${RATE} updates/s of random orders of ${CUSTOMERS} customers, ${values.rounds} rounds of ${SECONDS} s\n`,
+    `${RATE} updates/s of random orders of ${CUSTOMERS} customers, ${values.rounds} rounds of ${SECONDS} s${values.identical ? ', identical queries' : ''}\n`,
   )
   const names = [
     'queries',
@@ -134,6 +129,8 @@ try {
       lines,
     ),
   )
+  for (const file of profile ? readdirSync(profile) : [])
+    console.log(`${file}:\n${await topFunctions(join(profile ?? '', file))}`)
 } finally {
   await database.close()
 }
@@ -145,9 +142,10 @@ async function measure(way: Way, count: number): Promise<Measured> {
     const newest = new Map<number, number>()
     let delays: number[] = []
     let results = 0
-    const stop = await way(
+    const stop = await way.start(
       {
         port,
+        query: values.identical ? identicalQueries : differentQueries(CUSTOMERS),
         onResult(id, text) {
           results++
           let latest = 0
@@ -162,11 +160,13 @@ async function measure(way: Way, count: number): Promise<Measured> {
     )
     const writing = write(SECONDS + 1)
     await pause(1000)
+    if (profile) await child.call('startProfile', null)
     const before = await stateOf(child)
     delays = []
     results = 0
     await pause(SECONDS * 1000)
     const after = await stateOf(child)
+    if (profile) await child.call('stopProfile', join(profile, `${count}-${Date.now()}.cpuprofile`))
     const measured = {
       reads: (after.reads - before.reads) / SECONDS,
       results: results / SECONDS,
@@ -200,112 +200,4 @@ async function write(seconds: number): Promise<void> {
     const ahead = (i * 1000) / RATE - (performance.now() - began)
     if (ahead > 1) await pause(ahead)
   }
-}
-
-function connect(port: number): Client {
-  return createClient({
-    url: `ws://127.0.0.1:${port}/graphql`,
-    webSocketImpl: WebSocket,
-    lazy: false,
-    retryAttempts: 0,
-  })
-}
-
-function subscribe(
-  client: Client,
-  query: string,
-  variables: Record<string, unknown>,
-  next: (text: string) => void,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    client.subscribe(
-      { query, variables },
-      {
-        next(value) {
-          next(JSON.stringify(value))
-          resolve()
-        },
-        error: error => reject(new Error(JSON.stringify(error))),
-        complete: () => undefined,
-      },
-    )
-  })
-}
-
-async function live({ port, onResult }: World, count: number) {
-  const clients: Client[] = []
-  for (let first = 1; first <= count; first += SHARE) {
-    const client = connect(port)
-    clients.push(client)
-    const ids = Array.from({ length: Math.min(SHARE, count - first + 1) }, (_, i) => first + i)
-    await Promise.all(
-      ids.map(id => subscribe(client, LIVE, { id: 1 + (id % CUSTOMERS) }, text => onResult(id, text))),
-    )
-  }
-  return async () => {
-    for (const client of clients) await client.dispose()
-  }
-}
-
-/** Each client begins at another moment of the second. */
-async function polled({ port, onResult }: World, count: number) {
-  const agent = new Agent({ keepAlive: true, maxSockets: 50 })
-  const timers: NodeJS.Timeout[] = []
-  for (let id = 1; id <= count; id++) {
-    timers.push(
-      setTimeout(
-        () => {
-          timers.push(setInterval(() => ask(port, agent, id, onResult).catch(() => undefined), 1000))
-        },
-        (1000 * id) / count,
-      ),
-    )
-  }
-  return async () => {
-    for (const timer of timers) clearTimeout(timer)
-    agent.destroy()
-  }
-}
-
-/** Each client asks again after a change, unless it is asking. */
-async function asked({ port, onResult }: World, count: number) {
-  const agent = new Agent({ keepAlive: true, maxSockets: 50 })
-  const client = connect(port)
-  const asking = new Set<number>()
-  let isOver = false
-  const all = () => {
-    for (let id = 1; id <= count && !isOver; id++) {
-      if (asking.has(id)) continue
-      asking.add(id)
-      ask(port, agent, id, onResult)
-        .catch(() => undefined)
-        .finally(() => asking.delete(id))
-    }
-  }
-  void subscribe(client, CHANGES, {}, all).catch(() => undefined)
-  return async () => {
-    isOver = true
-    await client.dispose()
-    agent.destroy()
-  }
-}
-
-function ask(port: number, agent: Agent, id: number, onResult: World['onResult']): Promise<void> {
-  const body = JSON.stringify({ query: ASKED, variables: { id: 1 + (id % CUSTOMERS) } })
-  return new Promise((resolve, reject) => {
-    const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
-    request({ port, host: '127.0.0.1', path: '/graphql', method: 'POST', agent, headers }, response => {
-      let text = ''
-      response.setEncoding('utf8')
-      response.on('data', chunk => {
-        text += chunk
-      })
-      response.on('end', () => {
-        onResult(id, text)
-        resolve()
-      })
-    })
-      .on('error', reject)
-      .end(body)
-  })
 }

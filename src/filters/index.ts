@@ -1,5 +1,5 @@
 export { columnsOf, relatedIn } from './columns-of.js'
-export { type DatabaseText, databaseText, textsOf } from './database-text.js'
+export { type DatabaseText, databaseText, textsOf, UTF8_TEXT } from './database-text.js'
 export { EVERYTHING, type Filter, type Operand, type Operator, type RelatedFilter } from './filter.js'
 export { createFilterIndex, type FilterIndex } from './filter-index.js'
 export { type IndexKeys, indexKeys } from './index-keys.js'

@@ -8,6 +8,7 @@ import { comparePositions, type Position } from '../log/position.js'
 import type { CheckVisibility } from '../rls/visibility.js'
 import type { Snapshots } from '../snapshots/snapshots.js'
 import { type ChangeListener, createFollowedTables } from './followed-tables.js'
+import { createGather } from './gather.js'
 import type { LiveQueries, LiveRequest, ResultListener } from './live-contract.js'
 import { LiveIndex } from './live-index.js'
 import { createLivePlan } from './live-plan.js'
@@ -38,6 +39,12 @@ const PACE_FACTOR = 10
 
 /** A read that takes longer is slow, in ms: slow queries are read one after another, so that they never hold all connections. */
 const SLOW_MS = 250
+
+/** A read that takes at most this long is quick, in ms: see QuickReads. */
+const QUICK_MS = 10
+
+/** Reads that begin within this time share a snapshot, in ms: to take one costs as much as several reads. */
+const GATHER_MS = 15
 
 /** Most reads that wait for a connection; above that, the rest waits here. */
 const MAX_READS = 1000
@@ -81,6 +88,7 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
   const index = new LiveIndex()
   const sharedNodes = new SharedNodes()
   const turns = createTurns({ limit: MAX_READS, slowLimit: 1 })
+  const gather = createGather(GATHER_MS)
   const entries = new Map<LiveQuery, Entry>()
   const stop = createStopController()
   const decisions =
@@ -138,8 +146,10 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
     entry.isDue = true
     const wait = Math.max(pause, entry.readAt + intervalOf(entry) - performance.now())
     const begin = () => void turns.run('', entry.duration > SLOW_MS, () => read(entry))
-    if (wait > 0) entry.timer = setTimeout(begin, wait)
-    else begin()
+    // A new subscriber does not wait for others.
+    const gathered = query.position ? () => gather.begin(begin) : begin
+    if (wait > 0) entry.timer = setTimeout(gathered, wait)
+    else gathered()
   }
 
   async function read(entry: Entry): Promise<void> {
@@ -152,9 +162,12 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
     index.reads(query)
     entry.readAt = performance.now()
     try {
-      const snapshot = await snapshots.read(query.live.plan, request.as, reading.signal).finally(() => {
-        entry.reading = undefined
-      })
+      const isQuick = query.position !== undefined && entry.duration <= QUICK_MS
+      const snapshot = await snapshots
+        .read(query.live.plan, request.as, reading.signal, isQuick)
+        .finally(() => {
+          entry.reading = undefined
+        })
       if (entry.isClosed) return
       entry.duration = snapshot.duration
       entry.failures = 0
@@ -255,6 +268,7 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
       [...entries.keys()].every(query => !query.isStale && !query.isReading && !query.isUndecided),
     close() {
       stop.abort()
+      gather.close()
       for (const entry of [...entries.values()]) close(entry)
     },
   }

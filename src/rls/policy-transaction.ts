@@ -2,7 +2,7 @@
 // or viewer has set in it, and how it ends after an error. It is read-only, and all of it sees one snapshot.
 import type pg from 'pg'
 import { hasSqlState, SQL_STATE } from '../postgres/sql-state.js'
-import type { Prepared } from './prepared.js'
+import type { Prepared } from '../postgres/statements/prepared.js'
 
 /** Longest time that a statement of the server itself may take, in ms. */
 export const OWN_STATEMENT_TIMEOUT_MS = 30_000

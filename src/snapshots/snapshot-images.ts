@@ -36,23 +36,29 @@ export const readMended: ReadImages = async (client, sql, maxBytes) => {
   return mended
 }
 
-/** @param column SQL for what is read of each `image`, which Postgres leaves out if the image exceeds `maxBytes` by itself */
+/**
+ * A query for images, of which Postgres leaves out those that exceed `maxBytes` by themselves: then it returns NULL.
+ * @param column SQL for what is read of each `image`. Default: the image
+ */
+export function limitedSql({ text, values }: PlanSql, maxBytes: number, column = 'image'): PlanSql {
+  const most = `$${values.length + 1}::pg_catalog.int8`
+  return {
+    text: `select case when pg_catalog.octet_length(image) operator(pg_catalog.<=) ${most} then ${column} end as image from (${text}) q(image)`,
+    values: [...values, Math.min(maxBytes, MAX_TEXT_BYTES)],
+  }
+}
+
+/** @param column as in `limitedSql` */
 function readColumn<Value>(
   client: pg.Client,
-  { text, values }: PlanSql,
+  sql: PlanSql,
   column: string,
   maxBytes: number,
   sizeOf: (value: Value) => number,
   nameOf: NameOf = () => undefined,
 ): Promise<Value[] | undefined> {
-  const most = `$${values.length + 1}::pg_catalog.int8`
-  const whole = `select case when pg_catalog.octet_length(image) operator(pg_catalog.<=) ${most} then ${column} end from (${text}) q(image)`
-  const config: pg.QueryArrayConfig = {
-    name: nameOf(whole),
-    text: whole,
-    values: [...values, Math.min(maxBytes, MAX_TEXT_BYTES)],
-    rowMode: 'array',
-  }
+  const { text, values } = limitedSql(sql, maxBytes, column)
+  const config: pg.QueryArrayConfig = { name: nameOf(text), text, values, rowMode: 'array' }
   return new Promise((resolve, reject) => {
     let found: Value[] | undefined = []
     let bytes = 0

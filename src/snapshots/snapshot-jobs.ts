@@ -11,10 +11,14 @@ const READ_TRIES = 5
 export interface Job {
   readonly query: SnapshotQuery
   readonly isSettled: boolean
+  /** Whether the read is known to be quick, so that a cutting transaction may read by itself. */
+  readonly isQuick: boolean
   resolve(snapshot: Snapshot): void
   reject(error: unknown): void
   /** The read begins: from now on, Postgres enforces the time limit. */
   started(): void
+  /** The cutting transaction cannot read it. */
+  notQuick(): void
   /** Waits for another read. False: the job has failed. */
   again(): boolean
 }
@@ -31,12 +35,20 @@ export type Outcome =
   | { readonly kind: 'again'; readonly reason: string }
   | { readonly kind: 'failed'; readonly error: ListenqlError }
 
-/** @param patience longest wait before the read begins, in ms */
+export interface JobOptions {
+  /** Longest wait before the read begins, in ms. */
+  readonly patience: number
+  readonly signal: AbortSignal | undefined
+  readonly isQuick: boolean
+}
+
 export function createJob(
   query: SnapshotQuery,
-  { patience, signal }: { readonly patience: number; readonly signal: AbortSignal | undefined },
+  options: JobOptions,
 ): { job: Job; promise: Promise<Snapshot> } {
+  const { patience, signal } = options
   const { table } = query
+  let { isQuick } = options
   const asked = performance.now()
   let tries = 0
   let isSettled = false
@@ -65,9 +77,15 @@ export function createJob(
     get isSettled() {
       return isSettled
     },
+    get isQuick() {
+      return isQuick
+    },
     resolve: snapshot => settle() && resolve(snapshot),
     reject: error => settle() && reject(error),
     started: () => clearTimeout(timer),
+    notQuick() {
+      isQuick = false
+    },
     again() {
       if (!isSettled && ++tries >= READ_TRIES) {
         job.reject(notRead(table))

@@ -21,11 +21,16 @@ export interface SnapshotQueueOptions {
  */
 export interface SnapshotQueue {
   readonly isEmpty: boolean
+  /** The jobs that wait for a quick read, grouped. They stay in the queue. */
+  quickWorks(): readonly Work[]
   add(job: Job): void
   /** The jobs that wait now, grouped. They stay in the queue. */
   works(): readonly Work[]
-  /** Moves the jobs that wait now to those that were taken before, for a snapshot that is about to be taken. */
-  take(works: Work[]): void
+  /**
+   * Moves the jobs that wait now to those that were taken before, for a snapshot that is about to be taken.
+   * @param isTaken whether to take a job. Default: all are taken
+   */
+  take(works: Work[], isTaken?: (job: Job) => boolean): void
   /** Puts works back whose read has not begun. */
   putBack(works: readonly Work[]): void
   /** The read begins. @returns false: no client waits for it any more */
@@ -71,8 +76,11 @@ export function createSnapshotQueue(options: SnapshotQueueOptions): SnapshotQueu
     },
     add: job => void waiting.push(job),
     works: () => groupJobs(waiting),
-    take(works) {
-      const jobs = [...jobsOf(works), ...waiting.splice(0)].filter(job => !job.isSettled)
+    quickWorks: () => groupJobs(waiting.filter(job => job.isQuick && !job.isSettled)),
+    take(works, isTaken = () => true) {
+      const all = waiting.splice(0)
+      waiting.push(...all.filter(job => !isTaken(job)))
+      const jobs = [...jobsOf(works), ...all.filter(isTaken)].filter(job => !job.isSettled)
       works.splice(0, works.length, ...groupJobs(jobs))
     },
     putBack: works => void waiting.unshift(...jobsOf(works)),

@@ -1,21 +1,19 @@
 import type pg from 'pg'
-import { type ImageKind, readImageKinds } from '../catalog/image-sql.js'
-import type { WatchedTable } from '../catalog/watched-table.js'
-import { readPlanRows, TooManyRows } from '../plan/plan-result.js'
 import { PIN_SETTINGS } from '../postgres/pinned-settings.js'
 import { socketOf } from '../postgres/socket.js'
 import { hasSqlState, isEncodingError, isStatementError, SQL_STATE } from '../postgres/sql-state.js'
 import { securedMeanwhile } from '../rls/access-errors.js'
 import { becomeSql, takeRoleSql } from '../rls/become.js'
 import { readSettings, type UsableSettings } from '../rls/role-rights.js'
+import type { PlanCompiler } from './plan-compiler.js'
 import { explainFailure } from './read-failure.js'
 import type { ReadLimits } from './read-limits.js'
+import { outcomeOf } from './read-outcome.js'
 import { SAVEPOINT } from './snapshot-cut.js'
-import { notRead, schemaChanged, tooLarge, tooManyRows } from './snapshot-errors.js'
+import { notRead } from './snapshot-errors.js'
 import { type ReadImages, readMended, readTexts } from './snapshot-images.js'
 import type { Outcome } from './snapshot-jobs.js'
 import type { SnapshotQuery } from './snapshot-query.js'
-import { createSnapshotTexts } from './snapshot-texts.js'
 import type { StatementNames } from './statement-names.js'
 import { findSecured, readTablesNow } from './table-now.js'
 
@@ -32,27 +30,18 @@ export interface SnapshotReader {
 }
 
 /** @param names of the statements that stay prepared */
-export function createSnapshotReader(limits: ReadLimits, names: StatementNames): SnapshotReader {
+export function createSnapshotReader(
+  limits: ReadLimits,
+  compiler: PlanCompiler,
+  names: StatementNames,
+): SnapshotReader {
   const { queryTimeout, maxBytes } = limits
-  const kinds = new WeakMap<WatchedTable, ReadonlyMap<number, ImageKind>>()
-  const texts = createSnapshotTexts()
   const usable: UsableSettings = new Map()
 
-  async function kindsOf(client: pg.Client, table: WatchedTable): Promise<ReadonlyMap<number, ImageKind>> {
-    const known = kinds.get(table)
-    if (known) return known
-    const read = await readImageKinds(client, table.columns)
-    kinds.set(table, read)
-    return read
-  }
-
   async function attempt(client: pg.Client, query: SnapshotQuery, readImages: ReadImages): Promise<Outcome> {
-    const { plan, table, viewer } = query
+    const { plan, viewer } = query
     const tables = [...plan.tables.values()]
-    const database = await texts.of(client, query.texts)
-    const all = new Map<number, ImageKind>()
-    for (const one of tables) for (const [oid, kind] of await kindsOf(client, one)) all.set(oid, kind)
-    const sql = query.sql(all, database)
+    const sql = await compiler.compile(client, query)
     const nameOf = (text: string) => names.of(client, text)
     if (viewer?.isSecured) {
       names.distrust(client) // functions of policies may run DEALLOCATE
@@ -63,16 +52,7 @@ export function createSnapshotReader(limits: ReadLimits, names: StatementNames):
     const secured = viewer && !viewer.isSecured ? await findSecured(client, tables) : undefined
     if (secured) return { kind: 'failed', error: securedMeanwhile(secured) }
     if (viewer) await client.query(`set local role none; ${PIN_SETTINGS}`) // only the server's login may read listenql.watched
-    const { altered, rewritten } = await readTablesNow(client, tables, nameOf)
-    if (altered) return { kind: 'failed', error: schemaChanged(altered) }
-    if (rewritten) return { kind: 'again', reason: `table ${rewritten.name} was rewritten meanwhile` }
-    if (images === undefined) return { kind: 'failed', error: tooLarge(table, limits) }
-    try {
-      return { kind: 'rows', rows: readPlanRows(plan, images) }
-    } catch (error) {
-      if (error instanceof TooManyRows) return { kind: 'failed', error: tooManyRows(table, error.max) }
-      throw error
-    }
+    return outcomeOf(query, images, await readTablesNow(client, tables, nameOf), limits)
   }
 
   return {

@@ -9,6 +9,9 @@ import type { Plan } from '../plan/plan.js'
 import { createClosablePool } from '../postgres/closable-pool.js'
 import { PIN_VIEWS } from '../postgres/pinned-settings.js'
 import { isStatementError } from '../postgres/sql-state.js'
+import { createPrepared } from '../postgres/statements/prepared.js'
+import { createPlanCompiler } from './plan-compiler.js'
+import { createQuickReads } from './quick-reads.js'
 import type { ReadLimits } from './read-limits.js'
 import { beginCut, exportSnapshot, hasWritten, SAVEPOINT } from './snapshot-cut.js'
 import { cutRefused, stopping, unreachable } from './snapshot-errors.js'
@@ -42,10 +45,11 @@ export interface SnapshotsOptions {
 export interface Snapshots {
   /**
    * Sees everything that was committed before the call.
+   * @param isQuick whether the read is known to take a few ms, so that it may hold up the ledger. Default: false
    * @throws ListenqlError SCHEMA_CHANGED if a table differs from that of the plan, TABLE_NOT_READABLE, QUERY_TIMEOUT,
    * RESULT_TOO_LARGE, DATABASE_FAILED, ARGUMENT_INVALID; or the signal's reason
    */
-  read(plan: Plan, as?: ReadAs, signal?: AbortSignal): Promise<Snapshot>
+  read(plan: Plan, as?: ReadAs, signal?: AbortSignal, isQuick?: boolean): Promise<Snapshot>
   /** Reads rows of one table. */
   snapshot(table: WatchedTable, request: SnapshotRequest, signal?: AbortSignal): Promise<Snapshot>
   /** Gives running reads a moment. Idempotent. */
@@ -75,21 +79,35 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     flags = QUERY_FLAGS,
     keepsPrepared = false,
   } = options
-  const { pool, close: closePool } = createClosablePool({
-    ...config,
-    application_name: 'listenql snapshot',
-    connectionTimeoutMillis: connectTimeout,
-    max: mostReaders + 1,
-  })
+  const poolOf = (max: number) =>
+    createClosablePool({
+      ...config,
+      application_name: 'listenql snapshot',
+      connectionTimeoutMillis: connectTimeout,
+      max,
+    })
+  const cutters = poolOf(1)
+  const readerPool = poolOf(mostReaders)
   const stop = createStopController()
-  const reader = createSnapshotReader({ queryTimeout, maxBytes, flags }, createStatementNames(keepsPrepared))
-  const readers = createSnapshotReaders({ pool, most: mostReaders, queryTimeout, onFree: schedule })
+  const limits: ReadLimits = { queryTimeout, maxBytes, flags }
+  const compiler = createPlanCompiler()
+  const reader = createSnapshotReader(limits, compiler, createStatementNames(keepsPrepared))
+  const quick = keepsPrepared
+    ? createQuickReads({ limits, compiler, prepared: createPrepared(true), signal: stop.signal })
+    : undefined
+  const readers = createSnapshotReaders({
+    pool: readerPool.pool,
+    most: mostReaders,
+    queryTimeout,
+    onFree: schedule,
+  })
   const queue = createSnapshotQueue({ cursors, onWaiting: schedule, signal: stop.signal, observe })
   let isCutting = false
   let noExportUntil = 0
 
   function schedule(): void {
-    if (isCutting || readers.free === 0 || queue.isEmpty || stop.signal.aborted) return
+    if (isCutting || queue.isEmpty || stop.signal.aborted) return
+    if (readers.free === 0 && !(quick && queue.quickWorks().length > 0)) return
     isCutting = true
     void serve().finally(() => {
       isCutting = false
@@ -102,20 +120,46 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     const works: Work[] = []
     let cutter: pg.PoolClient
     try {
-      cutter = await pool.connect()
+      cutter = await cutters.pool.connect()
     } catch (error) {
       queue.take(works)
       return queue.fail(works, unreachable(error))
     }
     try {
-      if (performance.now() < noExportUntil) await serveAlone(cutter, works)
-      else await serveTogether(cutter, works)
+      await serveQuickly(cutter, works)
+      if (!queue.isEmpty && readers.free > 0) {
+        if (performance.now() < noExportUntil) await serveAlone(cutter, works)
+        else await serveTogether(cutter, works)
+      }
       cutter.release()
     } catch (error) {
       cutter.release(true)
       if (works.length === 0) queue.take(works)
       if (isStatementError(error)) queue.fail(works.splice(0), cutRefused(error))
       else queue.again(works.splice(0), messageOf(error))
+    }
+  }
+
+  /** Reads what is quick. The rest stays in the queue. */
+  async function serveQuickly(cutter: pg.PoolClient, works: Work[]): Promise<void> {
+    const waiting = quick ? queue.quickWorks() : []
+    if (!quick || waiting.length === 0) return
+    const chosen = await quick.choose(cutter, waiting)
+    for (const { query, jobs } of waiting) if (!chosen.has(query.key)) for (const job of jobs) job.notQuick()
+    if (chosen.size === 0) return
+    try {
+      const { position, outcomes, duration } = await quick.read(cutter, chosen, () =>
+        queue.take(works, job => job.isQuick && chosen.has(job.query.key)),
+      )
+      for (const work of works.splice(0)) {
+        const outcome = outcomes.get(work.query.key)
+        if (outcome && queue.begin(work)) queue.conclude(work, position, outcome, duration)
+      }
+    } catch (error) {
+      if (!isStatementError(error)) throw error
+      // Read one by one, so that only the culprit fails.
+      for (const { jobs } of works) for (const job of jobs) job.notQuick()
+      queue.putBack(works.splice(0))
     }
   }
 
@@ -206,11 +250,11 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     }
   }
 
-  async function read(plan: Plan, as: ReadAs = {}, signal?: AbortSignal): Promise<Snapshot> {
+  async function read(plan: Plan, as: ReadAs = {}, signal?: AbortSignal, isQuick = false): Promise<Snapshot> {
     if (stop.signal.aborted) throw stopping()
     await cursors.ready(signal)
     if (stop.signal.aborted) throw stopping()
-    const { job, promise } = createJob(snapshotQuery(plan, as), { patience: queryTimeout, signal })
+    const { job, promise } = createJob(snapshotQuery(plan, as), { patience: queryTimeout, signal, isQuick })
     queue.add(job)
     schedule()
     return promise
@@ -222,7 +266,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     async close() {
       stop.abort()
       queue.close()
-      await closePool()
+      await Promise.all([cutters.close(), readerPool.close()])
     },
   }
 }

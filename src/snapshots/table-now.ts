@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { WatchedTable } from '../catalog/watched-table.js'
 
 /** The present state of a table, as far as a snapshot of it depends on that. */
-interface TableNow {
+export interface TableNow {
   readonly relid: string
   /** Null: not watched. */
   readonly generation: number | null
@@ -24,7 +24,7 @@ interface TableNow {
  * One JSON and not three arrays: Postgres expects equally many rows of it whatever it holds, so that it keeps one plan where the statement
  * stays prepared. Each run of it then takes 0.25 ms of a core instead of 1.1 (three tables, PostgreSQL 18.4).
  */
-const TABLES_NOW = `
+export const TABLES_NOW = `
 with recursive asked as (select * from json_to_recordset($1) a(relid oid, schema text, name text)),
 tree(root, relid) as (
   select relid, relid from asked union select t.root, i.inhrelid from tree t join pg_inherits i on i.inhparent = t.relid)
@@ -54,8 +54,18 @@ export async function readTablesNow(
   tables: readonly WatchedTable[],
   nameOf: (text: string) => string | undefined = () => undefined,
 ): Promise<TablesNow> {
-  const values = [JSON.stringify(tables.map(({ relid, schema, name }) => ({ relid, schema, name })))]
+  const values = [tablesParameter(tables)]
   const { rows } = await client.query<TableNow>({ name: nameOf(TABLES_NOW), text: TABLES_NOW, values })
+  return tablesNowOf(tables, rows)
+}
+
+/** The parameter of TABLES_NOW. */
+export function tablesParameter(tables: readonly WatchedTable[]): string {
+  return JSON.stringify(tables.map(({ relid, schema, name }) => ({ relid, schema, name })))
+}
+
+/** @param rows what TABLES_NOW has returned for these tables, and maybe for others */
+export function tablesNowOf(tables: readonly WatchedTable[], rows: readonly TableNow[]): TablesNow {
   const find = (test: (table: WatchedTable, now: TableNow) => boolean) =>
     tables.find(table => test(table, rows.find(({ relid }) => relid === table.relid) as TableNow))
   return {
@@ -77,15 +87,22 @@ function isAsKnown({ generation, columns }: WatchedTable, now: TableNow): boolea
   )
 }
 
-/** A table whose policies apply to the current role; undefined: there is none. The lock of a read prevents a change. */
+/**
+ * Finds those of some tables whose policies apply to the current role. The lock of a read prevents a change.
+ * @param oids an array of oids as SQL
+ */
+export function securedNowSql(oids: string): string {
+  return `select relid::pg_catalog.text as relid from pg_catalog.unnest(${oids}::pg_catalog.oid[]) relid
+    where pg_catalog.row_security_active(relid) is not false`
+}
+
+/** A table whose policies apply to the current role; undefined: there is none. */
 export async function findSecured(
   client: pg.ClientBase,
   tables: readonly WatchedTable[],
 ): Promise<WatchedTable | undefined> {
-  const { rows } = await client.query<{ relid: string }>({
-    text: `select relid::pg_catalog.text as relid from pg_catalog.unnest($1::pg_catalog.oid[]) relid
-      where pg_catalog.row_security_active(relid) is not false`,
-    values: [tables.map(({ relid }) => relid)],
-  })
+  const { rows } = await client.query<{ relid: string }>(securedNowSql('$1'), [
+    tables.map(({ relid }) => relid),
+  ])
   return tables.find(({ relid }) => relid === rows[0]?.relid)
 }

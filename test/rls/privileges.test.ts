@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { WatchedTable } from '../../src/catalog/watched-table.js'
-import { createPrepared } from '../../src/rls/prepared.js'
+import { createPrepared } from '../../src/postgres/statements/prepared.js'
 import { type RowRights, readAccess, readDigests, type TableRights } from '../../src/rls/privileges.js'
 import { readRights } from '../../src/rls/role-rights.js'
 import { createViewerRoles, type ViewerRoles, viewerOf } from '../support/viewers.js'

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { createPrepared } from '../../src/postgres/statements/prepared.js'
 import { beginSql, LockedOut } from '../../src/rls/policy-transaction.js'
-import { createPrepared } from '../../src/rls/prepared.js'
 import { RIGHTS } from '../../src/rls/privileges.js'
 import { readRights } from '../../src/rls/role-rights.js'
 import { createSecured, type Secured } from '../support/secured.js'

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { WatchedTable } from '../../src/catalog/watched-table.js'
 import { EVERYTHING } from '../../src/filters/index.js'
+import { createPlanCompiler } from '../../src/snapshots/plan-compiler.js'
 import { beginCut, SAVEPOINT } from '../../src/snapshots/snapshot-cut.js'
 import type { Outcome } from '../../src/snapshots/snapshot-jobs.js'
 import { snapshotQuery } from '../../src/snapshots/snapshot-query.js'
@@ -33,7 +34,8 @@ beforeEach(async () => {
 })
 
 const LIMITS = { queryTimeout: 20_000, maxBytes: 1e6, flags: { timeout: '--t', bytes: '--b' } }
-const readerThatKeeps = (keeps: boolean) => createSnapshotReader(LIMITS, createStatementNames(keeps))
+const readerThatKeeps = (keeps: boolean) =>
+  createSnapshotReader(LIMITS, createPlanCompiler(), createStatementNames(keeps))
 
 async function read(reader: SnapshotReader, limit = 10, as: ReadAs = {}): Promise<Outcome['kind']> {
   const plan = planOf(table, { filter: EVERYTHING, orderBy: [], limit, offset: 0 })

@@ -1,8 +1,9 @@
 // What batches remember of earlier ones, so that most of them need one round trip. Nothing of it decides: each batch reads the
 // current rights and compares them.
+
+import { createPrepared, type Prepared } from '../../postgres/statements/prepared.js'
 import type { Readers } from '../policy-prepare.js'
 import { createPolicyPlanner, type PlanPolicies } from '../policy-sql.js'
-import { createPrepared, type Prepared } from '../prepared.js'
 import type { UsableSettings } from '../role-rights.js'
 import { createSelfReading, type SelfReading } from '../self-reading.js'
 

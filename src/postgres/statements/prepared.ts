@@ -3,22 +3,22 @@ import pg from 'pg'
 
 /** Statements that stay prepared in a session, identified by their text. */
 export interface Prepared {
-  has(client: pg.PoolClient, text: string, role?: string): boolean
+  has(client: pg.ClientBase, text: string, role?: string): boolean
   /** @param parameters their types, as `(int4)` */
-  provide(client: pg.PoolClient, text: string, parameters: string, role?: string): Promise<void>
+  provide(client: pg.ClientBase, text: string, parameters: string, role?: string): Promise<void>
   /** EXECUTE with these literals. */
   execute(text: string, literals: readonly string[], role?: string): string
   /** The session has lost all of them. */
-  forget(client: pg.PoolClient): void
+  forget(client: pg.ClientBase): void
   /** Whether the session holds more statements than MAX_STATEMENTS and should be replaced. */
-  isFull(client: pg.PoolClient): boolean
+  isFull(client: pg.ClientBase): boolean
   /**
    * SQL that ends a transaction with the savepoint `listenql`. It drops the statements if the next transaction may get another
    * session.
    */
-  end(client: pg.PoolClient, how: 'commit' | 'rollback'): string
+  end(client: pg.ClientBase, how: 'commit' | 'rollback'): string
   /** Reports that the transaction has ended with that SQL. */
-  ended(client: pg.PoolClient): void
+  ended(client: pg.ClientBase): void
 }
 
 /** Policies that change leave old statements prepared. */
@@ -26,10 +26,10 @@ const MAX_STATEMENTS = 200
 
 /** @param keeps false behind a pooler that hands each transaction to another session */
 export function createPrepared(keeps: boolean): Prepared {
-  const sessions = new WeakMap<pg.PoolClient, Set<string>>()
+  const sessions = new WeakMap<pg.ClientBase, Set<string>>()
   const names = new Map<string, string>()
 
-  function namesOf(client: pg.PoolClient): Set<string> {
+  function namesOf(client: pg.ClientBase): Set<string> {
     const known = sessions.get(client) ?? new Set()
     sessions.set(client, known)
     return known

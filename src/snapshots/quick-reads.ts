@@ -1,0 +1,123 @@
+import type pg from 'pg'
+import type { WatchedTable } from '../catalog/watched-table.js'
+import { PIN_SETTINGS } from '../postgres/pinned-settings.js'
+import { quoteLiteral } from '../postgres/quote-literal.js'
+import { hasSqlState, isConflict, isStatementError, SQL_STATE } from '../postgres/sql-state.js'
+import { runMessage } from '../postgres/statements/message.js'
+import type { Prepared } from '../postgres/statements/prepared.js'
+import { databaseEncoding } from '../postgres/text-encoding.js'
+import type { PlanCompiler } from './plan-compiler.js'
+import { type QuickRead, type QuickResult, quickMessage } from './quick-message.js'
+import type { ReadLimits } from './read-limits.js'
+import { limitedSql } from './snapshot-images.js'
+import type { Work } from './snapshot-jobs.js'
+import { TABLES_NOW, tablesParameter } from './table-now.js'
+
+/** Most reads in one message. */
+const MAX_READS = 50
+
+/** Longest wait for a lock while a statement is prepared, in ms. */
+const PREPARE_LOCK_MS = 50
+
+/** Reads of one snapshot, by the keys of their queries. */
+export type ChosenReads = ReadonlyMap<string, QuickRead>
+
+/**
+ * Cuts, and reads what is known to be read quickly, in one transaction and one message. That takes one round trip; to cut, export the
+ * snapshot and read in another session takes nine. Until the transaction ends, other sessions cannot advance the ledger, so its
+ * statements have short time limits.
+ *
+ * Queries under row-level security are left to other sessions: functions of policies are code of others, and this transaction may write.
+ */
+export interface QuickReads {
+  /** Chooses among works that wait, and prepares their statements in the session. No transaction is open before or after. */
+  choose(client: pg.ClientBase, works: readonly Work[]): Promise<ChosenReads>
+  /**
+   * @param onTaking called right before the snapshot is taken, again if the cut has to be repeated
+   * @throws the error of Postgres, after which no transaction is open; or the error that ended the connection
+   */
+  read(client: pg.ClientBase, chosen: ChosenReads, onTaking: () => void): Promise<QuickResult>
+}
+
+export interface QuickReadsOptions {
+  readonly limits: ReadLimits
+  readonly compiler: PlanCompiler
+  readonly prepared: Prepared
+  /** Once it has aborted, a cut that has lost a race is not repeated. */
+  readonly signal: AbortSignal
+}
+
+export function createQuickReads({ limits, compiler, prepared, signal }: QuickReadsOptions): QuickReads {
+  const isUtf8 = new WeakMap<pg.ClientBase, boolean>()
+  /** Sessions whose statements something else has dropped. */
+  const distrusted = new WeakSet<pg.ClientBase>()
+
+  async function storesUtf8(client: pg.ClientBase): Promise<boolean> {
+    const known = isUtf8.get(client)
+    if (known !== undefined) return known
+    const is = (await databaseEncoding(client)) === 'UTF8'
+    isUtf8.set(client, is)
+    return is
+  }
+
+  /** Prepares those that are not yet, and returns those that are. */
+  async function prepare(client: pg.ClientBase, texts: readonly string[]): Promise<ReadonlySet<string>> {
+    const has = (text: string) => prepared.has(client, text)
+    const missing = prepared.isFull(client) ? [] : [...new Set(texts)].filter(text => !has(text))
+    if (missing.length > 0) {
+      await client.query(`begin; ${PIN_SETTINGS}; set local lock_timeout = ${PREPARE_LOCK_MS}`)
+      try {
+        for (const text of missing) await prepared.provide(client, text, '')
+      } catch (error) {
+        if (!isStatementError(error)) throw error
+      }
+      await client.query('rollback')
+    }
+    return new Set(texts.filter(has))
+  }
+
+  return {
+    async choose(client, works) {
+      const chosen = new Map<string, QuickRead>()
+      if (works.length === 0 || distrusted.has(client) || !(await storesUtf8(client))) return chosen
+      const reads = works.slice(0, MAX_READS).flatMap(({ query }) => {
+        const sql = query.viewer?.isSecured ? undefined : compiler.recompile(query)
+        return sql ? [{ query, ...limitedSql(sql, limits.maxBytes) }] : []
+      })
+      const ready = await prepare(client, [TABLES_NOW, ...reads.map(({ text }) => text)])
+      if (!ready.has(TABLES_NOW)) return chosen
+      for (const { query, text, values } of reads)
+        if (ready.has(text))
+          chosen.set(query.key, { query, sql: prepared.execute(text, values.map(literalOf)) })
+      return chosen
+    },
+    async read(client, chosen, onTaking) {
+      const reads = [...chosen.values()]
+      const tables = new Set<WatchedTable>(reads.flatMap(({ query }) => [...query.plan.tables.values()]))
+      const tablesNow = prepared.execute(TABLES_NOW, [quoteLiteral(tablesParameter([...tables]))])
+      const { sql, resultOf } = quickMessage(reads, tablesNow, limits)
+      for (;;) {
+        try {
+          onTaking()
+          return resultOf(await runMessage(client, sql, limits.maxBytes))
+        } catch (error) {
+          if (!isStatementError(error)) throw error
+
+          if (hasSqlState(error, SQL_STATE.invalidSqlStatementName)) distrusted.add(client)
+          await client.query('rollback')
+          if (!isConflict(error) || signal.aborted) throw error
+        }
+      }
+    },
+  }
+}
+
+/** The value of a parameter, which is a text or a list of texts, as SQL. */
+function literalOf(value: unknown): string {
+  return quoteLiteral(Array.isArray(value) ? `{${value.map(elementOf).join(',')}}` : String(value))
+}
+
+/** https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO */
+function elementOf(text: unknown): string {
+  return `"${String(text).replaceAll(/["\\]/g, '\\$&')}"`
+}
