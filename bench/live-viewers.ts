@@ -4,7 +4,9 @@
  * see a changed row, and only those viewers' queries are read; or each change has every query read. It covers the log, the policies, the
  * reads and delivery to a function, without the network.
  *
- *   npx tsx bench/live-viewers.ts [--viewers N] [--rate N] [--seconds N] [--rounds N] [--url URL] [--directory DIR]
+ *   npx tsx bench/live-viewers.ts [--viewers N] [--everyone] [--rate N] [--seconds N] [--rounds N] [--url URL] [--directory DIR]
+ *
+ *   --everyone   the policy shows each row to all viewers, so that each change has every query read
  */
 import { cpus, release } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -31,6 +33,7 @@ import { median, quantile } from './lib/statistics.js'
 const { values } = parseArgs({
   options: {
     viewers: { type: 'string', default: '1000' },
+    everyone: { type: 'boolean', default: false },
     rate: { type: 'string', default: '20' },
     seconds: { type: 'string', default: '10' },
     rounds: { type: 'string', default: '3' },
@@ -42,6 +45,8 @@ const VIEWERS = Number(values.viewers)
 const RATE = Number(values.rate)
 const SECONDS = Number(values.seconds)
 const EVERY_MS = 50
+/** Rows of a result. */
+const LIMIT = 20
 const ROLE = 'listenql_bench_viewer'
 
 interface Measured {
@@ -69,7 +74,7 @@ try {
   await database.query(`grant select on notes to ${ROLE}`)
   await database.query('alter table notes enable row level security')
   await database.query(
-    `create policy mine on notes using (owner = (select current_setting('request.jwt.claims')::json ->> 'sub'))`,
+    `create policy mine on notes using ((select current_setting('request.jwt.claims')::json ->> 'sub') ${values.everyone ? 'is not null' : '= owner'})`,
   )
   await database.query(`select listenql.watch('notes')`)
   await database.query('select * from listenql.refresh()')
@@ -87,7 +92,7 @@ try {
   console.log(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model}, Linux ${release()}`)
   console.log(`PostgreSQL ${database.version}`)
   console.log(
-    `${VIEWERS} viewers; ${RATE} updates/s of random rows, each of one viewer; ${values.rounds} rounds of ${SECONDS} s\n`,
+    `${VIEWERS} viewers; ${RATE} updates/s of random rows, each ${values.everyone ? 'seen by all' : 'of one viewer'}; ${values.rounds} rounds of ${SECONDS} s\n`,
   )
   const names = ['', 'reads/s', 'core in Postgres', 'core in the process', 'commit to viewer p50', 'p99']
   console.log(
@@ -146,7 +151,7 @@ async function measure(table: WatchedTable, isAsked: boolean): Promise<Measured>
   })
   const delays: number[] = []
   let isMeasured = false
-  const plan = planOf(table, { filter: EVERYTHING, orderBy: [], limit: 20, offset: 0 })
+  const plan = planOf(table, { filter: EVERYTHING, orderBy: [], limit: LIMIT, offset: 0 })
   const stops = await Promise.all(
     Array.from({ length: VIEWERS }, async (_, i) => {
       const viewer: Viewer = {
@@ -218,7 +223,7 @@ async function write(seconds: number): Promise<void> {
   const began = performance.now()
   for (let i = 0; performance.now() - began < seconds * 1000; i++) {
     await database.query('update notes set stamp = $2 where id = $1', [
-      Math.floor(Math.random() * 5 * VIEWERS),
+      Math.floor(Math.random() * (values.everyone ? LIMIT : 5 * VIEWERS)),
       Date.now(),
     ])
     const ahead = (i * 1000) / RATE - (performance.now() - began)

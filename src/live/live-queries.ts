@@ -40,9 +40,6 @@ const PACE_FACTOR = 10
 /** A read that takes longer is slow, in ms: slow queries are read one after another, so that they never hold all connections. */
 const SLOW_MS = 250
 
-/** A read that takes at most this long is quick, in ms: see QuickReads. */
-const QUICK_MS = 10
-
 /** Reads that begin within this time share a snapshot, in ms: to take one costs as much as several reads. */
 const GATHER_MS = 15
 
@@ -162,9 +159,9 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
     index.reads(query)
     entry.readAt = performance.now()
     try {
-      const isQuick = query.position !== undefined && entry.duration <= QUICK_MS
+      const expected = query.position ? entry.duration : undefined
       const snapshot = await snapshots
-        .read(query.live.plan, request.as, reading.signal, isQuick)
+        .read(query.live.plan, request.as, reading.signal, expected)
         .finally(() => {
           entry.reading = undefined
         })

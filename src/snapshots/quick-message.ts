@@ -1,8 +1,9 @@
 import { endOfBatch, type Position } from '../log/position.js'
 import { PIN_PATIENCE, PIN_SETTINGS, PIN_VIEWS } from '../postgres/pinned-settings.js'
-import type { StatementResult } from '../postgres/statements/message.js'
+import type { StatementRows } from '../postgres/statements/multi-statement.js'
 import { securedMeanwhile } from '../rls/access-errors.js'
 import { takeRoleSql } from '../rls/become.js'
+import { imagesOf, Message } from './message.js'
 import type { ReadLimits } from './read-limits.js'
 import { outcomeOf } from './read-outcome.js'
 import type { Outcome } from './snapshot-jobs.js'
@@ -31,11 +32,8 @@ export interface QuickResult {
 
 export interface QuickMessage {
   readonly sql: string
-  /** @param results of the statements that return columns, in their order */
-  resultOf(results: readonly StatementResult[]): QuickResult
+  resultOf(results: readonly StatementRows[]): QuickResult
 }
-
-type Rows = StatementResult['rows']
 
 /**
  * A transaction that cuts and reads, in one message.
@@ -46,42 +44,37 @@ export function quickMessage(
   tablesNow: string,
   limits: ReadLimits,
 ): QuickMessage {
-  const statements: string[] = []
-  const takers: ((rows: Rows) => void)[] = []
-  const images = new Map<SnapshotQuery, Rows>()
-  const secured = new Map<string | undefined, Rows>()
-  let cut: Rows
-  let read: Rows
-  let now: Rows
-  function ask(sql: string, take: (rows: Rows) => void): void {
-    statements.push(sql)
-    takers.push(take)
-  }
+  const message = new Message()
+  const images = new Map<SnapshotQuery, StatementRows>()
+  const secured = new Map<string | undefined, StatementRows>()
+  let cut: StatementRows
+  let read: StatementRows
+  let now: StatementRows
 
-  statements.push(
+  message.run(
     `begin isolation level repeatable read read write; ${PIN_SETTINGS}; ${PIN_PATIENCE}; set local statement_timeout = ${limits.queryTimeout}`,
   )
-  ask(`select n, token, ${NOW} as time from listenql.cut()`, rows => {
+  message.ask(`select n, token, ${NOW} as time from listenql.cut()`, rows => {
     cut = rows
   })
-  ask(PIN_VIEWS, () => undefined)
-  statements.push(`set local statement_timeout = ${STATEMENT_MS}; set local lock_timeout = ${LOCK_MS}`)
+  message.ask(PIN_VIEWS)
+  message.run(`set local statement_timeout = ${STATEMENT_MS}; set local lock_timeout = ${LOCK_MS}`)
   for (const role of new Set(reads.map(({ query }) => query.viewer?.role))) {
     const ofRole = reads.filter(({ query }) => query.viewer?.role === role)
-    if (role !== undefined) statements.push(takeRoleSql(role))
-    for (const { query, sql } of ofRole) ask(sql, rows => void images.set(query, rows))
+    if (role !== undefined) message.run(takeRoleSql(role))
+    for (const { query, sql } of ofRole) message.ask(sql, rows => void images.set(query, rows))
     if (role === undefined) continue
     const relids = new Set(ofRole.flatMap(({ query }) => [...query.plan.tables.keys()]))
-    ask(securedNowSql(`'{${[...relids].join(',')}}'`), rows => void secured.set(role, rows))
-    statements.push('set local role none') // only the server's login may read listenql.watched
+    message.ask(securedNowSql(`'{${[...relids].join(',')}}'`), rows => void secured.set(role, rows))
+    message.run('set local role none') // only the server's login may read listenql.watched
   }
-  ask(`select ${NOW} as time`, rows => {
+  message.ask(`select ${NOW} as time`, rows => {
     read = rows
   })
-  ask(tablesNow, rows => {
+  message.ask(tablesNow, rows => {
     now = rows
   })
-  statements.push('commit')
+  message.run('commit')
 
   function outcome({ query }: QuickRead): Outcome {
     const tables = [...query.plan.tables.values()]
@@ -89,21 +82,15 @@ export function quickMessage(
       secured.get(query.viewer?.role)?.some(row => row.relid === relid),
     )
     if (policied) return { kind: 'failed', error: securedMeanwhile(policied) }
-    const found = images.get(query)
-    // Postgres returns NULL for an image that is too large by itself.
-    const texts = found?.every(({ image }) => image !== null)
-      ? found.map(({ image }) => image as string)
-      : undefined
-    return outcomeOf(query, texts, tablesNowOf(tables, now as unknown as TableNow[]), limits)
+    const state = tablesNowOf(tables, now as unknown as TableNow[])
+    return outcomeOf(query, imagesOf(images.get(query)), state, limits)
   }
   return {
-    sql: statements.join('; '),
+    sql: message.sql,
     resultOf(results) {
-      takers.forEach((take, i) => {
-        take(results[i]?.rows)
-      })
-      const [{ n, token, time: begin }] = cut as [{ n: string; token: string; time: number }]
-      const [{ time: end }] = read as [{ time: number }]
+      message.take(results)
+      const [{ n, token, time: begin }] = cut as unknown as [{ n: string; token: string; time: number }]
+      const [{ time: end }] = read as unknown as [{ time: number }]
       return {
         position: endOfBatch({ n: Number(n), token: Number(token) }),
         outcomes: new Map(reads.map(one => [one.query.key, outcome(one)])),

@@ -3,18 +3,20 @@ import type { WatchedTable } from '../catalog/watched-table.js'
 import { PIN_SETTINGS } from '../postgres/pinned-settings.js'
 import { quoteLiteral } from '../postgres/quote-literal.js'
 import { hasSqlState, isConflict, isStatementError, SQL_STATE } from '../postgres/sql-state.js'
-import { runMessage } from '../postgres/statements/message.js'
+import { collectSeveral } from '../postgres/statements/multi-statement.js'
 import type { Prepared } from '../postgres/statements/prepared.js'
 import { databaseEncoding } from '../postgres/text-encoding.js'
 import type { PlanCompiler } from './plan-compiler.js'
 import { type QuickRead, type QuickResult, quickMessage } from './quick-message.js'
-import type { ReadLimits } from './read-limits.js'
+import { type ReadLimits, SILENCE_GRACE_MS } from './read-limits.js'
+import { literalOf } from './read-statement.js'
 import { limitedSql } from './snapshot-images.js'
-import type { Work } from './snapshot-jobs.js'
+import { countWithin, type Work } from './snapshot-jobs.js'
 import { TABLES_NOW, tablesParameter } from './table-now.js'
 
-/** Most reads in one message. */
+/** Most reads in one message, and longest that they are expected to take, in ms. */
 const MAX_READS = 50
+const BUDGET_MS = 50
 
 /** Longest wait for a lock while a statement is prepared, in ms. */
 const PREPARE_LOCK_MS = 50
@@ -30,8 +32,14 @@ export type ChosenReads = ReadonlyMap<string, QuickRead>
  * Queries under row-level security are left to other sessions: functions of policies are code of others, and this transaction may write.
  */
 export interface QuickReads {
-  /** Chooses among works that wait, and prepares their statements in the session. No transaction is open before or after. */
-  choose(client: pg.ClientBase, works: readonly Work[]): Promise<ChosenReads>
+  /**
+   * Chooses among works that wait, and prepares their statements in the session. No transaction is open before or after. Works that are
+   * neither chosen nor unfit may be chosen the next time.
+   */
+  choose(
+    client: pg.ClientBase,
+    works: readonly Work[],
+  ): Promise<{ readonly chosen: ChosenReads; readonly unfit: readonly Work[] }>
   /**
    * @param onTaking called right before the snapshot is taken, again if the cut has to be repeated
    * @throws the error of Postgres, after which no transaction is open; or the error that ended the connection
@@ -79,27 +87,28 @@ export function createQuickReads({ limits, compiler, prepared, signal }: QuickRe
   return {
     async choose(client, works) {
       const chosen = new Map<string, QuickRead>()
-      if (works.length === 0 || distrusted.has(client) || !(await storesUtf8(client))) return chosen
-      const reads = works.slice(0, MAX_READS).flatMap(({ query }) => {
-        const sql = query.viewer?.isSecured ? undefined : compiler.recompile(query)
+      if (distrusted.has(client) || !(await storesUtf8(client))) return { chosen, unfit: works }
+      const some = works.slice(0, Math.min(MAX_READS, countWithin(works, BUDGET_MS)))
+      const reads = some.flatMap(({ query }) => {
+        const sql = compiler.recompile(query)
         return sql ? [{ query, ...limitedSql(sql, limits.maxBytes) }] : []
       })
       const ready = await prepare(client, [TABLES_NOW, ...reads.map(({ text }) => text)])
-      if (!ready.has(TABLES_NOW)) return chosen
       for (const { query, text, values } of reads)
-        if (ready.has(text))
+        if (ready.has(text) && ready.has(TABLES_NOW))
           chosen.set(query.key, { query, sql: prepared.execute(text, values.map(literalOf)) })
-      return chosen
+      return { chosen, unfit: some.filter(({ query }) => !chosen.has(query.key)) }
     },
     async read(client, chosen, onTaking) {
       const reads = [...chosen.values()]
       const tables = new Set<WatchedTable>(reads.flatMap(({ query }) => [...query.plan.tables.values()]))
       const tablesNow = prepared.execute(TABLES_NOW, [quoteLiteral(tablesParameter([...tables]))])
+      const silence = limits.queryTimeout + SILENCE_GRACE_MS
       const { sql, resultOf } = quickMessage(reads, tablesNow, limits)
       for (;;) {
         try {
           onTaking()
-          return resultOf(await runMessage(client, sql, limits.maxBytes))
+          return resultOf(await collectSeveral(client, sql, silence, limits.maxBytes))
         } catch (error) {
           if (!isStatementError(error)) throw error
 
@@ -110,14 +119,4 @@ export function createQuickReads({ limits, compiler, prepared, signal }: QuickRe
       }
     },
   }
-}
-
-/** The value of a parameter, which is a text or a list of texts, as SQL. */
-function literalOf(value: unknown): string {
-  return quoteLiteral(Array.isArray(value) ? `{${value.map(elementOf).join(',')}}` : String(value))
-}
-
-/** https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO */
-function elementOf(text: unknown): string {
-  return `"${String(text).replaceAll(/["\\]/g, '\\$&')}"`
 }

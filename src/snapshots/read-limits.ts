@@ -7,3 +7,6 @@ export interface ReadLimits {
   /** The options that set these limits. */
   readonly flags: { readonly timeout: string; readonly bytes: string }
 }
+
+/** How long after its statement_timeout an unresponsive connection is abandoned, in ms. */
+export const SILENCE_GRACE_MS = 5000

@@ -7,18 +7,23 @@ import type { Snapshot } from './snapshot-request.js'
 /** How often a read is tried before it fails. */
 const READ_TRIES = 5
 
+/** A read that takes at most this long is quick, in ms. */
+const QUICK_MS = 50
+
 /** One request for a snapshot. */
 export interface Job {
   readonly query: SnapshotQuery
   readonly isSettled: boolean
-  /** Whether the read is known to be quick, so that a cutting transaction may read by itself. */
+  /** How long the read is expected to take, in ms. */
+  readonly expected: number
+  /** Whether the read may share a message with others. */
   readonly isQuick: boolean
   resolve(snapshot: Snapshot): void
   reject(error: unknown): void
   /** The read begins: from now on, Postgres enforces the time limit. */
   started(): void
-  /** The cutting transaction cannot read it. */
-  notQuick(): void
+  /** It will be read by itself, because it could not be read together with others. */
+  readAlone(): void
   /** Waits for another read. False: the job has failed. */
   again(): boolean
 }
@@ -27,6 +32,26 @@ export interface Job {
 export interface Work {
   readonly query: SnapshotQuery
   readonly jobs: readonly Job[]
+}
+
+/** Reads each work by itself from now on, so that only the culprit fails. */
+export function readAlone(works: readonly Work[]): void {
+  for (const { jobs } of works) for (const job of jobs) job.readAlone()
+}
+
+/** Whether the work may be read in one message with others. */
+export function isShareable({ jobs }: Work): boolean {
+  return jobs.every(({ isQuick }) => isQuick)
+}
+
+/** The number of works at the beginning of a list that are expected to take this long together, in ms; at least one. */
+export function countWithin(works: readonly Work[], budget: number): number {
+  let sum = 0
+  const end = works.findIndex(({ jobs }) => {
+    sum += Math.max(...jobs.map(({ expected }) => expected))
+    return sum > budget
+  })
+  return end === -1 ? works.length : Math.max(1, end)
 }
 
 /** Result of a read: rows, a reason to read again in a later snapshot, or an error for the client. */
@@ -39,16 +64,17 @@ export interface JobOptions {
   /** Longest wait before the read begins, in ms. */
   readonly patience: number
   readonly signal: AbortSignal | undefined
-  readonly isQuick: boolean
+  /** How long the read is expected to take, in ms. Undefined: it is not known. */
+  readonly expected: number | undefined
 }
 
 export function createJob(
   query: SnapshotQuery,
   options: JobOptions,
 ): { job: Job; promise: Promise<Snapshot> } {
-  const { patience, signal } = options
+  const { patience, signal, expected = Number.POSITIVE_INFINITY } = options
   const { table } = query
-  let { isQuick } = options
+  let isQuick = expected <= QUICK_MS
   const asked = performance.now()
   let tries = 0
   let isSettled = false
@@ -74,6 +100,7 @@ export function createJob(
   }
   const job: Job = {
     query,
+    expected,
     get isSettled() {
       return isSettled
     },
@@ -83,7 +110,7 @@ export function createJob(
     resolve: snapshot => settle() && resolve(snapshot),
     reject: error => settle() && reject(error),
     started: () => clearTimeout(timer),
-    notQuick() {
+    readAlone() {
       isQuick = false
     },
     again() {

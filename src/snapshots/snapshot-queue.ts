@@ -21,16 +21,14 @@ export interface SnapshotQueueOptions {
  */
 export interface SnapshotQueue {
   readonly isEmpty: boolean
-  /** The jobs that wait for a quick read, grouped. They stay in the queue. */
-  quickWorks(): readonly Work[]
   add(job: Job): void
-  /** The jobs that wait now, grouped. They stay in the queue. */
-  works(): readonly Work[]
+  /** The jobs that wait now, grouped. They stay in the queue. @param isMeant which jobs. Default: all */
+  works(isMeant?: (job: Job) => boolean): readonly Work[]
   /**
    * Moves the jobs that wait now to those that were taken before, for a snapshot that is about to be taken.
-   * @param isTaken whether to take a job. Default: all are taken
+   * @param isMeant which jobs. Default: all
    */
-  take(works: Work[], isTaken?: (job: Job) => boolean): void
+  take(works: Work[], isMeant?: (job: Job) => boolean): void
   /** Puts works back whose read has not begun. */
   putBack(works: readonly Work[]): void
   /** The read begins. @returns false: no client waits for it any more */
@@ -75,12 +73,11 @@ export function createSnapshotQueue(options: SnapshotQueueOptions): SnapshotQueu
       return waiting.length === 0
     },
     add: job => void waiting.push(job),
-    works: () => groupJobs(waiting),
-    quickWorks: () => groupJobs(waiting.filter(job => job.isQuick && !job.isSettled)),
-    take(works, isTaken = () => true) {
+    works: (isMeant = () => true) => groupJobs(waiting.filter(isMeant)),
+    take(works, isMeant = () => true) {
       const all = waiting.splice(0)
-      waiting.push(...all.filter(job => !isTaken(job)))
-      const jobs = [...jobsOf(works), ...all.filter(isTaken)].filter(job => !job.isSettled)
+      waiting.push(...all.filter(job => !isMeant(job)))
+      const jobs = [...jobsOf(works), ...all.filter(isMeant)].filter(job => !job.isSettled)
       works.splice(0, works.length, ...groupJobs(jobs))
     },
     putBack: works => void waiting.unshift(...jobsOf(works)),

@@ -7,7 +7,7 @@ import { becomeSql, takeRoleSql } from '../rls/become.js'
 import { readSettings, type UsableSettings } from '../rls/role-rights.js'
 import type { PlanCompiler } from './plan-compiler.js'
 import { explainFailure } from './read-failure.js'
-import type { ReadLimits } from './read-limits.js'
+import { type ReadLimits, SILENCE_GRACE_MS } from './read-limits.js'
 import { outcomeOf } from './read-outcome.js'
 import { SAVEPOINT } from './snapshot-cut.js'
 import { notRead } from './snapshot-errors.js'
@@ -16,9 +16,6 @@ import type { Outcome } from './snapshot-jobs.js'
 import type { SnapshotQuery } from './snapshot-query.js'
 import type { StatementNames } from './statement-names.js'
 import { findSecured, readTablesNow } from './table-now.js'
-
-/** How long after its statement_timeout an unresponsive connection is abandoned, in ms. */
-const SILENCE_GRACE_MS = 5000
 
 /** Reads plans in transactions that `importSnapshot` (or `beginCut`, and a savepoint) has begun. */
 export interface SnapshotReader {

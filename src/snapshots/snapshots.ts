@@ -13,15 +13,17 @@ import { createPrepared } from '../postgres/statements/prepared.js'
 import { createPlanCompiler } from './plan-compiler.js'
 import { createQuickReads } from './quick-reads.js'
 import type { ReadLimits } from './read-limits.js'
+import { createSecuredReads } from './secured-reads.js'
 import { beginCut, exportSnapshot, hasWritten, SAVEPOINT } from './snapshot-cut.js'
 import { cutRefused, stopping, unreachable } from './snapshot-errors.js'
-import { createJob, type Work } from './snapshot-jobs.js'
+import { createJob, type Job, readAlone, type Work } from './snapshot-jobs.js'
 import { snapshotQuery } from './snapshot-query.js'
 import { createSnapshotQueue } from './snapshot-queue.js'
 import { createSnapshotReader } from './snapshot-reader.js'
 import { createSnapshotReaders } from './snapshot-readers.js'
 import { planOf, type ReadAs, type Snapshot, type SnapshotRequest } from './snapshot-request.js'
 import { createStatementNames } from './statement-names.js'
+import { createWorksReader } from './works-reader.js'
 
 export interface SnapshotsOptions {
   readonly config: pg.ClientConfig
@@ -45,11 +47,11 @@ export interface SnapshotsOptions {
 export interface Snapshots {
   /**
    * Sees everything that was committed before the call.
-   * @param isQuick whether the read is known to take a few ms, so that it may hold up the ledger. Default: false
+   * @param expected how long the read will take, in ms: what takes milliseconds is read together with others. Default: it is not known
    * @throws ListenqlError SCHEMA_CHANGED if a table differs from that of the plan, TABLE_NOT_READABLE, QUERY_TIMEOUT,
    * RESULT_TOO_LARGE, DATABASE_FAILED, ARGUMENT_INVALID; or the signal's reason
    */
-  read(plan: Plan, as?: ReadAs, signal?: AbortSignal, isQuick?: boolean): Promise<Snapshot>
+  read(plan: Plan, as?: ReadAs, signal?: AbortSignal, expected?: number): Promise<Snapshot>
   /** Reads rows of one table. */
   snapshot(table: WatchedTable, request: SnapshotRequest, signal?: AbortSignal): Promise<Snapshot>
   /** Gives running reads a moment. Idempotent. */
@@ -91,7 +93,9 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
   const stop = createStopController()
   const limits: ReadLimits = { queryTimeout, maxBytes, flags }
   const compiler = createPlanCompiler()
-  const reader = createSnapshotReader(limits, compiler, createStatementNames(keepsPrepared))
+  const names = createStatementNames(keepsPrepared)
+  const reader = createSnapshotReader(limits, compiler, names)
+  const secured = keepsPrepared ? createSecuredReads(limits, compiler, names) : undefined
   const quick = keepsPrepared
     ? createQuickReads({ limits, compiler, prepared: createPrepared(true), signal: stop.signal })
     : undefined
@@ -102,12 +106,16 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     onFree: schedule,
   })
   const queue = createSnapshotQueue({ cursors, onWaiting: schedule, signal: stop.signal, observe })
+  const readAll = createWorksReader({ queue, reader, secured, readers: mostReaders })
+  /** Policies run code of others, which a transaction that may write must not. */
+  const isForCutter = ({ isQuick, query }: Job) => quick !== undefined && isQuick && !query.viewer?.isSecured
+  const isForReaders = (job: Job) => !isForCutter(job)
   let isCutting = false
   let noExportUntil = 0
 
   function schedule(): void {
     if (isCutting || queue.isEmpty || stop.signal.aborted) return
-    if (readers.free === 0 && !(quick && queue.quickWorks().length > 0)) return
+    if (readers.free === 0 && queue.works(isForCutter).length === 0) return
     isCutting = true
     void serve().finally(() => {
       isCutting = false
@@ -127,7 +135,7 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     }
     try {
       await serveQuickly(cutter, works)
-      if (!queue.isEmpty && readers.free > 0) {
+      if (readers.free > 0 && queue.works(isForReaders).length > 0) {
         if (performance.now() < noExportUntil) await serveAlone(cutter, works)
         else await serveTogether(cutter, works)
       }
@@ -142,14 +150,14 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
 
   /** Reads what is quick. The rest stays in the queue. */
   async function serveQuickly(cutter: pg.PoolClient, works: Work[]): Promise<void> {
-    const waiting = quick ? queue.quickWorks() : []
+    const waiting = queue.works(isForCutter)
     if (!quick || waiting.length === 0) return
-    const chosen = await quick.choose(cutter, waiting)
-    for (const { query, jobs } of waiting) if (!chosen.has(query.key)) for (const job of jobs) job.notQuick()
+    const { chosen, unfit } = await quick.choose(cutter, waiting)
+    readAlone(unfit)
     if (chosen.size === 0) return
     try {
       const { position, outcomes, duration } = await quick.read(cutter, chosen, () =>
-        queue.take(works, job => job.isQuick && chosen.has(job.query.key)),
+        queue.take(works, job => isForCutter(job) && chosen.has(job.query.key)),
       )
       for (const work of works.splice(0)) {
         const outcome = outcomes.get(work.query.key)
@@ -157,19 +165,18 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
       }
     } catch (error) {
       if (!isStatementError(error)) throw error
-      // Read one by one, so that only the culprit fails.
-      for (const { jobs } of works) for (const job of jobs) job.notQuick()
+      readAlone(works)
       queue.putBack(works.splice(0))
     }
   }
 
   /** @param works gets the requests that the cut serves */
   const cut = (cutter: pg.PoolClient, works: Work[]) =>
-    beginCut(cutter, { queryTimeout, signal: stop.signal, onTaking: () => queue.take(works) })
+    beginCut(cutter, { queryTimeout, signal: stop.signal, onTaking: () => queue.take(works, isForReaders) })
 
   async function serveTogether(cutter: pg.PoolClient, works: Work[]): Promise<void> {
     // Readers connect before the cut, so that it is open for a few round trips only.
-    const idle = await readers.connect(Math.min(readers.free, queue.works().length))
+    const idle = await readers.connect(Math.min(readers.free, queue.works(isForReaders).length))
     if (idle.length === 0) return serveAlone(cutter, works)
     let reading: pg.PoolClient[] = []
     try {
@@ -235,26 +242,16 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     }
   }
 
-  /** @throws the error that ended the connection; its current work is put back */
-  async function readAll(client: pg.PoolClient, position: Position, works: Work[]): Promise<void> {
-    for (let work = works.shift(); work; work = works.shift()) {
-      if (!queue.begin(work)) continue
-      const began = performance.now()
-      try {
-        const outcome = await reader.read(client, work.query)
-        queue.conclude(work, position, outcome, performance.now() - began)
-      } catch (error) {
-        queue.again([work], messageOf(error))
-        throw error
-      }
-    }
-  }
-
-  async function read(plan: Plan, as: ReadAs = {}, signal?: AbortSignal, isQuick = false): Promise<Snapshot> {
+  async function read(
+    plan: Plan,
+    as: ReadAs = {},
+    signal?: AbortSignal,
+    expected?: number,
+  ): Promise<Snapshot> {
     if (stop.signal.aborted) throw stopping()
     await cursors.ready(signal)
     if (stop.signal.aborted) throw stopping()
-    const { job, promise } = createJob(snapshotQuery(plan, as), { patience: queryTimeout, signal, isQuick })
+    const { job, promise } = createJob(snapshotQuery(plan, as), { patience: queryTimeout, signal, expected })
     queue.add(job)
     schedule()
     return promise

@@ -2,8 +2,8 @@
 // viewer whose policies fail gets the error alone: the next message continues with the viewer after it.
 import type pg from 'pg'
 import { type ListenqlError, messageOf } from '../../lib/errors.js'
-import { runSeveral } from '../../postgres/multi-statement.js'
 import { hasSqlState, isStatementError, isTimeout, SQL_STATE } from '../../postgres/sql-state.js'
+import { runSeveral } from '../../postgres/statements/multi-statement.js'
 import { outOfReach, policiesFailed, policiesTooSlow } from '../access-errors.js'
 import { readerOf } from '../policy-prepare.js'
 import {

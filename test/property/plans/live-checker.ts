@@ -101,7 +101,7 @@ export async function createLiveChecker(): Promise<LiveChecker> {
       }
       await Promise.all(
         some.map(async follower => {
-          follower.reading = await snapshots.read(follower.query.live.plan, {}, undefined, true)
+          follower.reading = await snapshots.read(follower.query.live.plan, {}, undefined, 1)
         }),
       )
     }

@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { WatchedTable } from '../../../src/catalog/watched-table.js'
 import { EVERYTHING, type RowImage } from '../../../src/filters/index.js'
-import { nodesOf } from '../../../src/plan/plan.js'
+import { nodesOf, type Plan } from '../../../src/plan/plan.js'
+import type { Snapshot } from '../../../src/snapshots/snapshot-request.js'
 import { createSnapshots, type Snapshots } from '../../../src/snapshots/snapshots.js'
 import { PLAIN } from '../../support/cursors.js'
 import { createViewerRoles, type ViewerRoles, viewerOf } from '../../support/viewers.js'
@@ -65,16 +66,19 @@ it.each([
   let rows = 0
   let nodes = 0
   await fc.assert(
-    fc.asyncProperty(anyPlanOf(tables), async plan => {
-      const snapshot = await snapshots.read(plan, as)
-      const expected = expectedRows(plan.root, visible)
-      expect(shownRows(plan.root, snapshot.rows)).toEqual(expected)
-      const quick = await snapshots.read(plan, as, undefined, true)
-      expect(shownRows(plan.root, quick.rows)).toEqual(expected)
-      rows += snapshot.rows.length
-      nodes += nodesOf(plan).length
+    fc.asyncProperty(anyPlanOf(tables), anyPlanOf(tables), async (...plans) => {
+      const expected = plans.map(plan => expectedRows(plan.root, visible))
+      const shown = (all: readonly Snapshot[]) =>
+        all.map((one, i) => shownRows((plans[i] as Plan).root, one.rows))
+      const each = await Promise.all(plans.map(plan => snapshots.read(plan, as)))
+      expect(shown(each)).toEqual(expected)
+      // Both in one message.
+      const together = await Promise.all(plans.map(plan => snapshots.read(plan, as, undefined, 1)))
+      expect(shown(together)).toEqual(expected)
+      for (const { rows: some } of each) rows += some.length
+      for (const plan of plans) nodes += nodesOf(plan).length
     }),
-    { numRuns: 120 },
+    { numRuns: 60 },
   )
   expect(rows).toBeGreaterThan(120)
   expect(nodes).toBeGreaterThan(240)

@@ -1,0 +1,143 @@
+import pg from 'pg'
+import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest'
+import type { WatchedTable } from '../../src/catalog/watched-table.js'
+import { EVERYTHING } from '../../src/filters/index.js'
+import { planOf, type Snapshot } from '../../src/snapshots/snapshot-request.js'
+import { createSnapshots, type Snapshots } from '../../src/snapshots/snapshots.js'
+import { PLAIN } from '../support/cursors.js'
+import { createViewerRoles, type ViewerRoles, viewerOf } from '../support/viewers.js'
+import { waitUntil } from '../support/wait.js'
+import { createWatchedLog, type WatchedLog } from '../support/watched-log.js'
+
+/* Reads under row-level security that are known to be quick share a message. */
+
+let watched: WatchedLog
+let roles: ViewerRoles
+let role: string
+let other: string
+let notes: WatchedTable
+let snapshots: Snapshots
+
+beforeAll(async () => {
+  watched = await createWatchedLog()
+  roles = createViewerRoles(watched)
+  role = await roles.add('one')
+  other = await roles.add('two')
+  notes = await watched.table('id int primary key, owner text not null, body text', 'notes')
+  await watched.log.database.query(`grant select on notes to ${role}, ${other}; alter table notes enable row level security;
+    alter role ${other} set myapp.team = 'second';
+    create function claim(name text) returns text language sql stable as $$ select current_setting('request.jwt.claims')::json ->> name $$`)
+})
+afterAll(async () => {
+  await roles?.close()
+  await watched?.close()
+})
+beforeEach(async () => {
+  await watched.log.query(
+    `truncate notes; insert into notes select i, 'viewer ' || i % 10, 'x' from generate_series(0, 19) i`,
+  )
+  await setPolicy(`owner = claim('sub')`)
+  snapshots = createSnapshots({
+    config: watched.server.config,
+    connectTimeout: 5000,
+    queryTimeout: 20_000,
+    maxBytes: 100_000,
+    keepsPrepared: true,
+    cursors: PLAIN,
+  })
+  return () => snapshots.close()
+})
+
+const setPolicy = (using: string) =>
+  watched.log.database.query(
+    `drop policy if exists p on notes; create policy p on notes to ${role}, ${other} using (${using})`,
+  )
+
+function read(sub: string, as = role): Promise<Snapshot> {
+  const plan = planOf(notes, { filter: EVERYTHING, orderBy: [], limit: 100, offset: 0 })
+  return snapshots.read(plan, { viewer: viewerOf(as, { sub }) }, undefined, 1)
+}
+
+const VIEWERS = Array.from({ length: 30 }, (_, i) => `viewer ${i}`)
+const readAll = () => Promise.all(VIEWERS.map(sub => read(sub)))
+const ids = ({ rows }: Snapshot) => rows.map(row => row.get('id'))
+const OWN = VIEWERS.map((_, i) => (i < 10 ? [i, i + 10] : []))
+
+it('each viewer gets its own rows, at one position', async () => {
+  const query = vi.spyOn(pg.Client.prototype, 'query')
+  const all = await readAll()
+  expect(all.map(ids)).toEqual(OWN)
+  // A query and a check of the tables for each viewer.
+  const executed = query.mock.calls.map(
+    ([given]) => (given as { text?: string }).text?.split('; execute ').length ?? 1,
+  )
+  expect(Math.max(...executed)).toBeGreaterThan(5)
+  query.mockRestore()
+  expect(new Set(all.map(({ cursor }) => cursor)).size).toBe(1)
+})
+
+it('viewers with other roles have their own settings', async () => {
+  await setPolicy(`coalesce(current_setting('myapp.team', true), '') = claim('team') or id = 0`)
+  const seen = await Promise.all([read('a'), read('b', other), read('c')])
+  expect(seen.map(ids)).toEqual([[0], [0], [0]])
+  await setPolicy(`coalesce(current_setting('myapp.team', true), '') = 'second'`)
+  const all = await Promise.all([read('a'), read('b', other), read('c')])
+  expect(all.map(({ rows }) => rows.length)).toEqual([0, 20, 0])
+})
+
+it('what a policy does for one viewer does not reach the next', async () => {
+  await watched.log.database.query(`create or replace function remember() returns text language plpgsql as $$
+    declare before text := current_setting('myapp.seen', true);
+    begin perform set_config('myapp.seen', claim('sub'), false); return coalesce(nullif(before, ''), claim('sub')); end $$`)
+  await setPolicy('owner = remember()')
+  expect((await readAll()).map(ids)).toEqual(OWN)
+})
+
+it('a viewer whose policy fails fails alone', async () => {
+  await setPolicy(`owner = claim('sub') and (claim('sub') <> 'viewer 7' or 1 / (id - id) = 1)`)
+  const all = await Promise.allSettled(VIEWERS.map(sub => read(sub)))
+  for (const [i, one] of all.entries()) {
+    if (i === 7) expect(one).toMatchObject({ status: 'rejected', reason: { code: 'FORBIDDEN' } })
+    else expect(one.status === 'fulfilled' && ids(one.value)).toEqual(OWN[i])
+  }
+  expect(await readAll().catch(({ code }) => code)).toBe('FORBIDDEN')
+  await setPolicy(`owner = claim('sub')`)
+  expect((await readAll()).map(ids)).toEqual(OWN)
+})
+
+it('a policy that drops statements costs nothing but time', async () => {
+  await watched.log.database.query(`create or replace function careless() returns boolean language plpgsql as
+    $$ begin deallocate all; return true; end $$`)
+  await setPolicy(`owner = claim('sub') and careless()`)
+  expect((await readAll()).map(ids)).toEqual(OWN)
+  await setPolicy(`owner = claim('sub')`)
+  expect((await readAll()).map(ids)).toEqual(OWN)
+})
+
+it('a viewer whose result has become too large is refused alone', async () => {
+  await watched.log.query(`update notes set body = repeat('x', 200000) where owner = 'viewer 3'`)
+  const all = await Promise.allSettled(VIEWERS.map(sub => read(sub)))
+  expect(all.filter(({ status }) => status === 'rejected')).toHaveLength(1)
+  expect(all[3]).toMatchObject({ reason: { code: 'RESULT_TOO_LARGE' } })
+})
+
+it('a table that is truncated or altered meanwhile is noticed', async () => {
+  const session = await watched.log.connect()
+  await session.query(`begin; truncate notes; insert into notes values (100, 'viewer 1', 'y')`)
+  const pending = readAll()
+  await waitUntil(
+    async () =>
+      (
+        await watched.log.database.query(`select from pg_stat_activity where datname = current_database()
+          and application_name = 'listenql snapshot' and wait_event_type = 'Lock'`)
+      ).length > 0,
+    'a read to wait for a lock',
+  )
+  await session.query('commit')
+  expect((await pending).map(ids)).toEqual(VIEWERS.map((_, i) => (i === 1 ? [100] : [])))
+  await watched.log.query('alter table notes rename to jottings')
+  const codes = await Promise.all(VIEWERS.slice(0, 3).map(sub => read(sub).catch(({ code }) => code)))
+  expect(codes).toEqual(['SCHEMA_CHANGED', 'SCHEMA_CHANGED', 'SCHEMA_CHANGED'])
+  await watched.log.query('alter table jottings rename to notes')
+  expect((await readAll()).map(ids)).toEqual(VIEWERS.map((_, i) => (i === 1 ? [100] : [])))
+})
