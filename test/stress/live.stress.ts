@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { SECRET } from '../support/tokens.js'
 import { type StressDatabase, startStressDatabase } from './database.js'
+import { EVERYONE } from './live/policies.js'
 import { randomSchema } from './live/random-schema.js'
 import { runLive } from './live/run.js'
 import { sceneOf } from './live/schema-sql.js'
@@ -18,7 +20,10 @@ let servers: StressServers | undefined
 beforeAll(async () => {
   database = await startStressDatabase(scene)
   // A stalled machine is no reason to end a query.
-  servers = await startStressServers(database.serverUrl, ['--live-timeout', '60s', '--query-timeout', '60s'])
+  servers = await startStressServers(database.serverUrl, [
+    ...['--live-timeout', '60s', '--query-timeout', '60s'],
+    ...(schema.policies.length > 0 ? ['--jwt-secret', SECRET, '--anonymous-role', EVERYONE] : []),
+  ])
 })
 afterAll(async () => {
   await servers?.close()
@@ -31,7 +36,7 @@ it(
   'whatever is written, altered and killed: live queries show what queries show, and each result is of one moment',
   async () => {
     if (!servers) throw new Error('no servers')
-    print(`live: seed ${SEED}, ${SECONDS} s`)
+    print(`live: seed ${SEED}, ${SECONDS} s, ${schema.policies.length} policies`)
     const summary = await runLive({ seconds: SECONDS, seed: SEED, schema, database, servers, print }).catch(
       (error: unknown) => {
         print(
@@ -45,9 +50,9 @@ it(
     print(JSON.stringify(summary))
     expect(summary.complaints).toEqual([])
     // Otherwise the run would prove nothing.
-    expect(summary.results).toBeGreaterThan(3 * summary.compared)
+    expect(summary.results).toBeGreaterThan(summary.compared)
     expect(Math.min(...Object.values(summary.judged))).toBeGreaterThan(0)
-    expect(summary.judged.result).toBeGreaterThan(0.9 * summary.results)
+    expect(summary.judged.result).toBeGreaterThan(summary.results / 2)
     expect(summary.alterations).toBeGreaterThan(0)
     expect(Object.values(summary.kills).length).toBeGreaterThan(5)
   },

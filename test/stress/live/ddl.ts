@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { StressDatabase } from '../database.js'
 import type { Random } from '../random.js'
+import { createPolicy } from './policies.js'
 import type { Schema } from './schema.js'
 import { constrain, typeOf } from './schema-sql.js'
 
@@ -31,6 +32,7 @@ function alterations(schema: Schema): string[] {
   return [
     ...all,
     ...keys,
+    ...schema.policies.map(policy => `drop policy by_grade on ${policy.table}; ${createPolicy(policy)}`),
     `alter type grade rename value '${grade}' to 'renamed'; alter type grade rename value 'renamed' to '${grade}'`,
   ]
 }

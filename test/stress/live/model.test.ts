@@ -20,7 +20,7 @@ import { type Claim, judge } from './verdict.js'
  */
 
 const STATEMENTS = 80
-const DOCUMENTS = 40
+const DOCUMENTS = 30
 
 const open: { close(): Promise<void> }[] = []
 async function closeAll(): Promise<void> {
@@ -31,7 +31,8 @@ afterEach(closeAll)
 /** A server on the scene of a seed. */
 async function start(seed: number) {
   const random = createRandom(seed, 'model')
-  const schema = randomSchema(random)
+  // Roles belong to the whole server of Postgres, which tests share.
+  const schema = { ...randomSchema(random), policies: [] }
   const scene = sceneOf(schema, random)
   const log: TestLog = await createLog()
   open.push(log)
@@ -74,7 +75,7 @@ it('the model returns what queries return, for any schema', async () => {
       ).toBeGreaterThan(DOCUMENTS / 4)
       await closeAll()
     }),
-    { numRuns: 4 },
+    { numRuns: 3 },
   )
 }, 120_000)
 

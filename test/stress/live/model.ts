@@ -36,15 +36,7 @@ export function evaluate({ roots }: LiveDocument, tables: Tables, schema: Schema
 
   function linkedRows(table: string, relation: Relation | undefined, above: Row | undefined): readonly Row[] {
     const all = tables.get(table) ?? []
-    return relation && above ? all.filter(row => isLinked(relation, above, row)) : all
-  }
-
-  function isLinked({ pairs, to }: Relation, here: Row, there: Row): boolean {
-    return pairs.every(([local, remote]) => {
-      const [a, b] = [here[local] ?? null, there[remote] ?? null]
-      const column = columnOf(tableOf(schema, to), remote)
-      return a !== null && b !== null && canonical(column, a) === canonical(column, b)
-    })
+    return relation && above ? all.filter(row => isLinked(schema, relation, above, row)) : all
   }
 
   function rowValue({ columns, children }: Pick<RowsNode, 'columns' | 'children'>, row: Row): object {
@@ -174,6 +166,15 @@ export function evaluate({ roots }: LiveDocument, tables: Tables, schema: Schema
     }
     return holds[where.operator]
   }
+}
+
+/** Whether a relation leads from one row to the other. */
+export function isLinked(schema: Schema, { pairs, to }: Relation, here: Row, there: Row): boolean {
+  return pairs.every(([local, remote]) => {
+    const [a, b] = [here[local] ?? null, there[remote] ?? null]
+    const column = columnOf(tableOf(schema, to), remote)
+    return a !== null && b !== null && canonical(column, a) === canonical(column, b)
+  })
 }
 
 /** Of two values of which at least one is null. */

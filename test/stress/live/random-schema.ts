@@ -1,4 +1,5 @@
 import type { Random } from '../random.js'
+import { randomPolicies } from './policies.js'
 import type { Column, ColumnType, Reference, Schema, Table } from './schema.js'
 
 const NAMES = ['apples', 'boats', 'cities', 'drums', 'eagles', 'forts', 'gates', 'hats']
@@ -85,11 +86,14 @@ export function randomSchema(random: Random): Schema {
     references.filter(({ columns, from }) => columns.length === 1 && from !== keyless.name),
   )
   const hashed = random.pick(drafts.filter(({ name }) => name !== isUnique.from)).name
-  return {
+  const schema: Schema = {
     grades,
+    policies: [],
     references: references.map(one => (one === isUnique ? { ...one, isUnique: true } : one)),
     tables: tables.map(table => (table.name === hashed ? { ...table, partitions: 'hash' as const } : table)),
   }
+  // Half of the schemas have none: the server then reads with its own login.
+  return { ...schema, policies: random.chance(0.5) ? randomPolicies(schema, random) : [] }
 
   function withValues(table: Table): Table {
     const isKeyless = table.key.length === 0

@@ -14,7 +14,9 @@ import { type LiveDocument, printDocument } from './document.js'
 import { readHistory } from './history.js'
 import { liveWriters } from './live-writers.js'
 import { randomDocument } from './random-document.js'
+import { compareWithSelect } from './row-security.js'
 import type { Schema } from './schema.js'
+import { createSights, type Sight } from './sights.js'
 import { type Claim, type ClaimKind, judge } from './verdict.js'
 import { LiveViewer } from './viewer.js'
 
@@ -32,7 +34,9 @@ export interface LiveSummary {
   readonly viewers: number
   /** Different documents that viewers have subscribed to. */
   readonly documents: number
-  readonly commits: number
+  readonly committed: number
+  readonly rolledBack: number
+  readonly lost: number
   readonly results: number
   readonly connections: number
   /** Results that were compared with fresh queries while the writers rested. */
@@ -70,6 +74,7 @@ export async function runLive({
   await learnCursors(database.query)
   let claims: Claim[] = []
   const claim = (one: Claim) => void claims.push(one)
+  const sights = await createSights(schema)
   const documents: LiveDocument[] = []
   /** Viewers with the same document share a live query. */
   const draw = (own: Random): LiveDocument => {
@@ -84,6 +89,7 @@ export async function runLive({
     return new LiveViewer({
       name,
       draw: () => draw(own),
+      sight: sights[i % sights.length] as Sight,
       servers: servers.all,
       random: own,
       complain,
@@ -96,12 +102,12 @@ export async function runLive({
       isReady(server, printDocument(draw(random('first')))),
       () => `${server.name} to be ready`,
     )
-  const chaos = createChaos({ database, servers, random: random('chaos'), pause: [100, 900] })
+  const chaos = createChaos({ database, servers, random: random('chaos'), pause: [200, 1200] })
   const writers = startWriters({ url: database.writerUrl, scripts: liveWriters(schema), random, complain })
   const alteration = startAltering({ database, schema, random: random('DDL'), complain })
   const running = [
     ...viewers.map(viewer => viewer.run(over.signal)),
-    keepAsking({ schema, servers: servers.all, random: random('asker'), claim }, over.signal),
+    keepAsking({ schema, servers: servers.all, random: random('asker'), sights, claim }, over.signal),
   ]
   let compared = 0
   const judged: Record<ClaimKind, number> = { result: 0, 'keep-alive': 0, query: 0, 'at rest': 0 }
@@ -115,7 +121,7 @@ export async function runLive({
   }
   const summary = (): LiveSummary => ({
     viewers: viewers.length,
-    commits: writers.tally.committed,
+    ...writers.tally,
     results: sum(viewers, ({ results }) => results),
     connections: sum(viewers, ({ connections }) => connections),
     documents: documents.length,
@@ -127,18 +133,22 @@ export async function runLive({
   })
   try {
     const end = performance.now() + seconds * 1000
-    for (let round = 1; complaints.length < ENOUGH; round++) {
+    for (let round = 1; ; round++) {
       const ms = Math.max(MIN_ROUND, Math.min(ROUND, end - performance.now()))
       alteration.pause(false)
-      await chaos.rage(ms * 0.7)
+      await chaos.rage(ms * 0.5)
       writers.lull(true)
-      await chaos.rage(ms * 0.3)
+      await chaos.rage(ms * 0.25)
       writers.lull(false)
+      // Every fault causes reads, which would mend a result that a change should have mended.
+      await delay(ms * 0.25)
       alteration.pause(true)
       await within(PATIENCE, writers.pause(), () => 'writers to come to an end')
       await judgeClaims()
+      if (complaints.length > 0) break
       compared += await waitUntilCorrect(viewers, servers.all)
       await judgeClaims(viewers.map(claimAtRest))
+      complaints.push(...(await compareWithSelect(database, schema, sights)))
       print(
         `round ${round}: ${JSON.stringify({ ...summary(), kills: undefined, complaints: complaints.length })}`,
       )
@@ -155,8 +165,8 @@ export async function runLive({
   }
 }
 
-function claimAtRest({ name, document, latest }: LiveViewer): Claim {
-  return { kind: 'at rest', by: name, document, position: undefined, data: latest ?? {} }
+function claimAtRest({ name, sight, document, latest }: LiveViewer): Claim {
+  return { kind: 'at rest', by: name, grade: sight.grade, document, position: undefined, data: latest ?? {} }
 }
 
 /** Waits until every viewer shows what a query shows. @returns the number of viewers */
@@ -176,8 +186,12 @@ async function waitUntilCorrect(
   const equal = async () => {
     for (let i = 0; wrong.size > 0; i++) {
       for (const viewer of [...wrong.keys()]) {
-        const { document, latest } = viewer
-        const fresh = await ask(servers[i % servers.length] as StressServer, printDocument(document))
+        const { document, latest, sight } = viewer
+        const fresh = await ask(
+          servers[i % servers.length] as StressServer,
+          printDocument(document),
+          sight.token,
+        )
         const text = fresh && JSON.stringify(canonicalData(document, fresh))
         if (text && latest && text === JSON.stringify(canonicalData(document, latest))) wrong.delete(viewer)
         else wrong.set(viewer, text ?? 'not answered')

@@ -1,5 +1,6 @@
 import type { Random } from '../random.js'
 import type { Scene } from '../scene.js'
+import { EVERYONE, MEMBER, policySql } from './policies.js'
 import { insertOf } from './random-writes.js'
 import type { Column, Reference, Schema, Table } from './schema.js'
 
@@ -40,12 +41,14 @@ export function sceneOf(schema: Schema, random: Random): Scene {
       `create type grade as enum (${grades.map(label => `'${label}'`).join(', ')})`,
       ...tables.flatMap(table => createTable(table, schema)),
       ...references.flatMap(addReference),
+      ...policySql(schema),
       ...rows,
     ].join(';\n'),
     watched,
     grants: login => `
-grant select, insert, update, delete, truncate on ${watched.join(', ')} to ${login};
-grant insert on audit to ${login}`,
+grant select, insert, update, delete, truncate on all tables in schema public to ${login};
+alter role ${login} bypassrls`,
+    ...(schema.policies.length > 0 && { viewerRoles: [MEMBER, EVERYONE] }),
   }
 }
 

@@ -3,6 +3,8 @@ export interface Schema {
   /** In an order in which rows can be inserted. */
   readonly tables: readonly Table[]
   readonly references: readonly Reference[]
+  /** Each after those of the tables that it reads. None: viewers have no roles. */
+  readonly policies: readonly Policy[]
   /** Labels of the enum `grade`, smallest first. */
   readonly grades: readonly string[]
 }
@@ -43,6 +45,12 @@ export interface Reference {
   readonly backward: string
 }
 
+/** Shows the rows of a table to viewers whose claim `grade` equals the column `v1`: of the row, which may also be NULL, or of a linked row. */
+export interface Policy {
+  readonly table: string
+  readonly relation: Relation | undefined
+}
+
 /** A foreign key as it leads from one of its tables to the other. */
 export interface Relation {
   readonly field: string
@@ -65,7 +73,7 @@ export function columnOf({ columns, name: table }: Table, name: string): Column 
 }
 
 /** The relations of a table, in both directions. */
-export function relationsOf({ references }: Schema, table: string): Relation[] {
+export function relationsOf({ references }: Pick<Schema, 'references'>, table: string): Relation[] {
   const pairs = (local: readonly string[], remote: readonly string[]) =>
     local.map((name, i) => [name, remote[i] as string] as const)
   return references.flatMap(({ from, to, columns, toColumns, forward, backward, isUnique }) => [

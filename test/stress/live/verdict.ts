@@ -3,6 +3,7 @@ import { canonicalData } from './canonical-data.js'
 import { type LiveDocument, printDocument, tablesOfDocument } from './document.js'
 import type { History } from './history.js'
 import { evaluate } from './model.js'
+import { visibleTables } from './policies.js'
 import type { Schema } from './schema.js'
 
 export type ClaimKind = 'result' | 'keep-alive' | 'query' | 'at rest'
@@ -12,6 +13,8 @@ export interface Claim {
   readonly kind: ClaimKind
   /** The client, and its transport. */
   readonly by: string
+  /** The viewer's claim. Undefined: the viewer sees all rows. */
+  readonly grade?: string | undefined
   readonly document: LiveDocument
   /** Undefined: at present. */
   readonly position: Position | undefined
@@ -30,27 +33,35 @@ export interface Verdict {
 /** Compares claims with the model, at the position of each. Positions within a batch are left out, because the model has none. */
 export function judge(claims: readonly Claim[], history: History, schema: Schema): Verdict {
   const complaints: string[] = []
-  const known = new Map<LiveDocument, { versions: string; expected: string }>()
+  const known = new Map<LiveDocument, Map<string | undefined, { versions: string; expected: string }>>()
+  const reading = (table: string) =>
+    schema.policies.find(policy => policy.table === table)?.relation?.to ?? []
   const judged: ClaimKind[] = []
   for (const claim of [...claims].sort(byPosition)) {
-    const { kind, by, document, position, data } = claim
+    const { kind, by, grade, document, position, data } = claim
     if (position && position.ord !== END_OF_BATCH) continue
     if (!history.moveTo(position)) {
       complaints.push(`${kind} of ${by}: batch ${position?.n} with token ${position?.token} does not exist`)
       continue
     }
-    const versions = [...tablesOfDocument(document)].map(history.version).join()
-    let model = known.get(document)
+    const tables = [...tablesOfDocument(document)]
+    const versions = [...tables, ...tables.flatMap(reading)].map(history.version).join()
+    const models = known.get(document) ?? new Map()
+    known.set(document, models)
+    let model = models.get(grade)
     if (model?.versions !== versions) {
-      model = { versions, expected: JSON.stringify(evaluate(document, history.tables(), schema)) }
-      known.set(document, model)
+      model = {
+        versions,
+        expected: JSON.stringify(evaluate(document, visibleTables(schema, history.tables(), grade), schema)),
+      }
+      models.set(grade, model)
     }
     judged.push(kind)
     const actual = JSON.stringify(canonicalData(document, data))
     if (actual === model.expected) continue
     if (complaints.length >= MOST) break
     complaints.push(
-      `${kind} of ${by} at batch ${position?.n ?? 'the newest'}: ${printDocument(document)}\nshows ${actual}\nnot   ${model.expected}`,
+      `${kind} of ${by} of grade ${grade ?? 'any'} at batch ${position?.n ?? 'the newest'}: ${printDocument(document)}\nshows ${actual}\nnot   ${model.expected}`,
     )
   }
   return { judged, complaints }

@@ -5,12 +5,14 @@ import type { Random } from '../random.js'
 import type { StressServer } from '../servers.js'
 import { openStream, type Result, TRANSPORTS } from '../streams.js'
 import { type LiveDocument, printDocument } from './document.js'
+import type { Sight } from './sights.js'
 import type { Claim } from './verdict.js'
 
 export interface LiveViewerOptions {
   readonly name: string
   /** The document of the next connection. */
   readonly draw: () => LiveDocument
+  readonly sight: Sight
   readonly servers: readonly StressServer[]
   readonly random: Random
   /** Receives a description of anything that must not happen. */
@@ -42,6 +44,10 @@ export class LiveViewer {
     return this.#options.name
   }
 
+  get sight(): Sight {
+    return this.#options.sight
+  }
+
   /** Connects again and again until the signal aborts; by itself it leaves rarely. */
   async run(signal: AbortSignal): Promise<void> {
     const { random, servers, draw } = this.#options
@@ -58,7 +64,8 @@ export class LiveViewer {
       const query = isAlone
         ? `subscription { ${printDocument(document, { every })} }`
         : `subscription { live(every: ${every}) { ${printDocument(document)} } }`
-      const request = { url: random.pick(servers).url, query, variables: {} }
+      const { token } = this.#options.sight
+      const request = { url: random.pick(servers).url, query, variables: {}, token }
       let isNew = true
       const stream = openStream(transport, request, {
         result: result => {
@@ -98,7 +105,7 @@ export class LiveViewer {
     else if (position.ord !== END_OF_BATCH) complain(`${by} got a result of a position within a batch`)
     else if (this.#position && comparePositions(position, this.#position) <= 0)
       complain(`${by}: the cursor of a result is not after that of the one before`)
-    else claim({ kind: 'result', by, document, position, data: shown })
+    else claim({ kind: 'result', by, grade: this.sight.grade, document, position, data: shown })
     if (this.#position && text === this.#text)
       complain(`${by} got the same result twice: ${printDocument(document)}`)
     this.#position = position
@@ -113,6 +120,7 @@ export class LiveViewer {
     if (!this.#position || !this.latest || comparePositions(position, this.#position) <= 0) return
     claim({
       kind: 'keep-alive',
+      grade: this.sight.grade,
       by: `${name} over ${transport}`,
       document: this.document,
       position,
