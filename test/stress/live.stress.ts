@@ -54,7 +54,6 @@ it(
     expect(Math.min(...Object.values(summary.judged))).toBeGreaterThan(0)
     expect(summary.judged.result).toBeGreaterThan(summary.results / 2)
     expect(summary.alterations).toBeGreaterThan(0)
-    expect(Object.values(summary.kills).length).toBeGreaterThan(5)
   },
   SECONDS * 1000 + 300_000,
 )
