@@ -113,6 +113,12 @@ export async function runLive({
   ]
   let compared = 0
   const judged: Record<ClaimKind, number> = { result: 0, 'keep-alive': 0, query: 0, 'at rest': 0 }
+  /** Whether enough has happened for the run to prove something. */
+  function hasEnough(): boolean {
+    const kinds: readonly ClaimKind[] = ['result', 'keep-alive', 'query']
+    const isTold = kinds.every(kind => claims.some(one => one.kind === kind))
+    return isTold && chaos.tally.size >= KINDS && alteration.count > 0
+  }
   /** Compares what clients have got since the last call with the model. */
   async function judgeClaims(more: readonly Claim[] = []): Promise<void> {
     const made = claims
@@ -139,8 +145,9 @@ export async function runLive({
       const ms = Math.max(MIN_ROUND, Math.min(ROUND, end - performance.now()))
       alteration.pause(false)
       await chaos.rage(ms * 0.5)
-      // A machine that is busy with something else needs more time for as many faults.
-      while (chaos.tally.size < KINDS) await chaos.rage(1000)
+      // A machine that is busy with something else needs more time for as much.
+      for (const late = performance.now() + PATIENCE; !hasEnough() && performance.now() < late; )
+        await chaos.rage(1000)
       writers.lull(true)
       await chaos.rage(ms * 0.25)
       writers.lull(false)
