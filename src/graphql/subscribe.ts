@@ -84,6 +84,9 @@ export function createSubscribe(options: SubscribeOptions) {
       })
     }
     const [error] = 'errors' in result ? (result.errors ?? []) : []
+    // The operation may still fit: only the database can tell.
+    if (error?.extensions.code === 'DATABASE_FAILED')
+      throw new ListenqlError('DATABASE_FAILED', error.message, { hint: 'subscribe again' })
     throw new ListenqlError(
       'SCHEMA_CHANGED',
       `the schema has changed, and this subscription no longer fits it: ${error?.message}`,

@@ -20,7 +20,7 @@ export interface Doorbell {
   onListening(isListening: boolean): void
   /** The follower reads on a new connection from now on. */
   reset(): void
-  /** Ends the present wait. */
+  /** Ends the present wait. Called while the log is read, it prevents the next sleep, because that read may have begun too early. */
   wake(): void
 }
 
@@ -78,6 +78,8 @@ export function createBell(options: DoorbellOptions): Doorbell {
   let leasedAt = 0
   let isListening = false
   let refusedAt = Number.NEGATIVE_INFINITY
+  /** Whether `wake` was called since the last sleep. */
+  let isWoken = false
 
   function awake(): void {
     fence = undefined
@@ -127,7 +129,8 @@ export function createBell(options: DoorbellOptions): Doorbell {
         await query('select listenql.renew($1)', [leaseSeconds])
         leasedAt = performance.now()
       }
-      if (ticket === 0) await timer.wait(safety)
+      if (ticket === 0 && !isWoken) await timer.wait(safety)
+      isWoken = false
     },
     ring(payload) {
       if (!/^\d{1,15}$/.test(payload)) return
@@ -143,6 +146,9 @@ export function createBell(options: DoorbellOptions): Doorbell {
       refusedAt = Number.NEGATIVE_INFINITY // the new connection may reach another Postgres, or one with other settings
       awake()
     },
-    wake: timer.wake,
+    wake() {
+      isWoken = true
+      timer.wake()
+    },
   }
 }

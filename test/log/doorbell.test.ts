@@ -81,6 +81,14 @@ describe('the bell', () => {
     expect(await next()).toBe(POLL)
   })
 
+  it('does not sleep if it was woken while the log was read', async () => {
+    const { bell, next, fallAsleep } = createTested()
+    await fallAsleep()
+    bell.wake()
+    expect(await next()).toBe(0)
+    expect(await next()).toBe(SAFETY)
+  })
+
   it('is not woken by a notification that is no ring', async () => {
     const { bell, next, fallAsleep } = createTested()
     await fallAsleep()

@@ -38,6 +38,7 @@ export async function startStressDatabase(scene: Scene = SCENE): Promise<StressD
   await queryOnce(postgres.adminUrl, 'create database stress')
   await queryOnce(adminUrl, scene.sql)
   const login = new URL(postgres.url).username
+  if (scene.viewerRoles) await queryOnce(adminUrl, `grant ${scene.viewerRoles.join(', ')} to ${login}`)
   for (const argv of [
     ['install', '--grant-to', login],
     ['watch', '--grant-to', login, ...scene.watched],

@@ -5,6 +5,8 @@ export interface Scene {
   readonly watched: readonly string[]
   /** Grants to a login that owns nothing. */
   readonly grants: (login: string) => string
+  /** Roles of viewers, of which the servers' login becomes a member. Default: none */
+  readonly viewerRoles?: readonly string[]
 }
 
 /**

@@ -9,6 +9,8 @@ export interface StreamRequest {
   readonly query: string
   readonly variables: Readonly<Record<string, unknown>>
   readonly extensions?: Readonly<Record<string, unknown>> | undefined
+  /** For `Authorization: Bearer`. Default: none */
+  readonly token?: string | undefined
   /** Over SSE only. */
   readonly lastEventId?: string | undefined
 }
@@ -46,11 +48,16 @@ export function openStream(transport: Transport, request: StreamRequest, events:
   return overHttp(method, 'text/event-stream', request, text => takeBlocks(text, events))
 }
 
-function overWebSocket({ url, query, variables, extensions }: StreamRequest, events: StreamEvents): Stream {
+function overWebSocket(
+  { url, query, variables, extensions, token }: StreamRequest,
+  events: StreamEvents,
+): Stream {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws')
   const send = (message: object) => socket.send(JSON.stringify(message))
   let how = ''
-  socket.on('open', () => send({ type: 'connection_init' }))
+  socket.on('open', () =>
+    send({ type: 'connection_init', ...(token !== undefined && { payload: { authorization: token } }) }),
+  )
   socket.on('message', data => {
     const message = JSON.parse(String(data))
     switch (message.type) {
@@ -87,7 +94,7 @@ function overWebSocket({ url, query, variables, extensions }: StreamRequest, eve
 function overHttp(
   method: 'GET' | 'POST',
   accept: string,
-  { url, query, variables, extensions, lastEventId }: StreamRequest,
+  { url, query, variables, extensions, lastEventId, token }: StreamRequest,
   take: (text: string) => string,
 ): Stream {
   const search = new URLSearchParams({ query, variables: JSON.stringify(variables) })
@@ -98,6 +105,7 @@ function overHttp(
     headers: {
       accept,
       'content-type': 'application/json',
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
       ...(lastEventId !== undefined && { 'last-event-id': lastEventId }),
     },
   })
