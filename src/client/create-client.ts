@@ -2,12 +2,15 @@ import {
   type Client,
   type ConnectionInitMessage,
   createClient as createGraphqlWsClient,
+  type FormattedExecutionResult,
   type ClientOptions as GraphqlWsOptions,
+  type SubscribePayload,
 } from 'graphql-ws/client'
 import { createBackoff } from './backoff.js'
 import { createFollowers } from './followers.js'
 import { isWorthRetrying } from './is-worth-retrying.js'
 import { iterate } from './iterate.js'
+import type { ResumingSink } from './resuming-sink.js'
 import { createSocketWatch, withWatchedSockets } from './socket-watch.js'
 
 /** The options of graphql-ws's `createClient`, with other defaults, and two additional ones. */
@@ -17,6 +20,15 @@ export interface ClientOptions<P extends ConnectionInitMessage['payload'] = Conn
   connectTimeout?: number
   /** Longest silence after a ping of this client before the connection counts as dead, in ms. Default: 5,000. */
   pongTimeout?: number
+}
+
+/** A client of graphql-ws whose subscriptions can also learn about the connection. */
+export interface ListenqlClient extends Client {
+  /** Subscribes; the sink may have `accepted` and `interrupted`. @returns a function that unsubscribes */
+  subscribe<Data = Record<string, unknown>, Extensions = unknown>(
+    payload: SubscribePayload,
+    sink: ResumingSink<FormattedExecutionResult<Data, Extensions>>,
+  ): () => void
 }
 
 /**
@@ -36,7 +48,7 @@ export interface ClientOptions<P extends ConnectionInitMessage['payload'] = Conn
  */
 export function createClient<P extends ConnectionInitMessage['payload'] = ConnectionInitMessage['payload']>(
   options: ClientOptions<P>,
-): Client {
+): ListenqlClient {
   const { connectTimeout = 10_000, pongTimeout = 5_000, ...given } = options
   const followers = createFollowers(given.generateID)
   const backoff = createBackoff()
@@ -59,10 +71,13 @@ export function createClient<P extends ConnectionInitMessage['payload'] = Connec
     if (received) followers.moved(payload)
     else watch.asked()
   })
-  client.on('closed', watch.gone)
+  client.on('closed', () => {
+    watch.gone()
+    followers.interrupted()
+  })
   client.on('error', watch.gone)
 
-  const subscribe: Client['subscribe'] = (payload, sink) => followers.follow(client, payload, sink)
+  const subscribe: ListenqlClient['subscribe'] = (payload, sink) => followers.follow(client, payload, sink)
   return {
     on: client.on,
     subscribe,

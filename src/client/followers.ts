@@ -1,4 +1,5 @@
-import type { Client, FormattedExecutionResult, ID, Sink, SubscribePayload } from 'graphql-ws/client'
+import type { Client, FormattedExecutionResult, ID, SubscribePayload } from 'graphql-ws/client'
+import type { ResumingSink } from './resuming-sink.js'
 
 /** All operations in progress, with the position of each subscription. */
 export interface Followers {
@@ -6,12 +7,14 @@ export interface Followers {
   follow<Data, Extensions>(
     client: Pick<Client, 'subscribe'>,
     payload: SubscribePayload,
-    sink: Sink<FormattedExecutionResult<Data, Extensions>>,
+    sink: ResumingSink<FormattedExecutionResult<Data, Extensions>>,
   ): () => void
   /** The id for graphql-ws when it subscribes. */
   readonly idOf: (payload: SubscribePayload) => ID
   /** Reads the payload of a ping: `{cursors: {<id>: <position>}}`. */
   moved(payload: unknown): void
+  /** The connection is lost, or could not be made. */
+  interrupted(): void
   /** Completes all of them. */
   leave(): void
 }
@@ -21,6 +24,9 @@ interface Follower {
   /** The position to resume after; all earlier events were passed to the sink, or were not for it. */
   after: string | undefined
   id: ID | undefined
+  /** Whether the server has accepted it on the present connection. */
+  isAccepted: boolean
+  readonly sink: Pick<ResumingSink<unknown>, 'accepted' | 'interrupted'>
   leave(): void
 }
 
@@ -33,7 +39,7 @@ export function createFollowers(generateID?: (payload: SubscribePayload) => ID):
 
   return {
     follow(client, payload, sink) {
-      const follower: Follower = { after: undefined, id: undefined, leave }
+      const follower: Follower = { after: undefined, id: undefined, isAccepted: false, sink, leave }
       const resuming: SubscribePayload = {
         ...payload,
         get extensions() {
@@ -86,7 +92,17 @@ export function createFollowers(generateID?: (payload: SubscribePayload) => ID):
       if (!isRecord(payload) || !isRecord(payload.cursors)) return
       for (const [id, cursor] of Object.entries(payload.cursors)) {
         const follower = byId.get(id)
-        if (follower && typeof cursor === 'string') follower.after = cursor
+        if (!follower) continue
+        if (typeof cursor === 'string') follower.after = cursor
+        if (follower.isAccepted) continue
+        follower.isAccepted = true
+        follower.sink.accepted?.()
+      }
+    },
+    interrupted() {
+      for (const follower of [...all]) {
+        follower.isAccepted = false
+        follower.sink.interrupted?.()
       }
     },
     leave() {

@@ -64,6 +64,27 @@ async function followed(client: Client, payload: Parameters<typeof follow>[1] = 
 
 const lastTaken = () => server.taken.at(-1)?.payload
 
+it('a sink learns when the server has accepted the subscription, and when the connection is lost', async () => {
+  const client = connect()
+  const heard = new Inbox<string>()
+  const sink = {
+    next: () => undefined,
+    error: () => undefined,
+    complete: () => heard.push('completed'),
+    accepted: () => heard.push('accepted'),
+    interrupted: () => heard.push('interrupted'),
+  }
+  const unsubscribe = client.subscribe({ query: QUERY }, sink)
+  expect(await heard.next()).toBe('accepted')
+  server.ping() // a keep-alive accepts nothing
+  server.kill(1012)
+  expect(await heard.take(2)).toEqual(['interrupted', 'accepted'])
+  unsubscribe()
+  expect(await heard.next()).toBe('completed')
+  server.kill()
+  expect(heard.drain()).toEqual([])
+})
+
 describe('after a lost connection', () => {
   it.each([
     ['without a close frame', undefined],
