@@ -10,8 +10,8 @@ import { createBackoff } from './backoff.js'
 import { createFollowers } from './followers.js'
 import { isWorthRetrying } from './is-worth-retrying.js'
 import { iterate } from './iterate.js'
-import type { ResumingSink } from './resuming-sink.js'
 import { createSocketWatch, withWatchedSockets } from './socket-watch.js'
+import type { ResumingSink } from './subscription/resuming-sink.js'
 
 /** The options of graphql-ws's `createClient`, with other defaults, and two additional ones. */
 export interface ClientOptions<P extends ConnectionInitMessage['payload'] = ConnectionInitMessage['payload']>

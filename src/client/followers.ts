@@ -1,5 +1,5 @@
 import type { Client, FormattedExecutionResult, ID, SubscribePayload } from 'graphql-ws/client'
-import type { ResumingSink } from './resuming-sink.js'
+import type { ResumingSink } from './subscription/resuming-sink.js'
 
 /** All operations in progress, with the position of each subscription. */
 export interface Followers {

@@ -1,8 +1,6 @@
 export { applyChange, type RowChange } from './apply-change.js'
 export { type ClientOptions, createClient, type ListenqlClient } from './create-client.js'
 export type { Document, TypedDocument } from './document.js'
-export type { ResumingSink } from './resuming-sink.js'
-export type { FeedState, FeedStatus } from './rows/feed-status.js'
 export {
   type ChangeOf,
   createRowFeed,
@@ -10,6 +8,12 @@ export {
   type RowFeed,
   type RowFeedListener,
   type RowFeedOptions,
-  type SubscribingClient,
 } from './rows/row-feed.js'
-export { type ResultError, SubscriptionError } from './subscription-error.js'
+export type { FeedState, FeedStatus } from './subscription/feed-status.js'
+export type { ResumingSink } from './subscription/resuming-sink.js'
+export type {
+  SubscribingClient,
+  SubscriptionPayload,
+  SubscriptionResult,
+} from './subscription/subscribing-client.js'
+export { type ResultError, SubscriptionError } from './subscription/subscription-error.js'

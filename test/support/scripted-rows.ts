@@ -1,9 +1,8 @@
-import type { ResumingSink } from '../../src/client/index.js'
-import type { SubscribingClient } from '../../src/client/rows/row-feed.js'
+import type { ResumingSink, SubscribingClient, SubscriptionPayload } from '../../src/client/index.js'
 
 /** One subscription of a scripted client. */
 export interface ScriptedSubscription {
-  readonly payload: Parameters<SubscribingClient['subscribe']>[0]
+  readonly payload: SubscriptionPayload
   readonly sink: Required<ResumingSink<unknown>>
   hasLeft: boolean
   /** Delivers a change of the field `peopleChanged`. */

@@ -1,10 +1,10 @@
 import type { RowChange } from '../apply-change.js'
-import { createBackoff } from '../backoff.js'
 import { type Document, textOf } from '../document.js'
-import type { ResumingSink } from '../resuming-sink.js'
-import { SubscriptionError } from '../subscription-error.js'
-import type { FeedState, FeedStatus } from './feed-status.js'
-import { helpsToReadAgain } from './helps-to-read-again.js'
+import type { FeedStatus } from '../subscription/feed-status.js'
+import { isPassingError } from '../subscription/is-passing-error.js'
+import { createKeptSubscription } from '../subscription/kept-subscription.js'
+import type { SubscribingClient } from '../subscription/subscribing-client.js'
+import type { ResultError } from '../subscription/subscription-error.js'
 import { createTransactionBatches } from './transaction-batches.js'
 
 /** A change as a row feed delivers it: all fields that the document selects. */
@@ -15,25 +15,6 @@ export interface FeedChange extends RowChange<unknown, unknown> {
 
 /** The type of the changes in the result of a document, which has one field. */
 export type ChangeOf<Data> = Extract<NonNullable<Data[Exclude<keyof Data, '__typename'>]>, object>
-
-/** The part of a client of `createClient` that subscriptions need. */
-export interface SubscribingClient {
-  /** As of graphql-ws; the sink may have more. */
-  subscribe<Data, Extensions>(
-    payload: {
-      readonly query: string
-      readonly variables?: Record<string, unknown>
-      readonly operationName?: string
-    },
-    sink: ResumingSink<Result<Data, Extensions>>,
-  ): () => void
-}
-
-interface Result<Data, Extensions> {
-  readonly data?: Data | null
-  readonly errors?: readonly { readonly message: string }[]
-  readonly extensions?: Extensions
-}
 
 /** What a row feed follows. */
 export interface RowFeedOptions<Data, Variables> {
@@ -48,7 +29,7 @@ export interface RowFeedOptions<Data, Variables> {
   readonly maxChanges?: number | undefined
 }
 
-/** Gets what a row feed receives. The functions may dispose of the feed, and must not throw. */
+/** Gets what a row feed receives. The functions may dispose of the feed. If one throws, the feed ends with that error. */
 export interface RowFeedListener<Change> {
   /** All rows at one moment (operation READ), which replace everything before: at first, and whenever the feed has read them again. */
   rows(rows: readonly Change[]): void
@@ -72,8 +53,8 @@ export interface RowFeed {
   dispose(): void
 }
 
-/** After such a time without an error, in ms, the next error is the first one again. */
-const STEADY_MS = 60_000
+/** Each comes from one change, which the rows show without it; in place of a row of the table it would come again. */
+const OF_ONE_CHANGE: ReadonlySet<unknown> = new Set(['EVENT_TOO_LARGE', 'VALUE_NOT_SHOWN'])
 
 /**
  * Follows one table by one subscription with `initial: true`. The feed knows nothing of the table: it takes the only field of each
@@ -94,135 +75,83 @@ export function createRowFeed<Data, Variables extends object>(
     throw new TypeError(
       'the subscription has no rows to begin with: write peopleChanged(initial: true) { operation key { … } row { … } transaction }',
     )
-  const backoff = createBackoff()
-  const batches = createTransactionBatches<Change>({
-    transactionOf: change => change.transaction,
-    maxChanges,
-    deliver: listener.changes,
-  })
-  let status: FeedStatus = { state: 'loading', since: new Date() }
   let hasRows = false
   /** The rows that have arrived, until all of them have. */
   let reading: Change[] | undefined
-  let unsubscribe = () => {}
-  /** Changes with each subscription, so that earlier ones and their retries are ignored. */
-  let epoch = 0
-  let retries = 0
-  let steadySince = Number.POSITIVE_INFINITY
-
-  function become(state: FeedState, error?: SubscriptionError): void {
-    if (status.state === state && status.error === error) return
-    status = { state, since: new Date(), error }
-    listener.status(status)
-  }
-  /** @param error why it starts again */
-  function start(error?: SubscriptionError): void {
-    const own = stop()
-    const isCurrent = () => own === epoch
-    reading = []
-    become(hasRows ? 'catching-up' : 'loading', error)
-    if (!isCurrent()) return
-    const leave = client.subscribe<Data, unknown>(
-      { query, ...(variables && { variables: variables as Record<string, unknown> }) },
-      {
-        next({ data, errors }) {
-          if (!isCurrent()) return
-          const change = fieldOf(data)
-          if (change) take(change)
-          else fail(errors)
-        },
-        error(reason) {
-          if (isCurrent()) fail(reason)
-        },
-        complete() {
-          if (isCurrent()) close()
-        },
-        accepted() {
-          if (isCurrent()) become(reading ? (hasRows ? 'catching-up' : 'loading') : 'live', reading && error)
-        },
-        interrupted() {
-          if (isCurrent()) become('offline', error)
-        },
+  const batches = createTransactionBatches<Change>({
+    transactionOf: change => change.transaction,
+    maxChanges,
+    deliver(changes, transaction) {
+      try {
+        listener.changes(changes, transaction)
+      } catch (error) {
+        subscription.fail(error)
+      }
+    },
+  })
+  const subscription = createKeptSubscription<Data>(
+    client,
+    { query, ...(variables && { variables: variables as Record<string, unknown> }) },
+    {
+      starting() {
+        batches.discard()
+        reading = []
       },
-    )
-    if (isCurrent()) unsubscribe = leave
-    else leave()
-  }
-  /** @returns the number of the next subscription */
-  function stop(): number {
-    const own = ++epoch
-    backoff.cancel()
-    unsubscribe()
-    unsubscribe = () => {}
-    batches.discard()
-    reading = undefined
-    return own
-  }
-  function fieldOf(data: Data | null | undefined): Change | undefined {
-    if (!data) return undefined
-    return (Object.values(data) as unknown[]).find(value => typeof value === 'object' && value !== null) as
-      | Change
-      | undefined
-  }
+      next({ data, errors = [] }) {
+        const change = fieldOf(data) as Change | undefined
+        if (change && !errors.some(isOfKey)) take(change)
+        else subscription.fail(errors)
+      },
+      ending: batches.flush,
+      state: () => (!reading ? 'live' : hasRows ? 'catching-up' : 'loading'),
+      isPassing: error => isPassingError(error) || (!reading && OF_ONE_CHANGE.has(error.code)),
+      status: status => listener.status(status),
+    },
+  )
   function take(change: Change): void {
     const { operation } = change
-    if (operation === 'RESET') {
-      const own = epoch
-      batches.flush()
-      if (own !== epoch) return
-      reading = []
-      become(hasRows ? 'catching-up' : 'loading')
-    } else if (operation === 'READ') reading?.push(change)
+    if (operation === 'RESET') reset()
+    else if (operation === 'READ') reading?.push(change)
     else if (operation === 'READY') ready()
     else if (reading)
-      fail(
-        new TypeError(`the first change is ${operation}: subscribe with initial: true, and select operation`),
+      throw new TypeError(
+        `the first change is ${operation}: subscribe with initial: true, and select operation`,
       )
     else batches.take(change)
   }
+  function reset(): void {
+    const { epoch } = subscription
+    batches.flush()
+    if (epoch !== subscription.epoch) return
+    reading = []
+    subscription.update()
+  }
   function ready(): void {
+    const { epoch } = subscription
     const rows = reading ?? []
-    const own = epoch
     reading = undefined
     hasRows = true
-    steadySince = Date.now()
     listener.rows(rows)
-    if (own === epoch) become('live')
+    if (epoch === subscription.epoch) subscription.update()
   }
-  function fail(reason: unknown): void {
-    const error = new SubscriptionError(reason)
-    const own = epoch
-    const isReading = reading !== undefined
-    batches.flush() // these changes came before the error
-    if (own !== epoch) return
-    if (!helpsToReadAgain(error, isReading)) {
-      stop()
-      return become('failed', error)
-    }
-    if (Date.now() - steadySince > STEADY_MS) retries = 0
-    steadySince = Number.POSITIVE_INFINITY
-    const next = stop()
-    become('offline', error)
-    const again = () => {
-      if (next === epoch) start(error)
-    }
-    void backoff.wait(retries++).then(again)
-  }
-  function close(): void {
-    stop()
-    become('closed')
-  }
-  start()
   return {
     get status() {
-      return status
+      return subscription.status
     },
-    refetch() {
-      retries = 0
-      start()
-    },
+    refetch: subscription.restart,
     dispose() {
-      if (status.state !== 'closed') close()
+      batches.discard()
+      subscription.dispose()
     },
   }
+}
+
+/** Returns the only field of a result. */
+function fieldOf(data: unknown): unknown {
+  return Object.values((data ?? {}) as object).find(value => typeof value === 'object' && value !== null)
+}
+
+/** Part of the key is missing, so that the change names no row. */
+function isOfKey({ path }: ResultError): boolean {
+  return path?.[1] === 'key'
 }

@@ -183,6 +183,30 @@ describe('an error', () => {
     })
   })
 
+  it('in the key of a change makes it read again, since the change names no row', async () => {
+    const { client, drain } = live()
+    drain()
+    client.last.sink.next({
+      data: { peopleChanged: { operation: 'INSERT', key: { ids: [null] }, row: null, transaction: '7' } },
+      errors: [
+        { message: '', path: ['peopleChanged', 'key', 'ids', 0], extensions: { code: 'VALUE_NOT_SHOWN' } },
+      ],
+    })
+    expect(drain()).toEqual([['status', 'offline', 'VALUE_NOT_SHOWN']])
+    await pause()
+    expect(client.subscriptions.length).toBe(2)
+  })
+
+  it.each(['rows', 'changes'])('that the listener throws for %s ends it', async when => {
+    const { client, feed } = live(([type]) => {
+      if (type === when) throw new Error('a fault of the application')
+    })
+    if (when === 'changes') client.last.change('INSERT', { key: { id: 3 }, transaction: '7' })
+    await silence()
+    expect(feed.status).toMatchObject({ state: 'failed', error: { message: 'a fault of the application' } })
+    expect(client.subscriptions.every(({ hasLeft }) => hasLeft)).toBe(true)
+  })
+
   it('that comes again and again is followed by longer pauses', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(1)
     const { client } = live()

@@ -1,4 +1,4 @@
-import type { SubscriptionError } from '../subscription-error.js'
+import type { SubscriptionError } from './subscription-error.js'
 
 /**
  * - `loading`: the rows have not arrived yet.

@@ -2,6 +2,8 @@
 export interface ResultError {
   /** For developers; it may change. */
   readonly message: string
+  /** The field that could not be delivered. */
+  readonly path?: readonly (string | number)[] | undefined
   /** `code` and, depending on the code, further fields: see docs/graphql.md, Errors. */
   readonly extensions?: { readonly [name: string]: unknown } | undefined
 }
@@ -33,6 +35,5 @@ function codeOf(error: ResultError | undefined, reason: unknown): string | undef
 function messageOf(reason: unknown): string {
   if (reason instanceof Error) return reason.message
   if (typeof reason !== 'object' || reason === null || !('code' in reason)) return 'the connection failed'
-  const text = 'reason' in reason && reason.reason ? ` ${reason.reason}` : ''
-  return `the server closed the connection: ${reason.code}${text}`
+  return `the server closed the connection: ${[reason.code, 'reason' in reason && reason.reason].filter(Boolean).join(' ')}`
 }
