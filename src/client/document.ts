@@ -16,6 +16,6 @@ export type Document<Data, Variables> =
   | (string & TypedDocument<Data, Variables>)
 
 /** Returns the text of a document, as a request contains it. */
-export function textOf(document: Document<unknown, never>): string {
+export function textOf(document: string | string | DocumentNode): string {
   return typeof document === 'object' && 'kind' in document ? printDocument(document) : String(document)
 }

@@ -2,6 +2,13 @@ export { applyChange, type RowChange } from './apply-change.js'
 export { type ClientOptions, createClient, type ListenqlClient } from './create-client.js'
 export type { Document, TypedDocument } from './document.js'
 export {
+  type LiveRows,
+  type LiveRowsOptions,
+  type LiveRowsSnapshot,
+  liveRows,
+  type RowOf,
+} from './rows/live-rows.js'
+export {
   type ChangeOf,
   createRowFeed,
   type FeedChange,
@@ -9,6 +16,7 @@ export {
   type RowFeedListener,
   type RowFeedOptions,
 } from './rows/row-feed.js'
+export type { Store } from './store/store.js'
 export type { FeedState, FeedStatus } from './subscription/feed-status.js'
 export type { ResumingSink } from './subscription/resuming-sink.js'
 export type {

@@ -70,11 +70,7 @@ export function createRowFeed<Data, Variables extends object>(
   listener: RowFeedListener<ChangeOf<Data>>,
 ): RowFeed {
   type Change = ChangeOf<Data> & FeedChange
-  const query = textOf(document)
-  if (!/\binitial\s*:/.test(query))
-    throw new TypeError(
-      'the subscription has no rows to begin with: write peopleChanged(initial: true) { operation key { … } row { … } transaction }',
-    )
+  const query = textWithInitial(document)
   let hasRows = false
   /** The rows that have arrived, until all of them have. */
   let reading: Change[] | undefined
@@ -144,6 +140,15 @@ export function createRowFeed<Data, Variables extends object>(
       subscription.dispose()
     },
   }
+}
+
+/** @throws TypeError if the document does not contain the argument `initial` */
+export function textWithInitial(document: Parameters<typeof textOf>[0]): string {
+  const text = textOf(document)
+  if (/\binitial\s*:/.test(text)) return text
+  throw new TypeError(
+    'the subscription has no rows to begin with: write peopleChanged(initial: true) { operation key { … } row { … } transaction }',
+  )
 }
 
 /** Returns the only field of a result. */
