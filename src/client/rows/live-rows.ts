@@ -1,4 +1,5 @@
-import { createListeners, LINGER_MS, type Store } from '../store/store.js'
+import { LINGER_MS, openWhileHeard } from '../store/open-while-heard.js'
+import type { Store } from '../store/store.js'
 import type { FeedState, FeedStatus } from '../subscription/feed-status.js'
 import type { SubscribingClient } from '../subscription/subscribing-client.js'
 import type { SubscriptionError } from '../subscription/subscription-error.js'
@@ -113,7 +114,7 @@ export function liveRows<Data, Variables extends object = Record<string, unknown
       snapshot = undefined
     }
   }
-  const listeners = createListeners({ open, linger })
+  const listeners = openWhileHeard({ open, linger })
   return {
     subscribe: listeners.subscribe,
     getSnapshot() {

@@ -1,4 +1,4 @@
-import { createBackoff } from '../backoff.js'
+import { createBackoff } from '../connection/backoff.js'
 import type { FeedState, FeedStatus } from './feed-status.js'
 import type { SubscribingClient, SubscriptionPayload, SubscriptionResult } from './subscribing-client.js'
 import { SubscriptionError } from './subscription-error.js'
