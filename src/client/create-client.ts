@@ -130,9 +130,7 @@ export function createClient<P extends ConnectionInitMessage['payload'] = Connec
     let hasLeft = false
     queueMicrotask(() => {
       if (!hasLeft)
-        sink.error(
-          new Error('there is no WebSocket: on Node before 22, pass `webSocketImpl` (npm install ws)'),
-        )
+        sink.error(new Error('no WebSocket: pass `webSocketImpl` (on Node before 22: npm install ws)'))
     })
     return () => {
       hasLeft = true

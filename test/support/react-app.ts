@@ -16,7 +16,10 @@ export async function bundleApp(jsx: string): Promise<string> {
     oxc: { jsx: { runtime: 'automatic', development: false } },
     define: { 'process.env.NODE_ENV': '"production"' },
     resolve: {
-      alias: { 'listenql/client': resolve(root, 'dist/src/client/index.js') },
+      alias: {
+        'listenql/client': resolve(root, 'dist/src/client/index.js'),
+        'listenql/react': resolve(root, 'dist/src/client/react/index.js'),
+      },
       dedupe: ['react', 'graphql'],
     },
     plugins: [

@@ -23,13 +23,10 @@ const MARGIN_MS = 30_000
 const LEAST_MS = 5_000
 /** A timer cannot be longer, in ms; such a token is left to the server, too. */
 const LONGEST_MS = 2 ** 31 - 1
-/** The pause before another attempt, in ms, if reconnecting would do harm. */
-const AGAIN_MS = 500
-
 /**
  * graphql-transport-ws has no message for another token (a second `connection_init` closes the socket with 4429), so another token needs
  * another connection. The token is fetched first, so that the client is away for one handshake only. If there is no newer token
- * yet, the connection stays until the server closes it with 4403 `Token expired`, after which the client reconnects, too.
+ * yet, or reconnecting would do harm, the connection stays until the server closes it with 4403 `Token expired`, after which the client reconnects, too.
  */
 export function createTokenRenewal<Params>({
   connectionParams,
@@ -59,12 +56,7 @@ export function createTokenRenewal<Params>({
     const next = tokenExpiry(params)
     if (own !== epoch || params === undefined || next === undefined || next <= expiry) return
     prepared = { params, expiry: next }
-    reconnectWhenSafe(own)
-  }
-  function reconnectWhenSafe(own: number): void {
-    if (own !== epoch) return
     if (isSafe()) reconnect()
-    else timer = setTimeout(reconnectWhenSafe, AGAIN_MS, own)
   }
   return {
     async connectionParams() {

@@ -1,13 +1,9 @@
-import { LINGER_MS, openWhileHeard } from '../store/open-while-heard.js'
-import type { Store } from '../store/store.js'
-import type { FeedState, FeedStatus } from '../subscription/feed-status.js'
+import { createLiveStore, type LiveStore, type LiveStoreOptions } from '../store/live-store.js'
 import type { SubscribingClient } from '../subscription/subscribing-client.js'
-import type { SubscriptionError } from '../subscription/subscription-error.js'
 import {
   type ChangeOf,
   createRowFeed,
   type FeedChange,
-  type RowFeed,
   type RowFeedOptions,
   textWithInitial,
 } from './row-feed.js'
@@ -22,7 +18,7 @@ export type RowOf<Data> =
     : never
 
 /** Which rows to keep, and how. */
-export interface LiveRowsOptions<Data, Variables> extends RowFeedOptions<Data, Variables> {
+export interface LiveRowsOptions<Data, Variables> extends RowFeedOptions<Data, Variables>, LiveStoreOptions {
   /**
    * Identifies the row of a change; equal values (by `===`) are the same row. Default: the primary key. A table without one needs
    * another unique column: `change => (change.row ?? change.old).email`, with `old { email }` in the document.
@@ -32,33 +28,16 @@ export interface LiveRowsOptions<Data, Variables> extends RowFeedOptions<Data, V
   readonly compare?: ((a: RowOf<Data>, b: RowOf<Data>) => number) | undefined
   /** With more rows, the store fails. Default: 100,000. */
   readonly maxRows?: number | undefined
-  /** How long the store stays subscribed after its last listener has left, in ms. Default: 1,000. */
-  readonly linger?: number | undefined
 }
 
-/** The rows at one moment, and what they show. */
-export interface LiveRowsSnapshot<Row> {
+/** The rows at one moment. */
+export interface RowsContents<Row> {
   /** Immutable. Rows that have not changed are the same objects as before. Empty while they are loaded for the first time. */
   readonly rows: readonly Row[]
-  /** Whether the rows are those of the table now. */
-  readonly state: FeedState
-  /** Since when. */
-  readonly since: Date
-  /** Why the store has failed, or reads again. */
-  readonly error: SubscriptionError | undefined
 }
 
 /** The rows of a table, or of a filter, kept equal to it. */
-export interface LiveRows<Row> extends Store<LiveRowsSnapshot<Row>> {
-  /** As in the snapshot. */
-  readonly status: FeedStatus
-  /** As in the snapshot. */
-  readonly error: SubscriptionError | undefined
-  /** Reads all rows again, also after an error; the present ones stay until then. Does nothing without listeners. */
-  refetch(): void
-  /** Unsubscribes for ever; the state becomes `closed`. May be called twice. */
-  dispose(): void
-}
+export type LiveRows<Row> = LiveStore<RowsContents<Row>>
 
 /**
  * A store of the rows that a subscription with `initial: true` begins with, kept up to date by its changes. It subscribes while it has
@@ -73,73 +52,28 @@ export function liveRows<Data, Variables extends object = Record<string, unknown
 ): LiveRows<RowOf<Data>> {
   type Row = RowOf<Data>
   type Change = ChangeOf<Data> & FeedChange
-  const { key = idOf, compare, maxRows = 100_000, linger = LINGER_MS, ...rest } = options
+  const { key = idOf, compare, maxRows = 100_000, linger, ...rest } = options
   const followed = { ...rest, changes: textWithInitial(options.changes) }
   const list = createRowList<Row, Change>({ idOf: key, compare, maxRows })
-  let feed: RowFeed | undefined
-  let status: FeedStatus = { state: 'loading', since: new Date() }
-  let hasRows = false
-  let isResting = false
-  let snapshot: LiveRowsSnapshot<Row> | undefined
-
-  function changed(): void {
-    snapshot = undefined
-    listeners.notify()
-  }
-  function become(next: FeedStatus): void {
-    status = next
-    changed()
-  }
-  function open(): () => void {
-    if (feed) feed.refetch()
-    else
-      feed = createRowFeed<Data, Variables>(client, followed, {
+  let hasLoaded = false
+  const owned = createLiveStore<RowsContents<Row>>({
+    linger,
+    empty: { rows: [] },
+    contents: () => (hasLoaded ? { rows: list.rows() } : undefined),
+    open: status =>
+      createRowFeed<Data, Variables>(client, followed, {
         rows(changes) {
           list.replace(changes as readonly Change[])
-          hasRows = true
-          snapshot = undefined // the status that follows notifies
+          hasLoaded = true // the status that follows notifies
         },
         changes(changes) {
-          if (list.apply(changes as readonly Change[])) changed()
+          if (list.apply(changes as readonly Change[])) owned.changed()
         },
-        status: next => {
-          if (!isResting) become(next)
-        },
-      })
-    return () => {
-      isResting = true
-      feed?.dispose()
-      isResting = false
-      status = { state: hasRows ? 'catching-up' : 'loading', since: new Date() }
-      snapshot = undefined
-    }
-  }
-  const listeners = openWhileHeard({ open, linger })
-  return {
-    subscribe: listeners.subscribe,
-    getSnapshot() {
-      snapshot ??= { rows: list.rows(), state: status.state, since: status.since, error: status.error }
-      return snapshot
-    },
-    get status() {
-      return status
-    },
-    get error() {
-      return status.error
-    },
-    refetch() {
-      if (listeners.isOpen) feed?.refetch()
-    },
-    dispose() {
-      listeners.close()
-      if (status.state !== 'closed') become({ state: 'closed', since: new Date() })
-    },
-  }
+        status,
+      }),
+  })
+  return owned.store
 }
 
-/** The primary key: the value of its only column, or the text of several. */
-function idOf({ key }: FeedChange): unknown {
-  if (typeof key !== 'object' || key === null) return undefined
-  const values = Object.values(key)
-  return values.length === 1 && typeof values[0] !== 'object' ? values[0] : JSON.stringify(values)
-}
+/** The primary key as a text; undefined if the document does not select it. */
+const idOf = ({ key }: FeedChange): unknown => key && JSON.stringify(Object.values(key))

@@ -77,13 +77,7 @@ export function createRowFeed<Data, Variables extends object>(
   const batches = createTransactionBatches<Change>({
     transactionOf: change => change.transaction,
     maxChanges,
-    deliver(changes, transaction) {
-      try {
-        listener.changes(changes, transaction)
-      } catch (error) {
-        subscription.fail(error)
-      }
-    },
+    deliver: (changes, transaction) => subscription.attempt(() => listener.changes(changes, transaction)),
   })
   const subscription = createKeptSubscription<Data>(
     client,
@@ -110,9 +104,7 @@ export function createRowFeed<Data, Variables extends object>(
     else if (operation === 'READ') reading?.push(change)
     else if (operation === 'READY') ready()
     else if (reading)
-      throw new TypeError(
-        `the first change is ${operation}: subscribe with initial: true, and select operation`,
-      )
+      throw new TypeError(`${operation} came first: subscribe with initial: true, and select operation`)
     else batches.take(change)
   }
   function reset(): void {
@@ -147,7 +139,7 @@ export function textWithInitial(document: Parameters<typeof textOf>[0]): string 
   const text = textOf(document)
   if (/\binitial\s*:/.test(text)) return text
   throw new TypeError(
-    'the subscription has no rows to begin with: write peopleChanged(initial: true) { operation key { … } row { … } transaction }',
+    'the document needs peopleChanged(initial: true) { operation key { … } row { … } transaction }',
   )
 }
 

@@ -56,15 +56,15 @@ it.each([
   expect(reconnect).not.toHaveBeenCalled()
 })
 
-it('waits until reconnecting does no harm', async () => {
-  const { reconnect, state, connectionParams } = create([() => inSeconds(100), () => inSeconds(200)])
+it('does not reconnect while that would do harm, and the next connection has the other token', async () => {
+  const next = inSeconds(200)
+  const { reconnect, state, connectionParams, gone } = create([() => inSeconds(100), () => next])
   state.isSafe = false
   await connectionParams()
-  await vi.advanceTimersByTimeAsync(92_000)
+  await vi.advanceTimersByTimeAsync(95_000)
   expect(reconnect).not.toHaveBeenCalled()
-  state.isSafe = true
-  await vi.advanceTimersByTimeAsync(500)
-  expect(reconnect).toHaveBeenCalledOnce()
+  gone()
+  expect(await connectionParams()).toBe(next)
 })
 
 it('does nothing for a lost connection, also if it is lost while the token is fetched', async () => {
