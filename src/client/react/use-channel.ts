@@ -2,7 +2,7 @@ import { type ChannelContents, type ChannelEventsOptions, channelEvents } from '
 import { type HookOptions, type LiveResult, useLiveStore } from './use-live-store.js'
 
 /** Options of `useChannel`. */
-export interface UseChannelOptions extends HookOptions, Pick<ChannelEventsOptions, 'limit' | 'after'> {}
+export type UseChannelOptions = HookOptions & Pick<ChannelEventsOptions, 'limit' | 'after'>
 
 const EMPTY = { events: [] }
 

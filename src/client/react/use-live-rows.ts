@@ -4,9 +4,8 @@ import { type LiveRowsOptions, liveRows, type RowOf, type RowsContents } from '.
 import { type HookOptions, type LiveResult, useLiveStore } from './use-live-store.js'
 
 /** Options of `useLiveRows`. */
-export interface UseLiveRowsOptions<Data, Variables>
-  extends HookOptions,
-    Omit<LiveRowsOptions<Data, Variables>, 'changes' | 'linger'> {}
+export type UseLiveRowsOptions<Data, Variables> = HookOptions &
+  Omit<LiveRowsOptions<Data, Variables>, 'changes' | 'linger'>
 
 const EMPTY = { rows: [] }
 let functions = 0
