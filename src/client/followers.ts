@@ -1,4 +1,5 @@
-import type { Client, FormattedExecutionResult, ID, Sink, SubscribePayload } from 'graphql-ws/client'
+import type { Client, FormattedExecutionResult, ID, SubscribePayload } from 'graphql-ws/client'
+import type { ResumingSink } from './subscription/resuming-sink.js'
 
 /** All operations in progress, with the position of each subscription. */
 export interface Followers {
@@ -6,12 +7,19 @@ export interface Followers {
   follow<Data, Extensions>(
     client: Pick<Client, 'subscribe'>,
     payload: SubscribePayload,
-    sink: Sink<FormattedExecutionResult<Data, Extensions>>,
+    sink: ResumingSink<FormattedExecutionResult<Data, Extensions>>,
   ): () => void
   /** The id for graphql-ws when it subscribes. */
   readonly idOf: (payload: SubscribePayload) => ID
   /** Reads the payload of a ping: `{cursors: {<id>: <position>}}`. */
   moved(payload: unknown): void
+  /** The connection is lost, or could not be made. */
+  interrupted(): void
+  readonly size: number
+  /** Whether there are subscriptions that the server had accepted on an earlier connection and not yet on the present one. */
+  readonly areResuming: boolean
+  /** Whether a mutation waits for its result: a reconnection would send it again. */
+  readonly areMutating: boolean
   /** Completes all of them. */
   leave(): void
 }
@@ -21,19 +29,54 @@ interface Follower {
   /** The position to resume after; all earlier events were passed to the sink, or were not for it. */
   after: string | undefined
   id: ID | undefined
+  /** Whether the server has accepted it on the present connection. */
+  isAccepted: boolean
+  /** Whether the server had accepted it on an earlier connection, and not yet on the present one. */
+  isResuming: boolean
+  readonly isMutation: boolean
+  readonly sink: Pick<ResumingSink<unknown>, 'accepted' | 'interrupted'>
   leave(): void
 }
 
-/** @param generateID the application's own, if it has one; else ids are numbers, unique within the client */
-export function createFollowers(generateID?: (payload: SubscribePayload) => ID): Followers {
+/**
+ * @param resumed called when the last of the subscriptions that were resuming is accepted, or has ended
+ * @param generateID the application's own, if it has one; else ids are numbers, unique within the client
+ */
+export function createFollowers(
+  resumed: () => void,
+  generateID?: (payload: SubscribePayload) => ID,
+): Followers {
   const byPayload = new WeakMap<SubscribePayload, Follower>()
   const byId = new Map<ID, Follower>()
   const all = new Set<Follower>()
   let ids = 0
 
+  const areResuming = () => [...all].some(({ isResuming }) => isResuming)
+  function settled(follower: Follower): void {
+    if (!follower.isResuming) return
+    follower.isResuming = false
+    if (!areResuming()) resumed()
+  }
   return {
+    get size() {
+      return all.size
+    },
+    get areResuming() {
+      return areResuming()
+    },
+    get areMutating() {
+      return [...all].some(({ isMutation }) => isMutation)
+    },
     follow(client, payload, sink) {
-      const follower: Follower = { after: undefined, id: undefined, leave }
+      const follower: Follower = {
+        after: undefined,
+        id: undefined,
+        isAccepted: false,
+        isResuming: false,
+        isMutation: /\bmutation\b/.test(payload.query),
+        sink,
+        leave,
+      }
       const resuming: SubscribePayload = {
         ...payload,
         get extensions() {
@@ -47,6 +90,7 @@ export function createFollowers(generateID?: (payload: SubscribePayload) => ID):
       /** False if it had ended before. */
       const end = () => {
         if (follower.id !== undefined) byId.delete(follower.id)
+        settled(follower)
         return all.delete(follower)
       }
       function leave(): void {
@@ -86,7 +130,19 @@ export function createFollowers(generateID?: (payload: SubscribePayload) => ID):
       if (!isRecord(payload) || !isRecord(payload.cursors)) return
       for (const [id, cursor] of Object.entries(payload.cursors)) {
         const follower = byId.get(id)
-        if (follower && typeof cursor === 'string') follower.after = cursor
+        if (!follower) continue
+        if (typeof cursor === 'string') follower.after = cursor
+        if (follower.isAccepted) continue
+        follower.isAccepted = true
+        settled(follower)
+        follower.sink.accepted?.()
+      }
+    },
+    interrupted() {
+      for (const follower of [...all]) {
+        follower.isResuming ||= follower.isAccepted
+        follower.isAccepted = false
+        follower.sink.interrupted?.()
       }
     },
     leave() {

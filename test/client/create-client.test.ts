@@ -64,6 +64,27 @@ async function followed(client: Client, payload: Parameters<typeof follow>[1] = 
 
 const lastTaken = () => server.taken.at(-1)?.payload
 
+it('a sink learns when the server has accepted the subscription, and when the connection is lost', async () => {
+  const client = connect()
+  const heard = new Inbox<string>()
+  const sink = {
+    next: () => undefined,
+    error: () => undefined,
+    complete: () => heard.push('completed'),
+    accepted: () => heard.push('accepted'),
+    interrupted: () => heard.push('interrupted'),
+  }
+  const unsubscribe = client.subscribe({ query: QUERY }, sink)
+  expect(await heard.next()).toBe('accepted')
+  server.ping() // a keep-alive accepts nothing
+  server.kill(1012)
+  expect(await heard.take(2)).toEqual(['interrupted', 'accepted'])
+  unsubscribe()
+  expect(await heard.next()).toBe('completed')
+  server.kill()
+  expect(heard.drain()).toEqual([])
+})
+
 describe('after a lost connection', () => {
   it.each([
     ['without a close frame', undefined],
@@ -412,11 +433,19 @@ describe('createClient', () => {
     expect(lastTaken()).toEqual({ query: 'query { unary }' })
   })
 
-  it('reports a missing WebSocket implementation', () => {
+  it('can be called where there is no WebSocket, as on a server; operations end with what to do', async () => {
     const { WebSocket: own } = globalThis
     Reflect.deleteProperty(globalThis, 'WebSocket')
     try {
-      expect(() => createClient({ url: server.url })).toThrow('webSocketImpl')
+      const client = createClient({ url: server.url })
+      expect(await follow(client).errors.next()).toMatchObject({
+        message: expect.stringContaining('pass `webSocketImpl`'),
+      })
+      const { errors, unsubscribe } = follow(client)
+      unsubscribe()
+      await expect(client.iterate({ query: QUERY }).next()).rejects.toThrow('webSocketImpl')
+      expect(errors.drain()).toEqual([])
+      await client.dispose()
     } finally {
       if (own) globalThis.WebSocket = own
     }

@@ -6,6 +6,8 @@ const root = resolve(import.meta.dirname, '../..')
 
 /** Runs in browsers: imports nothing of the project outside itself, and no module of Node. */
 const CLIENT = 'src/client'
+/** The part of the client for React. */
+const REACT = `${CLIENT}/react`
 /** Only the command line and the composition root may import it. */
 const CONFIG = 'src/config'
 
@@ -33,7 +35,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/auth', 'src/log'],
   ['src/catalog'],
   ['src/filters'],
-  ['src/postgres', CONFIG, 'src/telemetry'],
+  ['src/postgres', CONFIG, 'src/telemetry', REACT],
   ['src/lib/limits'],
   ['src/lib', CLIENT],
 ]
@@ -129,9 +131,18 @@ it('the client imports nothing that browsers lack', () => {
   expect(
     files.filter(file => !file.startsWith(CLIENT) && importsOf(file).some(to => to.startsWith(CLIENT))),
   ).toEqual(['src/commands/tail.ts'])
-  const text = client.map(file => readFileSync(join(root, file), 'utf8')).join('\n')
-  const packages = [...text.matchAll(/(?:from|import\()\s*'([^.'][^']*)'/g)].map(([, name]) => name)
-  expect(new Set(packages)).toEqual(new Set(['graphql-ws/client']))
+  const textOf = (some: readonly string[]) =>
+    some.map(file => readFileSync(join(root, file), 'utf8')).join('\n')
+  const packagesOf = (text: string) =>
+    new Set([...text.matchAll(/(?:from|import\()\s*'([^.'][^']*)'/g)].map(([, name]) => name))
+  const isReact = (file: string) => file.startsWith(`${REACT}/`)
+  // Of graphql, only types.
+  expect(packagesOf(textOf(client.filter(file => !isReact(file))))).toEqual(
+    new Set(['graphql-ws/client', 'graphql']),
+  )
+  expect(packagesOf(textOf(client.filter(isReact)))).toEqual(new Set(['react']))
+  const text = textOf(client)
+  expect(text).not.toMatch(/^import (?!type)[^']*'graphql'/m)
   expect(text).not.toMatch(/\b(process|Buffer|setImmediate|require|__dirname)\b[.(]/)
 })
 

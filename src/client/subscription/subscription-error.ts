@@ -1,0 +1,35 @@
+/** One error of a GraphQL result. */
+export interface ResultError {
+  /** For developers; it may change. */
+  readonly message: string
+  /** The field that could not be delivered. */
+  readonly path?: readonly (string | number)[]
+  /** `code` and, depending on the code, further fields: see docs/graphql.md, Errors. */
+  readonly extensions?: { readonly [name: string]: unknown }
+}
+
+/** Why a subscription ended, in one form for GraphQL errors, close codes of the WebSocket and errors of the application. */
+export class SubscriptionError extends Error {
+  override readonly name = 'SubscriptionError'
+  /** The code of the first GraphQL error, such as `FORBIDDEN`, or the close code of the WebSocket, such as `4403`. */
+  readonly code: string | undefined
+  /** The GraphQL errors; empty if the connection failed. */
+  readonly errors: readonly ResultError[]
+
+  /** @param reason the errors of a result, or what a sink of graphql-ws gets: these, a CloseEvent, or an Error */
+  constructor(reason: unknown) {
+    const errors: readonly ResultError[] = Array.isArray(reason) ? reason : []
+    const { message, code, reason: why = '' } = (reason ?? {}) as Partial<Error & CloseReason>
+    super(errors[0]?.message ?? message ?? `connection closed: ${code ?? 'unknown reason'} ${why}`.trim(), {
+      cause: reason,
+    })
+    this.errors = errors
+    this.code = (errors[0]?.extensions?.code ?? code)?.toString()
+  }
+}
+
+/** The parts of a CloseEvent that are used here. */
+interface CloseReason {
+  readonly code: number
+  readonly reason: string
+}
