@@ -68,6 +68,15 @@ describe.each(['5', '6', '7'])('@graphql-codegen/cli %s, beside the packed packa
     expect(others).toBe(ours)
   })
 
+  it('a syntax error in one of several files is an error', async () => {
+    await consumer.write('wrong/right.ts', APP)
+    await consumer.write('wrong/wrong.ts', 'export const WRONG = graphql(`query Wrong { people {`)')
+    const argv = [bin(), 'codegen', '--schema', log.database.url, '--out', 'wrong/gql', 'wrong/**/*.ts']
+    const { code, stderr } = await consumer.run(process.execPath, argv)
+    expect(code).toBe(1)
+    expect(stderr).toContain('Syntax Error')
+  })
+
   it('--watch follows the tables and the operations, and Ctrl-C ends it', async () => {
     const argv = [bin(), 'codegen', '--watch', '--schema', log.database.url]
     const watching = commands.spawn(process.execPath, argv, { cwd: consumer.folder })

@@ -35,7 +35,7 @@ export async function codegenCommand(
   await mkdir(out, { recursive: true })
   await writeIfOther(file, sdl)
   const given = { schema: file, out, importExtension, ...(documents.length > 0 && { documents }) }
-  // Otherwise files with a syntax error are left out as long as others are right.
+  // Without it, versions 5 and 6 leave out files with a syntax error as long as others are right.
   const config = { ...codegenConfig(given), cwd, noSilentErrors: true }
   if (watch) {
     stdout.write(`Watching the operations and the schema of ${source.name}. Ctrl-C ends it.\n`)

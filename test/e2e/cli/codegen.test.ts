@@ -226,7 +226,7 @@ describe('an error is clear', () => {
   ])('%s, although other operations are right', async (_what, operation, message) => {
     await write('src/app.ts', APP(''))
     await write('src/wrong.ts', `import { graphql } from './gql/index'\nexport const WRONG = graphql(\`${operation}\`)\n`)
-    const { code, stderr } = await codegen('--schema', endpoint())
+    const { code, stderr } = await codegen('--schema', endpoint(), 'src/**/*.ts')
     expect(code).toBe(1)
     expect(stderr).toMatch(message)
     expect(stderr).not.toMatch(/^\s+at .*node_modules/m)
