@@ -8,7 +8,7 @@ import {
   type StreamOperation,
 } from '../src/sources/tables/row-change.js'
 import type { Builder } from './builder.js'
-import { tableName, text } from './describe.js'
+import { descriptionOf, tableName, text } from './describe.js'
 import { createFilterReader, type FilterRef } from './filter-type.js'
 import { mostRows } from './planning/plan-limits.js'
 import { CHANGES_OF } from './relations.js'
@@ -140,7 +140,7 @@ export function addChanges(building: Building, named: TypedTable, parts: ChangeP
       description: text(
         `Every change of table ${tableName(table)}, in one order for all clients; the changes of a transaction arrive together.`,
         `To show a list and keep it up to date, read \`${queryField} { cursor rows }\`, then subscribe with that cursor as \`after\`: each later change arrives exactly once.`,
-        table.comment,
+        descriptionOf(table),
       ),
       args: {
         where: t.arg({
@@ -168,13 +168,15 @@ export function addChanges(building: Building, named: TypedTable, parts: ChangeP
       },
       subscribe: async (_root, { where, operations, after, initial, every }, context, info) => {
         const filter = ofOneTable(readFilter(where))
+        const used = usedColumns(selectedColumns(info), filter)
         const source = await context.tableChanges(table, {
           filter,
           operations: operations ?? undefined,
           after: after ?? undefined,
           initial: initial ? { maxRows: most } : undefined,
           every: paceOf(every),
-          used: usedColumns(selectedColumns(info), filter),
+          used,
+          meaning: meaningOf(named, used),
           usesKey: keyColumns(info).length > 0,
         })
         return context.opensSources ? source : source.iterate()
@@ -186,6 +188,12 @@ export function addChanges(building: Building, named: TypedTable, parts: ChangeP
       },
     }),
   )
+}
+
+/** Which columns the fields of a request stand for: the comments in the database may give a name to another column. */
+function meaningOf({ table, columns }: TypedTable, used: readonly string[]): string {
+  const fields = columns.filter(({ column }) => used.includes(column.name))
+  return JSON.stringify([table.relid, ...fields.map(({ field, column }) => [column.number, field])])
 }
 
 /** @throws ListenqlError ARGUMENT_INVALID */

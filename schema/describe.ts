@@ -1,4 +1,5 @@
 import type { TableColumn, WatchedTable } from '../src/catalog/watched-table.js'
+import { readComment } from './names/read-comment.js'
 
 /** A description. A lone surrogate, which a name or comment may contain, is replaced, since SDL cannot hold it. */
 export function text(...paragraphs: readonly (string | null | undefined)[]): string {
@@ -13,10 +14,15 @@ export function tableName({ schema, name }: WatchedTable): string {
   return `${quote(schema)}.${quote(name)}`
 }
 
+/** The comment on a table or column, without the name that it gives; null if there is none. */
+export function descriptionOf({ comment }: WatchedTable | TableColumn): string | null {
+  return readComment(comment).description
+}
+
 /** A column's comment, then its type in Postgres. */
 export function describeColumn(column: TableColumn): string {
   const type = `Column ${quote(column.name)}, ${column.typeName}${column.notNull ? ', not null' : ''}.`
-  return text(column.comment, `${type}${hintOf(column)}`)
+  return text(descriptionOf(column), `${type}${hintOf(column)}`)
 }
 
 function hintOf({ category, isArray }: TableColumn): string {

@@ -18,6 +18,8 @@ export interface SchemaOptions {
   readonly tables?: readonly WatchedTable[]
   /** Gets a line for each name that is impossible or already used in GraphQL, with the old and the new name. */
   readonly onWarning?: (message: string) => void
+  /** Gets a line for each comment in Postgres that gives a name which cannot be used. Default: `onWarning` gets it. */
+  readonly onIgnored?: (message: string) => void
   readonly limits?: SchemaLimits
 }
 
@@ -26,8 +28,13 @@ export interface SchemaOptions {
  * can execute it, given a SchemaContext. No name, comment or type of a table makes it fail; `nameEverything` describes how names
  * are chosen.
  */
-export function buildSchema({ tables, limits = {}, onWarning }: SchemaOptions = {}): GraphQLSchema {
-  const names = nameEverything(tables ?? [], onWarning)
+export function buildSchema({
+  tables,
+  limits = {},
+  onWarning,
+  onIgnored,
+}: SchemaOptions = {}): GraphQLSchema {
+  const names = nameEverything(tables ?? [], onWarning, onIgnored)
   const typed = typeTables(names)
   const builder = createBuilder()
   const query = builder.queryType({})

@@ -1,7 +1,7 @@
 import type { RowImage } from '../src/filters/index.js'
 import type { PlanRow } from '../src/plan/plan-result.js'
 import type { AggregateRef } from './aggregates/aggregates.js'
-import { describeColumn, tableName, text } from './describe.js'
+import { describeColumn, descriptionOf, tableName, text } from './describe.js'
 import type { FilterRef } from './filter-type.js'
 import { addCells, type Cell } from './image-type.js'
 import type { OrderRef } from './order-by.js'
@@ -35,7 +35,7 @@ export function addRowType(
   const extensions = { [IS_RELATION]: true }
   const most = building.limits.relatedRows ?? MAX_RELATED_ROWS
   ref.implement({
-    description: text(table.comment, `A row of table ${tableName(table)}.`),
+    description: text(descriptionOf(table), `A row of table ${tableName(table)}.`),
     fields: t => {
       const cells = addCells(building, t, columns.map(toCell))
       const linked = relations.map(({ field, isMany, to, local, direction }) => {

@@ -1,5 +1,5 @@
 import type { Snapshot } from '../src/snapshots/snapshot-request.js'
-import { tableName, text } from './describe.js'
+import { descriptionOf, tableName, text } from './describe.js'
 import type { FilterRef } from './filter-type.js'
 import { LiveRoots } from './live.js'
 import type { OrderRef } from './order-by.js'
@@ -50,7 +50,7 @@ export function addSnapshots(building: Building, named: TypedTable, parts: Snaps
       type,
       description: text(
         `The rows of table ${tableName(table)}, and the cursor from which \`${subscriptionField}\` continues.`,
-        table.comment,
+        descriptionOf(table),
       ),
       args: rowsArguments(building, { ...parts, most: most(false) }),
       resolve: (root: unknown, args, context, info) =>
@@ -64,7 +64,7 @@ export function addSnapshots(building: Building, named: TypedTable, parts: Snaps
       type,
       description: text(
         `A live query: the same as the query \`${named.queryField}\`, at once and whenever its result changes. Each result is exact at its cursor; states in between may be skipped.`,
-        table.comment,
+        descriptionOf(table),
       ),
       args: { ...rowsArguments(building, { ...parts, most: most(true) }), every: everyArgument(building) },
       subscribe: async (_root, args, context, info) => {

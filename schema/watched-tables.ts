@@ -1,6 +1,7 @@
 import { ListenqlError } from '../src/lib/errors.js'
 import type { Builder } from './builder.js'
 import { typeText } from './column-type.js'
+import { descriptionOf } from './describe.js'
 import type { TypedColumn, TypedTable } from './table-schema.js'
 
 /** Marks a field in its `extensions`: it cannot be resolved before the watched tables are known. */
@@ -36,8 +37,8 @@ export function addWatchedTables(builder: Builder, tables: readonly TypedTable[]
       }),
       comment: t.string({
         nullable: true,
-        description: 'The comment on the column in Postgres.',
-        resolve: each => each.column.column.comment,
+        description: 'The comment on the column in Postgres, without the name that it gives (@name).',
+        resolve: each => descriptionOf(each.column.column),
       }),
     }),
   })
@@ -54,8 +55,8 @@ export function addWatchedTables(builder: Builder, tables: readonly TypedTable[]
       }),
       comment: t.string({
         nullable: true,
-        description: 'The comment on the table in Postgres.',
-        resolve: ({ table }) => table.comment,
+        description: 'The comment on the table in Postgres, without the name that it gives (@name).',
+        resolve: ({ table }) => descriptionOf(table),
       }),
       queryField: t.exposeString('queryField', { description: 'The field of Query that returns its rows.' }),
       subscriptionField: t.exposeString('subscriptionField', {

@@ -1,6 +1,6 @@
 import type { PlanRow } from '../../src/plan/plan-result.js'
 import { cellReader } from '../cell.js'
-import { describeColumn, tableName, text } from '../describe.js'
+import { describeColumn, descriptionOf, tableName, text } from '../describe.js'
 import type { FilterRef } from '../filter-type.js'
 import { addCells } from '../image-type.js'
 import { LiveRoots } from '../live.js'
@@ -164,7 +164,7 @@ export function addAggregateField(
       type: aggregate,
       description: text(
         `Counts, sums and the like of the rows of table ${tableName(named.table)}.`,
-        named.table.comment,
+        descriptionOf(named.table),
       ),
       args: { where: t.arg({ type: filter, description: 'Only rows that match.' }) },
       resolve: (root: unknown, args, context, info) => {
@@ -178,7 +178,7 @@ export function addAggregateField(
       type: aggregate,
       description: text(
         `A live query: the same as the query \`${named.aggregateField}\`, at once and whenever its result changes.`,
-        named.table.comment,
+        descriptionOf(named.table),
       ),
       args: {
         where: t.arg({ type: filter, description: 'Only rows that match.' }),

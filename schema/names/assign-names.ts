@@ -28,7 +28,8 @@ export function assignNames<Item>(
   return names
 }
 
-function byRank({ rank: a }: Candidate<unknown>, { rank: b }: Candidate<unknown>): number {
+/** Sorts candidates: those that keep their names come first. */
+export function byRank({ rank: a }: Candidate<unknown>, { rank: b }: Candidate<unknown>): number {
   for (const [i, left] of a.entries()) {
     const right = b[i] as number | string
     if (left !== right) return left < right ? -1 : 1

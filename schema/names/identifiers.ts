@@ -20,6 +20,11 @@ export function camelCase(...names: readonly string[]): string {
   return (names[0]?.startsWith('_') ? '_' : digitSafe(head)) + head + rest.map(upperFirst).join('')
 }
 
+/** A name that a comment gives as the name of a field: `ChatMessages` is `chatMessages`. */
+export function fieldCase(name: string): string {
+  return lowerFirst(name)
+}
+
 /** `chatMessages` as the name of a type: `ChatMessages`. Different fields result in different types. */
 export function typeCase(field: string): string {
   return field.replace(/^_?[a-z]/, start => start.toUpperCase())

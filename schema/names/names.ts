@@ -1,7 +1,9 @@
-import type { TableColumn, WatchedTable } from '../../src/catalog/watched-table.js'
-import { assignNames, type Candidate } from './assign-names.js'
+import type { WatchedTable } from '../../src/catalog/watched-table.js'
+import { assignGivenNames, type GivenCandidate } from './assign-given-names.js'
+import { nameColumns } from './column-names.js'
 import { type EnumNames, enumsOf, nameLabels, type PostgresEnum } from './enum-names.js'
-import { camelCase, isPlain, typeCase } from './identifiers.js'
+import { camelCase, fieldCase, isPlain, typeCase } from './identifiers.js'
+import { readComment } from './read-comment.js'
 import { type NamedRelation, nameRelations } from './relation-names.js'
 import {
   RESERVED_COLUMNS,
@@ -9,7 +11,7 @@ import {
   RESERVED_SUBSCRIPTION_FIELDS,
   RESERVED_TYPES,
 } from './reserved.js'
-import type { NamedColumn, TableNames } from './table-names.js'
+import type { TableNames } from './table-names.js'
 
 /** The names of a table, and of what its rows lead to by foreign keys. */
 export interface NamedTable extends TableNames {
@@ -43,35 +45,49 @@ type Thing = { readonly schema: string; readonly name: string } & (
  * 5. Labels of enums are kept if they are valid in GraphQL. Otherwise other characters become underscores, rule 3 applies,
  *    `true`, `false`, `null` get an underscore at their end, and the empty label is `empty_`.
  * 6. Relations are named by `nameRelations`.
- * 7. If two would have the same name, or one the name of another's type (table `people_filter` and the type
+ * 7. A comment on a table or column that begins with the line `@name person` gives the name: exactly that of a column; that of a table
+ *    with a small letter in its fields and a capital in its types, without the schema in front. It takes precedence over rules 1 to 4,
+ *    but takes no name away: if another table, enum or column has the name, or listenql itself, the tag is ignored.
+ * 8. If two would have the same name, or one the name of another's type (table `people_filter` and the type
  *    `PeopleFilter` of table `people`), the first keeps it and the others get `_2`, `_3`, … at the end of the table's name, the
  *    column's or the label's. The order is: shorter names of tables and enums, tables before enums, names of ASCII letters, digits and
  *    underscores before others, `public` before other schemas, then by code unit of schema and name.
  *
- * @param onWarning gets a line for each name from rules 3 (except case and underscores), 4, 5, 6 and 7, with the old and the new name
+ * @param onWarning gets a line for each name from rules 3 (except case and underscores), 4, 5, 6 and 8, with the old and the new name
+ * @param onIgnored gets a line for each comment that gives a name which cannot be used. Default: `onWarning` gets it
  */
 export function nameEverything(
   tables: readonly WatchedTable[],
   onWarning: (message: string) => void = () => {},
+  onIgnored = onWarning,
 ): Names {
   const things: Thing[] = [
     ...tables.map(table => ({ kind: 'table' as const, schema: table.schema, name: table.name, table })),
     ...enumsOf(tables).map(type => ({ kind: 'enum' as const, schema: type.schema, name: type.name, type })),
   ]
-  const stems = assignNames(things.map(candidateOf), RESERVED)
+  const { names: stems, refused } = assignGivenNames(things.map(candidateOf), RESERVED)
   const tableNames: TableNames[] = []
   const enumNames: EnumNames[] = []
   for (const thing of things) {
     const stem = stems.get(thing) as string
     const shown = `${thing.kind} ${JSON.stringify(`${thing.schema}.${thing.name}`)}`
-    const reason = whyRenamed(thing, stem)
+    const isGiven = stem === givenStem(thing) && stem !== stemOf(thing)
+    const problem = problemWith(thing, refused)
+    if (problem) onIgnored(`@name of ${shown} is ignored, and the table is ${stem} in GraphQL: ${problem}`)
+    const reason = isGiven ? undefined : whyRenamed(thing, stem)
     if (reason)
       onWarning(`${shown} is ${thing.kind === 'table' ? stem : typeCase(stem)} in GraphQL: ${reason}`)
     const warn = (message: string) => onWarning(`${message} (${shown})`)
+    const ignore = (message: string) => onIgnored(`${message} (${shown})`)
     if (thing.kind === 'enum') enumNames.push(nameLabels(thing.type, typeCase(stem), warn))
-    else tableNames.push({ ...namesOf(thing.table, stem), columns: nameColumns(thing.table.columns, warn) })
+    else
+      tableNames.push({
+        ...namesOf(thing.table, stem),
+        isGiven,
+        columns: nameColumns(thing.table.columns, warn, ignore),
+      })
   }
-  const relations = nameRelations(tableNames, RESERVED_COLUMNS, onWarning)
+  const relations = nameRelations(tableNames, RESERVED_COLUMNS, onWarning, onIgnored)
   return {
     tables: tableNames.map(names => ({ ...names, relations: relations.get(names.table.relid) ?? [] })),
     enums: enumNames,
@@ -84,12 +100,30 @@ const RESERVED: ReadonlySet<string> = new Set([
   ...RESERVED_SUBSCRIPTION_FIELDS.map(name => `subscription ${name}`),
 ])
 
-function candidateOf(thing: Thing): Candidate<Thing> {
+function candidateOf(thing: Thing): GivenCandidate<Thing> {
   const wanted = stemOf(thing)
   const { kind, schema, name } = thing
   const oddness = isPlain(name) && isPlain(schema) ? 0 : 1
   const rank = [wanted.length, kind === 'table' ? 0 : 1, oddness, schema === 'public' ? 0 : 1, schema, name]
-  return { item: thing, wanted, brings: stem => brings(kind, stem), rank }
+  return { item: thing, wanted, given: givenStem(thing), brings: stem => brings(kind, stem), rank }
+}
+
+/** The field that the comment on a table gives. */
+function givenStem(thing: Thing): string | undefined {
+  if (thing.kind !== 'table') return undefined
+  const { name } = readComment(thing.table.comment)
+  return name === undefined ? undefined : fieldCase(name)
+}
+
+/** Why the tag in the comment on a table is ignored; undefined: it is not, or there is none. */
+function problemWith(thing: Thing, refused: ReadonlySet<Thing>): string | undefined {
+  if (thing.kind !== 'table') return undefined
+  const given = givenStem(thing)
+  if (given === undefined) return readComment(thing.table.comment).problem
+  if (!refused.has(thing)) return undefined
+  return isReserved('table', given)
+    ? `listenql uses the name ${given} itself: choose a different one`
+    : `another has the name ${given}: choose a different one`
 }
 
 function stemOf({ kind, schema, name }: Thing): string {
@@ -125,7 +159,7 @@ function whyRenamed(thing: Thing, stem: string): string | undefined {
   return isPlain(name) && (schema === 'public' || isPlain(schema)) ? undefined : 'GraphQL has no such names'
 }
 
-function namesOf(table: WatchedTable, stem: string): Omit<TableNames, 'columns'> {
+function namesOf(table: WatchedTable, stem: string): Omit<TableNames, 'columns' | 'isGiven'> {
   const rowType = typeCase(stem)
   return {
     table,
@@ -141,33 +175,4 @@ function namesOf(table: WatchedTable, stem: string): Omit<TableNames, 'columns'>
     aggregateType: `${rowType}Aggregate`,
     listFilterType: `${rowType}ListFilter`,
   }
-}
-
-function nameColumns(columns: readonly TableColumn[], warn: (message: string) => void): NamedColumn[] {
-  const fields = assignNames(
-    columns.map(column => ({
-      item: column,
-      wanted: wantedField(column.name),
-      brings: field => [field],
-      rank: [isPlain(column.name) ? 0 : 1, column.name],
-    })),
-    RESERVED_COLUMNS,
-  )
-  return columns.map(column => {
-    const { name } = column
-    const field = fields.get(column) as string
-    const wanted = wantedField(name)
-    const isKept = field === camelCase(name) && isPlain(name)
-    const reason =
-      field === wanted
-        ? isPlain(name) ? 'filters or JavaScript use the name themselves' : 'GraphQL has no such names'
-        : `another has the name ${wanted}` // biome-ignore format: one choice
-    if (!isKept) warn(`column ${JSON.stringify(name)} is ${field} in GraphQL: ${reason}`)
-    return { column, field }
-  })
-}
-
-function wantedField(name: string): string {
-  const field = camelCase(name)
-  return RESERVED_COLUMNS.has(field) ? `${field}_` : field
 }

@@ -1,7 +1,7 @@
 import type { ForeignKey } from '../../src/catalog/foreign-keys.js'
 import { assignNames } from './assign-names.js'
 import { camelCase, typeCase } from './identifiers.js'
-import type { TableNames } from './table-names.js'
+import type { NamedColumn, TableNames } from './table-names.js'
 
 /** A field of a row that leads to rows of another table, or of the same, by a foreign key. */
 export interface NamedRelation {
@@ -47,14 +47,17 @@ interface GivenNames {
  *    `customersByCustomer`, or `bossRow` if the table references itself.
  * 3. To the rows that reference a row: the field of their table (`orders`), if it has one foreign key to this table, or its column is
  *    named after this table; otherwise, and for a table that references itself, `matchesByHome`.
- * 4. What still has the name of another field gets `_2`, `_3`, … at its end.
+ * 4. Where the comment on a table or column gives it another name, rules 2 and 3 take that name.
+ * 5. What still has the name of another field gets `_2`, `_3`, … at its end.
  *
- * @param onWarning gets a line for each relation whose name another one, or a column, has, and for each comment that cannot be used
+ * @param onWarning gets a line for each relation whose name another one, or a column, has
+ * @param onIgnored gets a line for each comment on a constraint that cannot be used
  */
 export function nameRelations(
   tables: readonly TableNames[],
   taken: ReadonlySet<string>,
   onWarning: (message: string) => void,
+  onIgnored: (message: string) => void,
 ): ReadonlyMap<string, readonly NamedRelation[]> {
   const byRelid = new Map(tables.map(names => [names.table.relid, names]))
   const drafts = new Map<string, Draft[]>(tables.map(({ table }) => [table.relid, []]))
@@ -62,7 +65,7 @@ export function nameRelations(
     const keys = (child.table.foreignKeys ?? []).filter(key => fits(key, child, byRelid))
     for (const key of keys) {
       const parent = byRelid.get(key.references) as TableNames
-      const given = givenNames(key, child, onWarning)
+      const given = givenNames(key, child, onIgnored)
       const rivals = keys.filter(other => other.references === key.references)
       drafts.get(child.table.relid)?.push(forward(key, child, parent, given.forward))
       drafts.get(parent.table.relid)?.push(backward(key, child, parent, rivals, given.backward, onWarning))
@@ -89,7 +92,7 @@ function fits(
 }
 
 function forward(key: ForeignKey, child: TableNames, parent: TableNames, given: string | undefined): Draft {
-  const role = roleOf(key)
+  const role = roleOf(key, child)
   return {
     foreignKey: key,
     direction: 'forward',
@@ -103,8 +106,8 @@ function forward(key: ForeignKey, child: TableNames, parent: TableNames, given: 
     // The other direction of a reference to the same table is `peopleByBoss`.
     fallback:
       parent === child
-        ? `${camelCase(role ?? parent.table.name)}Row`
-        : `${parent.queryField}By${suffixOf(key)}`,
+        ? `${camelCase(role ?? wordOf(parent))}Row`
+        : `${parent.queryField}By${suffixOf(key, child)}`,
     isGiven: given !== undefined,
   }
 }
@@ -118,8 +121,8 @@ function backward(
   onWarning: (message: string) => void,
 ): Draft {
   const isSelf = child === parent
-  const long = `${child.queryField}By${suffixOf(key)}`
-  const isPlain = !isSelf && (rivals.length === 1 || isNamedAfter(key, parent))
+  const long = `${child.queryField}By${suffixOf(key, child)}`
+  const isPlain = !isSelf && (rivals.length === 1 || isNamedAfter(key, child, parent))
   if (!isSelf && !isPlain && given === undefined) {
     const others = rivals.filter(other => other !== key).map(({ name }) => JSON.stringify(name))
     onWarning(
@@ -189,7 +192,8 @@ function compare(a: readonly string[], b: readonly string[]): number {
 }
 
 /** What the referenced row is to this row: the column without its suffix, or the prefix that all columns have. */
-function roleOf({ columns }: ForeignKey): string | undefined {
+function roleOf(key: ForeignKey, child: TableNames): string | undefined {
+  const columns = wordsOf(key, child)
   const [only = '', ...more] = columns
   if (more.length === 0) return only.replace(/(?<=.)_(id|uuid|fk|key)$/i, '')
   const parts = columns.map(column => column.split('_'))
@@ -199,18 +203,31 @@ function roleOf({ columns }: ForeignKey): string | undefined {
   return length === 0 ? undefined : first.slice(0, length).join('_')
 }
 
-function suffixOf(key: ForeignKey): string {
-  const role = roleOf(key)
-  const words = role === undefined ? key.columns : [role]
+/** The columns of a key. A name that a comment gives is in camelCase: `buyerId` is read as `buyer_Id`. */
+function wordsOf({ columns }: ForeignKey, { columns: named }: TableNames): readonly string[] {
+  return columns.map(name => {
+    const { field, isGiven } = named.find(({ column }) => column.name === name) as NamedColumn
+    return isGiven ? field.replace(/(?<=[a-z0-9])(?=[A-Z])/g, '_') : name
+  })
+}
+
+/** The name of a table without that of its schema. */
+function wordOf({ table, queryField, isGiven }: TableNames): string {
+  return isGiven ? queryField : table.name
+}
+
+function suffixOf(key: ForeignKey, child: TableNames): string {
+  const role = roleOf(key, child)
+  const words = role === undefined ? wordsOf(key, child) : [role]
   return words.map(word => typeCase(camelCase(word)).replace(/^_/, '')).join('And')
 }
 
 /** `team_id` is named after table `teams`. */
-function isNamedAfter(key: ForeignKey, { table }: TableNames): boolean {
+function isNamedAfter(key: ForeignKey, child: TableNames, parent: TableNames): boolean {
   const [only, ...more] = key.columns
   if (only === undefined || more.length > 0) return false
-  const role = camelCase(roleOf(key) as string).toLowerCase()
-  const name = camelCase(table.name).toLowerCase()
+  const role = camelCase(roleOf(key, child) as string).toLowerCase()
+  const name = camelCase(wordOf(parent)).toLowerCase()
   return (
     role === name ||
     role === name.replace(/ies$/, 'y') ||
@@ -222,12 +239,12 @@ function isNamedAfter(key: ForeignKey, { table }: TableNames): boolean {
 function givenNames(
   { name, comment }: ForeignKey,
   child: TableNames,
-  onWarning: (message: string) => void,
+  onIgnored: (message: string) => void,
 ): GivenNames {
   const [, json] = /@graphql\((\{[\s\S]*\})\)/.exec(comment ?? '') ?? []
   if (json === undefined) return {}
   const refuse = (why: string) => {
-    onWarning(
+    onIgnored(
       `the comment on foreign key ${JSON.stringify(name)} of ${shown(child)} names no relation: ${why}`,
     )
     return {}

@@ -3,6 +3,8 @@ import type { TableColumn, WatchedTable } from '../../src/catalog/watched-table.
 /** The names of a table in GraphQL. */
 export interface TableNames {
   readonly table: WatchedTable
+  /** Whether the comment on the table gives another name than the usual one, by `@name`. */
+  readonly isGiven: boolean
   /** `people`: its rows. */
   readonly queryField: string
   /** `peopleChanged`: its changes. */
@@ -27,4 +29,6 @@ export interface TableNames {
 export interface NamedColumn {
   readonly column: TableColumn
   readonly field: string
+  /** Whether the comment on the column gives another name than the usual one, by `@name`. */
+  readonly isGiven: boolean
 }

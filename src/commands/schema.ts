@@ -13,6 +13,19 @@ export async function schemaCommand(
   { serverConfig }: Pick<Database, 'serverConfig'>,
   { stdout, stderr }: Pick<Streams, 'stdout' | 'stderr'>,
 ): Promise<number> {
+  stdout.write(await readSdl({ serverConfig }, warning => stderr.write(`-- ${warning}\n`)))
+  return 0
+}
+
+/**
+ * Reads the tables of a database, and returns the SDL of their schema.
+ * @param onWarning gets a line for each name that is impossible or already used in GraphQL
+ * @throws ListenqlError DATABASE_FAILED if the server's login may not read which tables are watched
+ */
+export async function readSdl(
+  { serverConfig }: Pick<Database, 'serverConfig'>,
+  onWarning: (message: string) => void,
+): Promise<string> {
   const tables = await withClient(serverConfig, 'schema', async client => {
     const { isInstalled, mayRead, lacking } = await readAccess(client)
     if (!isInstalled) return []
@@ -21,6 +34,5 @@ export async function schemaCommand(
       ...(lacking && { hint: lacking.hint }),
     })
   })
-  stdout.write(printSdl(tables, warning => stderr.write(`-- ${warning}\n`)))
-  return 0
+  return printSdl(tables, onWarning)
 }

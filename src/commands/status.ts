@@ -10,6 +10,7 @@ import { endOfBatch } from '../log/position.js'
 import { describeConnection } from '../postgres/conninfo.js'
 import { ask } from '../postgres/lock-retry.js'
 import { findUnfollowedPolicies } from '../rls/reads/unfollowed-policies.js'
+import { ignoredComments } from './ignored-comments.js'
 import type { Streams } from './shared/command.js'
 import { type Database, withClient } from './shared/connect.js'
 import { statusWarnings } from './status-warnings.js'
@@ -21,13 +22,14 @@ export async function statusCommand(
   { json }: { readonly json: boolean },
   { stdout }: Pick<Streams, 'stdout'>,
 ): Promise<number> {
-  const { status, cursor, unfollowed } = await withClient(config, 'status', async client => {
+  const { status, cursor, others } = await withClient(config, 'status', async client => {
     const status = await readLogStatus(client, serverLogin)
     const cursor = status ? await cursorOf(client, status) : null
-    return { status, cursor, unfollowed: status ? await unfollowedPolicies(client) : [] }
+    const others = status ? [...(await unfollowedPolicies(client)), ...(await ignoredComments(client))] : []
+    return { status, cursor, others }
   })
   const knows = readMigrations().length
-  const warnings = status ? [...statusWarnings(status, { ...settings, knows }), ...unfollowed] : []
+  const warnings = status ? [...statusWarnings(status, { ...settings, knows }), ...others] : []
   if (json) {
     const document = status
       ? { installed: true, cursor, ...status, warnings }

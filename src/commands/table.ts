@@ -1,4 +1,5 @@
 import { OPTION_LIST } from '../config/index.js'
+import { CODEGEN_COMMAND } from './codegen/command.js'
 import { LOG_COMMANDS } from './log-commands.js'
 import type { Command } from './shared/command.js'
 
@@ -83,6 +84,7 @@ export const COMMANDS: readonly Command[] = [
       return code
     },
   },
+  CODEGEN_COMMAND,
   {
     name: 'config',
     summary: 'Print the effective configuration',

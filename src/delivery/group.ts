@@ -2,7 +2,7 @@ import { abortable } from '../lib/abort.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Position } from '../log/position.js'
 import type { Replay } from '../sources/resume.js'
-import { type EventSource, noHistory } from '../sources/source.js'
+import { type EventSource, noHistory, otherMeaning } from '../sources/source.js'
 import { Epoch } from './epoch.js'
 import { FanOut } from './fan-out.js'
 import { GroupSource } from './group-source.js'
@@ -132,6 +132,7 @@ export class Group {
     try {
       const next = await this.#request.renew()
       if (!next || this.isOver) return // all subscribers may have left meanwhile
+      if (next.source.meaning !== this.source.meaning) return this.#endHistory(next)
       this.#replace(next)
       // The pump waits for this, so no event falls between the former source and one that takes time to open.
       if (next.source.topic.kind === 'table') await this.opened
@@ -203,6 +204,16 @@ export class Group {
     if (this.isOver) return
     if (this.epoch.startsOverAfter(error)) return this.#startOver()
     this.#conclude(error)
+  }
+
+  /** The new source has other events under the same names, so it cannot continue the former one. */
+  #endHistory(next: SubscriptionRequest<unknown>): void {
+    const error = otherMeaning()
+    if (!this.epoch.startsOverAfter(error)) return this.#conclude(error)
+    this.source.flush()
+    this.fanOut.renderBy(next)
+    this.#request = next
+    this.#startOver()
   }
 
   /** The history has ended: opens the source again. Each subscriber starts over by itself, at its own pace. */

@@ -32,6 +32,11 @@ export interface ErrorCodes {
    */
   readonly CHANNEL_NOT_ALLOWED: 'client'
   /**
+   * `listenql codegen` cannot generate code: its generator is not installed, the schema cannot be read, or an operation does not fit it.
+   * @client Do what the message says.
+   */
+  readonly CODEGEN_FAILED: 'operator'
+  /**
    * The cursor is older than the retained events, or older than the current history of the table, or the table has no complete history at the moment.
    * @client Read a snapshot, and subscribe after its cursor.
    */

@@ -67,6 +67,8 @@ export type Observation =
   | { type: 'snapshot.failed'; table: string; message: string }
   | { type: 'schema.built'; tables: number }
   | { type: 'schema.renamed'; message: string }
+  /** A comment in Postgres that gives a name which cannot be used. */
+  | { type: 'schema.ignored'; message: string }
   | { type: 'reading.paused'; subscribers: number }
   | { type: 'reading.resumed'; pausedFor: number }
   | { type: 'event.too-large'; topic: string; bytes: number; limit: number }

@@ -26,14 +26,16 @@ export function createLiveSchema({ onChange, limits, observe }: LiveSchemaOption
   let isKnown = false
   return {
     async follow(tables) {
+      const report = (type: 'schema.renamed' | 'schema.ignored') => (message: string) => {
+        if (warned.has(message)) return // each rebuild finds the same tables
+        warned.add(message)
+        observe({ type, message })
+      }
       const schema = buildSchema({
         tables,
         limits,
-        onWarning(message) {
-          if (warned.has(message)) return // each rebuild finds the same renamed tables
-          warned.add(message)
-          observe({ type: 'schema.renamed', message })
-        },
+        onWarning: report('schema.renamed'),
+        onIgnored: report('schema.ignored'),
       })
       await onChange(schema)
       isKnown = true

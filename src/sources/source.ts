@@ -64,6 +64,8 @@ export interface SourceOptions<Event> {
   extensionsOf?(event: Event): Readonly<Record<string, unknown>>
   /** Key of the viewer, if the events that are visible depend on the viewer. */
   readonly audience?: string | undefined
+  /** See EventSource. Default: undefined. */
+  readonly meaning?: string | undefined
   /** The cursor to resume after, as the client sent it. */
   readonly after?: string | undefined
   /** Decodes cursors. Default: accepts plain cursors only. */
@@ -86,6 +88,14 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
 
   get audience(): string | undefined {
     return this.#options.audience
+  }
+
+  /**
+   * What the names in the request stand for. If another source has another meaning, it does not continue this one: the same fields
+   * would be of another table or of other columns. Undefined: the same under every schema.
+   */
+  get meaning(): string | undefined {
+    return this.#options.meaning
   }
 
   /** Whether each event replaces all earlier ones. */
@@ -250,6 +260,17 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
   async *[Symbol.asyncIterator](): AsyncGenerator<Event, void, undefined> {
     yield* await this.iterate()
   }
+}
+
+/** CURSOR_EXPIRED: the names of a subscription now belong to another table, or to other columns. */
+export function otherMeaning(): ListenqlError {
+  return new ListenqlError(
+    'CURSOR_EXPIRED',
+    'fields of this subscription now belong to another table or to other columns',
+    {
+      hint: 'read a snapshot, and subscribe after its cursor',
+    },
+  )
 }
 
 /** CURSOR_INVALID: the client sent a cursor, and the database keeps no events. */

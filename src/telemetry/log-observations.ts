@@ -99,6 +99,8 @@ export function createLogObserver(logger: Logger): Observe {
       case 'schema.renamed':
         // It occurs at every start, and is no fault: a warning would teach administrators to ignore warnings.
         return logger.info(observation.message)
+      case 'schema.ignored':
+        return logger.warn(observation.message)
       case 'reading.paused':
         return logger.debug(details, 'Reading from Postgres pauses until subscribers have caught up.')
       case 'reading.resumed':

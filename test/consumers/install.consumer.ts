@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -27,6 +28,10 @@ describe('npm install', () => {
     expect(consumer.printed).not.toMatch(/EBADENGINE|deprecated|ERESOLVE/)
   })
 
+  it('installs no generator of code, which few projects need', async () => {
+    expect(existsSync(join(consumer.folder, 'node_modules/@graphql-codegen'))).toBe(false)
+  })
+
   it('leaves a tree without problems, with one copy of graphql', async () => {
     const { code, stdout } = await consumer.run('npm', ['ls', '--all', '--json'])
     expect(code).toBe(0)
@@ -38,13 +43,14 @@ describe('npm install', () => {
 const ESM = `
 import * as listenql from 'listenql'
 import * as client from 'listenql/client'
+import * as codegen from 'listenql/codegen'
 const server = await listenql.createServer({ databaseUrl: process.env.DATABASE_URL, port: 0, logLevel: 'silent' })
 const response = await fetch(server.url + '/graphql', {
   method: 'POST',
   headers: { 'content-type': 'application/json' },
   body: JSON.stringify({ query: '{ channels }' }),
 })
-console.log(JSON.stringify([Object.keys(listenql).sort(), Object.keys(client).sort(), await response.json()]))
+console.log(JSON.stringify([Object.keys(listenql).sort(), Object.keys(client).sort(), Object.keys(codegen).sort(), await response.json()]))
 await server.close()
 `
 const CJS = ESM.replace(/import \* as (\w+) from '([^']+)'/g, `const $1 = require('$2')`).replace(
@@ -54,6 +60,7 @@ const CJS = ESM.replace(/import \* as (\w+) from '([^']+)'/g, `const $1 = requir
 const EXPORTED = [
   ['ListenqlError', 'createBoundedPubSub', 'createPostgresEventTarget', 'createServer'],
   ['applyChange', 'createClient'],
+  ['SCALAR_TYPES', 'codegenConfig'],
   { data: { channels: ['*'] } },
 ]
 

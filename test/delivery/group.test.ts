@@ -86,6 +86,49 @@ describe('the end of the source', () => {
   })
 })
 
+describe('a new source after a change of the schema', () => {
+  const createMeant = (meaningOf: (schema: number) => string) => {
+    const followers: Follower<number>[] = []
+    const { request, change } = createRenewable((_key, schema) => ({
+      meaning: meaningOf(schema),
+      open: async follower => {
+        followers.push(follower)
+        return () => undefined
+      },
+      live: async () => undefined,
+      positionOf: at,
+    }))
+    return { request: request('a'), followers, change }
+  }
+
+  it('continues the former one if its names have the same meaning', async () => {
+    const { request, followers, change } = createMeant(() => 'people')
+    const groups = createGroups(groupOptions)
+    const client = createClient()
+    await groups.join(request, client)
+    followers[0]?.event(1)
+    change()
+    await groups.renew()
+    followers[1]?.event(2)
+    await sent()
+    expect(client.texts).toEqual(['1', '2'])
+  })
+
+  it('ends the subscriptions after earlier events if its names have another meaning, and is not opened', async () => {
+    const { request, followers, change } = createMeant(schema => `table ${schema}`)
+    const groups = createGroups(groupOptions)
+    const client = createClient()
+    await groups.join(request, client)
+    followers[0]?.event(1)
+    change()
+    await groups.renew()
+    followers[0]?.event(2)
+    await sent()
+    expect(client.texts).toEqual(['1', 'last: CURSOR_EXPIRED'])
+    expect(followers).toHaveLength(1)
+  })
+})
+
 describe('shared work', () => {
   it('is paid by the first subscriber and, after that one has left, by the next', async () => {
     const { group, follower } = createGroup()

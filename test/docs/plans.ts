@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
-import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { expect } from 'vitest'
 import { freePort } from '../../src/embedded/free-port.js'
@@ -60,7 +60,7 @@ export const PLANS: readonly Plan[] = [
   ...[
     'ListenqlProvider, useLiveQuery',
     'ListenqlProvider, useListenqlStatus, useLiveRows',
-    '@apollo/client/react',
+    'ApolloProvider, useSubscription',
     'Provider, subscriptionExchange, useSubscription',
   ].map(has => ({
     file: 'docs/clients.md',
@@ -77,6 +77,13 @@ export const PLANS: readonly Plan[] = [
         world,
       ),
   },
+  { file: 'docs/clients.md', has: 'npm install --save-dev listenql', why: 'npm run consumers' },
+  {
+    file: 'docs/clients.md',
+    has: 'npx listenql codegen',
+    run: ({ text }, world) => runShell(text, world, demo),
+  },
+  { file: 'docs/clients.md', has: 'person.agee', run: compileTyped },
   {
     file: 'docs/clients.md',
     has: 'EventSourcePolyfill',
@@ -206,6 +213,28 @@ const STATUS = `npx listenql watch people chat.messages > out
   until npx listenql status > out && grep -q 'Doorbell  armed' out && grep -q 'oldest event' out || [ $n -gt 50 ]; do n=$((n + 1)); sleep 0.1; done
   cat out
   kill $server; wait $server`
+
+/** The snippet compiles in an application that `listenql codegen` has been run in, and a typo in it does not. */
+async function compileTyped({ text }: Snippet, world: World): Promise<void> {
+  const source = join(world.folder, 'src')
+  await mkdir(source, { recursive: true })
+  await writeFile(join(source, 'people.ts'), text)
+  await runShell('npx listenql codegen --schema http://localhost:7700/graphql', world)
+  const compile = async (snippet: string) => {
+    await writeFile(join(source, 'people.ts'), snippet)
+    const flags =
+      '--noEmit --strict --skipLibCheck --module esnext --moduleResolution bundler --target es2023'
+    const tsc = world.spawn(process.execPath, [
+      resolve('node_modules/typescript/bin/tsc'),
+      ...`${flags} --lib es2023,dom src/people.ts --ignoreConfig`.split(' '),
+    ])
+    await tsc.end
+    return tsc.out()
+  }
+  expect(await compile(text)).toBe('')
+  expect(await compile(text.replace('person.age >=', 'person.agee >='))).toContain("'agee' does not exist")
+  expect(await compile(text.replace('{ limit }', '{ limit: `five` }'))).toContain('src/people.ts')
+}
 
 async function compareOutput(text: string, world: World, script: string): Promise<void> {
   const printed = await runShell(script, world)

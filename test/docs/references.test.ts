@@ -17,7 +17,9 @@ const FLAGS_OF_OTHERS: Readonly<Record<string, string>> = {
   '--follow-tags': 'git',
   '--ignore-engines': 'yarn',
   '--package-lock-only': 'npm',
+  '--save-dev': 'npm',
   '--schema-only': 'pg_dump',
+  '--write': 'prettier',
 }
 
 const flags = new Set([

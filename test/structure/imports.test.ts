@@ -19,7 +19,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/cli.ts', 'src/index.ts', 'src/commands'],
   ['src/commands/shared'],
   ['src/server'],
-  ['src/embedded', 'src/transport/router.ts'],
+  ['src/embedded', 'src/transport/router.ts', 'src/codegen'],
   ['src/transport/ws'],
   ['src/transport/http'],
   ['src/transport'],

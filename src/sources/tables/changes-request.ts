@@ -20,6 +20,8 @@ export interface ChangesRequest extends ChangeSelection {
   readonly initial?: { readonly maxRows: number } | undefined
   /** Length of the windows in which the changes of a row are folded into one, in ms. Undefined: every change by itself. */
   readonly every?: number | undefined
+  /** See EventSource. Undefined: the same under every schema. */
+  readonly meaning?: string | undefined
   /** The columns that the client selects or filters by, by their names in the table. */
   readonly used: readonly string[]
   /** Whether the client selects the key. */

@@ -142,6 +142,7 @@ export function createTables({
         { kind: 'table', name: table.schema === 'public' ? table.name : `${table.schema}.${table.name}` },
         {
           after: request.after,
+          meaning: request.meaning,
           decode: log.cursors.decode,
           audience: viewer && viewerKey(viewer, true),
           initialState:

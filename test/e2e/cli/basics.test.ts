@@ -5,9 +5,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readMigrations } from '../../../src/log/migration-files.js'
 
-const NAMES = 'serve watch unwatch status schema install uninstall rotate kick sql tail config help'.split(
-  ' ',
-)
+const NAMES =
+  'serve watch unwatch status schema install uninstall rotate kick sql tail codegen config help'.split(' ')
 const COMMANDS = `commands: ${NAMES.join(', ')}`
 const CLI = join(import.meta.dirname, '../../../dist/src/cli.js')
 

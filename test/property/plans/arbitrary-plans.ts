@@ -144,7 +144,7 @@ export function anyPlanOf(tables: ReadonlyMap<string, WatchedTable>): fc.Arbitra
 
   function anyMeasures(table: WatchedTable): fc.Arbitrary<Measure[]> {
     const { count, functions } = typeAggregates(
-      table.columns.map(column => ({ column, field: column.name })),
+      table.columns.map(column => ({ column, field: column.name, isGiven: false })),
       new Map(),
     )
     const all = [count, ...[...functions.values()].flat().map(({ measure }) => measure)]
@@ -185,7 +185,7 @@ export function anyPlanOf(tables: ReadonlyMap<string, WatchedTable>): fc.Arbitra
 
   function anyAggregate(table: WatchedTable, depth: number, link?: Link): fc.Arbitrary<AggregateNode> {
     const groupable = typeAggregates(
-      table.columns.map(column => ({ column, field: column.name })),
+      table.columns.map(column => ({ column, field: column.name, isGiven: false })),
       new Map(),
     ).groupable
     return fc
