@@ -132,8 +132,13 @@ it('the client imports nothing that browsers lack', () => {
   const text = client.map(file => readFileSync(join(root, file), 'utf8')).join('\n')
   const packages = [...text.matchAll(/(?:from|import\()\s*'([^.'][^']*)'/g)].map(([, name]) => name)
   // Of graphql, only types.
-  expect(new Set(packages)).toEqual(new Set(['graphql-ws/client', 'graphql']))
+  expect(new Set(packages)).toEqual(new Set(['graphql-ws/client', 'graphql', '@tanstack/db']))
   expect(text).not.toMatch(/^import (?!type)[^']*'graphql'/m)
+  // Optional for users: only their own entry point may import it.
+  const inOthers = client
+    .filter(file => !file.startsWith(join(CLIENT, 'tanstack-db')))
+    .map(file => readFileSync(join(root, file), 'utf8'))
+  expect(inOthers.join('\n')).not.toContain("'@tanstack/db'")
   expect(text).not.toMatch(/\b(process|Buffer|setImmediate|require|__dirname)\b[.(]/)
 })
 
