@@ -9,7 +9,7 @@ const MAX_RECENT = 1_000
  */
 const DOUBT_WINDOW_MS = 30_000
 /** How long the event of such a transaction is waited for, in ms, before the rows are read again. */
-const DOUBT_MS = 1_000
+const DOUBT_MS = 300
 
 interface Waiter {
   readonly transaction: string

@@ -107,7 +107,7 @@ it('a read that began before may lack the transaction: without an event, the row
   waits.read(first)
   become('live')
   expect(await outcome(wait)).toBe('pending')
-  await vi.advanceTimersByTimeAsync(1000)
+  await vi.advanceTimersByTimeAsync(300)
   expect(readAgain).toHaveBeenCalledTimes(1)
   waits.read(waits.reading())
   expect(await outcome(wait)).toBe('in the collection')
@@ -116,7 +116,7 @@ it('a read that began before may lack the transaction: without an event, the row
 it('the same holds if the answer of the writer is later than the rows', async () => {
   const { waits, readAgain } = create('live', { isReadBefore: true })
   const wait = waits.wait(7)
-  await vi.advanceTimersByTimeAsync(1000)
+  await vi.advanceTimersByTimeAsync(300)
   expect(readAgain).toHaveBeenCalledTimes(1)
   waits.read(waits.reading())
   expect(await outcome(wait)).toBe('in the collection')
