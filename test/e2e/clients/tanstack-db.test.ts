@@ -108,10 +108,27 @@ async function select(sql: string): Promise<string[]> {
   return (await log.query(sql)).map(({ text }) => text as string).sort()
 }
 
-/** Random transactions that change both tables, until the signal. Each leaves the sum of points as it was. */
-async function writeAtRandom(connection: pg.Client, signal: AbortSignal): Promise<void> {
+/** Two writers of random transactions that change both tables. Each transaction leaves the sum of points as it was. */
+async function startWriters(): Promise<{ stop(): Promise<void> }> {
+  const connections = await Promise.all([log.connect(), log.connect()])
+  let isOver = false
+  const writers = Promise.all(
+    connections.map(async connection => {
+      while (!isOver) await writeAtRandom(connection)
+      await connection.end()
+    }),
+  )
+  async function stop(): Promise<void> {
+    isOver = true
+    await writers
+  }
+  ended.push(stop)
+  return { stop }
+}
+
+async function writeAtRandom(connection: pg.Client): Promise<void> {
   const random = (below: number) => Math.floor(Math.random() * below)
-  async function write(): Promise<void> {
+  try {
     await connection.query('begin')
     await connection.query(
       'update people set points = points + case when id = $1 then 1 else -1 end where id in ($1, $2)',
@@ -124,12 +141,9 @@ async function writeAtRandom(connection: pg.Client, signal: AbortSignal): Promis
       [random(5), `team ${random(1000)}`],
     )
     await connection.query(random(5) === 0 ? 'rollback' : 'commit')
-  }
-  while (!signal.aborted) {
-    await write().catch(async error => {
-      if (!(error instanceof pg.DatabaseError) || error.code !== DEADLOCK) throw error
-      await connection.query('rollback')
-    })
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError) || error.code !== DEADLOCK) throw error
+    await connection.query('rollback')
   }
 }
 
@@ -166,16 +180,12 @@ describe('a join of two collections', () => {
       },
     ]
     for (const disturb of disturbances) {
-      const end = new AbortController()
-      const connections = await Promise.all([log.connect(), log.connect()])
       const before = joined.states.length
-      const writers = connections.map(connection => writeAtRandom(connection, end.signal))
+      const writers = await startWriters()
       await expect.poll(() => joined.states.length, { timeout: 20_000 }).toBeGreaterThan(before + 20)
       await disturb()
       await expect.poll(() => joined.states.length, { timeout: 20_000 }).toBeGreaterThan(before + 40)
-      end.abort()
-      await Promise.all(writers)
-      await Promise.all(connections.map(connection => connection.end()))
+      await writers.stop()
       const expected = await select(JOINED)
       await expect.poll(joined.rows, { timeout: 20_000 }).toEqual(expected)
     }
@@ -191,13 +201,9 @@ describe('a join of two collections', () => {
       states++
       sums.add(people.toArray.reduce((sum, { points }) => sum + points, 0))
     })
-    const end = new AbortController()
-    const connections = await Promise.all([log.connect(), log.connect()])
-    const writers = connections.map(connection => writeAtRandom(connection, end.signal))
+    const writers = await startWriters()
     await expect.poll(() => states, { timeout: 20_000 }).toBeGreaterThan(100)
-    end.abort()
-    await Promise.all(writers)
-    await Promise.all(connections.map(connection => connection.end()))
+    await writers.stop()
     expect([...sums]).toEqual([80])
   }, 60_000)
 })
@@ -375,17 +381,13 @@ describe('a collection on demand', () => {
         ({ id, name, points }) => `${id} ${name} ${points}`,
       ),
     }))
-    const end = new AbortController()
-    const connection = await log.connect()
-    const writer = writeAtRandom(connection, end.signal)
+    const writers = await startWriters()
     await Promise.all(queries.map(({ shown }) => shown.preload()))
     await expect.poll(() => queries[0]?.states.length ?? 0, { timeout: 20_000 }).toBeGreaterThan(20)
     await proxy.cut()
     await proxy.mend()
     await log.query('alter table people add column again int')
-    end.abort()
-    await writer
-    await connection.end()
+    await writers.stop()
     for (const { rows, sql } of queries) {
       const expected = await select(sql)
       await expect.poll(rows, { timeout: 20_000 }).toEqual(expected)
