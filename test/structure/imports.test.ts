@@ -6,6 +6,8 @@ const root = resolve(import.meta.dirname, '../..')
 
 /** Runs in browsers: imports nothing of the project outside itself, and no module of Node. */
 const CLIENT = 'src/client'
+/** The part of the client for React. */
+const REACT = `${CLIENT}/react`
 /** Only the command line and the composition root may import it. */
 const CONFIG = 'src/config'
 
@@ -33,7 +35,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/auth', 'src/log'],
   ['src/catalog'],
   ['src/filters'],
-  ['src/postgres', CONFIG, 'src/telemetry'],
+  ['src/postgres', CONFIG, 'src/telemetry', REACT],
   ['src/lib/limits'],
   ['src/lib', CLIENT],
 ]
@@ -129,16 +131,20 @@ it('the client imports nothing that browsers lack', () => {
   expect(
     files.filter(file => !file.startsWith(CLIENT) && importsOf(file).some(to => to.startsWith(CLIENT))),
   ).toEqual(['src/commands/tail.ts'])
-  const text = client.map(file => readFileSync(join(root, file), 'utf8')).join('\n')
-  const packages = [...text.matchAll(/(?:from|import\()\s*'([^.'][^']*)'/g)].map(([, name]) => name)
+  const textOf = (some: readonly string[]) =>
+    some.map(file => readFileSync(join(root, file), 'utf8')).join('\n')
+  const packagesOf = (text: string) =>
+    new Set([...text.matchAll(/(?:from|import\()\s*'([^.'][^']*)'/g)].map(([, name]) => name))
+  const isReact = (file: string) => file.startsWith(`${REACT}/`)
+  const isTanstackDb = (file: string) => file.startsWith(`${CLIENT}/tanstack-db/`)
   // Of graphql, only types.
-  expect(new Set(packages)).toEqual(new Set(['graphql-ws/client', 'graphql', '@tanstack/db']))
+  expect(packagesOf(textOf(client.filter(file => !isReact(file) && !isTanstackDb(file))))).toEqual(
+    new Set(['graphql-ws/client', 'graphql']),
+  )
+  expect(packagesOf(textOf(client.filter(isReact)))).toEqual(new Set(['react']))
+  expect(packagesOf(textOf(client.filter(isTanstackDb)))).toEqual(new Set(['@tanstack/db']))
+  const text = textOf(client)
   expect(text).not.toMatch(/^import (?!type)[^']*'graphql'/m)
-  // Optional for users: only their own entry point may import it.
-  const inOthers = client
-    .filter(file => !file.startsWith(join(CLIENT, 'tanstack-db')))
-    .map(file => readFileSync(join(root, file), 'utf8'))
-  expect(inOthers.join('\n')).not.toContain("'@tanstack/db'")
   expect(text).not.toMatch(/\b(process|Buffer|setImmediate|require|__dirname)\b[.(]/)
 })
 

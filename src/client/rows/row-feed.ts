@@ -70,24 +70,14 @@ export function createRowFeed<Data, Variables extends object>(
   listener: RowFeedListener<ChangeOf<Data>>,
 ): RowFeed {
   type Change = ChangeOf<Data> & FeedChange
-  const query = textOf(document)
-  if (!/\binitial\s*:/.test(query))
-    throw new TypeError(
-      'the subscription has no rows to begin with: write peopleChanged(initial: true) { operation key { … } row { … } transaction }',
-    )
+  const query = textWithInitial(document)
   let hasRows = false
   /** The rows that have arrived, until all of them have. */
   let reading: Change[] | undefined
   const batches = createTransactionBatches<Change>({
     transactionOf: change => change.transaction,
     maxChanges,
-    deliver(changes, transaction) {
-      try {
-        listener.changes(changes, transaction)
-      } catch (error) {
-        subscription.fail(error)
-      }
-    },
+    deliver: (changes, transaction) => subscription.attempt(() => listener.changes(changes, transaction)),
   })
   const subscription = createKeptSubscription<Data>(
     client,
@@ -114,9 +104,7 @@ export function createRowFeed<Data, Variables extends object>(
     else if (operation === 'READ') reading?.push(change)
     else if (operation === 'READY') ready()
     else if (reading)
-      throw new TypeError(
-        `the first change is ${operation}: subscribe with initial: true, and select operation`,
-      )
+      throw new TypeError(`${operation} came first: subscribe with initial: true, and select operation`)
     else batches.take(change)
   }
   function reset(): void {
@@ -144,6 +132,15 @@ export function createRowFeed<Data, Variables extends object>(
       subscription.dispose()
     },
   }
+}
+
+/** @throws TypeError if the document does not contain the argument `initial` */
+export function textWithInitial(document: Parameters<typeof textOf>[0]): string {
+  const text = textOf(document)
+  if (/\binitial\s*:/.test(text)) return text
+  throw new TypeError(
+    'the document needs peopleChanged(initial: true) { operation key { … } row { … } transaction }',
+  )
 }
 
 /** Returns the only field of a result. */
