@@ -59,7 +59,7 @@ export type ListenqlCollectionOptions<
 export function listenqlCollectionOptions<Schema extends StandardSchema<unknown>>(
   config: ListenqlCollectionConfig<InferSchemaOutput<Schema>, Schema> & { schema: Schema },
 ): ListenqlCollectionOptions<InferSchemaOutput<Schema>, Schema> & { schema: Schema }
-/** The type of the rows is given, or that of the function which uses the options. */
+/** Without a schema, give the type of the rows: `listenqlCollectionOptions<Person>({ … })`. */
 export function listenqlCollectionOptions<Row extends object>(
   config: ListenqlCollectionConfig<Row> & { schema?: never },
 ): ListenqlCollectionOptions<Row> & { schema?: never }

@@ -13,11 +13,12 @@ export interface RowWriter {
 }
 
 export function createRowWriter<Row extends object>(
-  { begin, write, commit, truncate }: Pick<SyncParams<Row>, 'begin' | 'write' | 'commit' | 'truncate'>,
+  { collection, begin, write, commit, truncate }: SyncParams<Row>,
   keyOf: (row: object) => string | number,
 ): RowWriter {
   /** The keys of the collection: TanStack DB wants to know whether a row is new. */
   const keys = new Set<string | number>()
+  let isFirst = true
 
   function upsert(row: Row): void {
     const key = keyOf(row)
@@ -49,6 +50,9 @@ export function createRowWriter<Row extends object>(
     replace(rows) {
       const present = new Set(rows.map(({ row }) => keyOf(row as Row)))
       begin()
+      // Rows that a server has rendered, and that may no longer exist.
+      if (isFirst && collection.size > 0) truncate({ markReady: false })
+      isFirst = false
       for (const key of [...keys]) if (!present.has(key)) remove(key)
       for (const { row } of rows) upsert(row as Row)
       return commitAll()

@@ -1,4 +1,10 @@
-import { type Collection, createCollection, createLiveQueryCollection } from '@tanstack/db'
+import {
+  type Collection,
+  collectionOptions,
+  createCollection,
+  createLiveQueryCollection,
+  DbClient,
+} from '@tanstack/db'
 import { afterEach, describe, expect, expectTypeOf, it, vi } from 'vitest'
 import {
   type ListenqlCollectionConfig,
@@ -293,6 +299,50 @@ describe('the life of a collection', () => {
     await loaded
     expect(texts(people)).toEqual(['2'])
   })
+})
+
+describe('the options of a DbClient', () => {
+  const describePeople = (syncMode: 'eager' | 'on-demand' = 'eager') => {
+    const client = createScriptedClient()
+    const config = {
+      client,
+      id: 'people',
+      table: 'people',
+      columns: ['name'],
+      startSync: true,
+      syncMode,
+    } as const
+    return { client, options: collectionOptions(listenqlCollectionOptions<Person>({ ...config })) }
+  }
+  function materialize(options: ReturnType<typeof describePeople>['options'], initialData: Person[]) {
+    const people = new DbClient().collection(options, { initialData })
+    ended.push(() => people.cleanup())
+    return people
+  }
+
+  it('make a collection of its own for each', () => {
+    const { client, options } = describePeople()
+    const people = [materialize(options, []), materialize(options, [])]
+    expect(client.subscriptions.length).toBe(2)
+    client.last.rows(1)
+    expect(people.map(({ status }) => status)).toEqual(['loading', 'ready'])
+    expect(people.map(({ utils }) => utils.status()?.state)).toEqual(['loading', 'live'])
+  })
+
+  it.each(['eager', 'on-demand'] as const)(
+    'rows from the server that rendered the page are replaced: %s',
+    async mode => {
+      const { client, options } = describePeople(mode)
+      const people = materialize(options, [{ id: 1 }, { id: 2, name: 'former' }])
+      const states = record(people)
+      await vi.waitUntil(() => client.subscriptions.length === 1)
+      expect([...people.keys()]).toEqual([1, 2])
+      client.last.rows(2, 3)
+      await vi.waitUntil(() => states.at(-1) === '2 3')
+      expect(texts(people)).toEqual(['2', '3'])
+      expect(states).not.toContain('')
+    },
+  )
 })
 
 it('the rows have the type that is given, or that of the schema', () => {
