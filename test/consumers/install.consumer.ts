@@ -213,7 +213,7 @@ describe.each(Object.entries(APPS))('%s in a bundle', (_entry, { source, maxLeng
       expect(await consumer.run(program, args)).toEqual({ code: 0, stdout: '', stderr: '' })
       const bundle = await readFile(join(consumer.folder, name, 'app.js'), 'utf8')
       expect(bundle.length).toBeLessThan(maxLength)
-      expect(bundle).not.toMatch(/node:|EMBEDDED_POSTGRES|pg_notify/)
+      expect(bundle).not.toMatch(/["'`]node:|EMBEDDED_POSTGRES|pg_notify/)
       const server = await commands.serve('--database-url', database.url)
       await consumer.write(
         `${name}/run.mjs`,

@@ -36,14 +36,13 @@ export function createTransactionBatches<Change>(
   let pending: Change[] = []
   let transaction: string | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
-  /** How many changes were pending at the last tick: more of them mean that the stream was not silent. */
-  let seen = 0
 
-  function listen(ticks = 0): void {
-    seen = pending.length
+  function listen(ticks = SILENT_TICKS): void {
+    /** More than these mean that the stream was not silent. */
+    const { length } = pending
     timer = setTimeout(() => {
-      if (pending.length > seen && transaction !== undefined) listen()
-      else if (ticks + 1 < SILENT_TICKS) listen(ticks + 1)
+      if (pending.length > length && transaction !== undefined) listen()
+      else if (ticks > 1) listen(ticks - 1)
       else flush()
     }, TICK_MS)
   }
