@@ -122,29 +122,31 @@ describe('in a page', () => {
   })
 })
 
-describe('a token that expires', () => {
-  /** A new token for each call, the first of which expires so soon that it is renewed within the test. */
-  const tokens = () => {
-    let calls = 0
-    return async () => ({
-      authorization: `Bearer ${await sign({ exp: inSeconds(++calls === 1 ? 7 : 3600) })}`,
-    })
-  }
-
-  it('is replaced before, over another connection, which resumes', async () => {
-    const { follow, numbers } = connect({ connectionParams: tokens(), retryWait: endless })
-    follow()
-    await server.following()
-    server.add(durable(1))
-    server.deliver()
-    expect(await numbers.next()).toBe(1)
-    await waitUntil(() => server.inits.length === 2, 'the other connection')
-    await server.following()
-    expect(server.taken.at(-1)?.payload.extensions).toEqual({ after: '1' })
-    server.add(durable(2))
-    server.deliver()
-    expect(await numbers.next()).toBe(2)
-    expect(new Set(server.inits.map(init => JSON.stringify(init))).size).toBe(2)
-    expect(numbers.drain()).toEqual([])
+it('a token is replaced before it expires, over another connection, which resumes without a pause', async () => {
+  const { setTimeout: own } = globalThis
+  const renewals: (() => void)[] = []
+  vi.stubGlobal('setTimeout', (work: (...args: unknown[]) => void, ms: number, ...args: unknown[]) =>
+    ms > 1_000_000 ? renewals.push(() => work(...args)) : own(work, ms, ...args),
+  )
+  let tokens = 0
+  const connectionParams = async () => ({
+    authorization: `Bearer ${await sign({ exp: inSeconds(3600 * ++tokens) })}`,
   })
+  const { follow, numbers } = connect({ connectionParams, retryWait: endless })
+  follow()
+  await server.following()
+  server.add(durable(1))
+  server.deliver()
+  expect(await numbers.next()).toBe(1)
+  expect(renewals.length).toBe(1)
+  renewals[0]?.()
+  await waitUntil(() => server.inits.length === 2, 'the other connection')
+  await server.following()
+  expect(server.taken.at(-1)?.payload.extensions).toEqual({ after: '1' })
+  server.add(durable(2))
+  server.deliver()
+  expect(await numbers.next()).toBe(2)
+  expect(new Set(server.inits.map(init => JSON.stringify(init))).size).toBe(2)
+  expect(tokens).toBe(2)
+  expect(numbers.drain()).toEqual([])
 })

@@ -3,9 +3,9 @@ export interface ResultError {
   /** For developers; it may change. */
   readonly message: string
   /** The field that could not be delivered. */
-  readonly path?: readonly (string | number)[] | undefined
+  readonly path?: readonly (string | number)[]
   /** `code` and, depending on the code, further fields: see docs/graphql.md, Errors. */
-  readonly extensions?: { readonly [name: string]: unknown } | undefined
+  readonly extensions?: { readonly [name: string]: unknown }
 }
 
 /** Why a subscription ended, in one form for GraphQL errors, close codes of the WebSocket and errors of the application. */
