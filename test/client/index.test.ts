@@ -6,15 +6,18 @@ import { describe, expect, it } from 'vitest'
 const root = resolve(import.meta.dirname, '../..')
 const CLIENT = resolve(root, 'dist/src/client/index.js')
 const REACT = resolve(root, 'dist/src/client/react/index.js')
+const TANSTACK_DB = resolve(root, 'dist/src/client/tanstack-db/index.js')
 
-/** Bundles a module as an application would, without React. */
+/** Bundles a module as an application would, without optional packages. */
 async function bundle(text: string): Promise<{ readonly code: string; readonly imports: readonly string[] }> {
   const entry = resolve(root, 'bundle-of-a-test.js') // no such file: the text is in memory
   const built = await build({
     root,
     configFile: false,
     logLevel: 'silent',
-    resolve: { alias: { 'listenql/client': CLIENT, 'listenql/react': REACT } },
+    resolve: {
+      alias: { 'listenql/client': CLIENT, 'listenql/react': REACT, 'listenql/tanstack-db': TANSTACK_DB },
+    },
     plugins: [
       {
         name: 'entry',
@@ -28,7 +31,7 @@ async function bundle(text: string): Promise<{ readonly code: string; readonly i
       minify: true,
       rollupOptions: {
         input: entry,
-        external: ['react'],
+        external: ['react', '@tanstack/db'],
         preserveEntrySignatures: 'strict',
         output: { format: 'es' },
       },
@@ -55,13 +58,14 @@ describe('a bundle', () => {
     expect(client).not.toMatch(/TRUNCATE|FragmentDefinition/)
   })
 
-  it.each(['listenql/client', 'listenql/react'])(
-    'with %s has no code of the server, of Node or of graphql',
-    async name => {
-      const { code, imports } = await bundle(`export * from '${name}'`)
-      expect(code.length).toBeGreaterThan(5_000)
-      expect(code).not.toMatch(/node:|EMBEDDED_POSTGRES|pg_notify|GraphQLError|yoga/i)
-      expect(imports.filter(from => from !== 'react')).toEqual([])
-    },
-  )
+  it.each([
+    ['listenql/client', []],
+    ['listenql/react', ['react']],
+    ['listenql/tanstack-db', ['@tanstack/db']],
+  ])('with %s has no code of the server, of Node or of graphql, and imports %j', async (name, packages) => {
+    const { code, imports } = await bundle(`export * from '${name}'`)
+    expect(code.length).toBeGreaterThan(5_000)
+    expect(code).not.toMatch(/node:|EMBEDDED_POSTGRES|pg_notify|GraphQLError|yoga/i)
+    expect(imports).toEqual(packages)
+  })
 })

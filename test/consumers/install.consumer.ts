@@ -14,7 +14,10 @@ let database: TestDatabase
 beforeAll(async () => {
   // The oldest supported Node prints the most warnings.
   oldest = await installNode(20)
-  consumer = await createConsumer({ packages: ['esbuild@0.28', 'vite@8.3'], node: oldest.node })
+  consumer = await createConsumer({
+    packages: ['esbuild@0.28', 'vite@8.3', '@tanstack/db@0.15'],
+    node: oldest.node,
+  })
   database = await createTestDatabase()
 })
 afterAll(async () => {
@@ -160,16 +163,39 @@ describe('a data directory without write permission', () => {
   })
 })
 
-describe('listenql/client in a bundle', () => {
-  const commands = createCommands()
-  afterAll(() => commands.endAll())
-  const APP = `
+/** Prints its first result and a word about what it imports. */
+const APPS = {
+  'listenql/client': {
+    maxLength: 18_000,
+    source: `
     import { applyChange, createClient } from 'listenql/client'
     const client = createClient({ url: globalThis.LISTEN_TO, retryAttempts: 0 })
     const seen = client.iterate({ query: '{ channels }' })
     console.log(JSON.stringify((await seen.next()).value), typeof applyChange)
     await client.dispose()
-  `
+  `,
+    printed: '{"data":{"channels":["*"]}} function\n',
+  },
+  'listenql/tanstack-db': {
+    // TanStack DB itself is most of it.
+    maxLength: Number.POSITIVE_INFINITY,
+    source: `
+    import { createCollection } from '@tanstack/db'
+    import { createClient } from 'listenql/client'
+    import { listenqlCollectionOptions } from 'listenql/tanstack-db'
+    const client = createClient({ url: globalThis.LISTEN_TO, retryAttempts: 0 })
+    const people = createCollection(listenqlCollectionOptions({ client, table: 'nobody', columns: [] }))
+    const failure = await people.preload().catch(error => error)
+    console.log(failure.code, people.status)
+    await client.dispose()
+  `,
+    printed: 'GRAPHQL_VALIDATION_FAILED error\n',
+  },
+}
+
+describe.each(Object.entries(APPS))('%s in a bundle', (_entry, { source, maxLength, printed }) => {
+  const commands = createCommands()
+  afterAll(() => commands.endAll())
   const BUNDLERS = {
     esbuild: [
       'node_modules/.bin/esbuild',
@@ -186,15 +212,15 @@ describe('listenql/client in a bundle', () => {
   it.each(Object.entries(BUNDLERS))(
     'in %s is small, contains nothing of the server, and works',
     async (name, [program = '', ...args]) => {
-      await consumer.write('app.js', APP)
+      await consumer.write('app.js', source)
       await consumer.write(
         'vite.config.js',
         `export default { build: { target: 'es2022', outDir: 'vite', emptyOutDir: false, lib: { entry: 'app.js', formats: ['es'], fileName: () => 'app.js' }, minify: true } }`,
       )
       expect(await consumer.run(program, args)).toEqual({ code: 0, stdout: '', stderr: '' })
       const bundle = await readFile(join(consumer.folder, name, 'app.js'), 'utf8')
-      expect(bundle.length).toBeLessThan(18_000)
-      expect(bundle).not.toMatch(/node:|EMBEDDED_POSTGRES|pg_notify/)
+      expect(bundle.length).toBeLessThan(maxLength)
+      expect(bundle).not.toMatch(/["'`]node:|EMBEDDED_POSTGRES|pg_notify/)
       const server = await commands.serve('--database-url', database.url)
       await consumer.write(
         `${name}/run.mjs`,
@@ -204,7 +230,7 @@ describe('listenql/client in a bundle', () => {
       await import('./app.js')`,
       )
       const { stdout, stderr } = await consumer.run(process.execPath, [`${name}/run.mjs`])
-      expect([stdout, stderr]).toEqual(['{"data":{"channels":["*"]}} function\n', ''])
+      expect([stdout, stderr]).toEqual([printed, ''])
     },
   )
 })

@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { expect } from 'vitest'
@@ -55,6 +57,8 @@ export const PLANS: readonly Plan[] = [
   })),
 
   { file: 'docs/clients.md', has: 'npm install listenql\n', why: 'npm run consumers' },
+  { file: 'docs/clients.md', has: 'npm install listenql @tanstack/db', why: 'npm run consumers' },
+  { file: 'docs/clients.md', has: 'awaitTransaction(written.transaction)', run: runOptimisticWrite },
   { file: 'docs/clients.md', has: 'npm install listenql react react-dom', why: 'npm run consumers' },
   // test/e2e/browser/live-apps.test.ts runs these apps in Chromium, where they are live and, with `useQuery`, where they are not.
   ...[
@@ -394,3 +398,28 @@ const heard = (world: World) =>
       ).length > 0,
     'LISTEN',
   )
+
+/** The API that the snippet calls inserts the row and returns the id of the transaction. */
+async function runOptimisticWrite({ text }: Snippet, world: World): Promise<void> {
+  const api = createServer(async (request, response) => {
+    const { name, age } = JSON.parse(Buffer.concat(await request.toArray()).toString()) as Record<
+      string,
+      unknown
+    >
+    const [written] = await world.sql(
+      `insert into people (name, age) values ('${name}', ${age}) returning pg_current_xact_id()::text as transaction`,
+    )
+    response.end(JSON.stringify(written))
+  })
+  await new Promise<void>(done => api.listen(0, '127.0.0.1', done))
+  try {
+    const url = `http://127.0.0.1:${(api.address() as AddressInfo).port}`
+    const printed = await runModule(text.replace('/api/people', `${url}/api/people`), world, {
+      expected: 'Grace',
+    })
+    expect(printed).toMatch(/pk: [1-9]/)
+    expect(printed).not.toContain('pk: -1')
+  } finally {
+    api.close()
+  }
+}

@@ -136,11 +136,13 @@ it('the client imports nothing that browsers lack', () => {
   const packagesOf = (text: string) =>
     new Set([...text.matchAll(/(?:from|import\()\s*'([^.'][^']*)'/g)].map(([, name]) => name))
   const isReact = (file: string) => file.startsWith(`${REACT}/`)
+  const isTanstackDb = (file: string) => file.startsWith(`${CLIENT}/tanstack-db/`)
   // Of graphql, only types.
-  expect(packagesOf(textOf(client.filter(file => !isReact(file))))).toEqual(
+  expect(packagesOf(textOf(client.filter(file => !isReact(file) && !isTanstackDb(file))))).toEqual(
     new Set(['graphql-ws/client', 'graphql']),
   )
   expect(packagesOf(textOf(client.filter(isReact)))).toEqual(new Set(['react']))
+  expect(packagesOf(textOf(client.filter(isTanstackDb)))).toEqual(new Set(['@tanstack/db']))
   const text = textOf(client)
   expect(text).not.toMatch(/^import (?!type)[^']*'graphql'/m)
   expect(text).not.toMatch(/\b(process|Buffer|setImmediate|require|__dirname)\b[.(]/)

@@ -1,8 +1,11 @@
 /**
- * How long the stream has to be silent, in ms, until the last transaction counts as complete. The protocol does not mark the end of
- * a transaction. The server writes what it delivers in one turn at once, so that the rest of a transaction is already on its way.
+ * How long the stream has to be silent until the last transaction counts as complete: for so many ticks of so many ms. The protocol
+ * does not mark the end of a transaction. The server writes what it delivers in one turn at once, so that the rest of a transaction
+ * is already on its way. One timer of 10 ms would not do: if the process was held up for longer, the timer fires before the socket
+ * is read. Between ticks the socket is read.
  */
-const SILENCE_MS = 10
+const SILENT_TICKS = 5
+const TICK_MS = 2
 
 /** Collects the changes of one transaction. */
 export interface TransactionBatches<Change> {
@@ -33,15 +36,15 @@ export function createTransactionBatches<Change>(
   let pending: Change[] = []
   let transaction: string | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
-  /** How many changes were pending when the timer was set: more of them mean that the stream was not silent. */
-  let seen = 0
 
-  function listen(): void {
-    seen = pending.length
+  function listen(ticks = SILENT_TICKS): void {
+    /** More than these mean that the stream was not silent. */
+    const { length } = pending
     timer = setTimeout(() => {
-      if (pending.length > seen && transaction !== undefined) listen()
+      if (pending.length > length && transaction !== undefined) listen()
+      else if (ticks > 1) listen(ticks - 1)
       else flush()
-    }, SILENCE_MS)
+    }, TICK_MS)
   }
   function discard(): void {
     clearTimeout(timer)

@@ -78,3 +78,21 @@ it('discarded changes are not delivered', () => {
   expect(batches).toEqual([])
   expect(vi.getTimerCount()).toBe(0)
 })
+
+it('a process that is held up for longer does not take that for silence', async () => {
+  vi.useRealTimers()
+  const { batches, take } = create()
+  await new Promise<void>(done => {
+    // From here on, the expired timers run before the next event of a socket.
+    setImmediate(() => {
+      take({ id: 1, transaction: '1' })
+      for (const end = performance.now() + 30; performance.now() < end; );
+      setImmediate(() => {
+        take({ id: 2, transaction: '1' })
+        done()
+      })
+    })
+  })
+  await vi.waitUntil(() => batches.length > 0)
+  expect(batches.map(({ ids }) => ids)).toEqual([[1, 2]])
+})
