@@ -1,0 +1,58 @@
+import type { Reads } from './reads.js'
+import type { RowChanges } from './row-changes.js'
+
+/** A request whose result the cache will take. */
+export interface Flight {
+  /** What the request reads; undefined if it may be anything, as with a mutation. */
+  readonly reads: Reads | undefined
+  /** The changes since the request was sent, in order. The result may be older than they are. */
+  readonly missed: readonly RowChanges[]
+  /** Tables of which something happened since that only another read can show. */
+  readonly outdated: ReadonlySet<string>
+  /** Forgets the request. */
+  end(): void
+}
+
+/** The requests on their way. */
+export interface Flights {
+  sent(reads: Reads | undefined): Flight
+  /** Changes have been delivered. @param isOutdated whether a result from before them has to be read again */
+  changed(changes: RowChanges, isOutdated: boolean): void
+  /** The results of all requests on their way that read this table have to be read again. */
+  outdate(type: string): void
+}
+
+/** A request that misses more changes is read again instead. */
+const MAX_MISSED = 10_000
+
+export function createFlights(): Flights {
+  const all = new Set<{
+    missed: RowChanges[]
+    size: number
+    outdated: Set<string>
+    reads: Reads | undefined
+  }>()
+  const reading = (type: string) => [...all].filter(({ reads }) => !reads || reads.types.has(type))
+  return {
+    sent(reads) {
+      const flight = { reads, missed: [] as RowChanges[], size: 0, outdated: new Set<string>() }
+      all.add(flight)
+      return Object.assign(flight, { end: () => void all.delete(flight) })
+    },
+    changed(changes, isOutdated) {
+      for (const flight of reading(changes.type)) {
+        if (isOutdated) flight.outdated.add(changes.type)
+        flight.size += changes.changes.length
+        if (flight.size <= MAX_MISSED) {
+          flight.missed.push(changes)
+          continue
+        }
+        for (const { type } of [...flight.missed, changes]) flight.outdated.add(type)
+        flight.missed = []
+      }
+    },
+    outdate(type) {
+      for (const flight of reading(type)) flight.outdated.add(type)
+    },
+  }
+}

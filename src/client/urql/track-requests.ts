@@ -1,0 +1,71 @@
+import type { ExchangeIO, Operation, OperationResult } from '@urql/core'
+import type { DocumentNode } from 'graphql'
+import { empty, fromArray, fromValue, makeSubject, merge, mergeMap, pipe, type Source, tap } from 'wonka'
+import { createBackoff } from '../backoff.js'
+import { documentReads } from '../cache/document-reads.js'
+import type { LiveTables, Request } from '../cache/live-tables.js'
+import type { RowChanges } from '../cache/row-changes.js'
+import type { Tables } from '../cache/tables.js'
+
+/** What is done with the requests between graphcache and the network. */
+export interface TrackedRequests {
+  readonly tables: Tables
+  readonly live: LiveTables
+  /** Returns a result that writes changes which the result before it may lack. */
+  readonly missed: (changes: readonly RowChanges[]) => OperationResult
+}
+
+/** A query or mutation on its way. */
+interface OnItsWay {
+  readonly request: Request
+  readonly backoff: ReturnType<typeof createBackoff>
+  failures: number
+}
+
+/**
+ * Reports requests and their results. A query that is shown and read again does not show an error if it cannot reach the server: it is
+ * sent again, after a pause.
+ */
+export function trackRequests(forward: ExchangeIO, { tables, live, missed }: TrackedRequests): ExchangeIO {
+  const onTheirWay = new Map<number, OnItsWay>()
+  /** The queries that have shown a result and are still shown. */
+  const shown = new Set<number>()
+  const repeated = makeSubject<Operation>()
+
+  function sent({ key, kind, query, variables }: Operation): void {
+    if (kind === 'teardown') {
+      shown.delete(key)
+      end(key)
+    } else if (kind !== 'subscription' && !onTheirWay.has(key)) {
+      const reads =
+        kind === 'query' ? documentReads(query as DocumentNode, variables ?? undefined, tables) : undefined
+      if (reads?.types.size === 0) return
+      onTheirWay.set(key, { request: live.sent(reads), backoff: createBackoff(), failures: 0 })
+    }
+  }
+  function end(key: number): void {
+    const one = onTheirWay.get(key)
+    onTheirWay.delete(key)
+    one?.request.ended()
+    one?.backoff.cancel()
+  }
+  function received(result: OperationResult): Source<OperationResult> {
+    const { operation, data, error, extensions } = result
+    const { key } = operation
+    const one = onTheirWay.get(key)
+    if (!one) return fromValue(result)
+    if (error?.networkError && operation.kind === 'query' && shown.has(key)) {
+      void one.backoff.wait(one.failures++).then(() => {
+        if (onTheirWay.get(key) === one) repeated.next(operation)
+      })
+      return empty as Source<OperationResult>
+    }
+    const cursor = extensions?.cursor
+    const changes = one.request.received(typeof cursor === 'string' ? cursor : undefined)
+    end(key)
+    if (data && operation.kind === 'query') shown.add(key)
+    return changes.length > 0 ? fromArray([result, missed(changes)]) : fromValue(result)
+  }
+  return operations =>
+    pipe(merge([operations, repeated.source]), tap(sent), forward, mergeMap<OperationResult, OperationResult>(received))
+}
