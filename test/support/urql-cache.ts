@@ -1,4 +1,10 @@
-import { type Client as UrqlClient, Client, type Exchange, fetchExchange, type OperationResult } from '@urql/core'
+import {
+  Client,
+  type Exchange,
+  fetchExchange,
+  type OperationResult,
+  type Client as UrqlClient,
+} from '@urql/core'
 import type { CacheExchangeOpts } from '@urql/exchange-graphcache'
 import { pipe, subscribe, tap } from 'wonka'
 import { WebSocket } from 'ws'
@@ -54,7 +60,8 @@ export function createUrqlApp(world: CachedWorld, options: UrqlAppOptions = {}):
       pipe(
         operations,
         tap(({ kind, query }) => {
-          if (kind !== 'teardown') sent.push(/\b(?:query|mutation) (\w+)/.exec(query.loc?.source.body ?? '')?.[1] ?? '')
+          if (kind !== 'teardown')
+            sent.push(/\b(?:query|mutation) (\w+)/.exec(query.loc?.source.body ?? '')?.[1] ?? '')
         }),
         forward,
       )

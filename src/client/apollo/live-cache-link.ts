@@ -3,6 +3,7 @@ import { Observable } from 'rxjs'
 import { documentReads } from '../cache/document-reads.js'
 import { createLiveTables, type LiveCacheOptions } from '../cache/live-tables.js'
 import { maySubscribe } from '../cache/may-subscribe.js'
+import { resultPosition } from '../cache/result-position.js'
 import { createCachedRows } from './cached-rows.js'
 import { READ_AGAIN, readAgain } from './read-again.js'
 
@@ -47,8 +48,7 @@ export function createLiveCacheLink(options: LiveCacheOptions): LiveCacheLink {
       const request = live.sent(reads)
       const subscription = forward(operation).subscribe({
         next(result) {
-          const cursor = result.extensions?.cursor
-          const missed = request.received(typeof cursor === 'string' ? cursor : undefined)
+          const missed = request.received(resultPosition(query, result.data, tables))
           observer.next(result)
           // Apollo Client writes the result before the next turn.
           if (missed.length > 0) setTimeout(() => rows.write(cache, missed))

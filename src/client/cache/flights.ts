@@ -48,7 +48,7 @@ export function createFlights(): Flights {
           continue
         }
         for (const { type } of [...flight.missed, changes]) flight.outdated.add(type)
-        flight.missed = []
+        flight.missed.length = 0
       }
     },
     outdate(type) {

@@ -52,12 +52,12 @@ export interface LiveCache {
 /** A request on its way, as a cache reports it. */
 export interface Request {
   /**
-   * The result has arrived, and is about to be written.
+   * A result has arrived, and is about to be written.
    * @param cursor its position, if it has one
-   * @returns changes that the result may lack: to be written after it
+   * @returns the changes since the request was sent, which the result may lack: to be written after it. The list grows until `ended`
    */
   received(cursor: string | undefined): readonly RowChanges[]
-  /** There will be no result. */
+  /** The result is written, or there will be none. */
   ended(): void
 }
 
@@ -141,14 +141,17 @@ export function createLiveTables(
     sent(reads) {
       if (reads) seen.add(reads)
       const flight = flights.sent(reads)
+      let hasResult = false
       return {
         received(cursor) {
-          flight.end()
-          for (const type of flight.outdated) outdate(type)
+          hasResult = true
           for (const type of reads?.types ?? []) open(type, cursor)
           return flight.missed
         },
-        ended: flight.end,
+        ended() {
+          flight.end()
+          if (hasResult) for (const type of flight.outdated) outdate(type)
+        },
       }
     },
     follow: type => open(type, undefined),

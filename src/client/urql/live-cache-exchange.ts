@@ -12,7 +12,7 @@ import {
   cacheExchange,
   type UpdatesConfig,
 } from '@urql/exchange-graphcache'
-import { filter, makeSubject, merge, pipe } from 'wonka'
+import { filter, makeSubject, merge, pipe, share } from 'wonka'
 import { createLiveTables, type LiveCacheOptions, type LiveTables } from '../cache/live-tables.js'
 import { maySubscribe } from '../cache/may-subscribe.js'
 import type { Tables } from '../cache/tables.js'
@@ -62,7 +62,8 @@ export function liveCacheExchange(options: LiveCacheExchangeOptions): LiveCacheE
     })
     const cached = cacheExchange({ ...given, keys, updates: inside.updates(given) })({
       ...input,
-      forward: operations => merge([forward(operations), injected.source]),
+      // graphcache subscribes twice.
+      forward: operations => share(merge([forward(operations), injected.source])),
     })
     return operations =>
       pipe(

@@ -4,6 +4,7 @@ import { empty, fromArray, fromValue, makeSubject, merge, mergeMap, pipe, type S
 import { createBackoff } from '../backoff.js'
 import { documentReads } from '../cache/document-reads.js'
 import type { LiveTables, Request } from '../cache/live-tables.js'
+import { resultPosition } from '../cache/result-position.js'
 import type { RowChanges } from '../cache/row-changes.js'
 import type { Tables } from '../cache/tables.js'
 
@@ -18,6 +19,8 @@ export interface TrackedRequests {
 /** A query or mutation on its way. */
 interface OnItsWay {
   readonly request: Request
+  /** How often it is on its way: graphcache may send it again before the first result. */
+  count: number
   readonly backoff: ReturnType<typeof createBackoff>
   failures: number
 }
@@ -36,11 +39,13 @@ export function trackRequests(forward: ExchangeIO, { tables, live, missed }: Tra
     if (kind === 'teardown') {
       shown.delete(key)
       end(key)
-    } else if (kind !== 'subscription' && !onTheirWay.has(key)) {
+    } else if (kind !== 'subscription') {
+      const known = onTheirWay.get(key)
+      if (known) return void known.count++
       const reads =
         kind === 'query' ? documentReads(query as DocumentNode, variables ?? undefined, tables) : undefined
       if (reads?.types.size === 0) return
-      onTheirWay.set(key, { request: live.sent(reads), backoff: createBackoff(), failures: 0 })
+      onTheirWay.set(key, { request: live.sent(reads), count: 1, backoff: createBackoff(), failures: 0 })
     }
   }
   function end(key: number): void {
@@ -50,22 +55,30 @@ export function trackRequests(forward: ExchangeIO, { tables, live, missed }: Tra
     one?.backoff.cancel()
   }
   function received(result: OperationResult): Source<OperationResult> {
-    const { operation, data, error, extensions } = result
+    const { operation, data, error } = result
     const { key } = operation
     const one = onTheirWay.get(key)
     if (!one) return fromValue(result)
+    one.count--
     if (error?.networkError && operation.kind === 'query' && shown.has(key)) {
-      void one.backoff.wait(one.failures++).then(() => {
-        if (onTheirWay.get(key) === one) repeated.next(operation)
-      })
+      if (one.count === 0) void repeat(operation, one)
       return empty as Source<OperationResult>
     }
-    const cursor = extensions?.cursor
-    const changes = one.request.received(typeof cursor === 'string' ? cursor : undefined)
-    end(key)
+    const changes = one.request.received(resultPosition(operation.query as DocumentNode, data, tables))
+    const results = changes.length > 0 ? [result, missed([...changes])] : [result]
+    if (one.count === 0) end(key)
     if (data && operation.kind === 'query') shown.add(key)
-    return changes.length > 0 ? fromArray([result, missed(changes)]) : fromValue(result)
+    return fromArray(results)
+  }
+  async function repeat(operation: Operation, one: OnItsWay): Promise<void> {
+    await one.backoff.wait(one.failures++)
+    if (one.count === 0 && onTheirWay.get(operation.key) === one) repeated.next(operation)
   }
   return operations =>
-    pipe(merge([operations, repeated.source]), tap(sent), forward, mergeMap<OperationResult, OperationResult>(received))
+    pipe(
+      merge([operations, repeated.source]),
+      tap(sent),
+      forward,
+      mergeMap<OperationResult, OperationResult>(received),
+    )
 }

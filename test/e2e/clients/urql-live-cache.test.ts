@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type UrqlApp, createUrqlApp } from '../../support/urql-cache.js'
 import { type CachedWorld, createCachedWorld, randomWrites, SHOWN } from '../../support/cached-world.js'
 import { freshResult, shownFields } from '../../support/fresh-result.js'
+import { createUrqlApp, type UrqlApp } from '../../support/urql-cache.js'
 
 let world: CachedWorld
 let app: UrqlApp
