@@ -45,7 +45,7 @@ function undocumented({ file, name }: Exported): string[] {
   return missing
 }
 
-it.each(['src/index.ts', 'src/client/index.ts'])(
+it.each(['src/index.ts', 'src/client/index.ts', 'src/client/apollo/index.ts', 'src/client/urql/index.ts'])(
   'every export of %s and every member of it has a docstring',
   index => {
     const all = exportsOf(index)

@@ -129,11 +129,31 @@ it('the client imports nothing that browsers lack', () => {
   expect(
     files.filter(file => !file.startsWith(CLIENT) && importsOf(file).some(to => to.startsWith(CLIENT))),
   ).toEqual(['src/commands/tail.ts'])
-  const text = client.map(file => readFileSync(join(root, file), 'utf8')).join('\n')
-  const packages = [...text.matchAll(/(?:from|import\()\s*'([^.'][^']*)'/g)].map(([, name]) => name)
+  const textOf = (files: readonly string[]) =>
+    files.map(file => readFileSync(join(root, file), 'utf8')).join('\n')
+  const packagesOf = (text: string) =>
+    new Set([...text.matchAll(/(?:from|import\()\s*'([^.'][^']*)'/g)].map(([, name]) => name))
+  const isIn = (folder: string) => (file: string) => file.startsWith(`${CLIENT}/${folder}/`)
+  const plain = textOf(client.filter(file => !isIn('apollo')(file) && !isIn('urql')(file)))
   // Of graphql, only types.
-  expect(new Set(packages)).toEqual(new Set(['graphql-ws/client', 'graphql']))
-  expect(text).not.toMatch(/^import (?!type)[^']*'graphql'/m)
+  expect(packagesOf(plain)).toEqual(new Set(['graphql-ws/client', 'graphql']))
+  expect(plain).not.toMatch(/^import (?!type)[^']*'graphql'/m)
+  // Apollo Client depends on graphql and rxjs, urql on wonka.
+  expect(packagesOf(textOf(client.filter(isIn('apollo'))))).toEqual(
+    new Set(['@apollo/client', '@apollo/client/cache', '@apollo/client/errors', 'graphql', 'rxjs']),
+  )
+  const urql = textOf(client.filter(isIn('urql')))
+  expect(packagesOf(urql)).toEqual(new Set(['@urql/core', '@urql/exchange-graphcache', 'graphql', 'wonka']))
+  expect(urql).not.toMatch(/^import (?!type)[^']*'graphql'/m)
+  // Nothing else of the client imports the entry points, so that an application needs the packages of one only.
+  for (const folder of ['apollo', 'urql'])
+    expect(
+      client
+        .filter(file => !isIn(folder)(file))
+        .flatMap(importsOf)
+        .filter(isIn(folder)),
+    ).toEqual([])
+  const text = textOf(client)
   expect(text).not.toMatch(/\b(process|Buffer|setImmediate|require|__dirname)\b[.(]/)
 })
 

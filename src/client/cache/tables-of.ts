@@ -2,13 +2,17 @@ import type { Table, TableField, Tables } from './tables.js'
 
 /** A type as the introspection describes it where a field or an argument refers to it. */
 export interface IntrospectedTypeRef {
+  /** Such as `OBJECT`, `LIST` or `NON_NULL`. */
   readonly kind: string
+  /** Null for lists and non-null types. */
   readonly name?: string | null
+  /** The type in the list, or that is not null. */
   readonly ofType?: IntrospectedTypeRef | null
 }
 
 /** The part of an introspection result that is read here; one that `@urql/introspection` has minified has it too. */
 export interface Introspection {
+  /** As `getIntrospectionQuery` of graphql asks for it. */
   readonly __schema: {
     readonly queryType: { readonly name: string }
     readonly subscriptionType?: { readonly name: string } | null
