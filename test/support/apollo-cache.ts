@@ -1,4 +1,5 @@
 import { ApolloClient, ApolloLink, gql, HttpLink, InMemoryCache, type ObservableQuery } from '@apollo/client'
+import { from } from 'rxjs'
 import { WebSocket } from 'ws'
 import {
   createLiveCacheLink,
@@ -37,11 +38,13 @@ export interface ApolloAppOptions {
   readonly url?: string
   readonly every?: number
   readonly clientOptions?: Partial<ApolloClient.Options>
+  /** Answers mutations, in place of the server. */
+  readonly answer?: () => Promise<Record<string, unknown>>
   readonly columns?: Readonly<Record<string, readonly string[]>>
 }
 
 export function createApolloApp(world: CachedWorld, options: ApolloAppOptions = {}): ApolloApp {
-  const { url = world.proxy.url, every = 10, clientOptions, columns } = options
+  const { url = world.proxy.url, every = 10, clientOptions, columns, answer } = options
   const ws = createClient({ url: `${url.replace('http', 'ws')}/graphql`, webSocketImpl: WebSocket })
   const tables = tablesOf(world.introspection, columns && { columns })
   const errors: Error[] = []
@@ -54,7 +57,17 @@ export function createApolloApp(world: CachedWorld, options: ApolloAppOptions = 
   const cache = new InMemoryCache({ typePolicies: typePoliciesOf(tables) })
   const client = new ApolloClient({
     cache,
-    link: ApolloLink.from([link, recording, new HttpLink({ uri: `${url}/graphql` })]),
+    link: ApolloLink.from([
+      link,
+      recording,
+      ApolloLink.split(
+        ({ operationType }) => operationType === 'mutation' && answer !== undefined,
+        new ApolloLink(() =>
+          from((answer as () => Promise<Record<string, unknown>>)().then(data => ({ data }))),
+        ),
+        new HttpLink({ uri: `${url}/graphql` }),
+      ),
+    ]),
     ...clientOptions,
   })
   return {

@@ -31,6 +31,9 @@ export async function createCachedWorld(): Promise<CachedWorld> {
     insert into seats select 'hall ' || n % 2, n from generate_series(1, 6) n;
     insert into notes values ('one')`)
   const live = await createLive(log)
+  await live.ready(
+    '{ people { cursor } visits { cursor } badges { cursor } seats { cursor } notes { cursor } }',
+  )
   const proxy = await startCuttingProxy(live.server.url)
   const introspection = (await query(live.server.url, getIntrospectionQuery())) as unknown as Introspection
   return {

@@ -2,11 +2,12 @@ import {
   Client,
   type Exchange,
   fetchExchange,
+  type Operation,
   type OperationResult,
   type Client as UrqlClient,
 } from '@urql/core'
 import type { CacheExchangeOpts } from '@urql/exchange-graphcache'
-import { pipe, subscribe, tap } from 'wonka'
+import { filter, fromPromise, merge, mergeMap, pipe, share, subscribe, tap } from 'wonka'
 import { WebSocket } from 'ws'
 import { createClient } from '../../src/client/index.js'
 import { type LiveCacheExchange, liveCacheExchange, tablesOf } from '../../src/client/urql/index.js'
@@ -38,10 +39,12 @@ export interface UrqlAppOptions {
   readonly url?: string
   readonly every?: number
   readonly cache?: Partial<CacheExchangeOpts>
+  /** Answers mutations, in place of the server. */
+  readonly answer?: () => Promise<Record<string, unknown>>
 }
 
 export function createUrqlApp(world: CachedWorld, options: UrqlAppOptions = {}): UrqlApp {
-  const { url = world.proxy.url, every = 10, cache } = options
+  const { url = world.proxy.url, every = 10, cache, answer } = options
   const ws = createClient({ url: `${url.replace('http', 'ws')}/graphql`, webSocketImpl: WebSocket })
   const tables = tablesOf(world.introspection)
   const errors: Error[] = []
@@ -65,10 +68,39 @@ export function createUrqlApp(world: CachedWorld, options: UrqlAppOptions = {}):
         }),
         forward,
       )
+  const answering: Exchange =
+    ({ forward }) =>
+    operations => {
+      const isAnswered = ({ kind }: Operation) => kind === 'mutation' && answer !== undefined
+      const shared = share(operations)
+      const answers = pipe(
+        shared,
+        filter(isAnswered),
+        mergeMap(operation =>
+          fromPromise(
+            (answer as () => Promise<Record<string, unknown>>)().then(data => ({
+              operation,
+              data,
+              stale: false,
+              hasNext: false,
+            })),
+          ),
+        ),
+      )
+      return merge([
+        answers,
+        forward(
+          pipe(
+            shared,
+            filter(operation => !isAnswered(operation)),
+          ),
+        ),
+      ])
+    }
   const client = new Client({
     url: `${url}/graphql`,
     preferGetMethod: false,
-    exchanges: [exchange, recording, fetchExchange],
+    exchanges: [exchange, recording, answering, fetchExchange],
   })
   return {
     client,

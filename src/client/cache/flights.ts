@@ -18,26 +18,33 @@ export interface Flights {
   sent(reads: Reads | undefined): Flight
   /** Changes have been delivered. @param isOutdated whether a result from before them has to be read again */
   changed(changes: RowChanges, isOutdated: boolean): void
-  /** The results of all requests on their way that read this table have to be read again. */
-  outdate(type: string): void
+  /** The results of all requests on their way that read this table have to be read again, but for one. */
+  outdate(type: string, except?: Flight): void
+}
+
+interface Growing extends Flight {
+  readonly missed: RowChanges[]
+  readonly outdated: Set<string>
+  size: number
 }
 
 /** A request that misses more changes is read again instead. */
 const MAX_MISSED = 10_000
 
 export function createFlights(): Flights {
-  const all = new Set<{
-    missed: RowChanges[]
-    size: number
-    outdated: Set<string>
-    reads: Reads | undefined
-  }>()
+  const all = new Set<Growing>()
   const reading = (type: string) => [...all].filter(({ reads }) => !reads || reads.types.has(type))
   return {
     sent(reads) {
-      const flight = { reads, missed: [] as RowChanges[], size: 0, outdated: new Set<string>() }
+      const flight: Growing = {
+        reads,
+        missed: [],
+        outdated: new Set(),
+        size: 0,
+        end: () => void all.delete(flight),
+      }
       all.add(flight)
-      return Object.assign(flight, { end: () => void all.delete(flight) })
+      return flight
     },
     changed(changes, isOutdated) {
       for (const flight of reading(changes.type)) {
@@ -51,8 +58,8 @@ export function createFlights(): Flights {
         flight.missed.length = 0
       }
     },
-    outdate(type) {
-      for (const flight of reading(type)) flight.outdated.add(type)
+    outdate(type, except) {
+      for (const flight of reading(type)) if (flight !== except) flight.outdated.add(type)
     },
   }
 }

@@ -1,7 +1,7 @@
 import { createBackoff } from '../backoff.js'
 import type { SubscribingClient } from '../subscription/subscribing-client.js'
 import { SubscriptionError } from '../subscription/subscription-error.js'
-import { createFlights } from './flights.js'
+import { createFlights, type Flight } from './flights.js'
 import { createReads, type Reads } from './reads.js'
 import type { RowChanges } from './row-changes.js'
 import { createTableFeed, type TableFeed } from './table-feed.js'
@@ -110,11 +110,11 @@ export function createLiveTables(
     }
     isReading = false
   }
-  function open(type: string, after: string | undefined): void {
+  function open(type: string, after: string | undefined, result?: Flight): void {
     const table = tables.rows[type]
     if (!table || feeds.has(type) || isClosed) return
     // Other results on their way may be from before the position.
-    flights.outdate(type)
+    flights.outdate(type, result)
     let hasFailed = false
     const feed = createTableFeed(client, table, after, {
       changes(changes) {
@@ -145,7 +145,7 @@ export function createLiveTables(
       return {
         received(cursor) {
           hasResult = true
-          for (const type of reads?.types ?? []) open(type, cursor)
+          for (const type of reads?.types ?? []) open(type, cursor, flight)
           return flight.missed
         },
         ended() {

@@ -1,5 +1,6 @@
 import type { Cache } from '@urql/exchange-graphcache'
-import type { LiveTables, Outdated } from '../cache/live-tables.js'
+import type { Outdated } from '../cache/live-tables.js'
+import type { Reads } from '../cache/reads.js'
 import type { RowChanges } from '../cache/row-changes.js'
 import { rowFragment } from '../cache/row-fragment.js'
 import { fieldsShowing, type Tables } from '../cache/tables.js'
@@ -20,25 +21,37 @@ export function writeRows(cache: Cache, tables: Tables, changes: readonly RowCha
   }
 }
 
-/** Invalidates what depends on the tables. graphcache reads again what is shown; the rest is read once it is shown. */
-export function invalidate(
-  cache: Cache,
-  tables: Tables,
-  { tables: outdated, lost }: Outdated,
-  { seen }: Pick<LiveTables, 'seen'>,
-): void {
+/** What has to be invalidated. */
+export interface Invalid {
+  /** Fields of Query, such as `people`. */
+  readonly roots: ReadonlySet<string>
+  /** Types of rows, all of them with all fields: graphcache does not list the rows in whose links something changed. */
+  readonly types: ReadonlySet<string>
+}
+
+/** Finds what depends on tables. */
+export function invalidBy(tables: Tables, { tables: outdated, lost }: Outdated, seen: Reads): Invalid {
   const fields = new Set(fieldsShowing(tables, ({ type }) => outdated.has(type)))
   for (const type of outdated) for (const field of seen.filteredBy(type)) fields.add(field)
-  /** graphcache does not list the rows of a type. */
-  const whole = new Set(lost)
+  const roots = new Set<string>()
+  const types = new Set(lost)
   for (const field of fields) {
-    const [holder = '', name] = field.split('.')
-    if (holder !== tables.query) {
-      if (seen.fields.has(field)) whole.add(holder)
-      continue
-    }
-    for (const { fieldName, arguments: args } of cache.inspectFields(tables.query))
-      if (fieldName === name) cache.invalidate(tables.query, fieldName, args)
+    const [holder = '', name = ''] = field.split('.')
+    if (holder === tables.query) roots.add(name)
+    else if (seen.fields.has(field)) types.add(holder)
   }
-  for (const type of whole) cache.invalidate(type)
+  return { roots, types }
+}
+
+/** Whether an operation shows something of it. */
+export function isShownBy({ types, fields }: Reads, tables: Tables, invalid: Invalid): boolean {
+  if ([...types].some(type => invalid.types.has(type))) return true
+  return [...invalid.roots].some(name => fields.has(`${tables.query}.${name}`))
+}
+
+/** Invalidates it. graphcache reads again what is shown; the rest is read once it is shown. */
+export function invalidate(cache: Cache, tables: Tables, { roots, types }: Invalid): void {
+  for (const { fieldName, arguments: args } of cache.inspectFields(tables.query))
+    if (roots.has(fieldName)) cache.invalidate(tables.query, fieldName, args)
+  for (const type of types) cache.invalidate(type)
 }

@@ -1,11 +1,4 @@
-import {
-  type Client,
-  createRequest,
-  type Exchange,
-  type ExchangeIO,
-  type Operation,
-  type OperationResult,
-} from '@urql/core'
+import { type Client, createRequest, type Exchange, type Operation, type OperationResult } from '@urql/core'
 import {
   type Cache,
   type CacheExchangeOpts,
@@ -16,7 +9,7 @@ import { filter, makeSubject, merge, pipe, share } from 'wonka'
 import { createLiveTables, type LiveCacheOptions, type LiveTables } from '../cache/live-tables.js'
 import { maySubscribe } from '../cache/may-subscribe.js'
 import type { Tables } from '../cache/tables.js'
-import { invalidate, writeRows } from './graphcache-writes.js'
+import { invalidate, invalidBy, isShownBy, writeRows } from './graphcache-writes.js'
 import { keysOf } from './keys.js'
 import { trackRequests } from './track-requests.js'
 
@@ -51,11 +44,14 @@ export function liveCacheExchange(options: LiveCacheExchangeOptions): LiveCacheE
     const live = createLiveTables(options, {
       write: changes => injected.next(inside.result(cache => writeRows(cache, tables, changes))),
       async readAgain(outdated) {
-        injected.next(inside.result(cache => invalidate(cache, tables, outdated, live)))
+        const invalid = invalidBy(tables, outdated, live.seen)
+        // graphcache would let the invalidation hide a result that arrives later, since it orders results by their requests.
+        await requests.settled(reads => isShownBy(reads, tables, invalid))
+        injected.next(inside.result(cache => invalidate(cache, tables, invalid)))
       },
     })
     opened.add(live)
-    const forward: ExchangeIO = trackRequests(input.forward, {
+    const requests = trackRequests(input.forward, {
       tables,
       live,
       missed: changes => inside.result(cache => writeRows(cache, tables, changes)),
@@ -63,7 +59,7 @@ export function liveCacheExchange(options: LiveCacheExchangeOptions): LiveCacheE
     const cached = cacheExchange({ ...given, keys, updates: inside.updates(given) })({
       ...input,
       // graphcache subscribes twice.
-      forward: operations => share(merge([forward(operations), injected.source])),
+      forward: operations => share(merge([requests.forward(operations), injected.source])),
     })
     return operations =>
       pipe(

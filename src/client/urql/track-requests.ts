@@ -4,6 +4,7 @@ import { empty, fromArray, fromValue, makeSubject, merge, mergeMap, pipe, type S
 import { createBackoff } from '../backoff.js'
 import { documentReads } from '../cache/document-reads.js'
 import type { LiveTables, Request } from '../cache/live-tables.js'
+import type { Reads } from '../cache/reads.js'
 import { resultPosition } from '../cache/result-position.js'
 import type { RowChanges } from '../cache/row-changes.js'
 import type { Tables } from '../cache/tables.js'
@@ -19,21 +20,35 @@ export interface TrackedRequests {
 /** A query or mutation on its way. */
 interface OnItsWay {
   readonly request: Request
+  /** Undefined for a mutation. */
+  readonly reads: Reads | undefined
   /** How often it is on its way: graphcache may send it again before the first result. */
   count: number
   readonly backoff: ReturnType<typeof createBackoff>
   failures: number
 }
 
+/** The requests between graphcache and the network. */
+export interface RequestTracker {
+  readonly forward: ExchangeIO
+  /** Resolves once no query with such reads is on its way. */
+  settled(isMeant: (reads: Reads) => boolean): Promise<void>
+}
+
 /**
  * Reports requests and their results. A query that is shown and read again does not show an error if it cannot reach the server: it is
  * sent again, after a pause.
  */
-export function trackRequests(forward: ExchangeIO, { tables, live, missed }: TrackedRequests): ExchangeIO {
+export function trackRequests(
+  forward: ExchangeIO,
+  { tables, live, missed }: TrackedRequests,
+): RequestTracker {
   const onTheirWay = new Map<number, OnItsWay>()
   /** The queries that have shown a result and are still shown. */
   const shown = new Set<number>()
   const repeated = makeSubject<Operation>()
+  /** Called, and forgotten, when a request ends. */
+  const onEnd: (() => void)[] = []
 
   function sent({ key, kind, query, variables }: Operation): void {
     if (kind === 'teardown') {
@@ -45,7 +60,13 @@ export function trackRequests(forward: ExchangeIO, { tables, live, missed }: Tra
       const reads =
         kind === 'query' ? documentReads(query as DocumentNode, variables ?? undefined, tables) : undefined
       if (reads?.types.size === 0) return
-      onTheirWay.set(key, { request: live.sent(reads), count: 1, backoff: createBackoff(), failures: 0 })
+      onTheirWay.set(key, {
+        request: live.sent(reads),
+        reads,
+        count: 1,
+        backoff: createBackoff(),
+        failures: 0,
+      })
     }
   }
   function end(key: number): void {
@@ -53,6 +74,7 @@ export function trackRequests(forward: ExchangeIO, { tables, live, missed }: Tra
     onTheirWay.delete(key)
     one?.request.ended()
     one?.backoff.cancel()
+    for (const wake of onEnd.splice(0)) wake()
   }
   function received(result: OperationResult): Source<OperationResult> {
     const { operation, data, error } = result
@@ -74,11 +96,17 @@ export function trackRequests(forward: ExchangeIO, { tables, live, missed }: Tra
     await one.backoff.wait(one.failures++)
     if (one.count === 0 && onTheirWay.get(operation.key) === one) repeated.next(operation)
   }
-  return operations =>
-    pipe(
-      merge([operations, repeated.source]),
-      tap(sent),
-      forward,
-      mergeMap<OperationResult, OperationResult>(received),
-    )
+  return {
+    forward: operations =>
+      pipe(
+        merge([operations, repeated.source]),
+        tap(sent),
+        forward,
+        mergeMap<OperationResult, OperationResult>(received),
+      ),
+    async settled(isMeant) {
+      while ([...onTheirWay.values()].some(({ reads }) => reads && isMeant(reads)))
+        await new Promise<void>(wake => onEnd.push(wake))
+    },
+  }
 }
