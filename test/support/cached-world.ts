@@ -1,5 +1,6 @@
 import { getIntrospectionQuery } from 'graphql'
 import type { Introspection } from '../../src/client/cache/tables-of.js'
+import type { ServerOptions } from '../../src/index.js'
 import { createRandom, type Random } from '../stress/random.js'
 import { type CuttingProxy, startCuttingProxy } from './cutting-proxy.js'
 import { query } from './graphql-request.js'
@@ -16,7 +17,7 @@ export interface CachedWorld {
 }
 
 /** The key of `people` is `pk`, that of `seats` has two columns, that of `visits` is `id`; `notes` has none. */
-export async function createCachedWorld(): Promise<CachedWorld> {
+export async function createCachedWorld(options: ServerOptions = {}): Promise<CachedWorld> {
   const log = await createLog()
   await log.query(`
     create table people (pk serial primary key, name text not null, age int, boss int references people on delete set null on update cascade);
@@ -30,7 +31,7 @@ export async function createCachedWorld(): Promise<CachedWorld> {
     insert into visits (person_id, place, stars) select 1 + n % 8, 'place ' || n % 3, n from generate_series(1, 16) n;
     insert into seats select 'hall ' || n % 2, n from generate_series(1, 6) n;
     insert into notes values ('one')`)
-  const live = await createLive(log)
+  const live = await createLive(log, options)
   await live.ready(
     '{ people { cursor } visits { cursor } badges { cursor } seats { cursor } notes { cursor } }',
   )

@@ -16,7 +16,11 @@ export async function bundleApp(jsx: string): Promise<string> {
     oxc: { jsx: { runtime: 'automatic', development: false } },
     define: { 'process.env.NODE_ENV': '"production"' },
     resolve: {
-      alias: { 'listenql/client': resolve(root, 'dist/src/client/index.js') },
+      alias: {
+        'listenql/client': resolve(root, 'dist/src/client/index.js'),
+        'listenql/apollo': resolve(root, 'dist/src/client/apollo/index.js'),
+        'listenql/urql': resolve(root, 'dist/src/client/urql/index.js'),
+      },
       dedupe: ['react', 'graphql'],
     },
     plugins: [
