@@ -73,6 +73,21 @@ export const PLANS: readonly Plan[] = [
   })),
   {
     file: 'docs/clients.md',
+    has: "writeFile('tables.js'",
+    run: ({ text }, world) => runModule(`${text}\nconsole.log('Event')`, world),
+  },
+  ...['createLiveCacheLink({', 'liveCacheExchange({'].map(has => ({
+    file: 'docs/clients.md',
+    has,
+    // The snippet imports what the snippet above writes, and runs in a browser.
+    async run({ text }: Snippet, world: World) {
+      const tables = snippetsOf('docs/clients.md').find(one => one.text.includes("writeFile('tables.js'"))
+      await runModule(`${tables?.text}\nconsole.log('Event')`, world)
+      await runModule(text, world, { before: 'globalThis.WorkerGlobalScope ??= class {}\n' })
+    },
+  })),
+  {
+    file: 'docs/clients.md',
     has: "import { WebSocket } from 'ws'",
     // This snippet belongs in front of another one.
     run: ({ text }, world) =>

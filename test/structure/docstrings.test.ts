@@ -48,8 +48,10 @@ function undocumented({ file, name }: Exported): string[] {
 it.each([
   'src/index.ts',
   'src/client/index.ts',
+  'src/client/apollo/index.ts',
   'src/client/react/index.ts',
   'src/client/tanstack-db/index.ts',
+  'src/client/urql/index.ts',
 ])('every export of %s and every member of it has a docstring', index => {
   const all = exportsOf(index)
   expect(all.length).toBeGreaterThan(3)

@@ -135,16 +135,26 @@ it('the client imports nothing that browsers lack', () => {
     some.map(file => readFileSync(join(root, file), 'utf8')).join('\n')
   const packagesOf = (text: string) =>
     new Set([...text.matchAll(/(?:from|import\()\s*'([^.'][^']*)'/g)].map(([, name]) => name))
-  const isReact = (file: string) => file.startsWith(`${REACT}/`)
-  const isTanstackDb = (file: string) => file.startsWith(`${CLIENT}/tanstack-db/`)
-  // Of graphql, only types.
-  expect(packagesOf(textOf(client.filter(file => !isReact(file) && !isTanstackDb(file))))).toEqual(
-    new Set(['graphql-ws/client', 'graphql']),
-  )
-  expect(packagesOf(textOf(client.filter(isReact)))).toEqual(new Set(['react']))
-  expect(packagesOf(textOf(client.filter(isTanstackDb)))).toEqual(new Set(['@tanstack/db']))
+  const isIn = (folder: string) => (file: string) => file.startsWith(`${CLIENT}/${folder}/`)
+  /** The packages of each entry point; Apollo Client depends on graphql and rxjs, urql on wonka. */
+  const entries: Readonly<Record<string, readonly string[]>> = {
+    react: ['react'],
+    'tanstack-db': ['@tanstack/db'],
+    apollo: ['@apollo/client', '@apollo/client/cache', '@apollo/client/errors', 'graphql', 'rxjs'],
+    urql: ['@urql/core', '@urql/exchange-graphcache', 'graphql', 'wonka'],
+  }
+  const folders = Object.keys(entries)
+  const plain = client.filter(file => !folders.some(folder => isIn(folder)(file)))
+  expect(packagesOf(textOf(plain))).toEqual(new Set(['graphql-ws/client', 'graphql']))
+  for (const folder of folders) {
+    expect(packagesOf(textOf(client.filter(isIn(folder))))).toEqual(new Set(entries[folder]))
+    // Nothing else of the client imports the entry points, so that an application needs the packages of one only.
+    const others = client.filter(file => !isIn(folder)(file))
+    expect(others.flatMap(importsOf).filter(isIn(folder))).toEqual([])
+  }
+  // Of graphql, only types; Apollo Client brings it along.
+  expect(textOf(client.filter(file => !isIn('apollo')(file)))).not.toMatch(/^import (?!type)[^']*'graphql'/m)
   const text = textOf(client)
-  expect(text).not.toMatch(/^import (?!type)[^']*'graphql'/m)
   expect(text).not.toMatch(/\b(process|Buffer|setImmediate|require|__dirname)\b[.(]/)
 })
 

@@ -26,6 +26,8 @@ export async function bundleApp(
       alias: {
         'listenql/client': resolve(root, 'dist/src/client/index.js'),
         'listenql/react': resolve(root, 'dist/src/client/react/index.js'),
+        'listenql/apollo': resolve(root, 'dist/src/client/apollo/index.js'),
+        'listenql/urql': resolve(root, 'dist/src/client/urql/index.js'),
       },
       dedupe: ['react', 'graphql'],
     },

@@ -1,0 +1,114 @@
+import { createTransactionBatches } from '../rows/transaction-batches.js'
+import { isPassingError } from '../subscription/is-passing-error.js'
+import { createKeptSubscription } from '../subscription/kept-subscription.js'
+import type { ResumingSink } from '../subscription/resuming-sink.js'
+import type { SubscribingClient } from '../subscription/subscribing-client.js'
+import type { SubscriptionError } from '../subscription/subscription-error.js'
+import type { RowChange } from './row-changes.js'
+import type { Table } from './tables.js'
+
+/** Gets what a table feed receives. */
+export interface TableFeedListener {
+  /** The changes of one transaction; a large one arrives in parts. */
+  changes(changes: readonly RowChange[]): void
+  /** Changes may have been missed: what was read of the table before this call may be out of date, and what is read from now on is not. */
+  lost(): void
+  /** The feed has ended with an error after which subscribing again would not help. */
+  failed(error: SubscriptionError): void
+}
+
+/** The changes of one table. */
+export interface TableFeed {
+  close(): void
+}
+
+/** A transaction with more changes is delivered in parts of so many. */
+const MAX_CHANGES = 1_000
+/** Errors in place of one change, after which the stream continues. */
+const OF_ONE_CHANGE: ReadonlySet<unknown> = new Set(['EVENT_TOO_LARGE', 'VALUE_NOT_SHOWN'])
+
+/**
+ * Follows the changes of a table, all of them and without its rows. A lost connection loses nothing.
+ *
+ * @param after the cursor of a result, so that no change after that result is missed. Undefined: `lost` is called once changes arrive
+ */
+export function createTableFeed(
+  client: SubscribingClient,
+  table: Table,
+  after: string | undefined,
+  listener: TableFeedListener,
+): TableFeed {
+  let start = after
+  let isAccepted = false
+  let isClosed = false
+  /** Whether the next acceptance leaves a hole. */
+  let hasHole = after === undefined
+  const batches = createTransactionBatches<RowChange>({
+    transactionOf: ({ transaction }) => transaction,
+    maxChanges: MAX_CHANGES,
+    deliver: changes => listener.changes(changes),
+  })
+  const noticing: SubscribingClient = {
+    subscribe<Data, Extensions>(
+      payload: Parameters<SubscribingClient['subscribe']>[0],
+      sink: Parameters<typeof client.subscribe<Data, Extensions>>[1],
+    ) {
+      const noticed: ResumingSink<Parameters<typeof sink.next>[0]> = {
+        next: sink.next,
+        error: sink.error,
+        complete: sink.complete,
+        accepted() {
+          isAccepted = true
+          sink.accepted?.()
+          if (hasHole && !isClosed) listener.lost()
+          hasHole = false
+        },
+        interrupted: () => sink.interrupted?.(),
+      }
+      return client.subscribe<Data, Extensions>(payload, noticed)
+    },
+  }
+  const payload = {
+    query: changesDocument(table),
+    get extensions() {
+      return start === undefined ? undefined : { after: start }
+    },
+  }
+  const subscription = createKeptSubscription<Record<string, RowChange | null>>(noticing, payload, {
+    starting() {
+      batches.discard()
+      isAccepted = false
+    },
+    next({ data, errors = [] }) {
+      const change = data?.[table.changes]
+      if (change && !errors.some(({ path }) => path?.[1] === 'key')) return batches.take(change)
+      const [{ extensions } = {}] = errors
+      if (!OF_ONE_CHANGE.has(extensions?.code)) return subscription.fail(errors)
+      batches.flush()
+      if (!isClosed) listener.lost()
+    },
+    ending() {
+      batches.flush()
+      start = undefined
+      hasHole = true
+    },
+    state: () => (isAccepted ? 'live' : 'loading'),
+    isPassing: isPassingError,
+    status({ state, error }) {
+      if (state === 'failed' && error) listener.failed(error)
+    },
+  })
+  return {
+    close() {
+      isClosed = true
+      batches.discard()
+      subscription.dispose()
+    },
+  }
+}
+
+function changesDocument({ changes, key, columns }: Table): string {
+  const of = (field: string, names: readonly string[]) =>
+    names.length > 0 ? `${field} { ${names.join(' ')} }` : ''
+  return `subscription { ${changes} { operation ${of('key', key)} ${of('row', columns)} ${of('old', columns)} transaction } }`
+}
