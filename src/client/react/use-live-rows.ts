@@ -27,10 +27,7 @@ export function useLiveRows<Data, Variables extends object = Record<string, unkn
   const text = changes ? textOf(changes) : undefined
   const result = useLiveStore<RowsContents<RowOf<Data>>>(
     {
-      key:
-        text === undefined
-          ? undefined
-          : JSON.stringify(['rows', text, followed.variables, keyId, followed.maxRows, followed.maxChanges]),
+      key: text === undefined ? undefined : JSON.stringify(['rows', text, keyId, followed]),
       kind: text === undefined ? undefined : `rows ${text}`,
       create: own => liveRows<Data, Variables>(own, { ...followed, key, changes: text as string }),
       empty: EMPTY,

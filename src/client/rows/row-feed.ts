@@ -27,6 +27,8 @@ export interface RowFeedOptions<Data, Variables> {
   readonly variables?: Variables | undefined
   /** A transaction with more changes is delivered in parts of so many. Default: 10,000. */
   readonly maxChanges?: number | undefined
+  /** How long nothing has to arrive until the last transaction counts as complete, in ms. Default: 10. */
+  readonly silence?: number | undefined
 }
 
 /** Gets what a row feed receives. The functions may dispose of the feed. If one throws, the feed ends with that error. */
@@ -35,7 +37,7 @@ export interface RowFeedListener<Change> {
   rows(rows: readonly Change[]): void
   /**
    * The changes of one transaction, in order: INSERT, UPDATE, DELETE and TRUNCATE. A transaction arrives in parts if it has more than
-   * `maxChanges` changes, or if the stream pauses within it for more than 10 ms.
+   * `maxChanges` changes, or if the stream pauses within it for longer than `silence`.
    * @param transaction undefined if the document does not select it; the changes may then be of several transactions
    */
   changes(changes: readonly Change[], transaction: string | undefined): void
@@ -66,7 +68,7 @@ const OF_ONE_CHANGE: ReadonlySet<unknown> = new Set(['EVENT_TOO_LARGE', 'VALUE_N
  */
 export function createRowFeed<Data, Variables extends object>(
   client: SubscribingClient,
-  { changes: document, variables, maxChanges = 10_000 }: RowFeedOptions<Data, Variables>,
+  { changes: document, variables, maxChanges = 10_000, silence }: RowFeedOptions<Data, Variables>,
   listener: RowFeedListener<ChangeOf<Data>>,
 ): RowFeed {
   type Change = ChangeOf<Data> & FeedChange
@@ -77,6 +79,7 @@ export function createRowFeed<Data, Variables extends object>(
   const batches = createTransactionBatches<Change>({
     transactionOf: change => change.transaction,
     maxChanges,
+    silence,
     deliver: (changes, transaction) => subscription.attempt(() => listener.changes(changes, transaction)),
   })
   const subscription = createKeptSubscription<Data>(
@@ -103,8 +106,7 @@ export function createRowFeed<Data, Variables extends object>(
     if (operation === 'RESET') reset()
     else if (operation === 'READ') reading?.push(change)
     else if (operation === 'READY') ready()
-    else if (reading)
-      throw new TypeError(`${operation} came first: subscribe with initial: true, and select operation`)
+    else if (reading) throw new TypeError(`${operation} came first: subscribe with initial: true`)
     else batches.take(change)
   }
   function reset(): void {

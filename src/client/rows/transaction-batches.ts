@@ -1,11 +1,9 @@
 /**
- * How long the stream has to be silent until the last transaction counts as complete: for so many ticks of so many ms. The protocol
- * does not mark the end of a transaction. The server writes what it delivers in one turn at once, so that the rest of a transaction
- * is already on its way. One timer of 10 ms would not do: if the process was held up for longer, the timer fires before the socket
- * is read. Between ticks the socket is read.
+ * The stream counts as silent after so many ticks without a change. The protocol does not mark the end of a transaction; the server
+ * writes what it delivers in one turn at once, so that the rest of a transaction is already on its way. One timer would not do: if the
+ * process was held up for longer, the timer fires before the socket is read. Between ticks the socket is read.
  */
 const SILENT_TICKS = 5
-const TICK_MS = 2
 
 /** Collects the changes of one transaction. */
 export interface TransactionBatches<Change> {
@@ -21,18 +19,22 @@ export interface TransactionBatchesOptions<Change> {
   readonly transactionOf: (change: Change) => string | undefined
   /** A batch with so many changes is delivered at once. */
   readonly maxChanges: number
+  /** How long the stream has to be silent until the last transaction counts as complete, in ms. Default: 10. */
+  readonly silence?: number | undefined
   readonly deliver: (changes: readonly Change[], transaction: string | undefined) => void
 }
 
 /**
- * Delivers the changes of each transaction together: when a change of another transaction arrives, or the stream has been silent for
- * 10 ms. A batch never contains changes of two transactions. A transaction is delivered in parts if it has more than `maxChanges`
- * changes, or if the stream pauses within it. Where transactions are unknown, the changes of 10 ms form a batch.
+ * Delivers the changes of each transaction together: when a change of another transaction arrives, or the stream has been silent.
+ * A batch never contains changes of two transactions. A transaction is delivered in parts if it has more than `maxChanges`
+ * changes, or if the stream pauses within it. Where transactions are unknown, the changes until the end of that time form a batch.
  */
-export function createTransactionBatches<Change>(
-  options: TransactionBatchesOptions<Change>,
-): TransactionBatches<Change> {
-  const { transactionOf, maxChanges, deliver } = options
+export function createTransactionBatches<Change>({
+  transactionOf,
+  maxChanges,
+  silence = 10,
+  deliver,
+}: TransactionBatchesOptions<Change>): TransactionBatches<Change> {
   let pending: Change[] = []
   let transaction: string | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -41,10 +43,10 @@ export function createTransactionBatches<Change>(
     /** More than these mean that the stream was not silent. */
     const { length } = pending
     timer = setTimeout(() => {
-      if (pending.length > length && transaction !== undefined) listen()
-      else if (ticks > 1) listen(ticks - 1)
+      if (transaction && pending.length > length) listen()
+      else if (--ticks) listen(ticks)
       else flush()
-    }, TICK_MS)
+    }, silence / SILENT_TICKS)
   }
   function discard(): void {
     clearTimeout(timer)
@@ -54,7 +56,7 @@ export function createTransactionBatches<Change>(
   function flush(): void {
     const changes = pending
     discard()
-    if (changes.length > 0) deliver(changes, transaction)
+    if (changes.length) deliver(changes, transaction)
   }
   return {
     take(change) {
@@ -63,7 +65,7 @@ export function createTransactionBatches<Change>(
       transaction = next
       pending.push(change)
       if (pending.length >= maxChanges) flush()
-      else if (timer === undefined) listen()
+      else if (!timer) listen()
     },
     flush,
     discard,
