@@ -1,8 +1,8 @@
-import { parse } from 'graphql'
+import { buildSchema, introspectionFromSchema, parse } from 'graphql'
 import { describe, expect, it } from 'vitest'
 import { documentReads } from '../../../src/client/cache/document-reads.js'
 import { resultPosition } from '../../../src/client/cache/result-position.js'
-import { tablesOf } from '../../../src/client/cache/tables-of.js'
+import { type Introspection, tablesOf } from '../../../src/client/cache/tables-of.js'
 import { demoIntrospection } from '../../support/demo-introspection.js'
 
 const tables = tablesOf(demoIntrospection())
@@ -79,6 +79,17 @@ describe('what decides about the rows of a query', () => {
     )
     expect([...reads.filteredBy('Visits')]).toEqual(['Query.people'])
   })
+})
+
+it('with a unique foreign key, a change of either table decides, since the schema does not tell which one has it', () => {
+  const change = (type: string) =>
+    `type ${type}Change { operation: String transaction: String row: ${type} key: Key }`
+  const sdl = `type Key { id: Int }
+    type A { id: Int b: B } type B { id: Int a: A } ${change('A')} ${change('B')}
+    type AList { rows: [A] } type Query { as: AList } type Subscription { aChanged: AChange bChanged: BChange }`
+  const linked = tablesOf(introspectionFromSchema(buildSchema(sdl)) as Introspection)
+  const reads = documentReads(parse('{ as { rows { id b { id } } } }'), {}, linked)
+  expect([reads.decidingOf('A'), reads.decidingOf('B')]).toEqual(['all', 'all'])
 })
 
 describe('whether a change decides', () => {

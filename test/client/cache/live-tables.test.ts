@@ -196,6 +196,17 @@ it('tries a failed read again, with everything that it was for', async () => {
   expect(rounds).toEqual(['People lost People', 'People lost People'])
 })
 
+it('tries a failed read again without a further change', async () => {
+  const { rounds, fail, insert } = started()
+  fail(true)
+  insert()
+  await silence()
+  expect(rounds).toEqual(['People'])
+  fail(false)
+  await pause()
+  expect(rounds).toEqual(['People', 'People'])
+})
+
 it('after a lost position, subscribes without one, and reads everything again', async () => {
   const { client, rounds, written, update } = started()
   update({ name: 'Eve' })
