@@ -106,7 +106,7 @@ export function createRowFeed<Data, Variables extends object>(
     if (operation === 'RESET') reset()
     else if (operation === 'READ') reading?.push(change)
     else if (operation === 'READY') ready()
-    else if (reading) throw new TypeError(`${operation} came first: subscribe with initial: true`)
+    else if (reading) throw new TypeError('subscribe with initial: true')
     else batches.take(change)
   }
   function reset(): void {
