@@ -6,12 +6,19 @@ import {
   type ClientOptions as GraphqlWsOptions,
   type SubscribePayload,
 } from 'graphql-ws/client'
-import { createBackoff } from './backoff.js'
+import { createBackoff } from './connection/backoff.js'
+import { type ConnectionStatus, createStatusTracker } from './connection/connection-status.js'
+import { isWorthRetrying } from './connection/is-worth-retrying.js'
+import { watchPage } from './connection/page-watch.js'
+import { createSocketWatch, withWatchedSockets } from './connection/socket-watch.js'
+import { createTokenRenewal } from './connection/token-renewal.js'
+import { MISSING_WEB_SOCKET, webSocketOf } from './connection/web-socket.js'
 import { createFollowers } from './followers.js'
-import { isWorthRetrying } from './is-worth-retrying.js'
 import { iterate } from './iterate.js'
-import { createSocketWatch, withWatchedSockets } from './socket-watch.js'
+import type { Store } from './store/store.js'
 import type { ResumingSink } from './subscription/resuming-sink.js'
+
+const OPEN_STATE = 1
 
 /** The options of graphql-ws's `createClient`, with other defaults, and two additional ones. */
 export interface ClientOptions<P extends ConnectionInitMessage['payload'] = ConnectionInitMessage['payload']>
@@ -22,8 +29,10 @@ export interface ClientOptions<P extends ConnectionInitMessage['payload'] = Conn
   pongTimeout?: number
 }
 
-/** A client of graphql-ws whose subscriptions can also learn about the connection. */
+/** A client of graphql-ws that also tells about its connection. */
 export interface ListenqlClient extends Client {
+  /** The state of the connection, for an indicator: connecting, live, offline since when. */
+  readonly status: Store<ConnectionStatus>
   /** Subscribes; the sink may have `accepted` and `interrupted`. @returns a function that unsubscribes */
   subscribe<Data = Record<string, unknown>, Extensions = unknown>(
     payload: SubscribePayload,
@@ -42,27 +51,57 @@ export interface ListenqlClient extends Client {
  *
  * Defaults that differ from graphql-ws's: `retryAttempts` Infinity; `retryWait` a random time of up to a second, doubling to ten;
  * `shouldRetry` true except for errors that would occur again; `keepAlive` 10,000 ms: a ping without an answer ends the
- * connection, and the client reconnects. Close codes that are fatal for graphql-ws, such as 4400 and 4401, are fatal here.
+ * connection, and the client reconnects; `lazyCloseTimeout` 3,000 ms in browsers, so that another filter needs no other connection.
+ * Close codes that are fatal for graphql-ws, such as 4400 and 4401, are fatal here.
  *
- * @throws Error if there is no WebSocket (Node before 22) and no `webSocketImpl`
+ * When a browser reports that the network is back or the page is shown again, the client reconnects without waiting, or checks its
+ * connection. If `connectionParams` is a function and contains a JWT, the client calls it again before the token expires, and
+ * reconnects with the newer token.
+ *
+ * Without a WebSocket (on a server, Node before 22) and without `webSocketImpl`, each operation ends with an error.
  */
 export function createClient<P extends ConnectionInitMessage['payload'] = ConnectionInitMessage['payload']>(
   options: ClientOptions<P>,
 ): ListenqlClient {
-  const { connectTimeout = 10_000, pongTimeout = 5_000, ...given } = options
-  const followers = createFollowers(given.generateID)
-  const backoff = createBackoff()
-  const watch = createSocketWatch({ connectTimeout, pongTimeout, terminate: () => client.terminate() })
+  const { connectTimeout = 10_000, pongTimeout = 5_000, connectionParams, ...given } = options
+  const tracker = createStatusTracker()
+  const followers = createFollowers(tracker.resumed, given.generateID)
+  const backoff = createBackoff(given.retryWait)
+  const terminate = () => client.terminate()
+  const watch = createSocketWatch({ connectTimeout, pongTimeout, terminate })
+  const webSocketImpl = webSocketOf(given.webSocketImpl)
+  const renewal =
+    typeof connectionParams === 'function'
+      ? createTokenRenewal<P | undefined>({
+          connectionParams,
+          isSafe: () => !followers.areMutating,
+          reconnect() {
+            backoff.skipNext()
+            terminate()
+            watch.silence()
+          },
+        })
+      : undefined
   const client = createGraphqlWsClient<P>({
     ...given,
+    // graphql-ws takes a function without a result, too.
+    connectionParams: (renewal?.connectionParams ??
+      connectionParams) as GraphqlWsOptions<P>['connectionParams'],
     keepAlive: given.keepAlive ?? 10_000,
+    lazyCloseTimeout: given.lazyCloseTimeout ?? ('window' in globalThis ? 3_000 : 0),
     retryAttempts: given.retryAttempts ?? Number.POSITIVE_INFINITY,
-    retryWait: given.retryWait ?? backoff.wait,
+    retryWait: backoff.wait,
     shouldRetry: given.shouldRetry ?? isWorthRetrying,
-    webSocketImpl: withWatchedSockets(given.webSocketImpl ?? globalThis.WebSocket, watch.created),
+    webSocketImpl: withWatchedSockets(webSocketImpl, watch.created),
     generateID: followers.idOf,
   })
-  client.on('connected', watch.heard)
+  let socket: { readonly readyState: number; send(text: string): void } | undefined
+  client.on('connecting', tracker.connecting)
+  client.on('connected', connected => {
+    socket = connected as typeof socket
+    watch.heard()
+    tracker.connected(followers.areResuming)
+  })
   client.on('message', watch.received)
   client.on('pong', received => {
     if (received) watch.heard()
@@ -72,17 +111,38 @@ export function createClient<P extends ConnectionInitMessage['payload'] = Connec
     else watch.asked()
   })
   client.on('closed', () => {
+    socket = undefined
     watch.gone()
+    renewal?.gone()
     followers.interrupted()
+    tracker.closed(followers.size === 0)
   })
   client.on('error', watch.gone)
+  const leavePage = watchPage(() => {
+    if (!socket) return backoff.cancel()
+    if (watch.isAsked || socket.readyState !== OPEN_STATE) return
+    socket.send('{"type":"ping"}')
+    watch.asked()
+  })
 
-  const subscribe: ListenqlClient['subscribe'] = (payload, sink) => followers.follow(client, payload, sink)
+  const subscribe: ListenqlClient['subscribe'] = (payload, sink) => {
+    if (webSocketImpl !== MISSING_WEB_SOCKET) return followers.follow(client, payload, sink)
+    let hasLeft = false
+    queueMicrotask(() => {
+      if (!hasLeft) sink.error(new Error('no WebSocket: pass `webSocketImpl` (Node before 22: npm i ws)'))
+    })
+    return () => {
+      hasLeft = true
+    }
+  }
   return {
     on: client.on,
+    status: tracker.store,
     subscribe,
     iterate: payload => iterate(sink => subscribe(payload, sink)),
     async dispose() {
+      leavePage()
+      renewal?.gone()
       followers.leave()
       const disposed = Promise.resolve(client.dispose())
       backoff.cancel()

@@ -15,7 +15,16 @@ export type Document<Data, Variables> =
   | (string & TypedDocument<Data, Variables>)
   | (string & TypedDocument<Data, Variables>)
 
+/** Documents are written once and used in each rendering. */
+const texts = new WeakMap<object, string>()
+
 /** Returns the text of a document, as a request contains it. */
-export function textOf(document: Document<unknown, never>): string {
-  return typeof document === 'object' && 'kind' in document ? printDocument(document) : String(document)
+export function textOf(document: string | string | DocumentNode): string {
+  if (typeof document !== 'object' || !('kind' in document)) return String(document)
+  let text = texts.get(document)
+  if (text === undefined) {
+    text = printDocument(document)
+    texts.set(document, text)
+  }
+  return text
 }

@@ -15,6 +15,11 @@ export interface Followers {
   moved(payload: unknown): void
   /** The connection is lost, or could not be made. */
   interrupted(): void
+  readonly size: number
+  /** Whether there are subscriptions that the server had accepted on an earlier connection and not yet on the present one. */
+  readonly areResuming: boolean
+  /** Whether a mutation waits for its result: a reconnection would send it again. */
+  readonly areMutating: boolean
   /** Completes all of them. */
   leave(): void
 }
@@ -26,20 +31,52 @@ interface Follower {
   id: ID | undefined
   /** Whether the server has accepted it on the present connection. */
   isAccepted: boolean
+  /** Whether the server had accepted it on an earlier connection, and not yet on the present one. */
+  isResuming: boolean
+  readonly isMutation: boolean
   readonly sink: Pick<ResumingSink<unknown>, 'accepted' | 'interrupted'>
   leave(): void
 }
 
-/** @param generateID the application's own, if it has one; else ids are numbers, unique within the client */
-export function createFollowers(generateID?: (payload: SubscribePayload) => ID): Followers {
+/**
+ * @param resumed called when the last of the subscriptions that were resuming is accepted, or has ended
+ * @param generateID the application's own, if it has one; else ids are numbers, unique within the client
+ */
+export function createFollowers(
+  resumed: () => void,
+  generateID?: (payload: SubscribePayload) => ID,
+): Followers {
   const byPayload = new WeakMap<SubscribePayload, Follower>()
   const byId = new Map<ID, Follower>()
   const all = new Set<Follower>()
   let ids = 0
 
+  const areResuming = () => [...all].some(({ isResuming }) => isResuming)
+  function settled(follower: Follower): void {
+    if (!follower.isResuming) return
+    follower.isResuming = false
+    if (!areResuming()) resumed()
+  }
   return {
+    get size() {
+      return all.size
+    },
+    get areResuming() {
+      return areResuming()
+    },
+    get areMutating() {
+      return [...all].some(({ isMutation }) => isMutation)
+    },
     follow(client, payload, sink) {
-      const follower: Follower = { after: undefined, id: undefined, isAccepted: false, sink, leave }
+      const follower: Follower = {
+        after: undefined,
+        id: undefined,
+        isAccepted: false,
+        isResuming: false,
+        isMutation: /\bmutation\b/.test(payload.query),
+        sink,
+        leave,
+      }
       const resuming: SubscribePayload = {
         ...payload,
         get extensions() {
@@ -53,6 +90,7 @@ export function createFollowers(generateID?: (payload: SubscribePayload) => ID):
       /** False if it had ended before. */
       const end = () => {
         if (follower.id !== undefined) byId.delete(follower.id)
+        settled(follower)
         return all.delete(follower)
       }
       function leave(): void {
@@ -96,11 +134,13 @@ export function createFollowers(generateID?: (payload: SubscribePayload) => ID):
         if (typeof cursor === 'string') follower.after = cursor
         if (follower.isAccepted) continue
         follower.isAccepted = true
+        settled(follower)
         follower.sink.accepted?.()
       }
     },
     interrupted() {
       for (const follower of [...all]) {
+        follower.isResuming ||= follower.isAccepted
         follower.isAccepted = false
         follower.sink.interrupted?.()
       }

@@ -3,6 +3,7 @@ import type {
   DefinitionNode,
   DirectiveNode,
   DocumentNode,
+  NamedTypeNode,
   SelectionNode,
   SelectionSetNode,
   TypeNode,
@@ -19,17 +20,14 @@ export function printDocument({ definitions }: DocumentNode): string {
 }
 
 function definition(node: DefinitionNode): string {
-  if (node.kind === 'FragmentDefinition')
-    return `fragment ${node.name.value} on ${node.typeCondition.name.value}${directives(node.directives)}${selections(node.selectionSet)}`
-  if (node.kind !== 'OperationDefinition')
-    throw new TypeError(`a request cannot contain ${node.kind}: pass a document of operations and fragments`)
-  const name = node.name ? ` ${node.name.value}` : ''
-  return `${node.operation}${name}${list('(', node.variableDefinitions, variable, ')')}${directives(node.directives)}${selections(node.selectionSet)}`
+  if (node.kind === 'FragmentDefinition') return `fragment ${node.name.value}${condition(node)}${tail(node)}`
+  if (node.kind !== 'OperationDefinition') return '' // of a schema: not a part of requests
+  return `${node.operation} ${node.name?.value ?? ''}${list('(', node.variableDefinitions, variable, ')')}${tail(node)}`
 }
 
 function variable(node: VariableDefinitionNode): string {
   const initial = node.defaultValue ? ` = ${value(node.defaultValue)}` : ''
-  return `$${node.variable.name.value}: ${type(node.type)}${initial}${directives(node.directives)}`
+  return `$${node.variable.name.value}: ${type(node.type)}${initial}${tail(node)}`
 }
 
 function type(node: TypeNode): string {
@@ -37,26 +35,29 @@ function type(node: TypeNode): string {
   return node.kind === 'ListType' ? `[${type(node.type)}]` : node.name.value
 }
 
-function selections(node: SelectionSetNode | undefined): string {
-  return list(' {', node?.selections, selection, '}')
+function condition(node: { readonly typeCondition?: NamedTypeNode | undefined }): string {
+  return node.typeCondition ? ` on ${node.typeCondition.name.value}` : ''
+}
+
+/** What follows the names and arguments of a node. */
+function tail(node: {
+  readonly directives?: readonly DirectiveNode[] | undefined
+  readonly selectionSet?: SelectionSetNode | undefined
+}): string {
+  const directives =
+    node.directives?.map(each => ` @${each.name.value}${list('(', each.arguments, argument, ')')}`) ?? []
+  return `${directives.join('')}${list(' {', node.selectionSet?.selections, selection, '}')}`
 }
 
 function selection(node: SelectionNode): string {
-  if (node.kind === 'FragmentSpread') return `...${node.name.value}${directives(node.directives)}`
-  if (node.kind === 'InlineFragment') {
-    const on = node.typeCondition ? ` on ${node.typeCondition.name.value}` : ''
-    return `...${on}${directives(node.directives)}${selections(node.selectionSet)}`
-  }
+  if (node.kind === 'FragmentSpread') return `...${node.name.value}${tail(node)}`
+  if (node.kind === 'InlineFragment') return `...${condition(node)}${tail(node)}`
   const alias = node.alias ? `${node.alias.value}: ` : ''
-  return `${alias}${node.name.value}${list('(', node.arguments, argument, ')')}${directives(node.directives)}${selections(node.selectionSet)}`
+  return `${alias}${node.name.value}${list('(', node.arguments, argument, ')')}${tail(node)}`
 }
 
 function argument({ name, value: given }: Pick<ArgumentNode, 'name' | 'value'>): string {
   return `${name.value}: ${value(given)}`
-}
-
-function directives(nodes: readonly DirectiveNode[] = []): string {
-  return nodes.map(node => ` @${node.name.value}${list('(', node.arguments, argument, ')')}`).join('')
 }
 
 function value(node: ValueNode): string {
@@ -72,7 +73,7 @@ function value(node: ValueNode): string {
     case 'StringValue':
       return JSON.stringify(node.value) // a GraphQL string has the escapes of JSON (https://spec.graphql.org/October2021/#sec-String-Value)
     default:
-      return String(node.value)
+      return `${node.value}`
   }
 }
 

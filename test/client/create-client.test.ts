@@ -433,11 +433,19 @@ describe('createClient', () => {
     expect(lastTaken()).toEqual({ query: 'query { unary }' })
   })
 
-  it('reports a missing WebSocket implementation', () => {
+  it('can be called where there is no WebSocket, as on a server; operations end with what to do', async () => {
     const { WebSocket: own } = globalThis
     Reflect.deleteProperty(globalThis, 'WebSocket')
     try {
-      expect(() => createClient({ url: server.url })).toThrow('webSocketImpl')
+      const client = createClient({ url: server.url })
+      expect(await follow(client).errors.next()).toMatchObject({
+        message: expect.stringContaining('pass `webSocketImpl`'),
+      })
+      const { errors, unsubscribe } = follow(client)
+      unsubscribe()
+      await expect(client.iterate({ query: QUERY }).next()).rejects.toThrow('webSocketImpl')
+      expect(errors.drain()).toEqual([])
+      await client.dispose()
     } finally {
       if (own) globalThis.WebSocket = own
     }

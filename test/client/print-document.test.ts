@@ -29,6 +29,6 @@ it('a string keeps every character', () => {
   )
 })
 
-it('the definition of a type is refused', () => {
-  expect(() => printDocument(parse('type T { a: Int }'))).toThrow('ObjectTypeDefinition')
+it('the definition of a type is left out, since it is not a part of requests', () => {
+  expect(printDocument(parse('type T { a: Int } { a }')).trim()).toBe('query  {a}')
 })

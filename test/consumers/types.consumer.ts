@@ -5,7 +5,9 @@ import { type Consumer, createConsumer } from '../support/consumer.js'
 
 let consumer: Consumer
 beforeAll(async () => {
-  consumer = await createConsumer({ packages: ['typescript-5@npm:typescript@5.9'] })
+  consumer = await createConsumer({
+    packages: ['typescript-5@npm:typescript@5.9', 'react@19', '@types/react@19'],
+  })
 })
 afterAll(() => consumer.close())
 
@@ -57,8 +59,13 @@ export { read, retention, start }
 `
 
 const CLIENT = `
-import { applyChange, createClient } from 'listenql/client'
+import { applyChange, createClient, liveQuery, liveRows } from 'listenql/client'
 const client = createClient({ url: 'ws://localhost:7700/graphql', pongTimeout: 1000 })
+client.status.getSnapshot().since satisfies Date
+interface Changed { readonly peopleChanged: { readonly row: { readonly pk: number } | null } }
+const people = liveRows<Changed>(client, { changes: 'subscription { peopleChanged(initial: true) { operation key { pk } row { pk } } }' })
+people.getSnapshot().rows satisfies readonly { readonly pk: number }[]
+liveQuery<{ people: string }>(client, { query: 'subscription { people }' }).getSnapshot().data?.people satisfies string | undefined
 const list = new Map<number, { pk: number }>()
 client.subscribe<{ peopleChanged: { operation: 'INSERT' | 'UPDATE' | 'DELETE' | 'TRUNCATE'; key: { pk: number } | null; row: { pk: number } | null } }>(
   { query: 'subscription { peopleChanged { operation key { pk } row { pk } } }' },
@@ -68,6 +75,23 @@ client.subscribe<{ peopleChanged: { operation: 'INSERT' | 'UPDATE' | 'DELETE' | 
     complete: () => {},
   },
 )
+`
+
+const REACT = `
+import { createClient } from 'listenql/client'
+import { ListenqlProvider, useChannel, useListenqlStatus, useLiveQuery, useLiveRows } from 'listenql/react'
+const client = createClient({ url: 'ws://localhost:7700/graphql' })
+interface Changed { readonly peopleChanged: { readonly row: { readonly name: string } | null } }
+function People() {
+  const { rows, state, refetch } = useLiveRows<Changed>('subscription { peopleChanged(initial: true) { operation } }', {
+    compare: (a, b) => a.name.localeCompare(b.name),
+    variables: { where: {} },
+  })
+  const { data } = useLiveQuery<{ readonly people: { readonly name: string } }>(null)
+  const { events } = useChannel('news', { limit: 10 })
+  return <p onClick={refetch}>{state} {useListenqlStatus().state} {rows[0]?.name} {data?.people.name} {events[0]?.payload}</p>
+}
+export const app = <ListenqlProvider client={client}><People /></ListenqlProvider>
 `
 
 const COMMON_JS = `
@@ -113,6 +137,20 @@ const PROJECTS: Readonly<Record<string, Project>> = {
     options: { module: 'esnext', moduleResolution: 'bundler', types: ['node'] },
     files: { 'server.ts': SERVER, 'client.ts': CLIENT },
   },
+  'nodenext, React': {
+    options: { module: 'nodenext', types: [], lib: ['es2023', 'dom'], jsx: 'react-jsx' },
+    files: { 'app.tsx': REACT },
+  },
+  'bundler, React': {
+    options: {
+      module: 'esnext',
+      moduleResolution: 'bundler',
+      types: [],
+      lib: ['es2023', 'dom'],
+      jsx: 'react-jsx',
+    },
+    files: { 'app.tsx': REACT },
+  },
   'bundler, for a browser': {
     options: { module: 'esnext', moduleResolution: 'bundler', types: [], lib: ['es2023', 'dom'] },
     files: { 'client.ts': CLIENT },
@@ -143,8 +181,9 @@ describe.each(Object.entries(COMPILERS))('TypeScript %s, strict, libraries check
 it('the package needs no types of packages that it does not depend on', async () => {
   const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
     dependencies: Record<string, string>
+    peerDependencies: Record<string, string>
   }
-  const declared = new Set(Object.keys(manifest.dependencies))
+  const declared = new Set(Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }))
   const imported = new Set<string>()
   const seen = new Set<string>()
   function visit(path: string): void {
@@ -157,6 +196,7 @@ it('the package needs no types of packages that it does not depend on', async ()
   }
   visit(resolve('dist/src/index.d.ts'))
   visit(resolve('dist/src/client/index.d.ts'))
+  visit(resolve('dist/src/client/react/index.d.ts'))
   expect(seen.size).toBeGreaterThan(10)
   expect([...imported].filter(name => !declared.has(name))).toEqual([])
 })

@@ -54,9 +54,15 @@ export const PLANS: readonly Plan[] = [
       }, `${has} to be answered`),
   })),
 
-  { file: 'docs/clients.md', has: 'npm install listenql', why: 'npm run consumers' },
-  // test/e2e/browser/live-apps.test.ts runs both apps in Chromium, where they are live and, with `useQuery`, where they are not.
-  ...['@apollo/client/react', 'Provider, subscriptionExchange, useSubscription'].map(has => ({
+  { file: 'docs/clients.md', has: 'npm install listenql\n', why: 'npm run consumers' },
+  { file: 'docs/clients.md', has: 'npm install listenql react react-dom', why: 'npm run consumers' },
+  // test/e2e/browser/live-apps.test.ts runs these apps in Chromium, where they are live and, with `useQuery`, where they are not.
+  ...[
+    'ListenqlProvider, useLiveQuery',
+    'ListenqlProvider, useListenqlStatus, useLiveRows',
+    '@apollo/client/react',
+    'Provider, subscriptionExchange, useSubscription',
+  ].map(has => ({
     file: 'docs/clients.md',
     has,
     run: ({ text }: Snippet) => bundleApp(text),

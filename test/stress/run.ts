@@ -5,6 +5,7 @@ import { type Chaos, createChaos } from './chaos.js'
 import type { StressClient } from './client.js'
 import type { StressDatabase } from './database.js'
 import { within } from './deadline.js'
+import { createKeptLists } from './kept-lists.js'
 import { writeMarkers } from './markers.js'
 import { startNaiveReader } from './naive.js'
 import { PEOPLE_WRITERS } from './people-writers.js'
@@ -49,6 +50,12 @@ export async function run({ seconds, seed, database, servers, print }: RunOption
   const chaos = createChaos({ database, servers, random: random('chaos'), pause: [100, 900] })
   const naive = startNaiveReader(database.adminUrl)
   const writers = startWriters({ url: database.writerUrl, scripts: PEOPLE_WRITERS, random, complain })
+  const lists = createKeptLists({
+    servers,
+    random: random('lists'),
+    query: database.query,
+    patience: PATIENCE,
+  })
   const running = clients.map(client => client.run(over.signal))
   const progress = createProgress({ clients, chaos, writers, complaints, print })
   try {
@@ -57,6 +64,7 @@ export async function run({ seconds, seed, database, servers, print }: RunOption
       await playRound(Math.max(MIN_ROUND, Math.min(ROUND, end - performance.now())), chaos, writers)
       await within(PATIENCE, writers.pause(), () => 'writers to come to an end')
       await becomeLevel(round, clients, database)
+      await lists.equal()
       if (end - performance.now() < MIN_ROUND) break
       for (const client of clients) client.release()
       writers.resume()
@@ -73,7 +81,7 @@ export async function run({ seconds, seed, database, servers, print }: RunOption
   } finally {
     progress.stop()
     over.abort()
-    await Promise.all([writers.stop(), naive.stop(), ...running])
+    await Promise.all([writers.stop(), naive.stop(), lists.dispose(), ...running])
   }
 }
 

@@ -33,6 +33,8 @@ export interface TopicSpec {
   readonly subscription: string
   /** Undefined for a channel: it has no rows. */
   readonly snapshot?: string
+  /** The rows and their changes in one subscription; undefined for a channel. */
+  readonly changes?: string
   /** SQL that returns the final rows, one JSON text per row, with the names of GraphQL. */
   readonly rowsSql?: string
   /** Undefined for a gap, which is not an event of the log. */
@@ -54,9 +56,10 @@ function tableSpec(
   spec: Pick<TopicSpec, 'name' | 'rowsSql' | 'keyOf' | 'views'> & {
     readonly fields: string
     readonly filter: string
+    readonly key: string
   },
 ): TopicSpec {
-  const { name, fields, filter, keyOf } = spec
+  const { name, fields, filter, key, keyOf } = spec
   return {
     ...spec,
     subscription: `subscription ($where: ${filter}, $operations: [Operation!], $after: String) {
@@ -65,6 +68,8 @@ function tableSpec(
       } }`,
     snapshot: `query ($where: ${filter}) {
       it: ${name}(where: $where, limit: 10000) { cursor rows { ${fields} } } }`,
+    changes: `subscription ($where: ${filter}) {
+      it: ${name}Changed(initial: true, where: $where) { operation key { ${key} } row { ${fields} } transaction } }`,
     read(data) {
       const { operation, cursor, row, old, transaction } = data as {
         operation: keyof typeof LETTERS
@@ -101,6 +106,7 @@ const score = (row: Row) => (row.score === null ? Number.NaN : Number(row.score)
 export const PEOPLE = tableSpec({
   name: 'people',
   filter: 'PeopleFilter',
+  key: 'pk',
   fields: 'pk name team score version',
   rowsSql: `select json_build_object('pk', pk, 'name', name, 'team', team, 'score', score::text, 'version', version)::text as row from people`,
   keyOf: row => String(row.pk),
@@ -125,6 +131,7 @@ export const PEOPLE = tableSpec({
 export const ORDERS = tableSpec({
   name: 'orders',
   filter: 'OrdersFilter',
+  key: 'shop no',
   fields: 'shop no state amount version',
   rowsSql: `select json_build_object('shop', shop, 'no', no, 'state', state, 'amount', amount::text, 'version', version)::text as row from orders`,
   keyOf: row => `${row.shop}/${row.no}`,

@@ -51,4 +51,22 @@ export const livePeople = graphql(`
   }
 `)
 
+/** The rows of the demo's table and their changes, for a list that is kept up to date. */
+export const keptPeople = graphql(`
+  subscription KeptPeople($where: PeopleFilter) {
+    peopleChanged(initial: true, where: $where) {
+      operation
+      key {
+        pk
+      }
+      row {
+        pk
+        name
+        age
+      }
+      transaction
+    }
+  }
+`)
+
 export type ReceivedEvent = ChannelEventsSubscription['channel']

@@ -1,4 +1,4 @@
-import { createBackoff } from '../backoff.js'
+import { createBackoff } from '../connection/backoff.js'
 import type { SubscribingClient } from '../subscription/subscribing-client.js'
 import { SubscriptionError } from '../subscription/subscription-error.js'
 import { createFlights, type Flight } from './flights.js'

@@ -27,6 +27,8 @@ export interface RowFeedOptions<Data, Variables> {
   readonly variables?: Variables | undefined
   /** A transaction with more changes is delivered in parts of so many. Default: 10,000. */
   readonly maxChanges?: number | undefined
+  /** How long nothing has to arrive until the last transaction counts as complete, in ms. Default: 10. */
+  readonly silence?: number | undefined
 }
 
 /** Gets what a row feed receives. The functions may dispose of the feed. If one throws, the feed ends with that error. */
@@ -35,7 +37,7 @@ export interface RowFeedListener<Change> {
   rows(rows: readonly Change[]): void
   /**
    * The changes of one transaction, in order: INSERT, UPDATE, DELETE and TRUNCATE. A transaction arrives in parts if it has more than
-   * `maxChanges` changes, or if the stream pauses within it for more than 10 ms.
+   * `maxChanges` changes, or if the stream pauses within it for longer than `silence`.
    * @param transaction undefined if the document does not select it; the changes may then be of several transactions
    */
   changes(changes: readonly Change[], transaction: string | undefined): void
@@ -66,28 +68,19 @@ const OF_ONE_CHANGE: ReadonlySet<unknown> = new Set(['EVENT_TOO_LARGE', 'VALUE_N
  */
 export function createRowFeed<Data, Variables extends object>(
   client: SubscribingClient,
-  { changes: document, variables, maxChanges = 10_000 }: RowFeedOptions<Data, Variables>,
+  { changes: document, variables, maxChanges = 10_000, silence = 10 }: RowFeedOptions<Data, Variables>,
   listener: RowFeedListener<ChangeOf<Data>>,
 ): RowFeed {
   type Change = ChangeOf<Data> & FeedChange
-  const query = textOf(document)
-  if (!/\binitial\s*:/.test(query))
-    throw new TypeError(
-      'the subscription has no rows to begin with: write peopleChanged(initial: true) { operation key { … } row { … } transaction }',
-    )
+  const query = textWithInitial(document)
   let hasRows = false
   /** The rows that have arrived, until all of them have. */
   let reading: Change[] | undefined
   const batches = createTransactionBatches<Change>({
     transactionOf: change => change.transaction,
     maxChanges,
-    deliver(changes, transaction) {
-      try {
-        listener.changes(changes, transaction)
-      } catch (error) {
-        subscription.fail(error)
-      }
-    },
+    silence,
+    deliver: (changes, transaction) => subscription.attempt(() => listener.changes(changes, transaction)),
   })
   const subscription = createKeptSubscription<Data>(
     client,
@@ -113,10 +106,7 @@ export function createRowFeed<Data, Variables extends object>(
     if (operation === 'RESET') reset()
     else if (operation === 'READ') reading?.push(change)
     else if (operation === 'READY') ready()
-    else if (reading)
-      throw new TypeError(
-        `the first change is ${operation}: subscribe with initial: true, and select operation`,
-      )
+    else if (reading) throw new TypeError(`${operation} came first: subscribe with initial: true`)
     else batches.take(change)
   }
   function reset(): void {
@@ -144,6 +134,15 @@ export function createRowFeed<Data, Variables extends object>(
       subscription.dispose()
     },
   }
+}
+
+/** @throws TypeError if the document does not contain the argument `initial` */
+export function textWithInitial(document: Parameters<typeof textOf>[0]): string {
+  const text = textOf(document)
+  if (/\binitial\s*:/.test(text)) return text
+  throw new TypeError(
+    'the document needs peopleChanged(initial: true) { operation key { … } row { … } transaction }',
+  )
 }
 
 /** Returns the only field of a result. */

@@ -14,7 +14,7 @@ const PASSING: ReadonlySet<unknown> = new Set([
 ])
 
 /** Limits on what is open at the same time; the others concern the operation itself. */
-const PASSING_LIMIT = /^(maxConnections|maxSubscriptions|maxClientMemory|subscribeRate|filterRate)/
+const PASSING_LIMIT = /Rate|^max(Connections|Subscriptions|ClientMemory)/
 
 /** Whether subscribing again may help; if not, the same error would come again. */
 export function isPassingError({ code, errors }: SubscriptionError): boolean {

@@ -1,4 +1,4 @@
-import { createBackoff } from '../backoff.js'
+import { createBackoff } from '../connection/backoff.js'
 import type { FeedState, FeedStatus } from './feed-status.js'
 import type { SubscribingClient, SubscriptionPayload, SubscriptionResult } from './subscribing-client.js'
 import { SubscriptionError } from './subscription-error.js'
@@ -9,10 +9,12 @@ export interface KeptSubscriptionOptions<Data> {
   readonly starting: () => void
   /** Takes a result. An error that it throws ends the subscription. */
   readonly next: (result: SubscriptionResult<Data>) => void
+  /** Called when the server has accepted it, at first and after each reconnection. */
+  readonly accepted?: () => void
   /** Called when the connection is lost. */
   readonly interrupted?: () => void
   /** Called before an error ends the subscription: what came before it counts. */
-  readonly ending?: () => void
+  readonly ending?: (error: SubscriptionError) => void
   /** Returns the state while the subscription lasts. */
   readonly state: () => 'loading' | 'catching-up' | 'live'
   /** Whether to subscribe again after this error. */
@@ -28,6 +30,8 @@ export interface KeptSubscription {
   readonly epoch: number
   /** Reads `state` again. */
   update(): void
+  /** Ends it with the error if the work throws one. */
+  attempt(work: () => void): void
   /** Ends it as an error of the server does. */
   fail(reason: unknown): void
   /** Begins anew at once, also after its end. */
@@ -88,7 +92,11 @@ export function createKeptSubscription<Data>(
       next: result => step(() => attempt(() => owner.next(result))),
       error: error => step(() => fail(error)),
       complete: () => step(dispose),
-      accepted: () => step(update),
+      accepted: () =>
+        step(() => {
+          owner.accepted?.()
+          update()
+        }),
       interrupted: () =>
         step(() => {
           owner.interrupted?.()
@@ -110,7 +118,7 @@ export function createKeptSubscription<Data>(
     const error = new SubscriptionError(cause)
     const isPassing = owner.isPassing(error)
     const own = epoch
-    owner.ending?.()
+    owner.ending?.(error)
     if (own !== epoch) return
     const next = stop()
     if (!isPassing) return become('failed', error)
@@ -135,6 +143,7 @@ export function createKeptSubscription<Data>(
       return epoch
     },
     update,
+    attempt,
     fail,
     restart() {
       retries = 0

@@ -3,9 +3,9 @@ export interface ResultError {
   /** For developers; it may change. */
   readonly message: string
   /** The field that could not be delivered. */
-  readonly path?: readonly (string | number)[] | undefined
+  readonly path?: readonly (string | number)[]
   /** `code` and, depending on the code, further fields: see docs/graphql.md, Errors. */
-  readonly extensions?: { readonly [name: string]: unknown } | undefined
+  readonly extensions?: { readonly [name: string]: unknown }
 }
 
 /** Why a subscription ended, in one form for GraphQL errors, close codes of the WebSocket and errors of the application. */
@@ -19,21 +19,17 @@ export class SubscriptionError extends Error {
   /** @param reason the errors of a result, or what a sink of graphql-ws gets: these, a CloseEvent, or an Error */
   constructor(reason: unknown) {
     const errors: readonly ResultError[] = Array.isArray(reason) ? reason : []
-    super(errors[0]?.message ?? messageOf(reason), { cause: reason })
+    const { message, code, reason: why = '' } = (reason ?? {}) as Partial<Error & CloseReason>
+    super(errors[0]?.message ?? message ?? `connection closed: ${code ?? 'unknown reason'} ${why}`.trim(), {
+      cause: reason,
+    })
     this.errors = errors
-    this.code = codeOf(errors[0], reason)
+    this.code = (errors[0]?.extensions?.code ?? code)?.toString()
   }
 }
 
-function codeOf(error: ResultError | undefined, reason: unknown): string | undefined {
-  const code = error
-    ? error.extensions?.code
-    : (reason as { readonly code?: unknown } | null | undefined)?.code
-  return code === undefined ? undefined : String(code)
-}
-
-function messageOf(reason: unknown): string {
-  if (reason instanceof Error) return reason.message
-  if (typeof reason !== 'object' || reason === null || !('code' in reason)) return 'the connection failed'
-  return `the server closed the connection: ${[reason.code, 'reason' in reason && reason.reason].filter(Boolean).join(' ')}`
+/** The parts of a CloseEvent that are used here. */
+interface CloseReason {
+  readonly code: number
+  readonly reason: string
 }

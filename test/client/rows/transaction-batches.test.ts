@@ -15,6 +15,7 @@ function create(maxChanges = 1000) {
   const collector = createTransactionBatches<Change>({
     transactionOf: change => change.transaction,
     maxChanges,
+    silence: 10,
     deliver: (changes, transaction) => batches.push({ ids: changes.map(({ id }) => id), transaction }),
   })
   return { batches, ...collector }
@@ -68,6 +69,16 @@ it('without transactions, the changes of 10 ms are one batch, also while more ke
     [6, 7, 8],
     [9, 10, 11],
   ])
+})
+
+it('what arrived while the program was busy belongs to the transaction, although the timer is over', () => {
+  const { batches, take } = create()
+  take({ id: 1, transaction: '1' })
+  setTimeout(() => take({ id: 2, transaction: '1' }), 10) // runs right after the timer of the first
+  vi.advanceTimersByTime(10)
+  expect(batches).toEqual([])
+  vi.advanceTimersByTime(25)
+  expect(batches.map(({ ids }) => ids)).toEqual([[1, 2]])
 })
 
 it('discarded changes are not delivered', () => {

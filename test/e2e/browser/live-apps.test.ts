@@ -6,7 +6,8 @@ import { type AppHost, bundleApp, createAppHost } from '../../support/react-app.
 import { snippetsOf } from '../../support/snippets.js'
 
 const patience = { timeout: 20_000 }
-const APPS = snippetsOf('docs/clients.md').filter(({ language }) => language === 'jsx')
+const ALL = snippetsOf('docs/clients.md').filter(({ language }) => language === 'jsx')
+const APPS = ALL.filter(({ text }) => text.includes('useSubscription'))
 
 describeInBrowser('an app of docs/clients.md', open => {
   let log: TestLog
@@ -24,7 +25,7 @@ describeInBrowser('an app of docs/clients.md', open => {
 
   beforeEach(async () => {
     log = await createLog()
-    await log.query(`create table people (pk serial primary key, name text);
+    await log.query(`create table people (pk serial primary key, name text, age int default 36);
       create table visits (pk serial primary key, person_id int references people, place text);
       insert into people (name) values ('Ada')`)
     await log.watch('people', 'visits')
@@ -42,6 +43,7 @@ describeInBrowser('an app of docs/clients.md', open => {
       '@apollo/client',
       'urql',
     ])
+    expect(ALL.length).toBe(4)
   })
 
   async function run(text: string) {
@@ -50,6 +52,36 @@ describeInBrowser('an app of docs/clients.md', open => {
     await opened.page.goto(host.url)
     return opened
   }
+
+  it('with useLiveQuery shows live results, also after a restart of the server', async () => {
+    const { text } = ALL.find(({ text }) => text.includes('useLiveQuery')) as (typeof ALL)[number]
+    const app = await run(text)
+    await shows(app, ['Ada'])
+    await log.query(`insert into people (name) values ('Bob')`)
+    await shows(app, ['Ada', 'Bob'])
+    const { port } = server
+    await server.close()
+    await log.query(`delete from people where name = 'Ada'`)
+    server = await start(port)
+    await shows(app, ['Bob'])
+  }, 90_000)
+
+  it('with useLiveRows shows the rows of its filter, in order, and since when it is offline', async () => {
+    const { text } = ALL.find(({ text }) => text.includes('useLiveRows')) as (typeof ALL)[number]
+    const app = await run(text)
+    await shows(app, ['Ada, 36'])
+    await log.query(`insert into people (name, age) values ('Aaron', 50), ('Zoe', 20)`)
+    await shows(app, ['Aaron, 50', 'Ada, 36', 'Zoe, 20'])
+    await app.page.locator('input').fill('30')
+    await shows(app, ['Aaron, 50', 'Ada, 36'])
+    const { port } = server
+    await server.close()
+    await app.page.getByText('Offline since').waitFor()
+    await log.query(`update people set age = 31 where name = 'Zoe'`)
+    server = await start(port)
+    await shows(app, ['Aaron, 50', 'Ada, 36', 'Zoe, 31'])
+    expect(await app.page.getByText('Offline since').isVisible()).toBe(false)
+  }, 90_000)
 
   it.each(APPS)(
     'shows live results with useSubscription, also after a restart of the server (line $line)',

@@ -20,6 +20,7 @@ type Documents = {
     "\n  subscription ChannelEvents($name: String!) {\n    channel(name: $name) {\n      channel\n      payload\n      json\n      cursor\n      gap\n      at\n    }\n  }\n": typeof types.ChannelEventsDocument,
     "\n  mutation SendNotify($channel: String!, $payload: String!) {\n    notify(channel: $channel, payload: $payload)\n  }\n": typeof types.SendNotifyDocument,
     "\n  subscription LivePeople($limit: Int!, $places: VisitsListFilter) {\n    people(where: { visits: $places }, orderBy: [{ pk: ASC }], limit: $limit, every: 10) {\n      rows {\n        pk\n        name\n        visits(orderBy: [{ pk: DESC }]) {\n          place\n          person {\n            name\n          }\n        }\n        visitsAggregate {\n          count\n          avg {\n            pk\n          }\n        }\n      }\n    }\n  }\n": typeof types.LivePeopleDocument,
+    "\n  subscription KeptPeople($where: PeopleFilter) {\n    peopleChanged(initial: true, where: $where) {\n      operation\n      key {\n        pk\n      }\n      row {\n        pk\n        name\n        age\n      }\n      transaction\n    }\n  }\n": typeof types.KeptPeopleDocument,
 };
 const documents: Documents = {
     "\n  query Listenable {\n    channels\n  }\n": types.ListenableDocument,
@@ -28,6 +29,7 @@ const documents: Documents = {
     "\n  subscription ChannelEvents($name: String!) {\n    channel(name: $name) {\n      channel\n      payload\n      json\n      cursor\n      gap\n      at\n    }\n  }\n": types.ChannelEventsDocument,
     "\n  mutation SendNotify($channel: String!, $payload: String!) {\n    notify(channel: $channel, payload: $payload)\n  }\n": types.SendNotifyDocument,
     "\n  subscription LivePeople($limit: Int!, $places: VisitsListFilter) {\n    people(where: { visits: $places }, orderBy: [{ pk: ASC }], limit: $limit, every: 10) {\n      rows {\n        pk\n        name\n        visits(orderBy: [{ pk: DESC }]) {\n          place\n          person {\n            name\n          }\n        }\n        visitsAggregate {\n          count\n          avg {\n            pk\n          }\n        }\n      }\n    }\n  }\n": types.LivePeopleDocument,
+    "\n  subscription KeptPeople($where: PeopleFilter) {\n    peopleChanged(initial: true, where: $where) {\n      operation\n      key {\n        pk\n      }\n      row {\n        pk\n        name\n        age\n      }\n      transaction\n    }\n  }\n": types.KeptPeopleDocument,
 };
 
 /**
@@ -68,6 +70,10 @@ export function graphql(source: "\n  mutation SendNotify($channel: String!, $pay
  * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
  */
 export function graphql(source: "\n  subscription LivePeople($limit: Int!, $places: VisitsListFilter) {\n    people(where: { visits: $places }, orderBy: [{ pk: ASC }], limit: $limit, every: 10) {\n      rows {\n        pk\n        name\n        visits(orderBy: [{ pk: DESC }]) {\n          place\n          person {\n            name\n          }\n        }\n        visitsAggregate {\n          count\n          avg {\n            pk\n          }\n        }\n      }\n    }\n  }\n"): (typeof documents)["\n  subscription LivePeople($limit: Int!, $places: VisitsListFilter) {\n    people(where: { visits: $places }, orderBy: [{ pk: ASC }], limit: $limit, every: 10) {\n      rows {\n        pk\n        name\n        visits(orderBy: [{ pk: DESC }]) {\n          place\n          person {\n            name\n          }\n        }\n        visitsAggregate {\n          count\n          avg {\n            pk\n          }\n        }\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  subscription KeptPeople($where: PeopleFilter) {\n    peopleChanged(initial: true, where: $where) {\n      operation\n      key {\n        pk\n      }\n      row {\n        pk\n        name\n        age\n      }\n      transaction\n    }\n  }\n"): (typeof documents)["\n  subscription KeptPeople($where: PeopleFilter) {\n    peopleChanged(initial: true, where: $where) {\n      operation\n      key {\n        pk\n      }\n      row {\n        pk\n        name\n        age\n      }\n      transaction\n    }\n  }\n"];
 
 export function graphql(source: string) {
   return (documents as any)[source] ?? {};

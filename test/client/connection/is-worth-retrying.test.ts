@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isWorthRetrying } from '../../src/client/is-worth-retrying.js'
+import { isWorthRetrying } from '../../../src/client/connection/is-worth-retrying.js'
 
 describe('a retry is worthwhile', () => {
   it.each([

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createSocketWatch } from '../../src/client/socket-watch.js'
+import { createSocketWatch } from '../../../src/client/connection/socket-watch.js'
 
 describe('the socket watch', () => {
   beforeEach(() => void vi.useFakeTimers())

@@ -16,6 +16,8 @@ export interface SocketWatch {
   readonly heard: () => void
   /** A message arrived: a server that sends a burst is alive, even if its pong comes later. */
   readonly received: () => void
+  /** Whether a ping of this client has no answer yet. */
+  readonly isAsked: boolean
   /** This client has sent a ping. */
   readonly asked: () => void
   /** The connection is lost. */
@@ -70,6 +72,9 @@ export function createSocketWatch({
     heard: rest,
     received() {
       if (isAsked) expect(pongTimeout)
+    },
+    get isAsked() {
+      return isAsked
     },
     asked() {
       isAsked = true

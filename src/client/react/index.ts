@@ -1,0 +1,6 @@
+export { ListenqlProvider, type ListenqlProviderProps, useListenqlClient } from './provider.js'
+export { type UseChannelOptions, useChannel } from './use-channel.js'
+export { useListenqlStatus } from './use-listenql-status.js'
+export { type UseLiveQueryOptions, useLiveQuery } from './use-live-query.js'
+export { type UseLiveRowsOptions, useLiveRows } from './use-live-rows.js'
+export type { HookOptions, LiveResult } from './use-live-store.js'
