@@ -1,7 +1,6 @@
 import { createTransactionBatches } from '../rows/transaction-batches.js'
 import { isPassingError } from '../subscription/is-passing-error.js'
 import { createKeptSubscription } from '../subscription/kept-subscription.js'
-import type { ResumingSink } from '../subscription/resuming-sink.js'
 import type { SubscribingClient } from '../subscription/subscribing-client.js'
 import type { SubscriptionError } from '../subscription/subscription-error.js'
 import type { RowChange } from './row-changes.js'
@@ -24,6 +23,8 @@ export interface TableFeed {
 
 /** A transaction with more changes is delivered in parts of so many. */
 const MAX_CHANGES = 1_000
+/** A transaction counts as complete after such a silence. */
+const SILENCE_MS = 10
 /** Errors in place of one change, after which the stream continues. */
 const OF_ONE_CHANGE: ReadonlySet<unknown> = new Set(['EVENT_TOO_LARGE', 'VALUE_NOT_SHOWN'])
 
@@ -46,35 +47,16 @@ export function createTableFeed(
   const batches = createTransactionBatches<RowChange>({
     transactionOf: ({ transaction }) => transaction,
     maxChanges: MAX_CHANGES,
+    silence: SILENCE_MS,
     deliver: changes => listener.changes(changes),
   })
-  const noticing: SubscribingClient = {
-    subscribe<Data, Extensions>(
-      payload: Parameters<SubscribingClient['subscribe']>[0],
-      sink: Parameters<typeof client.subscribe<Data, Extensions>>[1],
-    ) {
-      const noticed: ResumingSink<Parameters<typeof sink.next>[0]> = {
-        next: sink.next,
-        error: sink.error,
-        complete: sink.complete,
-        accepted() {
-          isAccepted = true
-          sink.accepted?.()
-          if (hasHole && !isClosed) listener.lost()
-          hasHole = false
-        },
-        interrupted: () => sink.interrupted?.(),
-      }
-      return client.subscribe<Data, Extensions>(payload, noticed)
-    },
-  }
   const payload = {
     query: changesDocument(table),
     get extensions() {
       return start === undefined ? undefined : { after: start }
     },
   }
-  const subscription = createKeptSubscription<Record<string, RowChange | null>>(noticing, payload, {
+  const subscription = createKeptSubscription<Record<string, RowChange | null>>(client, payload, {
     starting() {
       batches.discard()
       isAccepted = false
@@ -91,6 +73,11 @@ export function createTableFeed(
       batches.flush()
       start = undefined
       hasHole = true
+    },
+    accepted() {
+      isAccepted = true
+      if (hasHole && !isClosed) listener.lost()
+      hasHole = false
     },
     state: () => (isAccepted ? 'live' : 'loading'),
     isPassing: isPassingError,
