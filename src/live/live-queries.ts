@@ -2,18 +2,20 @@ import { createStopController } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
 import { LimitExceeded } from '../lib/limits/limit-exceeded.js'
 import type { Observe } from '../lib/observation.js'
+import { createSlices } from '../lib/slices.js'
 import type { Stop } from '../lib/stop.js'
-import { createTurns } from '../lib/turns.js'
 import { comparePositions, type Position } from '../log/position.js'
 import type { CheckVisibility } from '../rls/visibility.js'
+import type { Snapshot } from '../snapshots/snapshot-request.js'
 import type { Snapshots } from '../snapshots/snapshots.js'
 import { type ChangeListener, createFollowedTables } from './followed-tables.js'
-import { createGather } from './gather.js'
 import type { LiveQueries, LiveRequest, ResultListener } from './live-contract.js'
 import { LiveIndex } from './live-index.js'
 import { createLivePlan } from './live-plan.js'
 import type { PolicySource } from './live-policies.js'
 import { type LiveChange, LiveQuery } from './live-query.js'
+import { createReadPace, intervalOf } from './read-pace.js'
+import { pauseAfter } from './read-retry.js'
 import { type ChangedRow, createRowDecisions } from './row-decisions.js'
 import { SharedNodes } from './shared-nodes.js'
 
@@ -33,25 +35,6 @@ export interface LiveQueriesOptions {
   readonly minAsked?: number
   readonly observe: Observe
 }
-
-/** A query is read again after at least this many times the duration of its last read, so that reading takes a tenth of the time. */
-const PACE_FACTOR = 10
-
-/** A read that takes longer is slow, in ms: slow queries are read one after another, so that they never hold all connections. */
-const SLOW_MS = 250
-
-/** Reads that begin within this time share a snapshot, in ms: to take one costs as much as several reads. */
-const GATHER_MS = 15
-
-/** Most reads that wait for a connection; above that, the rest waits here. */
-const MAX_READS = 1000
-
-/** Pause before a read that failed is repeated, in ms: at first, and at most. */
-const RETRY_MS = 50
-const MAX_RETRY_MS = 5000
-
-/** How often a table that has another form than the known one is read again, until the new schema is in force. */
-const SCHEMA_TRIES = 40
 
 interface Entry {
   readonly query: LiveQuery
@@ -76,16 +59,13 @@ function isDecidable(change: LiveChange): change is DecidableChange {
   return change.table !== undefined && change.images !== undefined
 }
 
-function intervalOf({ request, duration }: Entry): number {
-  return Math.max(request.every, Math.round(PACE_FACTOR * duration))
-}
-
 export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
   const { snapshots, follow, position, maxQueries = 10_000, checkVisibility, minAsked = 4, observe } = options
   const index = new LiveIndex()
   const sharedNodes = new SharedNodes()
-  const turns = createTurns({ limit: MAX_READS, slowLimit: 1 })
-  const gather = createGather(GATHER_MS)
+  const pace = createReadPace()
+  /** Many results may arrive in one message. */
+  const inSlices = createSlices()
   const entries = new Map<LiveQuery, Entry>()
   const stop = createStopController()
   const decisions =
@@ -141,16 +121,11 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
     const entry = entries.get(query)
     if (!entry || entry.isDue || query.isReading || !query.isStale) return
     entry.isDue = true
-    const wait = Math.max(pause, entry.readAt + intervalOf(entry) - performance.now())
-    const begin = () => void turns.run('', entry.duration > SLOW_MS, () => read(entry))
-    // A new subscriber does not wait for others.
-    const gathered = query.position ? () => gather.begin(begin) : begin
-    if (wait > 0) entry.timer = setTimeout(gathered, wait)
-    else gathered()
+    entry.timer = pace.begin(entry, entry.request.every, pause, () => read(entry))
   }
 
   async function read(entry: Entry): Promise<void> {
-    const { query, request, listener } = entry
+    const { query, request } = entry
     if (entry.isClosed) return
     const reading = new AbortController()
     entry.reading = reading
@@ -165,16 +140,16 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
         .finally(() => {
           entry.reading = undefined
         })
-      if (entry.isClosed) return
-      entry.duration = snapshot.duration
-      entry.failures = 0
-      const { isNew, undecided } = query.conclude(snapshot.rows, snapshot.position)
-      index.link(query)
-      const { digest = '' } = query.dependencies ?? {}
-      if (isNew) listener.result({ ...snapshot, interval: intervalOf(entry), digest })
-      if (entry.isClosed) return
-      for (const change of undecided) decide(change, [query], true)
-      schedule(query)
+      await new Promise<void>((resolve, reject) => {
+        inSlices(() => {
+          try {
+            conclude(entry, snapshot)
+            resolve()
+          } catch (error) {
+            reject(error)
+          }
+        })
+      })
     } catch (error) {
       if (entry.isClosed) return
       query.fail()
@@ -183,13 +158,24 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
     }
   }
 
+  function conclude(entry: Entry, snapshot: Snapshot): void {
+    const { query, request, listener } = entry
+    if (entry.isClosed) return
+    entry.duration = snapshot.duration
+    entry.failures = 0
+    const { isNew, undecided } = query.conclude(snapshot.rows, snapshot.position)
+    index.link(query)
+    const { digest = '' } = query.dependencies ?? {}
+    if (isNew) listener.result({ ...snapshot, interval: intervalOf(entry, request.every), digest })
+    if (entry.isClosed) return
+    for (const change of undecided) decide(change, [query], true)
+    schedule(query)
+  }
+
   function retry(entry: Entry, error: unknown): void {
+    const pause = pauseAfter(error, ++entry.failures)
+    if (pause !== undefined) return schedule(entry.query, pause)
     const isKnown = error instanceof ListenqlError
-    entry.failures++
-    const mayHeal =
-      isKnown &&
-      (error.code === 'DATABASE_FAILED' || (error.code === 'SCHEMA_CHANGED' && entry.failures < SCHEMA_TRIES))
-    if (mayHeal) return schedule(entry.query, Math.min(MAX_RETRY_MS, RETRY_MS * entry.failures))
     if (!isKnown)
       observe({ type: 'fault', id: 'live query', message: 'a live query could not be read', error })
     close(entry)
@@ -265,7 +251,7 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
       [...entries.keys()].every(query => !query.isStale && !query.isReading && !query.isUndecided),
     close() {
       stop.abort()
-      gather.close()
+      pace.close()
       for (const entry of [...entries.values()]) close(entry)
     },
   }
