@@ -10,8 +10,12 @@ import type { Outcome } from './snapshot-jobs.js'
 import type { SnapshotQuery } from './snapshot-query.js'
 import { securedNowSql, type TableNow, tablesNowOf } from './table-now.js'
 
-/** Longest that Postgres may work on one statement, and wait for one lock, in ms: meanwhile, other sessions cannot advance the ledger. */
-const STATEMENT_MS = 50
+/**
+ * Longest that Postgres may work on all reads, on one of many, and wait for one lock, in ms: meanwhile, other sessions cannot advance the
+ * ledger.
+ */
+const READS_MS = 250
+const STATEMENT_MS = 10
 const LOCK_MS = 10
 
 const NOW = 'pg_catalog.date_part($$epoch$$, pg_catalog.clock_timestamp())'
@@ -58,7 +62,8 @@ export function quickMessage(
     cut = rows
   })
   message.ask(PIN_VIEWS)
-  message.run(`set local statement_timeout = ${STATEMENT_MS}; set local lock_timeout = ${LOCK_MS}`)
+  const most = Math.max(STATEMENT_MS, Math.ceil(READS_MS / reads.length))
+  message.run(`set local statement_timeout = ${most}; set local lock_timeout = ${LOCK_MS}`)
   for (const role of new Set(reads.map(({ query }) => query.viewer?.role))) {
     const ofRole = reads.filter(({ query }) => query.viewer?.role === role)
     if (role !== undefined) message.run(takeRoleSql(role))
