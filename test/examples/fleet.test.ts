@@ -4,6 +4,7 @@ import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { describeInBrowser } from '../support/browser.js'
 import { type Example, startExample } from '../support/example.js'
+import { writeFrames } from '../support/frames.js'
 
 const folder = join(import.meta.dirname, '../../examples/fleet')
 const MOVE = readFileSync(join(folder, 'simulate.sql'), 'utf8').replace(/;\s*$/, ' returning id, x, y')
@@ -95,5 +96,41 @@ describeInBrowser('examples/fleet', open => {
     await expect.poll(() => page.locator('.chosen title').textContent()).toBe('Taxi 1')
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390)
     expect(watched.errors()).toEqual([])
+  })
+
+  // npx vitest run test/examples/fleet with LISTENQL_FRAMES=docs/fleet.png makes README's picture.
+  it.runIf(process.env.LISTENQL_FRAMES)('is the picture of the README', async () => {
+    const watched = await open({ width: 700, height: 700 })
+    const { page } = watched
+    await follow('%')
+    await example.open(watched)
+    const moved = async () => {
+      await expect.poll(async () => (await shown(page)).trails).toEqual((await expected('%')).trails)
+    }
+    await page.getByRole('button', { name: /Taxi 1/ }).click()
+    await writeFrames(page, page.getByRole('img'), process.env.LISTENQL_FRAMES as string, [
+      [
+        'Vehicles drive: every change of a row moves one.',
+        async () => {
+          await drive(12)
+          await moved()
+        },
+      ],
+      [
+        'The connection is lost, and the vehicles drive on.',
+        async () => {
+          await example.proxy.cut()
+          await expect.poll(() => page.getByRole('status').textContent()).toMatch(/^offline since/)
+          await drive(12)
+        },
+      ],
+      [
+        'The connection is back: each trail has every position.',
+        async () => {
+          await example.proxy.mend()
+          await moved()
+        },
+      ],
+    ])
   })
 })
