@@ -10,6 +10,7 @@ import { overSse } from '../support/clients.js'
 import { listeningUrl } from '../support/listening-url.js'
 import { bundleApp } from '../support/react-app.js'
 import { CLI } from '../support/running.js'
+import { withTables } from '../support/screens.js'
 import { type Snippet, snippetsOf } from '../support/snippets.js'
 import { waitUntil } from '../support/wait.js'
 import { checkTypes, runModule, runShell } from './run.js'
@@ -72,6 +73,22 @@ export const PLANS: readonly Plan[] = [
     file: 'docs/clients.md',
     has,
     run: ({ text }: Snippet) => bundleApp(text),
+  })),
+  // test/e2e/browser/screens.test.ts runs these in Chromium.
+  ...[
+    'useLiveQuery',
+    'liveRows(',
+    "useSubscription } from '@apollo",
+    'createLiveCacheLink({',
+    "useSubscription } from 'urql'",
+    'createLiveQueryCollection(',
+    "from 'graphql-sse'",
+    'new EventSource',
+    'TextDecoderStream',
+  ].map(has => ({
+    file: 'docs/screens.md',
+    has,
+    run: ({ text }: Snippet) => bundleApp(withTables(text)),
   })),
   {
     file: 'docs/clients.md',
