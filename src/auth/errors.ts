@@ -15,7 +15,10 @@ export function noToken(): ListenqlError {
 }
 
 export function forbiddenRole(cause: string): ListenqlError {
-  return new ListenqlError('FORBIDDEN', 'the role of this token may not be used here', { cause })
+  return new ListenqlError('FORBIDDEN', 'the role of this token may not be used here', {
+    hint: "the server's log has the reason",
+    cause,
+  })
 }
 
 /** The token may be valid, but what is needed to verify it cannot be reached. */

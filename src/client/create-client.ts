@@ -129,7 +129,7 @@ export function createClient<P extends ConnectionInitMessage['payload'] = Connec
     if (webSocketImpl !== MISSING_WEB_SOCKET) return followers.follow(client, payload, sink)
     let hasLeft = false
     queueMicrotask(() => {
-      if (!hasLeft) sink.error(new Error('no WebSocket: pass `webSocketImpl` (Node before 22: npm i ws)'))
+      if (!hasLeft) sink.error(new Error('no WebSocket: pass `webSocketImpl`, such as ws'))
     })
     return () => {
       hasLeft = true

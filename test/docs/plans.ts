@@ -8,8 +8,10 @@ import { expect } from 'vitest'
 import { freePort } from '../../src/embedded/free-port.js'
 import { overSse } from '../support/clients.js'
 import { EXAMPLES } from '../support/example.js'
+import { listeningUrl } from '../support/listening-url.js'
 import { bundleApp } from '../support/react-app.js'
 import { CLI } from '../support/running.js'
+import { withTables } from '../support/screens.js'
 import { type Snippet, snippetsOf } from '../support/snippets.js'
 import { waitUntil } from '../support/wait.js'
 import { checkTypes, runModule, runShell } from './run.js'
@@ -63,7 +65,8 @@ export const PLANS: readonly Plan[] = [
   { file: 'docs/clients.md', has: 'npm install listenql react react-dom', why: 'npm run consumers' },
   // test/e2e/browser/live-apps.test.ts runs these apps in Chromium, where they are live and, with `useQuery`, where they are not.
   ...[
-    'ListenqlProvider, useLiveQuery',
+    'people(limit: 10) { rows { pk name } } }',
+    'useUserClient(user)',
     'ListenqlProvider, useListenqlStatus, useLiveRows',
     'ApolloProvider, useSubscription',
     'Provider, subscriptionExchange, useSubscription',
@@ -72,17 +75,47 @@ export const PLANS: readonly Plan[] = [
     has,
     run: ({ text }: Snippet) => bundleApp(text),
   })),
+  // test/e2e/browser/screens.test.ts runs these in Chromium.
+  ...[
+    'useLiveQuery',
+    'liveRows(',
+    "useSubscription } from '@apollo",
+    'createLiveCacheLink({',
+    "useSubscription } from 'urql'",
+    'createLiveQueryCollection(',
+    "from 'graphql-sse'",
+    'new EventSource',
+    'TextDecoderStream',
+  ].map(has => ({
+    file: 'docs/screens.md',
+    has,
+    run: ({ text }: Snippet) => bundleApp(withTables(text)),
+  })),
   {
     file: 'docs/clients.md',
-    has: "writeFile('tables.js'",
+    has: 'getIntrospectionQuery()',
     run: ({ text }, world) => runModule(`${text}\nconsole.log('Event')`, world),
   },
-  ...['createLiveCacheLink({', 'liveCacheExchange({'].map(has => ({
+  {
+    file: 'docs/clients.md',
+    has: 'introspectionFromSchema(schema)',
+    async run({ text }, world) {
+      await runShell('npx listenql schema > schema.graphql', world, demo)
+      await runModule(`${text}\nconsole.log('Event')`, world)
+    },
+  },
+  {
+    file: 'docs/clients.md',
+    has: 'npx listenql schema > schema.graphql\n',
+    run: ({ text }, world) => runShell(text, world, demo),
+  },
+  { file: 'docs/clients.md', has: 'createUserClient', run: runUserClient },
+  ...['createLiveCacheLink({ client: createClient', 'liveCacheExchange({'].map(has => ({
     file: 'docs/clients.md',
     has,
     // The snippet imports what the snippet above writes, and runs in a browser.
     async run({ text }: Snippet, world: World) {
-      const tables = snippetsOf('docs/clients.md').find(one => one.text.includes("writeFile('tables.js'"))
+      const tables = snippetsOf('docs/clients.md').find(one => one.text.includes('getIntrospectionQuery()'))
       await runModule(`${tables?.text}\nconsole.log('Event')`, world)
       await runModule(text, world, { before: 'globalThis.WorkerGlobalScope ??= class {}\n' })
     },
@@ -211,6 +244,14 @@ export const PLANS: readonly Plan[] = [
     run: ({ text }, world) => compareOutput(text.replace("'listenql' @", "'mydb' @"), world, STATUS),
   },
 
+  ...['--jwt-secret-file secret', 'create policy own_tasks', 'new SignJWT', 'node token.mjs ada'].map(
+    has => ({
+      file: 'docs/security.md',
+      has,
+      run: (_snippet: Snippet, world: World) => (twoViewers ??= runTwoViewers(world)), // one walk runs them all
+    }),
+  ),
+
   {
     file: 'examples/yoga/README.md',
     has: 'node examples/yoga/server.js &',
@@ -228,6 +269,48 @@ export const PLANS: readonly Plan[] = [
     why: 'test/examples runs it',
   })),
 ]
+
+let twoViewers: Promise<void> | undefined
+
+/** The whole section, in an empty folder with an embedded Postgres of its own, as it stands. */
+async function runTwoViewers(world: World): Promise<void> {
+  const folder = join(world.folder, 'two-viewers')
+  await mkdir(folder)
+  const env = world.env()
+  const section = snippetsOf('docs/security.md')
+  const part = (has: string) => section.find(({ text }) => text.includes(has))?.text ?? ''
+  const inFolder = (script: string) => world.spawn('/bin/sh', ['-e', '-c', `cd two-viewers; ${script}`], env)
+  await writeFile(join(folder, 'token.mjs'), part('new SignJWT'))
+
+  const server = inFolder(part('--jwt-secret-file secret'))
+  const url = await waitUntil(() => listeningUrl(server.err()), `the server to listen: ${server.err()}`)
+  const setUp = inFolder(part('create policy own_tasks'))
+  expect(await setUp.end, setUp.err()).toBe(0)
+  // The server looks for newly watched tables every second.
+  await waitUntil(async () => {
+    const curl = inFolder(part('node token.mjs ada').replaceAll('localhost:7700', new URL(url).host))
+    expect(await curl.end, curl.err()).toBe(0)
+    if (curl.out().includes('GRAPHQL_VALIDATION_FAILED')) return false
+    const rows = (titles: string[]) =>
+      JSON.stringify({ data: { tasks: { rows: titles.map(title => ({ title })) } } })
+    expect(curl.out().replaceAll('\n', '')).toBe(rows(['Write', 'Read']) + rows(['Sleep']))
+    return true
+  }, 'both viewers to see their rows')
+  await world.endAll()
+}
+
+/** The snippet exports a function that is called with each user's token; the demo ignores the token. */
+async function runUserClient({ text }: Snippet, world: World): Promise<void> {
+  const tables = snippetsOf('docs/clients.md').find(one => one.text.includes('getIntrospectionQuery()'))
+  await runModule(`${tables?.text}\nconsole.log('Event')`, world)
+  const query = 'query People { people(orderBy: [{ pk: DESC }], limit: 3) { cursor rows { pk name } } }'
+  const use = `let asked = 0
+    const { gql } = await import('@apollo/client')
+    createUserClient(async () => String(++asked))
+      .watchQuery({ query: gql\`${query}\` })
+      .subscribe(({ data }) => asked > 1 && console.log(data?.people.rows))`
+  await runModule(`${text}\n${use}`, world, { before: 'globalThis.WorkerGlobalScope ??= class {}\n' })
+}
 
 /** Runs `status` while a server that has read an event is asleep. */
 const STATUS = `npx listenql watch people chat.messages > out

@@ -362,7 +362,10 @@ describe('roles', () => {
         // The raw WebSocket has no message for an error.
         if (transport.name !== '/listen') {
           const message = 'the role of this token may not be used here'
-          expect((await results.next()).errors).toEqual([{ message, extensions: { code: 'FORBIDDEN' } }])
+          const hint = "the server's log has the reason"
+          expect((await results.next()).errors).toEqual([
+            { message, extensions: { code: 'FORBIDDEN', hint } },
+          ])
         }
         expect(await ended).toBe(transport.over.end)
         expect(await transport.listen(url, 'people', await user())).toMatchObject({

@@ -27,6 +27,7 @@ export async function bundleApp(
         'listenql/client': resolve(root, 'dist/src/client/index.js'),
         'listenql/react': resolve(root, 'dist/src/client/react/index.js'),
         'listenql/apollo': resolve(root, 'dist/src/client/apollo/index.js'),
+        'listenql/tanstack-db': resolve(root, 'dist/src/client/tanstack-db/index.js'),
         'listenql/urql': resolve(root, 'dist/src/client/urql/index.js'),
       },
       dedupe: ['react', 'graphql'],
@@ -42,7 +43,7 @@ export async function bundleApp(
     build: {
       write: false,
       minify: false,
-      rollupOptions: { input: entry, output: { format: 'iife' } },
+      rollupOptions: { input: entry, output: { format: 'es', codeSplitting: false } },
     },
   })
   const [output] = [built].flat()
@@ -68,7 +69,7 @@ export async function createAppHost(): Promise<AppHost> {
     response.end(
       isScript
         ? script
-        : `<!doctype html><title>app</title><script src="app.js" defer></script><body>${content}`,
+        : `<!doctype html><title>app</title><script src="app.js" type="module"></script><body>${content}`,
     )
   })
   await new Promise<void>(done => server.listen(0, 'localhost', done))

@@ -68,6 +68,7 @@ export function createReads(): Reads {
       for (const field of other.fields) fields.add(field)
       for (const type of other.types) {
         const columns = other.decidingOf(type)
+        of(type) // also where no column decides: rows come and go
         if (columns === 'all') reads.decidesAll(type)
         else for (const column of columns ?? []) reads.decides(type, column)
         for (const field of other.filteredBy(type)) reads.filters(type, field)

@@ -39,18 +39,20 @@ type Fields = ReadonlyMap<string, IntrospectedTypeRef>
  * Finds the watched tables in the result of an introspection query: their types, keys, columns and links.
  *
  * @param introspection `data` of the introspection query; that of a schema in SDL is `introspectionFromSchema(buildSchema(sdl))` of graphql
- * @throws TypeError if the schema has no watched table, or `columns` names a type or column that does not exist
+ * @throws TypeError if it is no introspection result, the schema has no watched table, or `columns` names a type or column that does not exist
  */
 export function tablesOf(introspection: Introspection, { columns = {} }: TablesOptions = {}): Tables {
-  const schema = introspection.__schema
-  const objects = new Map<string, Fields>()
-  for (const { kind, name, fields } of schema?.types ?? [])
-    if (kind === 'OBJECT') objects.set(name, new Map(fields?.map(field => [field.name, field.type])))
-  const changes = changesIn(objects, schema?.subscriptionType?.name)
-  if (changes.size === 0)
+  // Without introspection, `data` of the answer is missing.
+  const schema = (introspection as Introspection | null | undefined)?.__schema
+  if (!schema)
     throw new TypeError(
-      'the schema has no watched table: pass the result of an introspection query to listenql, as { __schema: … }',
+      'no introspection result: pass `data` of the answer. A server whose viewers have roles answers with --introspection only; or pass introspectionFromSchema(buildSchema(…)) of what npx listenql schema prints',
     )
+  const objects = new Map<string, Fields>()
+  for (const { kind, name, fields } of schema.types)
+    if (kind === 'OBJECT') objects.set(name, new Map(fields?.map(field => [field.name, field.type])))
+  const changes = changesIn(objects, schema.subscriptionType?.name)
+  if (changes.size === 0) throw new TypeError('the schema has no watched table: npx listenql watch TABLE')
   const fieldsOf = (type: string) => objects.get(type) ?? new Map()
   const links = (type: string) => linksIn(fieldsOf(type), changes, objects)
   const rows = Object.fromEntries(

@@ -35,7 +35,7 @@ export function liveQuery<Data, Variables extends object = Record<string, unknow
 ): LiveQuery<Data> {
   const query = textOf(document)
   if (!/\bsubscription\b/.test(query))
-    throw new TypeError('not a live query: write `subscription` in place of `query`')
+    throw new TypeError('write `subscription` in place of `query`')
   let data: Data | undefined
   /** Whether the data is of the present connection. */
   let isFresh = false

@@ -140,9 +140,7 @@ export function createRowFeed<Data, Variables extends object>(
 export function textWithInitial(document: Parameters<typeof textOf>[0]): string {
   const text = textOf(document)
   if (/\binitial\s*:/.test(text)) return text
-  throw new TypeError(
-    'the document needs peopleChanged(initial: true) { operation key { … } row { … } transaction }',
-  )
+  throw new TypeError('the document needs peopleChanged(initial: true)')
 }
 
 /** Returns the only field of a result. */

@@ -45,7 +45,7 @@ export function createRowList<Row, Change extends FeedChange>({
     if (had ? row === before : row === null) return false
     applyChange(rows, { operation, key: id ?? null, row }, key => key)
     if (rows.size > maxRows)
-      throw new RangeError(`more than ${maxRows} rows: select fewer with \`where\`, or raise \`maxRows\``)
+      throw new RangeError(`more than ${maxRows} rows: raise \`maxRows\``)
     return true
   }
   return {

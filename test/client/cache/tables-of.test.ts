@@ -49,9 +49,16 @@ it('delivers only the columns that are wanted, and always the key', () => {
 })
 
 it('refuses what it cannot use, and says what to pass', () => {
-  expect(() => tablesOf({ data: demo } as never)).toThrow(
-    /no watched table: pass the result of an introspection/,
-  )
+  expect(() => tablesOf({ data: demo } as never)).toThrow(/pass `data`/)
+  const { queryType, types } = demo.__schema
+  expect(() =>
+    tablesOf({ __schema: { queryType, types: types.filter(({ name }) => name === 'Query') } }),
+  ).toThrow(/no watched table: npx listenql watch/)
+  // What `data` of a server without introspection is.
+  for (const nothing of [undefined, null, {}])
+    expect(() => tablesOf(nothing as never)).toThrow(
+      /no introspection result.*--introspection.*npx listenql schema/,
+    )
   expect(() => tablesOf(demo, { columns: { People: ['nam'] } })).toThrow(
     'columns: People has no column nam; it has age, height, name, pk, ts',
   )

@@ -89,7 +89,7 @@ it('a change that leaves a row as it was is none', () => {
 it('more rows than `maxRows` are refused, with what to do', () => {
   const list = create(undefined, 2)
   list.replace([put(1, 1), put(2, 1)])
-  expect(() => list.apply([put(3, 1)])).toThrow('more than 2 rows: select fewer with `where`')
+  expect(() => list.apply([put(3, 1)])).toThrow('more than 2 rows: raise `maxRows`')
 })
 
 it('a change without a key is refused, with what to do', () => {

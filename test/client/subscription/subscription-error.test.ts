@@ -9,9 +9,22 @@ it.each<[string, unknown, { message: string; code: string | undefined }]>([
   ],
   ['GraphQL errors without a code', [{ message: 'no' }], { message: 'no', code: undefined }],
   [
-    'a close',
+    'a refused token',
+    { code: 4401, reason: 'Unauthorized' },
+    { message: 'connection closed: 4401 Unauthorized: sign in again', code: '4401' },
+  ],
+  [
+    'a refused role',
     { code: 4403, reason: 'Forbidden' },
-    { message: 'connection closed: 4403 Forbidden', code: '4403' },
+    {
+      message: 'connection closed: 4403 Forbidden: see the log of the server',
+      code: '4403',
+    },
+  ],
+  [
+    'another close of that code',
+    { code: 4403, reason: 'Session ended' },
+    { message: 'connection closed: 4403 Session ended', code: '4403' },
   ],
   [
     'a close without a reason',
@@ -30,4 +43,10 @@ it.each<[string, unknown, { message: string; code: string | undefined }]>([
   expect({ message: error.message, code: error.code }).toEqual(expected)
   expect(error.cause).toBe(reason)
   expect(error.errors).toEqual(Array.isArray(reason) ? reason : [])
+})
+
+it('has the hint of the first GraphQL error', () => {
+  const extensions = { code: 'LIMIT_EXCEEDED', hint: 'show a page' }
+  expect(new SubscriptionError([{ message: 'no', extensions }, { message: 'nor' }]).hint).toBe('show a page')
+  expect(new SubscriptionError(new Error('mine')).hint).toBe(undefined)
 })

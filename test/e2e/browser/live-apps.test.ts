@@ -43,7 +43,7 @@ describeInBrowser('an app of docs/clients.md', open => {
       '@apollo/client',
       'urql',
     ])
-    expect(ALL.length).toBe(4)
+    expect(ALL.length).toBe(5)
   })
 
   async function run(text: string) {
@@ -54,7 +54,9 @@ describeInBrowser('an app of docs/clients.md', open => {
   }
 
   it('with useLiveQuery shows live results, also after a restart of the server', async () => {
-    const { text } = ALL.find(({ text }) => text.includes('useLiveQuery')) as (typeof ALL)[number]
+    const { text } = ALL.find(({ text }) =>
+      text.includes('ListenqlProvider, useLiveQuery'),
+    ) as (typeof ALL)[number]
     const app = await run(text)
     await shows(app, ['Ada'])
     await log.query(`insert into people (name) values ('Bob')`)
