@@ -34,8 +34,7 @@ export function liveQuery<Data, Variables extends object = Record<string, unknow
   { query: document, variables, linger }: LiveQueryOptions<Data, Variables>,
 ): LiveQuery<Data> {
   const query = textOf(document)
-  if (!/\bsubscription\b/.test(query))
-    throw new TypeError('write `subscription` in place of `query`')
+  if (!/\bsubscription\b/.test(query)) throw new TypeError('write `subscription` in place of `query`')
   let data: Data | undefined
   /** Whether the data is of the present connection. */
   let isFresh = false

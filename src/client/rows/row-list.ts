@@ -44,8 +44,7 @@ export function createRowList<Row, Change extends FeedChange>({
     const row = change.row === null ? null : (share(before, change.row) as Row)
     if (had ? row === before : row === null) return false
     applyChange(rows, { operation, key: id ?? null, row }, key => key)
-    if (rows.size > maxRows)
-      throw new RangeError(`more than ${maxRows} rows: raise \`maxRows\``)
+    if (rows.size > maxRows) throw new RangeError(`more than ${maxRows} rows: raise \`maxRows\``)
     return true
   }
   return {
