@@ -75,7 +75,11 @@ export function securedMessage(
   }
 }
 
-/** Locks the tables, under the roles that may read them: a query locks them before it finds a row. */
+/**
+ * Locks the tables, under the roles that may use their schemas. PREPARE locks what it names until the transaction ends
+ * (https://www.postgresql.org/docs/current/sql-prepare.html), and plans nothing: a planner calls functions of policies that are not
+ * volatile, which must not run before the claims of a viewer are set, and what they set would reach each viewer.
+ */
 function lock(message: Message, reads: readonly SecuredRead[]): void {
   for (const role of new Set(reads.map(({ viewer }) => viewer.role))) {
     const tables = new Set(
@@ -84,7 +88,8 @@ function lock(message: Message, reads: readonly SecuredRead[]): void {
         .flatMap(({ query }) => [...query.plan.tables.values()]),
     )
     message.run(takeRoleSql(role))
-    for (const table of tables) message.run(`select from ${qualified(table)} limit 0`) // returns no columns
+    for (const table of tables)
+      message.run(`prepare ${ONCE} as select from ${qualified(table)}; deallocate ${ONCE}`)
     message.run('set local role none')
   }
 }

@@ -93,6 +93,31 @@ it('what a policy does for one viewer does not reach the next', async () => {
   expect((await readAll()).map(ids)).toEqual(OWN)
 })
 
+it('functions of policies run only with the claims of a viewer', async () => {
+  await watched.log.database.query(`create or replace function first_seen() returns text language plpgsql stable as $$
+    declare seen text := current_setting('myapp.first', true);
+    begin
+      if coalesce(seen, '') = '' then
+        seen := coalesce(nullif(current_setting('request.jwt.claims', true), '')::json ->> 'sub', 'viewer 0');
+        perform set_config('myapp.first', seen, true);
+      end if;
+      return seen;
+    end $$`)
+  await setPolicy('owner = first_seen()')
+  expect((await readAll()).map(ids)).toEqual(OWN)
+})
+
+it('viewers share a message where functions of policies fail without claims', async () => {
+  await watched.log.database.query(`create or replace function own() returns text language plpgsql immutable as $$
+    begin return current_setting('request.jwt.claims')::json ->> 'sub'; end $$`)
+  await setPolicy('owner = own()')
+  const query = vi.spyOn(pg.Client.prototype, 'query')
+  expect((await readAll()).map(ids)).toEqual(OWN)
+  const texts = query.mock.calls.map(([given]) => (given as { text?: string }).text ?? given)
+  expect(texts).not.toContainEqual(expect.stringContaining('deallocate all'))
+  query.mockRestore()
+})
+
 it('a viewer whose policy fails fails alone', async () => {
   await setPolicy(`owner = claim('sub') and (claim('sub') <> 'viewer 7' or 1 / (id - id) = 1)`)
   const all = await Promise.allSettled(VIEWERS.map(sub => read(sub)))
