@@ -61,6 +61,8 @@ export function quickMessage(
   message.ask(`select n, token, ${NOW} as time from listenql.cut()`, rows => {
     cut = rows
   })
+  // Policies may apply since the read was chosen: their functions, which are code of others, must not write here.
+  message.run('set transaction read only')
   message.ask(PIN_VIEWS)
   const most = Math.max(STATEMENT_MS, Math.ceil(READS_MS / reads.length))
   message.run(`set local statement_timeout = ${most}; set local lock_timeout = ${LOCK_MS}`)
@@ -79,7 +81,8 @@ export function quickMessage(
   message.ask(tablesNow, rows => {
     now = rows
   })
-  message.run('commit')
+  // A time limit that passes during COMMIT ends the wait for a synchronous standby, and the batch could be lost in a failover.
+  message.run(`set local statement_timeout = ${limits.queryTimeout}; commit`)
 
   function outcome({ query }: QuickRead): Outcome {
     const tables = [...query.plan.tables.values()]

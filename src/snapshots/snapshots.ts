@@ -164,8 +164,8 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
         if (outcome && queue.begin(work)) queue.conclude(work, position, outcome, duration)
       }
     } catch (error) {
+      readAlone(works) // also if the connection was lost: one of them may have ended it
       if (!isStatementError(error)) throw error
-      readAlone(works)
       queue.putBack(works.splice(0))
     }
   }

@@ -189,6 +189,23 @@ describe('quick reads', () => {
     }
   })
 
+  it('are made by themselves after a message that ended the connection', async () => {
+    await read()
+    await watched.log.database.query(`alter function listenql.cut() set schema public;
+      create function listenql.cut(out n bigint, out token bigint) language plpgsql security definer as $$ begin
+        if current_query() like '%; execute %; execute %' then perform pg_terminate_backend(pg_backend_pid()); end if;
+        select * into n, token from public.cut(); end $$;
+      grant execute on function listenql.cut(), public.cut() to ${watched.server.name}`)
+    try {
+      const all = await Promise.all([read(), read({ limit: 1 }), read({ of: large })])
+      expect(all.map(ids)).toEqual([[1, 2], [1], []])
+    } finally {
+      await watched.log.database.query(
+        `drop function listenql.cut(); alter function public.cut() set schema listenql`,
+      )
+    }
+  })
+
   it('replace a connection that was lost', async () => {
     await read()
     await watched.log.database.query(
@@ -220,6 +237,12 @@ describe('quick reads of viewers', () => {
     await watched.log.database.query('alter table people enable row level security')
     try {
       await expect(read({ as })).rejects.toMatchObject({ code: 'SCHEMA_CHANGED' })
+      await watched.log.database.query(`create table seen (id int); create function see(id int) returns boolean language plpgsql
+        security definer as $$ begin insert into public.seen values (id); return true; exception when others then return false; end $$;
+        create policy p on people using (see(id))`)
+      await expect(read({ as })).rejects.toMatchObject({ code: 'SCHEMA_CHANGED' })
+      expect(await watched.log.database.query('select * from seen')).toEqual([])
+      await watched.log.database.query('drop policy p on people')
       // Under row-level security another session reads, because functions of policies are code of others.
       expect(ids(await read({ as: { viewer: viewerOf(role, {}), isSecured: true } }))).toEqual([])
     } finally {
