@@ -21,6 +21,9 @@ const BUDGET_MS = 50
 /** Longest wait for a lock while a statement is prepared, in ms. */
 const PREPARE_LOCK_MS = 50
 
+/** Most texts that are remembered because Postgres has refused to prepare them. */
+const MAX_REFUSED = 1000
+
 /** Reads of one snapshot, by the keys of their queries. */
 export type ChosenReads = ReadonlyMap<string, QuickRead>
 
@@ -59,6 +62,7 @@ export function createQuickReads({ limits, compiler, prepared, signal }: QuickRe
   const isUtf8 = new WeakMap<pg.ClientBase, boolean>()
   /** Sessions whose statements something else has dropped. */
   const distrusted = new WeakSet<pg.ClientBase>()
+  const refused = new Set<string>()
 
   async function storesUtf8(client: pg.ClientBase): Promise<boolean> {
     const known = isUtf8.get(client)
@@ -71,13 +75,24 @@ export function createQuickReads({ limits, compiler, prepared, signal }: QuickRe
   /** Prepares those that are not yet, and returns those that are. */
   async function prepare(client: pg.ClientBase, texts: readonly string[]): Promise<ReadonlySet<string>> {
     const has = (text: string) => prepared.has(client, text)
-    const missing = prepared.isFull(client) ? [] : [...new Set(texts)].filter(text => !has(text))
+    if (prepared.isFull(client) && !texts.every(has)) {
+      await client.query('deallocate all')
+      prepared.forget(client)
+    }
+    const missing = [...new Set(texts)].filter(text => !has(text))
     if (missing.length > 0) {
+      // The transaction ends with the first that Postgres refuses: the others must not have to wait for it each time.
+      missing.sort((a, b) => Number(refused.has(a)) - Number(refused.has(b)))
       await client.query(`begin; ${PIN_SETTINGS}; set local lock_timeout = ${PREPARE_LOCK_MS}`)
-      try {
-        for (const text of missing) await prepared.provide(client, text, '')
-      } catch (error) {
-        if (!isStatementError(error)) throw error
+      for (const text of missing) {
+        try {
+          await prepared.provide(client, text, '')
+        } catch (error) {
+          if (!isStatementError(error)) throw error
+          if (refused.size >= MAX_REFUSED) refused.clear()
+          refused.add(text)
+          break
+        }
       }
       await client.query('rollback')
     }

@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { WatchedTable } from '../../src/catalog/watched-table.js'
+import pg from 'pg'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { TableColumn, WatchedTable } from '../../src/catalog/watched-table.js'
 import { EVERYTHING } from '../../src/filters/index.js'
 import { newest, pull } from '../../src/log/log-queries.js'
 import { comparePositions } from '../../src/log/position.js'
@@ -203,6 +204,41 @@ describe('quick reads', () => {
       await watched.log.database.query(
         `drop function listenql.cut(); alter function public.cut() set schema listenql`,
       )
+    }
+  })
+
+  it('drop statements for others when the session holds too many', async () => {
+    const [id] = people.columns as [TableColumn]
+    const readShape = (size: number) => {
+      const filters = Array.from({ length: size }, () => ({ kind: 'isNull', column: id, isNull: false }) as const)
+      const plan = planOf(people, { filter: { kind: 'and', filters }, orderBy: [], limit: 10, offset: 0 })
+      return snapshots.read(plan, {}, undefined, 1)
+    }
+    const shapes = Array.from({ length: 300 }, (_, i) => i + 1)
+    expect((await Promise.all(shapes.map(readShape))).map(ids)).toEqual(shapes.map(() => [1, 2]))
+    const query = vi.spyOn(pg.Client.prototype, 'query')
+    expect(ids(await readShape(400))).toEqual([1, 2])
+    expect(query.mock.calls).not.toContainEqual([expect.stringContaining('set transaction snapshot')])
+    query.mockRestore()
+  })
+
+  it('that cannot be prepared do not prevent others', async () => {
+    const rare = await watched.table('id int primary key', 'rare')
+    await read({ of: rare, isQuick: false })
+    await watched.log.query('alter table rare rename to other')
+    const query = vi.spyOn(pg.Client.prototype, 'query')
+    try {
+      for (let i = 0; i < 2; i++) {
+        query.mockClear()
+        const [bad, good] = await Promise.allSettled([read({ of: rare }), read()])
+        expect(bad).toMatchObject({ status: 'rejected', reason: { code: 'SCHEMA_CHANGED' } })
+        expect(good.status === 'fulfilled' && ids(good.value)).toEqual([1, 2])
+      }
+      const messages = query.mock.calls.map(([given]) => (given as { text?: string }).text ?? '')
+      expect(messages.filter(isQuickMessage)).toHaveLength(1)
+    } finally {
+      query.mockRestore()
+      await watched.log.query('drop table other')
     }
   })
 
