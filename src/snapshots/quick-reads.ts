@@ -8,7 +8,7 @@ import type { Prepared } from '../postgres/statements/prepared.js'
 import { databaseEncoding } from '../postgres/text-encoding.js'
 import type { PlanCompiler } from './plan-compiler.js'
 import { type QuickRead, type QuickResult, quickMessage } from './quick-message.js'
-import { type ReadLimits, SILENCE_GRACE_MS } from './read-limits.js'
+import { messageBytes, type ReadLimits, SILENCE_GRACE_MS } from './read-limits.js'
 import { literalOf } from './read-statement.js'
 import { limitedSql } from './snapshot-images.js'
 import { countWithin, type Work } from './snapshot-jobs.js'
@@ -45,9 +45,10 @@ export interface QuickReads {
   ): Promise<{ readonly chosen: ChosenReads; readonly unfit: readonly Work[] }>
   /**
    * @param onTaking called right before the snapshot is taken, again if the cut has to be repeated
+   * @returns undefined: the results are too large together, so read them one by one
    * @throws the error of Postgres, after which no transaction is open; or the error that ended the connection
    */
-  read(client: pg.ClientBase, chosen: ChosenReads, onTaking: () => void): Promise<QuickResult>
+  read(client: pg.ClientBase, chosen: ChosenReads, onTaking: () => void): Promise<QuickResult | undefined>
 }
 
 export interface QuickReadsOptions {
@@ -123,7 +124,8 @@ export function createQuickReads({ limits, compiler, prepared, signal }: QuickRe
       for (;;) {
         try {
           onTaking()
-          return resultOf(await collectSeveral(client, sql, silence, limits.maxBytes))
+          const results = await collectSeveral(client, sql, silence, limits.maxBytes, messageBytes(limits))
+          return results && resultOf(results)
         } catch (error) {
           if (!isStatementError(error)) throw error
 

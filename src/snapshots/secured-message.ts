@@ -13,6 +13,9 @@ import { type TableNow, tablesNowOf } from './table-now.js'
 /** The name of the statement that each viewer parses and executes once. */
 const ONCE = '"listenql once"'
 
+/** Longest that one statement may take, in ms: all clients of the message wait for it. Reads that take longer are read one by one. */
+const STATEMENT_MS = 500
+
 /** What one viewer has set is undone to here; the locks from before stay. */
 const VIEWER_SAVEPOINT = 'listenql_viewer'
 
@@ -46,6 +49,7 @@ export function securedMessage(
   const message = new Message()
   const images = new Map<SecuredRead, StatementRows>()
   let now: StatementRows
+  message.run(`set local statement_timeout = ${Math.min(STATEMENT_MS, limits.queryTimeout)}`)
   lock(message, reads)
   message.run(`savepoint ${VIEWER_SAVEPOINT}`)
   for (const read of reads) {

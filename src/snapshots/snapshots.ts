@@ -156,9 +156,14 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     readAlone(unfit)
     if (chosen.size === 0) return
     try {
-      const { position, outcomes, duration } = await quick.read(cutter, chosen, () =>
+      const result = await quick.read(cutter, chosen, () =>
         queue.take(works, job => isForCutter(job) && chosen.has(job.query.key)),
       )
+      if (!result) {
+        readAlone(works)
+        return queue.putBack(works.splice(0))
+      }
+      const { position, outcomes, duration } = result
       for (const work of works.splice(0)) {
         const outcome = outcomes.get(work.query.key)
         if (outcome && queue.begin(work)) queue.conclude(work, position, outcome, duration)
