@@ -11,7 +11,7 @@ import { type QuickRead, type QuickResult, quickMessage } from './quick-message.
 import { messageBytes, type ReadLimits, SILENCE_GRACE_MS } from './read-limits.js'
 import { literalOf } from './read-statement.js'
 import { limitedSql } from './snapshot-images.js'
-import { countWithin, type Work } from './snapshot-jobs.js'
+import { countWithin, expectedOf, type Work } from './snapshot-jobs.js'
 import { TABLES_NOW, tablesParameter } from './table-now.js'
 
 /** Most reads in one message, and longest that they are expected to take, in ms. */
@@ -105,14 +105,15 @@ export function createQuickReads({ limits, compiler, prepared, signal }: QuickRe
       const chosen = new Map<string, QuickRead>()
       if (distrusted.has(client) || !(await storesUtf8(client))) return { chosen, unfit: works }
       const some = works.slice(0, Math.min(MAX_READS, countWithin(works, BUDGET_MS)))
-      const reads = some.flatMap(({ query }) => {
+      const reads = some.flatMap(work => {
+        const { query } = work
         const sql = compiler.recompile(query)
-        return sql ? [{ query, ...limitedSql(sql, limits.maxBytes) }] : []
+        return sql ? [{ query, expected: expectedOf(work), ...limitedSql(sql, limits.maxBytes) }] : []
       })
       const ready = await prepare(client, [TABLES_NOW, ...reads.map(({ text }) => text)])
-      for (const { query, text, values } of reads)
+      for (const { query, expected, text, values } of reads)
         if (ready.has(text) && ready.has(TABLES_NOW))
-          chosen.set(query.key, { query, sql: prepared.execute(text, values.map(literalOf)) })
+          chosen.set(query.key, { query, expected, sql: prepared.execute(text, values.map(literalOf)) })
       return { chosen, unfit: some.filter(({ query }) => !chosen.has(query.key)) }
     },
     async read(client, chosen, onTaking) {

@@ -163,10 +163,11 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
         readAlone(works)
         return queue.putBack(works.splice(0))
       }
-      const { position, outcomes, duration } = result
+      const { position, outcomes, durations } = result
       for (const work of works.splice(0)) {
-        const outcome = outcomes.get(work.query.key)
-        if (outcome && queue.begin(work)) queue.conclude(work, position, outcome, duration)
+        const { key } = work.query
+        const outcome = outcomes.get(key)
+        if (outcome && queue.begin(work)) queue.conclude(work, position, outcome, durations.get(key) ?? 0)
       }
     } catch (error) {
       readAlone(works) // also if the connection was lost: one of them may have ended it

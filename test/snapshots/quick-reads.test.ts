@@ -50,11 +50,12 @@ interface Asked {
   readonly limit?: number
   readonly as?: ReadAs
   readonly isQuick?: boolean
+  readonly expected?: number
 }
 
-function read({ of = people, limit = 10, as = {}, isQuick = true }: Asked = {}): Promise<Snapshot> {
+function read({ of = people, limit = 10, as = {}, isQuick = true, expected = 1 }: Asked = {}): Promise<Snapshot> {
   const plan = planOf(of, { filter: EVERYTHING, orderBy: [], limit, offset: 0 })
-  return snapshots.read(plan, as, undefined, isQuick ? 1 : undefined)
+  return snapshots.read(plan, as, undefined, isQuick ? expected : undefined)
 }
 
 const ids = ({ rows }: Snapshot) => rows.map(row => row.get('id'))
@@ -204,6 +205,24 @@ describe('quick reads', () => {
       await watched.log.database.query(
         `drop function listenql.cut(); alter function public.cut() set schema listenql`,
       )
+    }
+  })
+
+  it('have as much time as they are expected to take, however many share the message', async () => {
+    await watched.log.database.query(`create policy p on large using (pg_sleep(0.03) is not null);
+      alter table large enable row level security; insert into large values (1, 1)`)
+    const shapes = Array.from({ length: 20 }, (_, i) => i + 1)
+    try {
+      const all = () => Promise.all([read({ of: large, expected: 30 }), ...shapes.map(limit => read({ limit }))])
+      await all()
+      const query = vi.spyOn(pg.Client.prototype, 'query')
+      const [slow, ...others] = await all()
+      expect(slow.rows).toHaveLength(1)
+      expect(slow.duration).toBeGreaterThan(Math.max(...others.map(({ duration }) => duration)))
+      expect(query.mock.calls).not.toContainEqual([expect.stringContaining('set transaction snapshot')])
+      query.mockRestore()
+    } finally {
+      await watched.log.database.query('drop policy p on large; alter table large disable row level security')
     }
   })
 
