@@ -126,7 +126,9 @@ export function quickMessage(
       return {
         position: endOfBatch({ n: Number(n), token: Number(token) }),
         outcomes: new Map(reads.map(one => [one.query.key, outcome(one)])),
-        durations: new Map(reads.map(one => [one.query.key, (1000 * (end - begin) * weightOf(one)) / weight])),
+        durations: new Map(
+          reads.map(one => [one.query.key, (1000 * (end - begin) * weightOf(one)) / weight]),
+        ),
       }
     },
   }

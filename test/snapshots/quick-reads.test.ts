@@ -53,7 +53,13 @@ interface Asked {
   readonly expected?: number
 }
 
-function read({ of = people, limit = 10, as = {}, isQuick = true, expected = 1 }: Asked = {}): Promise<Snapshot> {
+function read({
+  of = people,
+  limit = 10,
+  as = {},
+  isQuick = true,
+  expected = 1,
+}: Asked = {}): Promise<Snapshot> {
   const plan = planOf(of, { filter: EVERYTHING, orderBy: [], limit, offset: 0 })
   return snapshots.read(plan, as, undefined, isQuick ? expected : undefined)
 }
@@ -213,7 +219,8 @@ describe('quick reads', () => {
       alter table large enable row level security; insert into large values (1, 1)`)
     const shapes = Array.from({ length: 20 }, (_, i) => i + 1)
     try {
-      const all = () => Promise.all([read({ of: large, expected: 30 }), ...shapes.map(limit => read({ limit }))])
+      const all = () =>
+        Promise.all([read({ of: large, expected: 30 }), ...shapes.map(limit => read({ limit }))])
       await all()
       const query = vi.spyOn(pg.Client.prototype, 'query')
       const [slow, ...others] = await all()
@@ -229,7 +236,10 @@ describe('quick reads', () => {
   it('drop statements for others when the session holds too many', async () => {
     const [id] = people.columns as [TableColumn]
     const readShape = (size: number) => {
-      const filters = Array.from({ length: size }, () => ({ kind: 'isNull', column: id, isNull: false }) as const)
+      const filters = Array.from(
+        { length: size },
+        () => ({ kind: 'isNull', column: id, isNull: false }) as const,
+      )
       const plan = planOf(people, { filter: { kind: 'and', filters }, orderBy: [], limit: 10, offset: 0 })
       return snapshots.read(plan, {}, undefined, 1)
     }
