@@ -18,10 +18,18 @@ const READS_MS = 250
 const STATEMENT_MS = 10
 const LOCK_MS = 10
 
+/** A read may take at least this many times as long as it is expected to. */
+const PATIENCE_FACTOR = 4
+
+/** The shortest time that a read counts with, in ms. */
+const MIN_EXPECTED_MS = 0.1
+
 const NOW = 'pg_catalog.date_part($$epoch$$, pg_catalog.clock_timestamp())'
 
 export interface QuickRead {
   readonly query: SnapshotQuery
+  /** How long the read is expected to take, in ms. */
+  readonly expected: number
   /** An EXECUTE that returns images. */
   readonly sql: string
 }
@@ -30,8 +38,11 @@ export interface QuickResult {
   readonly position: Position
   /** By the keys of the queries. */
   readonly outcomes: ReadonlyMap<string, Outcome>
-  /** The mean time of one read, in ms. */
-  readonly duration: number
+  /**
+   * By the keys of the queries, in ms: the time of all reads, in the proportions that were expected. Their mean would hide the slow one
+   * among them, which would then get too little time in the next message.
+   */
+  readonly durations: ReadonlyMap<string, number>
 }
 
 export interface QuickMessage {
@@ -61,13 +72,27 @@ export function quickMessage(
   message.ask(`select n, token, ${NOW} as time from listenql.cut()`, rows => {
     cut = rows
   })
+  // Policies may apply since the read was chosen: their functions, which are code of others, must not write here.
+  message.run('set transaction read only')
   message.ask(PIN_VIEWS)
   const most = Math.max(STATEMENT_MS, Math.ceil(READS_MS / reads.length))
-  message.run(`set local statement_timeout = ${most}; set local lock_timeout = ${LOCK_MS}`)
+  let limit: number | undefined
+  /** @param expected how long the next statements are expected to take, in ms */
+  function limitTime(expected = 0): void {
+    const next = Math.max(most, Math.ceil(PATIENCE_FACTOR * expected))
+    if (next !== limit) message.run(`set local statement_timeout = ${next}`)
+    limit = next
+  }
+  limitTime()
+  message.run(`set local lock_timeout = ${LOCK_MS}`)
   for (const role of new Set(reads.map(({ query }) => query.viewer?.role))) {
     const ofRole = reads.filter(({ query }) => query.viewer?.role === role)
     if (role !== undefined) message.run(takeRoleSql(role))
-    for (const { query, sql } of ofRole) message.ask(sql, rows => void images.set(query, rows))
+    for (const { query, expected, sql } of ofRole) {
+      limitTime(expected)
+      message.ask(sql, rows => void images.set(query, rows))
+    }
+    limitTime()
     if (role === undefined) continue
     const relids = new Set(ofRole.flatMap(({ query }) => [...query.plan.tables.keys()]))
     message.ask(securedNowSql(`'{${[...relids].join(',')}}'`), rows => void secured.set(role, rows))
@@ -79,7 +104,8 @@ export function quickMessage(
   message.ask(tablesNow, rows => {
     now = rows
   })
-  message.run('commit')
+  // A time limit that passes during COMMIT ends the wait for a synchronous standby, and the batch could be lost in a failover.
+  message.run(`set local statement_timeout = ${limits.queryTimeout}; commit`)
 
   function outcome({ query }: QuickRead): Outcome {
     const tables = [...query.plan.tables.values()]
@@ -90,6 +116,7 @@ export function quickMessage(
     const state = tablesNowOf(tables, now as unknown as TableNow[])
     return outcomeOf(query, imagesOf(images.get(query)), state, limits)
   }
+  const weight = reads.reduce((sum, one) => sum + weightOf(one), 0)
   return {
     sql: message.sql,
     resultOf(results) {
@@ -99,8 +126,14 @@ export function quickMessage(
       return {
         position: endOfBatch({ n: Number(n), token: Number(token) }),
         outcomes: new Map(reads.map(one => [one.query.key, outcome(one)])),
-        duration: (1000 * (end - begin)) / reads.length,
+        durations: new Map(
+          reads.map(one => [one.query.key, (1000 * (end - begin) * weightOf(one)) / weight]),
+        ),
       }
     },
   }
+}
+
+function weightOf({ expected }: QuickRead): number {
+  return Math.max(MIN_EXPECTED_MS, expected)
 }

@@ -8,10 +8,10 @@ import type { Prepared } from '../postgres/statements/prepared.js'
 import { databaseEncoding } from '../postgres/text-encoding.js'
 import type { PlanCompiler } from './plan-compiler.js'
 import { type QuickRead, type QuickResult, quickMessage } from './quick-message.js'
-import { type ReadLimits, SILENCE_GRACE_MS } from './read-limits.js'
+import { messageBytes, type ReadLimits, SILENCE_GRACE_MS } from './read-limits.js'
 import { literalOf } from './read-statement.js'
 import { limitedSql } from './snapshot-images.js'
-import { countWithin, type Work } from './snapshot-jobs.js'
+import { countWithin, expectedOf, type Work } from './snapshot-jobs.js'
 import { TABLES_NOW, tablesParameter } from './table-now.js'
 
 /** Most reads in one message, and longest that they are expected to take, in ms. */
@@ -20,6 +20,9 @@ const BUDGET_MS = 50
 
 /** Longest wait for a lock while a statement is prepared, in ms. */
 const PREPARE_LOCK_MS = 50
+
+/** Most texts that are remembered because Postgres has refused to prepare them. */
+const MAX_REFUSED = 1000
 
 /** Reads of one snapshot, by the keys of their queries. */
 export type ChosenReads = ReadonlyMap<string, QuickRead>
@@ -42,9 +45,10 @@ export interface QuickReads {
   ): Promise<{ readonly chosen: ChosenReads; readonly unfit: readonly Work[] }>
   /**
    * @param onTaking called right before the snapshot is taken, again if the cut has to be repeated
+   * @returns undefined: the results are too large together, so read them one by one
    * @throws the error of Postgres, after which no transaction is open; or the error that ended the connection
    */
-  read(client: pg.ClientBase, chosen: ChosenReads, onTaking: () => void): Promise<QuickResult>
+  read(client: pg.ClientBase, chosen: ChosenReads, onTaking: () => void): Promise<QuickResult | undefined>
 }
 
 export interface QuickReadsOptions {
@@ -59,6 +63,7 @@ export function createQuickReads({ limits, compiler, prepared, signal }: QuickRe
   const isUtf8 = new WeakMap<pg.ClientBase, boolean>()
   /** Sessions whose statements something else has dropped. */
   const distrusted = new WeakSet<pg.ClientBase>()
+  const refused = new Set<string>()
 
   async function storesUtf8(client: pg.ClientBase): Promise<boolean> {
     const known = isUtf8.get(client)
@@ -71,13 +76,24 @@ export function createQuickReads({ limits, compiler, prepared, signal }: QuickRe
   /** Prepares those that are not yet, and returns those that are. */
   async function prepare(client: pg.ClientBase, texts: readonly string[]): Promise<ReadonlySet<string>> {
     const has = (text: string) => prepared.has(client, text)
-    const missing = prepared.isFull(client) ? [] : [...new Set(texts)].filter(text => !has(text))
+    if (prepared.isFull(client) && !texts.every(has)) {
+      await client.query('deallocate all')
+      prepared.forget(client)
+    }
+    const missing = [...new Set(texts)].filter(text => !has(text))
     if (missing.length > 0) {
+      // The transaction ends with the first that Postgres refuses: the others must not have to wait for it each time.
+      missing.sort((a, b) => Number(refused.has(a)) - Number(refused.has(b)))
       await client.query(`begin; ${PIN_SETTINGS}; set local lock_timeout = ${PREPARE_LOCK_MS}`)
-      try {
-        for (const text of missing) await prepared.provide(client, text, '')
-      } catch (error) {
-        if (!isStatementError(error)) throw error
+      for (const text of missing) {
+        try {
+          await prepared.provide(client, text, '')
+        } catch (error) {
+          if (!isStatementError(error)) throw error
+          if (refused.size >= MAX_REFUSED) refused.clear()
+          refused.add(text)
+          break
+        }
       }
       await client.query('rollback')
     }
@@ -89,14 +105,15 @@ export function createQuickReads({ limits, compiler, prepared, signal }: QuickRe
       const chosen = new Map<string, QuickRead>()
       if (distrusted.has(client) || !(await storesUtf8(client))) return { chosen, unfit: works }
       const some = works.slice(0, Math.min(MAX_READS, countWithin(works, BUDGET_MS)))
-      const reads = some.flatMap(({ query }) => {
+      const reads = some.flatMap(work => {
+        const { query } = work
         const sql = compiler.recompile(query)
-        return sql ? [{ query, ...limitedSql(sql, limits.maxBytes) }] : []
+        return sql ? [{ query, expected: expectedOf(work), ...limitedSql(sql, limits.maxBytes) }] : []
       })
       const ready = await prepare(client, [TABLES_NOW, ...reads.map(({ text }) => text)])
-      for (const { query, text, values } of reads)
+      for (const { query, expected, text, values } of reads)
         if (ready.has(text) && ready.has(TABLES_NOW))
-          chosen.set(query.key, { query, sql: prepared.execute(text, values.map(literalOf)) })
+          chosen.set(query.key, { query, expected, sql: prepared.execute(text, values.map(literalOf)) })
       return { chosen, unfit: some.filter(({ query }) => !chosen.has(query.key)) }
     },
     async read(client, chosen, onTaking) {
@@ -108,7 +125,8 @@ export function createQuickReads({ limits, compiler, prepared, signal }: QuickRe
       for (;;) {
         try {
           onTaking()
-          return resultOf(await collectSeveral(client, sql, silence, limits.maxBytes))
+          const results = await collectSeveral(client, sql, silence, limits.maxBytes, messageBytes(limits))
+          return results && resultOf(results)
         } catch (error) {
           if (!isStatementError(error)) throw error
 

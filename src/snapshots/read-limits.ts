@@ -8,5 +8,13 @@ export interface ReadLimits {
   readonly flags: { readonly timeout: string; readonly bytes: string }
 }
 
+/** As many as one snapshot may have by default. */
+const MESSAGE_BYTES = 64 * 2 ** 20
+
+/** Most bytes of the images that are held for all reads of a message. */
+export function messageBytes({ maxBytes }: ReadLimits): number {
+  return Math.max(MESSAGE_BYTES, maxBytes)
+}
+
 /** How long after its statement_timeout an unresponsive connection is abandoned, in ms. */
 export const SILENCE_GRACE_MS = 5000

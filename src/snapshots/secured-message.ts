@@ -13,6 +13,9 @@ import { type TableNow, tablesNowOf } from './table-now.js'
 /** The name of the statement that each viewer parses and executes once. */
 const ONCE = '"listenql once"'
 
+/** Longest that one statement may take, in ms: all clients of the message wait for it. Reads that take longer are read one by one. */
+const STATEMENT_MS = 500
+
 /** What one viewer has set is undone to here; the locks from before stay. */
 const VIEWER_SAVEPOINT = 'listenql_viewer'
 
@@ -46,6 +49,7 @@ export function securedMessage(
   const message = new Message()
   const images = new Map<SecuredRead, StatementRows>()
   let now: StatementRows
+  message.run(`set local statement_timeout = ${Math.min(STATEMENT_MS, limits.queryTimeout)}`)
   lock(message, reads)
   message.run(`savepoint ${VIEWER_SAVEPOINT}`)
   for (const read of reads) {
@@ -75,7 +79,11 @@ export function securedMessage(
   }
 }
 
-/** Locks the tables, under the roles that may read them: a query locks them before it finds a row. */
+/**
+ * Locks the tables, under the roles that may use their schemas. PREPARE locks what it names until the transaction ends
+ * (https://www.postgresql.org/docs/current/sql-prepare.html), and plans nothing: a planner calls functions of policies that are not
+ * volatile, which must not run before the claims of a viewer are set, and what they set would reach each viewer.
+ */
 function lock(message: Message, reads: readonly SecuredRead[]): void {
   for (const role of new Set(reads.map(({ viewer }) => viewer.role))) {
     const tables = new Set(
@@ -84,7 +92,8 @@ function lock(message: Message, reads: readonly SecuredRead[]): void {
         .flatMap(({ query }) => [...query.plan.tables.values()]),
     )
     message.run(takeRoleSql(role))
-    for (const table of tables) message.run(`select from ${qualified(table)} limit 0`) // returns no columns
+    for (const table of tables)
+      message.run(`prepare ${ONCE} as select from ${qualified(table)}; deallocate ${ONCE}`)
     message.run('set local role none')
   }
 }

@@ -5,7 +5,7 @@ import { collectSeveral } from '../postgres/statements/multi-statement.js'
 import { createPrepared } from '../postgres/statements/prepared.js'
 import { readSettings, type UsableSettings } from '../rls/role-rights.js'
 import type { PlanCompiler } from './plan-compiler.js'
-import { type ReadLimits, SILENCE_GRACE_MS } from './read-limits.js'
+import { messageBytes, type ReadLimits, SILENCE_GRACE_MS } from './read-limits.js'
 import { literalOf } from './read-statement.js'
 import { type SecuredRead, securedMessage } from './secured-message.js'
 import { SAVEPOINT } from './snapshot-cut.js'
@@ -19,7 +19,8 @@ import { TABLES_NOW, tablesParameter } from './table-now.js'
 export interface SecuredReads {
   /**
    * The transaction is the same afterwards, without locks.
-   * @returns the outcomes, in the order of the queries; undefined: Postgres has refused one of them, so read them one by one
+   * @returns the outcomes, in the order of the queries; undefined: Postgres has refused one of them, or they are too large together, so
+   * read them one by one
    * @throws the error that ended the connection
    */
   read(client: pg.ClientBase, queries: readonly SnapshotQuery[]): Promise<readonly Outcome[] | undefined>
@@ -56,9 +57,9 @@ export function createSecuredReads(
         const tables = new Set(queries.flatMap(({ plan }) => [...plan.tables.values()]))
         const tablesNow = prepared.execute(TABLES_NOW, [quoteLiteral(tablesParameter([...tables]))])
         const { sql, outcomesOf } = securedMessage(reads, tablesNow, limits)
-        return outcomesOf(
-          await collectSeveral(client, sql, limits.queryTimeout + SILENCE_GRACE_MS, limits.maxBytes),
-        )
+        const silence = limits.queryTimeout + SILENCE_GRACE_MS
+        const results = await collectSeveral(client, sql, silence, limits.maxBytes, messageBytes(limits))
+        return results && outcomesOf(results)
       } catch (error) {
         if (!isStatementError(error)) throw error
         // Functions of policies may have dropped statements, and a refused message has not dropped its own.

@@ -44,11 +44,16 @@ export function isShareable({ jobs }: Work): boolean {
   return jobs.every(({ isQuick }) => isQuick)
 }
 
+/** How long the read of the work is expected to take, in ms. */
+export function expectedOf({ jobs }: Work): number {
+  return Math.max(...jobs.map(({ expected }) => expected))
+}
+
 /** The number of works at the beginning of a list that are expected to take this long together, in ms; at least one. */
 export function countWithin(works: readonly Work[], budget: number): number {
   let sum = 0
-  const end = works.findIndex(({ jobs }) => {
-    sum += Math.max(...jobs.map(({ expected }) => expected))
+  const end = works.findIndex(work => {
+    sum += expectedOf(work)
     return sum > budget
   })
   return end === -1 ? works.length : Math.max(1, end)

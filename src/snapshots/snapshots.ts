@@ -156,16 +156,22 @@ export function createSnapshots(options: SnapshotsOptions): Snapshots {
     readAlone(unfit)
     if (chosen.size === 0) return
     try {
-      const { position, outcomes, duration } = await quick.read(cutter, chosen, () =>
+      const result = await quick.read(cutter, chosen, () =>
         queue.take(works, job => isForCutter(job) && chosen.has(job.query.key)),
       )
+      if (!result) {
+        readAlone(works)
+        return queue.putBack(works.splice(0))
+      }
+      const { position, outcomes, durations } = result
       for (const work of works.splice(0)) {
-        const outcome = outcomes.get(work.query.key)
-        if (outcome && queue.begin(work)) queue.conclude(work, position, outcome, duration)
+        const { key } = work.query
+        const outcome = outcomes.get(key)
+        if (outcome && queue.begin(work)) queue.conclude(work, position, outcome, durations.get(key) ?? 0)
       }
     } catch (error) {
+      readAlone(works) // also if the connection was lost: one of them may have ended it
       if (!isStatementError(error)) throw error
-      readAlone(works)
       queue.putBack(works.splice(0))
     }
   }

@@ -66,6 +66,7 @@ export function createWorksReader({ queue, reader, secured, readers }: WorksRead
           works.unshift(...begun)
         }
       } catch (error) {
+        if (begun.length > 1) readAlone(begun) // one of them may have ended the connection
         queue.again(begun, messageOf(error))
         throw error
       }

@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { WatchedTable } from '../../src/catalog/watched-table.js'
+import pg from 'pg'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { TableColumn, WatchedTable } from '../../src/catalog/watched-table.js'
 import { EVERYTHING } from '../../src/filters/index.js'
 import { newest, pull } from '../../src/log/log-queries.js'
 import { comparePositions } from '../../src/log/position.js'
@@ -49,11 +50,18 @@ interface Asked {
   readonly limit?: number
   readonly as?: ReadAs
   readonly isQuick?: boolean
+  readonly expected?: number
 }
 
-function read({ of = people, limit = 10, as = {}, isQuick = true }: Asked = {}): Promise<Snapshot> {
+function read({
+  of = people,
+  limit = 10,
+  as = {},
+  isQuick = true,
+  expected = 1,
+}: Asked = {}): Promise<Snapshot> {
   const plan = planOf(of, { filter: EVERYTHING, orderBy: [], limit, offset: 0 })
-  return snapshots.read(plan, as, undefined, isQuick ? 1 : undefined)
+  return snapshots.read(plan, as, undefined, isQuick ? expected : undefined)
 }
 
 const ids = ({ rows }: Snapshot) => rows.map(row => row.get('id'))
@@ -189,6 +197,80 @@ describe('quick reads', () => {
     }
   })
 
+  it('are made by themselves after a message that ended the connection', async () => {
+    await read()
+    await watched.log.database.query(`alter function listenql.cut() set schema public;
+      create function listenql.cut(out n bigint, out token bigint) language plpgsql security definer as $$ begin
+        if current_query() like '%; execute %; execute %' then perform pg_terminate_backend(pg_backend_pid()); end if;
+        select * into n, token from public.cut(); end $$;
+      grant execute on function listenql.cut(), public.cut() to ${watched.server.name}`)
+    try {
+      const all = await Promise.all([read(), read({ limit: 1 }), read({ of: large })])
+      expect(all.map(ids)).toEqual([[1, 2], [1], []])
+    } finally {
+      await watched.log.database.query(
+        `drop function listenql.cut(); alter function public.cut() set schema listenql`,
+      )
+    }
+  })
+
+  it('have as much time as they are expected to take, however many share the message', async () => {
+    await watched.log.database.query(`create policy p on large using (pg_sleep(0.03) is not null);
+      alter table large enable row level security; insert into large values (1, 1)`)
+    const shapes = Array.from({ length: 20 }, (_, i) => i + 1)
+    try {
+      const all = () =>
+        Promise.all([read({ of: large, expected: 30 }), ...shapes.map(limit => read({ limit }))])
+      await all()
+      const query = vi.spyOn(pg.Client.prototype, 'query')
+      const [slow, ...others] = await all()
+      expect(slow.rows).toHaveLength(1)
+      expect(slow.duration).toBeGreaterThan(Math.max(...others.map(({ duration }) => duration)))
+      expect(query.mock.calls).not.toContainEqual([expect.stringContaining('set transaction snapshot')])
+      query.mockRestore()
+    } finally {
+      await watched.log.database.query('drop policy p on large; alter table large disable row level security')
+    }
+  })
+
+  it('drop statements for others when the session holds too many', async () => {
+    const [id] = people.columns as [TableColumn]
+    const readShape = (size: number) => {
+      const filters = Array.from(
+        { length: size },
+        () => ({ kind: 'isNull', column: id, isNull: false }) as const,
+      )
+      const plan = planOf(people, { filter: { kind: 'and', filters }, orderBy: [], limit: 10, offset: 0 })
+      return snapshots.read(plan, {}, undefined, 1)
+    }
+    const shapes = Array.from({ length: 300 }, (_, i) => i + 1)
+    expect((await Promise.all(shapes.map(readShape))).map(ids)).toEqual(shapes.map(() => [1, 2]))
+    const query = vi.spyOn(pg.Client.prototype, 'query')
+    expect(ids(await readShape(400))).toEqual([1, 2])
+    expect(query.mock.calls).not.toContainEqual([expect.stringContaining('set transaction snapshot')])
+    query.mockRestore()
+  })
+
+  it('that cannot be prepared do not prevent others', async () => {
+    const rare = await watched.table('id int primary key', 'rare')
+    await read({ of: rare, isQuick: false })
+    await watched.log.query('alter table rare rename to other')
+    const query = vi.spyOn(pg.Client.prototype, 'query')
+    try {
+      for (let i = 0; i < 2; i++) {
+        query.mockClear()
+        const [bad, good] = await Promise.allSettled([read({ of: rare }), read()])
+        expect(bad).toMatchObject({ status: 'rejected', reason: { code: 'SCHEMA_CHANGED' } })
+        expect(good.status === 'fulfilled' && ids(good.value)).toEqual([1, 2])
+      }
+      const messages = query.mock.calls.map(([given]) => (given as { text?: string }).text ?? '')
+      expect(messages.filter(isQuickMessage)).toHaveLength(1)
+    } finally {
+      query.mockRestore()
+      await watched.log.query('drop table other')
+    }
+  })
+
   it('replace a connection that was lost', async () => {
     await read()
     await watched.log.database.query(
@@ -220,6 +302,12 @@ describe('quick reads of viewers', () => {
     await watched.log.database.query('alter table people enable row level security')
     try {
       await expect(read({ as })).rejects.toMatchObject({ code: 'SCHEMA_CHANGED' })
+      await watched.log.database.query(`create table seen (id int); create function see(id int) returns boolean language plpgsql
+        security definer as $$ begin insert into public.seen values (id); return true; exception when others then return false; end $$;
+        create policy p on people using (see(id))`)
+      await expect(read({ as })).rejects.toMatchObject({ code: 'SCHEMA_CHANGED' })
+      expect(await watched.log.database.query('select * from seen')).toEqual([])
+      await watched.log.database.query('drop policy p on people')
       // Under row-level security another session reads, because functions of policies are code of others.
       expect(ids(await read({ as: { viewer: viewerOf(role, {}), isSecured: true } }))).toEqual([])
     } finally {

@@ -93,6 +93,31 @@ it('what a policy does for one viewer does not reach the next', async () => {
   expect((await readAll()).map(ids)).toEqual(OWN)
 })
 
+it('functions of policies run only with the claims of a viewer', async () => {
+  await watched.log.database.query(`create or replace function first_seen() returns text language plpgsql stable as $$
+    declare seen text := current_setting('myapp.first', true);
+    begin
+      if coalesce(seen, '') = '' then
+        seen := coalesce(nullif(current_setting('request.jwt.claims', true), '')::json ->> 'sub', 'viewer 0');
+        perform set_config('myapp.first', seen, true);
+      end if;
+      return seen;
+    end $$`)
+  await setPolicy('owner = first_seen()')
+  expect((await readAll()).map(ids)).toEqual(OWN)
+})
+
+it('viewers share a message where functions of policies fail without claims', async () => {
+  await watched.log.database.query(`create or replace function own() returns text language plpgsql immutable as $$
+    begin return current_setting('request.jwt.claims')::json ->> 'sub'; end $$`)
+  await setPolicy('owner = own()')
+  const query = vi.spyOn(pg.Client.prototype, 'query')
+  expect((await readAll()).map(ids)).toEqual(OWN)
+  const texts = query.mock.calls.map(([given]) => (given as { text?: string }).text ?? given)
+  expect(texts).not.toContainEqual(expect.stringContaining('deallocate all'))
+  query.mockRestore()
+})
+
 it('a viewer whose policy fails fails alone', async () => {
   await setPolicy(`owner = claim('sub') and (claim('sub') <> 'viewer 7' or 1 / (id - id) = 1)`)
   const all = await Promise.allSettled(VIEWERS.map(sub => read(sub)))
@@ -103,6 +128,17 @@ it('a viewer whose policy fails fails alone', async () => {
   expect(await readAll().catch(({ code }) => code)).toBe('FORBIDDEN')
   await setPolicy(`owner = claim('sub')`)
   expect((await readAll()).map(ids)).toEqual(OWN)
+})
+
+it('a viewer whose policy has become slow does not hold up others', async () => {
+  await setPolicy(`owner = claim('sub') and (claim('sub') <> 'viewer 7' or pg_sleep(300) is null)`)
+  const all = VIEWERS.map(sub => read(sub))
+  const slow = (all[7] as Promise<Snapshot>).catch(() => 'slow')
+  const others = Promise.all(all.filter((_, i) => i !== 7))
+  expect(((await Promise.race([others, slow])) as Snapshot[]).map(ids)).toEqual(OWN.filter((_, i) => i !== 7))
+  const cancel = `select pg_cancel_backend(pid) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`
+  await expect.poll(() => watched.log.database.query(cancel)).toHaveLength(1)
+  expect(await slow).toBe('slow')
 })
 
 it('a policy that drops statements costs nothing but time', async () => {

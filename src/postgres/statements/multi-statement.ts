@@ -41,25 +41,39 @@ export type StatementRows = readonly Record<string, unknown>[] | undefined
 /**
  * As `runSeveral`, and collects the rows.
  * @param maxBytes most bytes of the texts that one statement returns; rows beyond are dropped as they arrive
- * @returns what the statements that return columns have returned, in their order
+ * @param maxTotal most bytes of the texts that are held for all statements
+ * @returns what the statements that return columns have returned, in their order. Undefined: they have more than `maxTotal`
  */
 export async function collectSeveral(
   client: pg.ClientBase,
   text: string,
   silence: number,
   maxBytes: number,
-): Promise<StatementRows[]> {
+  maxTotal: number,
+): Promise<StatementRows[] | undefined> {
   const received = new Map<unknown, { rows: (readonly unknown[])[]; bytes: number }>()
+  let held = 0
+  let isTooMuch = false
   const results = await runSeveral(client, text, silence, (row, result) => {
+    if (isTooMuch) return
     let all = received.get(result)
     if (!all) {
       all = { rows: [], bytes: 0 }
       received.set(result, all)
     }
+    const before = all.bytes
     for (const value of row) if (typeof value === 'string') all.bytes += Buffer.byteLength(value)
-    if (all.bytes > maxBytes) all.rows = []
-    else all.rows.push(row)
+    if (all.bytes <= maxBytes) {
+      all.rows.push(row)
+      held += all.bytes - before
+    } else if (before <= maxBytes) {
+      all.rows = []
+      held -= before
+    }
+    isTooMuch = held > maxTotal
+    if (isTooMuch) received.clear()
   })
+  if (isTooMuch) return undefined
   return results
     .filter(({ fields }) => fields.length > 0)
     .map(result => {
