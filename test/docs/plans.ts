@@ -266,7 +266,7 @@ export const PLANS: readonly Plan[] = [
   ...EXAMPLES.map(name => ({
     file: `examples/${name}/README.md`,
     has: 'npm install\nnpm start\n',
-    why: 'test/examples runs it',
+    why: 'npm run consumers',
   })),
 ]
 
