@@ -10,7 +10,7 @@ const options = {}
 // From here on, this file is the same in all examples.
 // The embedded Postgres has its data in .listenql. With DATABASE_URL, use `databaseUrl` and apply schema.sql yourself.
 const listenql = await createServer({ dataDir: '.listenql', port: 0, logLevel: 'warn', ...options })
-const db = new pg.Pool({ connectionString: listenql.embedded.adminUrl, max: 1 })
+const db = new pg.Pool({ connectionString: listenql.embedded.adminUrl, max: 4 })
 db.on('error', () => {}) // Postgres stops before this process does.
 
 // Applied once. To apply a changed schema.sql, delete .listenql with all data.
@@ -26,6 +26,15 @@ if (existsSync('simulate.sql')) {
 }
 
 const app = await vite.createServer({
+  plugins: [
+    {
+      name: 'api',
+      // In place of your application's own server, which signs users in and writes.
+      async configureServer({ middlewares }) {
+        if (existsSync('api.js')) middlewares.use('/api', (await import('./api.js')).createApi(db))
+      },
+    },
+  ],
   server: {
     port: Number(process.env.PORT ?? 5173),
     // Page and GraphQL have one origin, as behind a reverse proxy.
