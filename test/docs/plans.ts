@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { expect } from 'vitest'
 import { freePort } from '../../src/embedded/free-port.js'
 import { overSse } from '../support/clients.js'
+import { EXAMPLES } from '../support/example.js'
 import { bundleApp } from '../support/react-app.js'
 import { CLI } from '../support/running.js'
 import { type Snippet, snippetsOf } from '../support/snippets.js'
@@ -221,6 +222,11 @@ export const PLANS: readonly Plan[] = [
     why: 'run with the first one of the file',
   },
   { file: 'examples/yoga/README.md', has: 'curl localhost:4001', why: 'run with the first one of the file' },
+  ...EXAMPLES.map(name => ({
+    file: `examples/${name}/README.md`,
+    has: 'npm install\nnpm start\n',
+    why: 'test/examples runs it',
+  })),
 ]
 
 /** Runs `status` while a server that has read an event is asleep. */

@@ -1,9 +1,17 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { describeInBrowser } from '../support/browser.js'
 import { type Example, startExample } from '../support/example.js'
 
-describeInBrowser('the example fleet', open => {
+const folder = join(import.meta.dirname, '../../examples/fleet')
+const MOVE = readFileSync(join(folder, 'simulate.sql'), 'utf8').replace(/;\s*$/, ' returning id, x, y')
+
+describeInBrowser('examples/fleet', open => {
   let example: Example
+  /** Positions of each vehicle since the page shows it, by id. */
+  const driven = new Map<number, string[]>()
 
   beforeAll(async () => {
     example = await startExample('fleet')
@@ -11,19 +19,81 @@ describeInBrowser('the example fleet', open => {
 
   afterAll(() => example?.close())
 
-  it('shows', async () => {
+  async function drive(steps: number): Promise<void> {
+    for (let step = 0; step < steps; step += 1)
+      for (const { id, x, y } of await example.query(MOVE)) driven.get(id as number)?.push(`${x},${y}`)
+  }
+
+  const shown = (page: Page) =>
+    page.evaluate(() => ({
+      vehicles: [...document.querySelectorAll('li')].map(({ innerText }) => innerText.replace(/\s+/g, ' ')),
+      trails: [...document.querySelectorAll('polyline')].map(line => line.getAttribute('points')),
+    }))
+
+  /** What the page has to show of a fleet. */
+  async function expected(fleet: string): Promise<Awaited<ReturnType<typeof shown>>> {
+    const rows = await example.query('select * from vehicles where fleet like $1 order by id', [fleet])
+    return {
+      vehicles: rows.map(({ name, x, y }) => `${name} ${x}, ${y}`),
+      trails: rows.map(({ id }) => driven.get(id as number)?.join(' ') ?? ''),
+    }
+  }
+
+  async function follow(fleet: string): Promise<void> {
+    driven.clear()
+    for (const { id, x, y } of await example.query('select * from vehicles where fleet like $1', [fleet]))
+      driven.set(id as number, [`${x},${y}`])
+  }
+
+  it('shows every position of every vehicle, also those of a lost connection and of a killed server', async () => {
     const watched = await open()
+    const { page } = watched
+    await follow('%')
     await example.open(watched)
-    const text = watched.page.locator('p')
-    await expect.poll(() => text.textContent()).toBe('A1')
+    await expect.poll(() => shown(page)).toEqual(await expected('%'))
+    await drive(5)
+    await expect.poll(() => shown(page)).toEqual(await expected('%'))
+
     await example.proxy.cut()
-    await example.query("insert into vehicles (fleet, name) values ('Bikes', 'A2')")
+    await expect.poll(() => page.getByRole('status').textContent()).toMatch(/^offline since/)
+    await drive(20)
+    await example.query("delete from vehicles where name = 'Taxi 3'")
+    const before = await shown(page)
+    expect(before.vehicles).toContainEqual(expect.stringMatching('Taxi 3'))
     await example.proxy.mend()
-    await expect.poll(() => text.textContent()).toBe('A1 A2')
+    await expect.poll(() => shown(page)).toEqual(await expected('%'))
+    await expect.poll(() => page.getByRole('status').textContent()).toBe('live')
+
     await example.kill()
-    await example.query("insert into vehicles (fleet, name) values ('Bikes', 'A3')")
+    await drive(20)
     await example.start()
-    await expect.poll(() => text.textContent()).toBe('A1 A2 A3')
+    await expect.poll(() => shown(page)).toEqual(await expected('%'))
+    const longest = Math.max(...[...driven.values()].map(trail => trail.length))
+    expect(longest).toBeGreaterThan(25)
+
+    expect(watched.errors()).toEqual([])
+    expect(watched.outside()).toEqual([])
+  })
+
+  it('shows one fleet, by the keyboard too, and highlights a vehicle', async () => {
+    const watched = await open({ width: 390 })
+    const { page } = watched
+    await example.open(watched)
+    const select = page.getByRole('combobox', { name: 'Fleet' })
+    await expect.poll(() => select.innerText()).toMatch('Taxis (7)')
+    await select.focus()
+    await page.keyboard.press('T')
+    await expect.poll(() => page.getByRole('listitem').count()).toBe(7)
+    await follow('Taxis')
+    await drive(3)
+    await expect.poll(() => shown(page)).toEqual(await expected('Taxis'))
+    await example.query("insert into vehicles (fleet, name, x, y) values ('Taxis', 'Taxi 9', 0, 0)")
+    await expect.poll(() => select.innerText()).toMatch('Taxis (8)')
+
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    await expect.poll(() => page.locator('.chosen title').textContent()).toBe('Taxi 1')
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390)
     expect(watched.errors()).toEqual([])
   })
 })

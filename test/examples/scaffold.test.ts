@@ -2,12 +2,12 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
 import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { EXAMPLES } from '../support/example.js'
 
 const root = resolve(import.meta.dirname, '../..')
 const SHARED = 'From here on, this file is the same in all examples.'
 
 const read = (...path: string[]) => readFileSync(join(root, ...path), 'utf8')
-const examples = readdirSync(join(root, 'examples')).filter(name => name !== 'yoga')
 
 /** Names of the packages that the scripts of an example import. */
 function importsOf(name: string): string[] {
@@ -22,12 +22,12 @@ function importsOf(name: string): string[] {
 }
 
 it('there are examples, and imports of them', () => {
-  expect(examples).toContain('fleet')
+  expect(EXAMPLES).toContain('fleet')
   expect(importsOf('fleet')).toContain('listenql')
   expect(importsOf('fleet')).toContain('react-dom')
 })
 
-describe.each(examples)('examples/%s', name => {
+describe.each(EXAMPLES)('examples/%s', name => {
   it('starts as the others do', () => {
     const shared = (example: string) => read('examples', example, 'start.js').split(SHARED)[1]
     expect(shared('fleet')).toContain('createServer')

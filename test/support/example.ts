@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
 import { chmod, cp, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import pg from 'pg'
@@ -12,6 +13,9 @@ import { createCommands, type Running } from './running.js'
 import { waitUntil } from './wait.js'
 
 const root = resolve(import.meta.dirname, '../..')
+
+/** The folders of examples/ that are apps: all but the server for docs/library.md. */
+export const EXAMPLES = readdirSync(join(root, 'examples')).filter(name => name !== 'yoga')
 
 /** A running example, with an empty database of its own. */
 export interface Example {

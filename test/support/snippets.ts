@@ -20,7 +20,7 @@ export interface Snippet {
 export function documentedFiles(): string[] {
   const under = (folder: string) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-      .filter(name => name.endsWith('.md'))
+      .filter(name => name.endsWith('.md') && !name.includes('node_modules'))
       .map(name => join(folder, name))
   return ['README.md', ...under('docs'), ...under('examples')].sort()
 }

@@ -1,13 +1,13 @@
 import type { ExchangeIO, Operation, OperationResult } from '@urql/core'
 import type { DocumentNode } from 'graphql'
 import { empty, fromArray, fromValue, makeSubject, merge, mergeMap, pipe, type Source, tap } from 'wonka'
-import { createBackoff } from '../connection/backoff.js'
 import { documentReads } from '../cache/document-reads.js'
 import type { LiveTables, Request } from '../cache/live-tables.js'
 import type { Reads } from '../cache/reads.js'
 import { resultPosition } from '../cache/result-position.js'
 import type { RowChanges } from '../cache/row-changes.js'
 import type { Tables } from '../cache/tables.js'
+import { createBackoff } from '../connection/backoff.js'
 
 /** What is done with the requests between graphcache and the network. */
 export interface TrackedRequests {
