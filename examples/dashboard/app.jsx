@@ -139,7 +139,7 @@ function Table({ caption, head, rows }) {
   )
 }
 
-createRoot(document.body).render(
+createRoot(document.querySelector('main')).render(
   <ListenqlProvider client={client}>
     <Dashboard />
   </ListenqlProvider>,

@@ -133,7 +133,7 @@ function Town({ trails, chosen }) {
   )
 }
 
-createRoot(document.body).render(
+createRoot(document.querySelector('main')).render(
   <ListenqlProvider client={client}>
     <App />
   </ListenqlProvider>,

@@ -45,7 +45,9 @@ describeInBrowser('examples/fleet', open => {
       driven.set(id as number, [`${x},${y}`])
   }
 
-  it('shows every position of every vehicle, also those of a lost connection and of a killed server', async () => {
+  it('shows every position of every vehicle, also those of a lost connection and of a killed server', {
+    timeout: 60_000,
+  }, async () => {
     const watched = await open()
     const { page } = watched
     await follow('%')
