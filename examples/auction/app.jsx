@@ -98,14 +98,14 @@ function Lot({ lot: { id: lotId, title, price, bidCount }, bids }) {
   )
 }
 
-createRoot(document.body).render(
+createRoot(document.querySelector('main')).render(
   <>
     <h1>Auction</h1>
     <p>Each bidder sees all prices, and only their own bids: row-level security in Postgres decides.</p>
-    <main>
+    <div>
       {['Ada', 'Bob'].map(createBidder).map(bidder => (
         <Bidder key={bidder.name} bidder={bidder} />
       ))}
-    </main>
+    </div>
   </>,
 )

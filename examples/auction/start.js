@@ -21,10 +21,9 @@ if (!existsSync('.listenql/schema.sql')) {
 }
 
 // In place of a real system that writes to the database.
-if (existsSync('simulate.sql')) {
-  const sql = await readFile('simulate.sql', 'utf8')
-  setInterval(() => db.query(sql).catch(error => console.error('simulate.sql:', error.message)), 500)
-}
+const simulation = existsSync('simulate.sql') && (await readFile('simulate.sql', 'utf8'))
+const simulate = () => db.query(simulation).catch(error => console.error('simulate.sql:', error.message))
+const timer = simulation && setInterval(simulate, 500)
 
 const app = await vite.createServer({
   plugins: [
@@ -44,10 +43,12 @@ const app = await vite.createServer({
 })
 await app.listen()
 app.printUrls()
-console.log('  GraphiQL: /graphql. Ctrl-C stops everything.')
+if (!options.jwtSecret) console.log(`  GraphiQL: ${app.resolvedUrls.local[0]}graphql`)
+console.log('  Ctrl-C stops everything.')
 
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, async () => {
+    clearInterval(timer)
     await app.close()
     await listenql.close()
     process.exit()

@@ -167,4 +167,6 @@ function SignIn() {
   )
 }
 
-createRoot(document.body).render(<Provider value={client}>{name && room ? <Room /> : <SignIn />}</Provider>)
+createRoot(document.querySelector('main')).render(
+  <Provider value={client}>{name && room ? <Room /> : <SignIn />}</Provider>,
+)
