@@ -42,7 +42,8 @@ const app = await vite.createServer({
 })
 await app.listen()
 app.printUrls()
-console.log(`  GraphiQL: ${app.resolvedUrls.local[0]}graphql. Ctrl-C stops everything.`)
+if (!options.jwtSecret) console.log(`  GraphiQL: ${app.resolvedUrls.local[0]}graphql`)
+console.log('  Ctrl-C stops everything.')
 
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, async () => {
