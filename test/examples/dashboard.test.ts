@@ -120,7 +120,7 @@ describeInBrowser('examples/dashboard', open => {
   }
 
   it('each screen is a state of the table, while two writers write, the connection is lost, and the server is killed', {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
     const watched = await open()
     const { page } = watched
