@@ -62,7 +62,15 @@ const CJS = ESM.replace(/import \* as (\w+) from '([^']+)'/g, `const $1 = requir
 )
 const EXPORTED = [
   ['ListenqlError', 'createBoundedPubSub', 'createPostgresEventTarget', 'createServer'],
-  ['applyChange', 'createClient'],
+  [
+    'SubscriptionError',
+    'applyChange',
+    'channelEvents',
+    'createClient',
+    'createRowFeed',
+    'liveQuery',
+    'liveRows',
+  ],
   ['SCALAR_TYPES', 'codegenConfig'],
   { data: { channels: ['*'] } },
 ]

@@ -253,7 +253,9 @@ describe('an error is clear', () => {
     const { code, stderr } = await codegen('--schema', `${silent.server.url}/graphql`)
     await silent.close()
     expect(code).toBe(1)
-    expect(stderr).toMatch(/introspection.*\n.*npx listenql schema > schema.graphql, then --schema schema.graphql/i)
+    expect(stderr).toMatch(
+      /introspection.*\n.*npx listenql schema > schema.graphql, then --schema schema.graphql/i,
+    )
   })
 
   it('a generator whose parts the project cannot import, as with pnpm', async () => {
