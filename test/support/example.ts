@@ -98,7 +98,7 @@ export async function startExample(name: string): Promise<Example> {
 /** Returns a folder in which packages are found as after `npm install`. */
 async function copyExample(name: string): Promise<string> {
   const project = await mkdtemp(join(inject('postgresRoot'), 'example-'))
-  await chmod(project, 0o755) // If the process is root, Postgres runs as another user, who needs access.
+  await chmod(project, 0o755) // If the process is root, Postgres runs as another user, which must be able to enter the folder.
   const folder = join(project, name)
   await cp(join(root, 'examples', name), folder, {
     recursive: true,

@@ -88,7 +88,7 @@ export async function startPrivatePostgres(
   options: { settings?: Record<string, string>; packageFolder?: string | undefined } = {},
 ): Promise<PrivatePostgres> {
   const directory = await mkdtemp(join(inject('postgresRoot'), 'private-'))
-  await chmod(directory, 0o755) // If the process is root, Postgres runs as another user, who needs access.
+  await chmod(directory, 0o755) // If the process is root, Postgres runs as another user, which must be able to enter the folder.
   const settings = { ...QUICK_SETTINGS, ...options.settings }
   const { packageFolder } = options
   let running: EmbeddedPostgres = await startEmbeddedPostgres({ directory, settings, packageFolder })
