@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Consumer, createConsumer, type InstalledNode, installNode } from '../support/consumer.js'
 import { listeningUrl } from '../support/listening-url.js'
 import { createTestDatabase, type TestDatabase } from '../support/postgres.js'
-import { createCommands } from '../support/running.js'
+import { cleanEnvironment, createCommands } from '../support/running.js'
 import { waitUntil } from '../support/wait.js'
 
 let consumer: Consumer
@@ -125,7 +125,7 @@ describe.each([20, 22, 24])('on Node %i,', version => {
     const url = await waitUntil(() => listeningUrl(server.err()), `the server, ${server.err()}`, 60_000)
     expect(server.err()).not.toMatch(/warn|error/i)
     await consumer.write('subscribe.mjs', SUBSCRIBE)
-    const env = { ...process.env, LISTEN_TO: `${url.replace('http', 'ws')}/graphql` }
+    const env = { ...cleanEnvironment(), LISTEN_TO: `${url.replace('http', 'ws')}/graphql` }
     const subscriber = commands.spawn(installed.node, ['subscribe.mjs'], { ...options, env })
     await waitUntil(() => subscriber.out().includes('subscribed'), `the subscription, ${subscriber.err()}`)
     const statement = `INSERT INTO people (name, age) VALUES ('Ada', 36)`

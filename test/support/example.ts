@@ -9,7 +9,7 @@ import { findEmbeddedPostgres } from '../../src/embedded/index.js'
 import type { WatchedPage } from './browser.js'
 import { type CuttingProxy, startCuttingProxy } from './cutting-proxy.js'
 import type { Row } from './postgres.js'
-import { createCommands, type Running } from './running.js'
+import { cleanEnvironment, createCommands, type Running } from './running.js'
 import { waitUntil } from './wait.js'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -45,7 +45,7 @@ export async function startExample(name: string): Promise<Example> {
   const port = String(await freePort())
 
   async function start(): Promise<void> {
-    running = commands.spawn(process.execPath, ['start.js'], { env: { ...process.env, PORT: port } })
+    running = commands.spawn(process.execPath, ['start.js'], { env: { ...cleanEnvironment(), PORT: port } })
     await waitUntil(
       () => {
         if (running.child.exitCode !== null) throw new Error(`the example ended: ${running.err()}`)

@@ -77,11 +77,13 @@ export function createCommands({ cwd }: { readonly cwd?: string } = {}): Command
   }
 }
 
-/** Returns the environment of this process without the variables that configure listenql, and without those that npm sets. */
+/**
+ * Returns the environment of this process without the variables that configure listenql, without those that npm sets, and with
+ * colours off: programs that see FORCE_COLOR or CI put escape sequences into the lines that tests look for.
+ */
 export function cleanEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(
-    Object.entries(process.env).filter(
-      ([name]) => !/^(LISTENQL|ES|PG|npm)|^(DATABASE_URL|PORT|LOG_LEVEL)$/.test(name),
-    ),
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(LISTENQL|ES|PG|npm)|^(DATABASE_URL|PORT|LOG_LEVEL|FORCE_COLOR|CI)$/.test(name),
   )
+  return { ...Object.fromEntries(kept), NO_COLOR: '1' }
 }
