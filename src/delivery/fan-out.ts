@@ -20,7 +20,7 @@ export class FanOut {
   /** Events that are not rendered yet. */
   readonly #pending = new Fifo<unknown>()
   readonly #work = () => {
-    this.#render(() => this.#options.scheduler.isOver)
+    this.#renderInTime(() => this.#options.scheduler.isOver)
     if (this.hasPending) this.#options.scheduler.due(this.#work)
   }
 
@@ -41,7 +41,12 @@ export class FanOut {
     return this.#latest
   }
 
-  /** Takes an event, which is rendered at the end of this turn of the event loop. */
+  /** The stream, to which the frames of pending events will be appended. */
+  get stream(): FrameStream {
+    return this.#stream
+  }
+
+  /** Takes an event, which is rendered at the end of this turn of the event loop; a large one takes several turns. */
   push(event: unknown): void {
     this.#pending.push(event)
     this.#options.scheduler.due(this.#work)
@@ -76,13 +81,26 @@ export class FanOut {
     this.#notify()
   }
 
-  #render(isOver: () => boolean = () => false): void {
+  #render(): void {
     if (!this.hasPending) return
-    do {
-      this.#latest = this.#renderer.fresh(this.#pending.shift())
-      this.#stream.push(this.#latest)
-    } while (this.hasPending && !isOver())
+    while (this.hasPending) this.#renderNext()
     this.#notify()
+  }
+
+  /** Renders at least a part of an event. */
+  #renderInTime(isOver: () => boolean): void {
+    let hasRendered = false
+    while (this.hasPending && this.#renderer.prepare(this.#pending.peek(), isOver)) {
+      this.#renderNext()
+      hasRendered = true
+      if (isOver()) break
+    }
+    if (hasRendered) this.#notify()
+  }
+
+  #renderNext(): void {
+    this.#latest = this.#renderer.fresh(this.#pending.shift())
+    this.#stream.push(this.#latest)
   }
 
   #notify(): void {

@@ -61,8 +61,10 @@ function enter(
   { source, fanOut, options: { memory } }: Group,
   { id, outbound, account }: SubscriberOptions,
 ): Subscriber {
-  const stream = fanOut.flushed()
-  const latest = source.isState ? fanOut.latest : undefined
+  // A state that is being rendered reaches the subscriber by the stream. To wait for it here would block all others.
+  const isComing = source.isState && fanOut.hasPending
+  const stream = isComing ? fanOut.stream : fanOut.flushed()
+  const latest = source.isState && !isComing ? fanOut.latest : undefined
   const own = latest ? new FrameStream(memory.wait) : stream
   const subscriber = new Subscriber(id, own, undefined, account)
   fanOut.subscribers.set(subscriber, outbound)

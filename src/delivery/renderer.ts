@@ -3,6 +3,8 @@ import type { GroupOptions, SubscriptionRequest } from './subscription.js'
 
 /** Renders events to the frames of one group. An event above `maxEvent` is replaced by an error. */
 export interface Renderer {
+  /** Renders a part of a live event ahead. @returns whether `fresh` has little left to do */
+  prepare(event: unknown, isOver: () => boolean): boolean
   /** Renders a live event, which is rendered once. */
   fresh(event: unknown): Frame
   /** Renders an event of the past, which several subscribers may replay. Rendered once while the event object is kept. */
@@ -10,7 +12,7 @@ export interface Renderer {
 }
 
 export function createRenderer(
-  { source, render, renderTooLarge }: SubscriptionRequest<unknown>,
+  { source, prepare = () => true, render, renderTooLarge }: SubscriptionRequest<unknown>,
   { maxEvent, observe }: Pick<GroupOptions, 'maxEvent' | 'observe'>,
 ): Renderer {
   let frames: WeakMap<object, Frame> | undefined
@@ -28,6 +30,7 @@ export function createRenderer(
   }
 
   return {
+    prepare,
     fresh,
     shared(event) {
       if (typeof event !== 'object' || event === null) return fresh(event)

@@ -16,6 +16,8 @@ export interface SubscriptionRequest<Event> {
   readonly source: EventSource<Event>
   /** Renders an event to the text that is sent. Synchronous; never throws. */
   readonly render: (event: Event) => string
+  /** Renders a part of a large event ahead, until the time is over. Never throws. @returns whether `render` has little left to do */
+  readonly prepare?: (event: Event, isOver: () => boolean) => boolean
   /** Renders the text that replaces an event larger than `maxEvent`. @param bytes the size of the event as rendered */
   readonly renderTooLarge: (event: Event, bytes: number) => string
   /** Renders the text that is sent last when the source ends. */

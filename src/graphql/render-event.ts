@@ -5,9 +5,13 @@ import type { Cursors } from '../log/cursors.js'
 import type { EventSource } from '../sources/source.js'
 import type { ClientErrors } from './errors.js'
 import { stringifyResult, withClientErrors } from './result.js'
+import { createRowTexts } from './row-texts.js'
 
 /** How the events of a subscription are rendered. No function throws. */
-export type EventRendering = Pick<SubscriptionRequest<unknown>, 'render' | 'renderTooLarge' | 'renderEnd'>
+export type EventRendering = Pick<
+  SubscriptionRequest<unknown>,
+  'prepare' | 'render' | 'renderTooLarge' | 'renderEnd'
+>
 
 export interface RenderOptions {
   readonly cursors: Pick<Cursors, 'encode'>
@@ -27,12 +31,26 @@ export function renderEvents(
     const position = source.positionOf(event)
     return position && cursors.encode(position)
   }
+  function run(event: unknown): ExecutionResult {
+    const result = execute({ ...args, rootValue: event })
+    if ('then' in result) throw new Error('a field of a subscription did not resolve synchronously')
+    return result
+  }
+  const rows = source.lists && createRowTexts(source.lists, run)
   return {
+    ...(rows && {
+      prepare(event, isOver) {
+        try {
+          return rows.prepare(event, isOver)
+        } catch {
+          return true // `render` shows the error
+        }
+      },
+    }),
     render(event) {
       const cursor = cursorOf(event)
       try {
-        const result = execute({ ...args, rootValue: event })
-        if ('then' in result) throw new Error('a field of a subscription did not resolve synchronously')
+        const result = rows ? rows.execute(event) : run(event)
         const shown = withClientErrors(withoutFalseRemoval(result), toClientError)
         const extensions = source.extensionsOf(event)
         return stringifyResult(extensions ? { ...shown, extensions } : shown, cursor)

@@ -6,6 +6,7 @@ import { EventSource } from '../sources/source.js'
 import type { LiveQueries, LiveResult, OpenQuery } from './live-contract.js'
 import type { LivePlan } from './live-plan.js'
 import type { PolicySource } from './live-policies.js'
+import { resultLists } from './result-lists.js'
 
 export interface LiveSourceOptions {
   readonly queries: LiveQueries
@@ -44,6 +45,7 @@ export function liveSource({
       audience,
       positionOf: ({ position }) => position,
       holdsAt: () => opened?.holdsAt,
+      lists: resultLists<LiveResult>(live.plan),
       extensionsOf: ({ interval }) => ({ every: interval }),
       async live() {
         await first.promise

@@ -4,7 +4,11 @@ import { shownColumns } from './json-sql.js'
 import type { Plan, PlanNode } from './plan.js'
 
 /** A row, an aggregate or a group of a plan, with what is linked to it by the names of the node's children. */
-export type PlanRow = RowImage & { readonly linked?: ReadonlyMap<string, readonly PlanRow[]> }
+export type PlanRow = RowImage & {
+  readonly linked?: ReadonlyMap<string, readonly PlanRow[]>
+  /** Of a row in a list at the top: the row and what is linked to it, as Postgres wrote it. Rows of one plan with equal texts are equal. */
+  readonly text?: string
+}
 
 /** A result has more rows than its plan allows. */
 export class TooManyRows extends Error {
@@ -22,21 +26,27 @@ export function readPlanRows(
   texts: readonly string[],
 ): PlanRow[] {
   let count = texts.length
-  return texts.map(
-    readerOf(root, rows => {
-      count += rows
-      if (count > maxRows) throw new TooManyRows(maxRows)
-    }),
-  )
+  const read = readerOf(root, rows => {
+    count += rows
+    if (count > maxRows) throw new TooManyRows(maxRows)
+  })
+  return texts.map(root.kind === 'roots' ? read : withText(read))
 }
 
 type ReadRow = (text: string) => PlanRow
+
+function withText(read: ReadRow): ReadRow {
+  return text => Object.assign(read(text), { text })
+}
 
 /** @param counted called with the number of rows before they are read */
 function readerOf(node: PlanNode, counted: (rows: number) => void): ReadRow {
   const readImage = createImageReader(shownColumns(node))
   if (node.kind === 'groups' || node.children.size === 0) return readImage
-  const children = [...node.children].map(([name, child]) => ({ name, read: readerOf(child, counted) }))
+  const children = [...node.children].map(([name, child]) => {
+    const read = readerOf(child, counted)
+    return { name, read: node.kind === 'roots' ? withText(read) : read }
+  })
   return text => {
     const [image = '', ...rest] = elementsOf(text)
     const linked = new Map(

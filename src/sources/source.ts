@@ -14,6 +14,7 @@ import {
   type Replay,
   wasReplayed,
 } from './resume.js'
+import type { RowLists } from './row-lists.js'
 
 /** What a source delivers events of: a channel or a table may have the same name. */
 export interface Topic {
@@ -60,6 +61,8 @@ export interface SourceOptions<Event> {
   stateOf?(event: Event): string
   /** Where events are states: the last position at which the newest event is known to hold. Undefined: it may not hold any more. */
   holdsAt?(): Position | undefined
+  /** Where events are states: their lists. Default: each state is rendered as a whole. */
+  readonly lists?: RowLists<Event> | undefined
   /** What a result tells of its event beside the data and the cursor. Default: nothing. */
   extensionsOf?(event: Event): Readonly<Record<string, unknown>>
   /** Key of the viewer, if the events that are visible depend on the viewer. */
@@ -109,6 +112,11 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
 
   get holdsAt(): Position | undefined {
     return this.#options.holdsAt?.()
+  }
+
+  /** The lists of its events, whose rows can be rendered one by one. */
+  get lists(): RowLists<Event> | undefined {
+    return this.#options.lists
   }
 
   extensionsOf(event: Event): Readonly<Record<string, unknown>> | undefined {

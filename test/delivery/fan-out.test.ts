@@ -7,10 +7,15 @@ import type { SubscriptionRequest } from '../../src/delivery/subscription.js'
 import { EventSource } from '../../src/sources/source.js'
 import { createClient, groupOptions, sent } from '../support/group.js'
 
-function createRequest(name: string): SubscriptionRequest<unknown> {
+/** @param prepare see SubscriptionRequest */
+function createRequest(
+  name: string,
+  prepare: SubscriptionRequest<unknown>['prepare'] = () => true,
+): SubscriptionRequest<unknown> {
   return {
     key: name,
     bytes: 0,
+    prepare,
     source: new EventSource<unknown>(
       { kind: 'channel', name },
       { open: async () => () => undefined, live: async () => undefined },
@@ -23,10 +28,10 @@ function createRequest(name: string): SubscriptionRequest<unknown> {
 }
 
 /** Creates a fan-out whose turns of the event loop end when the test says so, after `budget` events each. */
-function createTurns() {
+function createTurns(prepare?: SubscriptionRequest<unknown>['prepare']) {
   const due = new Set<() => void>()
   let budget = 0
-  const fanOut = new FanOut(createRequest('a'), {
+  const fanOut = new FanOut(createRequest('a', prepare), {
     ...groupOptions,
     scheduler: {
       ...groupOptions.scheduler,
@@ -90,6 +95,33 @@ it('events that do not fit into one turn are rendered in the next ones', () => {
   expect(textsAfter(begin)).toEqual(['a 1', 'a 2'])
   endTurn(2)
   expect(textsAfter(begin)).toEqual(['a 1', 'a 2', 'a 3'])
+})
+
+it('a large event is rendered part by part, one in a turn if a part takes all of its time', () => {
+  const parts: unknown[] = []
+  const { fanOut, endTurn } = createTurns((event, isOver) => {
+    do parts.push(event)
+    while (parts.length < 3 && !isOver())
+    return parts.length >= 3
+  })
+  const begin = fanOut.flushed().tail
+  for (const event of ['large', 'small']) fanOut.push(event)
+  endTurn(1)
+  endTurn(1)
+  expect([parts, textsAfter(begin), fanOut.hasPending]).toEqual([['large', 'large'], [], true])
+  endTurn(2)
+  expect(parts).toEqual(['large', 'large', 'large', 'small'])
+  expect([textsAfter(begin), fanOut.hasPending]).toEqual([['a large', 'a small'], false])
+})
+
+it('a large event is rendered at once for a subscriber that needs its frame', () => {
+  const { fanOut, endTurn } = createTurns(() => false)
+  const begin = fanOut.flushed().tail
+  fanOut.push(1)
+  endTurn(9)
+  expect(textsAfter(begin)).toEqual([])
+  fanOut.flushed()
+  expect(textsAfter(begin)).toEqual(['a 1'])
 })
 
 it('every subscriber is notified, and gets the frames from the place where it entered', async () => {

@@ -223,6 +223,21 @@ describe('events that are states, each of which replaces all earlier ones', () =
     expect(rendered).toEqual([1, 2, 3])
   })
 
+  it('a subscriber that joins while a large state is being rendered gets it when it is done', async () => {
+    let parts = 3
+    const { group, rendered, follower } = createGroup(
+      { stateOf: String },
+      { ...groupOptions, prepare: () => --parts <= 0 },
+    )
+    const [early, late] = [createClient(), createClient()]
+    await joinGroup(group, early)
+    follower().event(1)
+    const { position } = await joinGroup(group, late)
+    expect([parts, rendered, position()]).toEqual([3, [], undefined])
+    await expect.poll(() => [early.texts, late.texts]).toEqual([['1'], ['1']])
+    expect([parts, rendered, position()]).toEqual([0, [1], at(1)])
+  })
+
   it('a client that takes nothing for a while gets the newest state only', async () => {
     let isOpen = true
     const { group, follower } = createGroup({ stateOf: String })

@@ -52,7 +52,7 @@ export function createClient(writable = () => true) {
 /** Creates a group, and the calls that its source receives. */
 export function createGroup(
   options: Partial<SourceOptions<number>> = {},
-  ofGroup: GroupOptions = groupOptions,
+  { prepare, ...ofGroup }: GroupOptions & Pick<SubscriptionRequest<number>, 'prepare'> = groupOptions,
 ) {
   const followers: Follower<number>[] = []
   const rendered: number[] = []
@@ -73,6 +73,7 @@ export function createGroup(
         ...options,
       },
     ),
+    ...(prepare && { prepare }),
     render(event) {
       rendered.push(event)
       return String(event)
