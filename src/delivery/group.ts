@@ -98,6 +98,11 @@ export class Group {
     return this.source.isState ? this.source.holdsAt : this.source.replay?.start()
   }
 
+  /** Where events are states: the position of the newest one. */
+  get newestState(): Position | undefined {
+    return this.source.isState ? this.fanOut.latest?.position : undefined
+  }
+
   /** Another one whenever the history has ended. */
   get epoch(): Epoch {
     this.#reading ??= new AbortController()

@@ -1,3 +1,4 @@
+import { comparePositions } from '../log/position.js'
 import { Group } from './group.js'
 import { joinGroup } from './membership.js'
 import type {
@@ -53,7 +54,11 @@ export function createGroups(options: GroupOptions): Groups {
     if (byKey.get(former) === group) byKey.delete(former)
     const heir = byKey.get(group.key)
     if (!heir) byKey.set(group.key, group)
-    else if (heir.isOpen) group.mergeInto(heir)
+    else if (heir.isOpen && !isOlder(heir, group)) group.mergeInto(heir)
+    else if (heir.isOpen) {
+      byKey.set(group.key, group)
+      heir.mergeInto(group)
+    }
   }
 
   return {
@@ -76,4 +81,9 @@ export function createGroups(options: GroupOptions): Groups {
       return { groups: all.size, subscribers }
     },
   }
+}
+
+/** Whether the newest state of a group is older than that of another one, whose subscribers must not get it. */
+function isOlder({ newestState: one }: Group, { newestState: other }: Group): boolean {
+  return one !== undefined && other !== undefined && comparePositions(one, other) < 0
 }

@@ -278,11 +278,11 @@ describe('events that are states, each of which replaces all earlier ones', () =
   /** A request whose source begins with a state at once, and whose key is the same for all under the next schema. */
   function createStates() {
     const followers = new Map<string, Follower<number>>()
-    let first = 1
+    let first: number | undefined = 1
     const { request, change } = createRenewable(key => ({
       async open(follower) {
         followers.set(key, follower)
-        follower.event(first)
+        if (first !== undefined) follower.event(first)
         return () => {
           if (followers.get(key) === follower) followers.delete(key)
         }
@@ -294,6 +294,11 @@ describe('events that are states, each of which replaces all earlier ones', () =
     return {
       request,
       followers,
+      /** The schema changes, and new sources have no state at first. */
+      quiet() {
+        change()
+        first = undefined
+      },
       /** The schema changes, and new sources begin with this state. */
       change(state: number) {
         change()
@@ -354,4 +359,29 @@ describe('events that are states, each of which replaces all earlier ones', () =
     await sent()
     expect([a.texts.at(-1), b.texts.at(-1)]).toEqual(['7', '7'])
   })
+
+  it.each(['a', 'b'])(
+    'groups that merge show no state that is older than one before: %s is ahead',
+    async ahead => {
+      const states = createStates()
+      const groups = createGroups(groupOptions)
+      const clients = { a: createClient(), b: createClient() }
+      await groups.join(states.request('a'), clients.a)
+      await groups.join(states.request('b'), clients.b)
+      states.followers.get(ahead)?.event(9)
+      await sent()
+      states.quiet() // the new sources are still reading
+      await groups.renew()
+      await sent()
+      expect(groups.size).toEqual({ groups: 1, subscribers: 2 })
+      expect([clients.a.texts.at(-1), clients.b.texts.at(-1)]).toEqual(['9', '9'])
+      for (const follower of states.followers.values()) follower.event(10)
+      await sent()
+      const sentTo = ({ texts }: { texts: string[] }) => texts.map(Number)
+      for (const client of Object.values(clients)) {
+        expect(sentTo(client)).toEqual([...new Set(sentTo(client))].sort((x, y) => x - y))
+        expect(sentTo(client).at(-1)).toBe(10)
+      }
+    },
+  )
 })
