@@ -1,4 +1,5 @@
 import type { Client, FormattedExecutionResult, ID, SubscribePayload } from 'graphql-ws/client'
+import { isObject } from './is-object.js'
 import type { ResumingSink } from './subscription/resuming-sink.js'
 
 /** All operations in progress, with the position of each subscription. */
@@ -127,7 +128,7 @@ export function createFollowers(
       return id
     },
     moved(payload) {
-      if (!isRecord(payload) || !isRecord(payload.cursors)) return
+      if (!isObject(payload) || !isObject(payload.cursors)) return
       for (const [id, cursor] of Object.entries(payload.cursors)) {
         const follower = byId.get(id)
         if (!follower) continue
@@ -152,9 +153,5 @@ export function createFollowers(
 }
 
 function cursorOf(extensions: unknown): string | undefined {
-  return isRecord(extensions) && typeof extensions.cursor === 'string' ? extensions.cursor : undefined
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
+  return isObject(extensions) && typeof extensions.cursor === 'string' ? extensions.cursor : undefined
 }

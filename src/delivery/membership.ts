@@ -6,6 +6,7 @@ import { startWithInitialState } from './start-with-initial-state.js'
 import { FrameStream } from './stream.js'
 import { Subscriber } from './subscriber.js'
 import type { SubscriberOptions, SubscriptionHandle } from './subscription.js'
+import { TransactionEnds } from './transaction-ends.js'
 
 /**
  * One subscriber in a group, until it leaves. Without a position it starts at the newest frame or, if its source has one, with the
@@ -53,7 +54,14 @@ export async function joinGroup(
     leave()
     throw error
   }
-  return { leave, position: () => subscriber?.position(group.home.livePosition) }
+  const joined = subscriber
+  const position = () => joined.position(group.home.livePosition)
+  if (options.transactions) {
+    const { transactions: frames, after } = options
+    joined.ends = new TransactionEnds({ frames, after, reached: position })
+    outbound.notify(joined)
+  }
+  return { leave, position }
 }
 
 /** Starts at the newest frame; where events are states, with the newest one. */

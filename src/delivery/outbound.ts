@@ -2,6 +2,7 @@ import { Fifo } from '../lib/fifo.js'
 import type { ClientMemory } from '../lib/limits/client-memory.js'
 import type { CutReason, Observe } from '../lib/observation.js'
 import type { Backpressure } from './backpressure.js'
+import { EndMarks } from './end-marks.js'
 import type { Scheduler } from './scheduler.js'
 import { costOf, type Frame } from './stream.js'
 import type { Subscriber } from './subscriber.js'
@@ -66,10 +67,12 @@ export class Outbound {
   /** Bytes of this connection that have been reported to `memory`. */
   #counted = 0
   readonly #borrowed: Frame[] = []
+  readonly #endMarks: EndMarks
   readonly #flush = () => this.flush()
 
   constructor(options: OutboundOptions) {
     this.#options = options
+    this.#endMarks = new EndMarks(options.sink, subscriber => this.notify(subscriber))
   }
 
   get closed(): boolean {
@@ -118,6 +121,7 @@ export class Outbound {
   remove(subscriber: Subscriber): void {
     subscriber.leave()
     this.#ready.delete(subscriber)
+    this.#endMarks.remove(subscriber)
   }
 
   /** New frames wait for a subscriber. They are sent at the end of this turn. */
@@ -169,6 +173,7 @@ export class Outbound {
     if (this.#closed) return
     this.#closed = true
     this.#ready.clear()
+    this.#endMarks.close()
     this.#controls.clear()
     this.#controlBytes = 0
     this.#count(0)
@@ -192,6 +197,7 @@ export class Outbound {
     }
     // Iteration over a Set reaches elements that are added again, so the subscribers take turns until the batch is full.
     for (const subscriber of this.#ready) {
+      this.#endMarks.write(subscriber)
       while (this.#slice > 0 && subscriber.hasNext) {
         // The subscriber's turn continues with the next batch. Otherwise some subscribers would only ever get the rest of a batch.
         if (budget <= 0 || !sink.writable) return
@@ -200,6 +206,7 @@ export class Outbound {
         budget -= frame.bytes + ENVELOPE_BYTES
         sink.frame(subscriber, frame)
       }
+      this.#endMarks.write(subscriber)
       this.#slice = SUBSCRIPTION_SHARE_BYTES
       if (this.#ready.delete(subscriber) && subscriber.hasNext) this.#ready.add(subscriber)
     }

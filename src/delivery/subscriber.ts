@@ -3,6 +3,7 @@ import type { Account } from '../lib/limits/account.js'
 import { latest, type Position } from '../log/position.js'
 import { type JoinedReader, wasReplayed } from '../sources/resume.js'
 import type { Frame, FrameStream, Link } from './stream.js'
+import type { TransactionEnds } from './transaction-ends.js'
 
 /** A reader of a stream: every frame up to `at` has been taken. Events up to `seen` came with the previous stream. */
 interface StreamReader extends JoinedReader {
@@ -30,6 +31,8 @@ export class Subscriber {
    * stream again; or the group ends, with an error. Undefined: it needs neither.
    */
   onHistoryEnd: ((end?: ListenqlError) => void) | undefined
+  /** Where its transactions end. Undefined: its client did not ask for that. */
+  ends: TransactionEnds | undefined
   #hasLeft = false
   #reader: StreamReader
   /** Everything at or before it has been taken. */
@@ -103,6 +106,7 @@ export class Subscriber {
     this.#reader.at = this.#reader.stream.advance(this.#reader.at)
     const { frame } = link
     if (frame.position || frame.endsHistory) this.#taken = frame.position
+    this.ends?.took(frame)
     if (!link.next && !this.hasNext) this.#resolveTaken()
     return frame
   }

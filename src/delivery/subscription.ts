@@ -7,6 +7,7 @@ import type { EventSource } from '../sources/source.js'
 import type { Backpressure } from './backpressure.js'
 import type { Outbound } from './outbound.js'
 import type { Scheduler } from './scheduler.js'
+import type { TransactionFrames } from './transaction-ends.js'
 
 /** The request of a subscription. Requests with equal keys get equal frames, by the `source` and `render` of the first one. */
 export interface SubscriptionRequest<Event> {
@@ -22,10 +23,7 @@ export interface SubscriptionRequest<Event> {
   readonly renderTooLarge: (event: Event, bytes: number) => string
   /** Renders the text that is sent last when the source ends. */
   readonly renderEnd: (error: ListenqlError) => string
-  /**
-   * The same request under the current schema. Undefined: it already is. Rejects with ListenqlError SCHEMA_CHANGED if it is
-   * invalid there.
-   */
+  /** The same request under the current schema. Undefined: it already is. Rejects with SCHEMA_CHANGED if it is invalid there. */
   readonly renew: () => Promise<SubscriptionRequest<Event>> | undefined
 }
 
@@ -38,6 +36,8 @@ export interface SubscriberOptions {
   readonly account?: Account | undefined
   /** The client network for which the memory of its first rows counts. Default: none. */
   readonly owner?: string | undefined
+  /** Tell the client where transactions end. Default: it is not told. */
+  readonly transactions?: TransactionFrames | undefined
   /** Resume after this position. Default: start with the next event. */
   readonly after?: Position | undefined
 }

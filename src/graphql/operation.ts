@@ -1,6 +1,7 @@
 import type { ExecutionArgs, ExecutionResult, GraphQLError } from 'graphql'
 import type { Viewer } from '../auth/viewer.js'
 import type { SubscriptionRequest } from '../delivery/subscription.js'
+import type { TransactionFrames } from '../delivery/transaction-ends.js'
 import type { Position } from '../log/position.js'
 
 /*
@@ -45,4 +46,6 @@ export interface Subscription {
   readonly request: SubscriptionRequest<unknown>
   /** Default: events from now on. */
   readonly after: Position | undefined
+  /** See SubscriberOptions. */
+  readonly transactions?: TransactionFrames | undefined
 }

@@ -5,7 +5,9 @@ import {
   type GraphQLSchema,
   getOperationAST,
 } from 'graphql'
+import { createFrame } from '../delivery/stream.js'
 import type { SubscriptionRequest } from '../delivery/subscription.js'
+import type { TransactionFrames } from '../delivery/transaction-ends.js'
 import { ListenqlError } from '../lib/errors.js'
 import { sizeOf, textSize } from '../lib/size-of.js'
 import type { Cursors } from '../log/cursors.js'
@@ -23,6 +25,12 @@ export interface SubscribeOptions extends RenderOptions {
   readonly presentSchema: () => GraphQLSchema
   /** Parses and validates a request under that schema. */
   readonly prepare: (params: Params) => Prepared
+}
+
+/** Results without data, for clients that ask for them: others might take them for errors. */
+const TRANSACTIONS: TransactionFrames = {
+  announcement: createFrame('{"extensions":{"transactionEnd":false}}'),
+  end: createFrame('{"extensions":{"transactionEnd":true}}'),
 }
 
 /** Memory of a filter per byte of its text, which includes parsed patterns. */
@@ -46,7 +54,9 @@ export function createSubscribe(options: SubscribeOptions) {
     try {
       // The beginning of a table's history comes from the catalogue, so it works even if the login may not read the log.
       if (source.topic.kind === 'table') await cursors.ready(signal)
-      return { request: toRequest(args, params, source), after: await startOf(params, source, signal) }
+      const after = await startOf(params, source, signal)
+      const transactions = marksEnds(params, source) ? TRANSACTIONS : undefined
+      return { request: toRequest(args, params, source), after, transactions }
     } catch (error) {
       return { errors: signal?.aborted ? [] : [toClientError(error)] }
     }
@@ -93,6 +103,11 @@ export function createSubscribe(options: SubscribeOptions) {
       { hint: 'read the schema again, and subscribe again' },
     )
   }
+}
+
+/** Whether the client wants to know where transactions end. States skip what lies between them. */
+function marksEnds({ extensions }: Params, { topic, isState }: EventSource<unknown>): boolean {
+  return extensions?.transactionEnds === true && topic.kind === 'table' && !isState
 }
 
 function declaredVariables({

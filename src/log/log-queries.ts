@@ -118,20 +118,35 @@ async function readPage(
       return toPage(
         (rows as DeliveryRow[]).map(row => toLogEvent(row, { old: row.old, new: row.new })),
         after,
+        limit,
       )
     }
     const { events, losses } = await readCarefully(client, { fn, after, limit, maxImage })
-    return { ...toPage(events, after), losses }
+    return { ...toPage(events, after, 0), losses } // what cannot be read counts in the database, so that the page may be cut off
   } catch (error) {
     throw explain(error)
   }
 }
 
-function toPage(events: readonly LogEvent[], after: Position): Page {
+/** A page of at least so many bytes may be cut off within a batch: sql/migrations/0002_ledger.sql. */
+const FULL_PAGE_BYTES = 4 * MiB
+/** A character of JavaScript's has at most three bytes in UTF-8. */
+const CHARACTER_BYTES = 3
+
+function toPage(events: readonly LogEvent[], after: Position, limit: number): Page {
   const last = events.at(-1)
-  // An empty page ends at the end of its batch: that position stays valid while later batches exist, but the position of an event
-  // expires with the event's partition.
-  return { events, position: last?.position ?? endOfBatch(after), isLast: last === undefined }
+  // The end of a batch says that all of its transactions have been read, and stays valid while later batches exist: the position of an
+  // event expires with the event's partition.
+  const position = last && isCutOff(events, limit) ? last.position : endOfBatch(last?.position ?? after)
+  return { events, position, isLast: last === undefined }
+}
+
+/** Whether the batch of the last event may have more events. */
+function isCutOff(events: readonly LogEvent[], limit: number): boolean {
+  if (events.length >= limit) return true
+  let characters = 0
+  for (const { old, new: row } of events) characters += (old?.length ?? 0) + (row?.length ?? 0)
+  return CHARACTER_BYTES * characters >= FULL_PAGE_BYTES
 }
 
 /** Schemas before version 10 cannot repair themselves: `newest` fails because it inserts nulls. */

@@ -4,6 +4,7 @@ import type { Viewer } from '../auth/viewer.js'
 import type { Groups } from '../delivery/groups.js'
 import { Outbound, type OutboundOptions, type Sink } from '../delivery/outbound.js'
 import type { SubscriptionHandle, SubscriptionRequest } from '../delivery/subscription.js'
+import type { TransactionFrames } from '../delivery/transaction-ends.js'
 import { type ListenqlError, logReason } from '../lib/errors.js'
 import { FewSet } from '../lib/few-set.js'
 import type { ClientMemory, Hold } from '../lib/limits/client-memory.js'
@@ -38,6 +39,8 @@ export interface SubscribeOptions {
   readonly id: string
   /** The client's position: events after it are sent. */
   readonly after?: Position | undefined
+  /** See SubscriberOptions of delivery. */
+  readonly transactions?: TransactionFrames | undefined
   readonly signal: AbortSignal
 }
 
@@ -137,7 +140,7 @@ export function createConnections(options: {
             end(reason)
           })
         },
-        async subscribe(subscription, { id, after, signal }) {
+        async subscribe(subscription, { id, after, transactions, signal }) {
           const topic = subscription.source.topic.name
           const releaseSlot = served ? viewerLimits.subscription(served, address) : () => undefined
           let held: Hold | undefined
@@ -153,7 +156,7 @@ export function createConnections(options: {
             throw error
           }
           const handle = await groups
-            .join(subscription, { id, outbound, after, account, owner }, signal)
+            .join(subscription, { id, outbound, after, transactions, account, owner }, signal)
             .catch((error: unknown) => {
               free()
               throw error

@@ -111,7 +111,6 @@ async function run(steps: readonly Step[]): Promise<void> {
       variables: { where },
       compare,
       linger: 0,
-      silence: 250, // a busy machine delays a part of a transaction
     })
     const snapshots: (readonly Row[])[] = []
     const listener = () => snapshots.push(store.getSnapshot().rows)

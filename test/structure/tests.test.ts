@@ -58,7 +58,7 @@ const TESTED_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   ],
   'test/log/log-follower.test.ts': ['src/log/live-pages.ts'],
   // These call the SQL functions of the log, and the tests of the functions cover their results.
-  'test/sql/ledger.test.ts': ['src/log/log-event.ts', 'src/log/log-queries.ts'],
+  'test/sql/ledger.test.ts': ['src/log/log-event.ts'],
   'test/sql/rights.test.ts': ['src/log/install.ts', 'src/log/schema-parts.ts'],
   'test/log/retention.test.ts': ['src/log/rotate.ts'],
   'test/e2e/cli/status.test.ts': ['src/log/log-status.ts'],

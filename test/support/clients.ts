@@ -20,6 +20,8 @@ export interface Start {
   readonly lastEventId?: string
   /** Sent as the usual client of each transport sends it. */
   readonly token?: string | undefined
+  /** Ask for the ends of transactions. */
+  readonly transactionEnds?: true
 }
 
 /**
@@ -33,7 +35,10 @@ export type Subscribe = (
   start?: Start,
 ) => Promise<TestSubscription>
 
-const extensionsOf = ({ after }: Start) => (after === undefined ? {} : { extensions: { after } })
+function extensionsOf({ after, transactionEnds }: Start) {
+  const extensions = { ...(after !== undefined && { after }), ...(transactionEnds && { transactionEnds }) }
+  return Object.keys(extensions).length > 0 ? { extensions } : {}
+}
 
 function cursorOf(result: unknown): string | undefined {
   return (result as { extensions?: { cursor?: string } }).extensions?.cursor
@@ -187,7 +192,8 @@ function stream(
   const results = new Inbox<Record<string, unknown>>()
   const ended = ending(results)
   const search = new URLSearchParams({ query, variables: JSON.stringify(variables) })
-  if (start.after !== undefined) search.set('extensions', JSON.stringify({ after: start.after }))
+  const { extensions } = extensionsOf(start)
+  if (extensions) search.set('extensions', JSON.stringify(extensions))
   const target = method === 'GET' ? `${url}/graphql?${search}` : `${url}/graphql`
   return new Promise((resolve, reject) => {
     const request = httpRequest(

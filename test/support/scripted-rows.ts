@@ -7,6 +7,8 @@ export interface ScriptedSubscription {
   hasLeft: boolean
   /** Delivers a change of the field `peopleChanged`. */
   change(operation: string, fields?: Record<string, unknown>): void
+  /** Marks the end of a transaction. */
+  end(): void
   /** Delivers these rows as READ, then READY. */
   rows(...ids: readonly number[]): void
   /** Ends it with an error of this code, or delivers the error instead of a change. */
@@ -36,6 +38,7 @@ export function createScriptedClient(): ScriptedClient {
         hasLeft: false,
         change: (operation, fields = {}) =>
           send({ peopleChanged: { operation, key: null, row: null, transaction: '', ...fields } }),
+        end: () => sink.next({ extensions: { transactionEnd: true } } as Parameters<typeof sink.next>[0]),
         rows(...ids) {
           for (const id of ids) subscription.change('READ', { key: { id }, row: { id } })
           subscription.change('READY')

@@ -1,4 +1,4 @@
-import { createTransactionBatches } from '../rows/transaction-batches.js'
+import { createTransactionBatches, WITH_MARKS } from '../rows/transaction-batches.js'
 import { isPassingError } from '../subscription/is-passing-error.js'
 import { createKeptSubscription } from '../subscription/kept-subscription.js'
 import type { SubscribingClient } from '../subscription/subscribing-client.js'
@@ -23,8 +23,6 @@ export interface TableFeed {
 
 /** A transaction with more changes is delivered in parts of so many. */
 const MAX_CHANGES = 1_000
-/** A transaction counts as complete after such a silence. */
-const SILENCE_MS = 10
 /** Errors in place of one change, after which the stream continues. */
 const OF_ONE_CHANGE: ReadonlySet<unknown> = new Set(['EVENT_TOO_LARGE', 'VALUE_NOT_SHOWN'])
 
@@ -47,13 +45,12 @@ export function createTableFeed(
   const batches = createTransactionBatches<RowChange>({
     transactionOf: ({ transaction }) => transaction,
     maxChanges: MAX_CHANGES,
-    silence: SILENCE_MS,
     deliver: changes => listener.changes(changes),
   })
   const payload = {
     query: changesDocument(table),
     get extensions() {
-      return start === undefined ? undefined : { after: start }
+      return start === undefined ? WITH_MARKS : { ...WITH_MARKS, after: start }
     },
   }
   const subscription = createKeptSubscription<Record<string, RowChange | null>>(client, payload, {
@@ -61,7 +58,9 @@ export function createTableFeed(
       batches.discard()
       isAccepted = false
     },
-    next({ data, errors = [] }) {
+    next(result) {
+      if (batches.takeMark(result)) return
+      const { data, errors = [] } = result
       const change = data?.[table.changes]
       if (change && !errors.some(({ path }) => path?.[1] === 'key')) return batches.take(change)
       const [{ extensions } = {}] = errors
@@ -70,7 +69,7 @@ export function createTableFeed(
       if (!isClosed) listener.lost()
     },
     ending() {
-      batches.flush()
+      batches.discard()
       start = undefined
       hasHole = true
     },

@@ -1,3 +1,5 @@
+import { isObject } from '../is-object.js'
+
 /** graphql-ws does not treat this code as fatal, but the same error would occur again. */
 const FORBIDDEN_CODE = 4403
 /** Except if the token was valid until then: `connectionParams` is called for another one. If that is refused, the code is 4401. */
@@ -13,5 +15,5 @@ export function isWorthRetrying(reason: unknown): boolean {
 }
 
 function isCloseEvent(reason: unknown): reason is { readonly code: unknown; readonly reason: unknown } {
-  return typeof reason === 'object' && reason !== null && 'code' in reason && 'reason' in reason
+  return isObject(reason) && 'code' in reason && 'reason' in reason
 }

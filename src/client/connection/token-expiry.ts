@@ -1,3 +1,5 @@
+import { isObject } from '../is-object.js'
+
 /** `header.payload.signature`, after `Bearer ` or alone. */
 const JWT = /^(?:bearer\s+)?[\w-]+\.([\w-]+)\.[\w-]*$/i
 
@@ -15,8 +17,8 @@ export function tokenExpiry(connectionParams: unknown): number | undefined {
 }
 
 function tokensIn(params: unknown): string[] {
-  if (typeof params !== 'object' || params === null) return []
-  const { Authorization, authorization, headers } = params as Record<string, unknown>
+  if (!isObject(params)) return []
+  const { Authorization, authorization, headers } = params
   const own = [Authorization, authorization].filter(value => typeof value === 'string')
   return [...own, ...(headers === params ? [] : tokensIn(headers))]
 }

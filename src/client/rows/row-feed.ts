@@ -1,11 +1,12 @@
 import type { RowChange } from '../apply-change.js'
 import { type Document, textOf } from '../document.js'
+import { isObject } from '../is-object.js'
 import type { FeedStatus } from '../subscription/feed-status.js'
 import { isPassingError } from '../subscription/is-passing-error.js'
 import { createKeptSubscription } from '../subscription/kept-subscription.js'
 import type { SubscribingClient } from '../subscription/subscribing-client.js'
 import type { ResultError } from '../subscription/subscription-error.js'
-import { createTransactionBatches } from './transaction-batches.js'
+import { createTransactionBatches, WITH_MARKS } from './transaction-batches.js'
 
 /** A change as a row feed delivers it: all fields that the document selects. */
 export interface FeedChange extends RowChange<unknown, unknown> {
@@ -27,8 +28,6 @@ export interface RowFeedOptions<Data, Variables> {
   readonly variables?: Variables | undefined
   /** A transaction with more changes is delivered in parts of so many. Default: 10,000. */
   readonly maxChanges?: number | undefined
-  /** How long nothing has to arrive until the last transaction counts as complete, in ms. Default: 10. */
-  readonly silence?: number | undefined
 }
 
 /** Gets what a row feed receives. The functions may dispose of the feed. If one throws, the feed ends with that error. */
@@ -36,8 +35,8 @@ export interface RowFeedListener<Change> {
   /** All rows at one moment (operation READ), which replace everything before: at first, and whenever the feed has read them again. */
   rows(rows: readonly Change[]): void
   /**
-   * The changes of one transaction, in order: INSERT, UPDATE, DELETE and TRUNCATE. A transaction arrives in parts if it has more than
-   * `maxChanges` changes, or if the stream pauses within it for longer than `silence`.
+   * The changes of one transaction, in order: INSERT, UPDATE, DELETE and TRUNCATE. A transaction arrives in parts only if it has more
+   * than `maxChanges` changes.
    * @param transaction undefined if the document does not select it; the changes may then be of several transactions
    */
   changes(changes: readonly Change[], transaction: string | undefined): void
@@ -68,7 +67,7 @@ const OF_ONE_CHANGE: ReadonlySet<unknown> = new Set(['EVENT_TOO_LARGE', 'VALUE_N
  */
 export function createRowFeed<Data, Variables extends object>(
   client: SubscribingClient,
-  { changes: document, variables, maxChanges = 10_000, silence }: RowFeedOptions<Data, Variables>,
+  { changes: document, variables, maxChanges = 10_000 }: RowFeedOptions<Data, Variables>,
   listener: RowFeedListener<ChangeOf<Data>>,
 ): RowFeed {
   type Change = ChangeOf<Data> & FeedChange
@@ -79,23 +78,28 @@ export function createRowFeed<Data, Variables extends object>(
   const batches = createTransactionBatches<Change>({
     transactionOf: change => change.transaction,
     maxChanges,
-    silence,
     deliver: (changes, transaction) => subscription.attempt(() => listener.changes(changes, transaction)),
   })
   const subscription = createKeptSubscription<Data>(
     client,
-    { query, ...(variables && { variables: variables as Record<string, unknown> }) },
+    {
+      query,
+      ...(variables && { variables: variables as Record<string, unknown> }),
+      extensions: WITH_MARKS,
+    },
     {
       starting() {
         batches.discard()
         reading = []
       },
-      next({ data, errors = [] }) {
+      next(result) {
+        if (batches.takeMark(result)) return
+        const { data, errors = [] } = result
         const change = fieldOf(data) as Change | undefined
         if (change && !errors.some(isOfKey)) take(change)
         else subscription.fail(errors)
       },
-      ending: batches.flush,
+      ending: batches.discard, // only a part of a transaction is left
       state: () => (!reading ? 'live' : hasRows ? 'catching-up' : 'loading'),
       isPassing: error => isPassingError(error) || (!reading && OF_ONE_CHANGE.has(error.code)),
       status: status => listener.status(status),
@@ -110,9 +114,7 @@ export function createRowFeed<Data, Variables extends object>(
     else batches.take(change)
   }
   function reset(): void {
-    const { epoch } = subscription
-    batches.flush()
-    if (epoch !== subscription.epoch) return
+    batches.discard()
     reading = []
     subscription.update()
   }
@@ -145,7 +147,7 @@ export function textWithInitial(document: Parameters<typeof textOf>[0]): string 
 
 /** Returns the only field of a result. */
 function fieldOf(data: unknown): unknown {
-  return Object.values((data ?? {}) as object).find(value => typeof value === 'object' && value !== null)
+  return Object.values((data ?? {}) as object).find(isObject)
 }
 
 /** Part of the key is missing, so that the change names no row. */

@@ -1,13 +1,16 @@
-/**
- * The stream counts as silent after so many ticks without a change. The protocol does not mark the end of a transaction; the server
- * writes what it delivers in one turn at once, so that the rest of a transaction is already on its way. One timer would not do: if the
- * process was held up for longer, the timer fires before the socket is read. Between ticks the socket is read.
- */
-const SILENT_TICKS = 5
+import type { SubscriptionResult } from '../subscription/subscribing-client.js'
+
+/** Where the server does not mark ends, a batch has the changes of one transaction that arrive within this time, in ms. */
+const UNMARKED_MS = 10
+
+/** The extensions of a request that asks the server to mark the ends of transactions. */
+export const WITH_MARKS = { transactionEnds: true }
 
 /** Collects the changes of one transaction. */
 export interface TransactionBatches<Change> {
   take(change: Change): void
+  /** Takes a result without data, by which the server marks ends, or announces that. @returns whether it is one */
+  takeMark(result: SubscriptionResult<unknown>): boolean
   /** Delivers what has been collected. */
   flush(): void
   /** Drops what has been collected. */
@@ -19,35 +22,24 @@ export interface TransactionBatchesOptions<Change> {
   readonly transactionOf: (change: Change) => string | undefined
   /** A batch with so many changes is delivered at once. */
   readonly maxChanges: number
-  /** How long the stream has to be silent until the last transaction counts as complete, in ms. Default: 10. */
-  readonly silence?: number | undefined
   readonly deliver: (changes: readonly Change[], transaction: string | undefined) => void
 }
 
 /**
- * Delivers the changes of each transaction together: when a change of another transaction arrives, or the stream has been silent.
- * A batch never contains changes of two transactions. A transaction is delivered in parts if it has more than `maxChanges`
- * changes, or if the stream pauses within it. Where transactions are unknown, the changes until the end of that time form a batch.
+ * Delivers the changes of each transaction together, when it ends. A batch never contains changes of two transactions if these are
+ * known. A transaction is delivered in parts if it has more than `maxChanges` changes, or if another GraphQL server serves the schema,
+ * which does not mark ends.
  */
 export function createTransactionBatches<Change>({
   transactionOf,
   maxChanges,
-  silence = 10,
   deliver,
 }: TransactionBatchesOptions<Change>): TransactionBatches<Change> {
   let pending: Change[] = []
   let transaction: string | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
+  let isMarked = false
 
-  function listen(ticks = SILENT_TICKS): void {
-    /** More than these mean that the stream was not silent. */
-    const { length } = pending
-    timer = setTimeout(() => {
-      if (transaction && pending.length > length) listen()
-      else if (--ticks) listen(ticks)
-      else flush()
-    }, silence / SILENT_TICKS)
-  }
   function discard(): void {
     clearTimeout(timer)
     timer = undefined
@@ -65,7 +57,14 @@ export function createTransactionBatches<Change>({
       transaction = next
       pending.push(change)
       if (pending.length >= maxChanges) flush()
-      else if (!timer) listen()
+      else if (!isMarked) timer ??= setTimeout(flush, UNMARKED_MS)
+    },
+    takeMark({ extensions }) {
+      const isEnd = (extensions as { transactionEnd?: boolean } | undefined)?.transactionEnd
+      if (isEnd === undefined) return false
+      isMarked = true
+      if (isEnd) flush()
+      return true
     },
     flush,
     discard,

@@ -1,3 +1,5 @@
+import { isObject } from '../is-object.js'
+
 /**
  * Structural sharing of JSON values: returns `next` with every part that `previous` has, too, replaced by that part, and `previous`
  * itself if all is equal. So a component that compares by identity is rendered only for what has changed. An object in a list is found
@@ -5,7 +7,9 @@
  */
 export function share<Value>(previous: unknown, next: Value): Value {
   if (!isObject(previous) || !isObject(next) || Array.isArray(previous) !== Array.isArray(next)) return next
-  return (Array.isArray(next) ? shareList(previous as unknown[], next) : shareObject(previous, next)) as Value
+  return (
+    Array.isArray(next) ? shareList(previous as unknown as unknown[], next) : shareObject(previous, next)
+  ) as Value
 }
 
 function shareList(previous: readonly unknown[], next: readonly unknown[]): readonly unknown[] {
@@ -31,8 +35,4 @@ function shareObject(previous: object, next: object): object {
 /** Whether both lists have the same elements, by identity. */
 export function isSameList(one: readonly unknown[], other: readonly unknown[]): boolean {
   return one.length === other.length && one.every((element, i) => element === other[i])
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
 }

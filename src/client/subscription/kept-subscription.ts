@@ -13,7 +13,7 @@ export interface KeptSubscriptionOptions<Data> {
   readonly accepted?: () => void
   /** Called when the connection is lost. */
   readonly interrupted?: () => void
-  /** Called before an error ends the subscription: what came before it counts. */
+  /** Called before an error ends the subscription. */
   readonly ending?: (error: SubscriptionError) => void
   /** Returns the state while the subscription lasts. */
   readonly state: () => 'loading' | 'catching-up' | 'live'

@@ -18,11 +18,13 @@ export interface SubscriptionPayload {
   readonly variables?: Record<string, unknown>
   /** Which operation of the document, if it has several. */
   readonly operationName?: string
+  /** What the server should know beside the operation. */
+  readonly extensions?: Record<string, unknown>
 }
 
 /** One result of a subscription. */
 export interface SubscriptionResult<Data, Extensions = unknown> {
-  /** Null if an error replaces it. */
+  /** Null if an error replaces it; absent where the server only tells something in `extensions`. */
   readonly data?: Data | null
   /** What could not be delivered. */
   readonly errors?: readonly ResultError[]

@@ -116,8 +116,8 @@ export function createStreamResponses(options: {
       left.signal.addEventListener('abort', () => connection.close(), { once: true })
       let handle: SubscriptionHandle
       try {
-        const { request: asked, after } = subscription
-        handle = await connection.subscribe(asked, { id: '', after, signal: left.signal })
+        const { request: asked, ...start } = subscription
+        handle = await connection.subscribe(asked, { id: '', ...start, signal: left.signal })
       } catch (error) {
         connection.close()
         if (!left.signal.aborted) await answer({ errors: [toClientError(error)] })

@@ -122,8 +122,8 @@ export function createOperations({ engine, cursors, memory, toClientError }: Ope
         const subscription = await operation.subscribe()
         if (left.aborted) return {}
         if (!('request' in subscription)) return subscription
-        const { request, after } = subscription
-        const handle = await connection.subscribe(request, { id, after, signal: left })
+        const { request, ...start } = subscription
+        const handle = await connection.subscribe(request, { id, ...start, signal: left })
         const iterator = subscriptions.accept(id, handle)
         // The protocol has no message for "accepted".
         connection.outbound.control(subscriptions.positions(cursors, [id]))

@@ -210,11 +210,14 @@ it('tries a failed read again without a further change', async () => {
 it('after a lost position, subscribes without one, and reads everything again', async () => {
   const { client, rounds, written, update } = started()
   update({ name: 'Eve' })
+  client.last.end()
+  expect(written.length).toBe(1)
+  update({ name: 'Bob' }, '2') // incomplete
   client.last.error('CURSOR_EXPIRED')
-  expect(written.length).toBe(1) // what came before the error
+  expect(written.length).toBe(1)
   await pause()
   expect(client.subscriptions.length).toBe(2)
-  expect((client.last.payload as { extensions?: unknown }).extensions).toBe(undefined)
+  expect((client.last.payload as { extensions?: unknown }).extensions).toEqual({ transactionEnds: true })
   expect(rounds).toEqual([])
   client.last.sink.accepted()
   await silence()

@@ -46,7 +46,6 @@ it('batches are the transactions, through a lost connection and a new history of
     {
       changes:
         'subscription { peopleChanged(initial: true) { operation key { id } row { id name } transaction } }',
-      silence: 250, // a busy machine delays a part of a transaction
     },
     {
       rows(rows) {

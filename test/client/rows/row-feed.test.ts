@@ -56,13 +56,13 @@ function live(onDelivery?: Parameters<typeof follow>[1]) {
   return { client, ...following }
 }
 
-it('delivers the rows as one batch, then each transaction as one', async () => {
+it('delivers the rows as one batch, then each transaction as one when it ends', () => {
   const { client, delivered, feed } = live()
   expect(feed.status.state).toBe('live')
   client.last.change('INSERT', { key: { id: 3 }, transaction: '7' })
   client.last.change('DELETE', { key: { id: 1 }, transaction: '7' })
   client.last.change('TRUNCATE', { transaction: '8' })
-  await silence()
+  client.last.end()
   expect(delivered).toEqual([
     ['rows', [1, 2]],
     ['status', 'live'],
@@ -84,10 +84,12 @@ it('after a lost connection, it is live as soon as the server has accepted it ag
   expect(client.subscriptions.length).toBe(1)
 })
 
-it('after RESET, delivers what came before, then all rows as one batch', () => {
+it('RESET ends an incomplete transaction, and then all rows are one batch', () => {
   const { client, drain } = live()
   drain()
   client.last.change('INSERT', { key: { id: 3 }, transaction: '7' })
+  client.last.end()
+  client.last.change('INSERT', { key: { id: 4 }, transaction: '8' })
   client.last.change('RESET')
   client.last.change('READ', { key: { id: 5 } })
   client.last.sink.interrupted() // the rows are incomplete: the server begins again
@@ -120,6 +122,8 @@ describe('an error', () => {
       const { client, drain } = live()
       drain()
       client.last.change('INSERT', { key: { id: 3 }, transaction: '7' })
+      client.last.end()
+      client.last.change('INSERT', { key: { id: 4 }, transaction: '8' }) // incomplete, so that it never shows
       client.last.error(code, extensions, how)
       expect(drain()).toEqual([
         ['changes', ['INSERT 3'], '7'],
@@ -230,6 +234,7 @@ describe('in the middle of anything, dispose ends every delivery', () => {
       if (type === when || state === when) feed().dispose()
     })
     client.last.change('INSERT', { key: { id: 3 }, transaction: '7' })
+    client.last.end()
     client.last.change('RESET')
     client.last.rows(4)
     client.last.error('CURSOR_EXPIRED')
@@ -261,7 +266,11 @@ it('finds the field by itself, and passes document and variables', () => {
     { changes: CHANGES, variables: { a: 1 } },
     { rows: rows => delivered.push(rows), changes: () => {}, status: () => {} },
   )
-  expect(client.last.payload).toEqual({ query: CHANGES, variables: { a: 1 } })
+  expect(client.last.payload).toEqual({
+    query: CHANGES,
+    variables: { a: 1 },
+    extensions: { transactionEnds: true },
+  })
   const change = { operation: 'READ', key: { a: 1 }, row: { b: 2 } }
   client.last.sink.next({ data: { __typename: 'Subscription', anything: change } })
   client.last.sink.next({ data: { __typename: 'Subscription', anything: { operation: 'READY' } } })

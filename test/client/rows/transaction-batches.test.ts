@@ -15,95 +15,69 @@ function create(maxChanges = 1000) {
   const collector = createTransactionBatches<Change>({
     transactionOf: change => change.transaction,
     maxChanges,
-    silence: 10,
     deliver: (changes, transaction) => batches.push({ ids: changes.map(({ id }) => id), transaction }),
   })
   return { batches, ...collector }
 }
 
-const step = fc.record({
-  transaction: fc.constantFrom('1', '2', '3'),
-  pause: fc.constantFrom(0, 0, 0, 3, 9, 25),
-})
+const ANNOUNCED = { extensions: { transactionEnd: false } }
+const END = { extensions: { transactionEnd: true } }
 
-it('each transaction is one batch if the stream does not pause within it, and every change arrives once and in order', () => {
+it('where the server marks ends, each transaction is one batch however long it takes, and every change arrives once and in order', () => {
+  const transaction = fc.array(fc.constantFrom(0, 9, 25, 5000), { minLength: 1, maxLength: 8 })
   fc.assert(
-    fc.property(fc.array(step), fc.integer({ min: 1, max: 6 }), (steps, maxChanges) => {
-      const { batches, take } = create(maxChanges)
-      const expected: { ids: number[]; transaction: string }[] = []
-      let splits = true
-      for (const [id, { transaction, pause }] of steps.entries()) {
-        take({ id, transaction })
-        const last = expected.at(-1)
-        if (splits || !last || last.transaction !== transaction) expected.push({ ids: [id], transaction })
-        else last.ids.push(id)
-        splits = pause === 25 || expected.at(-1)?.ids.length === maxChanges
-        vi.advanceTimersByTime(pause)
-      }
-      vi.advanceTimersByTime(25)
+    fc.property(fc.array(transaction), fc.array(fc.boolean()), (transactions, isEnded) => {
+      const { batches, take, takeMark } = create()
+      expect(takeMark(ANNOUNCED)).toBe(true)
+      let id = 0
+      const expected = transactions.map((pauses, i) => {
+        const ids = pauses.map(pause => {
+          vi.advanceTimersByTime(pause)
+          take({ id, transaction: String(i) })
+          return id++
+        })
+        if (isEnded[i] ?? true) takeMark(END) // or the next transaction ends it
+        return { ids, transaction: String(i) }
+      })
+      takeMark(END)
       expect(batches).toEqual(expected)
     }),
   )
 })
 
-it('a long transaction that keeps arriving stays one batch', () => {
-  const { batches, take } = create()
-  for (let id = 0; id < 50; id++) {
-    take({ id, transaction: '1' })
-    vi.advanceTimersByTime(4)
-  }
-  expect(batches).toEqual([])
-  vi.advanceTimersByTime(20)
-  expect(batches.map(({ ids }) => ids.length)).toEqual([50])
-})
-
-it('without transactions, the changes of 10 ms are one batch, also while more keep arriving', () => {
-  const { batches, take } = create()
-  for (let id = 0; id < 12; id++) {
-    take({ id, transaction: undefined })
-    vi.advanceTimersByTime(4)
-  }
-  expect(batches.map(({ ids }) => ids)).toEqual([
-    [0, 1, 2],
-    [3, 4, 5],
-    [6, 7, 8],
-    [9, 10, 11],
-  ])
-})
-
-it('what arrived while the program was busy belongs to the transaction, although the timer is over', () => {
-  const { batches, take } = create()
+it('a mark ends a transaction at once, and a result with data is no mark', () => {
+  const { batches, take, takeMark } = create()
+  takeMark(ANNOUNCED)
   take({ id: 1, transaction: '1' })
-  setTimeout(() => take({ id: 2, transaction: '1' }), 10) // runs right after the timer of the first
-  vi.advanceTimersByTime(10)
+  expect(takeMark({ data: {}, extensions: { cursor: 'x' } })).toBe(false)
+  expect(takeMark({ data: null })).toBe(false)
+  vi.advanceTimersByTime(60_000)
   expect(batches).toEqual([])
-  vi.advanceTimersByTime(25)
-  expect(batches.map(({ ids }) => ids)).toEqual([[1, 2]])
+  expect(takeMark(END)).toBe(true)
+  expect(batches).toEqual([{ ids: [1], transaction: '1' }])
 })
 
-it('discarded changes are not delivered', () => {
+it('a large transaction is delivered in parts', () => {
+  const { batches, take, takeMark } = create(2)
+  takeMark(ANNOUNCED)
+  for (let id = 0; id < 5; id++) take({ id, transaction: '1' })
+  takeMark(END)
+  expect(batches.map(({ ids }) => ids)).toEqual([[0, 1], [2, 3], [4]])
+})
+
+it('without marks, a batch has the changes of one transaction within 10 ms', () => {
+  const { batches, take } = create()
+  for (const [id, transaction] of ['1', '1', '2', undefined, undefined].entries()) take({ id, transaction })
+  vi.advanceTimersByTime(10)
+  take({ id: 5, transaction: undefined })
+  vi.advanceTimersByTime(10)
+  expect(batches.map(({ ids }) => ids)).toEqual([[0, 1], [2], [3, 4], [5]])
+})
+
+it('what is discarded is never delivered', () => {
   const { batches, take, discard } = create()
   take({ id: 1, transaction: '1' })
   discard()
-  vi.advanceTimersByTime(25)
+  vi.advanceTimersByTime(60_000)
   expect(batches).toEqual([])
-  expect(vi.getTimerCount()).toBe(0)
-})
-
-it('a process that is held up for longer does not take that for silence', async () => {
-  vi.useRealTimers()
-  const { batches, take } = create()
-  await new Promise<void>(done => {
-    // From here on, the expired timers run before the next event of a socket.
-    setImmediate(() => {
-      take({ id: 1, transaction: '1' })
-      for (const end = performance.now() + 30; performance.now() < end; );
-      setImmediate(() => {
-        take({ id: 2, transaction: '1' })
-        done()
-      })
-    })
-  })
-  await vi.waitUntil(() => batches.length > 0)
-  expect(batches.map(({ ids }) => ids)).toEqual([[1, 2]])
 })

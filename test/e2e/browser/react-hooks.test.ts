@@ -42,7 +42,7 @@ const LIST = `${HEAD}
     return <li>{row.name}</li>
   })
   function List({ variables }) {
-    const { rows, state, error, isLoaded, refetch } = useLiveRows(CHANGES, { variables, compare: byName, silence: 250 })
+    const { rows, state, error, isLoaded, refetch } = useLiveRows(CHANGES, { variables, compare: byName })
     shown.push(state + ': ' + rows.map(({ name }) => name).join(' '))
     if (!isLoaded) return <p>{error ? error.message : 'Loading…'}</p>
     return <ul title={state} onClick={refetch}>{rows.map(row => <Row key={row.pk} row={row} />)}</ul>
