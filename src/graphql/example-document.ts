@@ -1,16 +1,18 @@
 import { type GraphQLSchema, parse, validate } from 'graphql'
+import { tableExample } from './table-example.js'
 
 // GraphiQL shows about 50 characters of a line on a small screen.
 const LIVE = `# A live query: its result, now and at each change.
-# Press the play button, then run in a terminal:
+`
+const INSERT = `# Press the play button, then run in a terminal:
 #   npx listenql sql "INSERT INTO people (name, age) VALUES ('Paul', 51)"
 `
 const ONCE = `# Write \`query\` for \`subscription\` to read it once.
 `
 
-/** The documents that GraphiQL may open with, the best one first. The last one fits every schema. */
-const EXAMPLES: readonly string[] = [
-  `${LIVE}#   npx listenql sql "INSERT INTO visits (person_id, place) SELECT pk, 'Library' FROM people"
+/** Documents for the tables of the demo, the best one first. */
+const DEMO: readonly string[] = [
+  `${LIVE}${INSERT}#   npx listenql sql "INSERT INTO visits (person_id, place) SELECT pk, 'Library' FROM people"
 ${ONCE}subscription {
   people(orderBy: [{ pk: DESC }], limit: 5) {
     rows {
@@ -26,7 +28,7 @@ ${ONCE}subscription {
   }
 }
 `,
-  `${LIVE}${ONCE}subscription {
+  `${LIVE}${INSERT}${ONCE}subscription {
   people(orderBy: [{ pk: DESC }], limit: 5) {
     rows {
       name
@@ -35,7 +37,9 @@ ${ONCE}subscription {
   }
 }
 `,
-  `# Press the play button, then run in a terminal:
+]
+
+const CHANNEL = `# Press the play button, then run in a terminal:
 #   npx listenql sql "NOTIFY people, 'hello'"
 subscription {
   channel(name: "people") {
@@ -45,11 +49,13 @@ subscription {
     at
   }
 }
-`,
-]
+`
 
-/** The first example that fits the schema: the tables of the demo may be there or not. */
+/** The document that GraphiQL opens with: a live query of the demo, or of a watched table, or else a channel. */
 export function exampleDocument(schema: GraphQLSchema): string {
-  const fitting = EXAMPLES.find(text => validate(schema, parse(text)).length === 0)
-  return fitting ?? (EXAMPLES.at(-1) as string)
+  const demo = DEMO.find(text => validate(schema, parse(text)).length === 0)
+  if (demo !== undefined) return demo
+  const table = tableExample(schema)
+  if (table === undefined) return CHANNEL
+  return `${LIVE}# Press the play button, then change a row.\n${ONCE}${table}\n`
 }
