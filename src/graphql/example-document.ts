@@ -51,11 +51,13 @@ subscription {
 }
 `
 
-/** The document that GraphiQL opens with: a live query of the demo, or of a watched table, or else a channel. */
+/**
+ * The document that GraphiQL opens with: a live query of a watched table, or of the demo where no other table is watched, or else a
+ * channel.
+ */
 export function exampleDocument(schema: GraphQLSchema): string {
   const demo = DEMO.find(text => validate(schema, parse(text)).length === 0)
-  if (demo !== undefined) return demo
-  const table = tableExample(schema)
-  if (table === undefined) return CHANNEL
-  return `${LIVE}# Press the play button, then change a row.\n${ONCE}${table}\n`
+  const table = tableExample(schema, demo === undefined ? [] : ['people', 'visits'])
+  if (table !== undefined) return `${LIVE}# Press the play button, then change a row.\n${ONCE}${table}\n`
+  return demo ?? CHANNEL
 }

@@ -26,10 +26,15 @@ const COLUMNS = 4
 /** Types of keys whose greatest value usually belongs to the newest row. */
 const GROWING = ['Int', 'BigInt', 'Decimal', 'Float', 'Date', 'DateTime', 'LocalDateTime']
 
-/** Returns a live query of a table, one with linked rows if there is such a table; undefined if no table is watched. */
-export function tableExample(schema: GraphQLSchema): string | undefined {
+/**
+ * Returns a live query of a table, one with linked rows if there is such a table.
+ *
+ * @param without fields of tables that are left out
+ * @returns undefined if no other table is watched
+ */
+export function tableExample(schema: GraphQLSchema, without: readonly string[] = []): string | undefined {
   const roots = fieldsOf(schema.getSubscriptionType())
-  const tables = tablesOf(roots)
+  const tables = tablesOf(roots).filter(({ field }) => !without.includes(field.name))
   const table = tables.find(hasList) ?? tables.find(({ links }) => links.length > 0) ?? tables[0]
   if (!table) return
   const [link] = table.links

@@ -32,11 +32,12 @@ describe('the example of GraphiQL', () => {
     expect(paths).not.toContain('visits')
   })
 
-  it('is a live query of a watched table where the demo is not, with linked rows if a table has them', () => {
+  it('is a live query of another table than those of the demo, with linked rows if a table has them', () => {
     const orders = { ...people, relid: '3', name: 'orders' }
-    expect(pathsOf(buildSchema({ tables: [orders] }))).toContain(
-      'orders(orderBy: [{ pk: DESC }], limit: 5) { rows { pk ts name age } }',
-    )
+    for (const tables of [[orders], [...DEMO_TABLES, orders]])
+      expect(pathsOf(buildSchema({ tables }))).toContain(
+        'orders(orderBy: [{ pk: DESC }], limit: 5) { rows { pk ts name age } }',
+      )
     // `visits` reference `members`, and `orders` nothing: `members` have a list of linked rows.
     const members = { ...people, name: 'members' }
     expect(pathsOf(buildSchema({ tables: [orders, visits, members] }))).toContain(
