@@ -1,18 +1,19 @@
 import { type GraphQLSchema, parse, validate } from 'graphql'
 import { tableExample } from './table-example.js'
 
-// GraphiQL shows about 50 characters of a line on a small screen.
-const LIVE = `# A live query: its result, now and at each change.
-`
-const INSERT = `# Press the play button, then run in a terminal:
+// A phone shows 32 characters of a line. The commands are longer: they are there to be copied.
+const LIVE = `# A live query. Press the play
+# button, then change the data`
+const INSERT = `${LIVE}:
 #   npx listenql sql "INSERT INTO people (name, age) VALUES ('Paul', 51)"
 `
-const ONCE = `# Write \`query\` for \`subscription\` to read it once.
+const ONCE = `# To read it once, write \`query\`
+# in place of \`subscription\`.
 `
 
 /** Documents for the tables of the demo, the best one first. */
 const DEMO: readonly string[] = [
-  `${LIVE}${INSERT}#   npx listenql sql "INSERT INTO visits (person_id, place) SELECT pk, 'Library' FROM people"
+  `${INSERT}#   npx listenql sql "INSERT INTO visits (person_id, place) SELECT pk, 'Library' FROM people"
 ${ONCE}subscription {
   people(orderBy: [{ pk: DESC }], limit: 5) {
     rows {
@@ -28,7 +29,7 @@ ${ONCE}subscription {
   }
 }
 `,
-  `${LIVE}${INSERT}${ONCE}subscription {
+  `${INSERT}${ONCE}subscription {
   people(orderBy: [{ pk: DESC }], limit: 5) {
     rows {
       name
@@ -39,7 +40,8 @@ ${ONCE}subscription {
 `,
 ]
 
-const CHANNEL = `# Press the play button, then run in a terminal:
+const CHANNEL = `# Press the play button, then
+# run in a terminal:
 #   npx listenql sql "NOTIFY people, 'hello'"
 subscription {
   channel(name: "people") {
@@ -58,6 +60,6 @@ subscription {
 export function exampleDocument(schema: GraphQLSchema): string {
   const demo = DEMO.find(text => validate(schema, parse(text)).length === 0)
   const table = tableExample(schema, demo === undefined ? [] : ['people', 'visits'])
-  if (table !== undefined) return `${LIVE}# Press the play button, then change a row.\n${ONCE}${table}\n`
+  if (table !== undefined) return `${LIVE}.\n${ONCE}${table}\n`
   return demo ?? CHANNEL
 }

@@ -36,12 +36,12 @@ describe('the example of GraphiQL', () => {
     const orders = { ...people, relid: '3', name: 'orders' }
     for (const tables of [[orders], [...DEMO_TABLES, orders]])
       expect(pathsOf(buildSchema({ tables }))).toContain(
-        'orders(orderBy: [{ pk: DESC }], limit: 5) { rows { pk ts name age } }',
+        'orders(orderBy: [{pk: DESC}], limit: 5) { rows { pk ts name age } }',
       )
     // `visits` reference `members`, and `orders` nothing: `members` have a list of linked rows.
     const members = { ...people, name: 'members' }
     expect(pathsOf(buildSchema({ tables: [orders, visits, members] }))).toContain(
-      'members(orderBy: [{ pk: DESC }], limit: 5) { rows { pk ts name age visits(limit: 3) { pk ts personId place } } }',
+      'members(orderBy: [{pk: DESC}], limit: 5) { rows { pk ts name age visits(limit: 3) { pk ts personId place } } }',
     )
     // The same name as in the demo, and other columns.
     const same = { ...people, columns: people.columns.filter(({ name }) => name !== 'age') }

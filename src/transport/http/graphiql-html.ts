@@ -22,6 +22,7 @@ export async function renderGraphiqlHtml(options: GraphiqlHtmlOptions): Promise<
   const mark = `data:image/svg+xml,${encodeURIComponent(svg as string)}`
   const html = renderGraphiQL({
     ...options,
+    defaultEditorToolsVisibility: false, // variables and headers open by their buttons: the query has the room
     title: 'listenql',
     favicon: mark,
     // A relative link, so that it works under any prefix that a proxy adds.

@@ -89,7 +89,6 @@ describeInBrowser('GraphiQL', open => {
     }
     await boxInView(page.getByRole('button', { name: 'Stop query' }))
     await boxInView(page.locator(`${result} .view-line`).last())
-    await boxInView(page.locator(`${editor} .view-line`).first())
     await stop(page)
 
     // Documentation covers the panes, until its button is pressed again.
