@@ -1,4 +1,3 @@
-const COLUMNS = ['pk', 'name', 'age', 'height', 'ts']
 const EVENTS = 10
 
 const [status, table, list] = ['output', 'tbody', 'ol'].map(name => document.querySelector(name))
@@ -53,9 +52,10 @@ function show(changed) {
   table.replaceChildren(...rows.map(person => rowOf(person, person.pk === changed)))
 }
 
-function rowOf(person, isChanged) {
+function rowOf({ pk, name, age, height, ts }, isChanged) {
   const row = document.createElement('tr')
-  for (const column of COLUMNS) row.insertCell().textContent = person[column]
+  for (const value of [pk, name, age, height, new Date(ts).toLocaleTimeString()])
+    row.insertCell().textContent = value
   row.classList.toggle('changed', isChanged)
   return row
 }
