@@ -1,6 +1,6 @@
-import { createClient, createRowFeed } from 'listenql/client'
-import { ListenqlProvider, useListenqlClient, useListenqlStatus, useLiveQuery } from 'listenql/react'
-import { useEffect, useState } from 'react'
+import { createClient } from 'listenql/client'
+import { ListenqlProvider, useListenqlStatus, useLiveQuery, useRowFeed } from 'listenql/react'
+import { useState } from 'react'
 import { createRoot } from 'react-dom/client'
 
 const client = createClient({ url: '/graphql' })
@@ -24,22 +24,15 @@ const STREETS = [...COLUMNS, ...ROWS].join(' ')
  * while the connection is lost: they arrive when it is back.
  */
 function useTrails(fleet) {
-  const client = useListenqlClient()
   const [trails, setTrails] = useState(new Map())
-  const [error, setError] = useState()
-  useEffect(() => {
-    const variables = { where: fleet ? { fleet: { eq: fleet } } : {} }
-    const feed = createRowFeed(
-      client,
-      { changes: MOVES, variables },
-      {
-        rows: rows => setTrails(new Map(rows.map(({ row }) => [row.id, [row]]))),
-        changes: changes => setTrails(before => changes.reduce(extend, new Map(before))),
-        status: status => setError(status.error),
-      },
-    )
-    return () => feed.dispose()
-  }, [client, fleet])
+  const { error } = useRowFeed(
+    MOVES,
+    {
+      rows: rows => setTrails(new Map(rows.map(({ row }) => [row.id, [row]]))),
+      changes: changes => setTrails(before => changes.reduce(extend, new Map(before))),
+    },
+    { variables: { where: fleet ? { fleet: { eq: fleet } } : {} } },
+  )
   return { trails: [...trails.values()], error }
 }
 

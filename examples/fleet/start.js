@@ -36,8 +36,8 @@ const app = await vite.createServer({
   ],
   server: {
     port: Number(process.env.PORT ?? 5173),
-    // Page and GraphQL have one origin, as behind a reverse proxy.
-    proxy: { '/graphql': { target: listenql.url, ws: true } },
+    // Page, GraphQL and channels have one origin, as behind a reverse proxy.
+    proxy: { '^/(graphql|listen)': { target: listenql.url, ws: true } },
   },
 })
 await app.listen()

@@ -1,16 +1,19 @@
 import { type GraphQLSchema, parse, validate } from 'graphql'
+import { tableExample } from './table-example.js'
 
-// GraphiQL shows about 50 characters of a line on a small screen.
-const LIVE = `# A live query: its result, now and at each change.
-# Press the play button, then run in a terminal:
+// A phone shows 32 characters of a line. The commands are longer: they are there to be copied.
+const LIVE = `# A live query. Press the play
+# button, then change the data`
+const INSERT = `${LIVE}:
 #   npx listenql sql "INSERT INTO people (name, age) VALUES ('Paul', 51)"
 `
-const ONCE = `# Write \`query\` for \`subscription\` to read it once.
+const ONCE = `# To read it once, write \`query\`
+# in place of \`subscription\`.
 `
 
-/** The documents that GraphiQL may open with, the best one first. The last one fits every schema. */
-const EXAMPLES: readonly string[] = [
-  `${LIVE}#   npx listenql sql "INSERT INTO visits (person_id, place) SELECT pk, 'Library' FROM people"
+/** Documents for the tables of the demo, the best one first. */
+const DEMO: readonly string[] = [
+  `${INSERT}#   npx listenql sql "INSERT INTO visits (person_id, place) SELECT pk, 'Library' FROM people"
 ${ONCE}subscription {
   people(orderBy: [{ pk: DESC }], limit: 5) {
     rows {
@@ -26,7 +29,7 @@ ${ONCE}subscription {
   }
 }
 `,
-  `${LIVE}${ONCE}subscription {
+  `${INSERT}${ONCE}subscription {
   people(orderBy: [{ pk: DESC }], limit: 5) {
     rows {
       name
@@ -35,7 +38,10 @@ ${ONCE}subscription {
   }
 }
 `,
-  `# Press the play button, then run in a terminal:
+]
+
+const CHANNEL = `# Press the play button, then
+# run in a terminal:
 #   npx listenql sql "NOTIFY people, 'hello'"
 subscription {
   channel(name: "people") {
@@ -45,11 +51,15 @@ subscription {
     at
   }
 }
-`,
-]
+`
 
-/** The first example that fits the schema: the tables of the demo may be there or not. */
+/**
+ * The document that GraphiQL opens with: a live query of a watched table, or of the demo where no other table is watched, or else a
+ * channel.
+ */
 export function exampleDocument(schema: GraphQLSchema): string {
-  const fitting = EXAMPLES.find(text => validate(schema, parse(text)).length === 0)
-  return fitting ?? (EXAMPLES.at(-1) as string)
+  const demo = DEMO.find(text => validate(schema, parse(text)).length === 0)
+  const table = tableExample(schema, demo === undefined ? [] : ['people', 'visits'])
+  if (table !== undefined) return `${LIVE}.\n${ONCE}${table}\n`
+  return demo ?? CHANNEL
 }

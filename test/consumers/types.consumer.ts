@@ -79,13 +79,17 @@ client.subscribe<{ peopleChanged: { operation: 'INSERT' | 'UPDATE' | 'DELETE' | 
 
 const REACT = `
 import { createClient } from 'listenql/client'
-import { ListenqlProvider, useChannel, useListenqlStatus, useLiveQuery, useLiveRows } from 'listenql/react'
+import { ListenqlProvider, useChannel, useListenqlStatus, useLiveQuery, useLiveRows, useRowFeed } from 'listenql/react'
 const client = createClient({ url: 'ws://localhost:7700/graphql' })
 interface Changed { readonly peopleChanged: { readonly row: { readonly name: string } | null } }
 function People() {
   const { rows, state, refetch } = useLiveRows<Changed>('subscription { peopleChanged(initial: true) { operation } }', {
     compare: (a, b) => a.name.localeCompare(b.name),
     variables: { where: {} },
+  })
+  useRowFeed<Changed>('subscription { peopleChanged(initial: true) { operation } }', {
+    rows: rows => rows[0]?.row?.name satisfies string | undefined,
+    changes: () => {},
   })
   const { data } = useLiveQuery<{ readonly people: { readonly name: string } }>(null)
   const { events } = useChannel('news', { limit: 10 })

@@ -6,7 +6,7 @@ import type { WatchedTable } from '../../src/catalog/watched-table.js'
 import { exampleDocument } from '../../src/graphql/example-document.js'
 import { snippetsOf } from '../support/snippets.js'
 
-const [people] = DEMO_TABLES as readonly [WatchedTable]
+const [people, visits] = DEMO_TABLES as readonly [WatchedTable, WatchedTable]
 const demo = buildSchema({ tables: DEMO_TABLES })
 
 /** The fields below the root, by their paths. */
@@ -32,12 +32,35 @@ describe('the example of GraphiQL', () => {
     expect(paths).not.toContain('visits')
   })
 
-  it('is a channel where there is neither', () => {
-    const other = { ...people, name: 'orders' }
-    for (const schema of [buildSchema(), buildSchema({ tables: [] }), buildSchema({ tables: [other] })])
-      expect(pathsOf(schema)).toContain('channel(name: "people")')
-    // The same name, and other columns.
+  it('is a live query of another table than those of the demo, with linked rows if a table has them', () => {
+    const orders = { ...people, relid: '3', name: 'orders' }
+    for (const tables of [[orders], [...DEMO_TABLES, orders]])
+      expect(pathsOf(buildSchema({ tables }))).toContain(
+        'orders(orderBy: [{pk: DESC}], limit: 5) { rows { pk ts name age } }',
+      )
+    // `visits` reference `members`, and `orders` nothing: `members` have a list of linked rows.
+    const members = { ...people, name: 'members' }
+    expect(pathsOf(buildSchema({ tables: [orders, visits, members] }))).toContain(
+      'members(orderBy: [{pk: DESC}], limit: 5) { rows { pk ts name age visits(limit: 3) { pk ts personId place } } }',
+    )
+    // The same name as in the demo, and other columns.
     const same = { ...people, columns: people.columns.filter(({ name }) => name !== 'age') }
-    expect(pathsOf(buildSchema({ tables: [same] }))).toContain('channel(')
+    expect(pathsOf(buildSchema({ tables: [same] }))).toContain('rows { pk ts name height }')
+  })
+
+  it('fits tables with any columns, keys and names', () => {
+    const texts = { ...people, name: 'texts', key: ['name'] }
+    expect(pathsOf(buildSchema({ tables: [texts] }))).toContain('texts(limit: 5)')
+    expect(pathsOf(buildSchema({ tables: [{ ...texts, key: [] }] }))).toContain('texts(limit: 5)')
+    const bare = { ...people, name: 'bare', columns: [], key: [] }
+    expect(pathsOf(buildSchema({ tables: [bare] }))).toContain('bare(limit: 5)')
+    // `live` has fields with these names then.
+    const cursors = { ...people, relid: '3', name: 'cursor' }
+    expect(pathsOf(buildSchema({ tables: [{ ...people, name: 'rows' }, cursors] }))).toContain('limit: 5')
+  })
+
+  it('is a channel where no table is watched', () => {
+    for (const schema of [buildSchema(), buildSchema({ tables: [] })])
+      expect(pathsOf(schema)).toContain('channel(name: "people")')
   })
 })

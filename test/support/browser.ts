@@ -32,6 +32,8 @@ export interface BrowserOptions {
   readonly colorScheme?: 'light' | 'dark'
   readonly width?: number
   readonly height?: number
+  /** Heeds the page's `viewport` and has a touch screen, as a phone. */
+  readonly isMobile?: boolean
   /** Accepts certificates that no authority has signed. */
   readonly ignoreHTTPSErrors?: boolean
 }
@@ -66,12 +68,14 @@ export function describeInBrowser(
       await browser?.close()
     }, 60_000)
 
-    body(async ({ colorScheme = 'light', width = 1200, height = 800, ignoreHTTPSErrors = false } = {}) => {
+    body(async ({ width = 1200, height = 800, isMobile = false, ...options } = {}) => {
       if (browser === undefined) throw new Error('open() is for tests, not for their description')
       const context = await browser.newContext({
-        colorScheme,
+        colorScheme: 'light',
         viewport: { width, height },
-        ignoreHTTPSErrors,
+        isMobile,
+        hasTouch: isMobile,
+        ...options,
       })
       contexts.push(context)
       return watch(context)

@@ -37,15 +37,19 @@ export interface Example {
 /**
  * Starts `examples/<name>` as `npm start` does, in a copy of its folder whose `listenql` is this checkout's build. The copy has
  * no `simulate.sql`: the test alone writes.
+ *
+ * @param env variables of the example, beside `PORT`
  */
-export async function startExample(name: string): Promise<Example> {
+export async function startExample(name: string, env: NodeJS.ProcessEnv = {}): Promise<Example> {
   const folder = await copyExample(name)
   const commands = createCommands({ cwd: folder })
   let running: Running
   const port = String(await freePort())
 
   async function start(): Promise<void> {
-    running = commands.spawn(process.execPath, ['start.js'], { env: { ...cleanEnvironment(), PORT: port } })
+    running = commands.spawn(process.execPath, ['start.js'], {
+      env: { ...cleanEnvironment(), ...env, PORT: port },
+    })
     await waitUntil(
       () => {
         if (running.child.exitCode !== null) throw new Error(`the example ended: ${running.err()}`)

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { varyBy } from './cors.js'
+import { renderGraphiqlHtml } from './graphiql-html.js'
 
 const compress = promisify(gzip)
 
@@ -44,14 +45,8 @@ export function createGraphiql(example: () => string): Graphiql {
   const pages = new Map<string, { readonly query: string; readonly rendered: Promise<Rendered> }>()
 
   // Nine megabytes: rendered, hashed and compressed at the first request, then kept until the example changes.
-  async function render(protocol: 'SSE' | 'WS', defaultQuery: string): Promise<Rendered> {
-    const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
-    const text = renderGraphiQL({
-      title: 'listenql',
-      favicon: 'assets/favicon.svg', // relative, so that it works under any prefix that a proxy adds
-      subscriptionsProtocol: protocol,
-      defaultQuery,
-    })
+  async function render(subscriptionsProtocol: 'SSE' | 'WS', defaultQuery: string): Promise<Rendered> {
+    const text = await renderGraphiqlHtml({ subscriptionsProtocol, defaultQuery })
     const html = Buffer.from(text)
     return {
       policy: policyOf(text),

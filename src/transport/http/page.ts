@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { dirname, extname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { extname, join } from 'node:path'
+import { assetsFolder } from './assets-folder.js'
 
 export interface PageOptions {
   /** The path under which the server is mounted, such as `/live/`; `/` if it has the whole host. */
@@ -49,7 +49,7 @@ const POLICY = [
  * @throws Error if the folder cannot be read: the package is incomplete
  */
 export function createPage({ basePath }: PageOptions): Page {
-  const folder = join(packageFolder(), 'assets')
+  const folder = assetsFolder()
   const files = new Map<string, Asset>()
   for (const name of readdirSync(folder)) {
     const type = TYPES[extname(name)]
@@ -108,16 +108,4 @@ function readAsset(file: string, type: string): Asset {
 
 function pathOf(request: IncomingMessage): string {
   return (request.url ?? '/').replace(/\?.*$/s, '')
-}
-
-/** The folder with package.json above this file, which is in `src/` in tests and in `dist/src/` when installed. */
-function packageFolder(): string {
-  let folder = dirname(fileURLToPath(import.meta.url))
-  while (!existsSync(join(folder, 'package.json'))) {
-    const parent = dirname(folder)
-    if (parent === folder)
-      throw new Error('There is no package.json above listenql: the installation is incomplete')
-    folder = parent
-  }
-  return folder
 }

@@ -1,4 +1,5 @@
-import type { Page } from 'playwright-core'
+import { readFileSync } from 'node:fs'
+import type { Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createServer, type ListenqlServer } from '../../../src/index.js'
 import { describeInBrowser } from '../../support/browser.js'
@@ -55,6 +56,51 @@ describeInBrowser('GraphiQL', open => {
     expect(violations()).toEqual([])
   }, 60_000)
 
+  it('shows the mark of listenql in place of that of Yoga, as a link to the page', async () => {
+    const { page, errors } = await open()
+    await page.goto(`${server.url}/graphql`)
+    const logo = page.locator('.graphiql-logo')
+    await expect.poll(() => logo.innerText()).toBe('listenql')
+    expect(await page.title()).toBe('listenql')
+    const mark = `data:image/svg+xml,${encodeURIComponent(readFileSync('assets/favicon.svg', 'utf8'))}`
+    expect(await page.locator('link[rel=icon]').getAttribute('href')).toBe(mark)
+    expect(await logo.locator('img').getAttribute('src')).toBe(mark)
+    expect(await widthOf(logo.locator('img'))).toBeGreaterThan(0)
+    expect(await logo.locator('svg').count()).toBe(0)
+    expect(await page.locator('body').innerText()).not.toContain('Yoga')
+    await logo.getByRole('link').click()
+    await page.getByRole('heading', { name: 'Listen to a channel' }).waitFor()
+    expect(page.url()).toBe(`${server.url}/`)
+    expect(errors()).toEqual([])
+  }, 60_000)
+
+  it('fits on a phone: editor, result and play button are in view while a subscription runs', async () => {
+    const { page, outside, violations, errors } = await open({ width: 390, height: 844, isMobile: true })
+    // A wide screen of the same browser has hidden the result.
+    await page.addInitScript(`localStorage.setItem('graphiql:editorFlex', 'hide-second')`)
+    await page.goto(`${server.url}/graphql`)
+    await subscribe(page)
+    await shows(page, '{"name": "on a phone"}')
+    const [editor, result] = ['.graphiql-query-editor', '.result-window'] as const
+    for (const pane of [editor, result]) {
+      const box = await boxInView(page.locator(pane))
+      expect(box.width).toBeGreaterThan(300)
+      expect(box.height).toBeGreaterThan(150)
+    }
+    await boxInView(page.getByRole('button', { name: 'Stop query' }))
+    await boxInView(page.locator(`${result} .view-line`).last())
+    await stop(page)
+
+    // Documentation covers the panes, until its button is pressed again.
+    await page.getByRole('button', { name: 'Show Documentation Explorer' }).tap()
+    expect((await boxInView(page.locator('.graphiql-plugin'))).width).toBeGreaterThan(380)
+    await page.getByRole('button', { name: 'Hide Documentation Explorer' }).tap()
+    await page.locator(`${editor} .view-lines`).tap()
+    expect(outside()).toEqual([])
+    expect(violations()).toEqual([])
+    expect(errors()).toEqual([])
+  }, 60_000)
+
   it('runs no injected script', async () => {
     const { page, violations } = await open()
     await page.goto(`${server.url}/graphql`)
@@ -93,6 +139,32 @@ describeInBrowser('GraphiQL', open => {
     await page.getByRole('button', { name: 'Execute query' }).waitFor()
   }
 })
+
+/** The natural width of an image, once it is loaded: 0 if it is broken. */
+function widthOf(image: Locator): Promise<number> {
+  return image.evaluate(async (element: HTMLImageElement) => {
+    await element.decode().catch(() => undefined)
+    return element.naturalWidth
+  })
+}
+
+/** The place of an element, which has to be visible and within the window. */
+async function boxInView(element: Locator): Promise<{ readonly width: number; readonly height: number }> {
+  expect(
+    await element.evaluate((shown: HTMLElement) => shown.checkVisibility({ opacityProperty: true })),
+  ).toBe(true)
+  const box = await element.boundingBox()
+  const { innerWidth, innerHeight } = await element.evaluate(() => ({
+    innerWidth: window.innerWidth,
+    innerHeight: window.innerHeight,
+  }))
+  if (!box) throw new Error('the element is not shown')
+  expect(box.x).toBeGreaterThanOrEqual(0)
+  expect(box.y).toBeGreaterThanOrEqual(0)
+  expect(box.x + box.width).toBeLessThanOrEqual(innerWidth)
+  expect(box.y + box.height).toBeLessThanOrEqual(innerHeight)
+  return box
+}
 
 /** The result pane may be only partly drawn. */
 function parsed(text: string): unknown {
