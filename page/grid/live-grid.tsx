@@ -1,0 +1,186 @@
+import {
+  columnPinningFeature,
+  columnSizingFeature,
+  rowSortingFeature,
+  tableFeatures,
+  useTable,
+} from '@tanstack/react-table'
+import { useVirtualizer } from '@tanstack/react-virtual'
+import { type KeyboardEvent, useId, useMemo, useRef } from 'react'
+import type { Order } from '../tables/view.js'
+import type { Row } from '../tables/watched-table.js'
+import type { GridColumn } from './grid-columns.js'
+import { GridHead } from './grid-head.js'
+import { nextPlace } from './grid-keys.js'
+import { GridRow } from './grid-row.js'
+import { useActivePlace } from './use-active-place.js'
+import { useOverflow } from './use-overflow.js'
+
+export interface LiveGridProps {
+  /** The id of the heading. */
+  readonly labelledBy: string
+  readonly columns: readonly GridColumn[]
+  readonly rows: readonly Row[]
+  readonly idOf: (row: Row) => string
+  /** Rows that have just come. */
+  readonly added: ReadonlySet<string>
+  readonly order: Order | undefined
+  /** How many rows come before the first one, on earlier pages. */
+  readonly offset: number
+  readonly onOrder: (order: Order) => void
+  /** Shows a value in full. */
+  readonly onOpen: (row: Row, field: string) => void
+}
+
+export const ROW_PX = 33
+const OVERSCAN = 6
+const features = tableFeatures({ columnPinningFeature, columnSizingFeature, rowSortingFeature })
+
+/**
+ * Rows and columns of a table, of which only those in sight are in the document. The key stays in sight while the others scroll. One
+ * stop of the Tab key: the arrow keys move the active cell, Enter shows its value in full, or sorts by its column.
+ */
+export function LiveGrid(props: LiveGridProps) {
+  const { labelledBy, columns, rows, idOf, added, order, offset, onOrder, onOpen } = props
+  const box = useRef<HTMLDivElement>(null)
+  const overflow = useOverflow(box)
+  // A key as wide as a UUID would leave no room for anything else on a narrow screen.
+  const widestKey = Math.max(90, Math.round(overflow.width * 0.38))
+  const definitions = useMemo(
+    () =>
+      columns.map(column => ({
+        id: column.field,
+        accessorFn: (row: Row) => row[column.field],
+        enableSorting: column.isSortable,
+        size: column.isKey ? Math.min(column.width, widestKey) : column.width,
+        minSize: 20,
+        maxSize: 600,
+      })),
+    [columns, widestKey],
+  )
+  // One column at least has to scroll.
+  const pinned = columns.filter(column => column.isKey).slice(0, columns.length > 1 ? 1 : 0)
+  const table = useTable({
+    features,
+    columns: definitions,
+    data: rows as Row[],
+    getRowId: idOf,
+    manualSorting: true,
+    state: {
+      sorting: order ? [{ id: order.field, desc: order.isDescending }] : NO_SORTING,
+      columnPinning: { start: pinned.map(column => column.field), end: [] },
+    },
+  })
+  const model = table.getRowModel().rows
+  const virtual = useVirtualizer({
+    count: model.length,
+    getScrollElement: () => box.current,
+    estimateSize: () => ROW_PX,
+    overscan: OVERSCAN,
+    scrollPaddingStart: ROW_PX,
+  })
+  const id = useId()
+  const sizes = useMemo(
+    () => columns.map(({ field }) => table.getColumn(field)?.getSize() ?? 100),
+    [columns, definitions],
+  )
+  const [active, setActive] = useActivePlace({
+    box,
+    sizes,
+    pinned: pinned.length,
+    rowCount: model.length,
+    virtual,
+  })
+
+  function onKeyDown(event: KeyboardEvent) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return
+    const next = nextPlace(event.key, active, {
+      rows: model.length,
+      columns: columns.length,
+      page: pageOf(box.current),
+    })
+    if (next) setActive(next)
+    else if (event.key === 'Enter' || event.key === ' ') open(active.row, active.column)
+    else return
+    event.preventDefault()
+  }
+  function open(rowIndex: number, columnIndex: number) {
+    const column = columns[columnIndex]
+    const row = rows[rowIndex]
+    if (rowIndex < 0 && column?.isSortable) sort(column)
+    else if (row && column) onOpen(row, column.field)
+  }
+  function sort({ field }: GridColumn) {
+    onOrder({ field, isDescending: order?.field === field ? !order.isDescending : false })
+  }
+
+  const items = virtual.getVirtualItems()
+  const before = items[0]?.start ?? 0
+  const after = Math.max(0, virtual.getTotalSize() - (items.at(-1)?.end ?? 0))
+  return (
+    <div className="grid-frame" data-more={overflow.sides}>
+      <div className="grid-box" ref={box}>
+        <table
+          // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: a table becomes a grid by its role.
+          role="grid"
+          aria-labelledby={labelledBy}
+          aria-rowcount={offset + model.length + 1}
+          aria-colcount={columns.length}
+          aria-activedescendant={`${id}-${active.row}-${active.column}`}
+          tabIndex={0}
+          onKeyDown={onKeyDown}
+          style={{ width: sizes.reduce((sum, size) => sum + size, 0) }}
+        >
+          <colgroup>
+            {sizes.map((size, index) => (
+              <col key={columns[index]?.field} style={{ width: size }} />
+            ))}
+          </colgroup>
+          <GridHead
+            id={id}
+            columns={columns}
+            order={order}
+            active={active.row < 0 ? active.column : -1}
+            onSort={sort}
+          />
+          <tbody>
+            {before > 0 && <Space height={before} />}
+            {items.map(({ index }) => {
+              const row = model[index]
+              return (
+                row && (
+                  <GridRow
+                    key={row.id}
+                    id={`${id}-${index}`}
+                    index={offset + index + 2}
+                    columns={columns}
+                    sizes={sizes}
+                    row={row.original}
+                    isFresh={added.has(row.id)}
+                    active={active.row === index ? active.column : -1}
+                    onActive={column => setActive({ row: index, column })}
+                    onOpen={onOpen}
+                  />
+                )
+              )
+            })}
+            {after > 0 && <Space height={after} />}
+          </tbody>
+        </table>
+      </div>
+    </div>
+  )
+}
+
+/** Stands for the rows out of sight. */
+function Space({ height }: { readonly height: number }) {
+  return (
+    <tr className="space">
+      <td style={{ height }} />
+    </tr>
+  )
+}
+
+const NO_SORTING: { id: string; desc: boolean }[] = []
+
+const pageOf = (box: HTMLElement | null) => Math.max(1, Math.floor((box?.clientHeight ?? 0) / ROW_PX) - 2)

@@ -1,0 +1,55 @@
+import type { ConnectionStatus } from '../../src/client/connection/connection-status.js'
+import type { Readiness } from './use-readiness.js'
+
+/** The state of server, connection and database in a few words. */
+export interface PageStatus {
+  /** For the style sheet: `refused` needs the user, `waiting` passes by itself. */
+  readonly tone: 'good' | 'waiting' | 'refused' | 'quiet'
+  readonly text: string
+  /** What it means for what is shown; undefined if all is well. */
+  readonly warning?: string
+}
+
+const STALE = 'What is shown here may be out of date. This message disappears when'
+
+/**
+ * The most fundamental trouble comes first: without the server, what it last said of the database counts for nothing.
+ * @param isRefused the server refuses the viewer, and closes its connections
+ */
+export function pageStatus(
+  readiness: Readiness,
+  { state, since }: ConnectionStatus,
+  isRefused: boolean,
+): PageStatus {
+  if (isRefused && readiness !== 'unreachable') return { tone: 'refused', text: 'Not signed in' }
+  if (readiness === 'unreachable' || state === 'offline')
+    return {
+      tone: 'waiting',
+      text: state === 'offline' ? `Server unreachable since ${clock.format(since)}` : 'Server unreachable',
+    }
+  if (readiness === 'database unreachable')
+    return {
+      tone: 'waiting',
+      text: 'Database unreachable',
+      warning: `The database cannot be reached. ${STALE} the database is back.`,
+    }
+  if (readiness === 'notifications not delivered')
+    return {
+      tone: 'waiting',
+      text: 'Notifications do not arrive',
+      warning: `The database answers, but does not deliver notifications. ${STALE} it delivers them.`,
+    }
+  if (readiness === 'log stalled')
+    return {
+      tone: 'waiting',
+      text: 'Event log stalled',
+      warning: `The server cannot read the event log any further. ${STALE} it can. The log of the server has the reason.`,
+    }
+  if (readiness === 'stopping') return { tone: 'waiting', text: 'Server stopping' }
+  if (state === 'connecting') return { tone: 'quiet', text: 'Connecting…' }
+  if (state === 'catching-up') return { tone: 'waiting', text: 'Catching up…' }
+  if (readiness === 'unknown') return { tone: 'quiet', text: 'Looking…' }
+  return { tone: 'good', text: state === 'live' ? 'Connected' : 'Ready' }
+}
+
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' })

@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest'
+import { pageStatus } from '../../../page/session/page-status.js'
+
+const since = new Date(2026, 10, 30, 14, 2, 0)
+const status = (
+  ...[readiness, state, isRefused = false]: [
+    Parameters<typeof pageStatus>[0],
+    Parameters<typeof pageStatus>[1]['state'],
+    boolean?,
+  ]
+) => pageStatus(readiness, { state, since }, isRefused)
+
+describe('the status of the page', () => {
+  it('is good only if server, connection and database are', () => {
+    expect(status('ready', 'live')).toEqual({ tone: 'good', text: 'Connected' })
+    expect(status('ready', 'idle')).toEqual({ tone: 'good', text: 'Ready' })
+    for (const readiness of [
+      'database unreachable',
+      'notifications not delivered',
+      'log stalled',
+      'stopping',
+      'unreachable',
+      'unknown',
+    ] as const)
+      expect(status(readiness, 'live').tone).not.toBe('good')
+    for (const state of ['connecting', 'catching-up', 'offline'] as const)
+      expect(status('ready', state).tone).not.toBe('good')
+  })
+
+  it('says that rows may be out of date exactly while the connection stands and the database cannot be followed', () => {
+    for (const readiness of ['database unreachable', 'notifications not delivered', 'log stalled'] as const) {
+      expect(status(readiness, 'live').warning).toMatch('may be out of date')
+      expect(status(readiness, 'offline').warning).toBe(undefined)
+    }
+    expect(status('ready', 'live').warning).toBe(undefined)
+  })
+
+  it('does not call a server unreachable that refuses the viewer', () => {
+    expect(status('ready', 'offline', true)).toEqual({ tone: 'refused', text: 'Not signed in' })
+    expect(status('unreachable', 'offline', true).text).toMatch(/^Server unreachable since 14:02:00/)
+  })
+})
