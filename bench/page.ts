@@ -33,6 +33,7 @@ const HEADS = [
   'interval p50',
   'p99',
   'longest',
+  'main thread busy',
   'changes shown',
   'rows in the document',
 ]
@@ -79,6 +80,13 @@ try {
 
 async function measure(page: Page, rate: number, scrolls: boolean): Promise<string[]> {
   const before = await seen(page)
+  const session = await page.context().newCDPSession(page)
+  await session.send('Performance.enable')
+  const busySeconds = async () => {
+    const { metrics } = await session.send('Performance.getMetrics')
+    return metrics.find(({ name }) => name === 'TaskDuration')?.value ?? Number.NaN
+  }
+  const busyBefore = await busySeconds()
   const stop = rate > 0 ? await startWriter(rate) : async () => undefined
   const found = (await page.evaluate(`new Promise(resolve => {
     const box = document.querySelector('.grid-box')
@@ -94,6 +102,7 @@ async function measure(page: Page, rate: number, scrolls: boolean): Promise<stri
     }
     requestAnimationFrame(frame)
   })`)) as { readonly intervals: readonly number[]; readonly drawn: number }
+  const busy = (await busySeconds()) - busyBefore
   await stop()
   const { intervals, drawn } = found
   const usual = median(intervals)
@@ -107,6 +116,7 @@ async function measure(page: Page, rate: number, scrolls: boolean): Promise<stri
     ms(usual),
     ms(quantile(intervals, 0.99)),
     ms(Math.max(...intervals)),
+    `${((100 * busy) / seconds).toFixed(0)} %`,
     String((await seen(page)) - before),
     String(drawn),
   ]

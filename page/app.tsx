@@ -3,15 +3,15 @@ import { Channels } from './channels/channels.js'
 import { pageStatus } from './session/page-status.js'
 import { RefusalLine } from './session/refusal-line.js'
 import { SignIn } from './session/sign-in.js'
-import { useIsRefused } from './session/use-is-refused.js'
 import { useReadiness } from './session/use-readiness.js'
+import { useViewerState } from './session/use-viewer-state.js'
 import { Tables } from './tables/tables.js'
 
 /** The page: tables first, channels beside or after them, and above both what the user has to know. */
 export function App() {
   const readiness = useReadiness()
   const connection = useListenqlStatus()
-  const status = pageStatus(readiness, connection, useIsRefused())
+  const status = pageStatus(readiness, connection, useViewerState())
   const isStale = status.warning !== undefined
   return (
     <>

@@ -41,10 +41,14 @@ export function ChannelCard({ name, isOpen, isStale, onRemove }: ChannelCardProp
             Remove
           </button>
         </div>
-        <p className="status" role="status">
-          {isOff ? 'Disconnected' : status.text}
-        </p>
-        <p className="count">{received === 1 ? '1 message' : `${received.toLocaleString('en')} messages`}</p>
+        <div className="line">
+          <p className="status" role="status">
+            {isOff ? 'Disconnected' : status.text}
+          </p>
+          <p className="count">
+            {received === 1 ? '1 message' : `${received.toLocaleString('en')} messages`}
+          </p>
+        </div>
       </header>
       {isOpen && <SendBox channel={name} />}
       {entries.length > 0 ? (

@@ -60,10 +60,20 @@ export function LiveGrid(props: LiveGridProps) {
   )
   // One column at least has to scroll.
   const pinned = columns.filter(column => column.isKey).slice(0, columns.length > 1 ? 1 : 0)
+  const virtual = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => box.current,
+    estimateSize: () => ROW_PX,
+    overscan: OVERSCAN,
+    scrollPaddingStart: ROW_PX,
+  })
+  const items = virtual.getVirtualItems()
+  const first = items[0]?.index ?? 0
   const table = useTable({
     features,
     columns: definitions,
-    data: rows as Row[],
+    // Only those in sight: the model has an object for each row, and makes all of them anew for each change.
+    data: useMemo(() => rows.slice(first, first + items.length), [rows, first, items.length]),
     getRowId: idOf,
     manualSorting: true,
     state: {
@@ -72,30 +82,24 @@ export function LiveGrid(props: LiveGridProps) {
     },
   })
   const model = table.getRowModel().rows
-  const virtual = useVirtualizer({
-    count: model.length,
-    getScrollElement: () => box.current,
-    estimateSize: () => ROW_PX,
-    overscan: OVERSCAN,
-    scrollPaddingStart: ROW_PX,
-  })
   const id = useId()
-  const sizes = useMemo(
-    () => columns.map(({ field }) => table.getColumn(field)?.getSize() ?? 100),
-    [columns, definitions],
-  )
+  const sizes = useMemo(() => {
+    const given = columns.map(({ field }) => table.getColumn(field)?.getSize() ?? 100)
+    const free = overflow.width - given.reduce((sum, size) => sum + size, 0)
+    return given.map((size, index) => (index === given.length - 1 ? size + Math.max(0, free) : size))
+  }, [columns, definitions, overflow.width])
   const [active, setActive] = useActivePlace({
     box,
     sizes,
     pinned: pinned.length,
-    rowCount: model.length,
+    rowCount: rows.length,
     virtual,
   })
 
   function onKeyDown(event: KeyboardEvent) {
     if (event.ctrlKey || event.metaKey || event.altKey) return
     const next = nextPlace(event.key, active, {
-      rows: model.length,
+      rows: rows.length,
       columns: columns.length,
       page: pageOf(box.current),
     })
@@ -114,7 +118,6 @@ export function LiveGrid(props: LiveGridProps) {
     onOrder({ field, isDescending: order?.field === field ? !order.isDescending : false })
   }
 
-  const items = virtual.getVirtualItems()
   const before = items[0]?.start ?? 0
   const after = Math.max(0, virtual.getTotalSize() - (items.at(-1)?.end ?? 0))
   return (
@@ -124,7 +127,7 @@ export function LiveGrid(props: LiveGridProps) {
           // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: a table becomes a grid by its role.
           role="grid"
           aria-labelledby={labelledBy}
-          aria-rowcount={offset + model.length + 1}
+          aria-rowcount={offset + rows.length + 1}
           aria-colcount={columns.length}
           aria-activedescendant={`${id}-${active.row}-${active.column}`}
           tabIndex={0}
@@ -146,7 +149,7 @@ export function LiveGrid(props: LiveGridProps) {
           <tbody>
             {before > 0 && <Space height={before} />}
             {items.map(({ index }) => {
-              const row = model[index]
+              const row = model[index - first]
               return (
                 row && (
                   <GridRow

@@ -10,18 +10,22 @@ export interface PageStatus {
   readonly warning?: string
 }
 
+/** Whether the server accepts the viewer: its token is refused, or it has none and needs one. */
+export type ViewerState = 'accepted' | 'missing' | 'refused'
+
 const STALE = 'What is shown here may be out of date. This message disappears when'
 
 /**
  * The most fundamental trouble comes first: without the server, what it last said of the database counts for nothing.
- * @param isRefused the server refuses the viewer, and closes its connections
+ * @param viewer a viewer that is refused has no connection, though the server can be reached
  */
 export function pageStatus(
   readiness: Readiness,
   { state, since }: ConnectionStatus,
-  isRefused: boolean,
+  viewer: ViewerState,
 ): PageStatus {
-  if (isRefused && readiness !== 'unreachable') return { tone: 'refused', text: 'Not signed in' }
+  if (viewer !== 'accepted' && readiness !== 'unreachable')
+    return { tone: 'refused', text: viewer === 'missing' ? 'Not signed in' : 'Token refused' }
   if (readiness === 'unreachable' || state === 'offline')
     return {
       tone: 'waiting',

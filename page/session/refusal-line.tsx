@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from 'react'
 import { useSession } from './session.js'
-import { whatToDo } from './what-to-do.js'
+import { sentence, whatToDo } from './what-to-do.js'
 
 /** The newest refusal: its code, what it says, and what to do. It stays in sight until its cause is gone or the user hides it. */
 export function RefusalLine() {
@@ -12,7 +12,7 @@ export function RefusalLine() {
         <div className="refusal">
           <p>
             {refusal.code && <strong className="code">{refusal.code}</strong>} {refusal.about}:{' '}
-            {refusal.message} <span className="remedy">{whatToDo(refusal.code, refusal.hint)}</span>
+            {sentence(refusal.message)} <span className="remedy">{whatToDo(refusal.code, refusal.hint)}</span>
           </p>
           <button type="button" aria-label="Hide this message" onClick={refusals.dismiss}>
             ×

@@ -1,4 +1,11 @@
-/** What a user of the page does about an error, by its code; docs/graphql.md says what a program does. */
+/** What the user does on this page, whatever the server advises to programs. */
+const HERE: Readonly<Record<string, string>> = {
+  UNAUTHENTICATED: 'Sign in with a token.',
+  '4401': 'Sign in with a valid token.',
+  '4403': 'Sign in with another token.',
+}
+
+/** What helps where the server gives no hint; docs/graphql.md says what a program does. */
 const REMEDIES: Readonly<Record<string, string>> = {
   ARGUMENT_INVALID: 'Choose another order or page.',
   AUTHENTICATION_UNAVAILABLE: 'The page tries again.',
@@ -9,8 +16,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   DATABASE_FAILED: "The page tries again. The server's log has the reason.",
   FILTER_INVALID: 'Change the filter.',
   FORBIDDEN: 'Sign in with another token, or have the operator grant the privilege.',
-  GRAPHQL_VALIDATION_FAILED:
-    'Change the filter or the order; after a change of the schema, the page reads it again.',
+  GRAPHQL_VALIDATION_FAILED: 'Change the filter or the order.',
   INTERNAL_SERVER_ERROR: "Try again. The server's log has the details.",
   LIMIT_EXCEEDED: 'Show fewer rows at a time, or filter.',
   PAYLOAD_INVALID: 'Change the message.',
@@ -20,12 +26,13 @@ const REMEDIES: Readonly<Record<string, string>> = {
   RESULT_TOO_LARGE: 'Show fewer rows at a time, or filter.',
   SCHEMA_CHANGED: 'The page reads the schema again.',
   TABLE_NOT_READABLE: 'Have the operator run the GRANT that the hint contains.',
-  UNAUTHENTICATED: 'Sign in with a token.',
-  '4401': 'Sign in with a valid token.',
-  '4403': 'Sign in with another token.',
 }
 
-/** @param hint what the server says, which comes first because it knows more */
+/** A sentence. @param hint what the server says, which knows more than the code */
 export function whatToDo(code: string | undefined, hint?: string): string {
-  return hint ?? REMEDIES[code ?? ''] ?? 'Try again.'
+  return sentence(HERE[code ?? ''] ?? hint ?? REMEDIES[code ?? ''] ?? 'Try again.')
 }
+
+/** Messages of the server have neither a capital nor a full stop. */
+export const sentence = (text: string) =>
+  `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`

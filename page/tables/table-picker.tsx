@@ -1,4 +1,4 @@
-import { useDeferredValue, useId, useState } from 'react'
+import { useDeferredValue, useEffect, useId, useRef, useState } from 'react'
 import { nameOf, type WatchedTable } from './watched-table.js'
 
 export interface TablePickerProps {
@@ -15,6 +15,12 @@ export function TablePicker({ tables, chosen, onChoose }: TablePickerProps) {
   const [text, setText] = useState('')
   const wanted = useDeferredValue(text).trim().toLowerCase()
   const id = useId()
+  const list = useRef<HTMLFieldSetElement>(null)
+  useEffect(() => {
+    list.current
+      ?.querySelector(':checked')
+      ?.parentElement?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
+  }, [chosen.queryField])
   const found = wanted === '' ? tables : tables.filter(table => matches(table, wanted))
   return (
     <nav className="picker" aria-label="Watched tables">
@@ -33,7 +39,7 @@ export function TablePicker({ tables, chosen, onChoose }: TablePickerProps) {
           />
         </div>
       )}
-      <fieldset>
+      <fieldset ref={list}>
         <legend className="visually-hidden">Table to show</legend>
         {found.map(table => (
           <label key={table.queryField}>

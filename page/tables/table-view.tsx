@@ -126,11 +126,13 @@ function useColumns(table: WatchedTable, { rows }: LiveTable) {
   return useMemo(() => gridColumns(table, current.rows), [table, current])
 }
 
+const numbers = new Intl.NumberFormat('en')
+
 function countOf(table: WatchedTable, { rows, hasMore }: LiveTable, changes: number): string {
-  const seen = changes === 1 ? '1 change seen' : `${changes.toLocaleString('en')} changes seen`
+  const seen = changes === 1 ? '1 change seen' : `${numbers.format(changes)} changes seen`
   if (table.key.length === 0) return seen
-  const count = rows.length === 1 ? '1 row' : `${rows.length.toLocaleString('en')} rows`
-  return `${hasMore ? `${count} of more` : count}, ${seen}`
+  const count = rows.length === 1 ? '1 row' : `${numbers.format(rows.length)} rows`
+  return `${hasMore ? `${count}, more follow` : count}, ${seen}`
 }
 
 function emptyText({ key }: WatchedTable, { conditions, page }: View): string {

@@ -3,18 +3,22 @@ import { useAddress } from '../address/use-address.js'
 import { CodeLine } from '../parts/code-line.js'
 import { AWAY } from '../session/ask.js'
 import { useRefusal } from '../session/use-refusal.js'
+import { WATCHED_TABLES } from '../session/use-viewer-state.js'
+import { sentence } from '../session/what-to-do.js'
 import { WATCH_LINE } from './lines.js'
 import { TablePicker } from './table-picker.js'
 import { TableView } from './table-view.js'
 import { useWatchedTables } from './use-watched-tables.js'
 import { FIRST_VIEW, type View } from './view.js'
 
+/** The server or the database is away: the status of the page says so, and the page tries again. */
+const PASSING: readonly (string | undefined)[] = [AWAY, 'DATABASE_FAILED']
+
 /** The watched tables: the list of them, and the chosen one. */
 export function Tables({ isStale }: { readonly isStale: boolean }) {
   const { tables, error, refresh } = useWatchedTables()
   const [{ table: chosenField, view }, change] = useAddress()
-  // If the server is away, the status says so, and the page tries again.
-  useRefusal('tables', 'watched tables', error?.code === AWAY ? undefined : error)
+  useRefusal('tables', WATCHED_TABLES, PASSING.includes(error?.code) ? undefined : error)
   const chosen = tables?.find(({ queryField }) => queryField === chosenField) ?? tables?.[0]
   const changeView = useCallback(
     (next: Partial<View>) => change({ view: { ...view, ...next } }),
@@ -29,7 +33,7 @@ export function Tables({ isStale }: { readonly isStale: boolean }) {
             ? 'Looking for tables…'
             : error.code === AWAY
               ? 'Reconnecting…'
-              : error.message}
+              : sentence(error.message)}
         </p>
       )}
       {tables?.length === 0 && (

@@ -12,6 +12,12 @@ export interface SeenChanges {
   readonly news: string
 }
 
+interface Compared {
+  readonly rows: readonly Row[]
+  readonly shown: string
+  readonly found: Differences | undefined
+}
+
 /** Often enough to show activity, rarely enough for a screen reader. */
 const FIRST_MS = 500
 const NEXT_MS = 10_000
@@ -24,8 +30,9 @@ const NONE: ReadonlySet<string> = new Set()
 export function useDifferences(rows: readonly Row[], idOf: (row: Row) => string, shown: string): SeenChanges {
   const differences = useMemo(() => createDifferences(idOf), [idOf])
   // Compared once for each list: React may render the same one several times.
-  const last = useRef<{ readonly rows: readonly Row[]; readonly found: Differences | undefined }>(undefined)
-  if (last.current?.rows !== rows) last.current = { rows, found: differences(rows, shown) }
+  const last = useRef<Compared>(undefined)
+  if (last.current?.rows !== rows || last.current.shown !== shown)
+    last.current = { rows, shown, found: differences(rows, shown) }
   const { found } = last.current
 
   const [seen, setSeen] = useState(0)

@@ -37,10 +37,15 @@ export function useWatchedTables(): WatchedTables {
         if (!isOver) setFound(before => settled(before, share(before.tables, watchedTables), undefined))
       } catch (cause) {
         const error = cause instanceof SubscriptionError ? cause : new SubscriptionError(cause)
-        delay = RETRY_MS
+        // What is refused now is refused in a second, too.
+        if (error.code !== 'UNAUTHENTICATED' && error.code !== 'FORBIDDEN') delay = RETRY_MS
         if (!isOver)
           setFound(before =>
-            settled(before, error.code === 'UNAUTHENTICATED' ? undefined : before.tables, error),
+            settled(
+              before,
+              error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN' ? undefined : before.tables,
+              error,
+            ),
           )
       }
       isAsking = false

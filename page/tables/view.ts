@@ -11,7 +11,7 @@ export const OPERATORS = {
   in: 'is one of',
   notIn: 'is none of',
   like: 'is like',
-  ilike: 'is like (a = A)',
+  ilike: 'is like, ignoring case',
   isNull: 'is null',
 } as const
 

@@ -90,7 +90,7 @@ describeInBrowser('the page of a server whose viewers have roles', open => {
   it('says that a token is refused, and why a table is', async () => {
     const { page, signIn, titles } = await openPage()
     await signIn('no.valid.token')
-    await page.getByText('Not signed in').waitFor()
+    await page.getByText('Token refused').waitFor()
     await page.getByRole('button', { name: 'Sign out' }).click()
     await signIn(await sign({ sub: 'ada', role: roles.user }))
     await expect.poll(titles, patience).toEqual(['Write'])

@@ -3,12 +3,12 @@ import { pageStatus } from '../../../page/session/page-status.js'
 
 const since = new Date(2026, 10, 30, 14, 2, 0)
 const status = (
-  ...[readiness, state, isRefused = false]: [
+  ...[readiness, state, viewer = 'accepted']: [
     Parameters<typeof pageStatus>[0],
     Parameters<typeof pageStatus>[1]['state'],
-    boolean?,
+    Parameters<typeof pageStatus>[2]?,
   ]
-) => pageStatus(readiness, { state, since }, isRefused)
+) => pageStatus(readiness, { state, since }, viewer)
 
 describe('the status of the page', () => {
   it('is good only if server, connection and database are', () => {
@@ -36,7 +36,8 @@ describe('the status of the page', () => {
   })
 
   it('does not call a server unreachable that refuses the viewer', () => {
-    expect(status('ready', 'offline', true)).toEqual({ tone: 'refused', text: 'Not signed in' })
-    expect(status('unreachable', 'offline', true).text).toMatch(/^Server unreachable since 14:02:00/)
+    expect(status('ready', 'offline', 'missing')).toEqual({ tone: 'refused', text: 'Not signed in' })
+    expect(status('ready', 'idle', 'refused')).toEqual({ tone: 'refused', text: 'Token refused' })
+    expect(status('unreachable', 'offline', 'missing').text).toMatch(/^Server unreachable since 14:02:00/)
   })
 })
