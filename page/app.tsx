@@ -2,6 +2,7 @@ import { useListenqlStatus } from '../src/client/react/index.js'
 import { Channels } from './channels/channels.js'
 import { pageStatus } from './session/page-status.js'
 import { RefusalLine } from './session/refusal-line.js'
+import { useSession } from './session/session.js'
 import { SignIn } from './session/sign-in.js'
 import { useReadiness } from './session/use-readiness.js'
 import { useViewerState } from './session/use-viewer-state.js'
@@ -9,6 +10,7 @@ import { Tables } from './tables/tables.js'
 
 /** The page: tables first, channels beside or after them, and above both what the user has to know. */
 export function App() {
+  const { token } = useSession()
   const readiness = useReadiness()
   const connection = useListenqlStatus()
   const status = pageStatus(readiness, connection, useViewerState())
@@ -31,7 +33,8 @@ export function App() {
         <RefusalLine />
       </header>
       <div role="alert">{status.warning && <p className="warning">{status.warning}</p>}</div>
-      <main>
+      {/* Nothing of one viewer stays for another. */}
+      <main key={token ?? ''}>
         <Tables isStale={isStale} />
         <Channels isStale={isStale} />
       </main>

@@ -118,6 +118,7 @@ export function LiveGrid(props: LiveGridProps) {
     onOrder({ field, isDescending: order?.field === field ? !order.isDescending : false })
   }
 
+  const isDrawn = active.row < 0 || (active.row >= first && active.row < first + items.length)
   const before = items[0]?.start ?? 0
   const after = Math.max(0, virtual.getTotalSize() - (items.at(-1)?.end ?? 0))
   return (
@@ -129,7 +130,7 @@ export function LiveGrid(props: LiveGridProps) {
           aria-labelledby={labelledBy}
           aria-rowcount={offset + rows.length + 1}
           aria-colcount={columns.length}
-          aria-activedescendant={`${id}-${active.row}-${active.column}`}
+          aria-activedescendant={isDrawn ? `${id}-${active.row}-${active.column}` : undefined}
           tabIndex={0}
           onKeyDown={onKeyDown}
           style={{ width: sizes.reduce((sum, size) => sum + size, 0) }}

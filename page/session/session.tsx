@@ -1,5 +1,5 @@
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react'
-import { createClient, type ListenqlClient } from '../../src/client/create-client.js'
+import { createClient } from '../../src/client/create-client.js'
 import { ListenqlProvider } from '../../src/client/react/index.js'
 import { type Ask, createAsk } from './ask.js'
 import { socketUrl } from './endpoint.js'
@@ -24,21 +24,18 @@ export function useSession(): Session {
   return session
 }
 
-/** Another token is another viewer: everything below begins anew, with a client of its own. */
+/** Another token is another viewer, with a client of its own. */
 export function SessionProvider({ children }: { readonly children: ReactNode }) {
   const [token, setToken] = useState<string>()
-  const [connection, setConnection] = useState<{
-    readonly token: typeof token
-    readonly client: ListenqlClient
-  }>()
-  useEffect(() => {
-    const client = createClient({
-      url: socketUrl(),
-      ...(token && { connectionParams: { Authorization: `Bearer ${token}` } }),
-    })
-    setConnection({ token, client: showingClient(client) })
-    return () => void client.dispose()
-  }, [token])
+  const client = useMemo(
+    () =>
+      createClient({
+        url: socketUrl(),
+        ...(token && { connectionParams: { Authorization: `Bearer ${token}` } }),
+      }),
+    [token],
+  )
+  useEffect(() => () => void client.dispose(), [client])
   const session = useMemo<Session>(
     () => ({
       token,
@@ -49,12 +46,9 @@ export function SessionProvider({ children }: { readonly children: ReactNode }) 
     }),
     [token],
   )
-  if (!connection || connection.token !== token) return null
   return (
     <SessionContext value={session}>
-      <ListenqlProvider key={token ?? ''} client={connection.client}>
-        {children}
-      </ListenqlProvider>
+      <ListenqlProvider client={useMemo(() => showingClient(client), [client])}>{children}</ListenqlProvider>
     </SessionContext>
   )
 }

@@ -1,54 +1,75 @@
-import { type FormEvent, useId, useRef, useState } from 'react'
+import { type FormEvent, useEffect, useId, useRef, useState } from 'react'
 import { useSession } from './session.js'
 import { claimsOf } from './token-claims.js'
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short', hourCycle: 'h23' })
 
-/** A box for a token, or the name of the viewer that is signed in. */
+/** A box for a token, or the name of the viewer that is signed in. The focus stays here when one replaces the other. */
 export function SignIn() {
-  const { token } = useSession()
-  return token === undefined ? <TokenBox /> : <SignedIn token={token} />
-}
-
-function SignedIn({ token }: { readonly token: string }) {
-  const { signOut } = useSession()
-  const { name, expires } = claimsOf(token)
+  const { token, signIn, signOut } = useSession()
+  const [isOpen, setOpen] = useState(false)
+  const box = useRef<HTMLDivElement>(null)
+  const step = token === undefined ? (isOpen ? 'box' : 'button') : 'viewer'
+  const last = useRef(step)
+  useEffect(() => {
+    if (last.current === step) return
+    last.current = step
+    box.current?.querySelector<HTMLElement>('input, button')?.focus()
+  }, [step])
   return (
-    <div className="signed-in">
-      <p>
-        <span className="viewer">{name ?? 'Signed in'}</span>
-        {expires && <span className="soft"> until {clock.format(expires)}</span>}
-      </p>
-      <button type="button" onClick={signOut}>
-        Sign out
-      </button>
+    <div className="sign-in" ref={box}>
+      {step === 'button' && (
+        <button type="button" onClick={() => setOpen(true)}>
+          Sign in
+        </button>
+      )}
+      {step === 'box' && (
+        <TokenBox
+          onToken={text => {
+            setOpen(false)
+            signIn(text)
+          }}
+          onCancel={() => setOpen(false)}
+        />
+      )}
+      {token !== undefined && <Viewer token={token} onSignOut={signOut} />}
     </div>
   )
 }
 
-function TokenBox() {
-  const { signIn } = useSession()
-  const [isOpen, setOpen] = useState(false)
-  const button = useRef<HTMLButtonElement>(null)
-  const id = useId()
+function Viewer({ token, onSignOut }: { readonly token: string; readonly onSignOut: () => void }) {
+  const { name, expires } = claimsOf(token)
+  return (
+    <>
+      <p>
+        <span className="viewer">{name ?? 'Signed in'}</span>
+        {expires && <span className="soft"> until {clock.format(expires)}</span>}
+      </p>
+      <button type="button" onClick={onSignOut}>
+        Sign out
+      </button>
+    </>
+  )
+}
 
+interface TokenBoxProps {
+  readonly onToken: (token: string) => void
+  readonly onCancel: () => void
+}
+
+function TokenBox({ onToken, onCancel }: TokenBoxProps) {
+  const id = useId()
   function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault()
     const text = String(new FormData(event.currentTarget).get('token') ?? '').trim()
-    if (text !== '') signIn(text.replace(/^bearer\s+/i, ''))
+    if (text !== '') onToken(text.replace(/^bearer\s+/i, ''))
   }
-  if (!isOpen)
-    return (
-      <button type="button" ref={button} aria-expanded="false" onClick={() => setOpen(true)}>
-        Sign in
-      </button>
-    )
   return (
     <form
       className="token"
       autoComplete="off"
       onSubmit={submit}
-      onKeyDown={event => event.key === 'Escape' && setOpen(false)}
+      onKeyDown={event => event.key === 'Escape' && onCancel()}
     >
       <label htmlFor={id}>Token</label>
       <input
@@ -56,8 +77,6 @@ function TokenBox() {
         name="token"
         type="password"
         required
-        // biome-ignore lint/a11y/noAutofocus: the user has just asked for this box.
-        autoFocus
         spellCheck={false}
         autoComplete="off"
         placeholder="JWT, kept in memory only"
@@ -65,7 +84,7 @@ function TokenBox() {
       <button type="submit" className="primary">
         Sign in
       </button>
-      <button type="button" onClick={() => setOpen(false)}>
+      <button type="button" onClick={onCancel}>
         Cancel
       </button>
     </form>

@@ -68,8 +68,9 @@ function useKept(present: LiveTable, field: string): LiveTable {
   useEffect(() => {
     if (present.isLoaded) last.current = { field, table: present }
   })
-  if (present.isLoaded || last.current?.field !== field) return present
   const { state, since, error, refetch } = present
+  // Rows of before are no answer to a view that is refused.
+  if (present.isLoaded || state === 'failed' || last.current?.field !== field) return present
   return { ...last.current.table, state: state === 'loading' ? 'catching-up' : state, since, error, refetch }
 }
 

@@ -32,9 +32,9 @@ export interface Order {
 }
 
 /** How many rows are shown at a time; `all` of them are followed change by change. */
-export type PageSize = 50 | 100 | 500 | 'all'
+export type PageSize = 10 | 50 | 100 | 500 | 'all'
 
-export const PAGE_SIZES: readonly PageSize[] = [50, 100, 500, 'all']
+export const PAGE_SIZES: readonly PageSize[] = [10, 50, 100, 500, 'all']
 
 /** Which rows of a table are shown. */
 export interface View {

@@ -59,6 +59,7 @@ describeInBrowser('the page of a server whose viewers have roles', open => {
     await expect.poll(titles, patience).toEqual(['Write'])
     await page.locator('.refusal').waitFor({ state: 'detached' })
     await page.getByText('ada', { exact: true }).first().waitFor()
+    expect(await page.evaluate('document.activeElement.textContent')).toBe('Sign out')
     await log.query(`insert into tasks (owner, title) values ('ada', 'Read'), ('bob', 'Dream')`)
     await expect.poll(titles, patience).toEqual(['Read', 'Write'])
 

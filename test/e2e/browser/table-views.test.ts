@@ -142,6 +142,24 @@ describeInBrowser('views of a table on the page', open => {
     expect(errors()).toEqual([])
   }, 60_000)
 
+  it('say that all rows are too many, and what to do', async () => {
+    await server.close()
+    server = await createServer({
+      databaseUrl: log.database.url,
+      host: 'localhost',
+      port: 0,
+      logLevel: 'silent',
+      maxRows: 200,
+    })
+    const { page } = await openTable()
+    await page.getByLabel('Rows at a time').selectOption('all')
+    await page.getByRole('alert').getByText('LIMIT_EXCEEDED').waitFor()
+    expect(await page.locator('tr.data').count()).toBe(0)
+    await page.getByLabel('Rows at a time').selectOption('50')
+    await expect.poll(async () => (await column(page, 0))[0], patience).toBe('250')
+    expect(await page.locator('.refusal').count()).toBe(0)
+  })
+
   it('show a long value in full, by key or touch, as it is at the moment', async () => {
     const long = `${'long '.repeat(60)}end`
     await log.query('update people set note = $1 where pk = 250', [long])
