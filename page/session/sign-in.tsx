@@ -42,7 +42,7 @@ function Viewer({ token, onSignOut }: { readonly token: string; readonly onSignO
   return (
     <>
       <p>
-        <span className="viewer">{name ?? 'Signed in'}</span>
+        <span className="viewer">{name ?? 'Token'}</span>
         {expires && <span className="soft"> until {clock.format(expires)}</span>}
       </p>
       <button type="button" onClick={onSignOut}>

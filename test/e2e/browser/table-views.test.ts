@@ -194,6 +194,25 @@ describeInBrowser('views of a table on the page', open => {
     expect(await left()).toBe(before)
   })
 
+  it('light up what has changed, and fade it only if the system does not ask for reduced motion', async () => {
+    const { page } = await openTable()
+    const timing = () =>
+      page.evaluate(`getComputedStyle(document.querySelector('td[data-light]')).animationTimingFunction`)
+    await log.query('update people set age = 1000 where pk = 250')
+    await expect.poll(() => page.locator('td[data-light]').allTextContents(), patience).toEqual(['1000'])
+    expect(await timing()).toBe('ease-out')
+    await page.emulateMedia({ reducedMotion: 'reduce' })
+    expect(await timing()).toBe('steps(1)')
+  })
+
+  it('tell a screen reader now and then what has changed', async () => {
+    const { page } = await openTable()
+    await log.query(`insert into people (name) values ('new'); update people set age = 7 where pk > 248`)
+    await expect
+      .poll(() => page.getByRole('status').allTextContents(), patience)
+      .toContain('1 added, 2 changed, 1 removed')
+  })
+
   it('come first on a narrow screen, and tables are found by name or column', async () => {
     for (let i = 0; i < 6; i++) {
       await log.query(`create table t${i} (id int primary key, special_${i} text)`)
