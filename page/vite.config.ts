@@ -1,6 +1,9 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vite'
 
+/** While the page is developed, `npx vite --config page/vite.config.ts` serves it, and asks this server. */
+const SERVER = process.env.LISTENQL_URL ?? 'http://localhost:7700'
+
 /** Builds the page into dist/page, as the server serves it. All links are relative, so that it works under any path. */
 export default defineConfig({
   root: import.meta.dirname,
@@ -8,6 +11,7 @@ export default defineConfig({
   logLevel: 'warn',
   // Also where NODE_ENV is `test`, for which Vite would take React's development build.
   define: { 'process.env.NODE_ENV': '"production"' },
+  server: { proxy: { '/graphql': { target: SERVER, ws: true }, '/readyz': SERVER } },
   oxc: { jsx: { runtime: 'automatic', development: false } },
   build: {
     outDir: fileURLToPath(new URL('../dist/page', import.meta.url)),

@@ -62,6 +62,17 @@ function widthOf(characters: number): number {
   return Math.min(MAX_CHARACTERS, Math.max(MIN_CHARACTERS, characters)) * CHARACTER_PX + PADDING_PX
 }
 
+/** A key as wide as a UUID would leave no room for anything else on a narrow screen. */
+const MAX_KEY_SHARE = 0.38
+
+/** The widths of the columns in a box, in px: the last one has the room that is left. */
+export function sizesOf(columns: readonly GridColumn[], boxWidth: number): readonly number[] {
+  const widestKey = Math.max(90, Math.round(boxWidth * MAX_KEY_SHARE))
+  const sizes = columns.map(({ width, isKey }) => (isKey ? Math.min(width, widestKey) : width))
+  const free = Math.max(0, boxWidth - sizes.reduce((sum, size) => sum + size, 0))
+  return sizes.map((size, index) => (index === sizes.length - 1 ? size + free : size))
+}
+
 /** Whether a cell cuts a text. The panel shows all of it. */
 export const isCut = (text: string, width: number) =>
   text.length * CHARACTER_PX + PADDING_PX > width + CHARACTER_PX / 2

@@ -1,15 +1,9 @@
-import {
-  columnPinningFeature,
-  columnSizingFeature,
-  rowSortingFeature,
-  tableFeatures,
-  useTable,
-} from '@tanstack/react-table'
+import { rowSortingFeature, tableFeatures, useTable } from '@tanstack/react-table'
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { type KeyboardEvent, useId, useMemo, useRef } from 'react'
 import type { Order } from '../tables/view.js'
 import type { Row } from '../tables/watched-table.js'
-import type { GridColumn } from './grid-columns.js'
+import { type GridColumn, sizesOf } from './grid-columns.js'
 import { GridHead } from './grid-head.js'
 import { nextPlace } from './grid-keys.js'
 import { GridRow } from './grid-row.js'
@@ -34,7 +28,7 @@ export interface LiveGridProps {
 
 export const ROW_PX = 33
 const OVERSCAN = 6
-const features = tableFeatures({ columnPinningFeature, columnSizingFeature, rowSortingFeature })
+const features = tableFeatures({ rowSortingFeature })
 
 /**
  * Rows and columns of a table, of which only those in sight are in the document. The key stays in sight while the others scroll. One
@@ -44,22 +38,16 @@ export function LiveGrid(props: LiveGridProps) {
   const { labelledBy, columns, rows, idOf, added, order, offset, onOrder, onOpen } = props
   const box = useRef<HTMLDivElement>(null)
   const overflow = useOverflow(box)
-  // A key as wide as a UUID would leave no room for anything else on a narrow screen.
-  const widestKey = Math.max(90, Math.round(overflow.width * 0.38))
+  const sizes = useMemo(() => sizesOf(columns, overflow.width), [columns, overflow.width])
   const definitions = useMemo(
     () =>
-      columns.map(column => ({
-        id: column.field,
-        accessorFn: (row: Row) => row[column.field],
-        enableSorting: column.isSortable,
-        size: column.isKey ? Math.min(column.width, widestKey) : column.width,
-        minSize: 20,
-        maxSize: 600,
+      columns.map(({ field, isSortable }) => ({
+        id: field,
+        accessorFn: (row: Row) => row[field],
+        enableSorting: isSortable,
       })),
-    [columns, widestKey],
+    [columns],
   )
-  // One column at least has to scroll.
-  const pinned = columns.filter(column => column.isKey).slice(0, columns.length > 1 ? 1 : 0)
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => box.current,
@@ -67,6 +55,10 @@ export function LiveGrid(props: LiveGridProps) {
     overscan: OVERSCAN,
     scrollPaddingStart: ROW_PX,
   })
+  const sorting = useMemo(
+    () => (order ? [{ id: order.field, desc: order.isDescending }] : []),
+    [order?.field, order?.isDescending],
+  )
   const items = virtual.getVirtualItems()
   const first = items[0]?.index ?? 0
   const table = useTable({
@@ -76,22 +68,20 @@ export function LiveGrid(props: LiveGridProps) {
     data: useMemo(() => rows.slice(first, first + items.length), [rows, first, items.length]),
     getRowId: idOf,
     manualSorting: true,
-    state: {
-      sorting: order ? [{ id: order.field, desc: order.isDescending }] : NO_SORTING,
-      columnPinning: { start: pinned.map(column => column.field), end: [] },
+    enableSortingRemoval: false,
+    sortDescFirst: false,
+    state: { sorting },
+    onSortingChange(change) {
+      const [next] = typeof change === 'function' ? change(sorting) : change
+      if (next) onOrder({ field: next.id, isDescending: next.desc })
     },
   })
   const model = table.getRowModel().rows
   const id = useId()
-  const sizes = useMemo(() => {
-    const given = columns.map(({ field }) => table.getColumn(field)?.getSize() ?? 100)
-    const free = overflow.width - given.reduce((sum, size) => sum + size, 0)
-    return given.map((size, index) => (index === given.length - 1 ? size + Math.max(0, free) : size))
-  }, [columns, definitions, overflow.width])
   const [active, setActive] = useActivePlace({
     box,
     sizes,
-    pinned: pinned.length,
+    pinned: columns[0]?.isKey ? 1 : 0,
     rowCount: rows.length,
     virtual,
   })
@@ -111,11 +101,11 @@ export function LiveGrid(props: LiveGridProps) {
   function open(rowIndex: number, columnIndex: number) {
     const column = columns[columnIndex]
     const row = rows[rowIndex]
-    if (rowIndex < 0 && column?.isSortable) sort(column)
+    if (rowIndex < 0) sort(column)
     else if (row && column) onOpen(row, column.field)
   }
-  function sort({ field }: GridColumn) {
-    onOrder({ field, isDescending: order?.field === field ? !order.isDescending : false })
+  function sort(column: GridColumn | undefined) {
+    if (column?.isSortable) table.getColumn(column.field)?.toggleSorting()
   }
 
   const isDrawn = active.row < 0 || (active.row >= first && active.row < first + items.length)
@@ -184,7 +174,5 @@ function Space({ height }: { readonly height: number }) {
     </tr>
   )
 }
-
-const NO_SORTING: { id: string; desc: boolean }[] = []
 
 const pageOf = (box: HTMLElement | null) => Math.max(1, Math.floor((box?.clientHeight ?? 0) / ROW_PX) - 2)

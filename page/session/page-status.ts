@@ -26,7 +26,8 @@ export function pageStatus(
 ): PageStatus {
   if (viewer !== 'accepted' && readiness !== 'unreachable')
     return { tone: 'refused', text: viewer === 'missing' ? 'Not signed in' : 'Token refused' }
-  if (readiness === 'unreachable' || state === 'offline')
+  // A proxy may pass on the connection and not `/readyz`.
+  if (state === 'offline' || (readiness === 'unreachable' && state !== 'live' && state !== 'catching-up'))
     return {
       tone: 'waiting',
       text: state === 'offline' ? `Server unreachable since ${clock.format(since)}` : 'Server unreachable',

@@ -19,12 +19,16 @@ describe('the status of the page', () => {
       'notifications not delivered',
       'log stalled',
       'stopping',
-      'unreachable',
       'unknown',
     ] as const)
       expect(status(readiness, 'live').tone).not.toBe('good')
     for (const state of ['connecting', 'catching-up', 'offline'] as const)
       expect(status('ready', state).tone).not.toBe('good')
+  })
+
+  it('goes by the connection where a proxy does not let the page ask', () => {
+    expect(status('unreachable', 'live')).toEqual({ tone: 'good', text: 'Connected' })
+    expect(status('unreachable', 'idle').text).toBe('Server unreachable')
   })
 
   it('says that rows may be out of date exactly while the connection stands and the database cannot be followed', () => {
