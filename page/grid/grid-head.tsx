@@ -1,3 +1,4 @@
+import { memo } from 'react'
 import type { Order } from '../tables/view.js'
 import type { GridColumn } from './grid-columns.js'
 
@@ -12,7 +13,7 @@ export interface GridHeadProps {
 }
 
 /** The headings; a click sorts by the column. The grid handles the keys, so the buttons are no stops of the Tab key. */
-export function GridHead({ id, columns, order, active, onSort }: GridHeadProps) {
+export const GridHead = memo(function GridHead({ id, columns, order, active, onSort }: GridHeadProps) {
   return (
     <thead>
       <tr aria-rowindex={1}>
@@ -43,7 +44,7 @@ export function GridHead({ id, columns, order, active, onSort }: GridHeadProps) 
       </tr>
     </thead>
   )
-}
+})
 
 function Name({ name, isKey }: { readonly name: string; readonly isKey: boolean }) {
   return (

@@ -92,7 +92,7 @@ function GridCell({ id, column, width, value, light, isActive, onActive, onOpen 
     <Cell
       id={id}
       scope={column.isKey ? 'row' : undefined}
-      className={column.isRight ? 'right' : undefined}
+      className={`${column.isRight ? 'right' : ''}${hasMore ? ' cut' : ''}`.trim() || undefined}
       data-kind={kind}
       data-light={light}
       data-active={isActive || undefined}

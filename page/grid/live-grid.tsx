@@ -1,6 +1,6 @@
 import { rowSortingFeature, tableFeatures, useTable } from '@tanstack/react-table'
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { type KeyboardEvent, useId, useMemo, useRef } from 'react'
+import { type KeyboardEvent, useCallback, useEffect, useId, useMemo, useRef } from 'react'
 import type { Order } from '../tables/view.js'
 import type { Row } from '../tables/watched-table.js'
 import { type GridColumn, sizesOf } from './grid-columns.js'
@@ -77,6 +77,13 @@ export function LiveGrid(props: LiveGridProps) {
     },
   })
   const model = table.getRowModel().rows
+  const present = useRef(table)
+  useEffect(() => {
+    present.current = table
+  })
+  const sort = useCallback(({ field, isSortable }: GridColumn) => {
+    if (isSortable) present.current.getColumn(field)?.toggleSorting()
+  }, [])
   const id = useId()
   const [active, setActive] = useActivePlace({
     box,
@@ -101,11 +108,8 @@ export function LiveGrid(props: LiveGridProps) {
   function open(rowIndex: number, columnIndex: number) {
     const column = columns[columnIndex]
     const row = rows[rowIndex]
-    if (rowIndex < 0) sort(column)
+    if (rowIndex < 0 && column) sort(column)
     else if (row && column) onOpen(row, column.field)
-  }
-  function sort(column: GridColumn | undefined) {
-    if (column?.isSortable) table.getColumn(column.field)?.toggleSorting()
   }
 
   const isDrawn = active.row < 0 || (active.row >= first && active.row < first + items.length)

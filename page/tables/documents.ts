@@ -26,9 +26,12 @@ export function pageDocument(table: WatchedTable, view: View, more = 0): string 
   )
 }
 
-/** The subscription to all rows that match, and then to their changes. */
+/**
+ * The subscription to all rows that match, and then to their changes. It does not select `transaction`: `liveRows` would deliver each
+ * transaction by itself, and the page would be drawn as often.
+ */
 export function rowsDocument(table: WatchedTable, { conditions }: Pick<View, 'conditions'>): string {
-  const about = `operation key { ${table.key.join(' ')} } row { ${fieldsOf(table)} } transaction`
+  const about = `operation key { ${table.key.join(' ')} } row { ${fieldsOf(table)} }`
   const given = { initial: 'true', where: whereOf(table, conditions), every: String(EVERY_MS) }
   return field(table.subscriptionField, given, about)
 }

@@ -16,7 +16,12 @@ interface Compared {
   readonly rows: readonly Row[]
   readonly shown: string
   readonly found: Differences | undefined
+  /** The number of changes up to these rows. */
+  readonly seen: number
 }
+
+const sizeOf = (found: Differences | undefined) =>
+  found ? found.added.size + found.changed + found.removed : 0
 
 /** Often enough to show activity, rarely enough for a screen reader. */
 const FIRST_MS = 500
@@ -31,19 +36,19 @@ export function useDifferences(rows: readonly Row[], idOf: (row: Row) => string,
   const differences = useMemo(() => createDifferences(idOf), [idOf])
   // Compared once for each list: React may render the same one several times.
   const last = useRef<Compared>(undefined)
-  if (last.current?.rows !== rows || last.current.shown !== shown)
-    last.current = { rows, shown, found: differences(rows, shown) }
-  const { found } = last.current
+  if (last.current?.rows !== rows || last.current.shown !== shown) {
+    const found = differences(rows, shown)
+    last.current = { rows, shown, found, seen: (last.current?.seen ?? 0) + sizeOf(found) }
+  }
+  const { found, seen } = last.current
 
-  const [seen, setSeen] = useState(0)
   const [news, setNews] = useState('')
   const counts = useRef({ added: 0, changed: 0, removed: 0 })
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined)
   useEffect(() => {
     if (!found) return
     const { added, changed, removed } = found
-    if (added.size + changed + removed === 0) return
-    setSeen(before => before + added.size + changed + removed)
+    if (sizeOf(found) === 0) return
     const sum = counts.current
     counts.current = {
       added: sum.added + added.size,
