@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import { type Condition, isComplete, OPERATORS, type Operator, operatorsOf } from './view.js'
 import { bareType, type Column, shownColumns, type WatchedTable } from './watched-table.js'
 
@@ -127,11 +127,16 @@ function Value({ column, condition, onChange }: ValueProps) {
 function TypedValue({ condition, placeholder, onChange }: ValueProps & { readonly placeholder: string }) {
   const [text, setText] = useState(condition.value)
   useEffect(() => setText(condition.value), [condition.value])
+  const change = useRef(onChange)
+  useEffect(() => {
+    change.current = onChange
+  })
+  // Drawing the rows again does not count as a key: the pause would never end while rows change.
   useEffect(() => {
     if (text === condition.value) return
-    const timer = setTimeout(() => onChange(text), PAUSE_MS)
+    const timer = setTimeout(() => change.current(text), PAUSE_MS)
     return () => clearTimeout(timer)
-  })
+  }, [text, condition.value])
   return (
     <input
       aria-label="Value"

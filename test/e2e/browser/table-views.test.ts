@@ -55,6 +55,22 @@ describeInBrowser('views of a table on the page', open => {
     expect(errors()).toEqual([])
   })
 
+  it('are filtered by what is typed also while rows change all the time', async () => {
+    const { page } = await openTable('#&table=people&rows=all')
+    await page.getByRole('button', { name: 'Filter' }).click()
+    let isOver = false
+    const writing = (async () => {
+      while (!isOver) await log.query('update people set age = age + 1')
+    })()
+    try {
+      await page.getByLabel('Value').fill('n25%')
+      await expect.poll(() => column(page, 1), patience).toEqual(['n250', 'n25'])
+    } finally {
+      isOver = true
+      await writing
+    }
+  }, 60_000)
+
   it('are sorted by the server, by a click or a key on the heading', async () => {
     const { page } = await openTable()
     await page.getByRole('button', { name: 'age', exact: true }).click()
