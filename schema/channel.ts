@@ -4,7 +4,7 @@ import type { ChannelEvent } from '../src/sources/channels/channel-event.js'
 import type { Builder } from './builder.js'
 import { json } from './cell.js'
 
-/** `channel`, `channels` and `notify`: for every NOTIFY channel of the database, without any set-up in it. */
+/** `channel`, `channels`, `mayPublish` and `notify`: for every NOTIFY channel of the database, without any set-up in it. */
 export function addChannels(builder: Builder): void {
   const channelEvent = builder.objectType('ChannelEvent', {
     description:
@@ -69,6 +69,13 @@ export function addChannels(builder: Builder): void {
     t.stringList({
       description: 'Patterns of the channels that you may listen to.',
       resolve: (_root, _args, context) => [...context.rules.listen],
+    }),
+  )
+  builder.queryField('mayPublish', t =>
+    t.boolean({
+      description: 'Whether you may publish on a channel with `notify`.',
+      args: { channel: t.arg.string({ required: true, description: 'The name of the channel.' }) },
+      resolve: (_root, { channel }, context) => context.rules.mayPublish(channel),
     }),
   )
   builder.mutationField('notify', t =>

@@ -10,7 +10,7 @@ export const RESERVED_TYPES: readonly string[] = [
 ]
 
 /** Fields of Query. */
-export const RESERVED_QUERY_FIELDS: readonly string[] = ['channels', 'watchedTables']
+export const RESERVED_QUERY_FIELDS: readonly string[] = ['channels', 'mayPublish', 'watchedTables']
 
 /** Fields of Subscription. */
 export const RESERVED_SUBSCRIPTION_FIELDS: readonly string[] = ['channel', 'live']

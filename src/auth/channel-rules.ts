@@ -1,7 +1,7 @@
 import { type ClaimPattern, parseClaimPattern } from '../lib/claim-pattern.js'
 import { ListenqlError } from '../lib/errors.js'
 import { compileGlob } from '../lib/glob.js'
-import { assertChannelName, isInternalChannel } from '../postgres/channel-name.js'
+import { assertChannelName, isChannelName, isInternalChannel } from '../postgres/channel-name.js'
 import type { Viewer } from './viewer.js'
 
 /** Which channels a viewer may listen to, and which ones it may publish on. */
@@ -13,6 +13,8 @@ export interface ChannelRules {
   assertListen(channel: string): void
   /** @throws ListenqlError CHANNEL_NOT_ALLOWED, CHANNEL_NAME_INVALID */
   assertPublish(channel: string): void
+  /** Whether `assertPublish` would accept the channel. */
+  mayPublish(channel: string): boolean
 }
 
 /** Patterns as in `parseClaimPattern`: those for all viewers, and additional ones by role. */
@@ -57,6 +59,7 @@ export function createChannelRules(listen: readonly string[], publish: readonly 
   return {
     listen,
     publish,
+    mayPublish: channel => isChannelName(channel) && mayPublish(channel),
     assertListen(channel) {
       assertChannelName(channel) // first: it bounds the text that patterns match and the error quotes
       if (mayListen(channel)) return

@@ -20,18 +20,21 @@ export const MAX_CHANNEL_BYTES = 63
  * @throws ListenqlError CHANNEL_NAME_INVALID if it is empty, longer than 63 bytes, or has a character that Postgres text cannot hold.
  */
 export function assertChannelName(name: string): void {
-  if (name === '') throw new ListenqlError('CHANNEL_NAME_INVALID', 'a channel name may not be empty')
+  const problem = problemOf(name)
+  if (problem !== undefined) throw new ListenqlError('CHANNEL_NAME_INVALID', problem)
+}
+
+/** Whether `assertChannelName` accepts the name. */
+export function isChannelName(name: string): boolean {
+  return problemOf(name) === undefined
+}
+
+function problemOf(name: string): string | undefined {
+  if (name === '') return 'a channel name may not be empty'
   const bytes = Buffer.byteLength(name)
-  if (bytes > MAX_CHANNEL_BYTES) {
-    throw new ListenqlError(
-      'CHANNEL_NAME_INVALID',
-      `a channel name may have ${MAX_CHANNEL_BYTES} bytes at most, '${name.slice(0, 20)}…' has ${bytes}`,
-    )
-  }
-  if (name.includes('\0') || /\p{Surrogate}/u.test(name)) {
-    throw new ListenqlError(
-      'CHANNEL_NAME_INVALID',
-      'a channel name may not hold a NUL or half a surrogate pair',
-    )
-  }
+  if (bytes > MAX_CHANNEL_BYTES)
+    return `a channel name may have ${MAX_CHANNEL_BYTES} bytes at most, '${name.slice(0, 20)}…' has ${bytes}`
+  if (name.includes('\0') || /\p{Surrogate}/u.test(name))
+    return 'a channel name may not hold a NUL or half a surrogate pair'
+  return undefined
 }

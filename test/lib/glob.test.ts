@@ -151,6 +151,12 @@ describe('channel rules', () => {
     expect(() => rules.assertPublish('people')).toThrow("publishing on channel 'people' is not allowed")
   })
 
+  it('tell beforehand what may be published on', () => {
+    const names = ['room.open', 'people', '', 'x'.repeat(64), 'listenql']
+    expect(names.filter(rules.mayPublish)).toEqual(['room.open'])
+    expect(names.filter(createChannelRules([], ['*']).mayPublish)).toEqual(['room.open', 'people'])
+  })
+
   it('check the length of a name before its patterns', () => {
     const slow = createChannelRules(['chat:*:room:*:user:*'], ['chat:*:room:*:user:*'])
     const name = `chat:${':room:user'.repeat(30_000)}`

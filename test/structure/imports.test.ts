@@ -8,6 +8,8 @@ const root = resolve(import.meta.dirname, '../..')
 const CLIENT = 'src/client'
 /** The part of the client for React. */
 const REACT = `${CLIENT}/react`
+/** The page, an application for browsers that Vite builds. */
+const PAGE = 'page'
 /** Only the command line and the composition root may import it. */
 const CONFIG = 'src/config'
 
@@ -156,6 +158,18 @@ it('the client imports nothing that browsers lack', () => {
   expect(textOf(client.filter(file => !isIn('apollo')(file)))).not.toMatch(/^import (?!type)[^']*'graphql'/m)
   const text = textOf(client)
   expect(text).not.toMatch(/\b(process|Buffer|setImmediate|require|__dirname)\b[.(]/)
+})
+
+it('the page imports nothing of the project but the client, and nothing imports the page', () => {
+  const page = readdirSync(join(root, PAGE), { recursive: true, encoding: 'utf8' })
+    .filter(file => /\.tsx?$/.test(file) && file !== 'vite.config.ts')
+    .map(file => join(PAGE, file))
+  expect(page).toContain(join(PAGE, 'main.tsx'))
+  const targets = new Set(page.flatMap(importsOf))
+  expect(targets).toContain(`${REACT}/index.ts`)
+  const isAllowed = (target: string) => [PAGE, CLIENT].some(folder => target.startsWith(`${folder}/`))
+  expect([...targets].filter(target => !isAllowed(target))).toEqual([])
+  expect(files.filter(file => importsOf(file).some(target => target.startsWith(`${PAGE}/`)))).toEqual([])
 })
 
 it('the imports contain no cycle', () => {

@@ -26,9 +26,9 @@ const EXCEPTIONS: readonly { readonly file: string; readonly text: RegExp }[] = 
   { file: 'docs/security.md', text: /`nobody`/g },
 ]
 
-const sources = ['src', 'schema'].flatMap(folder =>
+const sources = ['src', 'schema', 'page'].flatMap(folder =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter(file => file.endsWith('.ts'))
+    .filter(file => /\.(tsx?|css|html)$/.test(file))
     .map(file => `${folder}/${file.replaceAll('\\', '/')}`),
 )
 

@@ -111,7 +111,7 @@ async function copyExample(name: string): Promise<string> {
   await symlink(join(root, 'node_modules'), join(project, 'node_modules'))
   const installed = join(folder, 'node_modules/listenql')
   await mkdir(installed, { recursive: true })
-  for (const part of ['package.json', 'dist', 'sql', 'assets'])
+  for (const part of ['package.json', 'dist', 'sql', 'assets', 'page/public'])
     await cp(join(root, part), join(installed, part), { recursive: true })
   return folder
 }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { assetsFolder } from './assets-folder.js'
+import { packageFolder } from './package-folder.js'
 
 export interface GraphiqlHtmlOptions {
   readonly subscriptionsProtocol: 'SSE' | 'WS'
@@ -12,12 +12,14 @@ export interface GraphiqlHtmlOptions {
  * Renders Yoga's GraphiQL with the mark of listenql, and with a layout for narrow screens. The document contains everything that it
  * needs, so that it works where a proxy passes on nothing but `/graphql`.
  *
- * @throws Error if a file of `assets/` cannot be read: the package is incomplete
+ * @throws Error if the mark or the styles cannot be read: the package is incomplete
  */
 export async function renderGraphiqlHtml(options: GraphiqlHtmlOptions): Promise<string> {
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
   const [svg, styles] = await Promise.all(
-    ['favicon.svg', 'graphiql.css'].map(name => readFile(join(assetsFolder(), name), 'utf8')),
+    ['page/public/assets/favicon.svg', 'assets/graphiql.css'].map(file =>
+      readFile(join(packageFolder(), file), 'utf8'),
+    ),
   )
   const mark = `data:image/svg+xml,${encodeURIComponent(svg as string)}`
   const html = renderGraphiQL({

@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { extname, join } from 'node:path'
-import { assetsFolder } from './assets-folder.js'
+import { gzipSync } from 'node:zlib'
+import { varyBy } from './cors.js'
+import { packageFolder } from './package-folder.js'
 
 export interface PageOptions {
   /** The path under which the server is mounted, such as `/live/`; `/` if it has the whole host. */
   readonly basePath: string
 }
 
-/** The demo page at `/` and its files at `/assets/<name>`. */
+/** The page at `/` and its files at `/assets/<name>`: the application in `page/`, as `npm run build` leaves it in `dist/page`. */
 export interface Page {
   /**
    * Answers GET and HEAD for the page's own paths (405 for other methods) and returns true; false, untouched, for any other path.
@@ -19,8 +21,14 @@ export interface Page {
 }
 
 interface Asset {
-  readonly body: Buffer
   readonly type: string
+  readonly plain: Encoded
+  readonly zipped: Encoded
+}
+
+/** The encodings of a file have tags of their own (https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3.3). */
+interface Encoded {
+  readonly body: Buffer
   readonly etag: string
 }
 
@@ -44,26 +52,19 @@ const POLICY = [
 ].join('; ')
 
 /**
- * Reads the files of `assets/` once. No path of a request reaches the file system.
+ * Reads the files of the page once. No path of a request reaches the file system. In a checkout that has not been built, `/` says so.
  *
- * @throws Error if the folder cannot be read: the package is incomplete
+ * @throws Error if there is no package.json above this file: the package is incomplete
  */
 export function createPage({ basePath }: PageOptions): Page {
-  const folder = assetsFolder()
-  const files = new Map<string, Asset>()
-  for (const name of readdirSync(folder)) {
-    const type = TYPES[extname(name)]
-    if (type !== undefined && name !== 'page.html')
-      files.set(`/assets/${name}`, readAsset(join(folder, name), type))
-  }
-  const page = readAsset(join(folder, 'page.html'), TYPES['.html'] ?? '')
-  files.set('/', page)
-  files.set('/index.html', page)
+  const files = readFiles(join(packageFolder(), 'dist/page'))
+  const page = files.get('/')
   const base = `/${basePath.replace(/^\/+|\/+$/g, '')}`
 
   return {
     handle(request, response, path) {
       const asset = files.get(path)
+      if (page === undefined && path === '/') return sayMissing(response)
       if (asset === undefined) return false
       if (request.method !== 'GET' && request.method !== 'HEAD') {
         response.writeHead(405, { allow: 'GET, HEAD', 'content-type': 'text/plain; charset=utf-8' })
@@ -77,7 +78,27 @@ export function createPage({ basePath }: PageOptions): Page {
   }
 }
 
-function send(request: IncomingMessage, response: ServerResponse, { body, type, etag }: Asset): void {
+function readFiles(folder: string): ReadonlyMap<string, Asset> {
+  const files = new Map<string, Asset>()
+  if (!existsSync(join(folder, 'index.html'))) return files
+  for (const name of readdirSync(join(folder, 'assets'))) {
+    const type = TYPES[extname(name)]
+    if (type !== undefined) files.set(`/assets/${name}`, readAsset(join(folder, 'assets', name), type))
+  }
+  const page = readAsset(join(folder, 'index.html'), TYPES['.html'] ?? '')
+  return files.set('/', page).set('/index.html', page)
+}
+
+function sayMissing(response: ServerResponse): true {
+  response.writeHead(503, { 'content-type': 'text/plain; charset=utf-8' })
+  response.end('The page has not been built: npm run build\n')
+  return true
+}
+
+function send(request: IncomingMessage, response: ServerResponse, { type, plain, zipped }: Asset): void {
+  const isZipped = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))
+  const { body, etag } = isZipped ? zipped : plain
+  varyBy(response, 'accept-encoding')
   response.setHeaders(
     new Map([
       ['etag', etag],
@@ -91,6 +112,7 @@ function send(request: IncomingMessage, response: ServerResponse, { body, type, 
     response.writeHead(304).end()
     return
   }
+  if (isZipped) response.setHeader('content-encoding', 'gzip')
   response.writeHead(200, { 'content-type': type, 'content-length': body.length })
   response.end(request.method === 'HEAD' ? undefined : body)
 }
@@ -102,9 +124,14 @@ function isKnown(header: string | undefined, etag: string): boolean {
 }
 
 function readAsset(file: string, type: string): Asset {
-  const body = readFileSync(file)
-  return { body, type, etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"` }
+  const plain = readFileSync(file)
+  return { type, plain: encoded(plain), zipped: encoded(gzipSync(plain)) }
 }
+
+const encoded = (body: Buffer): Encoded => ({
+  body,
+  etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`,
+})
 
 function pathOf(request: IncomingMessage): string {
   return (request.url ?? '/').replace(/\?.*$/s, '')

@@ -62,7 +62,7 @@ describeInBrowser('GraphiQL', open => {
     const logo = page.locator('.graphiql-logo')
     await expect.poll(() => logo.innerText()).toBe('listenql')
     expect(await page.title()).toBe('listenql')
-    const mark = `data:image/svg+xml,${encodeURIComponent(readFileSync('assets/favicon.svg', 'utf8'))}`
+    const mark = `data:image/svg+xml,${encodeURIComponent(readFileSync('page/public/assets/favicon.svg', 'utf8'))}`
     expect(await page.locator('link[rel=icon]').getAttribute('href')).toBe(mark)
     expect(await logo.locator('img').getAttribute('src')).toBe(mark)
     expect(await widthOf(logo.locator('img'))).toBeGreaterThan(0)

@@ -71,7 +71,11 @@ describe('the package', () => {
         'LICENSE',
         'CHANGELOG.md',
         'package.json',
-        'assets/page.html',
+        'dist/page/index.html',
+        'dist/page/assets/page.js',
+        'dist/page/assets/page.css',
+        'assets/graphiql.css',
+        'page/public/assets/favicon.svg',
         'sql/demo.sql',
         'docs/library.md',
         'docs/configuration.md',
@@ -90,6 +94,7 @@ describe('the package', () => {
       'dist',
       'docs',
       'package.json',
+      'page',
       'sql',
     ])
     expect(paths.filter(path => /\.map$|\.tsbuildinfo$|\.test\.|(^|\/)test\/|[^d]\.ts$/.test(path))).toEqual(

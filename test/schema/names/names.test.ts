@@ -97,6 +97,7 @@ describe('tables', () => {
   it('are prefixed with their schema if they would have a name that listenql uses', () => {
     const names = [
       'channels',
+      'may_publish',
       'watched_tables',
       'operation',
       'query',
@@ -107,7 +108,7 @@ describe('tables', () => {
       'null_comparison',
     ]
     expect(Object.values(fieldsOf(names.map(name => table(name))))).toEqual([
-      'publicChannels', 'publicWatchedTables', 'publicOperation', 'publicQuery', 'publicChannelEvent', 'publicString',
+      'publicChannels', 'publicMayPublish', 'publicWatchedTables', 'publicOperation', 'publicQuery', 'publicChannelEvent', 'publicString',
       'publicDateTime', 'publicIntComparison', 'publicNullComparison',
     ]) // biome-ignore format: a list
     expect(fieldsOf([table('channel')])).toEqual({ 'public.channel': 'publicChannel' })

@@ -190,7 +190,7 @@ describe('every answer', () => {
     const url = await start()
     const get = async (path: string, headers: Record<string, string> = {}) =>
       varies(await send(url, { path, headers }))
-    expect(await get('/')).toEqual(['origin'])
+    expect(await get('/')).toEqual(['accept-encoding', 'origin'])
     expect(await get('/healthz')).toEqual(['origin'])
     expect(await get('/graphql?query={channels}')).toEqual(['accept', 'origin'])
     expect(await get('/graphql?query={channels}', { accept: 'text/event-stream' })).toEqual([

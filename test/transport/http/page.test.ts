@@ -1,5 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type Server, request as send } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createPage } from '../../../src/transport/http/page.js'
 
@@ -7,6 +8,7 @@ interface Answer {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly body: string
+  readonly bytes: Buffer
 }
 
 let server: Server
@@ -30,12 +32,17 @@ function get(
   const { port } = server.address() as AddressInfo
   return new Promise((resolve, reject) => {
     const request = send({ port, path, host: '127.0.0.1', agent: false, ...options }, response => {
-      let body = ''
-      response.setEncoding('utf8')
-      response.on('data', chunk => {
-        body += chunk
+      const chunks: Buffer[] = []
+      response.on('data', chunk => chunks.push(chunk))
+      response.on('end', () => {
+        const bytes = Buffer.concat(chunks)
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          body: bytes.toString(),
+          bytes,
+        })
       })
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }))
     })
     request.on('error', reject)
     request.end()
@@ -47,7 +54,7 @@ describe('the page handler', () => {
     const page = await get('/live/')
     expect(page.status).toBe(200)
     expect(page.headers['content-type']).toBe('text/html; charset=utf-8')
-    expect(page.body).toContain('Enter a channel name and click Connect')
+    expect(page.body).toContain('<title>listenql</title>')
     expect(page.headers['content-security-policy']).toMatch(/^default-src 'none'; script-src 'self';/)
     expect(page.headers['content-security-policy']).not.toContain('unsafe')
     expect(page.headers['x-content-type-options']).toBe('nosniff')
@@ -57,7 +64,7 @@ describe('the page handler', () => {
 
   it('serves every file that the page refers to, with its content type', async () => {
     const { body } = await get('/live/')
-    const names = [...body.matchAll(/(?:href|src)="(assets\/[^"]+)"/g)].map(([, name]) => name ?? '')
+    const names = [...body.matchAll(/(?:href|src)="\.\/(assets\/[^"]+)"/g)].map(([, name]) => name ?? '')
     expect(names.length).toBeGreaterThanOrEqual(3)
     const types: Record<string, string> = { js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml' }
     for (const name of names) {
@@ -70,17 +77,26 @@ describe('the page handler', () => {
     }
   })
 
-  it('serves every module that another module imports', async () => {
-    const seen = new Set<string>()
-    const read = async (name: string): Promise<void> => {
-      if (seen.has(name)) return
-      seen.add(name)
-      const { status, body } = await get(`/live/assets/${name}`)
-      expect([name, status]).toEqual([name, 200])
-      for (const [, next] of body.matchAll(/from '\.\/([^']+)'/g)) await read(next ?? '')
-    }
-    await read('page.js')
-    expect([...seen]).toContain('table-view.js')
+  it('compresses a file for a client that accepts it, under a tag of its own', async () => {
+    const headers = { 'accept-encoding': 'br, gzip' }
+    const zipped = await get('/live/assets/page.js', { headers })
+    const plain = await get('/live/assets/page.js')
+    expect(zipped.headers).toMatchObject({ 'content-encoding': 'gzip', vary: 'accept-encoding' })
+    expect(plain.headers['content-encoding']).toBe(undefined)
+    expect(gunzipSync(zipped.bytes).toString()).toBe(plain.body)
+    expect(zipped.headers.etag).not.toBe(plain.headers.etag)
+    const again = { ...headers, 'if-none-match': zipped.headers.etag ?? '' }
+    expect((await get('/live/assets/page.js', { headers: again })).status).toBe(304)
+  })
+
+  it('is small enough to be there at once', async () => {
+    const sizes = await Promise.all(
+      ['page.js', 'page.css'].map(async name => {
+        const { bytes } = await get(`/live/assets/${name}`, { headers: { 'accept-encoding': 'gzip' } })
+        return bytes.length
+      }),
+    )
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(120_000)
   })
 
   it('answers 304 to the ETag that it sent, also in a list or weak', async () => {
@@ -104,7 +120,7 @@ describe('the page handler', () => {
   })
 
   it.each([
-    '/live/assets/page.html',
+    '/live/assets/index.html',
     '/live/assets/',
     '/live/assets/../package.json',
     '/live/assets/%2e%2e/package.json',
@@ -118,28 +134,5 @@ describe('the page handler', () => {
   it('redirects a path without the final slash, so that relative links work', async () => {
     const { status, headers } = await get('/live?x=1')
     expect([status, headers.location]).toEqual([308, '/live/'])
-  })
-})
-
-describe('pretty', async () => {
-  // The module is JavaScript for the browser and has no types.
-  const url = new URL('../../../assets/pretty.js', import.meta.url).href
-  const { pretty } = (await import(url)) as { pretty: (text: string) => string }
-
-  it('formats as JSON.stringify does', () => {
-    const value = { a: [], b: {}, c: [1, [2, { d: 'x, {"y": [1]}\\' }]], e: null, f: 'ü\n', g: '\u2028' }
-    for (const one of [value, [value, value], [], {}, [[[]]], [{}]])
-      expect(pretty(JSON.stringify(one))).toBe(JSON.stringify(one, null, 2))
-  })
-
-  it('keeps every digit and the order of keys', () => {
-    expect(pretty('{"b":9007199254740993, "1":1.50,"b" : 1e400}')).toBe(
-      '{\n  "b": 9007199254740993,\n  "1": 1.50,\n  "b": 1e400\n}',
-    )
-  })
-
-  it('leaves text that is not a JSON object or array unchanged', () => {
-    for (const text of ['', 'hello', '{"a":', '"a string"', '1.50', '<b>[1]</b>', '{1}'])
-      expect(pretty(text)).toBe(text)
   })
 })
