@@ -69,7 +69,7 @@ describeInBrowser('GraphiQL', open => {
     expect(await logo.locator('svg').count()).toBe(0)
     expect(await page.locator('body').innerText()).not.toContain('Yoga')
     await logo.getByRole('link').click()
-    await page.getByRole('heading', { name: 'Listen to a channel' }).waitFor()
+    await page.getByRole('heading', { name: 'Channels' }).waitFor()
     expect(page.url()).toBe(`${server.url}/`)
     expect(errors()).toEqual([])
   }, 60_000)
