@@ -16,7 +16,15 @@ const DECK = {
   'Postgres backend kill -9': 1,
 } as const
 
-export type Kill = keyof typeof DECK
+type Kill = keyof typeof DECK
+
+/** A further kind of fault. */
+export interface Fault {
+  /** How often it occurs in a round of the deck. */
+  readonly share: number
+  /** @returns what was hit: 0 if it was not possible */
+  strike(): Promise<number>
+}
 
 export interface ChaosOptions {
   readonly database: StressDatabase
@@ -24,28 +32,34 @@ export interface ChaosOptions {
   readonly random: Random
   /** Shortest and longest time between two faults, in ms. */
   readonly pause: readonly [number, number]
+  /** Further faults, by name. */
+  readonly more?: Readonly<Record<string, Fault>>
 }
 
 export interface Chaos {
-  readonly tally: ReadonlyMap<Kill, number>
+  readonly tally: ReadonlyMap<string, number>
   /** Causes faults for the given time, in ms; resolves when everything that was killed has been started again. */
   rage(ms: number): Promise<void>
 }
 
 /** Kills at random. Each kind occurs once before any occurs more often than its share, so that a short run has all of them. */
-export function createChaos({ database, servers, random, pause }: ChaosOptions): Chaos {
-  const tally = new Map<Kill, number>()
-  let deck: Kill[] = []
+export function createChaos({ database, servers, random, pause, more = {} }: ChaosOptions): Chaos {
+  const tally = new Map<string, number>()
+  const shares: Readonly<Record<string, number>> = {
+    ...DECK,
+    ...Object.fromEntries(Object.entries(more).map(([kind, { share }]) => [kind, share])),
+  }
+  let deck: string[] = []
   /** Promises of the servers that are down; each resolves when the server is up again. */
   const restarts = new Set<Promise<void>>()
 
-  function draw(): Kill {
+  function draw(): string {
     if (deck.length === 0) {
-      const kinds = Object.keys(DECK) as Kill[]
-      const rest = kinds.flatMap(kind => Array<Kill>(DECK[kind] - 1).fill(kind))
+      const kinds = Object.keys(shares)
+      const rest = kinds.flatMap(kind => Array<string>((shares[kind] ?? 1) - 1).fill(kind))
       deck = [...random.shuffle(rest), ...random.shuffle(kinds)]
     }
-    return deck.pop() as Kill
+    return deck.pop() as string
   }
 
   async function terminate(condition: string, most: number): Promise<number> {
@@ -104,7 +118,7 @@ export function createChaos({ database, servers, random, pause }: ChaosOptions):
         await delay(Math.min(random.int(...pause), Math.max(0, end - Date.now())))
         const kind = draw()
         try {
-          const hit = await strike(kind)
+          const hit = await (more[kind]?.strike() ?? strike(kind as Kill))
           if (hit > 0) tally.set(kind, (tally.get(kind) ?? 0) + hit)
           else deck.unshift(kind)
         } catch (error) {

@@ -16,6 +16,7 @@ const LINES = 200
 export interface StressServer {
   readonly name: string
   readonly url: string
+  readonly isRunning: boolean
   /** kill -9, or SIGTERM; resolves when the process is gone. */
   kill(how: 'SIGKILL' | 'SIGTERM'): Promise<void>
   start(): void
@@ -85,9 +86,11 @@ function startStressServer(name: string, port: number, databaseUrl: string, flag
     })
   }
 
+  const isRunning = () => child !== undefined && child.exitCode === null && child.signalCode === null
+
   async function kill(how: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     expected = true
-    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    if (!child || !isRunning()) return
     const exit = once(child, 'exit')
     child.kill(how)
     await exit
@@ -97,6 +100,9 @@ function startStressServer(name: string, port: number, databaseUrl: string, flag
   return {
     name,
     url: `http://127.0.0.1:${port}`,
+    get isRunning() {
+      return isRunning()
+    },
     kill,
     start,
     complaints,

@@ -8,7 +8,7 @@ import {
   typePoliciesOf,
 } from '../../src/client/apollo/index.js'
 import { createClient } from '../../src/client/index.js'
-import type { CachedWorld, ShownQuery } from './cached-world.js'
+import type { CachedServer, ShownQuery } from './cached-world.js'
 
 /** An application on Apollo Client with a live cache. */
 export interface ApolloApp {
@@ -43,7 +43,7 @@ export interface ApolloAppOptions {
   readonly columns?: Readonly<Record<string, readonly string[]>>
 }
 
-export function createApolloApp(world: CachedWorld, options: ApolloAppOptions = {}): ApolloApp {
+export function createApolloApp(world: CachedServer, options: ApolloAppOptions = {}): ApolloApp {
   const { url = world.proxy.url, every = 10, clientOptions, columns, answer } = options
   const ws = createClient({ url: `${url.replace('http', 'ws')}/graphql`, webSocketImpl: WebSocket })
   const tables = tablesOf(world.introspection, columns && { columns })
