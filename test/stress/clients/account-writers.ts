@@ -66,7 +66,7 @@ const bulk: RunTransaction = async (client, random, phase) => {
     if (rowCount === 0)
       await client.query(
         'insert into accounts (id, branch, balance) select $1::int + 1000 * $2::int + n, $2, 0 from generate_series(1, $3::int) n',
-        [BULK, branch, random.int(100, 400)],
+        [BULK, branch, random.int(100, 250)],
       )
     await sealAll(client, [branch])
   })

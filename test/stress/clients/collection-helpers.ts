@@ -71,6 +71,7 @@ export function createCollections(kit: Kit): Helper[] {
       query: query as (q: InitialQueryBuilder) => ReturnType<InitialQueryBuilder['from']>,
     })
     const present = () => collection.toArray as unknown as Row[]
+    collection.subscribeChanges(() => undefined) // without a subscriber, it is cleaned up
     helpers.push({
       name: `live query of TanStack DB, ${title}`,
       shown: () => shown(present()),

@@ -22,14 +22,14 @@ const money = (row: Account) => only(row, 'id', 'balance')
 const QUERIES: readonly QuerySpec<unknown>[] = [
   spec<{ accounts: { rows: Account[] } }>({
     name: 'all',
-    query: `subscription { accounts(orderBy: [{ id: ASC }], limit: 10000) { rows { ${FIELDS} } } }`,
+    query: `subscription { accounts(orderBy: [{ id: ASC }], limit: 1000) { rows { ${FIELDS} } } }`,
     wanted: ({ accounts }) => ({ accounts: { rows: accounts.map(account) } }),
     branches: BRANCHES,
     judge: ({ accounts: { rows } }, witness) => witness.see(rows),
   }),
   spec<{ accounts: { rows: Account[] } }>({
     name: 'with the renamed column',
-    query: `subscription { accounts(where: { branch: { eq: 3 } }, orderBy: [{ id: ASC }], limit: 10000) { rows { ${FIELDS} label } } }`,
+    query: `subscription { accounts(where: { branch: { eq: 3 } }, orderBy: [{ id: ASC }], limit: 1000) { rows { ${FIELDS} label } } }`,
     wanted: ({ accounts }) => ({
       accounts: {
         rows: accounts.filter(row => row.branch === 3).map(row => ({ ...account(row), label: row.label })),

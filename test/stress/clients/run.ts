@@ -19,7 +19,7 @@ import { createChannels } from './channel-helpers.js'
 import { createCollections } from './collection-helpers.js'
 import { ALTERATIONS } from './ddl.js'
 import { expiry } from './expiry.js'
-import type { Helper, Kit } from './helper.js'
+import type { Helper, Kit, Tables } from './helper.js'
 import { createKit } from './kit.js'
 import { createQueries } from './query-helpers.js'
 import { createFeeds, createLists } from './row-helpers.js'
@@ -87,10 +87,8 @@ export async function runClients(options: ClientsRunOptions): Promise<ClientsSum
   })
   let compared = 0
   async function compare(): Promise<void> {
-    compared += await showTables(helpers, database)
+    compared += await showTables(helpers, await readTables(database.query), complaints)
   }
-  await alteration.pause()
-  await compare()
   const writers = startWriters({ url: database.writerUrl, scripts: ACCOUNT_WRITERS, random, complain })
   const summary = (): ClientsSummary => ({
     helpers: helpers.length,
@@ -102,6 +100,10 @@ export async function runClients(options: ClientsRunOptions): Promise<ClientsSum
     complaints,
   })
   try {
+    await writers.pause()
+    await alteration.pause()
+    await compare()
+    writers.resume()
     const end = performance.now() + seconds * 1000
     for (let round = 1; complaints.length === 0; round++) {
       const ms = Math.max(MIN_ROUND, Math.min(ROUND, end - performance.now()))
@@ -147,23 +149,33 @@ function createHelpers(kit: Kit, url: string, introspection: Introspection): Hel
   ]
 }
 
-/** Waits until every helper shows what the tables contain, which must not change meanwhile. @returns the number of helpers */
-async function showTables(helpers: readonly Helper[], database: StressDatabase): Promise<number> {
-  const tables = await readTables(database.query)
+/**
+ * Waits until every helper shows what the tables contain, which must not change meanwhile. A complaint ends the wait.
+ * @returns the number of helpers
+ */
+async function showTables(
+  helpers: readonly Helper[],
+  tables: Tables,
+  complaints: readonly string[],
+): Promise<number> {
   const isRight = ({ shown, wanted }: Helper) => JSON.stringify(shown()) === JSON.stringify(wanted(tables))
   const words = ({ name, status, shown, wanted }: Helper) =>
-    `${name} (${status()})\nshows ${JSON.stringify(shown())}\nnot   ${JSON.stringify(wanted(tables))}`
+    `${name} (${status()})\n${difference(JSON.stringify(shown()), JSON.stringify(wanted(tables)))}`
+  const late = () => helpers.filter(helper => !isRight(helper))
   await waitUntil(
-    () => helpers.every(isRight),
-    () =>
-      `what is on the screen to equal the tables:\n${helpers
-        .filter(helper => !isRight(helper))
-        .slice(0, 5)
-        .map(words)
-        .join('\n')}`,
+    () => complaints.length > 0 || late().length === 0,
+    () => `what is on the screen to equal the tables:\n${late().map(words).join('\n')}`,
     PATIENCE,
   )
   return helpers.length
+}
+
+/** The part of two texts from a little before their first difference on. */
+function difference(shown = 'nothing', wanted = 'nothing'): string {
+  let at = 0
+  while (at < wanted.length && shown[at] === wanted[at]) at++
+  const part = (text: string) => text.slice(Math.max(0, at - 80), at + 160)
+  return `shows … ${part(shown)} …\nnot   … ${part(wanted)} …`
 }
 
 /** Waits until a server knows the tables. */

@@ -84,7 +84,7 @@ it('finds a row that loses its place', () => {
   order.see([third, first], 1)
   order.see([third, second], 2)
   expect(complaints).toEqual([
-    'list: 3/3 lost its place: 1/1,3/3,4/4,2/9 became 3/3,1/1',
+    'list: 1/1 lost its place: 1/1,3/3,4/4,2/9 became 3/3,1/1',
     'list: the rows that were read are not in the order of their keys: 3/3,2/2',
   ])
 })
