@@ -261,6 +261,20 @@ export async function hasOpened(group: Group, signal?: AbortSignal): Promise<voi
   assertGoesOn(group)
 }
 
+/**
+ * Resolves once the present source of the group misses no event: it may have opened before an outage that still lasts, and a change of
+ * the schema may replace it meanwhile. @throws as `hasOpened`
+ */
+export async function isLive(group: Group, signal?: AbortSignal): Promise<void> {
+  for (;;) {
+    await hasOpened(group, signal)
+    const { source } = group.home
+    await source.live(signal)
+    assertGoesOn(group)
+    if (source === group.home.source) return
+  }
+}
+
 /** @throws the error that ended the group */
 export function assertGoesOn({ home: { end } }: Group): void {
   if (end) throw end

@@ -50,6 +50,28 @@ it('after a rebuild of the schema, the source of a group continues after the pos
   leave()
 })
 
+it('a subscriber that waits for a source to be live joins the source that takes its place', async () => {
+  const former = createDeferred()
+  let follower: Follower<number> | undefined
+  const { request, change } = createRenewable((_key, schema) => ({
+    async open(own) {
+      follower = own
+      return former.resolve
+    },
+    live: () => (schema === 1 ? former.promise : Promise.resolve(follower?.event(7))),
+    stateOf: String,
+  }))
+  const groups = createGroups(groupOptions)
+  const client = createClient()
+  const joined = groups.join(request('one'), client)
+  await waitUntil(() => follower !== undefined)
+  change()
+  await groups.renew()
+  const { leave } = await joined
+  await expect.poll(() => client.texts).toEqual(['7'])
+  leave()
+})
+
 it('a group whose last subscriber left while the schema was rebuilt follows nothing', async () => {
   let open = 0
   const source = () =>
