@@ -34,6 +34,8 @@ export interface ChaosOptions {
   readonly pause: readonly [number, number]
   /** Further faults, by name. */
   readonly more?: Readonly<Record<string, Fault>>
+  /** How often kinds of faults occur, where it is not the usual number; 0: never. */
+  readonly shares?: Readonly<Partial<Record<Kill, number>>>
 }
 
 export interface Chaos {
@@ -43,21 +45,22 @@ export interface Chaos {
 }
 
 /** Kills at random. Each kind occurs once before any occurs more often than its share, so that a short run has all of them. */
-export function createChaos({ database, servers, random, pause, more = {} }: ChaosOptions): Chaos {
+export function createChaos(options: ChaosOptions): Chaos {
+  const { database, servers, random, pause, more = {} } = options
   const tally = new Map<string, number>()
-  const shares: Readonly<Record<string, number>> = {
+  const kinds = Object.entries<number>({
     ...DECK,
     ...Object.fromEntries(Object.entries(more).map(([kind, { share }]) => [kind, share])),
-  }
+    ...options.shares,
+  }).filter(([, share]) => share > 0)
   let deck: string[] = []
   /** Promises of the servers that are down; each resolves when the server is up again. */
   const restarts = new Set<Promise<void>>()
 
   function draw(): string {
     if (deck.length === 0) {
-      const kinds = Object.keys(shares)
-      const rest = kinds.flatMap(kind => Array<string>((shares[kind] ?? 1) - 1).fill(kind))
-      deck = [...random.shuffle(rest), ...random.shuffle(kinds)]
+      const rest = kinds.flatMap(([kind, share]) => Array<string>(share - 1).fill(kind))
+      deck = [...random.shuffle(rest), ...random.shuffle(kinds.map(([kind]) => kind))]
     }
     return deck.pop() as string
   }

@@ -41,10 +41,12 @@ export interface ApolloAppOptions {
   /** Answers mutations, in place of the server. */
   readonly answer?: () => Promise<Record<string, unknown>>
   readonly columns?: Readonly<Record<string, readonly string[]>>
+  /** In place of the global one. */
+  readonly fetch?: typeof globalThis.fetch
 }
 
 export function createApolloApp(world: CachedServer, options: ApolloAppOptions = {}): ApolloApp {
-  const { url = world.proxy.url, every = 10, clientOptions, columns, answer } = options
+  const { url = world.proxy.url, every = 10, clientOptions, columns, answer, fetch } = options
   const ws = createClient({ url: `${url.replace('http', 'ws')}/graphql`, webSocketImpl: WebSocket })
   const tables = tablesOf(world.introspection, columns && { columns })
   const errors: Error[] = []
@@ -65,7 +67,7 @@ export function createApolloApp(world: CachedServer, options: ApolloAppOptions =
         new ApolloLink(() =>
           from((answer as () => Promise<Record<string, unknown>>)().then(data => ({ data }))),
         ),
-        new HttpLink({ uri: `${url}/graphql` }),
+        new HttpLink({ uri: `${url}/graphql`, ...(fetch && { fetch }) }),
       ),
     ]),
     ...clientOptions,

@@ -42,10 +42,12 @@ export interface UrqlAppOptions {
   /** Answers mutations, in place of the server. */
   readonly answer?: () => Promise<Record<string, unknown>>
   readonly columns?: Readonly<Record<string, readonly string[]>>
+  /** In place of the global one. */
+  readonly fetch?: typeof globalThis.fetch
 }
 
 export function createUrqlApp(world: CachedServer, options: UrqlAppOptions = {}): UrqlApp {
-  const { url = world.proxy.url, every = 10, cache, answer, columns } = options
+  const { url = world.proxy.url, every = 10, cache, answer, columns, fetch } = options
   const ws = createClient({ url: `${url.replace('http', 'ws')}/graphql`, webSocketImpl: WebSocket })
   const tables = tablesOf(world.introspection, columns && { columns })
   const errors: Error[] = []
@@ -101,6 +103,7 @@ export function createUrqlApp(world: CachedServer, options: UrqlAppOptions = {})
   const client = new Client({
     url: `${url}/graphql`,
     preferGetMethod: false,
+    ...(fetch && { fetch }),
     exchanges: [exchange, recording, answering, fetchExchange],
   })
   return {

@@ -14,7 +14,6 @@ import {
 import {
   account,
   byId,
-  countReads,
   type Helper,
   type Kit,
   type Owner,
@@ -40,7 +39,7 @@ export function createCollections(kit: Kit): Helper[] {
     { branches, wanted }: { branches?: readonly number[]; wanted?: (tables: Tables) => unknown },
   ) {
     const name = `collection, ${title}`
-    const { client, reads } = countReads(kit.client)
+    const { client, reads } = kit.countingReads()
     const collection = createCollection(
       listenqlCollectionOptions<Row>({ ...INDEXED, ...config, client, schema: undefined as never }),
     ) as unknown as Collection<Row, string | number, ListenqlCollectionUtils>

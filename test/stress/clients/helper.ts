@@ -1,11 +1,4 @@
-import type {
-  FeedStatus,
-  ListenqlClient,
-  ResumingSink,
-  SubscribingClient,
-  SubscriptionPayload,
-  SubscriptionResult,
-} from '../../../src/client/index.js'
+import type { FeedStatus, ListenqlClient, SubscribingClient } from '../../../src/client/index.js'
 import type { Account } from './scene.js'
 import type { Witness } from './witness.js'
 
@@ -41,34 +34,13 @@ export interface Helper {
 export interface Kit {
   /** A client on the address that all share. */
   readonly client: ListenqlClient
+  /** @returns the client for one helper, and how often its subscriptions have read all rows so far */
+  countingReads(): { readonly client: SubscribingClient; reads(): number }
   /** @param branches the branches of which the helper shows all rows */
   witness(name: string, branches: readonly number[]): Witness
   /** To be told each status. A subscription that selects the renamed column is begun anew by `refetch`, as an application does. */
   heard(name: string, status: FeedStatus | undefined, refetch: () => void): void
   complain(text: string): void
-}
-
-/** Counts how often the subscriptions through a client have read all rows. */
-export function countReads(client: SubscribingClient): { client: SubscribingClient; reads(): number } {
-  let reads = 0
-  return {
-    reads: () => reads,
-    client: {
-      subscribe<Data, Extensions>(
-        payload: SubscriptionPayload,
-        sink: ResumingSink<SubscriptionResult<Data, Extensions>>,
-      ) {
-        return client.subscribe<Data, Extensions>(payload, {
-          ...sink,
-          next(result) {
-            const [change] = Object.values(result.data ?? {}) as { readonly operation?: string }[]
-            if (change?.operation === 'READY') reads++
-            sink.next(result)
-          },
-        })
-      },
-    },
-  }
 }
 
 /** The columns of an account that witnesses need, in GraphQL. */

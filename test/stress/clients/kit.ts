@@ -1,4 +1,10 @@
-import type { ListenqlClient } from '../../../src/client/index.js'
+import type {
+  ListenqlClient,
+  ResumingSink,
+  SubscribingClient,
+  SubscriptionPayload,
+  SubscriptionResult,
+} from '../../../src/client/index.js'
 import type { Kit } from './helper.js'
 import { createWitness, type Witness } from './witness.js'
 
@@ -8,21 +14,34 @@ const AGAIN = 200
 /** The errors after which an operation that selects the renamed column cannot begin anew by itself. */
 const RENAMED = 'GRAPHQL_VALIDATION_FAILED'
 
+export interface KitTally {
+  readonly states: number
+  readonly torn: number
+  readonly reads: number
+  readonly errors: Readonly<Record<string, number>>
+}
+
 /** What helpers are made with, and what they have reported so far. */
 export function createKit(options: {
   readonly client: ListenqlClient
   readonly isStrict: boolean
   readonly complain: (text: string) => void
-}): { readonly kit: Kit; tally(): { states: number; torn: number; errors: Record<string, number> } } {
+}): { readonly kit: Kit; tally(): KitTally } {
   const { client, isStrict, complain } = options
   const witnesses: Witness[] = []
+  const counters: ReturnType<Kit['countingReads']>[] = []
   const errors: Record<string, number> = {}
   const known = new WeakSet<Error>()
-  const sum = (count: (witness: Witness) => number) => witnesses.map(count).reduce((a, b) => a + b, 0)
+  const sum = (counts: readonly number[]) => counts.reduce((a, b) => a + b, 0)
   return {
     kit: {
       client,
       complain,
+      countingReads() {
+        const counter = countReads(client)
+        counters.push(counter)
+        return counter
+      },
       witness(name, branches) {
         const witness = createWitness({ name, branches, isStrict, complain })
         witnesses.push(witness)
@@ -40,9 +59,33 @@ export function createKit(options: {
       },
     },
     tally: () => ({
-      states: sum(({ tally }) => tally.states),
-      torn: sum(({ tally }) => tally.torn),
+      states: sum(witnesses.map(({ tally }) => tally.states)),
+      torn: sum(witnesses.map(({ tally }) => tally.torn)),
+      reads: sum(counters.map(({ reads }) => reads())),
       errors,
     }),
+  }
+}
+
+/** Counts how often the subscriptions through a client have read all rows. */
+function countReads(client: SubscribingClient): ReturnType<Kit['countingReads']> {
+  let reads = 0
+  return {
+    reads: () => reads,
+    client: {
+      subscribe<Data, Extensions>(
+        payload: SubscriptionPayload,
+        sink: ResumingSink<SubscriptionResult<Data, Extensions>>,
+      ) {
+        return client.subscribe<Data, Extensions>(payload, {
+          ...sink,
+          next(result) {
+            const [change] = Object.values(result.data ?? {}) as { readonly operation?: string }[]
+            if (change?.operation === 'READY') reads++
+            sink.next(result)
+          },
+        })
+      },
+    },
   }
 }

@@ -6,7 +6,7 @@ import {
   type LiveRowsOptions,
   liveRows,
 } from '../../../src/client/index.js'
-import { account, byId, countReads, FIELDS, type Helper, type Kit, type Tables } from './helper.js'
+import { account, byId, FIELDS, type Helper, type Kit, type Tables } from './helper.js'
 import { createKeptOrder } from './kept-order.js'
 import { type Account, BRANCHES } from './scene.js'
 import { byBalance } from './witness.js'
@@ -63,7 +63,7 @@ const LISTS: readonly ListSpec[] = [
 export function createLists(kit: Kit): Helper[] {
   return LISTS.map(({ name: list, where, matches, branches, order, ...more }) => {
     const name = `liveRows, ${list}`
-    const { client, reads } = countReads(kit.client)
+    const { client, reads } = kit.countingReads()
     const store = liveRows<{ it: { row: Account } }>(client, {
       changes: CHANGES,
       variables: { where },

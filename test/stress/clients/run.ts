@@ -42,6 +42,8 @@ export interface ClientsSummary extends Readonly<Writers['tally']> {
   /** States that were judged, and how many of them were within a transaction. */
   readonly states: number
   readonly torn: number
+  /** How often lists have read all rows. */
+  readonly reads: number
   /** How often what helpers show was compared with the tables. */
   readonly compared: number
   /** Errors that helpers have reported, by code. */
@@ -52,10 +54,20 @@ export interface ClientsSummary extends Readonly<Writers['tally']> {
 }
 
 /** Longest and shortest period of faults before all helpers must show the tables, in ms. */
-const ROUND = 13_000
+const ROUND = 7500
 const MIN_ROUND = 4000
 /** Deadline for steps that must complete, in ms. It is no promise of speed. */
 const PATIENCE = 60_000
+/** Mostly the way to the servers is disturbed: the other runs do more to Postgres. */
+const SHARES = {
+  'LISTEN connection': 1,
+  'log connection': 1,
+  "any of a server's connections": 1,
+  'server kill -9': 2,
+  'server SIGTERM': 2,
+  'Postgres kill -9': 0,
+  'Postgres backend kill -9': 0,
+}
 /** The number of complaints that a run that fails prints. */
 const ENOUGH = 20
 
@@ -82,7 +94,8 @@ export async function runClients(options: ClientsRunOptions): Promise<ClientsSum
     database,
     servers,
     random: random('chaos'),
-    pause: [50, 500],
+    pause: [100, 700],
+    shares: SHARES,
     more: { ...address.faults, 'cursors expired': expiry(database, address, random('expiry')) },
   })
   let compared = 0
@@ -108,12 +121,12 @@ export async function runClients(options: ClientsRunOptions): Promise<ClientsSum
     for (let round = 1; complaints.length === 0; round++) {
       const ms = Math.max(MIN_ROUND, Math.min(ROUND, end - performance.now()))
       alteration.resume()
-      await chaos.rage(ms * 0.7)
+      await chaos.rage(ms * 0.5)
       writers.lull(true)
       await chaos.rage(ms * 0.1)
       writers.lull(false)
       // Every fault makes helpers resume or read again, which would mend what a change should have mended.
-      await delay(ms * 0.2)
+      await delay(ms * 0.4)
       await alteration.pause()
       await within(PATIENCE, writers.pause(), () => 'writers to come to an end')
       await compare()
@@ -132,7 +145,7 @@ export async function runClients(options: ClientsRunOptions): Promise<ClientsSum
     throw error
   } finally {
     await Promise.all([writers.stop(), alteration.stop()])
-    for (const helper of helpers) await helper.dispose()
+    for (const helper of helpers.toReversed()) await helper.dispose()
     await client.dispose()
     await address.close()
   }

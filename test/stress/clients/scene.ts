@@ -11,7 +11,7 @@ export interface Account {
   readonly id: number
   readonly branch: number
   readonly balance: number
-  /** A number that the row gets when it is inserted, and whenever its key or its branch changes. */
+  /** A number that the row gets when it is inserted, and whenever its key changes. */
   readonly born: number
   /** Of a seal: the number of transactions that have changed the branch. Else null, as the next two. */
   readonly version: number | null
