@@ -44,7 +44,10 @@ export interface Chaos {
   rage(ms: number): Promise<void>
 }
 
-/** Kills at random. Each kind occurs once before any occurs more often than its share, so that a short run has all of them. */
+/**
+ * Kills at random. Each kind occurs once before any occurs more often than its share, so that a short run has all of them, and further
+ * faults occur before the usual ones.
+ */
 export function createChaos(options: ChaosOptions): Chaos {
   const { database, servers, random, pause, more = {} } = options
   const tally = new Map<string, number>()
@@ -60,7 +63,10 @@ export function createChaos(options: ChaosOptions): Chaos {
   function draw(): string {
     if (deck.length === 0) {
       const rest = kinds.flatMap(([kind, share]) => Array<string>(share - 1).fill(kind))
-      deck = [...random.shuffle(rest), ...random.shuffle(kinds.map(([kind]) => kind))]
+      const [usual, further] = [false, true].map(isFurther =>
+        kinds.map(([kind]) => kind).filter(kind => kind in more === isFurther),
+      ) as [string[], string[]]
+      deck = [rest, usual, further].flatMap(random.shuffle)
     }
     return deck.pop() as string
   }

@@ -68,6 +68,7 @@ const SHARES = {
   'Postgres kill -9': 0,
   'Postgres backend kill -9': 0,
 }
+const EXPIRY = 'cursors expired'
 /** The number of complaints that a run that fails prints. */
 const ENOUGH = 20
 
@@ -96,13 +97,18 @@ export async function runClients(options: ClientsRunOptions): Promise<ClientsSum
     random: random('chaos'),
     pause: [100, 700],
     shares: SHARES,
-    more: { ...address.faults, 'cursors expired': expiry(database, address, random('expiry')) },
+    more: { ...address.faults, [EXPIRY]: expiry(database, address, random('expiry')) },
   })
   let compared = 0
   async function compare(): Promise<void> {
     compared += await showTables(helpers, await readTables(database.query), complaints)
   }
   const writers = startWriters({ url: database.writerUrl, scripts: ACCOUNT_WRITERS, random, complain })
+  /** Whether enough has happened for the run to prove something. */
+  const hasEnough = () =>
+    Object.keys(address.faults).every(kind => chaos.tally.has(kind)) &&
+    chaos.tally.has(EXPIRY) &&
+    alteration.count > 0
   const summary = (): ClientsSummary => ({
     helpers: helpers.length,
     ...writers.tally,
@@ -122,6 +128,9 @@ export async function runClients(options: ClientsRunOptions): Promise<ClientsSum
       const ms = Math.max(MIN_ROUND, Math.min(ROUND, end - performance.now()))
       alteration.resume()
       await chaos.rage(ms * 0.5)
+      // A machine that is busy with something else needs more time for as much.
+      for (const late = performance.now() + PATIENCE; !hasEnough() && performance.now() < late; )
+        await chaos.rage(500)
       writers.lull(true)
       await chaos.rage(ms * 0.1)
       writers.lull(false)
