@@ -231,6 +231,8 @@ export class Group {
     this.#end = error
     for (const subscriber of this.fanOut.subscribers.keys()) subscriber.onHistoryEnd?.(error)
     this.#onEmpty() // from now on an equal request creates another group
+    // A source of states has no past that is still to be read. Subscribers that wait for its first state get the error.
+    if (this.source.isState) this.#source.stop()
     this.fanOut.send(this.finalFrame(error))
   }
 
