@@ -45,12 +45,12 @@ it.skipIf(nginx === undefined)(
     expect(summary.complaints).toEqual([])
     // Otherwise the run would prove nothing.
     expect(summary.torn).toBeLessThan(summary.states / 2)
-    expect(summary.committed).toBeGreaterThan(50)
+    expect(summary.committed).toBeGreaterThan(20)
     expect(summary.alterations).toBeGreaterThan(0)
     expect(Object.keys(summary.faults)).toEqual(
       expect.arrayContaining(['moved behind nginx', 'cursors expired', 'connections cut']),
     )
-    expect(summary.reads).toBeGreaterThan(summary.helpers)
+    expect(Math.min(summary.readsAgain, summary.truncates)).toBeGreaterThan(0)
     expect(summary.errors).toMatchObject({ CURSOR_EXPIRED: expect.any(Number) })
   },
   SECONDS * 1000 + 300_000,

@@ -74,9 +74,10 @@ const bulk: RunTransaction = async (client, random, phase) => {
 
 /** Empties the table and fills it again, in one transaction: some accounts in other branches, some with the money of others. */
 const clearing: RunTransaction = async (client, random, phase) => {
-  await delay(random.int(1500, 4000))
+  await delay(random.int(800, 3000))
   if (phase.isLull || phase.isPaused) return false
   return inTransaction(client, random, async () => {
+    await client.query(`set local lock_timeout = '2s'`)
     await client.query('lock table accounts in access exclusive mode')
     const { rows } = await client.query<Held & { version: number | null }>(
       'select id, branch, balance, version from accounts order by id',

@@ -3,6 +3,7 @@ import type { Fault } from '../chaos.js'
 import type { StressDatabase } from '../database.js'
 import type { Random } from '../random.js'
 import type { Address } from './address.js'
+import { sealBranches } from './seal-branches.js'
 
 /** Attempts to clear the log, which skips what a transaction still writes to. */
 const ATTEMPTS = 20
@@ -23,7 +24,8 @@ export function expiry(database: StressDatabase, address: Address, random: Rando
     async strike() {
       let dropped = 0
       await address.whileCut(async () => {
-        await delay(random.int(100, 500)) // writers write what the clients miss
+        await delay(random.int(50, 400))
+        await sealBranches(database) // so that the clients surely miss something
         dropped = await clear()
       })
       return dropped > 0 ? 1 : 0

@@ -17,7 +17,8 @@ const RENAMED = 'GRAPHQL_VALIDATION_FAILED'
 export interface KitTally {
   readonly states: number
   readonly torn: number
-  readonly reads: number
+  readonly readsAgain: number
+  readonly truncates: number
   readonly errors: Readonly<Record<string, number>>
 }
 
@@ -31,6 +32,7 @@ export function createKit(options: {
   const witnesses: Witness[] = []
   const counters: ReturnType<Kit['countingReads']>[] = []
   const errors: Record<string, number> = {}
+  let truncates = 0
   const known = new WeakSet<Error>()
   const sum = (counts: readonly number[]) => counts.reduce((a, b) => a + b, 0)
   return {
@@ -38,7 +40,7 @@ export function createKit(options: {
       client,
       complain,
       countingReads() {
-        const counter = countReads(client)
+        const counter = countReads(client, () => truncates++)
         counters.push(counter)
         return counter
       },
@@ -61,14 +63,15 @@ export function createKit(options: {
     tally: () => ({
       states: sum(witnesses.map(({ tally }) => tally.states)),
       torn: sum(witnesses.map(({ tally }) => tally.torn)),
-      reads: sum(counters.map(({ reads }) => reads())),
+      readsAgain: sum(counters.map(({ reads }) => Math.max(0, reads() - 1))),
+      truncates,
       errors,
     }),
   }
 }
 
-/** Counts how often the subscriptions through a client have read all rows. */
-function countReads(client: SubscribingClient): ReturnType<Kit['countingReads']> {
+/** Counts how often the subscriptions through a client have read all rows. @param truncated called for each TRUNCATE */
+function countReads(client: SubscribingClient, truncated: () => void): ReturnType<Kit['countingReads']> {
   let reads = 0
   return {
     reads: () => reads,
@@ -82,6 +85,7 @@ function countReads(client: SubscribingClient): ReturnType<Kit['countingReads']>
           next(result) {
             const [change] = Object.values(result.data ?? {}) as { readonly operation?: string }[]
             if (change?.operation === 'READY') reads++
+            if (change?.operation === 'TRUNCATE') truncated()
             sink.next(result)
           },
         })

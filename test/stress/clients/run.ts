@@ -23,7 +23,7 @@ import type { Helper, Kit, Tables } from './helper.js'
 import { createKit } from './kit.js'
 import { createQueries } from './query-helpers.js'
 import { createFeeds, createLists } from './row-helpers.js'
-import { BRANCHES } from './scene.js'
+import { sealBranches } from './seal-branches.js'
 import { readTables } from './tables.js'
 
 export interface ClientsRunOptions {
@@ -42,8 +42,10 @@ export interface ClientsSummary extends Readonly<Writers['tally']> {
   /** States that were judged, and how many of them were within a transaction. */
   readonly states: number
   readonly torn: number
-  /** How often lists have read all rows. */
-  readonly reads: number
+  /** How often lists have read all rows again. */
+  readonly readsAgain: number
+  /** How often lists have been told that the table was emptied. */
+  readonly truncates: number
   /** How often what helpers show was compared with the tables. */
   readonly compared: number
   /** Errors that helpers have reported, by code. */
@@ -87,9 +89,8 @@ export async function runClients(options: ClientsRunOptions): Promise<ClientsSum
   })
   const { kit, tally } = createKit({ client, isStrict, complain })
   const helpers = createHelpers(kit, address.url, introspection)
-  await database.session(async ask => {
-    for (const branch of BRANCHES) await ask('select seal($1)', [branch])
-  })
+  const sealAll = () => sealBranches(database)
+  await sealAll()
   const alteration = startAltering({ database, choices: ALTERATIONS, random: random('DDL'), complain })
   const chaos = createChaos({
     database,
@@ -108,7 +109,8 @@ export async function runClients(options: ClientsRunOptions): Promise<ClientsSum
   const hasEnough = () =>
     Object.keys(address.faults).every(kind => chaos.tally.has(kind)) &&
     chaos.tally.has(EXPIRY) &&
-    alteration.count > 0
+    alteration.count > 0 &&
+    Math.min(tally().readsAgain, tally().truncates) > 0
   const summary = (): ClientsSummary => ({
     helpers: helpers.length,
     ...writers.tally,
@@ -121,6 +123,8 @@ export async function runClients(options: ClientsRunOptions): Promise<ClientsSum
   try {
     await writers.pause()
     await alteration.pause()
+    await compare()
+    await sealAll()
     await compare()
     writers.resume()
     const end = performance.now() + seconds * 1000
@@ -140,7 +144,7 @@ export async function runClients(options: ClientsRunOptions): Promise<ClientsSum
       await within(PATIENCE, writers.pause(), () => 'writers to come to an end')
       await compare()
       // Single commits must arrive, too, and show which events of the channel were the last.
-      for (const branch of BRANCHES) await database.query('select seal($1)', [branch])
+      await sealAll()
       await compare()
       print(
         `round ${round}: ${JSON.stringify({ ...summary(), faults: undefined, complaints: complaints.length })}`,
