@@ -19,6 +19,7 @@ export interface StressServer {
   readonly isRunning: boolean
   /** kill -9, or SIGTERM; resolves when the process is gone. */
   kill(how: 'SIGKILL' | 'SIGTERM'): Promise<void>
+  /** Does nothing if it runs: two faults may have killed it. */
   start(): void
   /** Faults: it ended by itself, or logged an error. */
   readonly complaints: readonly string[]
@@ -64,6 +65,8 @@ function startStressServer(name: string, port: number, databaseUrl: string, flag
     ),
   )
 
+  const isRunning = () => child !== undefined && child.exitCode === null && child.signalCode === null
+
   function take(line: string): void {
     log.push(line)
     if (log.length > LINES) log.shift()
@@ -72,6 +75,7 @@ function startStressServer(name: string, port: number, databaseUrl: string, flag
   }
 
   function start(): void {
+    if (isRunning()) return
     expected = false
     const started = spawn(process.execPath, [...args, ...common, ...flags], {
       env,
@@ -85,8 +89,6 @@ function startStressServer(name: string, port: number, databaseUrl: string, flag
         complaints.push(`${name} ended by itself with ${signal ?? code}: ${log.slice(-5).join('\n')}`)
     })
   }
-
-  const isRunning = () => child !== undefined && child.exitCode === null && child.signalCode === null
 
   async function kill(how: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     expected = true
