@@ -79,7 +79,7 @@ export function createLists(kit: Kit): Helper[] {
       witness?.see(rows, reads())
       kept?.see(rows, reads())
       if (order && rows.some((row, i) => i > 0 && order(rows[i - 1] as Account, row) > 0))
-        kit.complain(`${name} is out of order: ${JSON.stringify(rows)}`)
+        kit.complain(`${name} is out of order: ${rows.map(({ id, balance }) => `${id}:${balance}`)}`)
     })
     return {
       name,
