@@ -49,6 +49,7 @@ const LISTS: readonly ListSpec[] = [
     where: { branch: { lt: 3 } },
     matches: row => row.branch < 3,
     changes: CHANGES.replace('transaction', ''),
+    order: byId,
   },
   {
     name: 'with the renamed column',
