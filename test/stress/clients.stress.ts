@@ -48,7 +48,7 @@ it.skipIf(nginx === undefined)(
     expect(summary.committed).toBeGreaterThan(20)
     expect(summary.alterations).toBeGreaterThan(0)
     expect(Object.keys(summary.faults)).toEqual(
-      expect.arrayContaining(['moved behind nginx', 'cursors expired', 'connections cut']),
+      expect.arrayContaining(['moved behind nginx', 'connections cut']),
     )
     expect(Math.min(summary.readsAgain, summary.truncates)).toBeGreaterThan(0)
     expect(summary.errors).toMatchObject({ CURSOR_EXPIRED: expect.any(Number) })

@@ -72,34 +72,38 @@ const bulk: RunTransaction = async (client, random, phase) => {
   })
 }
 
-/** Empties the table and fills it again, in one transaction: some accounts in other branches, some with the money of others. */
 const clearing: RunTransaction = async (client, random, phase) => {
   await delay(random.int(800, 3000))
   if (phase.isLull || phase.isPaused) return false
   return inTransaction(client, random, async () => {
     await client.query(`set local lock_timeout = '2s'`)
-    await client.query('lock table accounts in access exclusive mode')
-    const { rows } = await client.query<Held & { version: number | null }>(
-      'select id, branch, balance, version from accounts order by id',
-    )
-    await client.query('truncate accounts')
-    const kept = rows.filter(({ id }) => id < 0 || (id < BULK && random.chance(0.8)))
-    const [heir] = kept.filter(({ id }) => id > 0)
-    if (!heir) return void (await client.query('rollback'))
-    const sum = (all: readonly Held[]) => all.reduce((total, { balance }) => total + balance, 0)
-    const inheritance = sum(rows) - sum(kept)
-    for (const row of random.shuffle(kept)) {
-      const branch = row.id > 0 && random.chance(0.2) ? random.pick(BRANCHES) : row.branch
-      const balance = row === heir ? row.balance + inheritance : row.balance
-      await client.query('insert into accounts (id, branch, balance, version) values ($1, $2, $3, $4)', [
-        row.id,
-        branch,
-        balance,
-        row.version,
-      ])
-    }
-    await sealAll(client, BRANCHES)
+    await refill(client, random)
   })
+}
+
+/** Empties the table and fills it again: some accounts in other branches, some with the money of others. To be run in a transaction. */
+export async function refill(client: Pick<pg.Client, 'query'>, random: Random): Promise<void> {
+  await client.query('lock table accounts in access exclusive mode')
+  const { rows } = await client.query<Held & { version: number | null }>(
+    'select id, branch, balance, version from accounts order by id',
+  )
+  await client.query('truncate accounts')
+  const real = rows.filter(({ id }) => id > 0 && id < BULK)
+  const heir = random.pick(real)
+  const kept = real.filter(row => row === heir || random.chance(0.8))
+  const sum = (all: readonly Held[]) => all.reduce((total, { balance }) => total + balance, 0)
+  const inheritance = sum(rows) - sum(kept)
+  for (const row of random.shuffle([...rows.filter(({ id }) => id < 0), ...kept])) {
+    const branch = row.id > 0 && random.chance(0.2) ? random.pick(BRANCHES) : row.branch
+    const balance = row === heir ? row.balance + inheritance : row.balance
+    await client.query('insert into accounts (id, branch, balance, version) values ($1, $2, $3, $4)', [
+      row.id,
+      branch,
+      balance,
+      row.version,
+    ])
+  }
+  await sealAll(client, BRANCHES)
 }
 
 export const ACCOUNT_WRITERS: WriterScripts = {
@@ -120,7 +124,7 @@ async function lockSeals(client: pg.Client, branches: readonly number[]): Promis
   if (rowCount !== branches.length) throw Object.assign(new Error('truncated'), { code: '40001' })
 }
 
-export async function sealAll(client: Pick<pg.Client, 'query'>, branches: readonly number[]): Promise<void> {
+async function sealAll(client: Pick<pg.Client, 'query'>, branches: readonly number[]): Promise<void> {
   for (const branch of branches) await client.query('select seal($1)', [branch])
 }
 

@@ -9,21 +9,22 @@ import { startAltering } from '../altering.js'
 import { createChaos } from '../chaos.js'
 import type { StressDatabase } from '../database.js'
 import { within } from '../deadline.js'
-import { createRandom } from '../random.js'
+import { createRandom, type Random } from '../random.js'
 import type { StressServer, StressServers } from '../servers.js'
 import { startWriters, type Writers } from '../writers.js'
 import { ACCOUNT_WRITERS } from './account-writers.js'
 import { createAddress } from './address.js'
+import { refillTable, sealBranches } from './at-rest.js'
 import { createCaches } from './cache-helpers.js'
 import { createChannels } from './channel-helpers.js'
 import { createCollections } from './collection-helpers.js'
 import { ALTERATIONS } from './ddl.js'
-import { expiry } from './expiry.js'
-import type { Helper, Kit, Tables } from './helper.js'
+import { clearLog, expiry } from './expiry.js'
+import type { Helper, Kit } from './helper.js'
 import { createKit } from './kit.js'
 import { createQueries } from './query-helpers.js'
 import { createFeeds, createLists } from './row-helpers.js'
-import { sealBranches } from './seal-branches.js'
+import { showTables } from './show-tables.js'
 import { readTables } from './tables.js'
 
 export interface ClientsRunOptions {
@@ -70,7 +71,6 @@ const SHARES = {
   'Postgres kill -9': 0,
   'Postgres backend kill -9': 0,
 }
-const EXPIRY = 'cursors expired'
 /** The number of complaints that a run that fails prints. */
 const ENOUGH = 20
 
@@ -98,17 +98,35 @@ export async function runClients(options: ClientsRunOptions): Promise<ClientsSum
     random: random('chaos'),
     pause: [100, 700],
     shares: SHARES,
-    more: { ...address.faults, [EXPIRY]: expiry(database, address, random('expiry')) },
+    more: { ...address.faults, 'cursors expired': expiry(database, address, random('expiry')) },
   })
   let compared = 0
-  async function compare(): Promise<void> {
-    compared += await showTables(helpers, await readTables(database.query), complaints)
+  async function compare(some: readonly Helper[] = helpers): Promise<void> {
+    compared += await showTables(some, await readTables(database.query), { complaints, patience: PATIENCE })
+  }
+  /** What helpers do while nothing else happens: no fault and no change after it mends what they should have done. */
+  async function compareAtRest(own: Random): Promise<void> {
+    await compare()
+    await refillTable(database, own)
+    await compare()
+    // Caches are about to read when the connection is lost, and lists have got the change.
+    await refillTable(database, own)
+    await compare(helpers.slice(0, 1))
+    await address.whileCut(() => delay(own.int(50, 300)))
+    await compare()
+    await address.whileCut(async () => {
+      await refillTable(database, own)
+      await clearLog(database)
+    })
+    await compare()
+    // Single commits must arrive, too, and show which events of the channel were the last.
+    await sealAll()
+    await compare()
   }
   const writers = startWriters({ url: database.writerUrl, scripts: ACCOUNT_WRITERS, random, complain })
   /** Whether enough has happened for the run to prove something. */
   const hasEnough = () =>
-    Object.keys(address.faults).every(kind => chaos.tally.has(kind)) &&
-    chaos.tally.has(EXPIRY) &&
+    ['moved behind nginx', 'connections cut'].every(kind => chaos.tally.has(kind)) &&
     alteration.count > 0 &&
     Math.min(tally().readsAgain, tally().truncates) > 0
   const summary = (): ClientsSummary => ({
@@ -142,10 +160,7 @@ export async function runClients(options: ClientsRunOptions): Promise<ClientsSum
       await delay(ms * 0.4)
       await alteration.pause()
       await within(PATIENCE, writers.pause(), () => 'writers to come to an end')
-      await compare()
-      // Single commits must arrive, too, and show which events of the channel were the last.
-      await sealAll()
-      await compare()
+      await compareAtRest(random(`at rest ${round}`))
       print(
         `round ${round}: ${JSON.stringify({ ...summary(), faults: undefined, complaints: complaints.length })}`,
       )
@@ -173,35 +188,6 @@ function createHelpers(kit: Kit, url: string, introspection: Introspection): Hel
     ...createCollections(kit),
     ...createCaches({ url, introspection, complain: kit.complain }),
   ]
-}
-
-/**
- * Waits until every helper shows what the tables contain, which must not change meanwhile. A complaint ends the wait.
- * @returns the number of helpers
- */
-async function showTables(
-  helpers: readonly Helper[],
-  tables: Tables,
-  complaints: readonly string[],
-): Promise<number> {
-  const isRight = ({ shown, wanted }: Helper) => JSON.stringify(shown()) === JSON.stringify(wanted(tables))
-  const words = ({ name, status, shown, wanted }: Helper) =>
-    `${name} (${status()})\n${difference(JSON.stringify(shown()), JSON.stringify(wanted(tables)))}`
-  const late = () => helpers.filter(helper => !isRight(helper))
-  await waitUntil(
-    () => complaints.length > 0 || late().length === 0,
-    () => `what is on the screen to equal the tables:\n${late().map(words).join('\n')}`,
-    PATIENCE,
-  )
-  return helpers.length
-}
-
-/** The part of two texts from a little before their first difference on. */
-function difference(shown = 'nothing', wanted = 'nothing'): string {
-  let at = 0
-  while (at < wanted.length && shown[at] === wanted[at]) at++
-  const part = (text: string) => text.slice(Math.max(0, at - 80), at + 160)
-  return `shows … ${part(shown)} …\nnot   … ${part(wanted)} …`
 }
 
 /** Waits until a server knows the tables. */
