@@ -11,6 +11,7 @@ export class GroupSource {
   /** The number of the present opening. */
   #number = 0
   #isOpen = false
+  #isStopped = false
 
   /** @param signal ends the opening, when the group closes */
   constructor(follower: Follower<unknown>, signal: AbortSignal) {
@@ -41,7 +42,10 @@ export class GroupSource {
     this.#begin(number => tryAgain(() => follow(number), this.#signal), failed)
   }
 
+  /** Idempotent. */
   stop(): void {
+    if (this.#isStopped) return
+    this.#isStopped = true
     stopOnceOpen(this.#opened)
   }
 

@@ -236,6 +236,8 @@ export class Group {
     this.#end = error
     for (const subscriber of this.fanOut.subscribers.keys()) subscriber.onHistoryEnd?.(error)
     this.#onEmpty() // from now on an equal request creates another group
+    // A source of states has no past that is still to be read. Subscribers that wait for its first state get the error.
+    if (this.source.isState) this.#source.stop()
     this.fanOut.send(this.finalFrame(error))
   }
 
@@ -264,6 +266,20 @@ export async function hasOpened(group: Group, signal?: AbortSignal): Promise<voi
     }
   }
   assertGoesOn(group)
+}
+
+/**
+ * Resolves once the present source of the group misses no event: it may have opened before an outage that still lasts, and a change of
+ * the schema may replace it meanwhile. @throws as `hasOpened`
+ */
+export async function isLive(group: Group, signal?: AbortSignal): Promise<void> {
+  for (;;) {
+    await hasOpened(group, signal)
+    const { source } = group.home
+    await source.live(signal)
+    assertGoesOn(group)
+    if (source === group.home.source) return
+  }
 }
 
 /** @throws the error that ended the group */

@@ -1,7 +1,7 @@
 import { abortable } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
 import { catchUp } from './catch-up.js'
-import { assertGoesOn, type Group, hasOpened, replayOf } from './group.js'
+import { type Group, isLive, replayOf } from './group.js'
 import { startWithInitialState } from './start-with-initial-state.js'
 import { FrameStream } from './stream.js'
 import { Subscriber } from './subscriber.js'
@@ -37,9 +37,7 @@ export async function joinGroup(
     group.release()
   }
   try {
-    await hasOpened(group, signal)
-    await group.source.live(signal) // the source may have opened before an outage that still lasts
-    assertGoesOn(group)
+    await isLive(group, signal)
     if (left) {
       const leaving = signal ? AbortSignal.any([left.signal, signal]) : left.signal
       subscriber = await (group.home.source.initialState ? startWithInitialState : resume)(

@@ -1,3 +1,4 @@
+import { abortable } from '../lib/abort.js'
 import { createDeferred } from '../lib/deferred.js'
 import type { ListenqlError } from '../lib/errors.js'
 import { rootTable } from '../plan/plan.js'
@@ -47,8 +48,8 @@ export function liveSource({
       holdsAt: () => opened?.holdsAt,
       lists: resultLists<LiveResult>(live.plan),
       extensionsOf: ({ interval }) => ({ every: interval }),
-      async live() {
-        await first.promise
+      async live(signal) {
+        await abortable(first.promise, signal)
         if (failure) throw failure
       },
       async open(follower) {
@@ -59,12 +60,12 @@ export function liveSource({
           isOver = true
           opened?.close()
           held?.stop()
+          first.resolve() // a subscriber that waits joins the source that takes the place of this one
         }
         const end = (error: ListenqlError) => {
           if (isOver) return
-          close()
           failure = error
-          first.resolve()
+          close()
           follower.end(error)
         }
         held = hold?.(end)

@@ -38,6 +38,7 @@ export interface Follower<Event> {
 
 export interface SourceOptions<Event> {
   open(follower: Follower<Event>, signal?: AbortSignal): Promise<Stop>
+  /** See EventSource. It also resolves when the source is closed, since a subscriber that waits may join another one. */
   live(signal?: AbortSignal): Promise<void>
   /** The position of an event. Undefined: it is not in the log (a plain NOTIFY). */
   positionOf?(event: Event): Position | undefined

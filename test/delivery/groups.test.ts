@@ -50,6 +50,53 @@ it('after a rebuild of the schema, the source of a group continues after the pos
   leave()
 })
 
+it('a subscriber that waits for a source to be live joins the source that takes its place', async () => {
+  const former = createDeferred()
+  let follower: Follower<number> | undefined
+  const { request, change } = createRenewable((_key, schema) => ({
+    async open(own) {
+      follower = own
+      return former.resolve
+    },
+    live: () => (schema === 1 ? former.promise : Promise.resolve(follower?.event(7))),
+    stateOf: String,
+  }))
+  const groups = createGroups(groupOptions)
+  const client = createClient()
+  const joined = groups.join(request('one'), client)
+  await waitUntil(() => follower !== undefined)
+  change()
+  await groups.renew()
+  const { leave } = await joined
+  await expect.poll(() => client.texts).toEqual(['7'])
+  leave()
+})
+
+it('a subscriber that waits for a state gets the error if its request no longer fits the schema', async () => {
+  const former = createDeferred()
+  let stops = 0
+  let isOld = false
+  const gone = new ListenqlError('SCHEMA_CHANGED', 'gone')
+  const request: SubscriptionRequest<number> = {
+    ...createRenewable(() => ({
+      open: async () => () => {
+        stops++
+        former.resolve()
+      },
+      live: () => former.promise,
+      stateOf: String,
+    })).request('one'),
+    renew: () => (isOld ? Promise.reject(gone) : undefined),
+  }
+  const groups = createGroups(groupOptions)
+  const joined = groups.join(request, createClient())
+  isOld = true
+  await groups.renew()
+  await expect(joined).rejects.toBe(gone)
+  expect(stops).toBe(1)
+  expect(groups.size).toEqual({ groups: 0, subscribers: 0 })
+})
+
 it('a group whose last subscriber left while the schema was rebuilt follows nothing', async () => {
   let open = 0
   const source = () =>

@@ -2,6 +2,7 @@ import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { describeInBrowser } from '../support/browser.js'
 import { type Example, startExample } from '../support/example.js'
+import { findNginx } from '../support/nginx.js'
 
 const patience = { timeout: 20_000 }
 
@@ -82,7 +83,7 @@ describeInBrowser('the example auction', open => {
     expect(watched.errors()).toEqual([])
   }, 90_000)
 
-  it('shows prices to all and bids to their bidder, also after a cut and a restart', async () => {
+  it('shows prices to all and bids to their bidder, also after a cut, and after a restart behind nginx', async () => {
     const watched = await open()
     const wires = await tap(watched.page)
     await example.open(watched)
@@ -110,6 +111,7 @@ describeInBrowser('the example auction', open => {
     await example.proxy.mend()
     await expect.poll(() => shown(watched.page), patience).toEqual(await inTables())
 
+    if (findNginx() !== undefined) await example.moveBehindNginx()
     await example.kill()
     await bid('Bob', 295)
     await example.start()

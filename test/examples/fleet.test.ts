@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { describeInBrowser } from '../support/browser.js'
 import { type Example, startExample } from '../support/example.js'
 import { writeFrames } from '../support/frames.js'
+import { findNginx } from '../support/nginx.js'
 
 const folder = join(import.meta.dirname, '../../examples/fleet')
 const MOVE = readFileSync(join(folder, 'simulate.sql'), 'utf8').replace(/;\s*$/, ' returning id, x, y')
@@ -46,7 +47,7 @@ describeInBrowser('examples/fleet', open => {
       driven.set(id as number, [`${x},${y}`])
   }
 
-  it('shows every position of every vehicle, also those of a lost connection and of a killed server', {
+  it('shows every position of every vehicle, also those of a lost connection and of a server that moves behind nginx and is killed', {
     timeout: 60_000,
   }, async () => {
     const watched = await open()
@@ -67,6 +68,11 @@ describeInBrowser('examples/fleet', open => {
     await expect.poll(() => shown(page)).toEqual(await expected('%'))
     await expect.poll(() => page.getByRole('status').textContent()).toBe('live')
 
+    if (findNginx() !== undefined) await example.moveBehindNginx()
+    await example.proxy.cut()
+    await drive(5)
+    await example.proxy.mend()
+    await expect.poll(() => shown(page)).toEqual(await expected('%'))
     await example.kill()
     await drive(20)
     await example.start()

@@ -16,7 +16,15 @@ const DECK = {
   'Postgres backend kill -9': 1,
 } as const
 
-export type Kill = keyof typeof DECK
+type Kill = keyof typeof DECK
+
+/** A further kind of fault. */
+export interface Fault {
+  /** How often it occurs in a round of the deck. */
+  readonly share: number
+  /** @returns what was hit: 0 if it was not possible */
+  strike(): Promise<number>
+}
 
 export interface ChaosOptions {
   readonly database: StressDatabase
@@ -24,28 +32,43 @@ export interface ChaosOptions {
   readonly random: Random
   /** Shortest and longest time between two faults, in ms. */
   readonly pause: readonly [number, number]
+  /** Further faults, by name. */
+  readonly more?: Readonly<Record<string, Fault>>
+  /** How often kinds of faults occur, where it is not the usual number; 0: never. */
+  readonly shares?: Readonly<Partial<Record<Kill, number>>>
 }
 
 export interface Chaos {
-  readonly tally: ReadonlyMap<Kill, number>
+  readonly tally: ReadonlyMap<string, number>
   /** Causes faults for the given time, in ms; resolves when everything that was killed has been started again. */
   rage(ms: number): Promise<void>
 }
 
-/** Kills at random. Each kind occurs once before any occurs more often than its share, so that a short run has all of them. */
-export function createChaos({ database, servers, random, pause }: ChaosOptions): Chaos {
-  const tally = new Map<Kill, number>()
-  let deck: Kill[] = []
+/**
+ * Kills at random. Each kind occurs once before any occurs more often than its share, so that a short run has all of them, and further
+ * faults occur before the usual ones.
+ */
+export function createChaos(options: ChaosOptions): Chaos {
+  const { database, servers, random, pause, more = {} } = options
+  const tally = new Map<string, number>()
+  const kinds = Object.entries<number>({
+    ...DECK,
+    ...Object.fromEntries(Object.entries(more).map(([kind, { share }]) => [kind, share])),
+    ...options.shares,
+  }).filter(([, share]) => share > 0)
+  let deck: string[] = []
   /** Promises of the servers that are down; each resolves when the server is up again. */
   const restarts = new Set<Promise<void>>()
 
-  function draw(): Kill {
+  function draw(): string {
     if (deck.length === 0) {
-      const kinds = Object.keys(DECK) as Kill[]
-      const rest = kinds.flatMap(kind => Array<Kill>(DECK[kind] - 1).fill(kind))
-      deck = [...random.shuffle(rest), ...random.shuffle(kinds)]
+      const rest = kinds.flatMap(([kind, share]) => Array<string>(share - 1).fill(kind))
+      const [usual, further] = [false, true].map(isFurther =>
+        kinds.map(([kind]) => kind).filter(kind => kind in more === isFurther),
+      ) as [string[], string[]]
+      deck = [rest, usual, further].flatMap(random.shuffle)
     }
-    return deck.pop() as Kill
+    return deck.pop() as string
   }
 
   async function terminate(condition: string, most: number): Promise<number> {
@@ -104,7 +127,7 @@ export function createChaos({ database, servers, random, pause }: ChaosOptions):
         await delay(Math.min(random.int(...pause), Math.max(0, end - Date.now())))
         const kind = draw()
         try {
-          const hit = await strike(kind)
+          const hit = await (more[kind]?.strike() ?? strike(kind as Kill))
           if (hit > 0) tally.set(kind, (tally.get(kind) ?? 0) + hit)
           else deck.unshift(kind)
         } catch (error) {

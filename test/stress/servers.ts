@@ -16,8 +16,10 @@ const LINES = 200
 export interface StressServer {
   readonly name: string
   readonly url: string
+  readonly isRunning: boolean
   /** kill -9, or SIGTERM; resolves when the process is gone. */
   kill(how: 'SIGKILL' | 'SIGTERM'): Promise<void>
+  /** Does nothing if it runs: two faults may have killed it. */
   start(): void
   /** Faults: it ended by itself, or logged an error. */
   readonly complaints: readonly string[]
@@ -63,6 +65,8 @@ function startStressServer(name: string, port: number, databaseUrl: string, flag
     ),
   )
 
+  const isRunning = () => child !== undefined && child.exitCode === null && child.signalCode === null
+
   function take(line: string): void {
     log.push(line)
     if (log.length > LINES) log.shift()
@@ -71,6 +75,7 @@ function startStressServer(name: string, port: number, databaseUrl: string, flag
   }
 
   function start(): void {
+    if (isRunning()) return
     expected = false
     const started = spawn(process.execPath, [...args, ...common, ...flags], {
       env,
@@ -87,7 +92,7 @@ function startStressServer(name: string, port: number, databaseUrl: string, flag
 
   async function kill(how: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     expected = true
-    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    if (!child || !isRunning()) return
     const exit = once(child, 'exit')
     child.kill(how)
     await exit
@@ -97,6 +102,9 @@ function startStressServer(name: string, port: number, databaseUrl: string, flag
   return {
     name,
     url: `http://127.0.0.1:${port}`,
+    get isRunning() {
+      return isRunning()
+    },
     kill,
     start,
     complaints,

@@ -8,7 +8,7 @@ import {
   typePoliciesOf,
 } from '../../src/client/apollo/index.js'
 import { createClient } from '../../src/client/index.js'
-import type { CachedWorld, ShownQuery } from './cached-world.js'
+import type { CachedServer, ShownQuery } from './cached-world.js'
 
 /** An application on Apollo Client with a live cache. */
 export interface ApolloApp {
@@ -41,10 +41,12 @@ export interface ApolloAppOptions {
   /** Answers mutations, in place of the server. */
   readonly answer?: () => Promise<Record<string, unknown>>
   readonly columns?: Readonly<Record<string, readonly string[]>>
+  /** In place of the global one. */
+  readonly fetch?: typeof globalThis.fetch
 }
 
-export function createApolloApp(world: CachedWorld, options: ApolloAppOptions = {}): ApolloApp {
-  const { url = world.proxy.url, every = 10, clientOptions, columns, answer } = options
+export function createApolloApp(world: CachedServer, options: ApolloAppOptions = {}): ApolloApp {
+  const { url = world.proxy.url, every = 10, clientOptions, columns, answer, fetch } = options
   const ws = createClient({ url: `${url.replace('http', 'ws')}/graphql`, webSocketImpl: WebSocket })
   const tables = tablesOf(world.introspection, columns && { columns })
   const errors: Error[] = []
@@ -65,7 +67,7 @@ export function createApolloApp(world: CachedWorld, options: ApolloAppOptions = 
         new ApolloLink(() =>
           from((answer as () => Promise<Record<string, unknown>>)().then(data => ({ data }))),
         ),
-        new HttpLink({ uri: `${url}/graphql` }),
+        new HttpLink({ uri: `${url}/graphql`, ...(fetch && { fetch }) }),
       ),
     ]),
     ...clientOptions,

@@ -16,6 +16,12 @@ export interface CachedWorld {
   close(): Promise<void>
 }
 
+/** What an application needs to know of its server. */
+export interface CachedServer {
+  readonly introspection: Introspection
+  readonly proxy: { readonly url: string }
+}
+
 /** The key of `people` is `pk`, that of `seats` has two columns, that of `visits` is `id`; `notes` has none. */
 export async function createCachedWorld(options: ServerOptions = {}): Promise<CachedWorld> {
   const log = await createLog()

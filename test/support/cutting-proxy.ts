@@ -8,12 +8,15 @@ export interface CuttingProxy {
   /** Drops all connections, and accepts no new ones until `mend`. */
   cut(): Promise<void>
   mend(): Promise<void>
+  /** New connections go to another server; those that exist stay where they are. */
+  moveTo(target: string): void
   /** Resolves once this text has been passed to a client since the last `cut`. */
   until(text: string): Promise<void>
   close(): Promise<void>
 }
 
-export async function startCuttingProxy(target: string): Promise<CuttingProxy> {
+export async function startCuttingProxy(first: string): Promise<CuttingProxy> {
+  let target = first
   const sockets = new Set<Socket>()
   let passed = ''
   const server = createServer(near => {
@@ -52,6 +55,9 @@ export async function startCuttingProxy(target: string): Promise<CuttingProxy> {
     url: `http://127.0.0.1:${port}`,
     cut,
     mend: async () => void (await listen(port)),
+    moveTo(next) {
+      target = next
+    },
     until: async text =>
       void (await waitUntil(() => passed.includes(text), `${JSON.stringify(text)} to pass`)),
     close: cut,

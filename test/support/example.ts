@@ -8,6 +8,7 @@ import { freePort } from '../../src/embedded/free-port.js'
 import { findEmbeddedPostgres } from '../../src/embedded/index.js'
 import type { WatchedPage } from './browser.js'
 import { type CuttingProxy, startCuttingProxy } from './cutting-proxy.js'
+import { type MovingNginx, startMovingNginx } from './moving-nginx.js'
 import type { Row } from './postgres.js'
 import { cleanEnvironment, createCommands, type Running } from './running.js'
 import { waitUntil } from './wait.js'
@@ -28,8 +29,10 @@ export interface Example {
   open(watched: WatchedPage): Promise<void>
   /** Sends SIGKILL to the example; its Postgres keeps running. */
   kill(): Promise<void>
-  /** Starts the example again, after `kill`, under the same URL. */
+  /** Starts the example again, after `kill`, under the same URL. Behind nginx, the example itself has another port then. */
   start(): Promise<void>
+  /** From now on, new connections reach the example through an nginx. */
+  moveBehindNginx(): Promise<void>
   /** Stops everything, and deletes its files. Idempotent. */
   close(): Promise<void>
 }
@@ -44,9 +47,12 @@ export async function startExample(name: string, env: NodeJS.ProcessEnv = {}): P
   const folder = await copyExample(name)
   const commands = createCommands({ cwd: folder })
   let running: Running
-  const port = String(await freePort())
+  let nginx: MovingNginx | undefined
+  let port = String(await freePort())
+  const address = () => `http://127.0.0.1:${port}`
 
   async function start(): Promise<void> {
+    if (nginx) port = String(await freePort())
     running = commands.spawn(process.execPath, ['start.js'], {
       env: { ...cleanEnvironment(), ...env, PORT: port },
     })
@@ -58,11 +64,12 @@ export async function startExample(name: string, env: NodeJS.ProcessEnv = {}): P
       `the example to start on port ${port}`,
       60_000,
     )
+    await nginx?.moveTo(address())
   }
 
   try {
     await start()
-    const proxy = await startCuttingProxy(`http://localhost:${port}`)
+    const proxy = await startCuttingProxy(address())
     const postgres = await findEmbeddedPostgres({ directory: join(folder, '.listenql') })
     if (!postgres) throw new Error('the example has no Postgres')
     const pool = new pg.Pool({ connectionString: postgres.adminUrl, max: 4 })
@@ -83,10 +90,15 @@ export async function startExample(name: string, env: NodeJS.ProcessEnv = {}): P
         await gone
       },
       start,
+      async moveBehindNginx() {
+        nginx = await startMovingNginx(address())
+        proxy.moveTo(nginx.url)
+      },
       close() {
         closed ??= (async () => {
           await pool.end()
           await proxy.close()
+          await nginx?.close()
           await commands.endAll()
           await rm(folder, { recursive: true, force: true, maxRetries: 5 })
         })()

@@ -11,7 +11,7 @@ import { filter, fromPromise, merge, mergeMap, pipe, share, subscribe, tap } fro
 import { WebSocket } from 'ws'
 import { createClient } from '../../src/client/index.js'
 import { type LiveCacheExchange, liveCacheExchange, tablesOf } from '../../src/client/urql/index.js'
-import type { CachedWorld, ShownQuery } from './cached-world.js'
+import type { CachedServer, ShownQuery } from './cached-world.js'
 
 /** An application on urql with a live cache. */
 export interface UrqlApp {
@@ -41,12 +41,15 @@ export interface UrqlAppOptions {
   readonly cache?: Partial<CacheExchangeOpts>
   /** Answers mutations, in place of the server. */
   readonly answer?: () => Promise<Record<string, unknown>>
+  readonly columns?: Readonly<Record<string, readonly string[]>>
+  /** In place of the global one. */
+  readonly fetch?: typeof globalThis.fetch
 }
 
-export function createUrqlApp(world: CachedWorld, options: UrqlAppOptions = {}): UrqlApp {
-  const { url = world.proxy.url, every = 10, cache, answer } = options
+export function createUrqlApp(world: CachedServer, options: UrqlAppOptions = {}): UrqlApp {
+  const { url = world.proxy.url, every = 10, cache, answer, columns, fetch } = options
   const ws = createClient({ url: `${url.replace('http', 'ws')}/graphql`, webSocketImpl: WebSocket })
-  const tables = tablesOf(world.introspection)
+  const tables = tablesOf(world.introspection, columns && { columns })
   const errors: Error[] = []
   const sent: string[] = []
   const exchange = liveCacheExchange({
@@ -100,6 +103,7 @@ export function createUrqlApp(world: CachedWorld, options: UrqlAppOptions = {}):
   const client = new Client({
     url: `${url}/graphql`,
     preferGetMethod: false,
+    ...(fetch && { fetch }),
     exchanges: [exchange, recording, answering, fetchExchange],
   })
   return {

@@ -32,8 +32,8 @@ export function createLiveCacheLink(options: LiveCacheOptions): LiveCacheLink {
     write(changes) {
       if (client) rows.write(client.cache, changes)
     },
-    async readAgain(outdated) {
-      if (client) await readAgain(client, outdated, { tables, live, rows })
+    async readAgain(outdated, failures) {
+      if (client) await readAgain(client, outdated, { tables, live, rows, failures })
     },
   })
   const link = new ApolloLink((operation, forward) => {

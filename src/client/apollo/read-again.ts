@@ -3,6 +3,7 @@ import type { ApolloCache } from '@apollo/client/cache'
 import { CombinedGraphQLErrors } from '@apollo/client/errors'
 import { type DocumentNode, Kind, visit } from 'graphql'
 import { documentReads } from '../cache/document-reads.js'
+import { isAway } from '../cache/is-away.js'
 import type { LiveTables, Outdated, Request } from '../cache/live-tables.js'
 import type { Reads } from '../cache/reads.js'
 import type { RowChanges } from '../cache/row-changes.js'
@@ -11,6 +12,15 @@ import { type CachedRows, evictAll, idsOf } from './cached-rows.js'
 
 /** The context of the requests that the link itself makes. */
 export const READ_AGAIN = { listenqlReadsAgain: true, queryDeduplication: false }
+
+/** What reading again needs to know. */
+interface ReadAgainOptions {
+  readonly tables: Tables
+  readonly live: LiveTables
+  readonly rows: CachedRows
+  /** How often it has failed in a row. */
+  readonly failures: number
+}
 
 /** An active query that has been read again. */
 interface Answer {
@@ -29,12 +39,12 @@ interface Answer {
  * A query whose result has GraphQL errors becomes incomplete in the cache, so that Apollo Client itself fetches it, under the rules of
  * the query.
  *
- * @throws the error of the network, if a query did not reach the server
+ * @throws the error of a query that did not reach the server or, for a while, its database
  */
 export async function readAgain(
   client: ApolloClient,
   outdated: Outdated,
-  { tables, live, rows }: { readonly tables: Tables; readonly live: LiveTables; readonly rows: CachedRows },
+  { tables, live, rows, failures }: ReadAgainOptions,
 ): Promise<void> {
   const fields = new Set(fieldsShowing(tables, ({ type }) => outdated.tables.has(type)))
   for (const type of outdated.tables) for (const field of live.seen.filteredBy(type)) fields.add(field)
@@ -50,14 +60,21 @@ export async function readAgain(
   }
   const requests = shown.map(({ reads }) => live.sent(reads))
   try {
-    const answers = await Promise.all(shown.map(({ query }, i) => ask(client, query, requests[i] as Request)))
+    const answers = await Promise.all(
+      shown.map(({ query }, i) => ask(client, query, requests[i] as Request, failures)),
+    )
     write(client.cache, tables, outdated, fields, answers, rows)
   } finally {
     for (const request of requests) request.ended()
   }
 }
 
-async function ask(client: ApolloClient, query: ObservableQuery, request: Request): Promise<Answer> {
+async function ask(
+  client: ApolloClient,
+  query: ObservableQuery,
+  request: Request,
+  failures: number,
+): Promise<Answer> {
   const { variables } = query
   const { context, errorPolicy } = query.options
   const { data, error } = await client
@@ -72,6 +89,7 @@ async function ask(client: ApolloClient, query: ObservableQuery, request: Reques
       if (!CombinedGraphQLErrors.is(reason)) throw reason
       return { data: undefined, error: reason }
     })
+  if (CombinedGraphQLErrors.is(error) && isAway(error.errors, failures)) throw error
   return {
     query,
     variables,

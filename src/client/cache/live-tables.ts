@@ -45,8 +45,11 @@ export interface Outdated {
 export interface LiveCache {
   /** Writes changed rows that the cache has, and removes deleted ones. */
   write(changes: readonly RowChanges[]): void
-  /** Reads again. A rejection means to try again later. */
-  readAgain(outdated: Outdated): Promise<void>
+  /**
+   * Reads again. A rejection means to try again later.
+   * @param failures how often it has been rejected in a row
+   */
+  readAgain(outdated: Outdated, failures: number): Promise<void>
 }
 
 /** A request on its way, as a cache reports it. */
@@ -99,7 +102,7 @@ export function createLiveTables(
       outdated = new Set()
       lost = new Set()
       try {
-        await cache.readAgain(round)
+        await cache.readAgain(round, failures)
         failures = 0
         await pause(every)
       } catch {

@@ -8,6 +8,7 @@ import {
 import { filter, makeSubject, merge, pipe, share } from 'wonka'
 import { createLiveTables, type LiveCacheOptions, type LiveTables } from '../cache/live-tables.js'
 import { maySubscribe } from '../cache/may-subscribe.js'
+import type { Reads } from '../cache/reads.js'
 import type { Tables } from '../cache/tables.js'
 import { invalidate, invalidBy, isShownBy, writeRows } from './graphcache-writes.js'
 import { keysOf } from './keys.js'
@@ -45,9 +46,11 @@ export function liveCacheExchange(options: LiveCacheExchangeOptions): LiveCacheE
       write: changes => injected.next(inside.result(cache => writeRows(cache, tables, changes))),
       async readAgain(outdated) {
         const invalid = invalidBy(tables, outdated, live.seen)
+        const isMeant = (reads: Reads) => isShownBy(reads, tables, invalid)
         // graphcache would let the invalidation hide a result that arrives later, since it orders results by their requests.
-        await requests.settled(reads => isShownBy(reads, tables, invalid))
+        await requests.settled(isMeant)
         injected.next(inside.result(cache => invalidate(cache, tables, invalid)))
+        requests.retry(isMeant)
       },
     })
     opened.add(live)

@@ -2,6 +2,7 @@ import type { ExchangeIO, Operation, OperationResult } from '@urql/core'
 import type { DocumentNode } from 'graphql'
 import { empty, fromArray, fromValue, makeSubject, merge, mergeMap, pipe, type Source, tap } from 'wonka'
 import { documentReads } from '../cache/document-reads.js'
+import { isAway } from '../cache/is-away.js'
 import type { LiveTables, Request } from '../cache/live-tables.js'
 import type { Reads } from '../cache/reads.js'
 import { resultPosition } from '../cache/result-position.js'
@@ -33,11 +34,13 @@ export interface RequestTracker {
   readonly forward: ExchangeIO
   /** Resolves once no query with such reads is on its way. */
   settled(isMeant: (reads: Reads) => boolean): Promise<void>
+  /** Sends the queries again that show an error: graphcache does not know what they would show. */
+  retry(isMeant: (reads: Reads) => boolean): void
 }
 
 /**
- * Reports requests and their results. A query that is shown and read again does not show an error if it cannot reach the server: it is
- * sent again, after a pause.
+ * Reports requests and their results. A query that is shown and read again does not show an error if it cannot reach the server or, for
+ * a while, its database: it is sent again, after a pause.
  */
 export function trackRequests(
   forward: ExchangeIO,
@@ -46,6 +49,8 @@ export function trackRequests(
   const onTheirWay = new Map<number, OnItsWay>()
   /** The queries that have shown a result and are still shown. */
   const shown = new Set<number>()
+  /** The queries that show an error. */
+  const failed = new Map<number, { readonly operation: Operation; readonly reads: Reads }>()
   const repeated = makeSubject<Operation>()
   /** Called, and forgotten, when a request ends. */
   const onEnd: (() => void)[] = []
@@ -53,6 +58,7 @@ export function trackRequests(
   function sent({ key, kind, query, variables }: Operation): void {
     if (kind === 'teardown') {
       shown.delete(key)
+      failed.delete(key)
       end(key)
     } else if (kind !== 'subscription') {
       const known = onTheirWay.get(key)
@@ -82,13 +88,16 @@ export function trackRequests(
     const one = onTheirWay.get(key)
     if (!one) return fromValue(result)
     one.count--
-    if (error?.networkError && operation.kind === 'query' && shown.has(key)) {
+    const isUnanswered = error?.networkError || isAway(error?.graphQLErrors, one.failures)
+    if (isUnanswered && operation.kind === 'query' && shown.has(key)) {
       if (one.count === 0) void repeat(operation, one)
       return empty as Source<OperationResult>
     }
     const changes = one.request.received(resultPosition(operation.query as DocumentNode, data, tables))
     const results = changes.length > 0 ? [result, missed([...changes])] : [result]
     if (one.count === 0) end(key)
+    failed.delete(key)
+    if (error && one.reads) failed.set(key, { operation, reads: one.reads })
     if (data && operation.kind === 'query') shown.add(key)
     return fromArray(results)
   }
@@ -107,6 +116,10 @@ export function trackRequests(
     async settled(isMeant) {
       while ([...onTheirWay.values()].some(({ reads }) => reads && isMeant(reads)))
         await new Promise<void>(wake => onEnd.push(wake))
+    },
+    retry(isMeant) {
+      for (const [key, { operation, reads }] of [...failed])
+        if (!onTheirWay.has(key) && isMeant(reads)) repeated.next(operation)
     },
   }
 }

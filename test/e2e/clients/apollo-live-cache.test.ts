@@ -5,6 +5,7 @@ import { createLiveCacheLink, type LiveCacheError, tablesOf } from '../../../src
 import { createClient } from '../../../src/client/index.js'
 import { type ApolloApp, createApolloApp } from '../../support/apollo-cache.js'
 import { type CachedWorld, createCachedWorld, randomWrites, SHOWN } from '../../support/cached-world.js'
+import { failingFetch } from '../../support/failing-fetch.js'
 import { freshResult, shownFields } from '../../support/fresh-result.js'
 
 let world: CachedWorld
@@ -128,6 +129,29 @@ it('an optimistic update stays until its mutation has answered', async () => {
   answer({ save: { __typename: 'People', pk: 1, name: 'saved' } })
   await saved
   await expect.poll(() => namesOf(shown.data())).toEqual(['zero', 'saved', 'theirs'])
+})
+
+it('while the server has no database, a list that is read again shows its last result', async () => {
+  const failing = failingFetch()
+  const shown = await showPeople({ fetch: failing.fetch })
+  failing.failures = 2
+  await world.log.query(`insert into people (pk, name) values (0, 'first')`)
+  await expect.poll(() => namesOf(shown.data()), { timeout: 20_000 }).toEqual(['first', 'Ada', 'person 2'])
+  expect(failing.failures).toBe(0)
+  expect(shown.rendered.filter(({ error }) => error)).toEqual([])
+})
+
+it('after an error, the next change of a table has a query read again', async () => {
+  const failing = failingFetch()
+  await showPeople({ fetch: failing.fetch })
+  failing.failures = 1
+  const other = app.show({
+    query: 'query Other { people(orderBy: [{ pk: DESC }], limit: 1) { rows { pk name } } }',
+  })
+  await expect.poll(() => other.rendered.at(-1)?.error).toBeDefined()
+  await world.log.query(`insert into people (pk, name) values (99, 'last')`)
+  await expect.poll(() => namesOf(other.data())).toEqual(['last'])
+  expect(other.rendered.at(-1)?.error).toBeUndefined()
 })
 
 it('after a lost history, everything is read again', async () => {

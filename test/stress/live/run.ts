@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
+import { startAltering } from '../altering.js'
 import { createChaos } from '../chaos.js'
 import type { StressDatabase } from '../database.js'
 import { within } from '../deadline.js'
@@ -9,7 +10,7 @@ import type { StressServer, StressServers } from '../servers.js'
 import { startWriters } from '../writers.js'
 import { ask, keepAsking } from './asker.js'
 import { canonicalData } from './canonical-data.js'
-import { startAltering } from './ddl.js'
+import { alterations } from './ddl.js'
 import { type LiveDocument, printDocument } from './document.js'
 import { readHistory } from './history.js'
 import { liveWriters } from './live-writers.js'
@@ -106,7 +107,12 @@ export async function runLive({
     )
   const chaos = createChaos({ database, servers, random: random('chaos'), pause: [100, 900] })
   const writers = startWriters({ url: database.writerUrl, scripts: liveWriters(schema), random, complain })
-  const alteration = startAltering({ database, schema, random: random('DDL'), complain })
+  const alteration = startAltering({
+    database,
+    choices: alterations(schema).map(sql => [sql]),
+    random: random('DDL'),
+    complain,
+  })
   const running = [
     ...viewers.map(viewer => viewer.run(over.signal)),
     keepAsking({ schema, servers: servers.all, random: random('asker'), sights, claim }, over.signal),
@@ -143,7 +149,7 @@ export async function runLive({
     const end = performance.now() + seconds * 1000
     for (let round = 1; ; round++) {
       const ms = Math.max(MIN_ROUND, Math.min(ROUND, end - performance.now()))
-      alteration.pause(false)
+      alteration.resume()
       await chaos.rage(ms * 0.5)
       // A machine that is busy with something else needs more time for as much.
       for (const late = performance.now() + PATIENCE; !hasEnough() && performance.now() < late; )
@@ -153,7 +159,7 @@ export async function runLive({
       writers.lull(false)
       // Every fault causes reads, which would mend a result that a change should have mended.
       await delay(ms * 0.25)
-      alteration.pause(true)
+      await alteration.pause()
       await within(PATIENCE, writers.pause(), () => 'writers to come to an end')
       await judgeClaims()
       if (complaints.length > 0) break

@@ -1,0 +1,25 @@
+import pg from 'pg'
+import type { StressDatabase } from '../database.js'
+import type { Random } from '../random.js'
+import { refill } from './account-writers.js'
+import { BRANCHES } from './scene.js'
+
+/** Seals each branch, in a transaction of its own. */
+export function sealBranches(database: StressDatabase): Promise<void> {
+  return database.session(async query => {
+    for (const branch of BRANCHES) await query('select seal($1)', [branch])
+  })
+}
+
+/** Empties the table and fills it again, in one transaction. To be called while nothing is written or killed. */
+export async function refillTable({ adminUrl }: StressDatabase, random: Random): Promise<void> {
+  const client = new pg.Client({ connectionString: adminUrl, application_name: 'stress' })
+  await client.connect()
+  try {
+    await client.query('begin')
+    await refill(client, random)
+    await client.query('commit')
+  } finally {
+    await client.end()
+  }
+}
