@@ -16,7 +16,6 @@ const RENAMED = 'GRAPHQL_VALIDATION_FAILED'
 
 export interface KitTally {
   readonly states: number
-  readonly torn: number
   readonly readsAgain: number
   readonly truncates: number
   readonly errors: Readonly<Record<string, number>>
@@ -25,10 +24,9 @@ export interface KitTally {
 /** What helpers are made with, and what they have reported so far. */
 export function createKit(options: {
   readonly client: ListenqlClient
-  readonly isStrict: boolean
   readonly complain: (text: string) => void
 }): { readonly kit: Kit; tally(): KitTally } {
-  const { client, isStrict, complain } = options
+  const { client, complain } = options
   const witnesses: Witness[] = []
   const counters: ReturnType<Kit['countingReads']>[] = []
   const errors: Record<string, number> = {}
@@ -45,7 +43,7 @@ export function createKit(options: {
         return counter
       },
       witness(name, branches) {
-        const witness = createWitness({ name, branches, isStrict, complain })
+        const witness = createWitness({ name, branches, complain })
         witnesses.push(witness)
         return witness
       },
@@ -61,8 +59,7 @@ export function createKit(options: {
       },
     },
     tally: () => ({
-      states: sum(witnesses.map(({ tally }) => tally.states)),
-      torn: sum(witnesses.map(({ tally }) => tally.torn)),
+      states: sum(witnesses.map(({ states }) => states)),
       readsAgain: sum(counters.map(({ reads }) => Math.max(0, reads() - 1))),
       truncates,
       errors,

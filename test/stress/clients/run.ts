@@ -30,8 +30,6 @@ import { readTables } from './tables.js'
 export interface ClientsRunOptions {
   readonly seconds: number
   readonly seed: number
-  /** Whether a state within a transaction is a fault, where a helper promises one notification for each transaction. */
-  readonly isStrict: boolean
   readonly database: StressDatabase
   readonly servers: StressServers
   /** Receives a line of progress. */
@@ -40,9 +38,8 @@ export interface ClientsRunOptions {
 
 export interface ClientsSummary extends Readonly<Writers['tally']> {
   readonly helpers: number
-  /** States that were judged, and how many of them were within a transaction. */
+  /** States that were judged. */
   readonly states: number
-  readonly torn: number
   /** How often lists have read all rows again. */
   readonly readsAgain: number
   /** How often lists have been told that the table was emptied. */
@@ -76,7 +73,7 @@ const ENOUGH = 20
 
 /** One run: rounds of writing, altering, killing and moving, after each of which all helpers must show what the tables contain. */
 export async function runClients(options: ClientsRunOptions): Promise<ClientsSummary> {
-  const { seconds, seed, isStrict, database, servers, print } = options
+  const { seconds, seed, database, servers, print } = options
   const complaints: string[] = []
   const complain = (text: string) => void complaints.push(text)
   const random = (actor: string) => createRandom(seed, actor)
@@ -87,10 +84,10 @@ export async function runClients(options: ClientsRunOptions): Promise<ClientsSum
     webSocketImpl: WebSocket,
     retryWait: () => delay(50),
   })
-  const { kit, tally } = createKit({ client, isStrict, complain })
-  const helpers = createHelpers(kit, address.url, introspection)
+  const { kit, tally } = createKit({ client, complain })
   const sealAll = () => sealBranches(database)
-  await sealAll()
+  await sealAll() // before anything reads the table
+  const helpers = createHelpers(kit, address.url, introspection)
   const alteration = startAltering({ database, choices: ALTERATIONS, random: random('DDL'), complain })
   const chaos = createChaos({
     database,

@@ -20,15 +20,15 @@ function branchOf(branch: number, version: number, balances: Record<number, numb
   const digest = createHash('md5').update(text).digest('hex')
   return [...accounts, { ...row(-branch, branch, 0), version, digest, page: pageOf(accounts) }]
 }
-const judge = (isStrict: boolean, branches: readonly number[] = [1]): Witness =>
-  createWitness({ name: 'list', branches, isStrict, complain })
+const judge = (branches: readonly number[] = [1]): Witness =>
+  createWitness({ name: 'list', branches, complain })
 
 it('states at the ends of transactions are right', () => {
-  const witness = judge(true)
+  const witness = judge()
   witness.see(branchOf(1, 1, { 5: 10, 6: 20, 7: 3, 8: 1 }), 1)
   witness.see(branchOf(1, 2, { 5: 11, 6: 19, 7: 3, 9: 1 }), 1)
   expect(complaints).toEqual([])
-  expect(witness.tally).toEqual({ states: 2, torn: 0 })
+  expect(witness.states).toBe(2)
 })
 
 it.each([
@@ -40,17 +40,13 @@ it.each([
   ['a row that should be gone', [...branchOf(1, 1, { 5: 10, 6: 20 }), row(7, 1, 0)]],
   ['no seal', [row(5, 1, 10)]],
   ['nothing', []],
-])('a state within a transaction is counted, or strictly a fault: %s', (_what, rows) => {
-  const lenient = judge(false)
-  lenient.see(rows)
-  expect(lenient.tally.torn).toBe(1)
-  expect(complaints).toEqual([])
-  judge(true).see(rows)
+])('a state within a transaction is a fault: %s', (_what, rows) => {
+  judge().see(rows)
   expect(complaints).toEqual([expect.stringMatching(/^list showed a state within a transaction: /)])
 })
 
 it('finds what goes back, and what skips a transaction without reading all rows', () => {
-  const witness = judge(false)
+  const witness = judge()
   const balances = { 5: 10, 6: 20 }
   witness.see(branchOf(1, 3, balances), 1)
   witness.see(branchOf(1, 5, balances), 2)
@@ -64,7 +60,7 @@ it('finds what goes back, and what skips a transaction without reading all rows'
 })
 
 it('finds two branches that are not of one moment', () => {
-  const witness = judge(true, BRANCHES)
+  const witness = judge(BRANCHES)
   const [one, two, three] = [branchOf(1, 1, { 5: TOTAL }), branchOf(2, 1, { 6: 0 }), branchOf(3, 1, { 7: 0 })]
   witness.see([...one, ...two, ...three])
   witness.see([...one, ...branchOf(2, 2, { 6: 50 }), ...three])

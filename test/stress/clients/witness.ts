@@ -4,7 +4,8 @@ import { type Account, BRANCHES, PAGE, TOTAL } from './scene.js'
 /** Judges each state of accounts that a helper shows. */
 export interface Witness {
   readonly name: string
-  readonly tally: Tally
+  /** The number of states that were judged. */
+  readonly states: number
   /**
    * @param rows what the helper shows
    * @param reads how often the helper has read all rows so far: in between, it may skip no transaction
@@ -12,19 +13,10 @@ export interface Witness {
   see(rows: readonly Account[], reads?: number): void
 }
 
-export interface Tally {
-  /** States that were judged. */
-  states: number
-  /** States within a transaction. */
-  torn: number
-}
-
 export interface WitnessOptions {
   readonly name: string
   /** The branches of which the helper shows all rows. */
   readonly branches: readonly number[]
-  /** Whether a state within a transaction is a fault; otherwise such states are counted. */
-  readonly isStrict: boolean
   readonly complain: (text: string) => void
 }
 
@@ -32,8 +24,8 @@ export interface WitnessOptions {
  * A state is right if the seal of each branch fits the rows of the branch. The versions of seals never fall, and rise by one where each
  * transaction has to show.
  */
-export function createWitness({ name, branches, isStrict, complain }: WitnessOptions): Witness {
-  const tally: Tally = { states: 0, torn: 0 }
+export function createWitness({ name, branches, complain }: WitnessOptions): Witness {
+  let states = 0
   const versions = new Map<number, number>()
   let readsBefore: number | undefined
 
@@ -47,18 +39,18 @@ export function createWitness({ name, branches, isStrict, complain }: WitnessOpt
   }
   return {
     name,
-    tally,
+    get states() {
+      return states
+    },
     see(rows, reads) {
-      tally.states++
+      states++
       const showsAll = reads !== undefined && reads === readsBefore
       readsBefore = reads
       const wrong = branches.flatMap(branch => faultOf(rows, branch) ?? [])
       for (const { id, version } of rows)
         if (id < 0 && version !== null && branches.includes(-id)) judgeVersion(-id, version, showsAll)
-      if (wrong.length > 0) {
-        tally.torn++
-        if (isStrict) complain(`${name} showed a state within a transaction: ${wrong.join('; ')}`)
-      } else if (branches.length === BRANCHES.length && sumOf(rows) !== TOTAL)
+      if (wrong.length > 0) complain(`${name} showed a state within a transaction: ${wrong.join('; ')}`)
+      else if (branches.length === BRANCHES.length && sumOf(rows) !== TOTAL)
         complain(`${name} showed balances of ${sumOf(rows)} in all instead of ${TOTAL}`)
     },
   }
