@@ -37,9 +37,7 @@ export async function joinGroup(
     group.release()
   }
   try {
-    await hasOpened(group, signal)
-    await group.source.live(signal) // the source may have opened before an outage that still lasts
-    assertGoesOn(group)
+    await isLive(group, signal)
     if (left) {
       const leaving = signal ? AbortSignal.any([left.signal, signal]) : left.signal
       subscriber = await (group.home.source.initialState ? startWithInitialState : resume)(
@@ -62,6 +60,16 @@ export async function joinGroup(
     outbound.notify(joined)
   }
   return { leave, position }
+}
+
+/** Resolves once the present source of the group is open, and misses no event. @throws as `hasOpened` */
+async function isLive(group: Group, signal?: AbortSignal): Promise<void> {
+  for (let source = group.home.source; ; source = group.home.source) {
+    await hasOpened(group, signal)
+    await source.live(signal) // the source may have opened before an outage that still lasts
+    assertGoesOn(group)
+    if (source === group.home.source) return // another one may have replaced it, as after a change of the schema
+  }
 }
 
 /** Starts at the newest frame; where events are states, with the newest one. */

@@ -25,7 +25,10 @@ export interface LiveSourceOptions {
   }
 }
 
-/** The results of a live query as the events of a subscription. Each replaces the one before; `live` resolves with the first. */
+/**
+ * The results of a live query as the events of a subscription. Each replaces the one before; `live` resolves with the first, or once the
+ * source has been closed.
+ */
 export function liveSource({
   queries,
   live,
@@ -59,12 +62,12 @@ export function liveSource({
           isOver = true
           opened?.close()
           held?.stop()
+          first.resolve() // a subscriber that waits for it turns to the source that has replaced this one
         }
         const end = (error: ListenqlError) => {
           if (isOver) return
-          close()
           failure = error
-          first.resolve()
+          close()
           follower.end(error)
         }
         held = hold?.(end)

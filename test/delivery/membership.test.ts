@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import { createGroups } from '../../src/delivery/groups.js'
 import { joinGroup } from '../../src/delivery/membership.js'
 import { createDeferred } from '../../src/lib/deferred.js'
 import { ListenqlError } from '../../src/lib/errors.js'
 import type { Position } from '../../src/log/position.js'
-import { at, createClient, createGroup, sent } from '../support/group.js'
+import type { Follower } from '../../src/sources/source.js'
+import { at, createClient, createGroup, createRenewable, groupOptions, sent } from '../support/group.js'
 
 it('a subscriber receives the events after it joined', async () => {
   const { group, follower } = createGroup()
@@ -90,4 +92,35 @@ describe('a subscriber that resumes', () => {
     await sent()
     expect(other.texts).toEqual(['10'])
   })
+})
+
+it('a subscriber that waits for the first state gets that of the source which replaces the present one', async () => {
+  const first = createDeferred()
+  const second = createDeferred()
+  let follower: Follower<number> | undefined
+  const { request, change } = createRenewable((_key, schema) => ({
+    open: async opened => {
+      follower = opened
+      return () => first.resolve() // only the first source is stopped
+    },
+    live: () => (schema === 1 ? first : second).promise,
+    positionOf: at,
+    stateOf: String,
+  }))
+  const groups = createGroups(groupOptions)
+  const client = createClient()
+  let hasJoined = false
+  const joined = groups.join(request('a'), client).then(() => {
+    hasJoined = true
+  })
+  await sent()
+  change()
+  await groups.renew()
+  await sent()
+  expect(hasJoined).toBe(false)
+  follower?.event(7)
+  second.resolve()
+  await joined
+  await sent()
+  expect(client.texts).toEqual(['7'])
 })
