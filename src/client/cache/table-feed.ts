@@ -56,6 +56,7 @@ export function createTableFeed(
   const subscription = createKeptSubscription<Record<string, RowChange | null>>(client, payload, {
     starting() {
       batches.discard()
+      batches.begin()
       isAccepted = false
     },
     next(result) {
@@ -73,8 +74,10 @@ export function createTableFeed(
       start = undefined
       hasHole = true
     },
+    interrupted: batches.begin,
     accepted() {
       isAccepted = true
+      batches.accepted()
       if (hasHole && !isClosed) listener.lost()
       hasHole = false
     },

@@ -90,6 +90,7 @@ export function createRowFeed<Data, Variables extends object>(
     {
       starting() {
         batches.discard()
+        batches.begin()
         reading = []
       },
       next(result) {
@@ -99,6 +100,8 @@ export function createRowFeed<Data, Variables extends object>(
         if (change && !errors.some(isOfKey)) take(change)
         else subscription.fail(errors)
       },
+      accepted: batches.accepted,
+      interrupted: batches.begin,
       ending: batches.discard, // only a part of a transaction is left
       state: () => (!reading ? 'live' : hasRows ? 'catching-up' : 'loading'),
       isPassing: error => isPassingError(error) || (!reading && OF_ONE_CHANGE.has(error.code)),

@@ -3,11 +3,18 @@ import type { SubscriptionResult } from '../subscription/subscribing-client.js'
 /** Where the server does not mark ends, a batch has the changes of one transaction that arrive within this time, in ms. */
 const UNMARKED_MS = 10
 
+/** How long a server has, from the time it accepts a resumed subscription, to say that it marks ends, in ms. */
+const ANNOUNCEMENT_MS = 1000
+
 /** The extensions of a request that asks the server to mark the ends of transactions. */
 export const WITH_MARKS = { transactionEnds: true }
 
 /** Collects the changes of one transaction. */
 export interface TransactionBatches<Change> {
+  /** The subscription begins, or its connection is lost: the next server may be an older one, which does not mark ends. */
+  begin(): void
+  /** A server has accepted the subscription. It marks ends only if it says so. */
+  accepted(): void
   take(change: Change): void
   /** Takes a result without data, by which the server marks ends, or announces that. @returns whether it is one */
   takeMark(result: SubscriptionResult<unknown>): boolean
@@ -27,8 +34,8 @@ export interface TransactionBatchesOptions<Change> {
 
 /**
  * Delivers the changes of each transaction together, when it ends. A batch never contains changes of two transactions if these are
- * known. A transaction is delivered in parts if it has more than `maxChanges` changes, or if another GraphQL server serves the schema,
- * which does not mark ends.
+ * known. A transaction is delivered in parts if it has more than `maxChanges` changes, or if the server does not mark ends: another
+ * GraphQL server, or an older one.
  */
 export function createTransactionBatches<Change>({
   transactionOf,
@@ -40,9 +47,12 @@ export function createTransactionBatches<Change>({
   let timer: ReturnType<typeof setTimeout> | undefined
   let isMarked = false
 
-  function discard(): void {
+  function stopTimer(): void {
     clearTimeout(timer)
     timer = undefined
+  }
+  function discard(): void {
+    stopTimer()
     pending = []
   }
   function flush(): void {
@@ -51,6 +61,12 @@ export function createTransactionBatches<Change>({
     if (changes.length) deliver(changes, transaction)
   }
   return {
+    begin() {
+      isMarked = false
+    },
+    accepted() {
+      if (!isMarked && pending.length) timer ??= setTimeout(flush, ANNOUNCEMENT_MS)
+    },
     take(change) {
       const next = transactionOf(change)
       if (next !== transaction) flush()
@@ -63,6 +79,7 @@ export function createTransactionBatches<Change>({
       const isEnd = (extensions as { transactionEnd?: boolean } | undefined)?.transactionEnd
       if (isEnd === undefined) return false
       isMarked = true
+      stopTimer()
       if (isEnd) flush()
       return true
     },
