@@ -232,7 +232,8 @@ export class Group {
   #conclude(error: ListenqlError): void {
     if (this.#end) return
     // A viewer that has lost the right gets nothing more, also of the time before.
-    if (error.code !== 'FORBIDDEN') this.source.flush()
+    if (error.code === 'FORBIDDEN') this.fanOut.drop()
+    else this.source.flush()
     this.#end = error
     for (const subscriber of this.fanOut.subscribers.keys()) subscriber.onHistoryEnd?.(error)
     this.#onEmpty() // from now on an equal request creates another group

@@ -238,6 +238,20 @@ describe('events that are states, each of which replaces all earlier ones', () =
     expect([parts, rendered, position()]).toEqual([0, [1], at(1)])
   })
 
+  it('a state that is being rendered when the right to it is lost is not sent', async () => {
+    const { group, follower } = createGroup(
+      { stateOf: String },
+      { ...groupOptions, prepare: event => event === 1 },
+    )
+    const client = createClient()
+    await joinGroup(group, client)
+    follower().event(1)
+    await sent()
+    follower().event(2)
+    follower().end(new ListenqlError('FORBIDDEN', 'no more'))
+    await expect.poll(() => client.texts).toEqual(['1', 'last: FORBIDDEN'])
+  })
+
   it('a client that takes nothing for a while gets the newest state only', async () => {
     let isOpen = true
     const { group, follower } = createGroup({ stateOf: String })
