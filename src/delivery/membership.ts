@@ -37,7 +37,14 @@ export async function joinGroup(
     group.release()
   }
   try {
-    await isLive(group, signal)
+    // Not in a function of its own: after another await, an event that is dispatched meanwhile would be missed.
+    for (let source: unknown; source !== group.home.source; ) {
+      await hasOpened(group, signal)
+      const present = group.home.source
+      await present.live(signal) // the source may have opened before an outage that still lasts
+      assertGoesOn(group)
+      source = present // another one may have replaced it, as after a change of the schema
+    }
     if (left) {
       const leaving = signal ? AbortSignal.any([left.signal, signal]) : left.signal
       subscriber = await (group.home.source.initialState ? startWithInitialState : resume)(
@@ -60,16 +67,6 @@ export async function joinGroup(
     outbound.notify(joined)
   }
   return { leave, position }
-}
-
-/** Resolves once the present source of the group is open, and misses no event. @throws as `hasOpened` */
-async function isLive(group: Group, signal?: AbortSignal): Promise<void> {
-  for (let source = group.home.source; ; source = group.home.source) {
-    await hasOpened(group, signal)
-    await source.live(signal) // the source may have opened before an outage that still lasts
-    assertGoesOn(group)
-    if (source === group.home.source) return // another one may have replaced it, as after a change of the schema
-  }
 }
 
 /** Starts at the newest frame; where events are states, with the newest one. */
