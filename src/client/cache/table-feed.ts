@@ -56,7 +56,6 @@ export function createTableFeed(
   const subscription = createKeptSubscription<Record<string, RowChange | null>>(client, payload, {
     starting() {
       batches.discard()
-      batches.begin()
       isAccepted = false
     },
     next(result) {
@@ -74,7 +73,7 @@ export function createTableFeed(
       start = undefined
       hasHole = true
     },
-    interrupted: batches.begin,
+    interrupted: batches.interrupted,
     accepted() {
       isAccepted = true
       batches.accepted()

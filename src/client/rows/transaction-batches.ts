@@ -3,16 +3,13 @@ import type { SubscriptionResult } from '../subscription/subscribing-client.js'
 /** Where the server does not mark ends, a batch has the changes of one transaction that arrive within this time, in ms. */
 const UNMARKED_MS = 10
 
-/** How long a server has, from the time it accepts a resumed subscription, to say that it marks ends, in ms. */
-const ANNOUNCEMENT_MS = 1000
-
 /** The extensions of a request that asks the server to mark the ends of transactions. */
 export const WITH_MARKS = { transactionEnds: true }
 
 /** Collects the changes of one transaction. */
 export interface TransactionBatches<Change> {
-  /** The subscription begins, or its connection is lost: the next server may be an older one, which does not mark ends. */
-  begin(): void
+  /** The connection is lost: the next server may be an older one, which does not mark ends. */
+  interrupted(): void
   /** A server has accepted the subscription. It marks ends only if it says so. */
   accepted(): void
   take(change: Change): void
@@ -47,12 +44,8 @@ export function createTransactionBatches<Change>({
   let timer: ReturnType<typeof setTimeout> | undefined
   let isMarked = false
 
-  function stopTimer(): void {
-    clearTimeout(timer)
-    timer = undefined
-  }
   function discard(): void {
-    stopTimer()
+    timer = clearTimeout(timer) as undefined
     pending = []
   }
   function flush(): void {
@@ -60,12 +53,15 @@ export function createTransactionBatches<Change>({
     discard()
     if (changes.length) deliver(changes, transaction)
   }
+  function listen(ms: number): void {
+    if (!isMarked) timer ??= setTimeout(flush, ms)
+  }
   return {
-    begin() {
+    interrupted() {
       isMarked = false
     },
     accepted() {
-      if (!isMarked && pending.length) timer ??= setTimeout(flush, ANNOUNCEMENT_MS)
+      listen(100 * UNMARKED_MS) // a server that marks ends says so meanwhile
     },
     take(change) {
       const next = transactionOf(change)
@@ -73,14 +69,14 @@ export function createTransactionBatches<Change>({
       transaction = next
       pending.push(change)
       if (pending.length >= maxChanges) flush()
-      else if (!isMarked) timer ??= setTimeout(flush, UNMARKED_MS)
+      else listen(UNMARKED_MS)
     },
     takeMark({ extensions }) {
       const isEnd = (extensions as { transactionEnd?: boolean } | undefined)?.transactionEnd
-      if (isEnd === undefined) return false
+      if (isEnd == null) return false
       isMarked = true
-      stopTimer()
       if (isEnd) flush()
+      else timer = clearTimeout(timer) as undefined
       return true
     },
     flush,

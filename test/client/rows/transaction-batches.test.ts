@@ -76,10 +76,10 @@ it('without marks, a batch has the changes of one transaction within 10 ms', () 
 
 describe('after a lost connection', () => {
   it('a server that does not mark ends delays nothing, and what was left of a transaction is delivered', () => {
-    const { batches, take, takeMark, begin, accepted } = create()
+    const { batches, take, takeMark, interrupted, accepted } = create()
     takeMark(ANNOUNCED)
     take({ id: 1, transaction: '1' })
-    begin()
+    interrupted()
     vi.advanceTimersByTime(60_000)
     expect(batches).toEqual([])
     accepted()
@@ -90,10 +90,10 @@ describe('after a lost connection', () => {
   })
 
   it('a server that marks ends completes the transaction', () => {
-    const { batches, take, takeMark, begin, accepted } = create()
+    const { batches, take, takeMark, interrupted, accepted } = create()
     takeMark(ANNOUNCED)
     take({ id: 1, transaction: '1' })
-    begin()
+    interrupted()
     accepted()
     takeMark(ANNOUNCED)
     vi.advanceTimersByTime(60_000)
