@@ -75,6 +75,11 @@ export class FanOut {
     return this.#renderer.shared(event)
   }
 
+  /** Forgets the events that are not rendered yet. */
+  drop(): void {
+    this.#pending.clear()
+  }
+
   /** Sends a frame that belongs to no event, after those of all pending events. */
   send(frame: Frame): void {
     this.flushed().push(frame)

@@ -26,8 +26,11 @@ export class Group {
   /** Aborts when the state is not needed any more: not when another group takes the subscribers that wait for it. */
   #reading: AbortController | undefined
   readonly #source: GroupSource
-  /** Where events are states: the newest one. */
+  /** Where events are states: the newest one, and whether the present source has delivered it. */
   #state: string | undefined
+  #isPresent = false
+  /** Subscribers of groups that have merged into this one, which have not got its newest state. */
+  readonly #lacking = new Set<Subscriber>()
   #epoch: Epoch | undefined
   /** The error that ended the source. */
   #end: ListenqlError | undefined
@@ -153,9 +156,14 @@ export class Group {
     const from = this.fanOut.flushed()
     const into = heir.fanOut.flushed()
     const seen = this.source.replay?.position()
-    const state = heir.source.isState && heir.#state !== this.#state ? heir.fanOut.latest : undefined
+    const differs = heir.source.isState && heir.#state !== this.#state
+    // What a former source has delivered was for the former request of the heir only.
+    const state = heir.#isPresent ? heir.fanOut.latest : undefined
     for (const [subscriber, outbound] of this.fanOut.subscribers) {
-      if (state) this.#show(state, subscriber, outbound)
+      if (differs || this.#lacking.has(subscriber)) {
+        if (state) this.#show(state, subscriber, outbound)
+        else heir.#lacking.add(subscriber)
+      }
       if (subscriber.isOn(from)) subscriber.join(into, seen)
       splitAt(heir.source, subscriber)
       heir.fanOut.subscribers.set(subscriber, outbound)
@@ -174,7 +182,9 @@ export class Group {
   #take(event: unknown): void {
     if (this.#end) return
     const { source } = this
-    if (source.isState && this.#isKnown(source.stateOf(event))) return
+    this.#isPresent = true
+    if (source.isState && this.#isKnown(source.stateOf(event))) return this.#complete(event)
+    this.#lacking.clear()
     this.fanOut.push(event)
     this.options.backpressure.took(source.sizeOf(event))
   }
@@ -185,6 +195,7 @@ export class Group {
     this.fanOut.renderBy(next)
     const at = this.source.replay?.position()
     this.#request = next
+    this.#isPresent = false
     if (next.source.topic.kind !== 'table') return // a channel is the same under every schema
     this.#source.open(next.source, at)
     for (const subscriber of this.fanOut.subscribers.keys()) splitAt(next.source, subscriber)
@@ -203,6 +214,17 @@ export class Group {
     if (state === this.#state) return true
     this.#state = state
     return false
+  }
+
+  /** Shows the state that the others have to those that lack it. */
+  #complete(state: unknown): void {
+    for (const subscriber of this.#lacking) {
+      const outbound = this.fanOut.subscribers.get(subscriber)
+      if (!outbound) continue // it has left
+      this.#show(this.fanOut.replayed(state), subscriber, outbound)
+      subscriber.join(this.fanOut.flushed(), undefined)
+    }
+    this.#lacking.clear()
   }
 
   #onSourceEnd(error: ListenqlError): void {
@@ -232,7 +254,8 @@ export class Group {
   #conclude(error: ListenqlError): void {
     if (this.#end) return
     // A viewer that has lost the right gets nothing more, also of the time before.
-    if (error.code !== 'FORBIDDEN') this.source.flush()
+    if (error.code === 'FORBIDDEN') this.fanOut.drop()
+    else this.source.flush()
     this.#end = error
     for (const subscriber of this.fanOut.subscribers.keys()) subscriber.onHistoryEnd?.(error)
     this.#onEmpty() // from now on an equal request creates another group
@@ -266,20 +289,6 @@ export async function hasOpened(group: Group, signal?: AbortSignal): Promise<voi
     }
   }
   assertGoesOn(group)
-}
-
-/**
- * Resolves once the present source of the group misses no event: it may have opened before an outage that still lasts, and a change of
- * the schema may replace it meanwhile. @throws as `hasOpened`
- */
-export async function isLive(group: Group, signal?: AbortSignal): Promise<void> {
-  for (;;) {
-    await hasOpened(group, signal)
-    const { source } = group.home
-    await source.live(signal)
-    assertGoesOn(group)
-    if (source === group.home.source) return
-  }
 }
 
 /** @throws the error that ended the group */

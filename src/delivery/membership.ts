@@ -1,7 +1,7 @@
 import { abortable } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
 import { catchUp } from './catch-up.js'
-import { type Group, isLive, replayOf } from './group.js'
+import { assertGoesOn, type Group, hasOpened, replayOf } from './group.js'
 import { startWithInitialState } from './start-with-initial-state.js'
 import { FrameStream } from './stream.js'
 import { Subscriber } from './subscriber.js'
@@ -37,7 +37,14 @@ export async function joinGroup(
     group.release()
   }
   try {
-    await isLive(group, signal)
+    // Not in a function of its own: after another await, an event that is dispatched meanwhile would be missed.
+    for (let source: unknown; source !== group.home.source; ) {
+      await hasOpened(group, signal)
+      const present = group.home.source
+      await present.live(signal) // the source may have opened before an outage that still lasts
+      assertGoesOn(group)
+      source = present // another one may have replaced it, as after a change of the schema
+    }
     if (left) {
       const leaving = signal ? AbortSignal.any([left.signal, signal]) : left.signal
       subscriber = await (group.home.source.initialState ? startWithInitialState : resume)(

@@ -37,9 +37,9 @@ export class TransactionEnds {
     return !this.#isAnnounced || this.#last !== undefined
   }
 
-  /** A frame has been taken. */
-  took({ position }: Frame): void {
-    this.#last = position ?? this.#last
+  /** A frame has been taken. Nothing may follow the last one. */
+  took({ position, isFinal }: Frame): void {
+    this.#last = isFinal ? undefined : (position ?? this.#last)
   }
 
   /**

@@ -26,7 +26,10 @@ export interface LiveSourceOptions {
   }
 }
 
-/** The results of a live query as the events of a subscription. Each replaces the one before; `live` resolves with the first. */
+/**
+ * The results of a live query as the events of a subscription. Each replaces the one before; `live` resolves with the first, or once the
+ * source has been closed.
+ */
 export function liveSource({
   queries,
   live,

@@ -130,8 +130,8 @@ async function readPage(
 
 /** A page of at least so many bytes may be cut off within a batch: sql/migrations/0002_ledger.sql. */
 const FULL_PAGE_BYTES = 4 * MiB
-/** A character of JavaScript's has at most three bytes in UTF-8. */
-const CHARACTER_BYTES = 3
+/** A character of JavaScript's has at most so many bytes in the encoding of a database: three in UTF8, four in EUC_TW. */
+const CHARACTER_BYTES = 4
 
 function toPage(events: readonly LogEvent[], after: Position, limit: number): Page {
   const last = events.at(-1)

@@ -151,7 +151,10 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
     return this.#options.open(follower, signal)
   }
 
-  /** For an open source: resolves once no event can be missed, that is at once, or during an outage when the outage is over. */
+  /**
+   * For an open source: resolves once no event can be missed, that is at once, or during an outage when the outage is over. If
+   * another source may replace it, it also resolves once it has been stopped.
+   */
   live(signal?: AbortSignal): Promise<void> {
     return this.#options.live(signal)
   }

@@ -238,6 +238,20 @@ describe('events that are states, each of which replaces all earlier ones', () =
     expect([parts, rendered, position()]).toEqual([0, [1], at(1)])
   })
 
+  it('a state that is being rendered when the right to it is lost is not sent', async () => {
+    const { group, follower } = createGroup(
+      { stateOf: String },
+      { ...groupOptions, prepare: event => event === 1 },
+    )
+    const client = createClient()
+    await joinGroup(group, client)
+    follower().event(1)
+    await sent()
+    follower().event(2)
+    follower().end(new ListenqlError('FORBIDDEN', 'no more'))
+    await expect.poll(() => client.texts).toEqual(['1', 'last: FORBIDDEN'])
+  })
+
   it('a client that takes nothing for a while gets the newest state only', async () => {
     let isOpen = true
     const { group, follower } = createGroup({ stateOf: String })
@@ -278,11 +292,11 @@ describe('events that are states, each of which replaces all earlier ones', () =
   /** A request whose source begins with a state at once, and whose key is the same for all under the next schema. */
   function createStates() {
     const followers = new Map<string, Follower<number>>()
-    let first: number | undefined = 1
+    let first = 1
     const { request, change } = createRenewable(key => ({
       async open(follower) {
         followers.set(key, follower)
-        if (first !== undefined) follower.event(first)
+        follower.event(first)
         return () => {
           if (followers.get(key) === follower) followers.delete(key)
         }
@@ -294,11 +308,6 @@ describe('events that are states, each of which replaces all earlier ones', () =
     return {
       request,
       followers,
-      /** The schema changes, and new sources have no state at first. */
-      quiet() {
-        change()
-        first = undefined
-      },
       /** The schema changes, and new sources begin with this state. */
       change(state: number) {
         change()
@@ -360,28 +369,50 @@ describe('events that are states, each of which replaces all earlier ones', () =
     expect([a.texts.at(-1), b.texts.at(-1)]).toEqual(['7', '7'])
   })
 
-  it.each(['a', 'b'])(
-    'groups that merge show no state that is older than one before: %s is ahead',
-    async ahead => {
-      const states = createStates()
+  it.each([
+    ['a', 10],
+    ['b', 10],
+    ['a', 9],
+    ['b', 9],
+  ])(
+    'groups that merge show no state of the other one before the schema changed, and none that is older: %s is ahead, and the next state is %s',
+    async (ahead, next) => {
+      const followers = new Map<string, Follower<number>>()
+      const { request, change } = createRenewable(
+        key => ({
+          async open(follower) {
+            followers.set(key, follower)
+            return () => {
+              if (followers.get(key) === follower) followers.delete(key)
+            }
+          },
+          live: () => Promise.resolve(),
+          positionOf: at,
+          stateOf: String,
+        }),
+        (event, key, schema) => (schema === 1 ? `${event} of ${key}` : String(event)),
+      )
       const groups = createGroups(groupOptions)
       const clients = { a: createClient(), b: createClient() }
-      await groups.join(states.request('a'), clients.a)
-      await groups.join(states.request('b'), clients.b)
-      states.followers.get(ahead)?.event(9)
+      for (const key of ['a', 'b'] as const) {
+        await groups.join(request(key), clients[key])
+        followers.get(key)?.event(key === ahead ? 9 : 1)
+      }
       await sent()
-      states.quiet() // the new sources are still reading
+      change() // the new sources are still reading
       await groups.renew()
       await sent()
       expect(groups.size).toEqual({ groups: 1, subscribers: 2 })
-      expect([clients.a.texts.at(-1), clients.b.texts.at(-1)]).toEqual(['9', '9'])
-      for (const follower of states.followers.values()) follower.event(10)
-      await sent()
-      const sentTo = ({ texts }: { texts: string[] }) => texts.map(Number)
-      for (const client of Object.values(clients)) {
-        expect(sentTo(client)).toEqual([...new Set(sentTo(client))].sort((x, y) => x - y))
-        expect(sentTo(client).at(-1)).toBe(10)
+      const before = { a: [`${ahead === 'a' ? 9 : 1} of a`], b: [`${ahead === 'b' ? 9 : 1} of b`] }
+      expect({ a: clients.a.texts, b: clients.b.texts }).toEqual(before)
+      for (const state of [next, 11]) {
+        for (const follower of followers.values()) follower.event(state)
+        await sent()
       }
+      for (const key of ['a', 'b'] as const)
+        expect(clients[key].texts).toEqual(
+          key === ahead && next === 9 ? [...before[key], '11'] : [...before[key], String(next), '11'],
+        )
     },
   )
 })

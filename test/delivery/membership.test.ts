@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest'
+import { createGroups } from '../../src/delivery/groups.js'
 import { joinGroup } from '../../src/delivery/membership.js'
+import { createFrame } from '../../src/delivery/stream.js'
 import { createDeferred } from '../../src/lib/deferred.js'
 import { ListenqlError } from '../../src/lib/errors.js'
-import type { Position } from '../../src/log/position.js'
-import { at, createClient, createGroup, sent } from '../support/group.js'
+import { endOfBatch, type Position } from '../../src/log/position.js'
+import type { Follower } from '../../src/sources/source.js'
+import { at, createClient, createGroup, createRenewable, groupOptions, sent } from '../support/group.js'
 
 it('a subscriber receives the events after it joined', async () => {
   const { group, follower } = createGroup()
@@ -90,4 +93,54 @@ describe('a subscriber that resumes', () => {
     await sent()
     expect(other.texts).toEqual(['10'])
   })
+})
+
+it('a subscriber that waits for the first state gets that of the source which replaces the present one', async () => {
+  const first = createDeferred()
+  const second = createDeferred()
+  let follower: Follower<number> | undefined
+  const { request, change } = createRenewable((_key, schema) => ({
+    open: async opened => {
+      follower = opened
+      return () => first.resolve() // only the first source is stopped
+    },
+    live: () => (schema === 1 ? first : second).promise,
+    positionOf: at,
+    stateOf: String,
+  }))
+  const groups = createGroups(groupOptions)
+  const client = createClient()
+  let hasJoined = false
+  const joined = groups.join(request('a'), client).then(() => {
+    hasJoined = true
+  })
+  await sent()
+  change()
+  await groups.renew()
+  await sent()
+  expect(hasJoined).toBe(false)
+  follower?.event(7)
+  second.resolve()
+  await joined
+  await sent()
+  expect(client.texts).toEqual(['7'])
+})
+
+it('no mark of an end comes after the frame that ends the subscription', async () => {
+  const frames = { announcement: createFrame('announced'), end: createFrame('end') }
+  const pages = [Promise.resolve({ events: [1], position: endOfBatch(at(1)) })]
+  const expired = () => Promise.reject(new ListenqlError('CURSOR_EXPIRED', 'it is gone'))
+  const { group } = createGroup({
+    replay: () => ({
+      position: () => ({ ...at(1), n: 9 }),
+      start: () => at(1),
+      seam: () => [],
+      read: () => pages.shift() ?? expired(),
+    }),
+  })
+  const client = createClient()
+  await joinGroup(group, { ...client, after: at(0), transactions: frames })
+  await expect.poll(() => client.texts).toContain('last: CURSOR_EXPIRED')
+  await sent()
+  expect(client.texts).toEqual(['announced', '1', 'last: CURSOR_EXPIRED'])
 })

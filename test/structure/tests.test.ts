@@ -51,11 +51,7 @@ const TESTED_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   ],
   'test/sources/tables/table-feeds.test.ts': ['src/sources/tables/table-feed.ts'],
   // The feeds, the queue and the replay of a table together, in every interleaving.
-  'test/property/once.test.ts': [
-    'src/sources/tables/open-changes.ts',
-    'src/sources/tables/page-changes.ts',
-    'src/sources/tables/table-replay.ts',
-  ],
+  'test/property/once.test.ts': ['src/sources/tables/open-changes.ts', 'src/sources/tables/page-changes.ts'],
   'test/log/log-follower.test.ts': ['src/log/live-pages.ts'],
   // These call the SQL functions of the log, and the tests of the functions cover their results.
   'test/sql/ledger.test.ts': ['src/log/log-event.ts'],

@@ -96,8 +96,12 @@ export function createGroup(
 /**
  * Requests with a source each. In the first schema they are equal if their keys are; after `change`, all are.
  * @param optionsOf of the source of a request, in a schema, from 1 on
+ * @param render how a request of a schema renders an event. Default: as text
  */
-export function createRenewable(optionsOf: (key: string, schema: number) => SourceOptions<number>) {
+export function createRenewable(
+  optionsOf: (key: string, schema: number) => SourceOptions<number>,
+  render: (event: number, key: string, schema: number) => string = String,
+) {
   let schema = 1
   const request = (key: string): SubscriptionRequest<number> => {
     const made = schema
@@ -105,7 +109,7 @@ export function createRenewable(optionsOf: (key: string, schema: number) => Sour
       key: made === 1 ? key : 'same',
       bytes: 0,
       source: new EventSource<number>({ kind: 'table', name: 'people' }, optionsOf(key, made)),
-      render: String,
+      render: event => render(event, key, made),
       renderTooLarge: String,
       renderEnd: ({ code }) => code,
       renew: () => (made === schema ? undefined : Promise.resolve(request(key))),

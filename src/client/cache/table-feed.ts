@@ -73,6 +73,7 @@ export function createTableFeed(
       start = undefined
       hasHole = true
     },
+    interrupted: batches.interrupted,
     accepted() {
       isAccepted = true
       if (hasHole && !isClosed) listener.lost()

@@ -99,6 +99,7 @@ export function createRowFeed<Data, Variables extends object>(
         if (change && !errors.some(isOfKey)) take(change)
         else subscription.fail(errors)
       },
+      interrupted: batches.interrupted,
       ending: batches.discard, // only a part of a transaction is left
       state: () => (!reading ? 'live' : hasRows ? 'catching-up' : 'loading'),
       isPassing: error => isPassingError(error) || (!reading && OF_ONE_CHANGE.has(error.code)),
@@ -142,7 +143,7 @@ export function createRowFeed<Data, Variables extends object>(
 export function textWithInitial(document: Parameters<typeof textOf>[0]): string {
   const text = textOf(document)
   if (/\binitial\s*:/.test(text)) return text
-  throw new TypeError('the document needs peopleChanged(initial: true)')
+  throw new TypeError('subscribe with peopleChanged(initial: true)')
 }
 
 /** Returns the only field of a result. */

@@ -8,6 +8,8 @@ export const WITH_MARKS = { transactionEnds: true }
 
 /** Collects the changes of one transaction. */
 export interface TransactionBatches<Change> {
+  /** The connection is lost: the next server may be an older one, which does not mark ends. */
+  interrupted(): void
   take(change: Change): void
   /** Takes a result without data, by which the server marks ends, or announces that. @returns whether it is one */
   takeMark(result: SubscriptionResult<unknown>): boolean
@@ -27,8 +29,8 @@ export interface TransactionBatchesOptions<Change> {
 
 /**
  * Delivers the changes of each transaction together, when it ends. A batch never contains changes of two transactions if these are
- * known. A transaction is delivered in parts if it has more than `maxChanges` changes, or if another GraphQL server serves the schema,
- * which does not mark ends.
+ * known. A transaction is delivered in parts if it has more than `maxChanges` changes, or if the server does not mark ends: another
+ * GraphQL server, or an older one.
  */
 export function createTransactionBatches<Change>({
   transactionOf,
@@ -51,6 +53,9 @@ export function createTransactionBatches<Change>({
     if (changes.length) deliver(changes, transaction)
   }
   return {
+    interrupted() {
+      isMarked = false
+    },
     take(change) {
       const next = transactionOf(change)
       if (next !== transaction) flush()
@@ -61,8 +66,9 @@ export function createTransactionBatches<Change>({
     },
     takeMark({ extensions }) {
       const isEnd = (extensions as { transactionEnd?: boolean } | undefined)?.transactionEnd
-      if (isEnd === undefined) return false
+      if (isEnd == null) return false
       isMarked = true
+      clearTimeout(timer)
       if (isEnd) flush()
       return true
     },

@@ -92,8 +92,10 @@ export function createTableReplays({ log, known, refresh, isReached, signal: ove
         const begins = known.beginning(relid)
         const at = live() ?? begins
         // An altered table is switched at the first event with the new columns, which may precede the beginning of the new history.
-        // Until the log has been dispatched up to that beginning, the beginning is ahead of what has been delivered.
-        return isReached() ? (latest(at, begins) as Position) : at
+        // Until the log has been dispatched up to that beginning, and no event waits for policies, the beginning is ahead of what has
+        // been delivered.
+        const isBehind = log.position !== undefined && comparePositions(at, log.position) < 0
+        return isReached() && !isBehind ? (latest(at, begins) as Position) : at
       },
       async read(after, signal, account) {
         for (;;) {

@@ -84,6 +84,20 @@ it('after a lost connection, it is live as soon as the server has accepted it ag
   expect(client.subscriptions.length).toBe(1)
 })
 
+it('after a lost connection, a server that does not mark ends delays no change', async () => {
+  const { client, drain } = live()
+  client.last.end()
+  client.last.change('INSERT', { key: { id: 3 }, transaction: '7' })
+  client.last.sink.interrupted()
+  client.last.sink.accepted()
+  drain()
+  await vi.advanceTimersByTimeAsync(1000)
+  expect(drain()).toEqual([['changes', ['INSERT 3'], '7']])
+  client.last.change('INSERT', { key: { id: 4 }, transaction: '8' })
+  await silence()
+  expect(drain()).toEqual([['changes', ['INSERT 4'], '8']])
+})
+
 it('RESET ends an incomplete transaction, and then all rows are one batch', () => {
   const { client, drain } = live()
   drain()

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createTransactionBatches } from '../../../src/client/rows/transaction-batches.js'
 
 beforeEach(() => void vi.useFakeTimers())
@@ -72,6 +72,33 @@ it('without marks, a batch has the changes of one transaction within 10 ms', () 
   take({ id: 5, transaction: undefined })
   vi.advanceTimersByTime(10)
   expect(batches.map(({ ids }) => ids)).toEqual([[0, 1], [2], [3, 4], [5]])
+})
+
+describe('after a lost connection', () => {
+  it('a server that does not mark ends delays nothing, and what was left of a transaction comes with the next change', () => {
+    const { batches, take, takeMark, interrupted } = create()
+    takeMark(ANNOUNCED)
+    take({ id: 1, transaction: '1' })
+    interrupted()
+    vi.advanceTimersByTime(60_000)
+    expect(batches).toEqual([])
+    take({ id: 2, transaction: '2' })
+    vi.advanceTimersByTime(10)
+    expect(batches.map(({ ids }) => ids)).toEqual([[1], [2]])
+  })
+
+  it('a server that marks ends completes the transaction', () => {
+    const { batches, take, takeMark, interrupted } = create()
+    takeMark(ANNOUNCED)
+    take({ id: 1, transaction: '1' })
+    interrupted()
+    takeMark(ANNOUNCED)
+    vi.advanceTimersByTime(60_000)
+    take({ id: 2, transaction: '1' })
+    expect(batches).toEqual([])
+    takeMark(END)
+    expect(batches.map(({ ids }) => ids)).toEqual([[1, 2]])
+  })
 })
 
 it('what is discarded is never delivered', () => {

@@ -122,6 +122,32 @@ describe.each([
   )
 })
 
+it.each(['people', 'secrets'])(
+  'all ends of %s are marked where windows fold changes and the schema changes meanwhile',
+  async of => {
+    const args = 'where: { team: { eq: "red" } }, every: 20'
+    const [first, second] = [
+      await live.subscribe(changes(of, args), { token, transactionEnds: true }),
+      await live.subscribe(changes(of, `${args}, initial: true`), { token, transactionEnds: true }),
+    ]
+    expect(await first.results.next('the announcement')).toEqual(ANNOUNCED)
+    for (;;) {
+      const { data } = (await second.results.next('READY')) as { data?: { changed: Change } }
+      if (data?.changed.operation === 'READY') break
+    }
+    await insert(of, SIZES)
+    await log.query(`alter table ${of} add column more int`)
+    await insert(of, SIZES)
+    await log.query(`alter table ${of} drop column more`)
+    const last = await insert(of, SIZES)
+    const sizes = [...SIZES, ...SIZES, ...SIZES]
+    expectWhole(await readTo(last, first), sizes)
+    expectWhole((await readTo(last, second)).slice(-sizes.length - 1), sizes)
+    await first.close()
+    await second.close()
+  },
+)
+
 it('a subscription with first rows has its rows, READY and an end', async () => {
   const stream = await overGraphqlWs(
     live.server.url,
