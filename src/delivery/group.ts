@@ -1,8 +1,6 @@
-import { abortable } from '../lib/abort.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import type { Position } from '../log/position.js'
-import type { Replay } from '../sources/resume.js'
-import { type EventSource, noHistory, otherMeaning } from '../sources/source.js'
+import { type EventSource, otherMeaning } from '../sources/source.js'
 import { Epoch } from './epoch.js'
 import { FanOut } from './fan-out.js'
 import { GroupSource } from './group-source.js'
@@ -274,33 +272,6 @@ export class Group {
 /** No event of the source may combine changes before and after the position up to which the subscriber skips them. */
 function splitAt(source: EventSource<unknown>, { seen }: Subscriber): void {
   if (seen) source.replay?.split?.(seen)
-}
-
-/** Resolves once the present source of the group is open. @throws the error of opening it, or the error that ended the group */
-export async function hasOpened(group: Group, signal?: AbortSignal): Promise<void> {
-  for (;;) {
-    const { opened } = group.home
-    const isPresent = () => opened === group.home.opened
-    try {
-      await abortable(opened, signal)
-      if (isPresent()) break
-    } catch (error) {
-      if (signal?.aborted || isPresent()) throw group.home.end ?? error
-    }
-  }
-  assertGoesOn(group)
-}
-
-/** @throws the error that ended the group */
-export function assertGoesOn({ home: { end } }: Group): void {
-  if (end) throw end
-}
-
-/** The past of the group's present source. @throws ListenqlError CURSOR_INVALID if the source keeps no events */
-export function replayOf(group: Group): Replay<unknown> {
-  const { replay } = group.home.source
-  if (!replay) throw noHistory()
-  return replay
 }
 
 function asEnd(error: unknown): ListenqlError {
