@@ -6,7 +6,7 @@ import { type Nginx, startNginx } from './nginx.js'
 /** An nginx in front of a server, set up as docs/operations.md says, that a test can point to another server. */
 export interface MovingNginx extends Pick<Nginx, 'restart' | 'close'> {
   readonly url: string
-  /** Points it to another server and reloads it: new connections go there, and those that exist end within a second. */
+  /** Points it to another server and reloads it. Resolves once all connections that existed have ended. */
   moveTo(server: string): Promise<void>
 }
 
@@ -38,6 +38,7 @@ export async function startMovingNginx(server: string): Promise<MovingNginx> {
     async moveTo(url) {
       await writeFile(file, upstream(url))
       await nginx.reload()
+      await nginx.settled()
     },
   }
 }

@@ -14,6 +14,8 @@ export interface Nginx {
   readonly port: number
   /** Reloads its configuration: new workers take over, and the former workers end when their connections have ended. */
   reload(): Promise<void>
+  /** Resolves once no former worker is left, which would still ask the former servers. */
+  settled(): Promise<void>
   /** Does the same as `systemctl restart`: drops the connections and, while `away` runs, keeps the port closed. */
   restart(away?: () => Promise<void>): Promise<void>
   close(): Promise<void>
@@ -94,9 +96,14 @@ http {
   return {
     port,
     async reload() {
-      const before = await workersSoFar()
+      const before = await countOf('start worker process ')
       child.kill('SIGHUP')
-      await waitUntil(async () => (await workersSoFar()) > before, 'a new worker')
+      await waitUntil(async () => (await countOf('start worker process ')) > before, 'a new worker')
+    },
+    async settled() {
+      const isLeft = async () =>
+        (await countOf(/ worker process \d+ exited /)) < (await countOf('start worker process ')) - 1
+      await waitUntil(async () => !(await isLeft()), 'the former workers of nginx to end')
     },
     async restart(away) {
       await end()
@@ -109,9 +116,10 @@ http {
     },
   }
 
-  async function workersSoFar(): Promise<number> {
+  /** How often nginx has logged something. */
+  async function countOf(words: string | RegExp): Promise<number> {
     const log = await readFile(join(folder, 'error.log'), 'utf8')
-    return log.split('start worker process ').length
+    return log.split(words).length - 1
   }
 }
 
