@@ -125,7 +125,7 @@ describe.each([
 it.each(['people', 'secrets'])(
   'all ends of %s are marked where windows fold changes and the schema changes meanwhile',
   async of => {
-    const args = 'where: { team: { eq: "red" } }, every: 20'
+    const args = `where: { team: { eq: "red" }, number: { gt: ${numbers} } }, every: 20`
     const [first, second] = [
       await live.subscribe(changes(of, args), { token, transactionEnds: true }),
       await live.subscribe(changes(of, `${args}, initial: true`), { token, transactionEnds: true }),
