@@ -70,7 +70,7 @@ describeInBrowser('examples/fleet', open => {
 
     if (findNginx() !== undefined) await example.moveBehindNginx()
     await example.proxy.cut()
-    await drive(5)
+    await drive(3) // a trail has at most 50 positions
     await example.proxy.mend()
     await expect.poll(() => shown(page)).toEqual(await expected('%'))
     await example.kill()

@@ -40,7 +40,7 @@ const condition = fc
   })
 const { where } = fc.letrec<{ where: object }>(tie => ({
   where: fc.oneof(
-    { depthSize: 'small' },
+    { depthSize: 'small', maxDepth: 6 }, // eight are allowed
     condition,
     fc.array(tie('where'), { maxLength: 3 }).map(and => ({ and })),
     fc.array(tie('where'), { maxLength: 3 }).map(or => ({ or })),
