@@ -4,10 +4,15 @@ import type { Random } from '../random.js'
 import { refill } from './account-writers.js'
 import { BRANCHES } from './scene.js'
 
-/** Seals each branch, in a transaction of its own. */
+/** Seals each branch, in a transaction of its own, which waits for those of the writers: a seal is of what its statement sees. */
 export function sealBranches(database: StressDatabase): Promise<void> {
   return database.session(async query => {
-    for (const branch of BRANCHES) await query('select seal($1)', [branch])
+    for (const branch of BRANCHES) {
+      await query('begin')
+      await query('lock table accounts in share row exclusive mode')
+      await query('select seal($1)', [branch])
+      await query('commit')
+    }
   })
 }
 
