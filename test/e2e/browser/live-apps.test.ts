@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { createServer, type ListenqlServer } from '../../../src/index.js'
+import { type AppWorld, createAppWorld } from '../../support/app-world.js'
 import { describeInBrowser, type WatchedPage } from '../../support/browser.js'
-import { createLog, type TestLog } from '../../support/log.js'
-import { type AppHost, bundleApp, createAppHost } from '../../support/react-app.js'
+import { bundleApp } from '../../support/react-app.js'
 import { snippetsOf } from '../../support/snippets.js'
 
 const patience = { timeout: 20_000 }
@@ -10,33 +9,17 @@ const ALL = snippetsOf('docs/clients.md').filter(({ language }) => language === 
 const APPS = ALL.filter(({ text }) => text.includes('useSubscription'))
 
 describeInBrowser('an app of docs/clients.md', open => {
-  let log: TestLog
-  let server: ListenqlServer
-  let host: AppHost
-
-  const start = (port = 0) =>
-    createServer({
-      databaseUrl: log.database.url,
-      host: 'localhost',
-      port,
-      corsOrigins: [host.url],
-      logLevel: 'silent',
-    })
-
+  let world: AppWorld
   beforeEach(async () => {
-    log = await createLog()
-    await log.query(`create table people (pk serial primary key, name text, age int default 36);
+    world = await createAppWorld(
+      `create table people (pk serial primary key, name text, age int default 36);
       create table visits (pk serial primary key, person_id int references people, place text);
-      insert into people (name) values ('Ada')`)
-    await log.watch('people', 'visits')
-    host = await createAppHost()
-    server = await start()
+      insert into people (name) values ('Ada')`,
+      'people',
+      'visits',
+    )
   }, 60_000)
-  afterEach(async () => {
-    await host?.close()
-    await server?.close()
-    await log?.close()
-  }, 60_000)
+  afterEach(() => world?.close(), 60_000)
 
   it('is there for Apollo and for urql', () => {
     expect(APPS.map(({ text }) => /from '(@apollo\/client|urql)'/.exec(text)?.[1])).toEqual([
@@ -47,9 +30,9 @@ describeInBrowser('an app of docs/clients.md', open => {
   })
 
   async function run(text: string) {
-    host.serve(await bundleApp(text.replaceAll('localhost:7700', new URL(server.url).host)))
+    world.host.serve(await bundleApp(text.replaceAll('localhost:7700', new URL(world.server.url).host)))
     const opened = await open()
-    await opened.page.goto(host.url)
+    await opened.page.goto(world.host.url)
     return opened
   }
 
@@ -59,12 +42,12 @@ describeInBrowser('an app of docs/clients.md', open => {
     ) as (typeof ALL)[number]
     const app = await run(text)
     await shows(app, ['Ada'])
-    await log.query(`insert into people (name) values ('Bob')`)
+    await world.log.query(`insert into people (name) values ('Bob')`)
     await shows(app, ['Ada', 'Bob'])
-    const { port } = server
-    await server.close()
-    await log.query(`delete from people where name = 'Ada'`)
-    server = await start(port)
+    const { port } = world.server
+    await world.server.close()
+    await world.log.query(`delete from people where name = 'Ada'`)
+    await world.start(port)
     await shows(app, ['Bob'])
   }, 90_000)
 
@@ -72,15 +55,15 @@ describeInBrowser('an app of docs/clients.md', open => {
     const { text } = ALL.find(({ text }) => text.includes('useLiveRows')) as (typeof ALL)[number]
     const app = await run(text)
     await shows(app, ['Ada, 36'])
-    await log.query(`insert into people (name, age) values ('Aaron', 50), ('Zoe', 20)`)
+    await world.log.query(`insert into people (name, age) values ('Aaron', 50), ('Zoe', 20)`)
     await shows(app, ['Aaron, 50', 'Ada, 36', 'Zoe, 20'])
     await app.page.locator('input').fill('30')
     await shows(app, ['Aaron, 50', 'Ada, 36'])
-    const { port } = server
-    await server.close()
+    const { port } = world.server
+    await world.server.close()
     await app.page.getByText('Offline since').waitFor()
-    await log.query(`update people set age = 31 where name = 'Zoe'`)
-    server = await start(port)
+    await world.log.query(`update people set age = 31 where name = 'Zoe'`)
+    await world.start(port)
     await shows(app, ['Aaron, 50', 'Ada, 36', 'Zoe, 31'])
     expect(await app.page.getByText('Offline since').isVisible()).toBe(false)
   }, 90_000)
@@ -90,15 +73,15 @@ describeInBrowser('an app of docs/clients.md', open => {
     async ({ text }) => {
       const app = await run(text)
       await shows(app, ['Ada, 0 visits:'])
-      await log.query(`insert into visits (person_id, place) values (1, 'Library')`)
+      await world.log.query(`insert into visits (person_id, place) values (1, 'Library')`)
       await shows(app, ['Ada, 1 visits: Library'])
-      await log.query(`insert into people (name) values ('Bob')`)
+      await world.log.query(`insert into people (name) values ('Bob')`)
       await shows(app, ['Bob, 0 visits:', 'Ada, 1 visits: Library'])
 
-      const { port } = server
-      await server.close()
-      await log.query(`update visits set person_id = 2, place = 'Harbour'`)
-      server = await start(port)
+      const { port } = world.server
+      await world.server.close()
+      await world.log.query(`update visits set person_id = 2, place = 'Harbour'`)
+      await world.start(port)
       await shows(app, ['Bob, 1 visits: Harbour', 'Ada, 0 visits:'])
     },
     90_000,
@@ -107,7 +90,7 @@ describeInBrowser('an app of docs/clients.md', open => {
   it.each(APPS)(
     'shows the same with useQuery, once (line $line)',
     async ({ text }) => {
-      await log.query(`insert into visits (person_id, place) values (1, 'Library')`)
+      await world.log.query(`insert into visits (person_id, place) values (1, 'Library')`)
       const once = text
         .replaceAll('useSubscription', 'useQuery')
         .replace('subscription People', 'query People')

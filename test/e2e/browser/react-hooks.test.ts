@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { createServer, type ListenqlServer } from '../../../src/index.js'
+import { type AppWorld, createAppWorld } from '../../support/app-world.js'
 import { describeInBrowser, type WatchedPage } from '../../support/browser.js'
-import { createLog, type TestLog } from '../../support/log.js'
-import { type AppHost, bundleApp, createAppHost } from '../../support/react-app.js'
+import { bundleApp } from '../../support/react-app.js'
 
 const patience = { timeout: 20_000 }
 
@@ -65,37 +64,21 @@ const IN_STRICT_MODE = `${LIST}
 `
 
 describeInBrowser('the hooks of listenql/react', open => {
-  let log: TestLog
-  let server: ListenqlServer
-  let host: AppHost
-
-  const start = (port = 0) =>
-    createServer({
-      databaseUrl: log.database.url,
-      host: 'localhost',
-      port,
-      corsOrigins: [host.url],
-      logLevel: 'silent',
-    })
+  let world: AppWorld
   beforeEach(async () => {
-    log = await createLog()
-    await log.query(`create table people (pk serial primary key, name text);
-      insert into people (name) values ('Cy'), ('Ada'), ('Ann')`)
-    await log.watch('people')
-    host = await createAppHost()
-    server = await start()
+    world = await createAppWorld(
+      `create table people (pk serial primary key, name text);
+      insert into people (name) values ('Cy'), ('Ada'), ('Ann')`,
+      'people',
+    )
   }, 60_000)
-  afterEach(async () => {
-    await host?.close()
-    await server?.close()
-    await log?.close()
-  }, 60_000)
+  afterEach(() => world?.close(), 60_000)
 
   async function run(text: string, mode: 'production' | 'development', content = '') {
-    host.serve(await bundleApp(text.replaceAll('HOST', new URL(server.url).host), mode), content)
+    world.host.serve(await bundleApp(text.replaceAll('HOST', new URL(world.server.url).host), mode), content)
     const opened = await open()
     await opened.page.addInitScript({ content: RECORDER })
-    await opened.page.goto(host.url)
+    await opened.page.goto(world.host.url)
     const recorded = () => opened.page.evaluate<Recorded>('({ sent, shown, problems })')
     const sentOf = async (type: string) => (await recorded()).sent.filter(message => message.type === type)
     return { ...opened, recorded, sentOf }
@@ -105,7 +88,7 @@ describeInBrowser('the hooks of listenql/react', open => {
     const app = await run(IN_STRICT_MODE, 'development')
     await shows(app, 'ul >> nth=0', ['Ada', 'Ann', 'Cy'])
     await shows(app, 'ul >> nth=1', ['Ada', 'Ann', 'Cy'])
-    await log.query(
+    await world.log.query(
       `begin; insert into people (name) values ('Bob'), ('Eve'); delete from people where name = 'Cy'; commit`,
     )
     await shows(app, 'ul >> nth=0', ['Ada', 'Ann', 'Bob', 'Eve'])
@@ -127,7 +110,7 @@ describeInBrowser('the hooks of listenql/react', open => {
     const app = await run(IN_STRICT_MODE, 'production')
     await shows(app, 'ul >> nth=0', ['Ada', 'Ann', 'Cy'])
     await app.page.evaluate('shown.length = 0')
-    await log.query(`update people set name = 'Amy' where name = 'Ann'`)
+    await world.log.query(`update people set name = 'Amy' where name = 'Ann'`)
     await shows(app, 'ul >> nth=1', ['Ada', 'Amy', 'Cy'])
     const rows = (await app.recorded()).shown.filter(text => text.startsWith('row'))
     expect(rows).toEqual(['row Amy', 'row Amy'])
@@ -175,14 +158,14 @@ describeInBrowser('the hooks of listenql/react', open => {
     const lines = (states: string, sorted: string, kept: string, news: string) =>
       shows(app, 'main', [`${states}, loading`, sorted, kept, news, 'since'])
     await lines('live, live, live, live', 'Ada Ann Cy', 'Cy Ada Ann', '')
-    await log.query(`select listenql.publish('news', 'one')`)
+    await world.log.query(`select listenql.publish('news', 'one')`)
     await lines('live, live, live, live', 'Ada Ann Cy', 'Cy Ada Ann', 'one')
-    const { port } = server
-    await server.close()
+    const { port } = world.server
+    await world.server.close()
     await lines('offline, offline, offline, offline', 'Ada Ann Cy', 'Cy Ada Ann', 'one')
-    await log.query(`delete from people where name = 'Ann'; insert into people (name) values ('Bea');
+    await world.log.query(`delete from people where name = 'Ann'; insert into people (name) values ('Bea');
       select listenql.publish('news', 'two')`)
-    server = await start(port)
+    await world.start(port)
     await lines('live, live, live, live', 'Ada Bea Cy', 'Cy Ada Bea', 'one two')
   }, 90_000)
 

@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { createServer, type ListenqlServer } from '../../../src/index.js'
+import { type AppWorld, createAppWorld } from '../../support/app-world.js'
 import { describeInBrowser } from '../../support/browser.js'
-import { createLog, type TestLog } from '../../support/log.js'
-import { type AppHost, bundleApp, createAppHost } from '../../support/react-app.js'
+import { bundleApp } from '../../support/react-app.js'
 
 const patience = { timeout: 20_000 }
 
@@ -34,7 +33,7 @@ const APP = `
           calls.push(count + ' ' + typeof transaction + ': ' + texts.join(', '))
         },
       },
-      { client, variables: { where: { name: { like: letter + '%' } } }, silence: 250 },
+      { client, variables: { where: { name: { like: letter + '%' } } } },
     )
     states.push(state + ' ' + isLoaded)
     return <output onClick={refetch}>{state} {error?.message}</output>
@@ -52,36 +51,20 @@ const APP = `
 `
 
 describeInBrowser('useRowFeed', open => {
-  let log: TestLog
-  let server: ListenqlServer
-  let host: AppHost
-
-  const start = (port = 0) =>
-    createServer({
-      databaseUrl: log.database.url,
-      host: 'localhost',
-      port,
-      corsOrigins: [host.url],
-      logLevel: 'silent',
-    })
+  let world: AppWorld
   beforeEach(async () => {
-    log = await createLog()
-    await log.query(`create table people (pk serial primary key, name text);
-      insert into people (name) values ('Ada'), ('Ann'), ('Cy')`)
-    await log.watch('people')
-    host = await createAppHost()
-    server = await start()
+    world = await createAppWorld(
+      `create table people (pk serial primary key, name text);
+      insert into people (name) values ('Ada'), ('Ann'), ('Cy')`,
+      'people',
+    )
   }, 60_000)
-  afterEach(async () => {
-    await host?.close()
-    await server?.close()
-    await log?.close()
-  }, 60_000)
+  afterEach(() => world?.close(), 60_000)
 
   async function run() {
-    host.serve(await bundleApp(APP.replace('HOST', new URL(server.url).host), 'development'))
+    world.host.serve(await bundleApp(APP.replace('HOST', new URL(world.server.url).host), 'development'))
     const { page, errors } = await open()
-    await page.goto(host.url)
+    await page.goto(world.host.url)
     const listOf = (name: 'calls' | 'sent' | 'states') => page.evaluate<string[]>(name)
     const called = (...calls: string[]) => expect.poll(() => listOf('calls'), patience).toEqual(calls)
     const subscriptions = async () => (await listOf('sent')).filter(type => type === 'subscribe').length
@@ -92,19 +75,19 @@ describeInBrowser('useRowFeed', open => {
     const { page, errors, called, subscriptions } = await run()
     await called('1 rows: Ada Ann Cy')
     await page.getByRole('button').click()
-    await log.query(
+    await world.log.query(
       `begin; insert into people (name) values ('Bob'); update people set name = 'Cyd' where name = 'Cy'; commit`,
     )
     const before = ['1 rows: Ada Ann Cy', '2 string: INSERT Bob, UPDATE Cyd']
     await called(...before)
     expect(await subscriptions()).toBe(1)
 
-    const { port } = server
-    await server.close()
+    const { port } = world.server
+    await world.server.close()
     const status = page.getByRole('status')
     await expect.poll(() => status.innerText(), patience).toBe('offline')
-    await log.query(`insert into people (name) values ('Eve')`)
-    server = await start(port)
+    await world.log.query(`insert into people (name) values ('Eve')`)
+    await world.start(port)
     await called(...before, '2 string: INSERT Eve')
     await expect.poll(() => status.innerText(), patience).toBe('live')
     expect(errors()).toEqual([])
@@ -116,14 +99,16 @@ describeInBrowser('useRowFeed', open => {
     await page.evaluate('states.length = 0')
     await page.locator('input').fill('A')
     await called('1 rows: Ada Ann Cy', '1 rows: Ada Ann')
-    await log.query(`insert into people (name) values ('Cora'); insert into people (name) values ('Amy')`)
+    await world.log.query(
+      `insert into people (name) values ('Cora'); insert into people (name) values ('Amy')`,
+    )
     const before = ['1 rows: Ada Ann Cy', '1 rows: Ada Ann', '1 string: INSERT Amy']
     await called(...before)
     expect(new Set(await listOf('states'))).toEqual(new Set(['live true', 'catching-up true']))
 
     await page.locator('input').fill('-')
     await expect.poll(async () => (await listOf('sent')).at(-1), patience).toBe('complete')
-    await log.query(`insert into people (name) values ('Abe')`)
+    await world.log.query(`insert into people (name) values ('Abe')`)
     await page.locator('input').fill('Ab')
     await called(...before, '1 rows: Abe')
   }, 60_000)
@@ -131,7 +116,7 @@ describeInBrowser('useRowFeed', open => {
   it('fails if a function throws, and begins again with `refetch`', async () => {
     const { page, errors, called } = await run()
     await called('1 rows: Ada Ann Cy')
-    await log.query(`insert into people (name) values ('Mallory')`)
+    await world.log.query(`insert into people (name) values ('Mallory')`)
     const status = page.getByRole('status')
     await expect.poll(() => status.innerText(), patience).toBe('failed unwanted')
     await status.click()
