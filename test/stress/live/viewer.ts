@@ -122,7 +122,7 @@ export class LiveViewer {
     claim({
       kind: 'keep-alive',
       grade: this.sight.grade,
-      by: `${name} over ${transport}`,
+      by: `${name} over ${transport}, whose last result is of batch ${this.#position.n},`,
       document: this.document,
       position,
       data: this.latest,
