@@ -1,8 +1,9 @@
 /**
  * What row-level security costs: 1,000 viewers with different claims follow one table, whose policy shows each row to one of them.
  * It measures events per second from the first commit to the last delivered event, and the time from a single commit to its viewer,
- * in four modes: with row-level security; with row-level security and a filter with the same condition; without row-level security;
- * and with one query to the database for each viewer and event. It covers the log, the policies and delivery to a function, without
+ * in five modes: with a policy that the server evaluates itself; with the same policy in a form that the database evaluates (`is true`);
+ * with that and a filter with the same condition; without row-level security; and with one query to the database for each viewer and
+ * event. It covers the log, the policies and delivery to a function, without
  * the network. The modes run in turn within a round, and ratios are computed within a round.
  *
  *   npx tsx bench/rls.ts [--viewers N] [--events N] [--rounds N] [--lone N] [--url URL] [--directory DIR]
@@ -19,7 +20,7 @@ import { createPollDoorbell } from '../src/log/doorbell.js'
 import { LogFollower } from '../src/log/log-follower.js'
 import { claimsText, takeClaimsSql, takeRoleSql } from '../src/rls/become.js'
 import { createRowAccess } from '../src/rls/row-access.js'
-import type { CheckVisibility } from '../src/rls/visibility.js'
+import type { CheckVisibility, ReadConditions } from '../src/rls/visibility.js'
 import type { RowChange } from '../src/sources/tables/row-change.js'
 import { createTables } from '../src/sources/tables/tables.js'
 import { createBenchDatabase } from './lib/database.js'
@@ -41,6 +42,10 @@ const EVENTS = Number(values.events)
 interface Mode {
   readonly name: string
   readonly checkVisibility: CheckVisibility | undefined
+  /** Undefined: the database is asked about every row. */
+  readonly readConditions?: ReadConditions
+  /** The policy, as SQL. */
+  readonly using: string
   readonly filterOf: (sub: string) => Filter
   /** Number of events; a slow mode needs only some of them. */
   readonly events: number
@@ -49,6 +54,8 @@ interface Mode {
 interface Measured {
   /** Events per second. */
   readonly rate: number
+  /** Processor time of this process for one event, in ms: of the server, and of the benchmark. */
+  readonly cpu: number
   /** From a commit to its viewer, in ms. */
   readonly delays: readonly number[]
 }
@@ -65,9 +72,9 @@ try {
   )
   await database.query('grant select on notes to listenql_bench_viewer')
   await database.query('alter table notes enable row level security')
-  await database.query(
-    `create policy mine on notes using (owner = (select current_setting('request.jwt.claims')::json ->> 'sub'))`,
-  )
+  const mine = `owner = (select current_setting('request.jwt.claims')::json ->> 'sub')`
+  const asked = `(${mine}) is true`
+  await database.query(`create policy mine on notes using (${mine})`)
   await database.query(`select listenql.watch('notes')`)
   await database.query('select * from listenql.refresh()')
   const client = new pg.Client(config)
@@ -87,17 +94,26 @@ try {
   const all = () => EVERYTHING
   const own = (sub: string) => parseFilter(columns, { owner: { eq: sub } })
   const modes: readonly Mode[] = [
-    { name: 'row-level security', checkVisibility: access.checkVisibility, filterOf: all, events: EVENTS },
+    { name: 'row-level security', ...access, using: mine, filterOf: all, events: EVENTS },
+    { name: 'in the database', ...access, using: asked, filterOf: all, events: EVENTS },
     {
-      name: 'and a filter with the same condition',
-      checkVisibility: access.checkVisibility,
+      name: 'in the database, and a filter with the same condition',
+      ...access,
+      using: asked,
       filterOf: own,
       events: EVENTS,
     },
-    { name: 'no row-level security', checkVisibility: undefined, filterOf: all, events: EVENTS },
+    {
+      name: 'no row-level security',
+      checkVisibility: undefined,
+      using: mine,
+      filterOf: all,
+      events: EVENTS,
+    },
     {
       name: 'one query for each viewer and event',
       checkVisibility: askEach,
+      using: mine,
       filterOf: all,
       events: Math.max(1, Math.round(EVENTS / 200)),
     },
@@ -105,6 +121,7 @@ try {
   const results = new Map<Mode, Measured[]>(modes.map(mode => [mode, []]))
   for (let round = 0; round <= Number(values.rounds); round++) {
     for (const mode of modes) {
+      await database.query(`alter policy mine on notes using (${mode.using})`)
       const measured = await measure(table, mode, round === 0 ? 2 : Number(values.lone))
       if (round > 0) results.get(mode)?.push(measured) // the first round warms up
     }
@@ -113,14 +130,16 @@ try {
   console.log(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model}, Linux ${release()}`)
   console.log(`PostgreSQL ${database.version}`)
   console.log(
-    `${VIEWERS} viewers; ${EVENTS} events a round in transactions of 10 (the last line: ${modes[3]?.events}), ${values.rounds} rounds\n`,
+    `${VIEWERS} viewers; ${EVENTS} events a round in transactions of 10 (the last line: ${modes.at(-1)?.events}), ${values.rounds} rounds\n`,
   )
   console.log(
     formatTable(
-      ['', 'events/s', 'of the first line', 'commit to viewer p50', 'p99'].map((name, i) => ({
-        name,
-        align: i === 0 ? ('left' as const) : ('right' as const),
-      })),
+      ['', 'events/s', 'of the first line', 'CPU per event', 'commit to viewer p50', 'p99'].map(
+        (name, i) => ({
+          name,
+          align: i === 0 ? ('left' as const) : ('right' as const),
+        }),
+      ),
       modes.map(mode => {
         const measured = results.get(mode) ?? []
         const delays = measured.flatMap(one => one.delays)
@@ -129,6 +148,7 @@ try {
           mode.name,
           rate.toFixed(rate < 10 ? 1 : 0),
           percent(measured.map((one, i) => one.rate / (base[i] as Measured).rate)),
+          `${median(measured.map(one => one.cpu)).toFixed(2)} ms`,
           `${median(delays).toFixed(1)} ms`,
           `${quantile(delays, 0.99).toFixed(1)} ms`,
         ]
@@ -172,7 +192,7 @@ async function askEach(
 
 async function measure(
   table: WatchedTable,
-  { checkVisibility, filterOf, events }: Mode,
+  { checkVisibility, readConditions, filterOf, events }: Mode,
   lone: number,
 ): Promise<Measured> {
   const log = new LogFollower({
@@ -183,7 +203,12 @@ async function measure(
     reconnectMax: 1000,
     observe: console.error,
   })
-  const tables = createTables({ log, ...(checkVisibility && { checkVisibility }), observe: console.error })
+  const tables = createTables({
+    log,
+    ...(checkVisibility && { checkVisibility }),
+    ...(readConditions && { readConditions }),
+    observe: console.error,
+  })
   log.start()
   await log.started()
   tables.switchTo([table], true)
@@ -226,11 +251,13 @@ async function measure(
     await finished
     return { took: performance.now() - began, after: performance.now() - committed }
   }
+  const before = process.cpuUsage()
   const { took } = await write(events, 10)
+  const used = process.cpuUsage(before)
   const delays: number[] = []
   for (let i = 0; i < lone; i++) delays.push((await write(1, 1)).after)
   for (const stop of stops) stop()
   await tables.close()
   await log.close()
-  return { rate: (events / took) * 1000, delays }
+  return { rate: (events / took) * 1000, cpu: (used.user + used.system) / 1000 / events, delays }
 }

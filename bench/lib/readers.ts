@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { BELL, createBell } from '../../src/log/doorbell.js'
 import { LogFollower } from '../../src/log/log-follower.js'
+import { pinSession } from '../../src/postgres/pinned-settings.js'
 
 /** Receives every row while writers write. */
 export interface Reader {
@@ -9,8 +10,15 @@ export interface Reader {
   close(): Promise<void>
 }
 
-/** The server's own reader of the event log, with its doorbell and the server's defaults, following one table. */
-export async function followTable(url: string, relid: string): Promise<Reader> {
+/**
+ * The server's own reader of the event log, with its doorbell, its session and the server's defaults, following one table.
+ * @param onRow called with each row that is inserted. Default: rows are only counted
+ */
+export async function followTable(
+  url: string,
+  relid: string,
+  onRow?: (row: Record<string, unknown>) => void,
+): Promise<Reader> {
   const bell = createBell({ poll: 5, quiet: 250, safety: 2000 })
   const listener = new pg.Client(url)
   listener.on('error', () => undefined)
@@ -19,7 +27,8 @@ export async function followTable(url: string, relid: string): Promise<Reader> {
   await listener.query(`listen ${BELL}`)
   bell.onListening(true)
   const log = new LogFollower({
-    config: { connectionString: url },
+    config: pinSession({ connectionString: url }, { runs: 'ours' }),
+    keepsPrepared: true,
     doorbell: bell,
     connectTimeout: 5000,
     reconnectMax: 1000,
@@ -29,8 +38,10 @@ export async function followTable(url: string, relid: string): Promise<Reader> {
   if (!(await log.started())) throw new Error('the log cannot be read')
   let rows = 0
   log.follow('t', relid, {
-    event: ({ operation }) => {
-      if (operation === 'I') rows++
+    event: event => {
+      if (event.operation !== 'I') return
+      rows++
+      onRow?.(JSON.parse(event.new ?? '{}'))
     },
     lost: error => {
       throw error

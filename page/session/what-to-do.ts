@@ -1,5 +1,8 @@
 /** What the user does on this page, whatever the server advises to programs. */
 const HERE: Readonly<Record<string, string>> = {
+  // The page writes its documents for the tables that it finds, so that no file can list them.
+  DOCUMENT_NOT_TRUSTED:
+    'This page sends documents of its own, so it can show nothing of this server, and send no message. It needs a server without --trusted-documents-only.',
   UNAUTHENTICATED: 'Sign in with a token.',
   '4401': 'Sign in with a valid token.',
   '4403': 'Sign in with another token.',

@@ -17,6 +17,8 @@ export interface WatchedTables {
 /** The server has the list in memory: asking for it costs no database query. */
 const INTERVAL_MS = 5_000
 const RETRY_MS = 1_000
+/** The answer to an early retry would be the same error, so after one of these codes the page waits INTERVAL_MS. */
+const REFUSALS: readonly (string | undefined)[] = ['DOCUMENT_NOT_TRUSTED', 'FORBIDDEN', 'UNAUTHENTICATED']
 
 /** Asks while the tab is visible, so that tables appear that are watched, unwatched or altered meanwhile. */
 export function useWatchedTables(): WatchedTables {
@@ -37,16 +39,9 @@ export function useWatchedTables(): WatchedTables {
         if (!isOver) setFound(before => settled(before, share(before.tables, watchedTables), undefined))
       } catch (cause) {
         const error = cause instanceof SubscriptionError ? cause : new SubscriptionError(cause)
-        // What is refused now is refused in a second, too.
-        if (error.code !== 'UNAUTHENTICATED' && error.code !== 'FORBIDDEN') delay = RETRY_MS
-        if (!isOver)
-          setFound(before =>
-            settled(
-              before,
-              error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN' ? undefined : before.tables,
-              error,
-            ),
-          )
+        const isRefused = REFUSALS.includes(error.code)
+        if (!isRefused) delay = RETRY_MS
+        if (!isOver) setFound(before => settled(before, isRefused ? undefined : before.tables, error))
       }
       isAsking = false
       if (!isOver && !document.hidden) timer = setTimeout(look.current, delay)

@@ -11,12 +11,13 @@ import { ANONYMOUS, type Viewer } from './viewer.js'
 
 export interface AuthenticatorOptions {
   readonly authenticate: Authenticate | undefined
-  readonly tokens: Tokens | undefined
+  /** Returns undefined if no key is configured. A reload may change the keys. */
+  readonly tokens: () => Tokens | undefined
   readonly credentials: CredentialsOptions
   readonly roleClaim: string
   readonly anonymousRole: string | undefined
-  /** In ms. */
-  readonly clockTolerance: number
+  /** Returns ms. */
+  readonly clockTolerance: () => number
   readonly roles: Roles
   readonly kicks: Kicks
   readonly revocation: Pick<Revocation, 'again' | 'ready'>
@@ -48,8 +49,15 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     if (authenticate) return ofFunction(await call(authenticate, handshake))
     const token = tokenOf(handshake, credentials)
     if (token === undefined) return anonymous()
-    if (!tokens) throw badToken('there is no key to verify it with')
-    return ofClaims(await tokens.verify(token))
+    return ofClaims(await verify(token))
+  }
+
+  async function verify(token: string): Promise<Claims> {
+    const keys = tokens()
+    if (!keys) throw badToken('there is no key to verify it with')
+    const claims = await keys.verify(token)
+    // A reload may have withdrawn the key while the keys of the issuer were fetched.
+    return keys === tokens() ? claims : verify(token)
   }
 
   function ofClaims(claims: Claims): Viewer {
@@ -64,7 +72,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       claims,
       issuedAt: iat === undefined ? undefined : timeOf(iat * 1000),
       // With the tolerance, as in the check of the token itself: a client that returned earlier would bring the same token.
-      expiresAt: exp === undefined ? undefined : exp * 1000 + clockTolerance,
+      expiresAt: exp === undefined ? undefined : exp * 1000 + clockTolerance(),
     }
   }
 

@@ -1,6 +1,6 @@
-import { type ClaimPattern, parseClaimPattern } from '../lib/claim-pattern.js'
 import { ListenqlError } from '../lib/errors.js'
 import { compileGlob } from '../lib/glob.js'
+import { type ClaimPattern, parseClaimPattern } from '../lib/patterns/claim-pattern.js'
 import { assertChannelName, isChannelName, isInternalChannel } from '../postgres/channel-name.js'
 import type { Viewer } from './viewer.js'
 
@@ -13,6 +13,8 @@ export interface ChannelRules {
   assertListen(channel: string): void
   /** @throws ListenqlError CHANNEL_NOT_ALLOWED, CHANNEL_NAME_INVALID */
   assertPublish(channel: string): void
+  /** Whether `assertListen` would accept the channel. */
+  mayListen(channel: string): boolean
   /** Whether `assertPublish` would accept the channel. */
   mayPublish(channel: string): boolean
 }
@@ -28,6 +30,8 @@ export interface AccessRules {
   /** Whether any viewer may listen to any channel. */
   readonly opensChannels: boolean
   for(viewer: Pick<Viewer, 'role' | 'claims'>): ChannelRules
+  /** The first pattern, as configured, by which some viewer may listen to the channel. Undefined: no viewer may. */
+  patternOf(channel: string): string | undefined
 }
 
 /** @throws ListenqlError BAD_CONFIGURATION if a pattern is malformed */
@@ -35,8 +39,11 @@ export function createAccessRules(listen: ChannelPatterns, publish: ChannelPatte
   const listenGlobs = createGlobs(listen)
   const publishGlobs = createGlobs(publish)
   const known = new WeakMap<object, ChannelRules>()
+  const all = [listen.everybody, ...Object.values(listen.roles)].flat()
+  const widest = all.map(pattern => ({ pattern, glob: compileGlob(parseClaimPattern(pattern).widest) }))
   return {
-    opensChannels: [listen.everybody, ...Object.values(listen.roles)].some(patterns => patterns.length > 0),
+    opensChannels: all.length > 0,
+    patternOf: channel => widest.find(({ glob }) => glob.test(channel))?.pattern,
     for(viewer) {
       let rules = known.get(viewer)
       if (!rules) {
@@ -59,6 +66,7 @@ export function createChannelRules(listen: readonly string[], publish: readonly 
   return {
     listen,
     publish,
+    mayListen: channel => isChannelName(channel) && mayListen(channel),
     mayPublish: channel => isChannelName(channel) && mayPublish(channel),
     assertListen(channel) {
       assertChannelName(channel) // first: it bounds the text that patterns match and the error quotes

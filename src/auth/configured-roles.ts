@@ -6,8 +6,8 @@ import type { Roles } from './roles.js'
 export interface ConfiguredRolesOptions {
   readonly anonymousRole: string | undefined
   readonly allowed: readonly string[]
-  /** Roles that have channels of their own. */
-  readonly withChannels: readonly string[]
+  /** Returns the roles that have channels of their own. A reload may change them. */
+  readonly withChannels: () => readonly string[]
   /** The login of the server. */
   readonly login: string | undefined
   readonly roles: Pick<Roles, 'problems'>
@@ -30,11 +30,12 @@ export interface ConfiguredRoles {
 export function createConfiguredRoles(options: ConfiguredRolesOptions): ConfiguredRoles {
   const { anonymousRole, allowed, withChannels, login, roles, interval, observe } = options
   /** By role: the option that names it; if several do, the most important one. */
-  const named = new Map<string, string>([
-    ...withChannels.map(role => [role, '--role-channels or --role-publish'] as const),
-    ...allowed.map(role => [role, '--roles'] as const),
-    ...(anonymousRole === undefined ? [] : [[anonymousRole, '--anonymous-role'] as const]),
-  ])
+  const namedNow = () =>
+    new Map<string, string>([
+      ...withChannels().map(role => [role, '--role-channels or --role-publish'] as const),
+      ...allowed.map(role => [role, '--roles'] as const),
+      ...(anonymousRole === undefined ? [] : [[anonymousRole, '--anonymous-role'] as const]),
+    ])
   const reported = new Map<string, string>()
   const first = createDeferred()
   let problems: ReadonlyMap<string, string> = new Map()
@@ -53,6 +54,7 @@ export function createConfiguredRoles(options: ConfiguredRolesOptions): Configur
 
   return {
     async look() {
+      const named = namedNow()
       if (performance.now() < dueAt || named.size === 0) return first.resolve()
       problems = await roles.problems([...named.keys()])
       dueAt = performance.now() + interval

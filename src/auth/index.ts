@@ -11,11 +11,14 @@ import { createKicks } from './kicks.js'
 import { createRevocation } from './revocation.js'
 import { createRoles } from './roles.js'
 import { createSessions, type Sessions } from './sessions.js'
-import { readSecretFile } from './token-keys.js'
-import { createTokens } from './tokens.js'
+import { readKeyText, readSecretFile } from './token-keys.js'
+import { createTokens, type Tokens } from './tokens.js'
 import { createViewerQueries } from './viewer-queries.js'
 
-/** See the options of the same names in docs/configuration.md; durations in ms. */
+/**
+ * See the options of the same names in docs/configuration.md; durations in ms. A reload may change those of tokens and channels, after
+ * `prepare`.
+ */
 export interface AuthSettings {
   readonly jwtSecret: string | undefined
   readonly jwtSecretFile: string | undefined
@@ -59,6 +62,14 @@ export interface Auth extends Authenticator {
   wake(): void
   /** The reason why viewers without a token are refused, once the database has been queried; undefined: they are not. */
   readonly anonymousProblem: ConfiguredRoles['anonymous']
+  /**
+   * Makes the rules and reads the keys of other settings.
+   * @returns puts them into force: for viewers that connect, and for what open connections ask from then on
+   * @throws ListenqlError BAD_CONFIGURATION
+   */
+  prepare(next: AuthSettings): () => void
+  /** Whether any viewer could listen to any channel with these settings. */
+  opensChannels(settings: AuthSettings): boolean
   start(): void
   /** Idempotent. */
   close(): Promise<void>
@@ -82,12 +93,43 @@ export function isAuthConfigured(
 export function createAuth({ settings, authenticate, ...options }: AuthOptions): Auth {
   const isConfigured = isAuthConfigured(settings, authenticate)
   checkSettings(settings, isConfigured)
-  const open = isConfigured ? [] : ['*'] // with roles, no channel is open unless the configuration opens it
-  const publish = !isConfigured && options.isDemo && settings.publish.length === 0 ? ['*'] : settings.publish
-  const rules = createAccessRules(
-    { everybody: settings.channels ?? open, roles: settings.roleChannels },
-    { everybody: publish, roles: settings.rolePublish },
-  )
+  const rulesOf = (from: AuthSettings): AccessRules => {
+    const open = isConfigured ? [] : ['*'] // with roles, no channel is open unless the configuration opens it
+    const publish = !isConfigured && options.isDemo && from.publish.length === 0 ? ['*'] : from.publish
+    return createAccessRules(
+      { everybody: from.channels ?? open, roles: from.roleChannels },
+      { everybody: publish, roles: from.rolePublish },
+    )
+  }
+  const readTokens = createTokensReader()
+  let present = rulesOf(settings)
+  let tokens = readTokens(settings)
+  const rules: AccessRules = {
+    get opensChannels() {
+      return present.opensChannels
+    },
+    for: viewer => present.for(viewer),
+    patternOf: channel => present.patternOf(channel),
+  }
+  const shared = {
+    isConfigured,
+    rules,
+    opensChannels: (from: AuthSettings) => rulesOf(from).opensChannels,
+    prepare(next: AuthSettings) {
+      if (isAuthConfigured(next, authenticate) !== isConfigured)
+        throw refusal(
+          isConfigured ? 'no option identifies viewers any more' : 'viewers begin to have roles',
+          'this needs a restart',
+        )
+      checkSettings(next, isConfigured)
+      const prepared = { rules: rulesOf(next), tokens: readTokens(next) }
+      return () => {
+        present = prepared.rules
+        tokens = prepared.tokens
+        tokens?.refetchKeys()
+      }
+    },
+  }
   const clock = createDatabaseClock()
   const kicks = createKicks(clock)
   const sessions = createSessions(viewer => kicks.hits(viewer))
@@ -95,8 +137,7 @@ export function createAuth({ settings, authenticate, ...options }: AuthOptions):
     const nothing = () => undefined
     return {
       ...NO_AUTHENTICATION,
-      isConfigured,
-      rules,
+      ...shared,
       sessions,
       wake: nothing,
       anonymousProblem: Promise.resolve(undefined),
@@ -110,7 +151,7 @@ export function createAuth({ settings, authenticate, ...options }: AuthOptions):
   const configuredRoles = createConfiguredRoles({
     anonymousRole: settings.anonymousRole,
     allowed: settings.roles,
-    withChannels: [...Object.keys(settings.roleChannels), ...Object.keys(settings.rolePublish)],
+    withChannels: () => [...Object.keys(settings.roleChannels), ...Object.keys(settings.rolePublish)],
     login: options.config.user,
     roles,
     interval: ROLES_CHECK_EVERY * interval,
@@ -130,19 +171,18 @@ export function createAuth({ settings, authenticate, ...options }: AuthOptions):
   })
   const { authenticate: letIn } = createAuthenticator({
     authenticate,
-    tokens: tokensOf(settings),
+    tokens: () => tokens,
     credentials: { cookie: settings.tokenCookie, trustsCookiesOf: options.trustsCookiesOf },
     roleClaim: settings.roleClaim,
     anonymousRole: settings.anonymousRole,
-    clockTolerance: settings.jwtClockTolerance,
+    clockTolerance: () => settings.jwtClockTolerance,
     roles,
     kicks,
     revocation,
   })
   return {
-    isConfigured,
+    ...shared,
     authenticate: letIn,
-    rules,
     sessions,
     wake: revocation.wake,
     anonymousProblem: configuredRoles.anonymous,
@@ -151,17 +191,22 @@ export function createAuth({ settings, authenticate, ...options }: AuthOptions):
   }
 }
 
-function tokensOf(settings: AuthSettings) {
-  const { jwtSecret, jwtSecretFile, jwtPublicKey, jwksUrl, jwtIssuer, jwtAudience, jwtClockTolerance } =
-    settings
-  return createTokens({
-    secret: jwtSecretFile === undefined ? jwtSecret : readSecretFile(jwtSecretFile),
-    publicKey: jwtPublicKey,
-    jwks: jwksUrl === undefined ? undefined : { url: jwksUrl },
-    issuer: jwtIssuer,
-    audience: jwtAudience,
-    clockTolerance: jwtClockTolerance,
-  })
+/** @returns a function that gives the same tokens again for the same keys, since they remember the keys of the issuer */
+function createTokensReader(): (settings: AuthSettings) => Tokens | undefined {
+  let last: { readonly print: string; readonly tokens: Tokens | undefined } | undefined
+  return ({ jwtSecret, jwtSecretFile, jwtPublicKey, jwksUrl, jwtIssuer, jwtAudience, jwtClockTolerance }) => {
+    const options = {
+      secret: jwtSecretFile === undefined ? jwtSecret : readSecretFile(jwtSecretFile),
+      publicKey: jwtPublicKey === undefined ? undefined : readKeyText(jwtPublicKey),
+      jwks: jwksUrl === undefined ? undefined : { url: jwksUrl },
+      issuer: jwtIssuer,
+      audience: jwtAudience,
+      clockTolerance: jwtClockTolerance,
+    }
+    const print = JSON.stringify(options)
+    if (last?.print !== print) last = { print, tokens: createTokens(options) }
+    return last.tokens
+  }
 }
 
 /** Refuses settings that would not have the effect that an administrator expects. */

@@ -20,12 +20,18 @@ export interface JwksOptions {
 /** Largest response that is read, in bytes. */
 const MAX_JWKS_BYTES = 1024 * 1024
 
+export interface Jwks {
+  /** The key resolver for jose. @throws ListenqlError AUTHENTICATION_UNAVAILABLE if there are no usable keys */
+  readonly find: JWTVerifyGetKey
+  /** Fetches the keys again, whatever their age. The former ones are used until the new ones have arrived. */
+  refetch(): void
+}
+
 /**
  * The keys that an issuer publishes (https://www.rfc-editor.org/rfc/rfc7517#section-5), cached. They are fetched again when they
  * are old, and when a token names a key that is not among them, since issuers rotate their keys.
- * @returns the key resolver for jose; it throws ListenqlError AUTHENTICATION_UNAVAILABLE if there are no usable keys
  */
-export function createJwks(options: JwksOptions): JWTVerifyGetKey {
+export function createJwks(options: JwksOptions): Jwks {
   const { url, timeout = 5000, maxAge = 600_000, maxStale = 86_400_000, cooldown = 10_000 } = options
   let keys: ReturnType<typeof createLocalJWKSet> | undefined
   let fetchedAt = Number.NEGATIVE_INFINITY
@@ -54,7 +60,7 @@ export function createJwks(options: JwksOptions): JWTVerifyGetKey {
     await running
   }
 
-  return async (header, token) => {
+  const find: JWTVerifyGetKey = async (header, token) => {
     const age = performance.now() - fetchedAt
     if (age > maxAge) {
       // Old keys are used while new ones are fetched, so that a slow issuer delays no viewer.
@@ -70,6 +76,13 @@ export function createJwks(options: JwksOptions): JWTVerifyGetKey {
       if (failure !== undefined) throw unavailable(failure) // the issuer may have published the key since
       return await keys(header, token)
     }
+  }
+  return {
+    find,
+    refetch() {
+      nextAt = Number.NEGATIVE_INFINITY
+      void refresh()
+    },
   }
 }
 

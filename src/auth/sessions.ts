@@ -1,16 +1,21 @@
 import { atTime } from '../lib/deadline.js'
 import type { ListenqlError } from '../lib/errors.js'
+import type { Stop } from '../lib/stop.js'
 import { sessionEnded, tokenExpired } from './errors.js'
 import type { Viewer } from './viewer.js'
 
+/** An open connection or stream of a viewer. */
+export interface Session {
+  /** Called once, never within `open`, when the viewer's session has ended. */
+  endSession(reason: ListenqlError): void
+}
+
 /** The open connections and streams of viewers. */
 export interface Sessions {
-  /**
-   * Registers an open connection or stream of a viewer.
-   * @param end called once, never within `open`, when the viewer's time is over
-   * @returns call it when the connection or stream is closed
-   */
-  open(viewer: Viewer, end: (reason: ListenqlError) => void): () => void
+  /** Registers an open connection or stream of a viewer, until `close` is called. */
+  open(viewer: Viewer, session: Session): void
+  /** The connection or stream is closed. Idempotent. */
+  close(session: Session): void
   /** Ends the connections and streams of the viewers that match. The reason tells clients whether another token would help. */
   endWhere(isOver: (viewer: Viewer) => boolean, reason: ListenqlError): void
   /** The roles of the registered viewers. */
@@ -20,29 +25,30 @@ export interface Sessions {
 
 /** @param isOver whether a viewer is no longer served, although the token has not expired */
 export function createSessions(isOver: (viewer: Viewer) => boolean): Sessions {
-  const open = new Map<object, { readonly viewer: Viewer; finish(reason: ListenqlError): void }>()
+  const open = new Map<Session, { readonly viewer: Viewer; readonly stopClock: Stop | undefined }>()
+
+  function close(session: Session): boolean {
+    open.get(session)?.stopClock?.()
+    return open.delete(session)
+  }
+
+  function finish(session: Session, reason: ListenqlError): void {
+    if (close(session)) session.endSession(reason)
+  }
+
   return {
-    open(viewer, end) {
-      if (viewer.role === undefined) return () => undefined
-      const key = {}
-      const finish = (reason: ListenqlError) => {
-        if (close()) end(reason)
-      }
+    open(viewer, session) {
+      const { role, expiresAt } = viewer
+      if (role === undefined) return
       const stopClock =
-        viewer.expiresAt === undefined
-          ? () => undefined
-          : atTime(viewer.expiresAt, () => finish(tokenExpired()))
-      const close = (): boolean => {
-        stopClock()
-        return open.delete(key)
-      }
-      open.set(key, { viewer, finish })
+        expiresAt === undefined ? undefined : atTime(expiresAt, () => finish(session, tokenExpired()))
+      open.set(session, { viewer, stopClock })
       // The viewer may have been kicked since the token was checked.
-      if (isOver(viewer)) setImmediate(() => finish(sessionEnded()))
-      return () => void close()
+      if (isOver(viewer)) setImmediate(() => finish(session, sessionEnded()))
     },
+    close: session => void close(session),
     endWhere(isOver, reason) {
-      for (const { viewer, finish } of [...open.values()]) if (isOver(viewer)) finish(reason)
+      for (const [session, { viewer }] of [...open]) if (isOver(viewer)) finish(session, reason)
     },
     roles() {
       return new Set([...open.values()].flatMap(({ viewer }) => viewer.role ?? []))

@@ -22,6 +22,25 @@ export function readSecretFile(file: string): string {
   return readText(file, 'the file with the secret for tokens').replace(/\r?\n$/, '')
 }
 
+/** Whether an option that may be a key or the name of a file with one is the name of a file. */
+export function namesKeyFile(text: string): boolean {
+  return !/^\s*(-----BEGIN|\{)/.test(text)
+}
+
+/**
+ * Returns the text of a public key, which is in the option or in the file that it names.
+ * @throws ListenqlError BAD_CONFIGURATION
+ */
+export function readKeyText(text: string): string {
+  if (!namesKeyFile(text)) return text
+  if (!existsSync(text))
+    throw wrongKey(
+      'is neither PEM, nor JWK, nor a file that exists',
+      'it begins with -----BEGIN PUBLIC KEY-----',
+    )
+  return readText(text, 'the file with the public key')
+}
+
 export interface PublicKey {
   readonly key: KeyObject
   /** The only algorithms that tokens may be signed with: they are a property of the key, and a token cannot choose others. */
@@ -29,17 +48,10 @@ export interface PublicKey {
 }
 
 /**
- * @param text PEM (SPKI, PKCS #1 or a certificate), a JWK, or a file with one of these
+ * @param content PEM (SPKI, PKCS #1 or a certificate) or a JWK
  * @throws ListenqlError BAD_CONFIGURATION; the error never quotes the key
  */
-export function readPublicKey(text: string): PublicKey {
-  const isKey = /^\s*(-----BEGIN|\{)/.test(text)
-  if (!isKey && !existsSync(text))
-    throw wrongKey(
-      'is neither PEM, nor JWK, nor a file that exists',
-      'it begins with -----BEGIN PUBLIC KEY-----',
-    )
-  const content = isKey ? text : readText(text, 'the file with the public key')
+export function readPublicKey(content: string): PublicKey {
   if (/PRIVATE KEY-----/.test(content))
     throw wrongKey('is a private key', 'give its public part: openssl pkey -pubout -in key.pem')
   let key: KeyObject

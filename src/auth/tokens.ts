@@ -27,6 +27,8 @@ export interface Tokens {
    * @throws ListenqlError UNAUTHENTICATED, AUTHENTICATION_UNAVAILABLE if the issuer's keys cannot be fetched
    */
   verify(token: string): Promise<Claims>
+  /** Fetches the issuer's keys again, so that keys that it no longer publishes are not used for longer. */
+  refetchKeys(): void
 }
 
 /** Longest token that is accepted, in characters. */
@@ -67,10 +69,12 @@ export function createTokens(options: TokensOptions): Tokens | undefined {
     const { key, algorithms } = readPublicKey(options.publicKey)
     verifiers.push({ algorithms, verify: (token, rules) => jwtVerify(token, key, rules) })
   }
-  if (options.jwks !== undefined) {
-    const jwks = createJwks(options.jwks)
-    verifiers.push({ algorithms: PUBLISHED, verify: (token, rules) => verifyWithSet(token, jwks, rules) })
-  }
+  const jwks = options.jwks && createJwks(options.jwks)
+  if (jwks)
+    verifiers.push({
+      algorithms: PUBLISHED,
+      verify: (token, rules) => verifyWithSet(token, jwks.find, rules),
+    })
   if (verifiers.length === 0) return undefined
   const { issuer, audience = [], clockTolerance } = options
   const rules: JWTVerifyOptions = {
@@ -95,6 +99,7 @@ export function createTokens(options: TokensOptions): Tokens | undefined {
         )
       }
     },
+    refetchKeys: () => jwks?.refetch(),
   }
 }
 

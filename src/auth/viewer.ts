@@ -1,5 +1,6 @@
-import { type Claims, isOfTheToken } from '../lib/claims.js'
+import { type Claims, isOfTheToken, scalarText } from '../lib/claims.js'
 import { stableStringify } from '../lib/json/stable-stringify.js'
+import type { ViewerName } from '../lib/observation.js'
 
 /** The identity of a client, on every transport. */
 export interface Viewer {
@@ -22,6 +23,11 @@ export interface Viewer {
 
 /** The viewer of every client, where authorisation is not configured. */
 export const ANONYMOUS: Viewer = { role: undefined, claims: {}, issuedAt: undefined, expiresAt: undefined }
+
+/** Names a viewer in observations. */
+export function viewerName({ role, claims }: Viewer): ViewerName {
+  return { role, user: scalarText(claims.sub) }
+}
 
 /** The claims that identify the viewer: those that stay the same when a token is renewed. */
 export function lastingClaims(claims: Claims): Claims {

@@ -31,6 +31,11 @@ export interface CatalogOptions {
   readonly reconnectMax: number
   readonly observe: Observe
   /**
+   * Called in each check, before the tables are read, with the pulse of `readCatalogState` (undefined: the login may not read it). It may
+   * watch tables; returns whether other tables are watched now. Must not reject. Default: nothing
+   */
+  readonly declare?: ((pulse: string | undefined) => Promise<boolean>) | undefined
+  /**
    * Called with the watched tables: once when they are known for the first time (possibly none), then after each change.
    * @param paused oids of tables that are watched but have no complete history at the moment
    */
@@ -48,6 +53,8 @@ export interface Catalog {
    * is down; resolves on `close`, rejects when the signal aborts.
    */
   refreshNow(relid?: string, generation?: number, signal?: AbortSignal): Promise<void>
+  /** Calls `onChange` again with the list that is known, at the next check, which is made at once. */
+  repeat(): void
   /** Idempotent. */
   close(): Promise<void>
 }
@@ -125,14 +132,13 @@ export function createCatalog(options: CatalogOptions): Catalog {
 
   async function check(requested: readonly RefreshRequest[]): Promise<void> {
     const { client } = await connect()
-    if (!access?.mayRefresh || !access.mayRead) {
-      access = await readAccess(client)
-      report.access(access)
-    }
     try {
-      let state = access.mayRead ? await readCatalogState(client) : undefined
+      const hadAllRights = access?.mayRefresh === true && access.mayRead
+      let { rights, state } = await lookAt(client)
+      if (await options.declare?.(state?.pulse)) ({ rights, state } = await lookAt(client))
+      if (!hadAllRights) report.access(rights)
       const isDue = requested.length > 0 || state?.pulse !== pulse || performance.now() >= refreshAt
-      if (access.mayRefresh && isDue) {
+      if (rights.mayRefresh && isDue) {
         pulse = state?.pulse // the earlier one, so that a change during the refresh shows in the next check
         const began = performance.now()
         let isDone = await refreshAll(client, newestGenerations(requested))
@@ -145,13 +151,20 @@ export function createCatalog(options: CatalogOptions): Catalog {
           (isDone ? Math.max(REFRESH_ANYWAY_MS, took * REFRESH_COST_FACTOR) : took * UNFINISHED_COST_FACTOR)
       }
       if (state) await read(client, state)
-      else if (!access.isInstalled || !tables) emitIfChanged([], [])
+      else if (!rights.isInstalled || !tables) emitIfChanged([], [])
     } catch (error) {
       if (!isAccessLost(error)) throw error
       access = undefined // the next check reads it again
       digest = undefined
       pulse = undefined
     }
+  }
+
+  /** The rights of the login, read again if it lacks some, and the state unless it may not read it. */
+  async function lookAt(client: pg.Client): Promise<{ rights: Access; state: StateRow | undefined }> {
+    const rights = access?.mayRefresh && access.mayRead ? access : await readAccess(client)
+    access = rights
+    return { rights, state: rights.mayRead ? await readCatalogState(client) : undefined }
   }
 
   async function connect(): Promise<Connection> {
@@ -229,6 +242,11 @@ export function createCatalog(options: CatalogOptions): Catalog {
       const answered = requests.add(relid === undefined ? undefined : { relid, generation: generation ?? 0 })
       timer.wake()
       return abortable(answered, signal)
+    },
+    repeat() {
+      text = undefined
+      digest = undefined
+      timer.wake()
     },
     async close() {
       stop.abort()

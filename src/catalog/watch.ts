@@ -1,8 +1,9 @@
 import type { ClientBase } from 'pg'
 import { delay } from '../lib/abort.js'
-import { ListenqlError, messageOf } from '../lib/errors.js'
+import { messageOf } from '../lib/errors.js'
 import { ask, inTransaction, type Patience, withLocks } from '../postgres/lock-retry.js'
-import { hasSqlState, SQL_STATE, SQL_STATE_CLASS, sqlState } from '../postgres/sql-state.js'
+import { hasSqlState, SQL_STATE } from '../postgres/sql-state.js'
+import { explainWatchError } from './watch-errors.js'
 
 /** A watched table in the log. */
 export interface WatchState {
@@ -13,115 +14,77 @@ export interface WatchState {
   readonly key: readonly string[]
 }
 
-export interface WatchOutcome {
-  /** Undefined: it was not watched. */
-  readonly before: WatchState | undefined
+/** A table after `beginHistories`. */
+export interface History {
   readonly now: WatchState
-  /** Why its history is incomplete. */
+  /** Why it is incomplete. */
   readonly lacking: string | undefined
-}
-
-/** The table that a name refers to. */
-export interface FoundTable {
-  readonly relid: string
-  /** As SQL, with its schema where necessary: `people`, `chat."Mixed Case"`. */
-  readonly shown: string
-  readonly schema: string
-  readonly table: string
 }
 
 /** How long to wait for a history to begin while another process refreshes, in ms. */
 const REFRESH_TIMEOUT_MS = 10_000
 
 /**
- * The table that a name in SQL refers to on this connection: `people`, `chat.messages`, `"Mixed Case"."t"`. Undefined if there is
- * none.
- * @throws ListenqlError DATABASE_FAILED if it is not a name
- */
-export async function findTable(client: ClientBase, name: string): Promise<FoundTable | undefined> {
-  try {
-    // Under the search_path of the login that runs the command.
-    const { rows } = await client.query<FoundTable>(
-      `select c.oid::pg_catalog.text as relid, c.oid::pg_catalog.regclass::pg_catalog.text as shown,
-         n.nspname::pg_catalog.text as schema, c.relname::pg_catalog.text as table
-       from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-       where c.oid = pg_catalog.to_regclass($1)`,
-      [name],
-    )
-    return rows[0]
-  } catch (error) {
-    // Before PostgreSQL 16, to_regclass raises an error for a text that cannot be a name.
-    const { featureNotSupported } = SQL_STATE
-    const { syntaxErrorOrAccessRuleViolation } = SQL_STATE_CLASS
-    if (hasSqlState(error, syntaxErrorOrAccessRuleViolation, featureNotSupported)) return undefined
-    throw error
-  }
-}
-
-/**
- * The watched table that a name refers to, even if the table has been dropped since.
- * @throws ListenqlError DATABASE_FAILED if the login may not read which tables are watched
- */
-export async function findWatched(client: ClientBase, name: string): Promise<FoundTable | undefined> {
-  const found = await findTable(client, name)
-  if (found) return found
-  try {
-    const rows = await ask<FoundTable>(
-      client,
-      `select relid::oid::text as relid, $1::text as shown, schema_name as schema, table_name as "table" from listenql.watched_table
-       where $1 in (format('%I.%I', schema_name, table_name), quote_ident(table_name))`,
-      [name],
-    )
-    return rows[0]
-  } catch (error) {
-    throw await explain(client, error)
-  }
-}
-
-/** The tables that a login can find, with other spellings of their names, for suggestions. */
-export async function tableNames(client: ClientBase): Promise<{ name: string; also: string[] }[]> {
-  return ask<{ name: string; also: string[] }>(
-    client,
-    `select c.oid::regclass::text as name,
-       array[c.relname::text, format('%s.%s', n.nspname, c.relname), format('%I.%I', n.nspname, c.relname)] as also
-     from pg_class c join pg_namespace n on n.oid = c.relnamespace
-     where c.relkind in ('r', 'p') and c.relpersistence = 'p' and n.nspname !~ '^pg_'
-       and n.nspname not in ('information_schema', 'listenql')
-     order by 1 limit 10000`,
-  )
-}
-
-/** The watched tables, as `tableNames`. */
-export async function watchedNames(client: ClientBase): Promise<{ name: string; also: string[] }[]> {
-  return ask<{ name: string; also: string[] }>(
-    client,
-    `select relid::regclass::text as name, array[table_name, format('%s.%s', schema_name, table_name)] as also
-     from listenql.watched order by 1`,
-  )
-}
-
-/**
- * Watches a table, and lets its history begin at once, with or without a running server.
+ * Puts the triggers on a table. Its history begins with `beginHistories`, or with the next check of a running server.
  * @throws ListenqlError DATABASE_FAILED if it cannot be watched, a right is missing, or other sessions hold its lock for too long
  */
 export async function watchTable(
   client: ClientBase,
   relid: string,
   { always, ...patience }: { readonly always: boolean } & Patience,
-): Promise<WatchOutcome> {
+): Promise<void> {
   try {
-    const before = await stateOf(client, relid)
     await withLocks(
       client,
       () => client.query('select listenql.watch($1::oid::regclass, $2)', [relid, always]),
       patience,
     )
-    const lacking = await beginHistory(client, relid)
-    const now = await stateOf(client, relid)
-    if (!now) throw new ListenqlError('DATABASE_FAILED', 'another session has just unwatched it')
-    return { before, now, lacking }
   } catch (error) {
-    throw await explain(client, error)
+    throw await explainWatchError(client, error)
+  }
+}
+
+/**
+ * Lets the histories of tables begin that have their triggers, with or without a running server. It compares all watched tables, so one
+ * call for many tables costs much less than a call for each.
+ * @returns for each table its state, and why its history is incomplete; tables that have been unwatched meanwhile are missing
+ * @throws ListenqlError DATABASE_FAILED if a right is missing
+ */
+export async function beginHistories(
+  client: ClientBase,
+  relids: readonly string[],
+): Promise<ReadonlyMap<string, History>> {
+  try {
+    // It detects a log that was restored from a dump, whose batches are invalid here.
+    await inTransaction(client, () => client.query('select listenql.newest()'))
+    for (const deadline = performance.now() + REFRESH_TIMEOUT_MS; ; ) {
+      // In a transaction of its own: other sessions that read the log wait until it is committed.
+      const changes = await inTransaction(client, async () => {
+        const { rows } = await client.query<{ relid: string; change: string; detail: string }>(
+          'select relid::text as relid, change, detail from listenql.refresh()',
+        )
+        return rows
+      })
+      const states = await readStates(client, relids)
+      const lacking = new Map(
+        changes.filter(({ change }) => change === 'lacking').map(row => [row.relid, row.detail]),
+      )
+      const isOver = performance.now() > deadline
+      // Another process may have locked the row of a table, and begins its history.
+      const isBegun = [...states].every(([relid, { since }]) => since !== null || lacking.has(relid))
+      if (isBegun || isOver) {
+        return new Map(
+          [...states].map(([relid, now]) => {
+            const late =
+              now.since === null ? 'its history has not begun yet: a running server will begin it' : undefined
+            return [relid, { now, lacking: lacking.get(relid) ?? late }]
+          }),
+        )
+      }
+      await delay(100, new AbortController().signal)
+    }
+  } catch (error) {
+    throw await explainWatchError(client, error)
   }
 }
 
@@ -151,10 +114,10 @@ export async function unwatchTable(
   } catch (error) {
     if (hasSqlState(error, SQL_STATE.watchRefused)) {
       if (error instanceof Error && !('hint' in error && error.hint)) return { kind: 'not watched' }
-      throw await explain(client, error)
+      throw await explainWatchError(client, error)
     }
     const ddl = await silence(client, relid)
-    if (!ddl) throw await explain(client, error)
+    if (!ddl) throw await explainWatchError(client, error)
     return { kind: 'silenced', reason: messageOf(error), ddl }
   }
 }
@@ -174,81 +137,16 @@ async function silence(client: ClientBase, relid: string): Promise<readonly stri
   }
 }
 
-async function stateOf(client: ClientBase, relid: string): Promise<WatchState | undefined> {
-  const rows = await ask<WatchState>(
+/** The states of watched tables, by oid; of those that are not watched there is none. */
+export async function readStates(
+  client: ClientBase,
+  relids: readonly string[],
+): Promise<Map<string, WatchState>> {
+  const rows = await ask<WatchState & { relid: string }>(
     client,
-    'select generation, always, since, key_columns as key from listenql.watched where relid = $1::oid',
-    [relid],
+    `select relid::text as relid, generation, always, since, key_columns as key from listenql.watched
+     where relid = any ($1::oid[])`,
+    [relids],
   )
-  return rows[0]
-}
-
-/** @returns what is missing for a complete history */
-async function beginHistory(client: ClientBase, relid: string): Promise<string | undefined> {
-  // It detects a log that was restored from a dump, whose batches are invalid here.
-  await inTransaction(client, () => client.query('select listenql.newest()'))
-  for (const deadline = performance.now() + REFRESH_TIMEOUT_MS; ; ) {
-    // In a transaction of its own: other sessions that read the log wait until it is committed.
-    const changes = await inTransaction(client, async () => {
-      const { rows } = await client.query<{ relid: string; change: string; detail: string }>(
-        'select relid::text as relid, change, detail from listenql.refresh()',
-      )
-      return rows
-    })
-    const lacking = changes.find(row => row.relid === relid && row.change === 'lacking')
-    if (lacking) return lacking.detail
-    const now = await stateOf(client, relid)
-    if (!now || now.since) return undefined
-    // Another process has locked the row of this table, and begins the history.
-    if (performance.now() > deadline) return 'its history has not begun yet: a running server will begin it'
-    await delay(100, new AbortController().signal)
-  }
-}
-
-async function explain(client: ClientBase, error: unknown): Promise<unknown> {
-  const state = sqlState(error)
-  const text = messageOf(error).replace(/^listenql: /, '')
-  const hint =
-    error instanceof Error && 'hint' in error && typeof error.hint === 'string' ? error.hint : undefined
-  if (state === SQL_STATE.watchRefused) {
-    return new ListenqlError('DATABASE_FAILED', text, { ...(hint !== undefined && { hint }), cause: error })
-  }
-  if (state === SQL_STATE.insufficientPrivilege) {
-    return new ListenqlError('DATABASE_FAILED', text, { hint: await rightsHint(client), cause: error })
-  }
-  if (error instanceof ListenqlError || state === undefined) return error
-  return new ListenqlError('DATABASE_FAILED', text, { hint: hint ?? `SQLSTATE ${state}`, cause: error })
-}
-
-/** The rights on schema `listenql` with which a login can watch its own tables. */
-export function watcherGrants(role: string): string {
-  const functions = [
-    'watch(regclass, boolean)',
-    'enroll(regclass, boolean, text)',
-    'create_triggers(oid, boolean)',
-  ]
-  return [
-    `grant usage on schema listenql to ${role};`,
-    `grant select on listenql.watched to ${role};`,
-    ...[
-      ...functions,
-      'unwatch(regclass)',
-      'silence(regclass)',
-      'newest()',
-      'refresh(oid, integer)',
-      'status()',
-    ].map(signature => `grant execute on function listenql.${signature} to ${role};`),
-  ].join('\n')
-}
-
-async function rightsHint(client: ClientBase): Promise<string> {
-  const rows = await ask<{ owner: string; me: string; isOwner: boolean }>(
-    client,
-    `select nspowner::regrole::text as owner, quote_ident(current_user) as me,
-       pg_has_role(nspowner, 'usage') as "isOwner" from pg_namespace where nspname = 'listenql'`,
-  ).catch(() => [])
-  const [row] = rows
-  if (!row) return 'it needs a role that may create schemas in this database'
-  if (row.isOwner) return `it needs the right TRIGGER on the table, which its owner may grant to ${row.me}`
-  return `it needs a role with the right TRIGGER on the table, and rights on schema listenql, which its owner (${row.owner}) may grant:\n${watcherGrants(row.me)}`
+  return new Map(rows.map(({ relid, ...state }) => [relid, state]))
 }

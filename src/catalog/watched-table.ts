@@ -34,3 +34,8 @@ export interface WatchedTable {
   /** Whether the login may SELECT from it: changes do not need that, snapshots do. */
   readonly readable: boolean
 }
+
+/** The name of a table for people and clients: without its schema, if that is `public`. */
+export function tableTitle({ schema, name }: Pick<WatchedTable, 'schema' | 'name'>): string {
+  return schema === 'public' ? name : `${schema}.${name}`
+}

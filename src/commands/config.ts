@@ -7,8 +7,8 @@ import {
   printSettings,
 } from '../config/index.js'
 import { hideSecrets } from '../postgres/conninfo.js'
+import { version } from '../telemetry/version.js'
 import type { Invocation } from './shared/command.js'
-import { version } from './version.js'
 
 /** Prints the effective configuration, an example file, or the page of the documentation. */
 export async function configCommand({ plain, load, env, stdout, stderr }: Invocation): Promise<number> {

@@ -1,11 +1,11 @@
 import { loadSettings, parseFlags } from '../config/index.js'
 import { ListenqlError } from '../lib/errors.js'
+import { version } from '../telemetry/version.js'
 import { findCommand } from './find-command.js'
 import { helpText } from './help.js'
 import type { Command, Streams } from './shared/command.js'
 import { endWithReaders } from './shared/end-with-readers.js'
 import { COMMANDS } from './table.js'
-import { version } from './version.js'
 
 /**
  * Runs the command that the command line names.
@@ -37,10 +37,11 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     env,
     words: parsed.words,
     plain: parsed.plain,
-    load: () =>
+    repeated: parsed.repeated,
+    load: former =>
       loadSettings({
         flags: parsed.layer,
-        file: typeof file === 'string' ? file : undefined,
+        file: typeof file === 'string' ? file : former,
         env,
         cwd: process.cwd(),
       }),

@@ -1,5 +1,5 @@
 import { ListenqlError } from '../lib/errors.js'
-import { noteOnDumps } from '../log/dump-grants.js'
+import { notesOnDumps } from '../log/dump-grants.js'
 import { findSchema, printInstallSql } from '../log/install.js'
 import { readMigrations } from '../log/migration-files.js'
 import type { Streams } from './shared/command.js'
@@ -67,8 +67,7 @@ export async function installCommand(
       )
     }
     if (grantDumpTo !== undefined) await grantDump(client, grantDumpTo)
-    const note = await noteOnDumps(client)
-    if (note !== undefined) stderr.write(`-- ${note}\n`)
+    for (const note of await notesOnDumps(client)) stderr.write(`-- ${note}\n`)
     stdout.write('Next: listenql watch TABLE\n')
     return 0
   })

@@ -1,87 +1,13 @@
-import { patience } from '../config/index.js'
-import { ListenqlError, messageOf } from '../lib/errors.js'
-import type { Command, Invocation } from './shared/command.js'
+import { ListenqlError } from '../lib/errors.js'
+import type { Command } from './shared/command.js'
+import { databaseFor, GRANT_DUMP, textOf, WAIT, waitOf } from './shared/log-flags.js'
+import { WATCH_COMMANDS } from './watch-commands.js'
 
 const NO_WORDS = { min: 0, max: 0, what: '' }
-const TABLES = { min: 1, max: 1000, what: 'the name of a table' }
-
-const GRANT_DUMP = {
-  flag: 'grant-dump-to',
-  placeholder: 'ROLE',
-  help: 'Role that runs pg_dump: gets the privilege to read schema listenql, including all logged events',
-} as const
-
-const WAIT = {
-  flag: 'wait',
-  placeholder: patience.placeholder,
-  help: 'How long to wait for transactions that use the table, such as 10s (default 60s)',
-} as const
 
 /** The commands of the event log and its tables. They use the database directly; no server needs to run. */
 export const LOG_COMMANDS: readonly Command[] = [
-  {
-    name: 'watch',
-    summary: 'Watch tables: their changes become subscriptions',
-    usage: 'watch [flags] TABLE...',
-    description:
-      'Every INSERT, UPDATE, DELETE and TRUNCATE of these tables goes to the event log from now on, and clients can subscribe to these changes: table people becomes peopleChanged. The first watch creates schema listenql in the database. A running server offers the tables within a second. Names are written as in SQL. The command needs the privilege TRIGGER on the tables, which their owner has, and waits for transactions that write to them.',
-    examples: [
-      ['npx listenql watch people', 'people becomes peopleChanged and people in GraphQL'],
-      [
-        `npx listenql watch chat.messages '"Mixed Case"'`,
-        'several tables, one in another schema and one with a name that SQL quotes',
-      ],
-      [
-        'npx listenql watch --always orders',
-        'includes writes of tools that set session_replication_role to replica',
-      ],
-    ],
-    options: ['databaseUrl', 'dataDir', 'debug'],
-    flags: [
-      {
-        flag: 'always',
-        help: 'Log writes under session_replication_role = replica too; only the owner of the table may do this',
-      },
-      {
-        flag: 'grant-to',
-        placeholder: 'ROLE',
-        help: 'Login of the server: gets SELECT on the tables, for snapshots',
-      },
-      GRANT_DUMP,
-      WAIT,
-    ],
-    words: TABLES,
-    run: async invocation => {
-      const { plain, words: tables } = invocation
-      const wait = waitOf(plain)
-      const { watchCommand } = await import('./watch.js')
-      const argv = {
-        tables,
-        patience: wait,
-        always: plain.has('always'),
-        grantTo: textOf(plain, 'grant-to'),
-        grantDumpTo: textOf(plain, GRANT_DUMP.flag),
-      }
-      return watchCommand(await databaseFor(invocation), argv, invocation)
-    },
-  },
-  {
-    name: 'unwatch',
-    summary: 'Stop watching tables',
-    usage: 'unwatch [flags] TABLE...',
-    description:
-      'Removes the triggers from these tables. Their logged events stay in the log for --retention, but cursors of these tables are no longer valid. If a trigger cannot be dropped, the command changes it to log nothing, and prints the SQL that drops it.',
-    examples: [['npx listenql unwatch people', 'ends peopleChanged']],
-    options: ['databaseUrl', 'dataDir', 'debug'],
-    flags: [WAIT],
-    words: TABLES,
-    run: async invocation => {
-      const { words: tables, plain } = invocation
-      const wait = waitOf(plain)
-      const { unwatchCommand } = await import('./unwatch.js')
-      return unwatchCommand(await databaseFor(invocation), { tables, patience: wait }, invocation)
-    },
-  },
+  ...WATCH_COMMANDS,
   {
     name: 'status',
     summary: 'Show the watched tables, the event log and any problems',
@@ -207,24 +133,3 @@ export const LOG_COMMANDS: readonly Command[] = [
     },
   },
 ]
-
-async function databaseFor({ load, env }: Invocation) {
-  const { databaseArguments } = await import('./shared/database-arguments.js')
-  const { findDatabase } = await import('./shared/connect.js')
-  return findDatabase(databaseArguments(load().settings, env))
-}
-
-function textOf(plain: Invocation['plain'], flag: string): string | undefined {
-  const value = plain.get(flag)
-  return typeof value === 'string' ? value : undefined
-}
-
-/** @returns ms */
-function waitOf(plain: Invocation['plain']): number {
-  const given = textOf(plain, WAIT.flag) ?? '60s'
-  try {
-    return patience.parse(given)
-  } catch (error) {
-    throw new ListenqlError('BAD_CONFIGURATION', `--wait is '${given}' but ${messageOf(error)}`)
-  }
-}

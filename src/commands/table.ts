@@ -2,6 +2,7 @@ import { OPTION_LIST } from '../config/index.js'
 import { CODEGEN_COMMAND } from './codegen/command.js'
 import { LOG_COMMANDS } from './log-commands.js'
 import type { Command } from './shared/command.js'
+import { TOP_COMMAND } from './top/command.js'
 
 const ALL = OPTION_LIST.map(option => option.key)
 const NO_WORDS = { min: 0, max: 0, what: '' }
@@ -27,7 +28,7 @@ export const COMMANDS: readonly Command[] = [
     run: async ({ load }) => {
       const loaded = load()
       const { serveCommand } = await import('./serve.js')
-      return serveCommand(loaded)
+      return serveCommand(loaded, load)
     },
   },
   ...LOG_COMMANDS,
@@ -84,6 +85,7 @@ export const COMMANDS: readonly Command[] = [
       return code
     },
   },
+  TOP_COMMAND,
   CODEGEN_COMMAND,
   {
     name: 'config',

@@ -1,6 +1,5 @@
 import type { Settings } from '../config/index.js'
-import { ListenqlError } from '../lib/errors.js'
-import { localUrl } from './shared/local-url.js'
+import { serverUrl } from './shared/local-url.js'
 import type { TailArguments } from './tail.js'
 
 /**
@@ -13,13 +12,5 @@ export function tailArguments(
   channels: readonly string[],
   plain: ReadonlyMap<string, string | true>,
 ): TailArguments {
-  const given = plain.get('url')
-  const url =
-    typeof given === 'string' ? checkUrl(given) : localUrl(loadSettings(), '--url http://localhost:PORT')
-  return { channels, url, json: plain.has('json') }
-}
-
-function checkUrl(url: string): string {
-  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url
-  throw new ListenqlError('BAD_CONFIGURATION', '--url must be a URL such as http://localhost:7700')
+  return { channels, url: serverUrl(plain, loadSettings), json: plain.has('json') }
 }

@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline/promises'
 import type pg from 'pg'
 import { ListenqlError } from '../lib/errors.js'
 import { countWords } from '../lib/words.js'
@@ -6,6 +5,7 @@ import { findSchema, uninstall } from '../log/install.js'
 import { describeConnection } from '../postgres/conninfo.js'
 import { ask } from '../postgres/lock-retry.js'
 import type { Streams } from './shared/command.js'
+import { confirm } from './shared/confirm.js'
 import { type Database, withClient } from './shared/connect.js'
 import { printBlockers } from './shared/each-table.js'
 
@@ -25,7 +25,12 @@ export async function uninstallCommand(
       return 0
     }
     const what = `schema listenql with its event log, and the triggers of ${countWords(tables, 'table')}, from ${describeConnection(config)}`
-    if (!yes && !(await confirm(what, io))) {
+    const question = {
+      question: `Remove ${what}?`,
+      withoutTerminal: 'this removes the event log',
+      command: 'listenql uninstall --yes',
+    }
+    if (!yes && !(await confirm(question, io))) {
       io.stdout.write('nothing was removed\n')
       return 1
     }
@@ -56,25 +61,4 @@ async function installedTables(client: pg.Client): Promise<number | undefined> {
   if (row?.tables == null) return 0
   const counted = await ask<{ n: number }>(client, 'select count(*)::int as n from listenql.watched')
   return counted[0]?.n ?? 0
-}
-
-async function confirm(what: string, { stdin, stdout }: Streams): Promise<boolean> {
-  if (!stdin.isTTY) {
-    throw new ListenqlError(
-      'BAD_CONFIGURATION',
-      'this removes the event log, and stdin is no terminal on which you could confirm it',
-      {
-        hint: 'if that is what you want: listenql uninstall --yes',
-      },
-    )
-  }
-  const lines = createInterface({ input: stdin, output: stdout })
-  try {
-    // Ctrl-D closes stdin without an answer.
-    const closed = new Promise<string>(resolve => lines.once('close', () => resolve('')))
-    const answer = await Promise.race([lines.question(`Remove ${what}? Type yes: `), closed])
-    return answer.trim().toLowerCase() === 'yes'
-  } finally {
-    lines.close()
-  }
 }

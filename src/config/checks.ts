@@ -1,7 +1,8 @@
-import { parseClaimPattern } from '../lib/claim-pattern.js'
 import { ListenqlError } from '../lib/errors.js'
 import { compileGlob } from '../lib/glob.js'
 import { createNetworks } from '../lib/networks.js'
+import { parseClaimPattern } from '../lib/patterns/claim-pattern.js'
+import { parseTablePattern } from '../lib/patterns/table-pattern.js'
 
 /** Each throws an Error that begins with "must" if the text is invalid; those with a result return the text in its normal form. */
 
@@ -21,6 +22,16 @@ export function checkChannelPattern(pattern: string): void {
     if (error instanceof ListenqlError && error.hint?.includes('claims'))
       throw new Error(`must hold globs; ${error.message}`)
     throw new Error(`must hold globs; in '${pattern}' a bracket is not closed or holds an impossible range`)
+  }
+}
+
+/** The name of a table, or a pattern for names. */
+export function checkTablePattern(pattern: string): void {
+  try {
+    parseTablePattern(pattern)
+  } catch (error) {
+    const reason = error instanceof ListenqlError ? error.message : 'it is malformed'
+    throw new Error(`must hold names of tables, or patterns for them; ${reason}`)
   }
 }
 

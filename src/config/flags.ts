@@ -14,6 +14,8 @@ export interface PlainFlag {
   readonly short?: string
   /** Name of its value in usage lines; a flag without one is on or off. */
   readonly placeholder?: string
+  /** It may be given several times; its values are in `ParsedFlags.repeated`. */
+  readonly repeats?: true
   readonly help: string
 }
 
@@ -29,6 +31,8 @@ export interface ParsedFlags {
   readonly layer: ReadonlyMap<OptionKey, Given>
   /** The plain flags: their values, or true. */
   readonly plain: ReadonlyMap<string, string | true>
+  /** All values of plain flags that may be given several times, in order. */
+  readonly repeated: ReadonlyMap<string, readonly string[]>
   /** The arguments that are not flags, in order. */
   readonly words: readonly string[]
 }
@@ -47,6 +51,7 @@ export function parseFlags(argv: readonly string[], { keys, plain }: Expected): 
   const flags = [...plain, ...COMMON_FLAGS]
   const layer = new Map<OptionKey, Given>()
   const found = new Map<string, string | true>()
+  const repeated = new Map<string, string[]>()
   const words: string[] = []
   for (const token of tokensOf(argv, options, flags)) {
     if (token.kind === 'positional') words.push(token.value)
@@ -58,13 +63,16 @@ export function parseFlags(argv: readonly string[], { keys, plain }: Expected): 
     const flag = flags.find(one => one.flag === name)
     const option = options.find(one => one.flag === name)
     const negated = options.find(one => one.type.kind === 'boolean' && `no-${one.flag}` === name)
-    if (flag) found.set(name, readPlain(flag, value))
-    else if (option) layer.set(option.key, readOption(option, value, layer.get(option.key)))
+    if (flag) {
+      const read = readPlain(flag, value)
+      found.set(name, read)
+      if (flag.repeats && read !== true) repeated.set(name, [...(repeated.get(name) ?? []), read])
+    } else if (option) layer.set(option.key, readOption(option, value, layer.get(option.key)))
     else if (negated && value === undefined) layer.set(negated.key, { value: false, where: `--${name}` })
     else if (negated) throw refusal(`--${name} takes no value`)
     else throw unknownFlag(token.rawName, options, flags)
   }
-  return { layer, plain: found, words }
+  return { layer, plain: found, repeated, words }
 }
 
 function tokensOf(argv: readonly string[], options: readonly NamedOption[], flags: readonly PlainFlag[]) {

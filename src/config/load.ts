@@ -11,6 +11,8 @@ export interface LoadedSettings {
   readonly settings: Settings
   /** The source of each value: `--port`, `environment variable PORT`, `listenql.toml:3: HttpPort`, `default`. */
   readonly sources: Readonly<Record<OptionKey, string>>
+  /** The configuration file that was read, as an absolute path. Undefined: there is none. */
+  readonly file: string | undefined
   /** Lines for the log, such as which file was read. */
   readonly notices: readonly string[]
   /** Lines about settings that were given without effect. */
@@ -68,5 +70,5 @@ export function loadSettings({ flags, file, env, cwd, root }: LoadOptions): Load
     sources[key] === 'default' ? `--${optionOf(key).flag}` : sources[key],
   )
   const notices = path === undefined ? [] : [`using the configuration file ${path}`]
-  return { settings, sources, notices, warnings }
+  return { settings, sources, file: path, notices, warnings }
 }

@@ -3,6 +3,7 @@ import { describeDefault, describeFlag } from './describe.js'
 import { FILE_PLACES } from './file.js'
 import { OPTION_LIST } from './names.js'
 import { WITHOUT_MEANING } from './options.js'
+import { isReloadable } from './reloadable.js'
 
 /** docs/configuration.md. */
 export function configurationMarkdown(): string {
@@ -26,6 +27,11 @@ and ends with exit code 2. An unknown variable \`LISTENQL_*\` or \`ES_*\` is a w
 ## Options
 
 ${groups().map(optionTable).join('\n\n')}
+
+## What a reload changes
+
+A running server takes over other values of these options when it [reloads](operations.md#reloading); all others need a restart:
+${reloadable()}.
 
 ## How values are written
 
@@ -90,6 +96,12 @@ function optionTable(group: string): string {
     '|---|---|---|---|---|',
     ...rows,
   ].join('\n')
+}
+
+function reloadable(): string {
+  return OPTION_LIST.filter(({ key }) => isReloadable(key))
+    .map(({ flag }) => code(`--${flag}`))
+    .join(', ')
 }
 
 function databaseRules(): string {

@@ -48,7 +48,7 @@ export const duration = milliseconds(1, MAX_TIMER_MS, '1ms to 24 days')
 /** A time in milliseconds for which something is kept. */
 export const period = milliseconds(1000, MAX_PERIOD_MS, '1s to 10 years (87600h)')
 
-/** Longest wait of a command in milliseconds; with 0 it tries once. */
+/** A wait in milliseconds that may be left out: with 0, a command tries once, and a server stops at once. */
 export const patience = milliseconds(0, 24 * HOUR_MS, '0s to 24h')
 
 function size(min: number, words: string): ValueType<number> {

@@ -10,13 +10,17 @@ export interface Settings {
   readonly exitOnError: OptionValues['exitOnError']
   /** Data directory of the embedded Postgres; setting it selects the embedded Postgres even if PG* variables are set. Default: .listenql in the current directory */
   readonly dataDir: OptionValues['dataDir']
+  /** Tables that the server watches, those that exist when it starts and those that are created later: names as in SQL, also with globs; ! leaves tables out, and the last pattern that matches a table decides. Default: none */
+  readonly tables: OptionValues['tables']
+  /** When the server starts, stop watching tables that --tables does not name; without this option, they stay watched. Default: false */
+  readonly unwatchOthers: OptionValues['unwatchOthers']
   /** Minimum time that events are kept: a client that was offline for longer reads a snapshot again. In ms. Default: 24h */
   readonly retention: OptionValues['retention']
   /** Size of the event log above which the server clears the oldest events, even those younger than --retention, and logs a warning. In bytes. Default: no limit */
   readonly maxLogSize: OptionValues['maxLogSize']
   /** How the server learns of events: bell waits for a NOTIFY, poll reads the event log all the time. Default: bell */
   readonly doorbell: OptionValues['doorbell']
-  /** Interval at which the server reads the event log while it is awake (with --doorbell poll, always). In ms. Default: 5ms */
+  /** Interval at which the server reads the event log while it is awake (with --doorbell poll, always); up to twice that while most reads find events. In ms. Default: 5ms */
   readonly poll: OptionValues['poll']
   /** Time without events after which the server stops polling and waits for the bell. In ms. Default: 250ms */
   readonly quiet: OptionValues['quiet']
@@ -38,6 +42,8 @@ export interface Settings {
   readonly port: OptionValues['port']
   /** Port for HTTPS, which is open if a certificate and a key are given; 0 selects any free port. Default: 7701 */
   readonly httpsPort: OptionValues['httpsPort']
+  /** Port for /metrics and /status, on the address of --host and without sign-in; 0 selects any free port. Default: the port of the server, if only this machine can reach it (--host), viewers have no roles and no proxy is configured (--url-base, --trust-proxy); otherwise none */
+  readonly metricsPort: OptionValues['metricsPort']
   /** PEM file with the certificate for HTTPS and its chain. Default: none, no HTTPS */
   readonly tlsCert: OptionValues['tlsCert']
   /** PEM file with the private key for HTTPS. Default: none, no HTTPS */
@@ -48,7 +54,7 @@ export interface Settings {
   readonly basePath: OptionValues['basePath']
   /** Addresses and networks of proxies whose X-Forwarded-For is trusted. Default: none */
   readonly trustProxy: OptionValues['trustProxy']
-  /** Show GraphiQL to browsers that open /graphql. Default: true; false once viewers have roles */
+  /** Show GraphiQL to browsers that open /graphql. Default: true; false once viewers have roles, or with --trusted-documents-only */
   readonly graphiql: OptionValues['graphiql']
   /** Let clients read the whole schema; if false, errors suggest no names either. Default: true; false once viewers have roles */
   readonly introspection: OptionValues['introspection']
@@ -62,6 +68,12 @@ export interface Settings {
   readonly rolePublish: OptionValues['rolePublish']
   /** Web origins, as globs, that may use the server from a browser, in addition to its own origin; * allows all origins. Default: none */
   readonly corsOrigins: OptionValues['corsOrigins']
+  /** JSON file with the documents of your applications by id, as GraphQL Code Generator and Relay write it; clients may send the id in place of the document, and the limits on documents do not apply to them. Default: none */
+  readonly trustedDocuments: OptionValues['trustedDocuments']
+  /** Refuse every document that is not in the file of --trusted-documents, including introspection and the documents of the page. Default: false */
+  readonly trustedDocumentsOnly: OptionValues['trustedDocumentsOnly']
+  /** Number of documents that the server remembers for clients that send a document once and then its hash (Apollo's automatic persisted queries). Default: none */
+  readonly persistedQueries: OptionValues['persistedQueries']
   /** Secret of tokens signed with HS256, HS384 or HS512; set it by variable or file, because other users of the machine can see flags. Default: no such tokens */
   readonly jwtSecret: OptionValues['jwtSecret']
   /** File with the secret, instead of --jwt-secret. Default: none */
@@ -166,10 +178,14 @@ export interface Settings {
   readonly reconnectMax: OptionValues['reconnectMax']
   /** Longest time that stopping may take. In ms. Default: 10s */
   readonly shutdownTimeout: OptionValues['shutdownTimeout']
+  /** Time over which a stopping server ends the connections of its clients, one after the other, as a part of --shutdown-timeout; meanwhile /readyz is 503, and new clients are still served, since load balancers and Kubernetes send some for a few seconds more. In ms. Default: 0s */
+  readonly drain: OptionValues['drain']
   /** Minimum severity that is logged. Default: info */
   readonly logLevel: OptionValues['logLevel']
   /** auto is text on a terminal and JSON elsewhere. Default: auto */
   readonly logFormat: OptionValues['logFormat']
+  /** File to which a line of JSON is appended for each subscription, refusal, ended session and published message, - for standard output; SIGHUP opens it anew if the server has no terminal. Default: none */
+  readonly auditLog: OptionValues['auditLog']
   /** The same as log level debug; unexpected errors show their origin. Default: false */
   readonly debug: OptionValues['debug']
 }

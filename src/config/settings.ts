@@ -3,6 +3,7 @@ import { type NamedOption, OPTION_LIST } from './names.js'
 import type { OptionKey } from './options.js'
 import type { Settings } from './settings-interface.js'
 import { didYouMean } from './suggest.js'
+import { formatDuration } from './units.js'
 
 /** The default settings. */
 export const DEFAULTS = Object.fromEntries(
@@ -46,7 +47,8 @@ export function completeSettings(
   nameOf: (key: OptionKey) => string,
 ): Settings {
   const settings = { ...DEFAULTS, ...values } as Settings
-  const { tlsCert, tlsKey, port, httpsPort, debug, logLevel } = settings
+  const { tlsCert, tlsKey, port, httpsPort, metricsPort, debug, logLevel } = settings
+  const { tables, unwatchOthers, drain, shutdownTimeout } = settings
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     const [given, missing] =
       tlsCert === undefined ? (['tlsKey', 'tlsCert'] as const) : (['tlsCert', 'tlsKey'] as const)
@@ -61,7 +63,53 @@ export function completeSettings(
       `${nameOf('httpsPort')} and ${nameOf('port')} are both ${port}: HTTP and HTTPS need a port each`,
     )
   }
+  if (unwatchOthers && tables.length === 0) {
+    throw new ListenqlError(
+      'BAD_CONFIGURATION',
+      `${nameOf('unwatchOthers')} is given, but ${nameOf('tables')} is not: it would stop watching every table`,
+      { hint: 'to stop watching tables once: listenql unwatch --all' },
+    )
+  }
+  if (tables.length > 0 && tables.every(pattern => pattern.startsWith('!'))) {
+    throw new ListenqlError('BAD_CONFIGURATION', `${nameOf('tables')} only says which tables are left out`, {
+      hint: `say from which tables, first: *.*, ${tables[0]}`,
+    })
+  }
+  if (settings.trustedDocumentsOnly) checkTrustedDocumentsOnly(settings, nameOf)
+  if (drain > 0 && drain >= shutdownTimeout) {
+    throw new ListenqlError(
+      'BAD_CONFIGURATION',
+      `${nameOf('drain')} is ${formatDuration(drain)}, which leaves no time to stop within ${nameOf('shutdownTimeout')} (${formatDuration(shutdownTimeout)}): make ${nameOf('shutdownTimeout')} longer`,
+    )
+  }
+  const sharing = (['port', 'httpsPort'] as const).find(
+    key => settings[key] === metricsPort && (key === 'port' || tlsCert !== undefined),
+  )
+  if (metricsPort !== undefined && metricsPort !== 0 && sharing !== undefined) {
+    throw new ListenqlError(
+      'BAD_CONFIGURATION',
+      `${nameOf('metricsPort')} and ${nameOf(sharing)} are both ${metricsPort}: metrics need a port of their own`,
+      { hint: 'choose another port, such as 9464' },
+    )
+  }
   return debug && logLevel !== 'trace' ? { ...settings, logLevel: 'debug' } : settings
+}
+
+function checkTrustedDocumentsOnly(
+  { trustedDocuments, persistedQueries }: Settings,
+  nameOf: (key: OptionKey) => string,
+): void {
+  const only = nameOf('trustedDocumentsOnly')
+  if (trustedDocuments === undefined)
+    throw new ListenqlError(
+      'BAD_CONFIGURATION',
+      `${only} is given, but ${nameOf('trustedDocuments')} is not: every document would be refused`,
+    )
+  if (persistedQueries !== undefined)
+    throw new ListenqlError(
+      'BAD_CONFIGURATION',
+      `${only} and ${nameOf('persistedQueries')} exclude each other: documents that clients register are not trusted`,
+    )
 }
 
 /**

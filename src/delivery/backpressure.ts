@@ -22,7 +22,8 @@ export interface Reader {
 }
 
 export interface BackpressureOptions {
-  readonly maxBuffer: number
+  /** Read at each use, since a reload may change them. */
+  readonly limits: { readonly maxBuffer: number }
   readonly scheduler: Scheduler
   readonly observe: Observe
 }
@@ -52,9 +53,10 @@ export interface Pausable {
   resume(): void
 }
 
-export function createBackpressure({ maxBuffer, scheduler, observe }: BackpressureOptions): Backpressure {
+export function createBackpressure(options: BackpressureOptions): Backpressure {
+  const { limits, scheduler, observe } = options
   const strained = new Map<Reader, number>()
-  const turnLimit = Math.min(maxBuffer * TURN_PART, TURN_MAX_BYTES)
+  const turnLimit = () => Math.min(limits.maxBuffer * TURN_PART, TURN_MAX_BYTES)
   let turnBytes = 0
   let pausedSince = 0
   let isPaused = false
@@ -80,7 +82,7 @@ export function createBackpressure({ maxBuffer, scheduler, observe }: Backpressu
     apply()
   }
   const apply = () => {
-    const paused = pausedSince !== 0 || turnBytes > turnLimit
+    const paused = pausedSince !== 0 || turnBytes > turnLimit()
     if (paused === isPaused) return
     isPaused = paused
     if (paused) source?.pause()
@@ -94,13 +96,13 @@ export function createBackpressure({ maxBuffer, scheduler, observe }: Backpressu
     took(bytes) {
       scheduler.afterwards(endTurn)
       turnBytes += bytes
-      if (turnBytes > turnLimit) apply()
+      if (turnBytes > turnLimit()) apply()
     },
     report(reader, waiting) {
       if (closed) return
-      if (waiting > maxBuffer * HIGH_WATER) {
+      if (waiting > limits.maxBuffer * HIGH_WATER) {
         if (!strained.has(reader)) strained.set(reader, performance.now())
-      } else if (waiting > maxBuffer * LOW_WATER || !strained.delete(reader)) return
+      } else if (waiting > limits.maxBuffer * LOW_WATER || !strained.delete(reader)) return
       evaluate()
     },
     release(reader) {

@@ -1,9 +1,10 @@
 import { Fifo } from '../lib/fifo.js'
+import type { GroupOptions } from './group-options.js'
 import type { Outbound } from './outbound.js'
 import { createRenderer, type Renderer } from './renderer.js'
 import { type Frame, FrameStream } from './stream.js'
 import type { Subscriber } from './subscriber.js'
-import type { GroupOptions, SubscriptionRequest } from './subscription.js'
+import type { SubscriptionRequest } from './subscription.js'
 
 /**
  * From the events of a group to the connections of its subscribers: each event is rendered once, and its frame is appended to the one
@@ -15,6 +16,7 @@ export class FanOut {
   readonly #options: GroupOptions
   #stream: FrameStream
   #renderer: Renderer
+  #source: SubscriptionRequest<unknown>['source']
   /** The newest frame of an event. */
   #latest: Frame | undefined
   /** Events that are not rendered yet. */
@@ -28,6 +30,7 @@ export class FanOut {
     this.#options = options
     this.#stream = new FrameStream(options.memory.wait)
     this.#renderer = createRenderer(request, options)
+    this.#source = request.source
   }
 
   /** Whether events wait to be rendered. */
@@ -68,6 +71,7 @@ export class FanOut {
   renderBy(request: SubscriptionRequest<unknown>): void {
     this.#render()
     this.#renderer = createRenderer(request, this.#options)
+    this.#source = request.source
   }
 
   /** The frame of an event of the past, which several subscribers may replay. */
@@ -104,8 +108,11 @@ export class FanOut {
   }
 
   #renderNext(): void {
-    this.#latest = this.#renderer.fresh(this.#pending.shift())
+    const event = this.#pending.shift()
+    this.#latest = this.#renderer.fresh(event)
     this.#stream.push(this.#latest)
+    const { delays } = this.#options
+    if (delays) delays.rendered(this.#source.topic.kind, this.#source.madeAt(event))
   }
 
   #notify(): void {

@@ -3,12 +3,13 @@ import type { Position } from '../log/position.js'
 import { type EventSource, otherMeaning } from '../sources/source.js'
 import { Epoch } from './epoch.js'
 import { FanOut } from './fan-out.js'
+import type { GroupOptions } from './group-options.js'
 import { GroupSource } from './group-source.js'
 import type { Outbound } from './outbound.js'
 import { sharedAccount } from './shared-account.js'
 import { createFrame, type Frame, FrameStream } from './stream.js'
 import type { Subscriber } from './subscriber.js'
-import type { GroupOptions, SubscriptionRequest } from './subscription.js'
+import type { SubscriptionRequest } from './subscription.js'
 
 /**
  * Subscribers with equal requests share one source. The group opens it, replaces it when the schema changes, and closes it when the

@@ -1,12 +1,10 @@
 import { comparePositions } from '../log/position.js'
+import type { Topic } from '../sources/source.js'
 import { Group } from './group.js'
+import type { GroupOptions } from './group-options.js'
 import { joinGroup } from './membership.js'
-import type {
-  GroupOptions,
-  SubscriberOptions,
-  SubscriptionHandle,
-  SubscriptionRequest,
-} from './subscription.js'
+import type { SubscriberOptions, SubscriptionRequest } from './subscription.js'
+import type { SubscriptionHandle } from './subscription-handle.js'
 
 /** Assigns subscriptions to groups: subscriptions with equal keys share one source and one rendering of each event. */
 export interface Groups {
@@ -24,12 +22,28 @@ export interface Groups {
   renew(): Promise<void>
   /** The number of groups, and of subscribers in them. */
   readonly size: { readonly groups: number; readonly subscribers: number }
+  /** The groups with the most subscribers, the first one with the most. @param most how many at most */
+  largest(
+    most: number,
+  ): readonly { readonly topic: Topic; readonly isState: boolean; readonly size: number }[]
 }
 
 export function createGroups(options: GroupOptions): Groups {
   const all = new Set<Group>()
-  /** The groups that can be joined. */
+  /** The groups that can be joined, and the key of each: that of its request, except while it moves to another schema. */
   const byKey = new Map<string, Group>()
+  const keys = new Map<Group, string>()
+
+  function enter(key: string, group: Group): void {
+    byKey.set(key, group)
+    keys.set(group, key)
+  }
+
+  function remove(group: Group): void {
+    const key = keys.get(group)
+    keys.delete(group)
+    if (key !== undefined && byKey.get(key) === group) byKey.delete(key)
+  }
 
   function found(request: SubscriptionRequest<unknown>): Group {
     const held = options.memory.hold(request.bytes)
@@ -38,25 +52,28 @@ export function createGroups(options: GroupOptions): Groups {
       held.release()
       if (!isFounded) return
       all.delete(group)
-      if (byKey.get(group.key) === group) byKey.delete(group.key)
+      remove(group)
     })
     isFounded = true
     // The source may end while it opens, as when the right to it has just been lost. Then no other subscriber joins the group.
     if (group.isOver) return group
     all.add(group)
-    byKey.set(request.key, group)
+    enter(request.key, group)
     return group
   }
 
-  /** After a change of the schema or of rights, the group's request may equal that of another group: then they merge. */
-  function rekey(group: Group, former: string): void {
-    if (group.isOver || group.key === former) return
-    if (byKey.get(former) === group) byKey.delete(former)
+  /**
+   * After a change of the schema or of rights, the group's request may equal that of another group: then they merge.
+   * @param former groups that have not moved yet: the key of one may be another soon
+   */
+  function rekey(group: Group, former: ReadonlySet<Group>): void {
+    if (group.isOver || byKey.get(group.key) === group) return
+    remove(group)
     const heir = byKey.get(group.key)
-    if (!heir) byKey.set(group.key, group)
+    if (!heir || former.has(heir)) enter(group.key, group)
     else if (heir.isOpen && !isOlder(heir, group)) group.mergeInto(heir)
     else if (heir.isOpen) {
-      byKey.set(group.key, group)
+      enter(group.key, group)
       heir.mergeInto(group)
     }
   }
@@ -66,13 +83,16 @@ export function createGroups(options: GroupOptions): Groups {
       let current = request as SubscriptionRequest<unknown>
       // The schema may have changed since the request was made.
       for (let next = current.renew(); next; next = current.renew()) current = await next
-      return joinGroup(byKey.get(current.key) ?? found(current), subscriber, signal)
+      const known = byKey.get(current.key)
+      // A group that is moving to another schema may have another key already.
+      return joinGroup(known?.key === current.key ? known : found(current), subscriber, signal)
     },
     async renew() {
-      for (const group of [...all]) {
-        const { key } = group
+      const former = new Set(all)
+      for (const group of former) {
         await group.renew()
-        rekey(group, key)
+        former.delete(group)
+        rekey(group, former)
       }
     },
     get size() {
@@ -80,6 +100,11 @@ export function createGroups(options: GroupOptions): Groups {
       for (const group of all) subscribers += group.size
       return { groups: all.size, subscribers }
     },
+    largest: most =>
+      [...all]
+        .sort((a, b) => b.size - a.size)
+        .slice(0, most)
+        .map(({ source: { topic, isState }, size }) => ({ topic, isState, size })),
   }
 }
 

@@ -1,12 +1,15 @@
 import { abortable } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
+import type { Position } from '../log/position.js'
 import { catchUp } from './catch-up.js'
 import type { Group } from './group.js'
+import type { Outbound } from './outbound.js'
 import { assertGoesOn, hasOpened, replayOf } from './present-source.js'
 import { startWithInitialState } from './start-with-initial-state.js'
 import { FrameStream } from './stream.js'
 import { Subscriber } from './subscriber.js'
-import type { SubscriberOptions, SubscriptionHandle } from './subscription.js'
+import type { SubscriberOptions } from './subscription.js'
+import type { SubscriptionHandle } from './subscription-handle.js'
 import { TransactionEnds } from './transaction-ends.js'
 
 /**
@@ -21,22 +24,10 @@ export async function joinGroup(
   options: SubscriberOptions,
   signal?: AbortSignal,
 ): Promise<SubscriptionHandle> {
-  const { outbound } = options
-  group.retain()
+  const { outbound, after, transactions } = options
+  const member = new Member(group, outbound)
   // Costly per idle subscriber: created only if it has to read something first.
-  const left = options.after || group.source.initialState ? new AbortController() : undefined
-  let hasLeft = false
-  let subscriber: Subscriber | undefined
-  const leave = () => {
-    if (hasLeft) return
-    hasLeft = true
-    left?.abort()
-    if (subscriber) {
-      group.home.fanOut.subscribers.delete(subscriber)
-      outbound.remove(subscriber)
-    }
-    group.release()
-  }
+  if (after || group.source.initialState) member.left = new AbortController()
   try {
     // Not in a function of its own: after another await, an event that is dispatched meanwhile would be missed.
     for (let source: unknown; source !== group.home.source; ) {
@@ -46,28 +37,73 @@ export async function joinGroup(
       assertGoesOn(group)
       source = present // another one may have replaced it, as after a change of the schema
     }
-    if (left) {
-      const leaving = signal ? AbortSignal.any([left.signal, signal]) : left.signal
-      subscriber = await (group.home.source.initialState ? startWithInitialState : resume)(
+    if (member.left) {
+      const leaving = signal ? AbortSignal.any([member.left.signal, signal]) : member.left.signal
+      member.subscriber = await (group.home.source.initialState ? startWithInitialState : resume)(
         group,
         options,
         leaving,
       )
     } else {
-      subscriber = enter(group.home, options)
+      member.subscriber = enter(group.home, options)
     }
   } catch (error) {
-    leave()
+    member.leave()
     throw error
   }
-  const joined = subscriber
-  const position = () => joined.position(group.home.livePosition)
-  if (options.transactions) {
-    const { transactions: frames, after } = options
-    joined.ends = new TransactionEnds({ frames, after, reached: position })
-    outbound.notify(joined)
+  if (transactions) {
+    const { subscriber } = member
+    subscriber.ends = new TransactionEnds({
+      ...{ frames: transactions, after },
+      reached: () => member.position(),
+    })
+    outbound.notify(subscriber)
   }
-  return { leave, position }
+  return member
+}
+
+/** A class, since each idle subscription has one. */
+class Member implements SubscriptionHandle {
+  readonly #group: Group
+  readonly #outbound: Outbound
+  /** Ends what it reads. Undefined: it reads nothing. */
+  left: AbortController | undefined
+  #subscriber: Subscriber | undefined
+  #hasLeft = false
+
+  constructor(group: Group, outbound: Outbound) {
+    this.#group = group
+    this.#outbound = outbound
+    group.retain()
+  }
+
+  get subscriber(): Subscriber {
+    return this.#subscriber as Subscriber
+  }
+
+  set subscriber(subscriber: Subscriber) {
+    this.#subscriber = subscriber
+  }
+
+  position(): Position | undefined {
+    return this.subscriber.position(this.#group.home.livePosition)
+  }
+
+  results(): number {
+    return this.subscriber.results
+  }
+
+  leave(): void {
+    if (this.#hasLeft) return
+    this.#hasLeft = true
+    this.left?.abort()
+    const subscriber = this.#subscriber
+    if (subscriber) {
+      this.#group.home.fanOut.subscribers.delete(subscriber)
+      this.#outbound.remove(subscriber)
+    }
+    this.#group.release()
+  }
 }
 
 /** Starts at the newest frame; where events are states, with the newest one. */
@@ -97,6 +133,7 @@ async function resume(
   signal: AbortSignal,
 ): Promise<Subscriber> {
   const { memory, observe } = group.options
+  const began = performance.now()
   const position = after as NonNullable<typeof after>
   const first = await abortable(replayOf(group).read(position, signal, account), signal)
   const own = new FrameStream(memory.wait)
@@ -124,6 +161,12 @@ async function resume(
     signal,
   }).then(
     () => {
+      if (!signal.aborted)
+        observe({
+          type: 'subscriber.caught-up',
+          topic: group.home.source.topic.name,
+          took: performance.now() - began,
+        })
       // If the group ended before this subscriber joined its stream, the final frame is not in what it still takes.
       if (endBefore && !signal.aborted) group.expel(subscriber, outbound, endBefore)
     },

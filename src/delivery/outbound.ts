@@ -1,9 +1,11 @@
+import { FewSet } from '../lib/collections/few-set.js'
 import { Fifo } from '../lib/fifo.js'
 import type { ClientMemory } from '../lib/limits/client-memory.js'
 import type { CutReason, Observe } from '../lib/observation.js'
 import type { Backpressure } from './backpressure.js'
 import { EndMarks } from './end-marks.js'
 import type { Scheduler } from './scheduler.js'
+import type { Sink } from './sink.js'
 import { costOf, type Frame } from './stream.js'
 import type { Subscriber } from './subscriber.js'
 
@@ -14,49 +16,50 @@ const SUBSCRIPTION_SHARE_BYTES = 16 * 1024
 /** About how many bytes a protocol adds to a frame. Counted so that empty payloads are not free. */
 const ENVELOPE_BYTES = 8
 
-/** Sends frames to the socket or response of one connection; implemented by the transports. */
-export interface Sink {
-  /** False while its buffer is full; the transport calls `Outbound.resume` when the sink takes more. */
-  readonly writable: boolean
-  /** Bytes in its own buffers and those of the socket. */
-  readonly held: number
-  /** Sends a frame of a subscription. Called only between `begin` and `end`, while writable. */
-  frame(subscriber: Subscriber, frame: Frame): void
-  /** Sends a message of the protocol, such as an acknowledgement. */
-  control(text: string): void
-  /** `begin` and `end` bracket the calls that make one write to the socket. */
-  begin(): void
-  end(): void
-  /** Ends the connection with a code that makes the client reconnect. */
-  cut(reason: CutReason): void
+/** What connections have sent: frames, and their bytes without the envelope of the transport. */
+export interface Traffic {
+  frames: number
+  bytes: number
 }
 
+/** What all connections of a server share. */
 export interface OutboundOptions {
-  readonly sink: Sink
-  readonly transport: string
-  /** Address of the client, for the server's log. */
-  readonly remote: string
-  /** Most bytes that may wait, without the first waiting frame of each subscription. */
-  readonly maxBuffer: number
+  /** Read at each use, since a reload may change them. */
+  readonly limits: {
+    /** Most bytes that may wait, without the first waiting frame of each subscription. */
+    readonly maxBuffer: number
+  }
   /** Time in ms after which the connection is cut off if its socket takes nothing while frames wait. */
   readonly stallTimeout: number
   readonly scheduler: Scheduler
   readonly backpressure: Backpressure
   readonly memory: Pick<ClientMemory, 'wait'>
   readonly observe: Observe
+}
+
+/** The connection that an Outbound sends for. */
+export interface OutboundClient {
+  readonly transport: string
+  /** Address of the client, for the server's log. */
+  readonly remote: string
+  /** Counts what is sent. Connections share it. Default: nothing is counted. */
+  readonly traffic?: Traffic
   /** Called after the connection has been cut off. */
-  readonly onCut?: () => void
+  onCut?(reason: CutReason): void
 }
 
 /**
  * The frames that wait for one connection. They are sent as fast as the socket takes them, in one write per turn of the event loop.
  * A connection whose waiting frames exceed `maxBuffer`, or that takes nothing for `stallTimeout`, is cut off: frames are never dropped,
- * and memory is bounded.
+ * and memory is bounded. What an idle connection does not need is created on demand, since most connections are idle.
  */
 export class Outbound {
   readonly #options: OutboundOptions
-  readonly #ready = new Set<Subscriber>()
-  readonly #controls = new Fifo<string>()
+  readonly #sink: Sink
+  readonly #client: OutboundClient
+  readonly #ready = new FewSet<Subscriber>()
+  /** Undefined: none waits. */
+  #controls: Fifo<string> | undefined
   #controlBytes = 0
   /** Bytes that the first subscriber in `#ready` may still send in its turn. */
   #slice = SUBSCRIPTION_SHARE_BYTES
@@ -66,13 +69,15 @@ export class Outbound {
   #stallTimer: NodeJS.Timeout | undefined
   /** Bytes of this connection that have been reported to `memory`. */
   #counted = 0
-  readonly #borrowed: Frame[] = []
-  readonly #endMarks: EndMarks
+  #borrowed: Frame[] | undefined
+  /** Undefined: no subscriber has wanted marks. */
+  #endMarks: EndMarks | undefined
   readonly #flush = () => this.flush()
 
-  constructor(options: OutboundOptions) {
+  constructor(options: OutboundOptions, sink: Sink, client: OutboundClient) {
     this.#options = options
-    this.#endMarks = new EndMarks(options.sink, subscriber => this.notify(subscriber))
+    this.#sink = sink
+    this.#client = client
   }
 
   get closed(): boolean {
@@ -94,7 +99,7 @@ export class Outbound {
   /** Bytes in memory because of this connection: waiting frames, and those that the sink is sending. */
   get burden(): number {
     let bytes = this.waiting + this.#counted
-    for (const frame of this.#borrowed) bytes += costOf(frame)
+    for (const frame of this.#borrowed ?? []) bytes += costOf(frame)
     return bytes
   }
 
@@ -104,6 +109,7 @@ export class Outbound {
    */
   borrow(frame: Frame): void {
     if (this.#closed) return
+    this.#borrowed ??= []
     this.#borrowed.push(frame)
     frame.borrowers = (frame.borrowers ?? 0) + 1
     if (frame.borrowers === 1) this.#options.memory.wait(costOf(frame))
@@ -111,7 +117,10 @@ export class Outbound {
 
   /** The sink has sent all borrowed frames. */
   giveBack(): void {
-    for (const frame of this.#borrowed.splice(0)) {
+    const borrowed = this.#borrowed
+    if (!borrowed) return
+    this.#borrowed = undefined
+    for (const frame of borrowed) {
       frame.borrowers = (frame.borrowers ?? 1) - 1
       if (frame.borrowers === 0) this.#options.memory.wait(-costOf(frame))
     }
@@ -121,7 +130,7 @@ export class Outbound {
   remove(subscriber: Subscriber): void {
     subscriber.leave()
     this.#ready.delete(subscriber)
-    this.#endMarks.remove(subscriber)
+    this.#endMarks?.remove(subscriber)
   }
 
   /** New frames wait for a subscriber. They are sent at the end of this turn. */
@@ -135,6 +144,7 @@ export class Outbound {
   /** Sends a message of the protocol, after the frames that have been passed to the sink and before those that wait. */
   control(text: string): void {
     if (this.#closed) return
+    this.#controls ??= new Fifo()
     this.#controls.push(text)
     this.#controlBytes += text.length
     this.#options.scheduler.due(this.#flush)
@@ -144,11 +154,11 @@ export class Outbound {
   resume(): void {
     if (this.#closed) return
     if (this.#blockedSince !== 0) this.#blockedSince = performance.now()
-    if (this.#options.sink.writable) this.flush()
+    if (this.#sink.writable) this.flush()
   }
 
   flush(): void {
-    const { sink } = this.#options
+    const sink = this.#sink
     if (this.#closed) return
     if (sink.writable && this.#hasWork()) {
       sink.begin()
@@ -160,12 +170,12 @@ export class Outbound {
 
   /** Ends the connection with a code that makes the client reconnect. Idempotent. */
   cut(reason: CutReason, waiting = this.waiting): void {
-    const { sink, observe, transport, remote, onCut } = this.#options
     if (this.#closed) return
+    const { transport, remote } = this.#client
     this.close()
-    observe({ type: 'subscriber.cut', transport, remote, reason, waiting })
-    sink.cut(reason)
-    onCut?.()
+    this.#options.observe({ type: 'subscriber.cut', transport, remote, reason, waiting })
+    this.#sink.cut(reason)
+    this.#client.onCut?.(reason)
   }
 
   /** Drops everything that waits; the connection is closed or closing. Idempotent. */
@@ -173,8 +183,8 @@ export class Outbound {
     if (this.#closed) return
     this.#closed = true
     this.#ready.clear()
-    this.#endMarks.close()
-    this.#controls.clear()
+    this.#endMarks?.close()
+    this.#controls = undefined
     this.#controlBytes = 0
     this.#count(0)
     this.giveBack()
@@ -183,37 +193,64 @@ export class Outbound {
   }
 
   #hasWork(): boolean {
-    return this.#controls.size > 0 || this.#ready.size > 0
+    return this.#controls !== undefined || this.#ready.size > 0
   }
 
   #writeBatch(): void {
-    const { sink } = this.#options
     let budget = WRITE_BYTES
-    while (this.#controls.size > 0 && budget > 0) {
+    while (this.#controls && budget > 0) {
       const text = this.#controls.shift() as string
+      if (this.#controls.size === 0) this.#controls = undefined
       this.#controlBytes -= text.length
       budget -= text.length
-      sink.control(text)
+      this.#sink.control(text)
     }
-    // Iteration over a Set reaches elements that are added again, so the subscribers take turns until the batch is full.
-    for (const subscriber of this.#ready) {
-      this.#endMarks.write(subscriber)
-      while (this.#slice > 0 && subscriber.hasNext) {
-        // The subscriber's turn continues with the next batch. Otherwise some subscribers would only ever get the rest of a batch.
-        if (budget <= 0 || !sink.writable) return
-        const frame = subscriber.take() as Frame
-        this.#slice -= frame.bytes + ENVELOPE_BYTES
-        budget -= frame.bytes + ENVELOPE_BYTES
-        sink.frame(subscriber, frame)
-      }
-      this.#endMarks.write(subscriber)
-      this.#slice = SUBSCRIPTION_SHARE_BYTES
-      if (this.#ready.delete(subscriber) && subscriber.hasNext) this.#ready.add(subscriber)
+    // A subscriber with more frames is added again, at the end: the subscribers take turns until the batch is full.
+    for (let only = this.#ready.only; only; only = this.#ready.only) {
+      const left = this.#writeTurn(only, budget)
+      if (left === undefined) return
+      budget = left
+    }
+    for (const subscriber of this.#ready.many) {
+      const left = this.#writeTurn(subscriber, budget)
+      if (left === undefined) return
+      budget = left
     }
   }
 
+  /** Writes frames of one subscriber. @returns what is left of the budget in bytes. Undefined: the batch is full */
+  #writeTurn(subscriber: Subscriber, budget: number): number | undefined {
+    const sink = this.#sink
+    const { traffic } = this.#client
+    let left = budget
+    this.#markEnds(subscriber)
+    while (this.#slice > 0 && subscriber.hasNext) {
+      // The subscriber's turn continues with the next batch. Otherwise some subscribers would only ever get the rest of a batch.
+      if (left <= 0 || !sink.writable) return undefined
+      const frame = subscriber.take() as Frame
+      this.#slice -= frame.bytes + ENVELOPE_BYTES
+      left -= frame.bytes + ENVELOPE_BYTES
+      if (traffic) {
+        traffic.frames++
+        traffic.bytes += frame.bytes
+      }
+      sink.frame(subscriber, frame)
+    }
+    this.#markEnds(subscriber)
+    this.#slice = SUBSCRIPTION_SHARE_BYTES
+    if (this.#ready.delete(subscriber) && subscriber.hasNext) this.#ready.add(subscriber)
+    return left
+  }
+
+  #markEnds(subscriber: Subscriber): void {
+    if (!subscriber.ends) return
+    this.#endMarks ??= new EndMarks(this.#sink, marked => this.notify(marked))
+    this.#endMarks.write(subscriber)
+  }
+
   #account(): void {
-    const { sink, scheduler, backpressure, maxBuffer } = this.#options
+    const { scheduler, backpressure, limits } = this.#options
+    const sink = this.#sink
     if (this.#closed) return // a frame has ended the connection
     // What a writable socket holds is not counted: it is little, and no event says when it has been sent.
     this.#count(2 * this.#controlBytes + (sink.writable ? 0 : sink.held))
@@ -231,7 +268,7 @@ export class Outbound {
       this.#watchStall()
     }
     const waiting = this.waiting
-    if (waiting > maxBuffer && !sink.writable) this.cut('buffer-full', waiting)
+    if (waiting > limits.maxBuffer && !sink.writable) this.cut('buffer-full', waiting)
     else backpressure.report(this, waiting)
   }
 

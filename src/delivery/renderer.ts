@@ -1,5 +1,6 @@
+import type { GroupOptions } from './group-options.js'
 import { createFrame, type Frame } from './stream.js'
-import type { GroupOptions, SubscriptionRequest } from './subscription.js'
+import type { SubscriptionRequest } from './subscription.js'
 
 /** Renders events to the frames of one group. An event above `maxEvent` is replaced by an error. */
 export interface Renderer {
@@ -13,15 +14,16 @@ export interface Renderer {
 
 export function createRenderer(
   { source, prepare = () => true, render, renderTooLarge }: SubscriptionRequest<unknown>,
-  { maxEvent, observe }: Pick<GroupOptions, 'maxEvent' | 'observe'>,
+  options: Pick<GroupOptions, 'limits' | 'observe'>,
 ): Renderer {
   let frames: WeakMap<object, Frame> | undefined
 
   function fresh(event: unknown): Frame {
     let text = render(event)
     let bytes = Buffer.byteLength(text)
+    const { maxEvent } = options.limits
     if (bytes > maxEvent) {
-      observe({ type: 'event.too-large', topic: source.topic.name, bytes, limit: maxEvent })
+      options.observe({ type: 'event.too-large', topic: source.topic.name, bytes, limit: maxEvent })
       text = renderTooLarge(event, bytes)
       bytes = Buffer.byteLength(text)
     }

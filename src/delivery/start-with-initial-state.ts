@@ -38,6 +38,7 @@ export async function startWithInitialState(
 ): Promise<Subscriber> {
   const { id, outbound, account, owner } = options
   const { memory, observe, scheduler } = group.options
+  let began = performance.now()
   const start = await firstStart(group, options, signal)
   let own = new FrameStream(memory.wait)
   const subscriber = new Subscriber(id, own, start.kind === 'position' ? start.after : START_OVER, account)
@@ -84,6 +85,8 @@ export async function startWithInitialState(
       signal: over,
     })
     over.throwIfAborted()
+    const { name } = group.home.source.topic
+    observe({ type: 'subscriber.caught-up', topic: name, took: performance.now() - began })
   }
 
   /** Follows until the subscriber has joined its group, as often as it has to start over. Never rejects. */
@@ -114,6 +117,7 @@ export async function startWithInitialState(
     // Other clients may give memory back, and this one has been accepted.
     const held = await tryAgain(read, over, isOutOfMemory)
     resetAt = performance.now()
+    began = resetAt
     return { kind: 'state', held, isReset: true }
   }
 

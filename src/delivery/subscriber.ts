@@ -33,6 +33,8 @@ export class Subscriber {
   onHistoryEnd: ((end?: ListenqlError) => void) | undefined
   /** Where its transactions end. Undefined: its client did not ask for that. */
   ends: TransactionEnds | undefined
+  /** How many frames it has taken, without the last one of a subscription that has ended. */
+  results = 0
   #hasLeft = false
   #reader: StreamReader
   /** Everything at or before it has been taken. */
@@ -106,6 +108,7 @@ export class Subscriber {
     this.#reader.at = this.#reader.stream.advance(this.#reader.at)
     const { frame } = link
     if (frame.position || frame.endsHistory) this.#taken = frame.position
+    if (!frame.isFinal) this.results++
     this.ends?.took(frame)
     if (!link.next && !this.hasNext) this.#resolveTaken()
     return frame

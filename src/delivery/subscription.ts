@@ -1,12 +1,8 @@
 import type { ListenqlError } from '../lib/errors.js'
 import type { Account } from '../lib/limits/account.js'
-import type { ClientMemory } from '../lib/limits/client-memory.js'
-import type { Observe } from '../lib/observation.js'
 import type { Position } from '../log/position.js'
 import type { EventSource } from '../sources/source.js'
-import type { Backpressure } from './backpressure.js'
 import type { Outbound } from './outbound.js'
-import type { Scheduler } from './scheduler.js'
 import type { TransactionFrames } from './transaction-ends.js'
 
 /** The request of a subscription. Requests with equal keys get equal frames, by the `source` and `render` of the first one. */
@@ -40,20 +36,4 @@ export interface SubscriberOptions {
   readonly transactions?: TransactionFrames | undefined
   /** Resume after this position. Default: start with the next event. */
   readonly after?: Position | undefined
-}
-
-export interface SubscriptionHandle {
-  /** Every event up to here has been passed to the transport. Undefined: the position is unknown, or there is no log. */
-  position(): Position | undefined
-  /** Idempotent. */
-  leave(): void
-}
-
-export interface GroupOptions {
-  /** Largest event that is delivered, in bytes as rendered. */
-  readonly maxEvent: number
-  readonly scheduler: Scheduler
-  readonly backpressure: Backpressure
-  readonly memory: ClientMemory
-  readonly observe: Observe
 }

@@ -95,7 +95,11 @@ async function provideLog(client: pg.Client): Promise<void> {
   // A newer listenql has updated it: the server reports that.
   if (version > newest || (version === 0 && !due)) return
   if (version < newest) await migrate(client)
-  if (version < newest || due) await client.query(grantSql(LOGIN))
+  if (version < newest || due) {
+    await client.query(grantSql(LOGIN))
+    // For /healthz?deep, which publishes an event.
+    await client.query(`grant execute on function listenql.publish(text, text) to ${LOGIN}`)
+  }
   if (!due) return
   try {
     await inTransaction(client, async () => {

@@ -220,6 +220,11 @@ export function comparisonOf({ category, isArray, enumLabels }: Column): Compari
   return category === 'enum' ? enumeration(enumLabels ?? []) : COMPARISON[category]
 }
 
+/** @returns the operand of a value, or why it is invalid; see `Comparison.operand` */
+export function operandOf(column: Column, value: unknown): Operand | string {
+  return comparisonOf(column).operand(value)
+}
+
 /** In one pass: `/ +$/` scans each run of spaces again from each of its positions. */
 function withoutEndSpaces(text: string): string {
   let end = text.length

@@ -1,4 +1,5 @@
 export { columnsOf, relatedIn } from './columns-of.js'
+export { operandOf } from './comparisons.js'
 export { type DatabaseText, databaseText, textsOf, UTF8_TEXT } from './database-text.js'
 export { EVERYTHING, type Filter, type Operand, type Operator, type RelatedFilter } from './filter.js'
 export { createFilterIndex, type FilterIndex } from './filter-index.js'

@@ -9,12 +9,15 @@ import {
   OperationTypeNode,
 } from 'graphql'
 import type { Viewer } from '../auth/viewer.js'
+import type { Observe } from '../lib/observation.js'
 import type { Cursors } from '../log/cursors.js'
 import { awaitTables, type SchemaState } from './await-tables.js'
+import { createDocuments, type Documents } from './documents/find-document.js'
 import type { ClientErrors } from './errors.js'
 import { missingOperation } from './missing-operation.js'
-import type { Invalid, Params, Prepared } from './operation.js'
-import { isHashed, persistedQueryNotSupported } from './persisted-query.js'
+import { observeRefusals } from './observe-refusals.js'
+import type { Invalid, Origin, Params, Prepared, TextParams } from './operation.js'
+import { summaryOf } from './operation-summary.js'
 import { withClientErrors } from './result.js'
 import { isConditional } from './root-selection.js'
 import { createSubscribe } from './subscribe.js'
@@ -36,11 +39,15 @@ export interface Enveloped {
 
 export interface EngineOptions {
   readonly getEnveloped: () => Enveloped
+  /** Default: every document may run, and none is stored. */
+  readonly documents?: Documents
   /** The context of every execution; delivery opens the sources, not the schema. */
-  readonly contextFor: (viewer: Viewer) => object
+  readonly contextFor: (viewer: Viewer, origin: Origin | undefined) => object
   readonly toClientError: ClientErrors
   readonly schemaState: SchemaState
   readonly cursors: Pick<Cursors, 'encode' | 'ready'>
+  /** Gets the refusals. Default: nothing is observed. */
+  readonly observe?: Observe
 }
 
 /**
@@ -48,26 +55,32 @@ export interface EngineOptions {
  * with errors that its client may see.
  */
 export function createEngine(options: EngineOptions): Engine {
-  const { getEnveloped, contextFor, toClientError } = options
+  const { getEnveloped, documents = createDocuments({}), contextFor, toClientError } = options
+  const refused = observeRefusals(options.observe)
   const subscribe = createSubscribe({ ...options, presentSchema: () => getEnveloped().schema, prepare })
 
   return {
     async prepare(asked, signal) {
+      const found = documents.find(asked)
+      if ('error' in found) return refused(asked, invalid(found.error))
       // A form, or a URL made by a program, sends an empty name for no name.
-      const params = { ...asked, operationName: asked.operationName || undefined }
-      return awaitTables(() => prepare(params, signal), options, signal)
+      const params = { ...asked, query: found.text, operationName: asked.operationName || undefined }
+      const prepared = await awaitTables(() => prepare(params, signal), options, signal)
+      if (prepared.kind === 'invalid') return refused(params, prepared)
+      found.register?.()
+      return prepared
     },
   }
 
-  function prepare(params: Params, signal?: AbortSignal): Prepared {
+  function prepare(params: TextParams, signal?: AbortSignal): Prepared {
     const { schema, parse, validate } = getEnveloped()
-    if (isHashed(params.query, params.extensions)) return invalid(persistedQueryNotSupported())
-    if (typeof params.query !== 'string')
-      return invalid(badRequest('The request has no "query"; send {"query": "…"}.'))
+    const checked = documents.check(params.query)
+    if (checked && 'error' in checked) return invalid(checked.error)
     let document: DocumentNode
     let operation: OperationDefinitionNode | null | undefined
     try {
-      document = parse(params.query)
+      // The limits on documents are checked while a document is parsed: trusted ones have none.
+      document = checked?.document ?? parse(params.query)
       operation = getOperationAST(document, params.operationName)
       // Before validation, which would report the variables of such a condition as missing.
       const isSubscription = operation?.operation === OperationTypeNode.SUBSCRIPTION
@@ -88,18 +101,26 @@ export function createEngine(options: EngineOptions): Engine {
     const args: ExecutionArgs = {
       schema,
       document,
-      contextValue: contextFor(params.viewer),
+      contextValue: contextFor(params.viewer, params.origin),
       variableValues: params.variables ?? null,
       operationName: params.operationName ?? null,
     }
+    const summary = summaryOf(document, operation, params.query, checked?.id)
     if (operation.operation !== OperationTypeNode.SUBSCRIPTION) {
       return {
         kind: operation.operation,
         args,
-        run: async () => withClientErrors(await execute(args), toClientError),
+        run: async () => refused(params, withClientErrors(await execute(args), toClientError), summary),
       }
     }
-    return { kind: 'subscription', args, subscribe: () => subscribe(args, params, signal) }
+    return {
+      kind: 'subscription',
+      args,
+      async subscribe() {
+        const result = await subscribe(args, params, signal)
+        return 'request' in result ? { ...result, operation: summary } : refused(params, result, summary)
+      },
+    }
   }
 }
 

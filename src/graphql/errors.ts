@@ -27,10 +27,12 @@ export function createClientErrors(observe: Observe, { suggestNames = true } = {
     }
     if (original instanceof LimitExceeded) {
       const { code, limit, max, hint } = original
+      observe({ type: 'client.error', code })
       return new GraphQLError(original.message, { ...place, extensions: { code, limit, max, hint } })
     }
     if (original instanceof ListenqlError) {
       const { code, hint } = original
+      observe({ type: 'client.error', code })
       return new GraphQLError(original.message, {
         ...place,
         extensions: hint === undefined ? { code } : { code, hint },
@@ -39,6 +41,7 @@ export function createClientErrors(observe: Observe, { suggestNames = true } = {
     if (isTooDeep(original))
       return new GraphQLError(TOO_DEEP, { ...place, extensions: { code: 'BAD_REQUEST' } })
     const id = randomUUID()
+    observe({ type: 'client.error', code: 'INTERNAL_SERVER_ERROR' })
     observe({ type: 'fault', id, message: 'an operation failed unexpectedly', error: original })
     return new GraphQLError('Unexpected error. The log of the server has the reason under this id.', {
       ...place,

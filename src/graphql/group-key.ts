@@ -40,15 +40,14 @@ interface Identity {
   readonly uses: ReadonlySet<string>
 }
 
-/** Each parsed document belongs to one schema: a new schema comes with a new cache of documents. */
-const identities = new WeakMap<DocumentNode, Identity>()
+/** By schema, since a trusted document is parsed once for all schemas. */
+const identities = new WeakMap<GraphQLSchema, WeakMap<DocumentNode, Identity>>()
 
 function identityOf(schema: GraphQLSchema, document: DocumentNode): Identity {
-  let identity = identities.get(document)
-  if (!identity) {
-    identity = identify(schema, document)
-    identities.set(document, identity)
-  }
+  const known = identities.get(schema) ?? new WeakMap<DocumentNode, Identity>()
+  identities.set(schema, known)
+  const identity = known.get(document) ?? identify(schema, document)
+  known.set(document, identity)
   return identity
 }
 

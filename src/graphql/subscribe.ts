@@ -15,7 +15,7 @@ import type { Position } from '../log/position.js'
 import { EventSource } from '../sources/source.js'
 import { documentSize } from './document-size.js'
 import { groupKey } from './group-key.js'
-import type { Params, Prepared, Subscription } from './operation.js'
+import type { Params, Prepared, Subscription, TextParams } from './operation.js'
 import { type RenderOptions, renderEvents } from './render-event.js'
 import { withClientErrors } from './result.js'
 
@@ -24,7 +24,7 @@ export interface SubscribeOptions extends RenderOptions {
   /** The schema that is in force. */
   readonly presentSchema: () => GraphQLSchema
   /** Parses and validates a request under that schema. */
-  readonly prepare: (params: Params) => Prepared
+  readonly prepare: (params: TextParams) => Prepared
 }
 
 /** Results without data, for clients that ask for them: others might take them for errors. */
@@ -46,7 +46,7 @@ export function createSubscribe(options: SubscribeOptions) {
   /** @returns the group to join, or the result with the errors that prevent it; without errors if the client has left */
   return async function subscribe(
     args: ExecutionArgs,
-    params: Params,
+    params: TextParams,
     signal: AbortSignal | undefined,
   ): Promise<Subscription | ExecutionResult> {
     const source: unknown = await createSourceEventStream(args)
@@ -64,7 +64,7 @@ export function createSubscribe(options: SubscribeOptions) {
 
   function toRequest(
     given: ExecutionArgs,
-    { viewer, query, operationName }: Params,
+    { viewer, query, operationName }: TextParams,
     source: EventSource<unknown>,
   ): SubscriptionRequest<unknown> {
     // The request lives as long as the subscription: it keeps only the variables that the operation declares.
@@ -72,7 +72,7 @@ export function createSubscribe(options: SubscribeOptions) {
     const args = { ...given, variableValues: variables }
     const asked = { viewer, query, operationName, variables }
     const key = groupKey(args, asked, source)
-    const text = textSize(query ?? '') + sizeOf(variables)
+    const text = textSize(query) + sizeOf(variables)
     return {
       key,
       bytes: (1 + FILTER_FACTOR) * text + textSize(key) + documentSize(args.document),
@@ -82,7 +82,10 @@ export function createSubscribe(options: SubscribeOptions) {
     }
   }
 
-  async function renew(asked: Params, audience: string | undefined): Promise<SubscriptionRequest<unknown>> {
+  async function renew(
+    asked: TextParams,
+    audience: string | undefined,
+  ): Promise<SubscriptionRequest<unknown>> {
     const prepared = prepare(asked)
     const result = prepared.kind === 'subscription' ? await prepared.subscribe() : prepared
     if ('request' in result) {

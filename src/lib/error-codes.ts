@@ -159,6 +159,11 @@ export interface RequestErrorCodes {
    */
   readonly BAD_USER_INPUT: 'client'
   /**
+   * The server runs only the documents that its operator has listed (`--trusted-documents-only`), and the document of the request is not one of them.
+   * @client Do not try again: the operator has to add the document to the file of `--trusted-documents`.
+   */
+  readonly DOCUMENT_NOT_TRUSTED: 'client'
+  /**
    * The document is not valid GraphQL.
    * @client Correct the document.
    */
@@ -179,7 +184,12 @@ export interface RequestErrorCodes {
    */
   readonly OPERATION_RESOLUTION_FAILURE: 'client'
   /**
-   * The request has the hash of a document and no document (automatic persisted queries). The message is `PersistedQueryNotSupported`.
+   * The request has the id or hash of a document that the server does not know, and no document. The message is `PersistedQueryNotFound`.
+   * @client Send the document, with its hash. Apollo's `PersistedQueryLink` and urql's `persistedExchange` do that automatically.
+   */
+  readonly PERSISTED_QUERY_NOT_FOUND: 'client'
+  /**
+   * The request has the id or hash of a document and no document, and the server has neither trusted nor persisted documents. The message is `PersistedQueryNotSupported`.
    * @client Send the document. Apollo's `PersistedQueryLink` and urql's `persistedExchange` do that automatically.
    */
   readonly PERSISTED_QUERY_NOT_SUPPORTED: 'client'

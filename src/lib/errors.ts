@@ -28,3 +28,19 @@ export function messageOf(error: unknown): string {
   if (error instanceof Error) return error.message || error.name
   return String(error)
 }
+
+/** The codes with which a client is refused what it asked for: rights, limits, documents that are not trusted. */
+const REFUSALS: ReadonlySet<unknown> = new Set([
+  'CHANNEL_NOT_ALLOWED',
+  'DOCUMENT_NOT_TRUSTED',
+  'FORBIDDEN',
+  'LIMIT_EXCEEDED',
+  'POLICY_NOT_WATCHED',
+  'RESULT_TOO_LARGE',
+  'TABLE_NOT_READABLE',
+])
+
+/** Whether an error with this code refuses something, in contrast to a mistake in the request or a fault. */
+export function isRefusal(code: unknown): code is string {
+  return REFUSALS.has(code)
+}

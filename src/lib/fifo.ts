@@ -21,13 +21,15 @@ export class Fifo<T> {
     const value = this.#values[this.#head] as T
     this.#values[this.#head] = undefined as T // lets the value be garbage-collected
     this.#head++
-    if (this.#head > 1024 && this.#head * 2 > this.#values.length) {
+    if (this.#head === this.#values.length) this.clear()
+    else if (this.#head > 1024 && this.#head * 2 > this.#values.length) {
       this.#values = this.#values.slice(this.#head)
       this.#head = 0
     }
     return value
   }
 
+  /** Removes all values. An empty queue keeps no memory for those that it has had. */
   clear(): void {
     this.#values = []
     this.#head = 0

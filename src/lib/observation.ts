@@ -1,6 +1,31 @@
 /** Why a connection was cut off: it does not keep up with its data, or is silent. */
 export type CutReason = 'buffer-full' | 'stalled' | 'memory-full' | 'silent'
 
+/** Why the server ends what a viewer has open. */
+export type SessionEnd = 'kicked' | 'token-expired' | 'role-lost' | 'channel-lost'
+
+/** The viewer of a client, where viewers have roles. */
+export interface ViewerName {
+  readonly role?: string | undefined
+  /** The claim `sub`. */
+  readonly user?: string | undefined
+}
+
+/** An operation of GraphQL, without values of arguments and variables. */
+export interface OperationSummary {
+  readonly kind: 'query' | 'mutation' | 'subscription'
+  readonly name: string | undefined
+  /** The names of the root fields. */
+  readonly fields: readonly string[]
+  /** The id of a trusted document, else `sha256:` and the hash of the document's text. */
+  readonly document: string
+}
+/** What a subscription delivers. */
+export type SubscriptionKind = 'table' | 'channel' | 'live'
+
+/** What rows are read for. */
+export type ReadPurpose = 'query' | 'live'
+
 /** Why an operation on the database failed. */
 export interface Failure {
   /** The cause, in one line. */
@@ -32,6 +57,10 @@ export type Observation =
   | { type: 'database.heartbeat' }
   | { type: 'channel.listening'; channel: string }
   | { type: 'channel.released'; channel: string }
+  /** The subscribers of a channel get a gap: the LISTEN connection was lost, or the history of the log has ended. */
+  | { type: 'channel.gap'; channel: string; cause: 'outage' | 'history' }
+  /** A connection begins to read the log; all but the first replace one that was lost. */
+  | { type: 'log.followed' }
   | ({ type: 'log.lost'; retryIn: number } & Failure)
   /** Reading fails repeatedly at one place in the log: later events are not delivered. */
   | { type: 'log.stalled'; place: string; message: string }
@@ -49,6 +78,16 @@ export type Observation =
       busy: string | undefined
     }
   | ({ type: 'log.rotation-failed' } & Failure)
+  /** The server begins to watch this number of tables that its configuration declares. */
+  | { type: 'tables.watching'; tables: number }
+  | { type: 'tables.watched'; tables: readonly string[] }
+  /** Tables that are watched although the configuration does not declare them. */
+  | { type: 'tables.undeclared'; tables: readonly string[] }
+  | { type: 'tables.unwatched'; tables: readonly string[] }
+  /** Tables that the configuration declares and the server cannot watch. */
+  | { type: 'tables.unwatchable'; tables: readonly string[]; message: string; hint: string | undefined }
+  /** Patterns of the configuration that match no table. */
+  | { type: 'tables.unmatched'; patterns: readonly string[] }
   | { type: 'catalog.absent' }
   | ({ type: 'catalog.failed' } & Failure)
   /** A watched table, or a column of one, is left out, since its name is not valid text. */
@@ -65,21 +104,61 @@ export type Observation =
   /** The rights of roles cannot be read; the known rights remain in force. */
   | ({ type: 'rights.failed' } & Failure)
   | { type: 'snapshot.failed'; table: string; message: string }
-  | { type: 'schema.built'; tables: number }
+  /** Rows have been read, for as many equal requests; `purpose`: for queries and `initial`, or for live queries. */
+  | { type: 'snapshot.read'; purpose: ReadPurpose; took: number; rows: number; requests: number }
+  /** A live query has been read. */
+  | { type: 'live.read'; isNew: boolean }
+  /** The policies of a table have decided about one batch of changes and viewers. */
+  | { type: 'policies.checked'; table: string; took: number }
+  /** Other settings are in force: those of the options `changed`, and what the files hold; `isAsked`: not only because files have changed. */
+  | {
+      type: 'settings.reloaded'
+      changed: readonly string[]
+      needsRestart: readonly string[]
+      isAsked: boolean
+    }
+  /** The settings could not be reloaded; the former ones stay in force. */
+  | { type: 'settings.refused'; message: string; hint: string | undefined }
+  | { type: 'schema.built'; tables: readonly string[] }
   | { type: 'schema.renamed'; message: string }
   /** A comment in Postgres that gives a name which cannot be used. */
   | { type: 'schema.ignored'; message: string }
   | { type: 'reading.paused'; subscribers: number }
   | { type: 'reading.resumed'; pausedFor: number }
   | { type: 'event.too-large'; topic: string; bytes: number; limit: number }
-  | { type: 'subscriber.joined'; transport: string; topic: string; remote: string }
-  | { type: 'subscriber.left'; transport: string; topic: string; remote: string }
+  | ({ type: 'subscriber.joined' } & SubscriberObserved)
+  /**
+   * `results`: the number of messages with results; `lasted`: in ms; `reason`: `client`, `stopping`, `gap`, the code of an error, or
+   * why the connection or the viewer's session was ended.
+   */
+  | ({ type: 'subscriber.left'; results: number; lasted: number; reason: string } & SubscriberObserved)
+  /** A subscriber that resumed, or began with rows, has joined the live stream; it has taken `took` ms. */
+  | { type: 'subscriber.caught-up'; topic: string; took: number }
   | { type: 'subscriber.cut'; transport: string; remote: string; reason: CutReason; waiting: number }
   | { type: 'request.refused'; transport: string; remote: string; status: number; message: string }
   /** A viewer was refused, or what it requested was; `reason` is for the log only. */
   | { type: 'viewer.refused'; transport: string; remote: string; code: string; reason: string }
   /** The server ended a viewer's connections and streams: the token has expired, or the viewer was kicked. */
-  | { type: 'viewer.ended'; transport: string; remote: string; reason: string }
+  | ({
+      type: 'viewer.ended'
+      transport: string
+      remote: string
+      reason: string
+      why: SessionEnd
+    } & ViewerName)
+  /** An operation, a connection or a message was refused; `limit` is the option whose limit was exceeded. */
+  | ({
+      type: 'operation.refused'
+      transport: string
+      remote: string
+      code: string
+      limit?: string | undefined
+      operation?: OperationSummary | undefined
+    } & ViewerName)
+  /** A viewer has sent a notification. */
+  | ({ type: 'channel.published'; transport: string; remote: string; channel: string } & ViewerName)
+  /** Lines of the audit log could not be written. */
+  | { type: 'audit.lost'; lines: number; reason: string }
   /** Viewers cannot use a role that the configuration names. `option` is the flag that names it. */
   | { type: 'role.unusable'; role: string; option: string; message: string; hint: string }
   | { type: 'role.usable'; role: string; option: string }
@@ -87,7 +166,23 @@ export type Observation =
   | { type: 'kicks.absent'; access: 'no schema' | 'no function' | 'no right' }
   /** The server cannot read kicks and roles from the database. */
   | ({ type: 'viewers.unchecked' } & Failure)
+  /** An operation failed with a code of this server. Mistakes in documents and variables are not observed. */
+  | { type: 'client.error'; code: string }
+  /** Metrics could not be sent by OTLP. */
+  | ({ type: 'metrics.unexported' } & Failure)
   | { type: 'fault'; id: string; message: string; error: unknown }
+
+/** A subscription; `subscription` is its number, from the start of the server. */
+interface SubscriberObserved extends ViewerName {
+  readonly subscription: number
+  readonly transport: string
+  /** What `topic` is, or `live` for a live query, whose topic is the table of its root. */
+  readonly kind: SubscriptionKind
+  readonly topic: string
+  readonly remote: string
+  /** Undefined on a transport without GraphQL. */
+  readonly operation?: OperationSummary | undefined
+}
 
 /** Takes observations, synchronously and in order. An error that it throws reaches the part that reports: do not throw. */
 export type Observe = (observation: Observation) => void

@@ -1,26 +1,29 @@
-/** Counts open things by key, up to a limit. */
-export interface Tally {
-  /** @returns call it once it is closed; undefined if there is no room for it */
-  take(key: string): (() => void) | undefined
-  of(key: string): number
+/** What is open under one key. The things that are open hold it, so that none of them needs a function of its own to be released. */
+export interface Counted {
+  readonly key: string
 }
 
-export function createTally(max: number): Tally {
-  const counts = new Map<string, number>()
+/** Counts open things by key, up to a limit. */
+export interface Tally {
+  /** @returns pass it to `release` once the thing is closed; undefined if there is no room for it */
+  take(key: string): Counted | undefined
+  /** Call it once for each `take`. */
+  release(counted: Counted): void
+}
+
+/** @param max the limit, which may change: what is open stays open */
+export function createTally(max: () => number): Tally {
+  const all = new Map<string, { readonly key: string; open: number }>()
   return {
     take(key) {
-      const count = counts.get(key) ?? 0
-      if (count >= max) return undefined
-      counts.set(key, count + 1)
-      let isOpen = true
-      return () => {
-        if (!isOpen) return
-        isOpen = false
-        const left = (counts.get(key) ?? 1) - 1
-        if (left > 0) counts.set(key, left)
-        else counts.delete(key)
-      }
+      const counted = all.get(key) ?? { key, open: 0 }
+      if (counted.open >= max()) return undefined
+      if (counted.open++ === 0) all.set(key, counted)
+      return counted
     },
-    of: key => counts.get(key) ?? 0,
+    release({ key }) {
+      const counted = all.get(key)
+      if (counted && --counted.open === 0) all.delete(key)
+    },
   }
 }

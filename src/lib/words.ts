@@ -23,3 +23,12 @@ export function timeWords(ms: number): string {
 export function countWords(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? '' : 's'}`
 }
+
+/** Most names in one line. */
+const MAX_NAMES = 50
+
+/** Names in a row, such as `a, b, c`; beyond 50, the number of the others. */
+export function namesWords(names: readonly string[]): string {
+  const more = names.length - MAX_NAMES
+  return names.slice(0, MAX_NAMES).join(', ') + (more > 0 ? ` and ${more} more` : '')
+}

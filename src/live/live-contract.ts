@@ -1,3 +1,4 @@
+import type { WatchedTable } from '../catalog/watched-table.js'
 import type { ListenqlError } from '../lib/errors.js'
 import type { Position } from '../log/position.js'
 import type { Plan } from '../plan/plan.js'
@@ -30,6 +31,20 @@ export interface ResultListener {
   end(error: ListenqlError): void
 }
 
+/** What one live query has cost since it was opened. */
+export interface LiveCost {
+  /** The table of its root. */
+  readonly table: Pick<WatchedTable, 'schema' | 'name'>
+  readonly reads: number
+  /** The time of all reads together, and of the last one, in ms. */
+  readonly ms: number
+  readonly lastMs: number
+  /** Rows of the last result, without linked rows. */
+  readonly rows: number
+  /** The shortest time from one read to the next that its client asked for, in ms. */
+  readonly every: number
+}
+
 export interface OpenQuery {
   /** The last position at which the newest result is known to hold. Undefined: a change may have altered it. */
   readonly holdsAt: Position | undefined
@@ -46,6 +61,10 @@ export interface LiveQueries {
   prepare(plan: Plan, as: ReadAs): LivePlan
   /** @throws ListenqlError LIMIT_EXCEEDED */
   open(request: LiveRequest, listener: ResultListener): OpenQuery
+  /** How many queries are open. */
+  readonly size: number
+  /** The open queries that have taken the database the longest, the first one the most. @param most how many at most */
+  costliest(most: number): readonly LiveCost[]
   /** Whether every result holds, as far as the log has been dispatched. */
   isSettled(): boolean
   /** Idempotent. */

@@ -5,6 +5,7 @@ import type { Observe } from '../lib/observation.js'
 import { createSlices } from '../lib/slices.js'
 import type { Stop } from '../lib/stop.js'
 import { comparePositions, type Position } from '../log/position.js'
+import { rootTable } from '../plan/plan.js'
 import type { CheckVisibility } from '../rls/visibility.js'
 import type { Snapshot } from '../snapshots/snapshot-request.js'
 import type { Snapshots } from '../snapshots/snapshots.js'
@@ -25,7 +26,7 @@ export interface LiveQueriesOptions {
   /** The position up to which `follow` has delivered all changes. Undefined: the log is not followed. */
   readonly position: () => Position | undefined
   /** Most queries that are open at the same time. Default: 10,000. */
-  readonly maxQueries?: number
+  readonly maxQueries?: () => number
   /** Decides which rows viewers see. Default: queries of viewers are read after each change that may concern them. */
   readonly checkVisibility?: CheckVisibility | undefined
   /**
@@ -47,6 +48,7 @@ interface Entry {
   /** When the last read began (`performance.now()`), and how long it took, in ms. */
   readAt: number
   duration: number
+  readonly cost: { reads: number; ms: number; rows: number }
   failures: number
   /** Whether a read will begin, and the timer until it may. */
   isDue: boolean
@@ -60,7 +62,7 @@ function isDecidable(change: LiveChange): change is DecidableChange {
 }
 
 export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
-  const { snapshots, follow, position, maxQueries = 10_000, checkVisibility, minAsked = 4, observe } = options
+  const { snapshots, follow, position, checkVisibility, minAsked = 4, observe } = options
   const index = new LiveIndex()
   const sharedNodes = new SharedNodes()
   const pace = createReadPace()
@@ -166,6 +168,10 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
     const { isNew, undecided } = query.conclude(snapshot.rows, snapshot.position)
     index.link(query)
     const { digest = '' } = query.dependencies ?? {}
+    entry.cost.reads++
+    entry.cost.ms += snapshot.duration
+    entry.cost.rows = snapshot.rows.length
+    observe({ type: 'live.read', isNew })
     if (isNew) listener.result({ ...snapshot, interval: intervalOf(entry, request.every), digest })
     if (entry.isClosed) return
     for (const change of undecided) decide(change, [query], true)
@@ -215,6 +221,7 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
     },
     open(request, listener) {
       const { live, policies } = request
+      const maxQueries = options.maxQueries?.() ?? 10_000
       if (entries.size >= maxQueries)
         throw new LimitExceeded(
           'maxLiveQueries',
@@ -231,6 +238,7 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
         unfollow: () => undefined,
         readAt: Number.NEGATIVE_INFINITY,
         duration: 0,
+        cost: { reads: 0, ms: 0, rows: 0 },
         failures: 0,
         isDue: false,
         timer: undefined,
@@ -246,6 +254,20 @@ export function createLiveQueries(options: LiveQueriesOptions): LiveQueries {
         },
         close: () => close(entry),
       }
+    },
+    get size() {
+      return entries.size
+    },
+    costliest(most) {
+      return [...entries.values()]
+        .sort((a, b) => b.cost.ms - a.cost.ms)
+        .slice(0, most)
+        .map(({ query, request, cost, duration }) => ({
+          table: rootTable(query.live.plan),
+          ...cost,
+          lastMs: duration,
+          every: request.every,
+        }))
     },
     isSettled: () =>
       [...entries.keys()].every(query => !query.isStale && !query.isReading && !query.isUndecided),

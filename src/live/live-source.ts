@@ -1,3 +1,4 @@
+import { tableTitle } from '../catalog/watched-table.js'
 import { abortable } from '../lib/abort.js'
 import { createDeferred } from '../lib/deferred.js'
 import type { ListenqlError } from '../lib/errors.js'
@@ -10,7 +11,7 @@ import type { PolicySource } from './live-policies.js'
 import { resultLists } from './result-lists.js'
 
 export interface LiveSourceOptions {
-  readonly queries: LiveQueries
+  readonly queries: Pick<LiveQueries, 'open'>
   readonly live: LivePlan
   readonly as: ReadAs
   /** The shortest time from one read to the next, in ms. */
@@ -41,9 +42,8 @@ export function liveSource({
   const first = createDeferred()
   let failure: ListenqlError | undefined
   let opened: OpenQuery | undefined
-  const { schema, name } = rootTable(live.plan)
   return new EventSource<LiveResult>(
-    { kind: 'table', name: schema === 'public' ? name : `${schema}.${name}` },
+    { kind: 'table', name: tableTitle(rootTable(live.plan)) },
     {
       stateOf: ({ digest }) => digest,
       audience,

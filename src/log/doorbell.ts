@@ -25,7 +25,7 @@ export interface Doorbell {
 }
 
 export interface DoorbellOptions {
-  /** Time between two reads while awake, in ms. */
+  /** Shortest time between two reads while awake, in ms; see `Pace`. */
   readonly poll: number
   /** Time without events after which the doorbell goes to sleep, in ms. */
   readonly quiet: number
@@ -35,11 +35,12 @@ export interface DoorbellOptions {
   readonly safety: number
 }
 
-/** Polls at a fixed interval and never sleeps: for poolers in transaction mode, through which no notification arrives. */
+/** Polls and never sleeps: for poolers in transaction mode, through which no notification arrives. */
 export function createPollDoorbell({ poll }: Pick<DoorbellOptions, 'poll'>): Doorbell {
   const timer = createTimer()
+  const pace = createPace(poll)
   return {
-    next: () => timer.wait(poll),
+    next: found => timer.wait(pace.next(found)),
     ring: () => undefined,
     onListening: () => undefined,
     reset: () => undefined,
@@ -71,6 +72,7 @@ export function createBell(options: DoorbellOptions): Doorbell {
   const { poll, quiet, settle = 20, safety } = options
   const leaseSeconds = Math.max(10, Math.ceil((5 * safety) / 1000))
   const timer = createTimer()
+  const pace = createPace(poll)
   let ticket = 0
   let quietSince = 0
   let fence: string | undefined
@@ -100,7 +102,7 @@ export function createBell(options: DoorbellOptions): Doorbell {
       if (found > 0 || !mayRest) awake()
       if (fence === undefined) {
         if (!mayRest || performance.now() - quietSince < quiet)
-          return found >= LONG_PAGE_EVENTS ? undefined : timer.wait(poll)
+          return found >= LONG_PAGE_EVENTS ? undefined : timer.wait(pace.next(found))
         const [bell] = await query('select listenql.arm($1) as armed', [leaseSeconds])
         leasedAt = performance.now()
         if (bell?.armed !== true) {
@@ -149,6 +151,31 @@ export function createBell(options: DoorbellOptions): Doorbell {
     wake() {
       isWoken = true
       timer.wake()
+    },
+  }
+}
+
+/** Decides how long an awake reader waits between two reads of the log. */
+export interface Pace {
+  /** @param found the number of events that the last read found @returns the time until the next read, in ms */
+  next(found: number): number
+}
+
+/** The share of one read in the average. A pace that is too slow or too quick is half corrected after five reads. */
+const SHARE = 1 / 8
+
+/**
+ * While few reads find something, it waits for the shortest time, so that an event is read soon. The more of them find something, the
+ * longer it waits, up to twice as long: then a batch holds several commits, and all of them cost one commit of the reader.
+ * @param shortest the time between two reads while few of them find something, in ms
+ */
+export function createPace(shortest: number): Pace {
+  /** The share of reads that find something: a moving average. */
+  let busy = 0
+  return {
+    next(found) {
+      busy += ((found > 0 ? 1 : 0) - busy) * SHARE
+      return shortest * (1 + busy)
     },
   }
 }

@@ -17,27 +17,31 @@ export function dumpGrantSql(role: string): string {
   ].join('\n')
 }
 
-/** The owner of a table ($1, its oid) or, if $1 is null, of the database, if pg_dump fails on schema `listenql` for that role. */
+/** The owners of tables ($1, their oids) or, if $1 is null, of the database, for which pg_dump fails on schema `listenql`. */
 const LACKING = `
 select r.rolname::text as role
 from pg_roles r
-where r.oid = coalesce((select c.relowner from pg_class c where c.oid = $1::oid),
-    (select d.datdba from pg_database d where d.datname = current_database()))
+where case when $1::oid[] is null then r.oid = (select d.datdba from pg_database d where d.datname = current_database())
+    else r.oid in (select c.relowner from pg_class c where c.oid = any ($1::oid[])) end
   and not (has_schema_privilege(r.oid, 'listenql', 'usage') and not exists (
     select from pg_class c where c.relnamespace = 'listenql'::regnamespace
       and case c.relkind when 'S' then not has_sequence_privilege(r.oid, c.oid, 'select')
         when 'r' then not has_table_privilege(r.oid, c.oid, 'select')
-        when 'p' then not has_table_privilege(r.oid, c.oid, 'select') end))`
+        when 'p' then not has_table_privilege(r.oid, c.oid, 'select') end))
+order by 1`
 
 /**
- * A note for `listenql install` and `listenql watch` if the owner of the table, or of the database, cannot dump schema `listenql`.
- * @param relid oid of the table. Undefined: the database
- * @returns undefined: the owner can dump it
+ * Notes for `listenql install` and `listenql watch`: one for each owner of a table, or for the owner of the database, that cannot dump
+ * schema `listenql`.
+ * @param relids oids of the tables. Undefined: the database
  */
-export async function noteOnDumps(client: ClientBase, relid?: string): Promise<string | undefined> {
-  const [row] = await ask<{ role: string }>(client, LACKING, [relid ?? null])
-  if (!row) return undefined
-  const { role } = row
-  const word = /^\w+$/.test(role) ? role : `'${role.replaceAll("'", "'\\''")}'`
-  return `pg_dump of this database fails for role ${role}, which may not read schema listenql; to allow it, which also lets the role read the logged rows of all tables, run as the owner of that schema: listenql install --grant-dump-to ${word}; or dump without that schema: pg_dump --exclude-schema listenql`
+export async function notesOnDumps(
+  client: ClientBase,
+  relids?: readonly string[],
+): Promise<readonly string[]> {
+  const rows = await ask<{ role: string }>(client, LACKING, [relids ?? null])
+  return rows.map(({ role }) => {
+    const word = /^\w+$/.test(role) ? role : `'${role.replaceAll("'", "'\\''")}'`
+    return `pg_dump of this database fails for role ${role}, which may not read schema listenql; to allow it, which also lets the role read the logged rows of all tables, run as the owner of that schema: listenql install --grant-dump-to ${word}; or dump without that schema: pg_dump --exclude-schema listenql`
+  })
 }

@@ -6,7 +6,11 @@ const EVENTS_PER_TURN = 100
 const TURN_MS = 5
 
 /** Lets events alternate with other work, and lets none be dispatched while it is paused. */
-export type PausableFlow = Flow & Pick<Pausable, 'pause' | 'resume'>
+export type PausableFlow = Flow &
+  Pick<Pausable, 'pause' | 'resume'> & {
+    /** When the present page or turn began (`performance.now()`). */
+    readonly turnBegan: number
+  }
 
 /** @param breathe resolves once the frames of the events dispatched so far have been sent. Default: after one turn of the event loop */
 export function createFlow(breathe: () => Promise<void> = turnOver): PausableFlow {
@@ -31,6 +35,9 @@ export function createFlow(breathe: () => Promise<void> = turnOver): PausableFlo
     },
     pause,
     resume,
+    get turnBegan() {
+      return began
+    },
   }
 }
 

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Timer } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
+import { noteSpan } from '../lib/telemetry/tracing.js'
 import { openConnection } from '../postgres/connection.js'
 import type { Cursors } from './cursors.js'
 import type { Doorbell } from './doorbell.js'
@@ -23,8 +24,8 @@ export interface LivePagesOptions {
   readonly troubles?: LogTroubles
   /** Called once per connection when it is about to read its first page. */
   readonly onFollowed?: () => void
-  /** Size in bytes above which an image is read in pieces. */
-  readonly maxImage: number
+  /** Returns the size in bytes above which an image is read in pieces. */
+  readonly maxImage: () => number
   readonly live: LivePosition
   readonly health: LogHealth
   /** Gets the cursor key before the first page. */
@@ -72,8 +73,11 @@ export async function* livePages(options: LivePagesOptions): AsyncGenerator<Page
     options.onReady()
     while (!signal.aborted) {
       checkpoint.beforePull()
+      const began = performance.now()
       const page = await pullAfter(position)
       health.pulled()
+      const events = page.events.length
+      if (events > 0) noteSpan('listenql.log.page', { 'listenql.events': events }, began)
       if (page.losses && page.losses.length > 0) await troubles?.lost(page.losses, query)
       if (signal.aborted) return
       yield page
@@ -106,7 +110,7 @@ export async function* livePages(options: LivePagesOptions): AsyncGenerator<Page
       return end
     }
     try {
-      await read(client, live.position, { maxImage, limit: 1 })
+      await read(client, live.position, { maxImage: maxImage(), limit: 1 })
       return live.position
     } catch (error) {
       return endHistory(error, end)
@@ -117,7 +121,7 @@ export async function* livePages(options: LivePagesOptions): AsyncGenerator<Page
     try {
       return await pull(client, after, {
         name: options.keepsPrepared ? 'listenql pull' : undefined,
-        maxImage,
+        maxImage: maxImage(),
         ...(health.isCautious && { limit: 1 }),
       })
     } catch (error) {

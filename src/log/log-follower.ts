@@ -2,6 +2,7 @@ import { createStopController, createTimer, delay } from '../lib/abort.js'
 import type { ListenqlError } from '../lib/errors.js'
 import type { Failure, Observe } from '../lib/observation.js'
 import type { Stop } from '../lib/stop.js'
+import { stopping } from '../lib/stopping.js'
 import { STANDBY } from '../postgres/connect-failure.js'
 import { type FailureDetails, reconnect } from '../postgres/reconnect.js'
 import { isRefusal } from '../postgres/sql-state.js'
@@ -25,16 +26,18 @@ export interface LogFollowerOptions
   /** Longest pause between two attempts to connect, in ms. */
   readonly reconnectMax: number
   /**
-   * Largest event that is delivered, in bytes. Sets the size above which an image is read in pieces; see `imageLimit`. Default:
+   * Returns the largest event that is delivered, in bytes. Sets the size above which an image is read in pieces; see `imageLimit`. Default:
    * 0, which gives 64 MiB.
    */
-  readonly maxEvent?: number
+  readonly maxEvent?: () => number
   /** Called once per connection when the database has answered, even if it has no log or the log cannot be read. */
   readonly onAnswer?: () => void
   /** What happens at certain places in the log. Default: nothing. */
   readonly checkpoint?: Checkpoint
   /** Resolves once the frames of the events dispatched so far have been sent. Default: after one turn of the event loop. */
   readonly breathe?: () => Promise<void>
+  /** Called with each event that is dispatched, right before. It must not throw. Default: nothing. */
+  readonly onDispatch?: (event: LogEvent) => void
   readonly observe: Observe
 }
 
@@ -62,7 +65,6 @@ export class LogFollower {
   readonly #health: LogHealth
   readonly #reader: LogReader
   readonly #stop = createStopController()
-  readonly #maxImage: number
   readonly #checkpoint: Checkpoint
   /** Wakes the follower while the database has no log that it may read. */
   readonly #installCheck = createTimer()
@@ -82,10 +84,9 @@ export class LogFollower {
     this.#checkpoint = options.checkpoint ?? NO_CHECKPOINT
     this.#flow = createFlow(options.breathe)
     this.#health = new LogHealth(options.troubles, options.onAnswer)
-    this.#maxImage = imageLimit(options.maxEvent ?? 0)
     this.#reader = createLogReader({
       ...options,
-      maxImage: this.#maxImage,
+      maxImage: () => imageLimit(options.maxEvent?.() ?? 0),
       queryTimeout: QUERY_TIMEOUT_MS,
       live: () => ({ position: this.#live.position, history: this.#live.histories }),
     })
@@ -104,6 +105,11 @@ export class LogFollower {
 
   get state(): LogState {
     return this.#health.state
+  }
+
+  /** When the loop last made a step: it read a page, dispatched a part of one, or tried to connect (`performance.now()`). */
+  get movedAt(): number {
+    return Math.max(this.#health.movedAt, this.#flow.turnBegan)
   }
 
   /** Connects, and reconnects after failures, until `close`. */
@@ -165,7 +171,7 @@ export class LogFollower {
   /** Idempotent. */
   async close(): Promise<void> {
     if (this.#stop.signal.aborted) return
-    this.#stop.abort()
+    this.#stop.abort(stopping())
     this.wake()
     this.resume()
     await Promise.all([this.#running, this.#reader.close()])
@@ -198,7 +204,7 @@ export class LogFollower {
     const { signal } = this.#stop
     const pages = livePages({
       ...this.#options,
-      maxImage: this.#maxImage,
+      maxImage: () => imageLimit(this.#options.maxEvent?.() ?? 0),
       live: this.#live,
       health: this.#health,
       cursors: this.cursors,
@@ -211,7 +217,10 @@ export class LogFollower {
       pages,
       checkpoint: this.#checkpoint,
       flow: this.#flow,
-      dispatch: event => this.#topics.dispatch(event),
+      dispatch: event => {
+        this.#options.onDispatch?.(event)
+        this.#topics.dispatch(event)
+      },
       moveTo: position => this.#live.moveTo(position),
       signal,
     })

@@ -23,6 +23,7 @@ export class LogHealth {
   #isCautious = false
   /** The name of the table or channel of the event after the position. */
   #suspect: string | undefined
+  #movedAt = performance.now()
 
   /** @param onAnswer called once per session when the database has answered */
   constructor(troubles: LogTroubles | undefined, onAnswer: () => void = () => undefined) {
@@ -32,6 +33,11 @@ export class LogHealth {
 
   get state(): LogState {
     return this.#state
+  }
+
+  /** When the loop last went from one of its steps to the next (`performance.now()`). */
+  get movedAt(): number {
+    return this.#movedAt
   }
 
   get failures(): number {
@@ -45,6 +51,7 @@ export class LogHealth {
 
   /** No session is open. */
   left(): void {
+    this.#movedAt = performance.now()
     if (this.#state !== 'stalled') this.#state = 'away'
     this.#isConnected = false
     this.#hasAnswered = false
@@ -58,6 +65,7 @@ export class LogHealth {
   }
 
   absent(): void {
+    this.#movedAt = performance.now()
     this.progressed()
     this.#state = 'absent'
     this.answered()
@@ -75,6 +83,7 @@ export class LogHealth {
 
   /** A page has been read and is dispatched next. */
   pulled(): void {
+    this.#movedAt = performance.now()
     this.answered()
     if (this.#state !== 'stalled') this.#state = 'followed'
   }

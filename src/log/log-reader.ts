@@ -4,6 +4,7 @@ import { backoffDelay } from '../lib/backoff.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 import { createLimiter } from '../lib/limits/limiter.js'
 import type { Observe } from '../lib/observation.js'
+import { stopping } from '../lib/stopping.js'
 import { createClosablePool } from '../postgres/closable-pool.js'
 import { describeFailure } from '../postgres/connect-failure.js'
 import { isPermanent } from '../postgres/sql-state.js'
@@ -20,7 +21,7 @@ export interface LogReaderOptions {
   /** Longest pause between two attempts, in ms. */
   readonly reconnectMax: number
   /** See ReadOptions. */
-  readonly maxImage?: number
+  readonly maxImage?: () => number
   /** The position up to which live events have been dispatched, and the number of its history. */
   readonly live: () => { readonly position: Position | undefined; readonly history: number }
   readonly observe: Observe
@@ -75,7 +76,7 @@ export function createLogReader(options: LogReaderOptions): LogReader {
     const { position, history } = live()
     const kept = pages.find(after, history)
     if (kept) return kept
-    const page = await read(pool.pool, after, { maxImage })
+    const page = await read(pool.pool, after, { maxImage: maxImage?.() })
     if (live().history === history) pages.keep(after, page, history)
     // Events that were dispatched before this read are in the ledger, so an empty page proves that there is no event up to the
     // live position. That position may be later than the page's, because batches after the page may hold no events that are left.
@@ -100,7 +101,7 @@ export function createLogReader(options: LogReaderOptions): LogReader {
     },
     key: () => limit(() => cursorKey(pool.pool)),
     close() {
-      stop.abort()
+      stop.abort(stopping())
       pages.clear()
       return pool.close()
     },

@@ -5,7 +5,9 @@ import { describeFailure } from '../postgres/connect-failure.js'
 import { openConnection } from '../postgres/connection.js'
 import { canRotate, type RotateOptions, type Rotation, rotate } from './rotate.js'
 
-export interface RetentionOptions extends RotateOptions {
+export interface RetentionOptions {
+  /** Read at each rotation, since a reload may change them. */
+  readonly limits: RotateOptions
   readonly config: pg.ClientConfig
   /** Longest wait for a connection, in ms. */
   readonly connectTimeout: number
@@ -34,8 +36,8 @@ const QUERY_TIMEOUT_MS = MINUTE_MS
  * independently; if several try at once, one of them rotates. Does nothing if the database has no log that the login may rotate.
  */
 export function createRetention(options: RetentionOptions): Retention {
-  const { config, retention, maxLogSize, connectTimeout, observe } = options
-  const interval = options.interval ?? usualInterval(options)
+  const { config, limits, connectTimeout, observe } = options
+  const intervalNow = () => options.interval ?? usualInterval(limits)
   const stop = new AbortController()
   let running: Promise<void> | undefined
   let failing = false
@@ -43,14 +45,14 @@ export function createRetention(options: RetentionOptions): Retention {
 
   async function run(): Promise<void> {
     // A random delay, so that servers that start together do not rotate together.
-    await delay(Math.random() * Math.min(interval, 10 * SECOND_MS), stop.signal)
+    await delay(Math.random() * Math.min(intervalNow(), 10 * SECOND_MS), stop.signal)
     while (!stop.signal.aborted) {
-      let pause = interval
+      let pause = intervalNow()
       try {
         const rotation = await rotateOnce()
         failing = false
         if (rotation) report(rotation)
-        if (rotation?.busy !== undefined) pause = interval / 4
+        if (rotation?.busy !== undefined) pause = intervalNow() / 4
       } catch (error) {
         if (stop.signal.aborted) return
         if (!failing) observe({ type: 'log.rotation-failed', ...describeFailure(error, config) })
@@ -69,7 +71,7 @@ export function createRetention(options: RetentionOptions): Retention {
     })
     const { client } = connection
     try {
-      return (await canRotate(client)) ? await rotate(client, { retention, maxLogSize }) : undefined
+      return (await canRotate(client)) ? await rotate(client, limits) : undefined
     } finally {
       await connection.close()
     }
@@ -77,6 +79,7 @@ export function createRetention(options: RetentionOptions): Retention {
 
   function report({ dropped, early, droppedBytes, bytes, busy }: Rotation): void {
     if (dropped > 0) observe({ type: 'log.rotated', dropped, droppedBytes, bytes })
+    const { maxLogSize } = limits
     if (maxLogSize === undefined) return
     const isTooLarge = bytes > maxLogSize
     if (early > 0 || (isTooLarge && !wasTooLarge)) {

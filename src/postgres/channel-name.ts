@@ -4,12 +4,20 @@ import { PROOF_CHANNEL } from './delivery-proof.js'
 /** A notification on it tells servers to check for new kicks. */
 export const KICK_CHANNEL = 'listenql_kick'
 
+/** Each server has a channel with this prefix, for `/healthz?deep`. */
+export const HEALTH_CHANNEL_PREFIX = 'listenql_health_'
+
 /**
  * The channels that listenql itself uses (see doorbell.ts, delivery-proof.ts); clients may not listen to them or publish on
  * them.
  */
 export function isInternalChannel(name: string): boolean {
-  return name === 'listenql' || name === KICK_CHANNEL || name === PROOF_CHANNEL
+  return (
+    name === 'listenql' ||
+    name === KICK_CHANNEL ||
+    name === PROOF_CHANNEL ||
+    name.startsWith(HEALTH_CHANNEL_PREFIX)
+  )
 }
 
 /** Longest channel name in bytes of UTF-8: NAMEDATALEN - 1. LISTEN would silently truncate a longer one, and receive nothing. */

@@ -97,7 +97,7 @@ export function connectionOptions(
   const timeout = seconds('connect_timeout', value('connect_timeout'))
   const idle = seconds('keepalives_idle', value('keepalives_idle'))
   const keepalives = value('keepalives')
-  const ssl = sslOptions(value, name, env.HOME || homedir())
+  const ssl = sslOptions(value, name, env.HOME || home())
   requireHarmless('gssencmode', value('gssencmode'), ['disable', 'allow', 'prefer'])
   requireHarmless('channel_binding', value('channel_binding'), ['disable', 'prefer'])
   return {
@@ -139,6 +139,14 @@ function parse(text: string): Map<string, string> {
     return /^postgres(ql)?:\/\//i.test(text) ? parseUrl(text) : parseKeywordString(text)
   } catch (error) {
     throw refusal(`the connection string cannot be read: ${messageOf(error)}`, SEE_FORMS)
+  }
+}
+
+function home(): string {
+  try {
+    return homedir()
+  } catch {
+    return '/' // a uid without a name, and no variable HOME, as in containers
   }
 }
 

@@ -17,8 +17,11 @@ export interface Patience {
   readonly patience: number
   /** For a second connection that finds the blockers, opened when there are any. */
   readonly config: pg.ClientConfig
-  /** Called after a failed attempt, before the next one. Not called twice for the same blockers. */
-  readonly onWait?: (blockers: readonly Blocker[]) => void
+  /**
+   * Called after a failed attempt, before the next one, which waits for the result. The connection is free meanwhile. Not called twice
+   * for the same blockers.
+   */
+  readonly onWait?: (blockers: readonly Blocker[]) => void | Promise<void>
 }
 
 /**
@@ -100,7 +103,7 @@ export async function withLocks<T>(
         const left = deadline - performance.now()
         if (left <= 0) throw gaveUp(patience, blockers, error)
         const now = blockers.map(({ words }) => words.replace(/ for [^:]*/, '')).join('; ')
-        if (attempt === 1 || now !== reported) onWait?.(blockers)
+        if (attempt === 1 || now !== reported) await onWait?.(blockers)
         reported = now
         await delay(Math.min(left, MAX_PAUSE_MS, 250 * 2 ** (attempt - 1)), new AbortController().signal)
       } finally {

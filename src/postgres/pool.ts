@@ -11,6 +11,10 @@ const MAX_PAYLOAD_BYTES = 7999
 export interface Pool {
   /** @throws ListenqlError PAYLOAD_TOO_LARGE, DATABASE_FAILED */
   notify(channel: string, payload: string): Promise<void>
+  /** Publishes a durable event. @throws the error of connecting or of Postgres, also after `timeout` ms */
+  publish(channel: string, payload: string, timeout: number): Promise<void>
+  /** Runs a query that returns numbers, `float8` or smaller. @throws the error of connecting or of Postgres, also after `timeout` ms */
+  ask(text: string, timeout: number, values?: readonly unknown[]): Promise<Record<string, number | null>[]>
   /** A connection for the proof that the LISTEN connection delivers. */
   lend(): Promise<ProofSender>
   /** Waits a moment for running queries. Idempotent. */
@@ -63,6 +67,17 @@ export function createPool(
           cause: messageOf(error),
         })
       }
+    },
+    async publish(channel, payload, timeout) {
+      const text = 'select listenql.publish($1::text, $2::text)'
+      // pg accepts a timeout for a single query; its types do not show it.
+      const query = { text, values: [channel, payload], query_timeout: timeout }
+      await pool.query(query)
+    },
+    async ask(text, timeout, values = []) {
+      // pg accepts a timeout for a single query; its types do not show it.
+      const query = { text, values: [...values], query_timeout: timeout }
+      return (await pool.query<Record<string, number | null>>(query)).rows
     },
     async lend() {
       const client = await pool.connect()

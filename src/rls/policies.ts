@@ -18,11 +18,21 @@ export interface Policy {
    * all that it does. False if it uses user-defined functions (whatever their declared volatility), views, or other policies.
    */
   readonly isTransparent: boolean
+  /**
+   * Except for columns of its own table, it uses nothing but what comes with Postgres: no function, operator, type, table or schema of a
+   * user. Then the names in its text mean those of Postgres, whatever the search_path is.
+   */
+  readonly isBuiltIn: boolean
+  /** It names another table or view. Functions that it calls may read others. */
+  readonly readsTables: boolean
 }
 
 export interface PolicyColumn {
   readonly name: string
   readonly isSystem: boolean
+  /** Its attnum, and the oid of its type, as they are now. */
+  readonly number: number
+  readonly typeOid: number
   /** As SQL, if it differs from the default of the column's type. */
   readonly collation: string | null
 }
@@ -36,7 +46,7 @@ export interface PolicyColumn {
 export function policiesSql(table: string, role: string): string {
   return `coalesce((select pg_catalog.json_agg(pg_catalog.json_build_object('name', p.polname, 'isPermissive', p.polpermissive,
     'using', pg_catalog.pg_get_expr(p.polqual, p.polrelid), 'columns', ${columnsSql('p')},
-    'isTransparent', ${transparentSql('p')}) order by p.polname)
+    'isTransparent', ${transparentSql('p')}, 'isBuiltIn', ${builtInSql('p')}, 'readsTables', exists (${otherTablesSql('p')})) order by p.polname)
   from pg_catalog.pg_policy p
   where p.polrelid = ${table} and ${appliesSql('p', role)}), '[]')`
 }
@@ -52,7 +62,8 @@ export function appliesSql(policy: string, role: string): string {
 
 /** The columns that Postgres has recorded as dependencies of the policy: of its whole text, including WITH CHECK. */
 function columnsSql(policy: string): string {
-  return `coalesce((select pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'isSystem', a.attnum < 0, 'collation',
+  return `coalesce((select pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'isSystem', a.attnum < 0,
+      'number', a.attnum, 'typeOid', a.atttypid::pg_catalog.int8, 'collation',
       case when a.attcollation <> t.typcollation then (select pg_catalog.concat(pg_catalog.quote_ident(n.nspname), '.', pg_catalog.quote_ident(c.collname))
         from pg_catalog.pg_collation c join pg_catalog.pg_namespace n on n.oid = c.collnamespace where c.oid = a.attcollation) end) order by a.attnum)
     from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
@@ -61,12 +72,28 @@ function columnsSql(policy: string): string {
         and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = a.attrelid and d.refobjsubid = a.attnum)), '[]')`
 }
 
-/** Objects with an oid from 16384 on (FirstNormalObjectId) are user-defined. pg_depend records those that a policy depends on. */
-function transparentSql(policy: string): string {
+/**
+ * SQL: see `Policy.isTransparent`. Objects with an oid from 16384 on (FirstNormalObjectId) are user-defined; pg_depend records those that
+ * a policy depends on.
+ * @param policy an alias of pg_policy
+ */
+export function transparentSql(policy: string): string {
   return `not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and d.objid = ${policy}.oid
       and d.refobjid >= 16384 and (d.refclassid in ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
         or d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid <> ${policy}.polrelid and exists (select from pg_catalog.pg_class o
           where o.oid = d.refobjid and (o.relrowsecurity or o.relkind not in ('r', 'p', 'm', 'S')))
         or d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass and exists (select from pg_catalog.pg_type y
           where y.oid = d.refobjid and y.typtype not in ('e', 'p'))))`
+}
+
+/** SQL: see `Policy.isBuiltIn`. @param policy an alias of pg_policy */
+function builtInSql(policy: string): string {
+  return `not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and d.objid = ${policy}.oid
+      and d.refobjid >= 16384 and not (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = ${policy}.polrelid))`
+}
+
+/** SELECT of the oids of the tables and views other than its own that the policy names. @param policy an alias of pg_policy */
+export function otherTablesSql(policy: string): string {
+  return `select d.refobjid from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and d.objid = ${policy}.oid
+      and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid >= 16384 and d.refobjid <> ${policy}.polrelid`
 }

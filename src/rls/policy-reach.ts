@@ -2,8 +2,11 @@ import type { TableColumn } from '../catalog/watched-table.js'
 import { isOfTheToken } from '../lib/claims.js'
 import type { Policy } from './policies.js'
 
+const SHOWING_SETTINGS = 'pg_settings|pg_show_all_settings|show_all_settings'
 /** Postgres functions that run SQL from a text, or show all settings: the policy's own text does not show what they do. */
-const INDIRECT = /\b(\w*_to_xml\w*|ts_stat|ts_rewrite|pg_settings|pg_show_all_settings|show_all_settings)\b/i
+const INDIRECT = new RegExp(`\\b(\\w*_to_xml\\w*|ts_stat|ts_rewrite|${SHOWING_SETTINGS})\\b`, 'i')
+/** What the names of those that run SQL contain. */
+export const RUNNING_SQL = '_to_xml|ts_stat|ts_rewrite'
 
 /** User-defined types run user code when an image is read: a domain has checks. An enum has none. */
 function isPlain({ typeOid, category, enumType }: TableColumn): boolean {

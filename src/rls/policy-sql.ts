@@ -1,6 +1,8 @@
 import type { TableColumn, WatchedTable } from '../catalog/watched-table.js'
 import { ListenqlError } from '../lib/errors.js'
 import { altered, cannotBeAsked } from './access-errors.js'
+import { policyConditionOf } from './conditions/policy-condition.js'
+import { createRowCondition, type RowCondition } from './conditions/viewer-condition.js'
 import type { Policy, PolicyColumn } from './policies.js'
 import { imagesSql, refusalOf, refusalOfWhole, wholeImagesSql } from './policy-images.js'
 import { isTransparent, mayReadToken } from './policy-reach.js'
@@ -26,8 +28,12 @@ export interface PolicyQuery {
   /** The columns that it reads from each image; undefined: whole rows. */
   readonly columns: readonly TableColumn[] | undefined
   readonly policies: readonly Policy[]
+  /** Decides in place of the query. Undefined: the policies are none that the server can evaluate itself. */
+  readonly condition?: RowCondition | undefined
   /** One plan may serve all viewers of the role: it cannot contain the result for one viewer. */
   readonly isShareable: boolean
+  /** It may read tables, whose rows then decide. */
+  readonly mayReadTables: boolean
   /** It may read the claims that differ in every token. */
   readonly mayReadToken: boolean
   /** The role's settings, as the catalogue has them. */
@@ -60,7 +66,8 @@ export function planPolicies(table: WatchedTable, rights: RowRights): PolicyPlan
   if (!rights.hasRowSecurity) return { kind: 'all' }
   if (!policies.some(({ isPermissive }) => isPermissive)) return { kind: 'none' }
   try {
-    return policyQueryOf(table, policies, rights)
+    const query = policyQueryOf(table, policies, rights)
+    return { ...query, condition: conditionOf(table, query, rights) }
   } catch (error) {
     if (error instanceof ListenqlError) return refused(error)
     throw error
@@ -92,7 +99,7 @@ export function policyQueryOf(
   const source = isWhole ? wholeImagesSql(table) : imagesSql(table, used)
   const read = isWhole ? table.columns : used.map(({ column }) => column)
   const isAllInText = isTransparent(policies, read)
-  const answer = `(select pg_catalog.string_agg(_lq_v.seen, '') from (select case when ${conditionOf(policies)} then '1' else '0' end as seen from ${source}) _lq_v)`
+  const answer = `(select pg_catalog.string_agg(_lq_v.seen, '') from (select case when ${sqlOf(policies)} then '1' else '0' end as seen from ${source}) _lq_v)`
   return {
     kind: 'asked',
     text: `select $1, ${answer}`,
@@ -100,14 +107,26 @@ export function policyQueryOf(
     columns: isWhole ? undefined : read,
     policies,
     isShareable: isAllInText,
+    mayReadTables: !isAllInText || policies.some(({ readsTables }) => readsTables),
     mayReadToken: mayReadToken(policies, isAllInText),
     settings,
     schemas,
   }
 }
 
+/** Only of a query that reads no tables and no claims of the token, and runs no code of users. */
+function conditionOf(
+  table: WatchedTable,
+  { policies, columns, mayReadTables, mayReadToken, isShareable }: PolicyQuery,
+  { comparesAlike }: RowRights,
+): RowCondition | undefined {
+  if (!comparesAlike || !isShareable || mayReadTables || mayReadToken || !columns) return undefined
+  const condition = policyConditionOf(table, policies)
+  return condition && createRowCondition(condition, columns)
+}
+
 /** Combined as in add_security_quals (src/backend/rewrite/rowsecurity.c). */
-function conditionOf(policies: readonly Policy[]): string {
+function sqlOf(policies: readonly Policy[]): string {
   const restrictive = policies.filter(({ isPermissive }) => !isPermissive).map(({ using }) => `(${using})`)
   const permissive = policies.filter(({ isPermissive }) => isPermissive).map(({ using }) => `(${using})`)
   return [...restrictive, `(${permissive.join(' or ')})`].join(' and ')

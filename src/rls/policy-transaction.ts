@@ -30,6 +30,11 @@ export class StatementsLost extends Error {
   override readonly name = 'StatementsLost'
 }
 
+/** A table that policies read was truncated or rewritten after the snapshot. It is retried at once. The transaction is over. */
+export class SourcesRewritten extends Error {
+  override readonly name = 'SourcesRewritten'
+}
+
 export function isLocked(error: unknown): boolean {
   return hasSqlState(error, SQL_STATE.lockNotAvailable)
 }

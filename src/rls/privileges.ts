@@ -42,6 +42,12 @@ export interface RowRights extends TableRights {
   readonly policies: readonly Policy[]
   /** As `effectiveSettings` takes them. */
   readonly settings: readonly string[]
+  /**
+   * The server can evaluate policies that only compare columns with claims as Postgres would for this role: the database is in UTF-8, in
+   * which equal texts have equal bytes here and there; and the role may execute the functions that compare and read claims, which are
+   * those of Postgres.
+   */
+  readonly comparesAlike: boolean
   /** The schemas in which the role finds names: those of its search_path that exist and on which it has USAGE. */
   readonly schemas: readonly string[]
 }
@@ -75,6 +81,25 @@ order by w.i, c.oid`
 /** TableRights of roles ($2, text[], by name) on tables ($1, oid[]), as JSON. A table that is gone returns no row. */
 const ACCESS = rightsSql(ACCESS_FIELDS)
 
+/** The functions of policies that only compare columns with claims. Postgres checks the right to execute those of operators, too. */
+const DECIDING_FUNCTIONS = [
+  'current_setting(pg_catalog.text)',
+  'current_setting(pg_catalog.text, pg_catalog.bool)',
+  'json_object_field_text(pg_catalog.json, pg_catalog.text)',
+  'jsonb_object_field_text(pg_catalog.jsonb, pg_catalog.text)',
+  'texteq(pg_catalog.text, pg_catalog.text)',
+  'uuid_eq(pg_catalog.uuid, pg_catalog.uuid)',
+  ...['2', '24', '28', '4', '42', '48', '8', '82', '84'].map(
+    ([left, right = left]) =>
+      `int${left}${right === left ? '' : right}eq(pg_catalog.int${left}, pg_catalog.int${right})`,
+  ),
+].map(name => `'pg_catalog.${name}'::pg_catalog.regprocedure`)
+
+/** See `RowRights.comparesAlike`. INTERNALlanguageId (src/include/catalog/pg_language.dat) is 12. */
+const COMPARES_ALIKE = `(pg_catalog.getdatabaseencoding() = 'UTF8' and (
+    select coalesce(pg_catalog.bool_and(f.prolang = 12 and pg_catalog.has_function_privilege(r.oid, f.oid, 'execute')), false)
+    from pg_catalog.pg_proc f where f.oid = any (array[${DECIDING_FUNCTIONS.join(', ')}]::pg_catalog.oid[])))`
+
 /**
  * RowRights of one role ($2, text[], of one) on one table ($1, oid[], of one), as JSON; the text is equal as long as the rights
  * are. Run it as that role and under its search_path, because the policies are parsed under both later; under PRINT_SETTINGS; and
@@ -82,7 +107,7 @@ const ACCESS = rightsSql(ACCESS_FIELDS)
  */
 export const RIGHTS = rightsSql(`${ACCESS_FIELDS},
   'policies', case when ${HAS_ROW_SECURITY} then ${policiesSql('c.oid', 'r.oid')} else '[]' end,
-  'settings', ${roleSettingsSql('r.oid')}, 'schemas', pg_catalog.current_schemas(false)`)
+  'comparesAlike', coalesce(${COMPARES_ALIKE}, false), 'settings', ${roleSettingsSql('r.oid')}, 'schemas', pg_catalog.current_schemas(false)`)
 
 /** Settings under which pg_get_expr writes constants so that every session reads the same values. */
 export const PRINT_SETTINGS = `set local timezone = 'UTC'; set local datestyle = 'ISO, YMD'; set local intervalstyle = 'iso_8601';

@@ -1,21 +1,28 @@
 // Decides which rows viewers may see: evaluates the policies of the database on images of rows, independent of the table's present
 // rows, under the viewer's role, settings and claims.
+
 import { setMaxListeners } from 'node:events'
 import type pg from 'pg'
 import { type Viewer, viewerKey } from '../auth/viewer.js'
-import type { WatchedTable } from '../catalog/watched-table.js'
+import { tableTitle, type WatchedTable } from '../catalog/watched-table.js'
 import type { RowImage } from '../filters/index.js'
 import { abortable } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
+import { stopping } from '../lib/stopping.js'
+import { inSpan } from '../lib/telemetry/tracing.js'
+import { createTurns } from '../lib/turns.js'
 import { createClosablePool } from '../postgres/closable-pool.js'
 import { QUICK_MS } from './batches/batch-limits.js'
 import { createBatchMemory } from './batches/batch-memory.js'
 import { batchViewersOf } from './batches/batch-plan.js'
 import { createBatchScheduler } from './batches/batch-scheduler.js'
+import { withPolicyConnection } from './batches/policy-connection.js'
+import { conditionOf, readConditions } from './batches/read-conditions.js'
+import type { RowCondition } from './conditions/viewer-condition.js'
 import { mayReadItself } from './self-reading.js'
 import { checkSlowApart, createSlowViewers } from './slow-viewers.js'
-import type { CheckVisibility, Visibility } from './visibility.js'
+import type { CheckVisibility, ReadConditions, Visibility } from './visibility.js'
 
 export interface RowAccessOptions {
   readonly config: pg.ClientConfig
@@ -38,6 +45,7 @@ export interface RowAccess {
    * image), QUERY_TIMEOUT, SCHEMA_CHANGED.
    */
   readonly checkVisibility: CheckVisibility
+  readonly readConditions: ReadConditions
   /** The same, but it waits for slow viewers too. */
   sees(
     table: WatchedTable,
@@ -60,6 +68,9 @@ export interface RowAccess {
   close(): Promise<void>
 }
 
+/** Most roles whose conditions are read for each page: of many roles, the page may concern a few only, whose rights batches read. */
+const MAX_ROLES = 8
+
 export function createRowAccess(options: RowAccessOptions): RowAccess {
   const { config, connectTimeout, policyTimeout = 250, keepsPrepared = false, connections = 3 } = options
   const { pool, close: closePool } = createClosablePool({
@@ -72,20 +83,35 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
   const memory = createBatchMemory(keepsPrepared)
   const { planPolicies, selfReading } = memory
   const slowViewers = createSlowViewers(QUICK_MS)
-  const check = createBatchScheduler({ ...options, pool, policyTimeout, connections, memory, slowViewers })
+  const turns = createTurns({ limit: connections, slowLimit: Math.max(1, connections - 1) })
+  const check = createBatchScheduler({
+    ...options,
+    pool,
+    turns,
+    policyTimeout,
+    connections,
+    memory,
+    slowViewers,
+  })
 
   const checkVisibility: CheckVisibility = (table, viewers, images, signal) => {
     const ends = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
     if (ends.aborted) return Promise.reject(ends.reason)
     setMaxListeners(0, ends) // each viewer that is checked separately adds a listener
-    const checked = checkSlowApart(
-      slowViewers,
-      table.relid,
-      batchViewersOf(viewers),
-      (some, tooSlow) => check({ table, images, signal: ends, tooSlow }, some),
-      ends,
-    )
-    return abortable(checked, ends)
+    const decide = () =>
+      checkSlowApart(
+        slowViewers,
+        table.relid,
+        batchViewersOf(viewers),
+        (some, tooSlow) => check({ table, images, signal: ends, tooSlow }, some),
+        ends,
+      )
+    const attributes = {
+      'db.collection.name': tableTitle(table),
+      'listenql.viewers': viewers.length,
+      'listenql.rows': images.length,
+    }
+    return abortable(inSpan('listenql.policies', attributes, decide, { isRoot: true }), ends)
   }
 
   const sees: RowAccess['sees'] = async (table, viewers, images, signal) => {
@@ -95,8 +121,38 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     return verdicts
   }
 
+  /** An error leaves the decision to `checkVisibility`, which waits, tries again and reports. */
+  async function readNow(
+    table: WatchedTable,
+    roles: readonly string[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, RowCondition>> {
+    const budget = Math.min(policyTimeout, QUICK_MS)
+    try {
+      return await turns.run(table.relid, false, async () => {
+        const began = performance.now()
+        const conditions = await withPolicyConnection(pool, memory, client =>
+          readConditions(client, table, roles, budget, memory),
+        )
+        const took = performance.now() - began
+        options.observe({ type: 'policies.checked', table: tableTitle(table), took })
+        return conditions
+      })
+    } catch {
+      signal.throwIfAborted()
+      return new Map()
+    }
+  }
+
   return {
     checkVisibility,
+    readConditions(table, roles, signal) {
+      const rights = memory.rightsOf(table.relid)
+      const some = [...roles].filter(role => conditionOf(memory, table, role, rights.get(role)))
+      if (some.length === 0 || some.length > MAX_ROLES) return undefined
+      const ends = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
+      return abortable(readNow(table, some, ends), ends)
+    },
     sees,
     async probe(table, viewer) {
       const role = viewer.role as string
@@ -112,7 +168,7 @@ export function createRowAccess(options: RowAccessOptions): RowAccess {
     },
     readsItself: ({ relid }, { role }) => role !== undefined && selfReading.has(relid, role),
     async close() {
-      stop.abort(new ListenqlError('DATABASE_FAILED', 'the server is stopping', { hint: 'try again' }))
+      stop.abort(stopping())
       await closePool()
     },
   }

@@ -4,8 +4,9 @@ import type pg from 'pg'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import { delay } from '../lib/abort.js'
 import { backoffDelay } from '../lib/backoff.js'
-import { ListenqlError } from '../lib/errors.js'
+import type { ListenqlError } from '../lib/errors.js'
 import type { Observe } from '../lib/observation.js'
+import { stopping } from '../lib/stopping.js'
 import { createClosablePool } from '../postgres/closable-pool.js'
 import { describeFailure } from '../postgres/connect-failure.js'
 import { createHolders, type Holder } from './holders.js'
@@ -216,7 +217,7 @@ export function createTableAccess(options: TableAccessOptions): TableAccess {
       return pairs.length === 0 ? undefined : review(pairs)
     },
     async close() {
-      stop.abort(new ListenqlError('DATABASE_FAILED', 'the server is stopping', { hint: 'try again' }))
+      stop.abort(stopping())
       await closePool()
       await running
     },

@@ -4,6 +4,7 @@ import type { Images } from '../filters/images.js'
 import type { RowImage } from '../filters/index.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { LogEvent } from '../log/log-event.js'
+import type { RowCondition } from './conditions/viewer-condition.js'
 
 /** An event of a table with its parsed images. */
 export interface ReadEvent {
@@ -25,6 +26,16 @@ export type CheckVisibility = (
   images: readonly RowImage[],
   signal?: AbortSignal,
 ) => Promise<ReadonlyMap<string, Visibility | Promise<Visibility>>>
+
+/**
+ * The conditions that decide in place of `CheckVisibility` about rows that were read before the call, by role. A role that is left out
+ * needs the database. Undefined: all of these roles need it. Rejects only with the reason of the signal.
+ */
+export type ReadConditions = (
+  table: WatchedTable,
+  roles: Iterable<string>,
+  signal?: AbortSignal,
+) => Promise<ReadonlyMap<string, RowCondition>> | undefined
 
 /** What a viewer sees of each event, in order. Both images are null where the viewer sees nothing. */
 export type View = readonly Images[] | ListenqlError

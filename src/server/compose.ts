@@ -1,51 +1,57 @@
-import { getHeapStatistics } from 'node:v8'
-import type { SchemaContext } from '../../schema/context.js'
 import { buildSchema } from '../../schema/index.js'
 import type { Authenticate } from '../auth/authenticated.js'
 import { type Auth, createAuth } from '../auth/index.js'
-import type { Viewer } from '../auth/viewer.js'
 import type { Settings } from '../config/index.js'
 import { createBackpressure } from '../delivery/backpressure.js'
 import { createGroups } from '../delivery/groups.js'
 import { createScheduler } from '../delivery/scheduler.js'
+import { SendDelays } from '../delivery/send-delays.js'
 import { createEngine } from '../graphql/engine.js'
 import { createClientErrors } from '../graphql/errors.js'
 import { exampleDocument } from '../graphql/example-document.js'
 import { createGraphqlYoga } from '../graphql/yoga.js'
 import { createClientMemory } from '../lib/limits/client-memory.js'
 import type { Observe } from '../lib/observation.js'
+import { askTime, createClockOffset } from '../postgres/clock-offset.js'
 import { pinSession } from '../postgres/pinned-settings.js'
 import { createPool } from '../postgres/pool.js'
+import { EventCounts } from '../sources/event-counts.js'
 import { createHealth } from '../telemetry/health.js'
-import { createAdmission } from '../transport/admission.js'
-import { isLoopback } from '../transport/bind.js'
+import { METRICS, type Metrics } from '../telemetry/metrics/metrics.js'
 import { createConnections } from '../transport/connections.js'
-import { createGraphiql } from '../transport/http/graphiql.js'
-import { createGraphqlHttp } from '../transport/http/graphql-http.js'
-import { createPage } from '../transport/http/page.js'
-import { createStreamResponses } from '../transport/http/stream-response.js'
-import { createAddressLimits } from '../transport/limits/address-limits.js'
+import { drainConnections } from '../transport/drain.js'
+import type { AnswerHealth } from '../transport/http/health.js'
 import { createClientAddresses } from '../transport/limits/client-address.js'
 import { createFilterAccounts } from '../transport/limits/filter-accounts.js'
-import { createOrigins } from '../transport/limits/origins.js'
 import { createViewerLimits } from '../transport/limits/viewer-limits.js'
-import { createRouter } from '../transport/router.js'
-import { createGraphqlWs } from '../transport/ws/graphql-ws.js'
-import { createListen } from '../transport/ws/listen.js'
+import { composeTransports } from './compose-transports.js'
 import type { FirstContact } from './first-contact.js'
-import { createHttpServers, type HttpServers } from './http-servers.js'
+import type { HttpServers } from './http-servers.js'
+import { createDeepHealth } from './inspection/deep-health.js'
+import { exposureOf } from './inspection/exposure.js'
+import { createInspect } from './inspection/inspect.js'
 import { createLiveSchema, type LiveSchema } from './live-schema.js'
 import type { ServerDatabase } from './open-database.js'
+import { composeReload } from './reload/compose-reload.js'
+import type { Reloaded } from './reload/reload.js'
+import { createReloadingOrigins } from './reload/reloading-origins.js'
+import { mostClientMemory, schemaLimits } from './schema-limits.js'
+import { createServerDocuments } from './server-documents.js'
+import type { ServerStatus } from './server-status.js'
 import { createSources, type Sources } from './sources.js'
+import { createViewerContext } from './viewer-context.js'
 
 /** Longest delay of a timer in Node, in ms. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 
 export interface ComposeOptions {
+  /** The settings in force. `reload` changes them; each part reads those that may change at each use. */
   readonly settings: Settings
   readonly database: ServerDatabase
   readonly authenticate: Authenticate | undefined
-  readonly contact: Pick<FirstContact, 'isMade' | 'failed'>
+  readonly contact: Pick<FirstContact, 'isMade' | 'failed' | 'made'>
+  /** The counts that `observe` feeds, which `/metrics` shows. */
+  readonly metrics: Metrics
   readonly observe: Observe
 }
 
@@ -55,8 +61,14 @@ export interface Parts {
   readonly sources: Sources
   readonly liveSchema: LiveSchema
   readonly http: HttpServers
-  /** Ends the subscriptions and connections of clients, then closes the connections to the database. */
-  close(): Promise<void>
+  status(): ServerStatus
+  /** @throws ListenqlError BAD_CONFIGURATION; the former settings stay in force */
+  reload(next: Settings): Reloaded
+  /**
+   * Ends the subscriptions and connections of clients, then closes the connections to the database.
+   * @param drain time in ms over which the ends are spread; clients that connect meanwhile are served
+   */
+  close(drain: number): Promise<void>
 }
 
 /**
@@ -64,16 +76,20 @@ export interface Parts {
  * The one cycle, from delivery back to the parts that read from Postgres, is closed by `backpressure.pauses`.
  * @throws ListenqlError BAD_CONFIGURATION
  */
-export function compose({ settings, database, authenticate, contact, observe }: ComposeOptions): Parts {
-  const { maxBuffer, maxEvent, stallTimeout, basePath } = settings
-  const prefix = basePath === '/' ? '' : basePath
+export function compose({
+  settings,
+  database,
+  authenticate,
+  contact,
+  metrics,
+  observe,
+}: ComposeOptions): Parts {
+  const { stallTimeout } = settings
+
+  const documents = createServerDocuments(settings)
 
   // Viewers.
-  const origins = createOrigins({
-    allowed: settings.corsOrigins,
-    loopback: isLoopback(settings.host),
-    urlBase: settings.urlBase,
-  })
+  const origins = createReloadingOrigins(settings)
   const auth = createAuth({
     settings,
     authenticate,
@@ -83,26 +99,38 @@ export function compose({ settings, database, authenticate, contact, observe }: 
     trustsCookiesOf: origins.isOriginTrusted,
     observe,
   })
-  const { graphiql = !auth.isConfigured, introspection = !auth.isConfigured } = settings
+  const { trustedDocumentsOnly } = settings
+  const { graphiql = !auth.isConfigured && !trustedDocumentsOnly, introspection = !auth.isConfigured } =
+    settings
+
+  const { servesMetrics, isInspected } = exposureOf(settings, auth.isConfigured)
 
   // Delivery: groups of subscribers, and the connections that send their frames.
   const scheduler = createScheduler(error =>
     observe({ type: 'fault', id: 'delivery', message: 'delivery failed', error }),
   )
-  const backpressure = createBackpressure({ maxBuffer, scheduler, observe })
-  const memory = createClientMemory(
-    settings.maxClientMemory ?? Math.floor(getHeapStatistics().heap_size_limit / 2),
-  )
-  const groups = createGroups({ maxEvent, scheduler, backpressure, memory, observe })
+  const backpressure = createBackpressure({ limits: settings, scheduler, observe })
+  const memory = createClientMemory(mostClientMemory(settings))
+  const clock = createClockOffset(() => askTime(pool, settings.connectTimeout))
+  const delays = new SendDelays({
+    scheduler,
+    now: clock.now,
+    bounds: METRICS.listenql_delivery_seconds.bounds ?? [],
+  })
+  const groups = createGroups({
+    ...{ limits: settings, scheduler, backpressure, memory, observe },
+    delays: isInspected ? delays : undefined,
+  })
   const addresses = createClientAddresses(settings.trustProxy)
   const connections = createConnections({
     groups,
     sessions: auth.sessions,
+    rules: auth.rules,
     addresses,
     viewerLimits: createViewerLimits(settings),
     memory,
-    filterAccounts: createFilterAccounts(settings.filterRate),
-    outbound: { maxBuffer, stallTimeout, scheduler, backpressure },
+    filterAccounts: createFilterAccounts(() => settings.filterRate),
+    outbound: { limits: settings, stallTimeout, scheduler, backpressure, memory, observe },
     observe,
   })
 
@@ -117,32 +145,28 @@ export function compose({ settings, database, authenticate, contact, observe }: 
       yoga.use(schema)
       await groups.renew()
     },
-    limits: {
-      rows: settings.maxRows,
-      liveRows: settings.maxLiveRows,
-      relatedRows: settings.maxRelatedRows,
-      relationDepth: settings.maxRelationDepth,
-      relations: settings.maxRelations,
-      filter: {
-        depth: settings.maxFilterDepth,
-        conditions: settings.maxFilterConditions,
-        values: settings.maxFilterValues,
-        length: settings.maxFilterText,
-      },
-    },
+    limits: () => schemaLimits(settings),
     observe,
   })
 
   // The parts that read from the database.
+  let tableCount = 0
   const needsNotifications = settings.doorbell === 'bell' || auth.rules.opensChannels
   const pool = createPool(database.config, settings.connectTimeout, {
     idleTimeout: Math.min(Math.max(2 * settings.heartbeat, 30_000), MAX_TIMER_MS),
   })
+  const patternOf = (channel: string) => auth.rules.patternOf(channel) ?? 'other'
+  const counts = new EventCounts(patternOf)
   const sources = createSources({
     settings,
     config: database.config,
+    watcher: database.watcher,
     lend: pool.lend,
-    onTables: liveSchema.follow,
+    onTables: list => {
+      tableCount = list.length
+      return liveSchema.follow(list)
+    },
+    counts,
     hasRoles: auth.isConfigured,
     onKick: auth.isConfigured ? auth.wake : undefined,
     needsNotifications,
@@ -154,20 +178,10 @@ export function compose({ settings, database, authenticate, contact, observe }: 
   backpressure.pauses(sources)
 
   // GraphQL.
-  const contextFor = (viewer: Viewer): SchemaContext => ({
-    channelSource: channels.source,
-    notify: pool.notify,
-    opensSources: true,
-    keepsJsonText: true,
-    viewer,
-    rules: auth.rules.for(viewer),
-    tableChanges: (table, request) => tables.changes(viewer, table, request),
-    read: plan => tables.read(viewer, plan),
-    live: (plan, every) => tables.live(viewer, plan, every),
-    readable: table => tables.readable(viewer, table),
-  })
+  const contextFor = createViewerContext({ auth, channels, tables, notify: pool.notify, observe })
   const engine = createEngine({
     getEnveloped: yoga.getEnveloped,
+    documents,
     contextFor,
     toClientError,
     schemaState: {
@@ -178,85 +192,104 @@ export function compose({ settings, database, authenticate, contact, observe }: 
       unreached: () => (contact.isMade ? undefined : contact.failed),
     },
     cursors: log.cursors,
-  })
-
-  // Transports.
-  let isStopping = false
-  const admit = createAdmission({ authenticator: auth, toClientError, addresses, observe })
-  const addressLimits = createAddressLimits(
-    addresses,
-    settings.maxConnectionsPerAddress,
-    settings.maxConnections,
-  )
-  const graphqlHttp = createGraphqlHttp({
-    admit,
-    engine,
-    streams: createStreamResponses({ ...settings, connections, cursors: log.cursors, toClientError }),
-    toClientError,
-    // Without introspection, the page must not show which tables there are.
-    graphiql: graphiql
-      ? createGraphiql(() => exampleDocument(introspection ? schema : emptySchema))
-      : undefined,
-    addresses,
-    memory,
-    maxMessage: settings.maxMessage,
-    stallTimeout,
-  })
-  const acceptGraphqlWs = createGraphqlWs({
-    admit,
-    engine,
-    connections,
-    cursors: log.cursors,
-    memory,
-    toClientError,
-    keepAlive: settings.keepAlive,
-    limits: settings,
     observe,
   })
-  const listen = createListen({
-    ...settings,
-    ...{ admit, rules: auth.rules, channelSource: channels.source, connections, memory },
-  })
+
+  // Health and metrics.
+  let phase: 'serving' | 'draining' | 'stopping' = 'serving'
   const health = createHealth({
     notifications: () => (notifications.ready ? 'yes' : notifications.isDeaf ? 'deaf' : 'no'),
     needsNotifications,
     log: () => log.state,
     stall: () => log.stall,
     showsDetails: !auth.isConfigured,
-    isStopping: () => isStopping,
+    phase: () => phase,
   })
-  const router = createRouter({
-    basePath: prefix,
-    isBasePathOptional: settings.urlBase !== undefined,
-    origins,
-    page: createPage({ basePath: prefix }),
-    graphqlHttp,
-    acceptGraphqlWs,
-    listen,
-    health,
-    maxMessage: settings.maxMessage,
-    maxUrl: settings.maxUrl,
-    addresses,
-    addressLimits,
-    toClientError,
-    observe,
+  const deepHealth = createDeepHealth({
+    groups,
+    follow: log.follow,
+    publish: pool.publish,
+    outbound: { scheduler, backpressure, memory, observe },
   })
-  const http = createHttpServers({ settings, prefix, router, addressLimits })
+  const answerHealth =
+    (showsDetails: boolean): AnswerHealth =>
+    (path, isDeep = false) =>
+      isDeep && path === '/healthz' ? deepHealth(showsDetails) : health.answer(path)
+  const inspect = createInspect({
+    ...{
+      settings,
+      metrics,
+      connections,
+      groups,
+      memory,
+      delays,
+      counts,
+      sources,
+      health,
+      pool,
+      clock,
+      observe,
+    },
+    patternOf,
+    tables: () => tableCount,
+    isUsed: isInspected,
+  })
+  void contact.made.then(inspect.start)
+
+  // Transports.
+  const http = composeTransports({
+    ...{
+      settings,
+      auth,
+      origins,
+      addresses,
+      memory,
+      connections,
+      engine,
+      log,
+      channels,
+      toClientError,
+      observe,
+    },
+    // Without introspection, the page must not show which tables there are.
+    graphiqlExample: graphiql ? () => exampleDocument(introspection ? schema : emptySchema) : undefined,
+    health: answerHealth(!auth.isConfigured),
+    operatorsHealth: answerHealth(true),
+    inspection: inspect.inspection,
+    servesMetrics,
+    isServing: () => phase === 'serving',
+  })
 
   return {
     auth,
     sources,
     liveSchema,
     http,
-    async close() {
-      isStopping = true
+    reload: composeReload({
+      ...{ settings, auth, origins, documents, http, sources, memory, connections, counts },
+      needsNotifications,
+      forgetDocuments: () => yoga.use(schema),
+    }),
+    status() {
+      const readiness = health.readiness()
+      // The loop may wait for other parts for as long as the database is away.
+      const isAlive = log.isMoving || readiness.database === 'unreachable'
+      return { ...readiness, connections: connections.size, isAlive }
+    },
+    async close(drain) {
+      if (drain > 0) {
+        phase = 'draining'
+        await drainConnections(connections, drain)
+      }
+      phase = 'stopping'
       let authClosed: Promise<void> | undefined
       const endClients = () => {
         connections.endAll()
         authClosed = auth.close() // refuses the viewers that wait to be admitted
       }
-      await http.close(endClients, settings.shutdownTimeout / 4)
+      await http.close(endClients, (settings.shutdownTimeout - drain) / 4)
       backpressure.close()
+      await inspect.close()
       await Promise.all([sources.close(), authClosed])
       await pool.close()
     },

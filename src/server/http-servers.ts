@@ -1,19 +1,26 @@
 import { readFileSync } from 'node:fs'
-import type { Server } from 'node:http'
+import type { RequestListener, Server } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
 import type { Settings } from '../config/index.js'
 import { ListenqlError, messageOf } from '../lib/errors.js'
-import { bind } from '../transport/bind.js'
+import { applyTimeouts, assertTlsFiles, bind, type TlsFiles, useTlsFiles } from '../transport/bind.js'
 import { refuseMalformed } from '../transport/http/refuse-malformed.js'
 import type { AddressLimits } from '../transport/limits/address-limits.js'
 import type { Router } from '../transport/router.js'
 import { ignoreUpgrade } from '../transport/ws/ignore-upgrade.js'
+import type { PrepareReload } from './reload/reload.js'
 
 export interface HttpServersOptions {
+  /** A reload changes some of them. */
   readonly settings: Settings
   /** Path prefix of all routes: empty, or with a leading and no trailing slash. */
   readonly prefix: string
   readonly router: Router
   readonly addressLimits: AddressLimits
+  /** Answers the requests of the metrics port. */
+  readonly onInspection: RequestListener
+  /** Whether metrics are served on the port of clients if they have no port of their own. */
+  readonly servesMetrics: boolean
 }
 
 /** The HTTP server of a listenql server, and the HTTPS server if a certificate is configured. */
@@ -23,6 +30,8 @@ export interface HttpServers {
    * @throws ListenqlError PORT_IN_USE, BAD_CONFIGURATION
    */
   listen(): Promise<HttpAddresses>
+  /** Reads the certificate again. It and the time limits apply to connections that are opened later. */
+  readonly prepare: PrepareReload
   /**
    * Accepts no more connections, and resolves once all have ended.
    * @param endStreams called when no more connections are accepted; idle connections are closed after it
@@ -36,6 +45,8 @@ export interface HttpAddresses {
   readonly url: string
   readonly port: number
   readonly httpsUrl: string | undefined
+  /** Where `/metrics` and `/status` are, without a trailing slash. Undefined: nowhere. */
+  readonly metricsUrl: string | undefined
 }
 
 export function createHttpServers({
@@ -43,9 +54,12 @@ export function createHttpServers({
   prefix,
   router,
   addressLimits,
+  onInspection,
+  servesMetrics,
 }: HttpServersOptions): HttpServers {
   const { host } = settings
   const servers: Server[] = []
+  const secured: HttpsServer[] = []
 
   function prepare(server: Server): void {
     addressLimits.watch(server)
@@ -56,26 +70,47 @@ export function createHttpServers({
     })
   }
 
-  async function open(port: number, tls?: { readonly cert: Buffer; readonly key: Buffer }): Promise<number> {
+  async function open(port: number, tls?: TlsFiles): Promise<number> {
     const target = { host, port, limits: settings, ...(tls && { tls }) }
     const bound = await bind(target, prepare, router.onRequest)
+    servers.push(...bound.servers)
+    if (tls) secured.push(...(bound.servers as HttpsServer[]))
+    return bound.port
+  }
+
+  /** @returns undefined: metrics have no port of their own */
+  async function openMetrics(): Promise<number | undefined> {
+    const { metricsPort } = settings
+    if (metricsPort === undefined) return undefined
+    const target = { host, port: metricsPort, limits: settings, flag: '--metrics-port' }
+    const bound = await bind(target, refuseMalformed, onInspection)
     servers.push(...bound.servers)
     return bound.port
   }
 
   return {
     async listen() {
-      const { tlsCert, tlsKey } = settings
       const port = await open(settings.port)
-      const httpsPort =
-        tlsCert && tlsKey
-          ? await open(settings.httpsPort, { cert: readPem(tlsCert), key: readPem(tlsKey) })
-          : undefined
+      const tls = readTls(settings)
+      const httpsPort = tls && (await open(settings.httpsPort, tls))
+      const metricsPort = (await openMetrics()) ?? (servesMetrics ? port : undefined)
       const name = nameOf(host)
       return {
         url: publicUrl(settings.urlBase, prefix) ?? `http://${name}:${port}${prefix}`,
         port,
+        metricsUrl:
+          metricsPort === undefined
+            ? undefined
+            : `http://${name}:${metricsPort}${metricsPort === port ? prefix : ''}`,
         httpsUrl: httpsPort === undefined ? undefined : `https://${name}:${httpsPort}${prefix}`,
+      }
+    },
+    prepare(next) {
+      const tls = secured.length > 0 ? readTls(next) : undefined
+      if (tls) assertTlsFiles(tls)
+      return () => {
+        for (const server of servers) applyTimeouts(server, next)
+        for (const server of secured) if (tls) useTlsFiles(server, tls)
       }
     },
     async close(endStreams, patience) {
@@ -101,6 +136,10 @@ function nameOf(host: string): string {
 function publicUrl(urlBase: string | undefined, prefix: string): string | undefined {
   const base = urlBase?.replace(/\/+$/, '')
   return base === undefined || base.endsWith(prefix) ? base : `${base}${prefix}`
+}
+
+function readTls({ tlsCert, tlsKey }: Settings): TlsFiles | undefined {
+  return tlsCert && tlsKey ? { cert: readPem(tlsCert), key: readPem(tlsKey) } : undefined
 }
 
 function readPem(file: string): Buffer {

@@ -1,13 +1,14 @@
 import type { GraphQLSchema } from 'graphql'
 import { buildSchema, type SchemaLimits } from '../../schema/index.js'
-import type { WatchedTable } from '../catalog/watched-table.js'
+import { tableTitle, type WatchedTable } from '../catalog/watched-table.js'
 import { createDeferred } from '../lib/deferred.js'
 import type { Observe } from '../lib/observation.js'
 
 export interface LiveSchemaOptions {
   /** A new schema is in force from now on. Resolves when all subscriptions of the previous one have moved or ended. */
   readonly onChange: (schema: GraphQLSchema) => Promise<void>
-  readonly limits: SchemaLimits
+  /** Called for each schema: a reload may change them. */
+  readonly limits: () => SchemaLimits
   readonly observe: Observe
 }
 
@@ -33,14 +34,14 @@ export function createLiveSchema({ onChange, limits, observe }: LiveSchemaOption
       }
       const schema = buildSchema({
         tables,
-        limits,
+        limits: limits(),
         onWarning: report('schema.renamed'),
         onIgnored: report('schema.ignored'),
       })
       await onChange(schema)
       isKnown = true
       known.resolve()
-      observe({ type: 'schema.built', tables: tables.length })
+      observe({ type: 'schema.built', tables: tables.map(tableTitle) })
     },
     known: known.promise,
     get isKnown() {

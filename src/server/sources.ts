@@ -3,6 +3,7 @@ import { createCatalog } from '../catalog/catalog-watch.js'
 import type { WatchedTable } from '../catalog/watched-table.js'
 import type { Settings } from '../config/index.js'
 import type { Observe } from '../lib/observation.js'
+import type { LiveQueries } from '../live/live-contract.js'
 import { createLiveQueries } from '../live/live-queries.js'
 import { BELL, createBell, createPollDoorbell } from '../log/doorbell.js'
 import { LogFollower } from '../log/log-follower.js'
@@ -17,14 +18,21 @@ import { createTableAccess } from '../rls/table-access.js'
 import { createPresentRows } from '../snapshots/present-rows.js'
 import { createSnapshots } from '../snapshots/snapshots.js'
 import { type Channels, createChannels } from '../sources/channels/channels.js'
+import type { EventCounts } from '../sources/event-counts.js'
 import { createSchemaSwitch } from '../sources/tables/schema-switch.js'
 import { createTables } from '../sources/tables/tables.js'
 import { type AuthorisedTables, createAuthorisedTables } from './authorised-tables.js'
+import type { ServerDatabase } from './open-database.js'
+import type { PrepareReload } from './reload/reload.js'
+import { createReloadingTables } from './reload/reloading-tables.js'
 import { createViewerPolicies } from './viewer-policies.js'
 
 export interface SourcesOptions {
+  /** A reload changes some of them. */
   readonly settings: Settings
   readonly config: pg.ClientConfig
+  /** The login that watches tables. */
+  readonly watcher: ServerDatabase['watcher']
   /** See Listener. */
   readonly lend: () => Promise<ProofSender>
   /** Called with the watched tables, first and at each change: at that position of the log. The pump waits until it resolves. */
@@ -40,6 +48,8 @@ export interface SourcesOptions {
   readonly needsNotifications: boolean
   /** Resolves once the frames of the events dispatched so far have been sent. */
   readonly breathe: () => Promise<void>
+  /** Counts the events of the log, and notifications. */
+  readonly counts: EventCounts
   readonly observe: Observe
 }
 
@@ -47,8 +57,18 @@ export interface SourcesOptions {
 export interface Sources {
   readonly channels: Channels
   readonly notifications: Pick<Listener, 'ready' | 'isDeaf'>
-  readonly log: Pick<LogFollower, 'state' | 'cursors'> & { readonly stall: LogTroubles['stall'] }
+  readonly log: Pick<LogFollower, 'state' | 'cursors' | 'position' | 'follow'> & {
+    readonly stall: LogTroubles['stall']
+    /** False: the loop that reads the log has made no step for longer than its waits can last together, so it is stuck. */
+    readonly isMoving: boolean
+  }
   readonly tables: AuthorisedTables
+  readonly tableOf: (relid: string) => WatchedTable | undefined
+  readonly liveQueries: Pick<LiveQueries, 'size' | 'costliest'>
+  /** Compares the tables that the configuration declares again, if it declares others. */
+  readonly prepare: PrepareReload
+  /** Calls `onTables` again, since something else that the schema depends on has changed. */
+  announceTables(): void
   start(): void
   /** Pauses and resumes the dispatching of events. Both are idempotent. */
   pause(): void
@@ -56,6 +76,12 @@ export interface Sources {
   /** Idempotent. */
   close(): Promise<void>
 }
+
+/**
+ * Longest waits in the loop that reads the log, apart from those that are options, in ms: for a page (30 s), and for the columns of a
+ * table that has changed (300 s).
+ */
+const LOG_WAITS_MS = 330_000
 
 /** Connections that read live queries; there is one more, for cuts. */
 const LIVE_READERS = 3
@@ -66,7 +92,20 @@ const LIVE_READERS = 3
  * and back: `schemaSwitch.setTarget` closes it.
  */
 export function createSources(options: SourcesOptions): Sources {
-  const { settings, config, lend, onTables, onKick, hasRoles, needsNotifications, breathe, observe } = options
+  const {
+    settings,
+    config,
+    watcher,
+    lend,
+    onTables,
+    onKick,
+    hasRoles,
+    needsNotifications,
+    breathe,
+    counts,
+    observe,
+  } = options
+  const { connectTimeout, reconnectMax, safety, stallTimeout } = settings
   const isPooled = settings.doorbell === 'poll' // polling works through any pooler
   const own = isPooled ? config : pinSession(config, { runs: 'ours' })
   const forPolicies = isPooled ? config : pinSession(config, { runs: 'policies' })
@@ -90,6 +129,7 @@ export function createSources(options: SourcesOptions): Sources {
   const schemaSwitch = createSchemaSwitch()
   const log = new LogFollower({
     ...settings,
+    maxEvent: () => settings.maxEvent,
     config: own,
     doorbell,
     keepsPrepared: !isPooled,
@@ -101,16 +141,25 @@ export function createSources(options: SourcesOptions): Sources {
     // Without a LISTEN connection, this connection shows whether the database can be reached.
     ...(!needsNotifications && { onAnswer: () => observe({ type: 'database.reached' }) }),
     onFollowed() {
+      observe({ type: 'log.followed' })
       if (!isPooled) listener.keep(BELL, { notify: doorbell.ring, onListening: doorbell.onListening })
     },
     breathe,
+    onDispatch: event => counts.dispatched(event),
     troubles,
     observe,
   })
-  const retention = createRetention({ ...settings, config: own, observe })
+  const retention = createRetention({ limits: settings, connectTimeout, config: own, observe })
+  const declared = createReloadingTables(settings, {
+    ...watcher,
+    connectTimeout,
+    onWatched: () => void catalog.refreshNow(),
+    observe,
+  })
   const catalog = createCatalog({
     ...settings,
     config: own,
+    declare: declared.check,
     onChange(list, paused) {
       schemaSwitch.offer(list, paused)
       log.wake()
@@ -119,10 +168,10 @@ export function createSources(options: SourcesOptions): Sources {
   })
 
   // Channels and tables.
-  const channels = createChannels({ listener, log })
+  const channels = createChannels({ listener, log, onNotified: name => counts.notified(name), observe })
   const snapshots = createSnapshots({
     ...settings,
-    maxBytes: settings.maxSnapshot,
+    maxBytes: () => settings.maxSnapshot,
     cursors: log.cursors,
     config: forPolicies,
     keepsPrepared: !isPooled,
@@ -132,7 +181,10 @@ export function createSources(options: SourcesOptions): Sources {
     tableAccess && rowAccess ? createPresentRows({ snapshots, tableAccess, rowAccess }) : undefined
   const tables = createTables({
     log,
-    ...(rowAccess && { checkVisibility: rowAccess.checkVisibility }),
+    ...(rowAccess && {
+      checkVisibility: rowAccess.checkVisibility,
+      readConditions: rowAccess.readConditions,
+    }),
     present,
     maxFilterWork: settings.maxFilterWork,
     async refresh(relid, generation) {
@@ -144,8 +196,9 @@ export function createSources(options: SourcesOptions): Sources {
   // Connections of their own: live queries wait for each other only, and have other limits.
   const liveSnapshots = createSnapshots({
     ...settings,
+    purpose: 'live',
     queryTimeout: settings.liveTimeout,
-    maxBytes: settings.maxLiveResult,
+    maxBytes: () => settings.maxLiveResult,
     flags: { timeout: '--live-timeout', bytes: '--max-live-result' },
     readers: LIVE_READERS,
     cursors: log.cursors,
@@ -157,7 +210,7 @@ export function createSources(options: SourcesOptions): Sources {
     snapshots: liveSnapshots,
     follow: tables.follow,
     position: () => log.position,
-    maxQueries: settings.maxLiveQueries,
+    maxQueries: () => settings.maxLiveQueries,
     checkVisibility: rowAccess?.checkVisibility,
     observe,
   })
@@ -171,6 +224,7 @@ export function createSources(options: SourcesOptions): Sources {
     },
   })
 
+  const longestStep = LOG_WAITS_MS + connectTimeout + reconnectMax + safety + stallTimeout
   const started = [log, catalog, retention, ...(tableAccess ? [tableAccess] : [])]
   const paused = [listener, log, tables]
 
@@ -181,11 +235,20 @@ export function createSources(options: SourcesOptions): Sources {
       get state() {
         return log.state
       },
+      get position() {
+        return log.position
+      },
       get stall() {
         return troubles.stall
       },
+      get isMoving() {
+        return performance.now() - log.movedAt <= longestStep
+      },
       cursors: log.cursors,
+      follow: (...args) => log.follow(...args),
     },
+    tableOf: tables.tableOf,
+    liveQueries,
     tables: createAuthorisedTables({
       tables,
       snapshots,
@@ -200,6 +263,8 @@ export function createSources(options: SourcesOptions): Sources {
           liveRefresh: settings.liveRefresh,
         }),
     }),
+    prepare: declared.prepare,
+    announceTables: catalog.repeat,
     start() {
       if (needsNotifications) listener.start()
       for (const part of started) part.start()
@@ -212,7 +277,15 @@ export function createSources(options: SourcesOptions): Sources {
     },
     async close() {
       liveQueries.close()
-      const all = [listener, ...started, tables, snapshots, liveSnapshots, ...(rowAccess ? [rowAccess] : [])]
+      const all = [
+        listener,
+        ...started,
+        tables,
+        snapshots,
+        liveSnapshots,
+        ...(rowAccess ? [rowAccess] : []),
+        declared,
+      ]
       await Promise.all(all.map(part => part.close()))
     },
   }

@@ -1,4 +1,4 @@
-/** The limits of reads. */
+/** The limits of reads. A reload may change `maxBytes`. */
 export interface ReadLimits {
   /** Longest that a statement may take, in ms. */
   readonly queryTimeout: number

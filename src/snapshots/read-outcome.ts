@@ -13,11 +13,16 @@ import type { TablesNow } from './table-now.js'
 export function outcomeOf(
   { plan, table }: SnapshotQuery,
   images: readonly string[] | undefined,
-  { altered, rewritten }: TablesNow,
+  { altered, rewritten, undecided }: TablesNow,
   limits: ReadLimits,
 ): Outcome {
   if (altered) return { kind: 'failed', error: schemaChanged(altered) }
   if (rewritten) return { kind: 'again', reason: `table ${rewritten.name} was rewritten meanwhile` }
+  if (undecided)
+    return {
+      kind: 'again',
+      reason: `a table that policies of ${undecided.name} read was rewritten meanwhile`,
+    }
   if (images === undefined) return { kind: 'failed', error: tooLarge(table, limits) }
   try {
     return { kind: 'rows', rows: readPlanRows(plan, images) }

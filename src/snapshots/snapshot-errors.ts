@@ -28,10 +28,6 @@ export function cutRefused(cause: unknown): ListenqlError {
   })
 }
 
-export function stopping(): ListenqlError {
-  return new ListenqlError('DATABASE_FAILED', 'the server is stopping', { hint: 'try again' })
-}
-
 /** @param patience how long the read has waited, in ms */
 export function waitedTooLong({ name }: WatchedTable, patience: number): ListenqlError {
   return new ListenqlError(

@@ -1,8 +1,9 @@
+import { tableTitle } from '../catalog/watched-table.js'
 import { type ListenqlError, messageOf } from '../lib/errors.js'
-import type { Observe } from '../lib/observation.js'
+import type { Observe, ReadPurpose } from '../lib/observation.js'
+import { stopping } from '../lib/stopping.js'
 import type { Cursors } from '../log/cursors.js'
 import type { Position } from '../log/position.js'
-import { stopping } from './snapshot-errors.js'
 import { groupJobs, type Job, type Outcome, type Work } from './snapshot-jobs.js'
 import type { Snapshot } from './snapshot-request.js'
 
@@ -12,6 +13,8 @@ export interface SnapshotQueueOptions {
   readonly onWaiting: () => void
   /** Once it has aborted, every job fails. */
   readonly signal: AbortSignal
+  /** What the rows are read for. */
+  readonly purpose: ReadPurpose
   readonly observe: Observe | undefined
 }
 
@@ -43,11 +46,11 @@ export interface SnapshotQueue {
 }
 
 export function createSnapshotQueue(options: SnapshotQueueOptions): SnapshotQueue {
-  const { cursors, onWaiting, signal, observe } = options
+  const { cursors, onWaiting, signal, purpose, observe } = options
   const waiting: Job[] = []
 
   function report([job]: readonly Job[], message: string): void {
-    if (job) observe?.({ type: 'snapshot.failed', table: job.query.table.name, message })
+    if (job) observe?.({ type: 'snapshot.failed', table: tableTitle(job.query.table), message })
   }
 
   function again(works: readonly Work[], reason: string): void {
@@ -89,6 +92,14 @@ export function createSnapshotQueue(options: SnapshotQueueOptions): SnapshotQueu
       if (outcome.kind === 'again') return again([work], outcome.reason)
       if (outcome.kind === 'failed') return fail([work], outcome.error)
       const snapshot: Snapshot = { cursor: cursors.encode(position), position, rows: outcome.rows, duration }
+      const { rows } = outcome
+      observe?.({
+        type: 'snapshot.read',
+        purpose,
+        took: duration,
+        rows: rows.length,
+        requests: work.jobs.length,
+      })
       for (const job of work.jobs) job.resolve(snapshot)
     },
     again,

@@ -32,7 +32,7 @@ export function createSnapshotReader(
   compiler: PlanCompiler,
   names: StatementNames,
 ): SnapshotReader {
-  const { queryTimeout, maxBytes } = limits
+  const { queryTimeout } = limits
   const usable: UsableSettings = new Map()
 
   async function attempt(client: pg.Client, query: SnapshotQuery, readImages: ReadImages): Promise<Outcome> {
@@ -45,11 +45,11 @@ export function createSnapshotReader(
       const settings = await readSettings(client, viewer.role, usable)
       await client.query(becomeSql(viewer.role, settings, viewer.claims))
     } else if (viewer) await client.query(`set local row_security = on; ${takeRoleSql(viewer.role)}`)
-    const images = await readImages(client, sql, maxBytes, nameOf)
+    const images = await readImages(client, sql, limits.maxBytes, nameOf)
     const secured = viewer && !viewer.isSecured ? await findSecured(client, tables) : undefined
     if (secured) return { kind: 'failed', error: securedMeanwhile(secured) }
     if (viewer) await client.query(`set local role none; ${PIN_SETTINGS}`) // only the server's login may read listenql.watched
-    return outcomeOf(query, images, await readTablesNow(client, tables, nameOf), limits)
+    return outcomeOf(query, images, await readTablesNow(client, tables, viewer?.isSecured, nameOf), limits)
   }
 
   return {

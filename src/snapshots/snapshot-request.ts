@@ -43,3 +43,12 @@ export function planOf(
   const root = { kind: 'rows', table, filter, columns, orderBy, limit, offset, children: new Map() } as const
   return { root, tables: new Map([[table.relid, table]]) }
 }
+
+/** A viewer that reads some columns may not be able to sort by others. */
+export function asOf({ relid, key }: WatchedTable, { viewer, isSecured, columns }: SnapshotRequest): ReadAs {
+  return {
+    viewer,
+    ...(isSecured !== undefined && { isSecured }),
+    ...(columns && { keys: new Map([[relid, key.filter(name => columns.includes(name))]]) }),
+  }
+}

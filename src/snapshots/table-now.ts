@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { WatchedTable } from '../catalog/watched-table.js'
+import { sourcesRewrittenSql } from '../rls/policy-sources.js'
 
 /** The present state of a table, as far as a snapshot of it depends on that. */
 export interface TableNow {
@@ -14,6 +15,8 @@ export interface TableNow {
   readonly isRewritten: boolean
   /** It still has the name under which it was read. */
   readonly isNamed: boolean
+  /** A table that its policies may read was truncated or rewritten after the snapshot. */
+  readonly isUndecided: boolean
 }
 
 /**
@@ -24,7 +27,15 @@ export interface TableNow {
  * One JSON and not three arrays: Postgres expects equally many rows of it whatever it holds, so that it keeps one plan where the statement
  * stays prepared. Each run of it then takes 0.25 ms of a core instead of 1.1 (three tables, PostgreSQL 18.4).
  */
-export const TABLES_NOW = `
+export const TABLES_NOW = tablesNowSql(
+  `pg_catalog.row_security_active(q.relid) and ${sourcesRewrittenSql('q.relid')}`,
+)
+
+/** The same after a read under the row-level security of another role than the present one. */
+export const SECURED_TABLES_NOW = tablesNowSql(sourcesRewrittenSql('q.relid'))
+
+function tablesNowSql(isUndecided: string): string {
+  return `
 with recursive asked as (select * from json_to_recordset($1) a(relid oid, schema text, name text)),
 tree(root, relid) as (
   select relid, relid from asked union select t.root, i.inhrelid from tree t join pg_inherits i on i.inhparent = t.relid)
@@ -33,10 +44,12 @@ select q.relid::text as "relid", w.generation as "generation", w.since_n as "sin
     where a.attrelid = q.relid and a.attnum > 0 and not a.attisdropped) as "columns",
   exists (select from tree t join pg_class c on c.oid = t.relid
     where t.root = q.relid and c.relkind = 'r' and c.relfilenode <> coalesce(pg_relation_filenode(c.oid), 0)) as "isRewritten",
+  ${isUndecided} as "isUndecided",
   -- As SQL finds it now: a snapshot may show names of before.
   coalesce((select case when has_schema_privilege(n.oid, 'usage') then to_regclass(format('%I.%I', n.nspname, q.name)) end
     from pg_namespace n where n.nspname = q.schema)::oid = q.relid, false) as "isNamed"
 from asked q left join listenql.watched w on w.relid = q.relid`
+}
 
 /** What has become of tables since they were known. */
 export interface TablesNow {
@@ -44,22 +57,32 @@ export interface TablesNow {
   readonly altered: WatchedTable | undefined
   /** A table whose former rows cannot be read any more; undefined: there is none. */
   readonly rewritten: WatchedTable | undefined
+  /** A table whose policies may have seen the former rows of other tables as gone; undefined: there is none. */
+  readonly undecided: WatchedTable | undefined
   /** A table without a complete history; undefined: there is none. */
   readonly unwatched: WatchedTable | undefined
 }
 
-/** @param nameOf finds the name under which the statement stays prepared. Default: it does not */
+/**
+ * @param isSecured whether they were read under row-level security. Default: false
+ * @param nameOf finds the name under which the statement stays prepared. Default: it does not
+ */
 export async function readTablesNow(
   client: pg.ClientBase,
   tables: readonly WatchedTable[],
+  isSecured = false,
   nameOf: (text: string) => string | undefined = () => undefined,
 ): Promise<TablesNow> {
-  const values = [tablesParameter(tables)]
-  const { rows } = await client.query<TableNow>({ name: nameOf(TABLES_NOW), text: TABLES_NOW, values })
+  const text = isSecured ? SECURED_TABLES_NOW : TABLES_NOW
+  const { rows } = await client.query<TableNow>({
+    name: nameOf(text),
+    text,
+    values: [tablesParameter(tables)],
+  })
   return tablesNowOf(tables, rows)
 }
 
-/** The parameter of TABLES_NOW. */
+/** The parameter of both. */
 export function tablesParameter(tables: readonly WatchedTable[]): string {
   return JSON.stringify(tables.map(({ relid, schema, name }) => ({ relid, schema, name })))
 }
@@ -71,6 +94,7 @@ export function tablesNowOf(tables: readonly WatchedTable[], rows: readonly Tabl
   return {
     altered: find((table, now) => !isAsKnown(table, now)),
     rewritten: find((_, now) => now.isRewritten),
+    undecided: find((_, now) => now.isUndecided),
     unwatched: find((_, now) => now.since === null),
   }
 }

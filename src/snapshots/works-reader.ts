@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { messageOf } from '../lib/errors.js'
 import type { Position } from '../log/position.js'
-import type { SecuredReads } from './secured-reads.js'
+import type { SecuredReads } from './messages/secured-reads.js'
 import { countWithin, isShareable, type Outcome, readAlone, type Work } from './snapshot-jobs.js'
 import type { SnapshotQueue } from './snapshot-queue.js'
 import type { SnapshotReader } from './snapshot-reader.js'

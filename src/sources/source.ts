@@ -42,6 +42,8 @@ export interface SourceOptions<Event> {
   live(signal?: AbortSignal): Promise<void>
   /** The position of an event. Undefined: it is not in the log (a plain NOTIFY). */
   positionOf?(event: Event): Position | undefined
+  /** When an event was made, by the clock of the database. Undefined: that is not known. */
+  madeAt?(event: Event): Date | undefined
   /** Whether the event marks the end of a history, as after a failover: positions before it cannot be compared with later ones. */
   endsHistory?(event: Event): boolean
   /**
@@ -161,6 +163,10 @@ export class EventSource<Event = unknown> implements AsyncIterable<Event> {
 
   positionOf(event: Event): Position | undefined {
     return this.#options.positionOf?.(event)
+  }
+
+  madeAt(event: Event): Date | undefined {
+    return this.#options.madeAt?.(event)
   }
 
   endsHistory(event: Event): boolean {

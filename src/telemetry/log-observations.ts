@@ -1,8 +1,9 @@
 import type { Failure, Observation, Observe } from '../lib/observation.js'
-import { sizeWords } from '../lib/words.js'
+import { countWords, namesWords, sizeWords } from '../lib/words.js'
 import { createDatabaseVoice, withHint } from './database-voice.js'
 import { createLogLimiter } from './log-limiter.js'
 import type { Logger } from './logger.js'
+import { notReloaded, settingsReloaded } from './settings-lines.js'
 
 /** Chooses which observations of the core are logged, at which level and with which message. */
 export function createLogObserver(logger: Logger): Observe {
@@ -26,7 +27,14 @@ export function createLogObserver(logger: Logger): Observe {
       case 'database.unproven':
         return database.unproven(observation.message)
       case 'database.heartbeat':
-        return
+      case 'log.followed':
+      case 'channel.gap':
+      case 'snapshot.read':
+      case 'live.read':
+      case 'policies.checked':
+      case 'client.error':
+      case 'subscriber.caught-up':
+        return // for metrics
       case 'log.lost':
         return partFailed('log', `The event log cannot be read: ${observation.message}.`, observation)
       case 'log.stalled':
@@ -48,6 +56,29 @@ export function createLogObserver(logger: Logger): Observe {
           'rotation',
           `Old events cannot be cleared, so the event log grows: ${observation.message}.`,
           observation,
+        )
+      case 'tables.watching':
+        return logger.info(`Watching ${countWords(observation.tables, 'table')} of --tables.`)
+      case 'tables.watched':
+        return logger.info(`Watched now, as --tables says: ${namesWords(observation.tables)}.`)
+      case 'tables.undeclared':
+        return logger.info(
+          `Watched, though --tables does not name them: ${namesWords(observation.tables)}. They stay watched; --unwatch-others or \`listenql unwatch\` ends that.`,
+        )
+      case 'tables.unwatched':
+        return logger.info(
+          `No longer watched, since --tables does not name them: ${namesWords(observation.tables)}.`,
+        )
+      case 'tables.unwatchable':
+        return logger.warn(
+          withHint(
+            `--tables cannot be followed completely: ${namesWords(observation.tables)}: ${observation.message}`,
+            observation.hint,
+          ),
+        )
+      case 'tables.unmatched':
+        return logger.info(
+          `No table matches ${namesWords(observation.patterns)} of --tables yet. The server watches such tables when they are created.`,
         )
       case 'catalog.absent':
         return logger.info(
@@ -93,9 +124,16 @@ export function createLogObserver(logger: Logger): Observe {
           observation,
         )
       case 'snapshot.failed':
-        return logger.warn(`A snapshot of table ${observation.table} failed: ${observation.message}.`)
+        // Clients ask again and again while the database is away.
+        return limited(`snapshot.failed ${observation.table}`, {}, (_, repeated) =>
+          logger.warn(`A snapshot of table ${observation.table} failed: ${observation.message}.${repeated}`),
+        )
+      case 'settings.reloaded':
+        return settingsReloaded(logger, observation)
+      case 'settings.refused':
+        return logger.error(notReloaded(observation.message, observation.hint))
       case 'schema.built':
-        return logger.debug(`The schema has ${count(observation.tables, 'watched table')}.`)
+        return logger.debug(`The schema has ${count(observation.tables.length, 'watched table')}.`)
       case 'schema.renamed':
         // It occurs at every start, and is no fault: a warning would teach administrators to ignore warnings.
         return logger.info(observation.message)
@@ -126,7 +164,10 @@ export function createLogObserver(logger: Logger): Observe {
           logger.info(each, `A viewer was refused.${repeated}`),
         )
       case 'viewer.ended':
-        return logger.debug(details, 'The connections and streams of a viewer were ended.')
+        return logger.debug(
+          { transport: observation.transport, remote: observation.remote, reason: observation.reason },
+          'The connections and streams of a viewer were ended.',
+        )
       case 'role.unusable':
         return observation.option === '--anonymous-role'
           ? logger.error(
@@ -155,13 +196,33 @@ export function createLogObserver(logger: Logger): Observe {
           `Kicks and roles cannot be read from the database: ${observation.message}. The known ones remain in force.`,
           observation,
         )
+      case 'metrics.unexported':
+        return limited('metrics.unexported', {}, (each, repeated) =>
+          logger.warn(
+            each,
+            `${withHint(`Metrics could not be sent: ${observation.message}`, observation.hint)}${repeated}`,
+          ),
+        )
       case 'fault':
         return logger.error({ id: observation.id, err: observation.error }, observation.message)
+      case 'subscriber.joined':
+      case 'subscriber.left': {
+        const { transport, topic, remote } = observation
+        return logger.debug({ transport, topic, remote }, words(observation))
+      }
       case 'channel.listening':
       case 'channel.released':
-      case 'subscriber.joined':
-      case 'subscriber.left':
         return logger.debug(details, words(observation))
+      // Only for the audit log.
+      case 'operation.refused':
+      case 'channel.published':
+        return
+      case 'audit.lost':
+        return logger.warn(
+          observation.lines === 0
+            ? `The audit log cannot be written: ${observation.reason}. Its lines wait in memory.`
+            : `${count(observation.lines, 'line')} of the audit log ${observation.lines === 1 ? 'is' : 'are'} lost: ${observation.reason}.`,
+        )
     }
   }
 }

@@ -5,8 +5,9 @@ import {
   type Server,
   type ServerOptions,
 } from 'node:http'
-import { createServer as createHttpsServer } from 'node:https'
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { createSecureContext } from 'node:tls'
 import { ListenqlError, messageOf } from '../lib/errors.js'
 
 /** True if only this machine can reach a server that is bound to `host`. */
@@ -18,9 +19,17 @@ export interface ListenTarget {
   readonly host: string
   /** 0 for any free port. */
   readonly port: number
-  /** PEM texts; with them the server uses HTTPS. */
-  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer }
+  /** With them the server uses HTTPS. */
+  readonly tls?: TlsFiles
   readonly limits: RequestLimits
+  /** The option that sets the port, for the hint of an error. Default: `--port`. */
+  readonly flag?: string
+}
+
+/** A certificate with its chain, and its key, as PEM. */
+export interface TlsFiles {
+  readonly cert: string | Buffer
+  readonly key: string | Buffer
 }
 
 /** See the options of the same names: bytes and ms. */
@@ -73,20 +82,24 @@ async function addressesOf(host: string): Promise<string[]> {
 }
 
 function create({ tls, limits }: ListenTarget, onRequest: RequestListener): Server {
-  const headersTimeout = Math.min(limits.headersTimeout, limits.requestTimeout)
+  const timeouts = timeoutsOf(limits)
+  const { headersTimeout } = timeouts
   const options: ServerOptions = {
+    ...timeouts,
     maxHeaderSize: limits.maxHeaders,
-    headersTimeout,
-    requestTimeout: limits.requestTimeout,
-    // A balancer that sends a request while this server closes the connection answers 502, so the balancer has to close first.
-    keepAliveTimeout: limits.idleTimeout,
     connectionsCheckingInterval: Math.min(5000, Math.ceil(headersTimeout / 4)),
   }
   if (!tls) return createHttpServer(options, onRequest)
+  assertTlsFiles(tls)
+  return createHttpsServer({ ...options, ...secureOptions(tls), handshakeTimeout: headersTimeout }, onRequest)
+}
+
+const secureOptions = ({ cert, key }: TlsFiles) => ({ cert, key, minVersion: 'TLSv1.2' as const })
+
+/** @throws ListenqlError BAD_CONFIGURATION if the certificate and the key are unusable, or do not belong together */
+export function assertTlsFiles(tls: TlsFiles): void {
   try {
-    const { cert, key } = tls
-    const handshakeTimeout = headersTimeout
-    return createHttpsServer({ ...options, cert, key, minVersion: 'TLSv1.2', handshakeTimeout }, onRequest)
+    createSecureContext(secureOptions(tls))
   } catch (error) {
     throw new ListenqlError(
       'BAD_CONFIGURATION',
@@ -94,6 +107,25 @@ function create({ tls, limits }: ListenTarget, onRequest: RequestListener): Serv
       { cause: error },
     )
   }
+}
+
+/** Has later connections use another certificate. */
+export function useTlsFiles(server: HttpsServer, tls: TlsFiles): void {
+  server.setSecureContext(secureOptions(tls))
+}
+
+function timeoutsOf(limits: RequestLimits) {
+  return {
+    headersTimeout: Math.min(limits.headersTimeout, limits.requestTimeout),
+    requestTimeout: limits.requestTimeout,
+    // A balancer that sends a request while this server closes the connection answers 502, so the balancer has to close first.
+    keepAliveTimeout: limits.idleTimeout,
+  }
+}
+
+/** Has later requests use other time limits. */
+export function applyTimeouts(server: Server, limits: RequestLimits): void {
+  Object.assign(server, timeoutsOf(limits))
 }
 
 function listen(server: Server, address: string, port: number): Promise<number> {
@@ -106,11 +138,11 @@ function listen(server: Server, address: string, port: number): Promise<number> 
   })
 }
 
-function explain(error: unknown, { host, port }: ListenTarget): unknown {
+function explain(error: unknown, { host, port, flag = '--port' }: ListenTarget): unknown {
   if (error instanceof ListenqlError) return error
   if (hasCode(error, 'EADDRINUSE')) {
     return new ListenqlError('PORT_IN_USE', `port ${port} on ${host} is in use`, {
-      hint: `is another listenql running? Stop it, or choose another port: --port ${port + 1}`,
+      hint: `is another listenql running? Stop it, or choose another port: ${flag} ${port + 1}`,
       cause: error,
     })
   }
@@ -118,7 +150,7 @@ function explain(error: unknown, { host, port }: ListenTarget): unknown {
     'BAD_CONFIGURATION',
     `cannot listen on ${host} port ${port}: ${messageOf(error)}`,
     {
-      hint: 'choose another --host or --port',
+      hint: `choose another --host or ${flag}`,
       cause: error,
     },
   )

@@ -1,5 +1,5 @@
 import { ListenqlError } from '../lib/errors.js'
-import type { CutReason } from '../lib/observation.js'
+import type { CutReason, SessionEnd } from '../lib/observation.js'
 
 /**
  * Why the server ends a subscription that its client still wants: the server stops, or the client does not keep up. The subscription
@@ -38,15 +38,35 @@ export const CLOSES: Readonly<Record<EndReason, { readonly code: number; readonl
 }
 
 /**
- * How the WebSocket of a viewer is closed whose time is over. After `Token expired` and `Session ended`, a client should reconnect with
- * another token. A viewer whose role may no longer be used has the same close as a refused connection, after which clients give up.
+ * How the WebSocket of a viewer is closed when the viewer's session ends. After `Token expired` and `Session ended`, a client should
+ * reconnect with another token. After 1012, every client reconnects. A viewer whose role may no longer be used has the same close as a
+ * refused connection, after which clients give up.
  */
 export function closeOf({ code, message }: ListenqlError): {
   readonly code: number
   readonly reason: string
 } {
+  if (code === CHANNELS_CHANGED.code) return { code: 1012, reason: message }
   return { code: 4403, reason: code === 'FORBIDDEN' ? 'Forbidden' : message }
 }
+
+/** Why a viewer's session has ended, for observations. */
+export function sessionEndOf({ code, message }: ListenqlError): SessionEnd {
+  if (code === 'FORBIDDEN') return 'role-lost'
+  if (code === 'CHANNEL_NOT_ALLOWED') return 'channel-lost'
+  return message === 'Token expired' ? 'token-expired' : 'kicked'
+}
+
+/** Returns the code of the error in the text of a frame that ends a subscription. */
+export function endCodeOf(text: string): string {
+  const { errors } = JSON.parse(text) as { errors?: { extensions?: { code?: string } }[] }
+  return errors?.[0]?.extensions?.code ?? 'ended'
+}
+
+/** The end of a connection with a channel that the configuration no longer allows. Its other subscriptions resume when it comes back. */
+export const CHANNELS_CHANGED = new ListenqlError('CHANNEL_NOT_ALLOWED', 'Channels have changed', {
+  hint: 'reconnect: subscriptions of other channels and of tables resume',
+})
 
 /** The error of a stream over HTTP when the server stops. */
 export const SERVER_STOPPING = new ListenqlError('SERVER_STOPPING', 'The server is stopping.', {

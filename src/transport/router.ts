@@ -7,11 +7,13 @@ import { createOccasional } from '../lib/occasional.js'
 import { type CheckOptions, createChecks } from './http/checks.js'
 import { allowOrigin, answerPreflight, varyBy } from './http/cors.js'
 import type { GraphqlHttp } from './http/graphql-http.js'
+import { type AnswerHealth, replyHealth } from './http/health.js'
+import type { Inspection } from './http/inspection.js'
 import type { Page } from './http/page.js'
 import { type Refusal, refuseUpgrade, replyErrors, replyText } from './http/reply.js'
 import { createTargets, type TargetOptions } from './http/target.js'
 import type { AcceptGraphqlWs } from './ws/graphql-ws.js'
-import { createHandshakes } from './ws/handshake.js'
+import { createHandshakes, type HandshakeLimits } from './ws/handshake.js'
 import type { Listen } from './ws/listen.js'
 import { LOST_UPGRADE, lostItsUpgrade, UPGRADE_HEADERS } from './ws/lost-upgrade.js'
 import { refuseProtocol } from './ws/sub-protocol.js'
@@ -21,9 +23,13 @@ export interface RouterOptions extends TargetOptions, CheckOptions {
   readonly graphqlHttp: GraphqlHttp
   readonly acceptGraphqlWs: AcceptGraphqlWs
   readonly listen: Listen
-  readonly health: (path: string) => { status: number; body: unknown } | undefined
-  /** Largest WebSocket message accepted from a client, in bytes. */
-  readonly maxMessage: number
+  readonly health: AnswerHealth
+  /** False: HTTP connections end after their response, so that the next request goes to another server. */
+  readonly keepsConnections: () => boolean
+  /** Metrics and status. Undefined: they are not served on this port. */
+  readonly inspection: Inspection | undefined
+  /** Read at each request, since a reload may change them. */
+  readonly limits: CheckOptions['limits'] & HandshakeLimits
   readonly toClientError: ClientErrors
 }
 
@@ -41,10 +47,11 @@ const LINE_INTERVAL_MS = 600_000
  * after a fault of the server, and each refusal is observed.
  */
 export function createRouter(options: RouterOptions): Router {
-  const { origins, page, graphqlHttp, acceptGraphqlWs, listen, health, toClientError, observe } = options
+  const { origins, page, graphqlHttp, acceptGraphqlWs, listen, health, toClientError, observe, inspection } =
+    options
   const targets = createTargets(options)
   const checks = createChecks(options)
-  const handshakes = createHandshakes(options.maxMessage)
+  const handshakes = createHandshakes(options.limits)
   const isWorthALine = createOccasional(LINE_INTERVAL_MS)
 
   /** @returns whether the request has been answered and goes no further */
@@ -100,8 +107,9 @@ export function createRouter(options: RouterOptions): Router {
         return replyText(response, 426, 'this is a WebSocket: connect with ws://\n', UPGRADE_HEADERS)
       }
       case 'path': {
-        const state = health(target.path)
-        if (state) return replyHealth(request, response, state)
+        const state = health(target.path, target.search.has('deep'))
+        if (state) return replyHealth(request, response, await state)
+        if (inspection?.handle(request, response, target.path)) return
         if (page.handle(request, response, target.path)) return
       }
     }
@@ -113,12 +121,17 @@ export function createRouter(options: RouterOptions): Router {
       checks.note('websocket', request, refusal)
       refuseUpgrade(socket, refusal.status, refusal.message, refusal.headers)
     }
+    const upgrade = async (route: 'graphql' | 'listen') => {
+      const webSocket = await handshakes.complete(route, request, socket, head)
+      socket.off('error', destroy) // ws handles errors from now on
+      return webSocket
+    }
     const refusal = checks.limits(request, socket) ?? checks.source(request)
     if (refusal) return refuse(refusal)
     const target = targets.of(request)
     switch (target.kind) {
       case 'graphql': {
-        const webSocket = await handshakes.complete('graphql', request, socket, head)
+        const webSocket = await upgrade('graphql')
         if (webSocket.protocol === GRAPHQL_TRANSPORT_WS_PROTOCOL) return acceptGraphqlWs(webSocket, request)
         const message = refuseProtocol(webSocket)
         if (isWorthALine(message))
@@ -132,8 +145,7 @@ export function createRouter(options: RouterOptions): Router {
         const viewer = await listen.admit(channel, request)
         if (socket.destroyed) return
         if ('status' in viewer) return refuse(viewer)
-        const upgrade = () => handshakes.complete('listen', request, socket, head)
-        return listen.accept(channel, viewer, request, upgrade)
+        return listen.accept(channel, viewer, request, () => upgrade('listen'))
       }
     }
     refuse({ status: 404, message: targets.notFound })
@@ -141,6 +153,7 @@ export function createRouter(options: RouterOptions): Router {
 
   return {
     onRequest(request, response) {
+      if (!options.keepsConnections()) response.setHeader('connection', 'close')
       route(request, response).catch((error: unknown) => {
         if (request.socket.destroyed) return
         observe({ type: 'fault', id: 'http', message: `a request failed: ${messageOf(error)}`, error })
@@ -149,24 +162,23 @@ export function createRouter(options: RouterOptions): Router {
       })
     },
     onUpgrade(request, socket, head) {
-      socket.on('error', () => socket.destroy()) // a client that resets its connection is not a fault of the server
-      routeUpgrade(request, socket, head).catch((error: unknown) => {
-        if (socket.destroyed) return
-        observe({ type: 'fault', id: 'websocket', message: `an upgrade failed: ${messageOf(error)}`, error })
-        handshakes.fail(socket)
-      })
+      socket.on('error', destroy) // a client that resets its connection is not a fault of the server
+      routeUpgrade(request, socket, head)
+        .catch((error: unknown) => {
+          if (socket.destroyed) return
+          observe({
+            type: 'fault',
+            id: 'websocket',
+            message: `an upgrade failed: ${messageOf(error)}`,
+            error,
+          })
+          handshakes.fail(socket)
+        })
+        .finally(() => handshakes.forget(socket))
     },
   }
 }
 
-const HEALTH_HEADERS = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' }
-
-function replyHealth(
-  { method }: IncomingMessage,
-  response: ServerResponse,
-  { status, body }: { readonly status: number; readonly body: unknown },
-): void {
-  if (method !== 'GET' && method !== 'HEAD')
-    return replyText(response, 405, 'Use GET here.\n', { allow: 'GET, HEAD' })
-  response.writeHead(status, HEALTH_HEADERS).end(`${JSON.stringify(body)}\n`)
+function destroy(this: Duplex): void {
+  this.destroy()
 }

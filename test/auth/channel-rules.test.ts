@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createAccessRules } from '../../src/auth/channel-rules.js'
-import { parseClaimPattern } from '../../src/lib/claim-pattern.js'
 import { compileGlob } from '../../src/lib/glob.js'
+import { parseClaimPattern } from '../../src/lib/patterns/claim-pattern.js'
 
 const rules = createAccessRules(
   { everybody: ['news'], roles: { user: ['people', `room:\${claims.room}`, `user.\${claims.sub}.*`] } },

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SignJWT } from 'jose'
 import { afterEach, describe, expect, it } from 'vitest'
-import { readSecretFile } from '../../src/auth/token-keys.js'
+import { readKeyText, readSecretFile } from '../../src/auth/token-keys.js'
 import { createTokens, type TokensOptions } from '../../src/auth/tokens.js'
 import { type Issuer, inSeconds, SECRET, sign, startIssuer } from '../support/tokens.js'
 
@@ -142,7 +142,6 @@ describe('a public key', () => {
     ['a private JWK', JSON.stringify(ec.privateKey.export({ format: 'jwk' })), 'is a private key'],
     ['a secret JWK', '{"kty":"oct","k":"c2VjcmV0"}', 'cannot be read'],
     ['nonsense', '-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----', 'cannot be read'],
-    ['a missing file', '/nowhere/key.pem', 'is neither PEM, nor JWK, nor a file that exists'],
     ['a short key', pem(generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey), 'has 1024 bits'],
     [
       'a key that cannot sign',
@@ -153,6 +152,10 @@ describe('a public key', () => {
     expect(() => createTokens({ publicKey: text, clockTolerance: 0 })).toThrow(
       expect.objectContaining({ code: 'BAD_CONFIGURATION', message: expect.stringContaining(problem) }),
     )
+  })
+
+  it('is refused if its file is missing', () => {
+    expect(() => readKeyText('/nowhere/key.pem')).toThrow('is neither PEM, nor JWK, nor a file that exists')
   })
 })
 
@@ -178,6 +181,18 @@ describe('published keys', () => {
     await issuer.rotate()
     expect(await verifier.verify(await issuer.sign({ sub: '2' }))).toMatchObject({ sub: '2' })
     await expect(verifier.verify(former)).rejects.toMatchObject(REFUSED)
+  })
+
+  it('that are no longer published are refused once the keys have been fetched again', async () => {
+    issuer = await startIssuer()
+    const verifier = withJwks({ cooldown: 60_000 })
+    const former = await issuer.sign({ sub: '1' })
+    await verifier.verify(former)
+    await issuer.rotate()
+    expect(await verifier.verify(former)).toMatchObject({ sub: '1' })
+    verifier.refetchKeys()
+    await expect.poll(() => verifier.verify(former).catch((error: unknown) => error)).toMatchObject(REFUSED)
+    expect(issuer.asked).toBe(2)
   })
 
   it('are not requested again for invented key ids', async () => {

@@ -192,6 +192,7 @@ describe('a foreign key without an index', () => {
     const words =
       'foreign key made_by has no index, so reading the rows that reference a row reads the whole table: create index on orders ("customer Id")'
     expect(err).toContain(`customers has a relation to orders: ${words}`)
+    expect((await watch('orders')).err).toContain(`orders references a watched table: ${words}`)
     expect((await complaints()).status).toContainEqual(`F${words.slice(1)}`)
     await log.query('create index on orders (again, id); create index on orders ("customer Id") where id > 0')
     expect((await complaints()).status.filter(line => line.includes('no index'))).toHaveLength(1)

@@ -32,6 +32,20 @@ describe('parseFlags', () => {
     expect(plain).toEqual(new Map([['json', true]]))
   })
 
+  it('keeps all values of a plain flag that may be given several times', () => {
+    const schema = { flag: 'schema', placeholder: 'NAME', repeats: true, help: '' } as const
+    const once = { flag: 'wait', placeholder: 'TIME', help: '' }
+    const { repeated, plain } = parseFlags(
+      ['--schema', 'a,b', '--wait', '1s', '--schema=c', '--wait', '2s'],
+      {
+        keys: [],
+        plain: [schema, once],
+      },
+    )
+    expect(repeated).toEqual(new Map([['schema', ['a,b', 'c']]]))
+    expect(plain.get('wait')).toBe('2s')
+  })
+
   it.each([
     [['--prot', '1'], 'there is no flag --prot; did you mean --port?'],
     [['--http-port=1'], 'there is no flag --http-port; did you mean --port?'],

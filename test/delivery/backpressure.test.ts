@@ -17,7 +17,7 @@ function setUp(maxBuffer = MAX) {
   const observations: Observation[] = []
   const due = new Set<() => void>()
   const backpressure = createBackpressure({
-    maxBuffer,
+    limits: { maxBuffer },
     scheduler: {
       due: task => due.add(task),
       spare: task => due.add(task),

@@ -133,10 +133,10 @@ describe('shared work', () => {
   it('is paid by the first subscriber and, after that one has left, by the next', async () => {
     const { group, follower } = createGroup()
     const [first, second] = [createAccount(), createAccount()]
-    const { leave } = await joinGroup(group, { ...createClient(), account: first.account })
+    const handle = await joinGroup(group, { ...createClient(), account: first.account })
     await joinGroup(group, { ...createClient(), account: second.account })
     follower().account?.pay(5)
-    leave()
+    handle.leave()
     follower().account?.pay(7)
     expect([first.paid(), second.paid()]).toEqual([5, 7])
   })
@@ -232,10 +232,10 @@ describe('events that are states, each of which replaces all earlier ones', () =
     const [early, late] = [createClient(), createClient()]
     await joinGroup(group, early)
     follower().event(1)
-    const { position } = await joinGroup(group, late)
-    expect([parts, rendered, position()]).toEqual([3, [], undefined])
+    const handle = await joinGroup(group, late)
+    expect([parts, rendered, handle.position()]).toEqual([3, [], undefined])
     await expect.poll(() => [early.texts, late.texts]).toEqual([['1'], ['1']])
-    expect([parts, rendered, position()]).toEqual([0, [1], at(1)])
+    expect([parts, rendered, handle.position()]).toEqual([0, [1], at(1)])
   })
 
   it('a state that is being rendered when the right to it is lost is not sent', async () => {
@@ -276,17 +276,17 @@ describe('events that are states, each of which replaces all earlier ones', () =
       stateOf: String,
       holdsAt: () => (holdsAt === undefined ? undefined : at(holdsAt)),
     })
-    const { position } = await joinGroup(group, createClient())
+    const handle = await joinGroup(group, createClient())
     follower().event(3)
     await sent()
-    expect(position()).toEqual(at(3))
+    expect(handle.position()).toEqual(at(3))
     holdsAt = 7
-    expect(position()).toEqual(at(7))
+    expect(handle.position()).toEqual(at(7))
     follower().event(8)
-    expect(position()).toEqual(at(3)) // the state of 8 has not been sent
+    expect(handle.position()).toEqual(at(3)) // the state of 8 has not been sent
     holdsAt = undefined
     await sent()
-    expect(position()).toEqual(at(8))
+    expect(handle.position()).toEqual(at(8))
   })
 
   /** A request whose source begins with a state at once, and whose key is the same for all under the next schema. */

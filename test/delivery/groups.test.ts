@@ -40,14 +40,14 @@ it('after a rebuild of the schema, the source of a group continues after the pos
   })
   const groups = createGroups(groupOptions)
   let isOld = false
-  const { leave } = await groups.join(
+  const handle = await groups.join(
     request(at(5), () => (isOld ? Promise.resolve(request(at(4), () => undefined)) : undefined)),
     createClient(),
   )
   isOld = true
   await groups.renew()
   expect(continued).toEqual([undefined, at(5)])
-  leave()
+  handle.leave()
 })
 
 it('a subscriber that waits for a source to be live joins the source that takes its place', async () => {
@@ -67,9 +67,9 @@ it('a subscriber that waits for a source to be live joins the source that takes 
   await waitUntil(() => follower !== undefined)
   change()
   await groups.renew()
-  const { leave } = await joined
+  const handle = await joined
   await expect.poll(() => client.texts).toEqual(['7'])
-  leave()
+  handle.leave()
 })
 
 it('a subscriber that waits for a state gets the error if its request no longer fits the schema', async () => {
@@ -126,18 +126,113 @@ it('a group whose last subscriber left while the schema was rebuilt follows noth
     renew,
   })
   const groups = createGroups(groupOptions)
-  const { leave } = await groups.join(
+  const handle = await groups.join(
     request(() => (isOld ? renewed.promise.then(() => request(() => undefined)) : undefined)),
     createClient(),
   )
   isOld = true
   const done = groups.renew()
-  leave()
+  handle.leave()
   renewed.resolve()
   await done
   await Promise.resolve()
   expect(groups.size).toEqual({ groups: 0, subscribers: 0 })
   expect(open).toBe(0)
+})
+
+it('a group that ends between two schemas is found under neither of its keys', async () => {
+  let schema = 1
+  const opening = createDeferred()
+  const followers: Follower<number>[] = []
+  /** The key is the same in the first schema and in the third. */
+  const request = (): SubscriptionRequest<number> => {
+    const made = schema
+    return {
+      key: made === 2 ? 'other' : 'same',
+      bytes: 0,
+      source: new EventSource<number>(
+        { kind: 'table', name: 'people' },
+        {
+          async open(follower) {
+            if (schema === 2 && followers.length === 1) await opening.promise
+            followers.push(follower)
+            return () => undefined
+          },
+          live: () => Promise.resolve(),
+        },
+      ),
+      render: String,
+      renderTooLarge: String,
+      renderEnd: String,
+      renew: () => (made === schema ? undefined : Promise.resolve(request())),
+    }
+  }
+  const groups = createGroups(groupOptions)
+  const first = await groups.join(request(), createClient())
+  schema = 2
+  const renewed = groups.renew()
+  await new Promise(resolve => setImmediate(resolve)) // the source of the second schema is being opened
+  first.leave()
+  opening.resolve()
+  await renewed
+  expect(groups.size).toEqual({ groups: 0, subscribers: 0 })
+
+  const client = createClient()
+  const handle = await groups.join(request(), client)
+  schema = 3
+  await groups.renew()
+  expect(groups.size).toEqual({ groups: 1, subscribers: 1 })
+  followers.at(-1)?.event(7)
+  await expect.poll(() => client.texts).toEqual(['7'])
+  handle.leave()
+})
+
+it('a request that becomes what another one was before joins it only if that stays the same', async () => {
+  let schema = 0
+  const followers = new Map<string, Follower<number>>()
+  const keys: Readonly<Record<string, readonly [string, string]>> = {
+    moves: ['one', 'two'],
+    leaves: ['two', 'three'],
+    stays: ['four', 'four'],
+    comes: ['five', 'four'],
+  }
+  const request = (name: string): SubscriptionRequest<number> => {
+    const made = schema
+    return {
+      key: keys[name]?.[made] ?? '',
+      bytes: 0,
+      source: new EventSource<number>(
+        { kind: 'table', name },
+        {
+          async open(follower) {
+            followers.set(name, follower)
+            return () => undefined
+          },
+          live: () => Promise.resolve(),
+        },
+      ),
+      render: event => `${name} ${event}`,
+      renderTooLarge: String,
+      renderEnd: String,
+      renew: () => (made === schema ? undefined : Promise.resolve(request(name))),
+    }
+  }
+  for (const order of [Object.keys(keys), Object.keys(keys).reverse()]) {
+    schema = 0
+    const groups = createGroups(groupOptions)
+    const clients = new Map(order.map(name => [name, createClient()]))
+    for (const [name, client] of clients) await groups.join(request(name), client)
+    schema = 1
+    await groups.renew()
+    expect(groups.size).toEqual({ groups: 3, subscribers: 4 })
+    for (const name of ['moves', 'leaves']) {
+      followers.get(name)?.event(1)
+      await expect.poll(() => clients.get(name)?.texts).toEqual([`${name} 1`])
+    }
+    const late = createClient()
+    await groups.join(request('moves'), late)
+    expect(groups.size).toEqual({ groups: 3, subscribers: 5 })
+  }
 })
 
 it('a source that ends while it is being opened is refused with its reason, and leaves nothing', async () => {

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createBackpressure } from '../../src/delivery/backpressure.js'
-import { Outbound, type Sink } from '../../src/delivery/outbound.js'
+import { Outbound } from '../../src/delivery/outbound.js'
+import type { Sink } from '../../src/delivery/sink.js'
 import { createFrame, FrameStream } from '../../src/delivery/stream.js'
 import { Subscriber } from '../../src/delivery/subscriber.js'
 import type { Observation } from '../../src/lib/observation.js'
@@ -68,18 +69,19 @@ function connect({ maxBuffer = 2 ** 30, stallTimeout = 1000, blockAfterWrite = f
     isOver: false,
   }
   const observe = (observation: Observation) => void observations.push(observation)
-  const backpressure = createBackpressure({ maxBuffer, scheduler, observe })
-  const outbound = new Outbound({
+  const backpressure = createBackpressure({ limits: { maxBuffer }, scheduler, observe })
+  const outbound = new Outbound(
+    {
+      limits: { maxBuffer },
+      stallTimeout,
+      scheduler,
+      backpressure,
+      memory: { wait: () => undefined },
+      observe,
+    },
     sink,
-    transport: 'test',
-    remote: 'here',
-    maxBuffer,
-    stallTimeout,
-    scheduler,
-    backpressure,
-    memory: { wait: () => undefined },
-    observe,
-  })
+    { transport: 'test', remote: 'here' },
+  )
   return {
     outbound,
     socket,

@@ -35,7 +35,7 @@ function createTested(maxEvent = 100) {
     renderTooLarge: (_event: Event, bytes: number) => `${bytes} bytes`,
   } as unknown as SubscriptionRequest<unknown>
   const renderer: Renderer = createRenderer(request, {
-    maxEvent,
+    limits: { maxEvent },
     observe: observation => observed.push(observation),
   })
   return { renderer, rendered, observed }

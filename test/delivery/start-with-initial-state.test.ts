@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import type { GroupOptions } from '../../src/delivery/group-options.js'
 import { createGroups } from '../../src/delivery/groups.js'
 import { joinGroup } from '../../src/delivery/membership.js'
-import type { GroupOptions } from '../../src/delivery/subscription.js'
 import { createDeferred } from '../../src/lib/deferred.js'
 import { ListenqlError } from '../../src/lib/errors.js'
 import { createClientMemory } from '../../src/lib/limits/client-memory.js'

@@ -14,7 +14,7 @@ import { CLI } from '../support/running.js'
 import { withTables } from '../support/screens.js'
 import { type Snippet, snippetsOf } from '../support/snippets.js'
 import { waitUntil } from '../support/wait.js'
-import { checkTypes, runModule, runShell } from './run.js'
+import { checkToml, checkTypes, runModule, runShell } from './run.js'
 import { missingLines } from './shape.js'
 import type { World } from './world.js'
 
@@ -58,6 +58,17 @@ export const PLANS: readonly Plan[] = [
         return errors === undefined && JSON.stringify(data).includes('Bob') !== has.includes('PerState')
       }, `${has} to be answered`),
   })),
+
+  {
+    file: 'docs/deploy.md',
+    has: 'DbConnection',
+    // In a folder of its own: the commands of later snippets would read the file, and ask a database that there is not.
+    async run({ text }, world) {
+      const folder = join(world.folder, 'deploy')
+      await mkdir(folder)
+      await checkToml(text, { ...world, folder })
+    },
+  },
 
   { file: 'docs/clients.md', has: 'npm install listenql\n', why: 'npm run consumers' },
   { file: 'docs/clients.md', has: 'npm install listenql @tanstack/db', why: 'npm run consumers' },
@@ -203,6 +214,11 @@ export const PLANS: readonly Plan[] = [
     has: 'curl -i localhost:7700/readyz',
     run: async ({ text }, world) => expect(await runShell(text, world)).toContain('HTTP/1.1 200'),
   },
+  {
+    file: 'docs/operations.md',
+    has: 'curl -s localhost:7700/metrics',
+    run: async ({ text }, world) => expect(await runShell(text, world)).toContain('listenql_build_info{'),
+  },
   { file: 'docs/operations.md', has: 'ExecStart=', why: 'lines of other programs: systemd and docker' },
   {
     file: 'docs/operations.md',
@@ -218,6 +234,11 @@ export const PLANS: readonly Plan[] = [
     run: ({ text }, world) => compareOutput(text, world, 'npx listenql watch people chat.messages'),
   },
   { file: 'docs/operations.md', has: '-- t: waiting for pid', run: compareWaiting },
+  {
+    file: 'docs/operations.md',
+    has: '--tables cannot be followed completely',
+    run: compareDeclared,
+  },
   {
     file: 'docs/operations.md',
     has: 'cannot be read beyond batch',
@@ -404,6 +425,16 @@ async function compareWaiting({ text }: Snippet, world: World): Promise<void> {
   expect(missingLines(text, watch.err()), watch.err()).toEqual([])
   await world.endAll()
   await world.sql('drop owned by app; drop role app', 'own')
+}
+
+async function compareDeclared({ text }: Snippet, world: World): Promise<void> {
+  await runShell('npx listenql install --grant-to live', world)
+  const url = world.here('postgres://live:secret@host/mydb')
+  const flags = ['--tables', 'chat.messages', '--log-format', 'text']
+  const server = world.spawn('npx', ['listenql', ...flags], world.env({ DATABASE_URL: url }))
+  await waitUntil(() => server.err().includes('--tables'), 'the warning')
+  expect(server.err().replace('(postgres)', '(app)')).toContain(text.trim())
+  await world.endAll()
 }
 
 async function compareRotation({ text }: Snippet, world: World): Promise<void> {

@@ -9,16 +9,26 @@ const FILES = [...new Set([...documentedFiles(), ...CONTRIBUTOR_FILES])]
 
 /** Flags of other programs in the docs, with the name of the program. */
 const FLAGS_OF_OTHERS: Readonly<Record<string, string>> = {
+  '--cap-drop': 'docker',
   '--data-only': 'pg_dump',
   '--data-urlencode': 'curl',
   '--empty': 'changeset',
   '--exclude-schema': 'pg_dump',
   '--exclude-table-data': 'pg_dump',
   '--follow-tags': 'git',
+  '--import': 'node',
+  '--max-old-space-size': 'node',
+  '--from-file': 'kubectl',
   '--ignore-engines': 'yarn',
+  '--now': 'systemctl',
+  '--omit': 'npm',
   '--package-lock-only': 'npm',
+  '--prefix': 'npm',
+  '--read-only': 'docker',
   '--save-dev': 'npm',
   '--schema-only': 'pg_dump',
+  '--set': 'helm',
+  '--stop-timeout': 'docker',
   '--write': 'prettier',
 }
 

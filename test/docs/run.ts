@@ -179,7 +179,8 @@ export async function runSql(text: string, world: World): Promise<void> {
 }
 
 /** Checks that a configuration file is accepted without an error or a warning. */
-async function checkToml(text: string, world: World): Promise<void> {
+/** Has the command `config` read the file. */
+export async function checkToml(text: string, world: World): Promise<void> {
   const file = join(world.folder, 'listenql.toml')
   await writeFile(file, text)
   expect(await runCli(['config', '--config', file])).toMatchObject({ code: 0, stderr: '' })

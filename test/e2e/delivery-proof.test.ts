@@ -85,7 +85,12 @@ describe('a connection that answers but delivers no notification', () => {
     await observed.until('database.deaf', {}, 3) // at each reconnect
     expect(await readiness(server)).toEqual({
       status: 503,
-      body: { status: 'not ready', database: 'connected', notifications: 'not delivered' },
+      body: {
+        status: 'not ready',
+        database: 'connected',
+        notifications: 'not delivered',
+        notReady: [{ part: 'notifications', reason: expect.stringContaining('pooler') }],
+      },
     })
     expect(warnings.filter(line => line.includes('--database-url'))).toHaveLength(1)
     expect(warnings).toHaveLength(1)

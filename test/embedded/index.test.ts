@@ -139,6 +139,8 @@ describe('the first start', () => {
     await query(serverUrl, "insert into people (name) values ('Paul')")
     const pull = `select operation, new::json ->> 'name' as name from listenql.pull(${begin?.n}, ${begin?.token}, 2147483647, 0, 0, 10)`
     expect(await query(serverUrl, pull)).toEqual([{ operation: 'I', name: 'Paul' }])
+    // As /healthz?deep does.
+    await query(serverUrl, `select listenql.publish('listenql_health_1', 'alive')`)
     expect(await query(adminUrl, 'select count(*)::int as n from listenql.migration')).toEqual([
       { n: readMigrations().length },
     ])
@@ -316,6 +318,7 @@ describe('a later start', () => {
     const version = 'select max(version) as version from listenql.migration'
     expect(await query(second.adminUrl, version)).toEqual([{ version: readMigrations().length }])
     expect(await query(second.serverUrl, 'select watched from listenql.status()')).toEqual([{ watched: 0 }])
+    await query(second.serverUrl, `select listenql.publish('listenql_health_1', 'alive')`)
     await query(second.adminUrl, `insert into listenql.migration (version, name) values (999, 'future')`)
     await second.close()
     const third = await start()

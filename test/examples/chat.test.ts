@@ -2,6 +2,7 @@ import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { describeInBrowser, type WatchedPage } from '../support/browser.js'
 import { type Example, startExample } from '../support/example.js'
+import { findNginx } from '../support/nginx.js'
 
 const patience = { timeout: 20_000 }
 
@@ -33,7 +34,7 @@ describeInBrowser('the example chat', open => {
   const insert = (room: string, body: string) =>
     example.query(`insert into messages (room, author, body) values ($1, 'Dan', $2)`, [room, body])
 
-  it('has rooms, whose messages and members are those of the tables, also after a cut and a restart', async () => {
+  it('has rooms, whose messages and members are those of the tables, also after a cut, behind nginx, and after a restart', async () => {
     const ada = await enter('Ada', 'Kitchen')
     const bob = await enter('Bob', 'Kitchen')
     const cleo = await enter('Cleo', 'Garden')
@@ -59,6 +60,12 @@ describeInBrowser('the example chat', open => {
     await ada.page.getByText('Offline').waitFor()
     await insert('Kitchen', 'during the cut')
     await insert('Garden', 'during the cut, elsewhere')
+    await example.proxy.mend()
+    await expect.poll(() => shown(ada.page), patience).toEqual(await inTable('Kitchen'))
+
+    if (findNginx() !== undefined) await example.moveBehindNginx()
+    await example.proxy.cut()
+    await insert('Kitchen', 'during the move')
     await example.proxy.mend()
     await expect.poll(() => shown(ada.page), patience).toEqual(await inTable('Kitchen'))
 

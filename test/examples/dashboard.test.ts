@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createRandom } from '../stress/random.js'
 import { describeInBrowser } from '../support/browser.js'
 import { type Example, startExample } from '../support/example.js'
+import { findNginx } from '../support/nginx.js'
 
 /** What `select` says that the screen has to show. */
 const SELECT = `
@@ -119,7 +120,7 @@ describeInBrowser('examples/dashboard', open => {
     await expect.poll(() => countScreens(page)).toBeGreaterThan(before + 2)
   }
 
-  it('each screen is a state of the table, while two writers write, the connection is lost, and the server is killed', {
+  it('each screen is a state of the table, while two writers write, the connection is lost, the server moves behind nginx and is killed', {
     timeout: 120_000,
   }, async () => {
     const watched = await open()
@@ -134,6 +135,11 @@ describeInBrowser('examples/dashboard', open => {
     await untilMoreScreens(page)
     await example.proxy.cut()
     await expect.poll(() => page.getByRole('status').textContent()).toMatch(/^offline since/)
+    await untilMoreStates()
+    await example.proxy.mend()
+    await untilMoreScreens(page)
+    if (findNginx() !== undefined) await example.moveBehindNginx()
+    await example.proxy.cut()
     await untilMoreStates()
     await example.proxy.mend()
     await untilMoreScreens(page)

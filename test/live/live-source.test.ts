@@ -14,9 +14,6 @@ function createSource() {
         listener = own
         return { holdsAt: undefined, close: () => undefined }
       },
-      prepare: () => ({}) as LivePlan,
-      isSettled: () => false,
-      close: () => undefined,
     },
     live: { plan: { root: { table: customers } } } as unknown as LivePlan,
     as: {} as Parameters<typeof liveSource>[0]['as'],

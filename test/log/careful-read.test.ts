@@ -72,6 +72,7 @@ async function warningsOf({ database }: TestLog): Promise<string[]> {
 
 const OTHERS = 'subscription { othersChanged { row { id } } }'
 const otherRow = (id: number) => ({ data: { othersChanged: { row: { id } } } })
+const notReady = [{ part: 'log', reason: 'the event log cannot be read beyond one place' }]
 const DISK = 'could not read block 7: Input/output error'
 
 describe('a log that cannot be read any further', () => {
@@ -98,7 +99,7 @@ describe('a log that cannot be read any further', () => {
     expect(message).toBe(DISK)
     expect(await readiness(server)).toEqual({
       status: 503,
-      body: { status: 'not ready', database: 'connected', log: 'stalled', place, reason: DISK },
+      body: { status: 'not ready', database: 'connected', log: 'stalled', place, reason: DISK, notReady },
     })
     await observed.until('log.lost', {}, 8) // the read is retried again and again, but reported once
     const said = lines.filter(line => line.includes('cannot be read beyond'))
@@ -129,7 +130,7 @@ describe('a log that cannot be read any further', () => {
     await observed.until('log.stalled')
     expect(await readiness(server)).toEqual({
       status: 503,
-      body: { status: 'not ready', database: 'connected', log: 'stalled' },
+      body: { status: 'not ready', database: 'connected', log: 'stalled', notReady },
     })
   })
 

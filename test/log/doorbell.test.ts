@@ -1,5 +1,6 @@
+import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createBell, createPollDoorbell, type Doorbell } from '../../src/log/doorbell.js'
+import { createBell, createPace, createPollDoorbell, type Doorbell } from '../../src/log/doorbell.js'
 
 // test/sql/ledger.test.ts and log-follower.test.ts prove, with real transactions that race, that no commit is
 // missed.
@@ -64,7 +65,9 @@ describe('the bell', () => {
 
   it('stays awake while events arrive, and reads again immediately after a long page', async () => {
     const { asked, next } = createTested()
-    for (let i = 0; i < 100; i++) expect(await next(1)).toBe(POLL)
+    const waits: unknown[] = []
+    for (let i = 0; i < 100; i++) waits.push(await next(1))
+    expect([waits[0], waits.at(-1)]).toEqual([POLL, 2 * POLL - 1]) // timers drop fractions
     expect(await next(1000)).toBe(0)
     expect(asked).toEqual([])
   })
@@ -174,4 +177,32 @@ it('a doorbell that polls ignores rings, runs no SQL, and can be woken', async (
   const woken = bell.next(0, query)
   bell.wake()
   await woken
+})
+
+describe('the pace', () => {
+  it('waits for the shortest time while nothing is found, and approaches twice that while each read finds something', () => {
+    const pace = createPace(POLL)
+    for (let i = 0; i < 100; i++) expect(pace.next(0)).toBe(POLL)
+    const waits = Array.from({ length: 40 }, () => pace.next(3))
+    expect(waits).toEqual([...waits].sort((a, b) => a - b))
+    expect(waits[0]).toBeLessThan(1.2 * POLL)
+    expect(waits.at(-1)).toBeGreaterThan(1.95 * POLL)
+    for (let i = 0; i < 40; i++) pace.next(0)
+    expect(pace.next(0)).toBeLessThan(1.02 * POLL) // so it is quick again long before the server sleeps
+  })
+
+  it('stays between the shortest time and twice that, and never waits less because a read found something', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(3)), found => {
+        const [pace, other] = [createPace(POLL), createPace(POLL)]
+        for (const events of found) {
+          const wait = pace.next(events)
+          expect(wait).toBeGreaterThanOrEqual(POLL)
+          expect(wait).toBeLessThanOrEqual(2 * POLL)
+          other.next(events)
+        }
+        expect(pace.next(1)).toBeGreaterThan(other.next(0))
+      }),
+    )
+  })
 })

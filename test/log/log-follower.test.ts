@@ -199,3 +199,40 @@ it('the reader delivers events published after followers learn of a lost history
   await setUp.query('select pg_advisory_unlock(1)')
   expect(await inbox.next()).toBe('after the loss')
 })
+
+it('tells when it last made a step: each safety read is one, and while it waits for a checkpoint there is none', async () => {
+  let hold: Promise<void> | undefined
+  let isHeld = false
+  const log = new LogFollower({
+    config: { connectionString: database.adminUrl },
+    doorbell: createPollDoorbell({ poll: 1 }),
+    connectTimeout: 5000,
+    reconnectMax: 100,
+    checkpoint: {
+      beforePull: () => undefined,
+      advanceTo: () => undefined,
+      caughtUp() {
+        isHeld = hold !== undefined
+        return hold
+      },
+    },
+    observe: () => undefined,
+  })
+  cleanUps.push(() => log.close())
+  log.start()
+  await log.started()
+  const before = log.movedAt
+  await expect.poll(() => log.movedAt).toBeGreaterThan(before)
+
+  let release = () => {}
+  hold = new Promise(resolve => {
+    release = resolve
+  })
+  await waitUntil(() => isHeld, 'the checkpoint')
+  const at = log.movedAt
+  for (let reads = 0; reads < 20; reads++) await database.query('select 1')
+  expect(log.movedAt).toBe(at)
+  hold = undefined
+  release()
+  await expect.poll(() => log.movedAt).toBeGreaterThan(at)
+})

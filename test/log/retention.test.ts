@@ -26,8 +26,7 @@ afterEach(async () => {
 function start(options: Partial<RetentionOptions> = {}): Retention {
   const loop = createRetention({
     config: connectionOptions(log.database.url),
-    retention: 24 * HOUR,
-    maxLogSize: undefined,
+    limits: { retention: 24 * HOUR, maxLogSize: undefined },
     connectTimeout: 5000,
     interval: 20,
     observe: observation => seen.push(observation),
@@ -37,9 +36,10 @@ function start(options: Partial<RetentionOptions> = {}): Retention {
   loop.start()
   return loop
 }
+/** Images of this size are not packed. */
 const fill = () =>
   log
-    .query(`insert into t select g, repeat('x', 100) from generate_series(1, 2000) g`)
+    .query(`insert into t select g, repeat('x', 2000) from generate_series(1, 2000) g`)
     .then(() => log.fresh())
 const age = (hours: number) =>
   log.query(
@@ -69,7 +69,7 @@ it('retention clears events older than the limit and keeps younger ones, with se
 
 it('retention ends the history when the log is too large, and reports that', async () => {
   await fill()
-  start({ maxLogSize: 200_000 })
+  start({ limits: { retention: 24 * HOUR, maxLogSize: 200_000 } })
   await waitUntil(async () => (await events()) === 0, 'the log to be cleared')
   await waitUntil(() => types().includes('log.cap-exceeded'), 'the report')
   expect(seen.find(({ type }) => type === 'log.cap-exceeded')).toMatchObject({
@@ -83,7 +83,7 @@ it('retention reports once that a log over its size limit cannot be cleared, and
   const slow = await log.connect()
   await slow.query(`begin; insert into t values (0, 'slow')`)
   await fill()
-  start({ maxLogSize: 200_000 })
+  start({ limits: { retention: 24 * HOUR, maxLogSize: 200_000 } })
   await waitUntil(() => types().includes('log.cap-exceeded'), 'the report')
   expect(seen).toEqual([
     {

@@ -1,9 +1,11 @@
 import { viewerKey } from '../../src/auth/viewer.js'
 import { createBackpressure } from '../../src/delivery/backpressure.js'
 import { createGroups } from '../../src/delivery/groups.js'
-import { Outbound, type Sink } from '../../src/delivery/outbound.js'
+import { Outbound } from '../../src/delivery/outbound.js'
 import { createScheduler } from '../../src/delivery/scheduler.js'
-import type { SubscriptionHandle, SubscriptionRequest } from '../../src/delivery/subscription.js'
+import type { Sink } from '../../src/delivery/sink.js'
+import type { SubscriptionRequest } from '../../src/delivery/subscription.js'
+import type { SubscriptionHandle } from '../../src/delivery/subscription-handle.js'
 import { EVERYTHING, type Filter, parseFilter } from '../../src/filters/index.js'
 import { ListenqlError } from '../../src/lib/errors.js'
 import { createClientMemory } from '../../src/lib/limits/client-memory.js'
@@ -96,9 +98,9 @@ export function createCopies(pageSizes: readonly number[]) {
   tables.switchTo([NUMBERED], true)
   const scheduler = createScheduler(error => faults.push(error))
   const memory = createClientMemory(2 ** 30)
-  const backpressure = createBackpressure({ maxBuffer: 2 ** 30, scheduler, observe })
+  const backpressure = createBackpressure({ limits: { maxBuffer: 2 ** 30 }, scheduler, observe })
   const shared = { scheduler, backpressure, memory, observe }
-  const groups = createGroups({ maxEvent: 2 ** 30, ...shared })
+  const groups = createGroups({ limits: { maxEvent: 2 ** 30 }, ...shared })
   const end = () => log.positions().at(-1) as Position
   const note = () => states.push({ position: end(), rows: new Map(rows) })
   note()
@@ -173,14 +175,11 @@ export function createCopies(pageSizes: readonly number[]) {
       end: () => undefined,
       cut: () => undefined,
     }
-    const outbound = new Outbound({
-      ...shared,
+    const outbound = new Outbound(
+      { ...shared, limits: { maxBuffer: 2 ** 30 }, stallTimeout: 2 ** 30 },
       sink,
-      transport: 'test',
-      remote: '',
-      maxBuffer: 2 ** 30,
-      stallTimeout: 2 ** 30,
-    })
+      { transport: 'test', remote: '' },
+    )
     const request = (of: ReturnType<typeof sourceOf>): SubscriptionRequest<RowChange> => {
       const made = schema
       return {

@@ -1,5 +1,6 @@
 import type { Groups } from '../../src/delivery/groups.js'
-import { Outbound, type OutboundOptions, type Sink } from '../../src/delivery/outbound.js'
+import { Outbound, type OutboundOptions } from '../../src/delivery/outbound.js'
+import type { Sink } from '../../src/delivery/sink.js'
 import type { Position } from '../../src/log/position.js'
 import type { ChannelEvent } from '../../src/sources/channels/channel-event.js'
 import type { EventSource } from '../../src/sources/source.js'
@@ -80,7 +81,7 @@ export function createIteratingReader(source: Source): Reader {
 
 /** Reads as a subscriber of a group, as our own transports do. */
 export function createSubscribedReader(
-  { groups, ...connection }: { readonly groups: Groups } & Omit<OutboundOptions, 'sink'>,
+  { groups, ...connection }: { readonly groups: Groups } & OutboundOptions,
   key: string,
   source: Source,
   after: Position | undefined,
@@ -104,7 +105,7 @@ export function createSubscribedReader(
     end: () => undefined,
     cut: () => undefined,
   }
-  const outbound = new Outbound({ ...connection, sink })
+  const outbound = new Outbound(connection, sink, { transport: 'test', remote: 'property' })
   const joined = groups.join(
     {
       key,
@@ -140,7 +141,7 @@ export function createSubscribedReader(
     stop() {
       outbound.close()
       joined.then(
-        ({ leave }) => leave(),
+        handle => handle.leave(),
         () => undefined,
       )
     },

@@ -15,6 +15,8 @@ let staged: Staged
 let table: WatchedTable
 let viewers: Viewer[]
 let roleNames: string[]
+/** Pages of events that conditions decided about, at least for some viewers. */
+let pagesDecided = 0
 
 const admin = (sql: string) => watched.log.database.query(sql)
 
@@ -43,7 +45,15 @@ beforeAll(async () => {
     viewerOf(one, { sub: 'ann' }), viewerOf(one, { sub: 'bob', team: 1 }), viewerOf(two, { sub: 'ann', level: 3 }),
     viewerOf(two, { sub: "o'neil", team: 2, admin: true }), viewerOf(group), viewerOf(bypass, { sub: 'bob' }), viewerOf(owner, { sub: 'ann' }),
   ] // biome-ignore format: a list
-  staged = await createStaged(watched)
+  staged = await createStaged(watched, {
+    readConditions: read => (of, some, signal) => {
+      const conditions = read(of, some, signal)
+      void conditions?.then(({ size }) => {
+        if (size > 0) pagesDecided++
+      })
+      return conditions
+    },
+  })
   staged.tables.switchTo([await watched.find('items')], true)
 })
 afterAll(async () => {
@@ -79,12 +89,19 @@ const condition: fc.Arbitrary<string> = fc.letrec<{ all: string; one: string }>(
   ),
 })).all
 
-const policy = fc.record({
-  isPermissive: fc.constantFrom(true, true, false),
-  command: fc.constantFrom('all', 'select', 'select', 'update', 'insert'),
-  to: fc.constantFrom('public', 'public', 'ROLE0', 'ROLE1', 'ROLE2'),
-  using: condition,
-})
+/** The server evaluates these itself, if all policies of a role are such ones. */
+const plain = fc.constantFrom(
+  'true', 'false', `owner = ${SUB}`, `owner = (select ${SUB})`, `${SUB} = 'ann'`, `team = ${claim('team')}::int`,
+  `owner = ${SUB} or team = ${claim('team')}::int`, `(owner = ${SUB} or ${claim('admin')} = 'true') and v = ${claim('level')}::int`,
+) // biome-ignore format: a list
+
+const policyOf = (using: fc.Arbitrary<string>) =>
+  fc.record({
+    isPermissive: fc.constantFrom(true, true, false),
+    command: fc.constantFrom('all', 'select', 'select', 'update', 'insert'),
+    to: fc.constantFrom('public', 'public', 'ROLE0', 'ROLE1', 'ROLE2'),
+    using,
+  })
 
 const owner = fc.constantFrom(`'ann'`, `'bob'`, `'o''neil'`, 'null')
 const number = fc.integer({ min: 0, max: 9 })
@@ -132,7 +149,10 @@ const where = fc.constantFrom(
 )
 
 const scene = fc.record({
-  policies: fc.array(policy, { maxLength: 5 }),
+  policies: fc.oneof(
+    { weight: 1, arbitrary: fc.array(policyOf(condition), { maxLength: 5 }) },
+    { weight: 2, arbitrary: fc.array(policyOf(plain), { minLength: 1, maxLength: 5 }) },
+  ),
   isForced: fc.boolean(),
   teams: fc.array(fc.tuple(fc.integer({ min: 0, max: 3 }), owner), { maxLength: 5 }),
   statements: fc.array(statement, { minLength: 4, maxLength: 14 }),
@@ -252,6 +272,7 @@ it('the server delivers what select shows before and after each change: live, jo
     { numRuns: 25, endOnFailure: true },
   )
   // The test would prove nothing if every row were shown, or none.
-  expect(delivered).toBeGreaterThan(100)
-  expect(hidden).toBeGreaterThan(100)
+  expect(delivered).toBeGreaterThan(10)
+  expect(hidden).toBeGreaterThan(10)
+  expect(pagesDecided).toBeGreaterThan(0)
 }, 240_000)

@@ -2,7 +2,15 @@ import { describe, expect, it } from 'vitest'
 import { isTransparent, mayReadToken } from '../../src/rls/policy-reach.js'
 import { column } from '../support/watched-tables.js'
 
-const policy = (using: string) => ({ name: 'p', isPermissive: true, using, columns: [], isTransparent: true })
+const policy = (using: string) => ({
+  name: 'p',
+  isPermissive: true,
+  using,
+  columns: [],
+  isTransparent: true,
+  isBuiltIn: true,
+  readsTables: false,
+})
 
 describe('policies may read the claims of the token', () => {
   it.each<[boolean, string]>([

@@ -26,15 +26,17 @@ async function rightsOf(relid: string, role: string): Promise<TableRights> {
   return rights[0] as TableRights
 }
 
-async function policiesOf(table: WatchedTable, role: string): Promise<RowRights['policies']> {
+async function allRightsOf(table: WatchedTable, role: string): Promise<RowRights> {
   const client = watched.client as pg.PoolClient
   await client.query('begin; savepoint listenql')
   const found = await readRights(client, table, [role], new Map(), createPrepared(false))
   await client.query('rollback; deallocate all')
   const one = found.get(role)
   if (!one || 'error' in one) throw one?.error ?? new Error(role)
-  return (JSON.parse(one.text as string) as RowRights).policies
+  return JSON.parse(one.text as string) as RowRights
 }
+
+const policiesOf = async (table: WatchedTable, role: string) => (await allRightsOf(table, role)).policies
 
 async function digest(relid: string, role: string): Promise<string> {
   return (await readDigests(watched.client, [relid], [role])).of(relid, role)
@@ -97,10 +99,51 @@ describe('the check whether policies apply', () => {
       name: 'a_all',
       isPermissive: true,
       using: '(id > 1)',
-      columns: [{ name: 'id', isSystem: false, collation: null }],
+      columns: [{ name: 'id', isSystem: false, number: 1, typeOid: 23, collation: null }],
       isTransparent: true,
+      isBuiltIn: true,
+      readsTables: false,
     })
-    expect(b?.columns).toEqual([{ name: 'v', isSystem: false, collation: 'pg_catalog."C"' }])
+    expect(b?.columns).toMatchObject([{ name: 'v', isSystem: false, collation: 'pg_catalog."C"' }])
+  })
+})
+
+describe('the server may evaluate policies itself', () => {
+  it('if they use nothing of users, whatever its name, except for columns of their own table', async () => {
+    const role = await roles.add('evaluated')
+    await admin(`create schema app; grant usage on schema app to public; create type app.uuid as enum ('a'); create table app.other (owner text);
+      create domain app.text as text; create function app.texteq(text, text) returns bool language sql as 'select true';
+      create operator app.= (leftarg = text, rightarg = text, procedure = app.texteq)`)
+    const table = await watched.table(
+      'id int primary key, owner text, kind app.uuid, d app.text',
+      'evaluated',
+    )
+    await admin(`grant select on evaluated to ${role}; alter table evaluated enable row level security;
+      create policy a on evaluated using (owner = (select current_setting('request.jwt.claims')::json ->> 'sub'));
+      create policy b on evaluated using (app.texteq(owner, 'x'));
+      create policy c on evaluated using (owner operator(app.=) 'x');
+      create policy d on evaluated using (kind = 'a'::app.uuid);
+      create policy e on evaluated using (owner = 'x'::app.text);
+      create policy f on evaluated using (exists (select from app.other));
+      create policy g on evaluated using (evaluated.* is not null);
+      create policy h on evaluated using (owner = 'x') with check (app.texteq(owner, 'x'))`)
+    const found = (await policiesOf(table, role)).map(({ name, isBuiltIn }) => [name, isBuiltIn])
+    expect(found.flatMap(([name, isBuiltIn]) => (isBuiltIn ? [name] : []))).toEqual(['a', 'g'])
+    expect(found.length).toBe(8)
+  })
+
+  it('if the role may call the functions of Postgres that compare, in UTF-8', async () => {
+    const role = await roles.add('comparing')
+    const table = await watched.table('id int primary key', 'comparing')
+    const alike = async () => (await allRightsOf(table, role)).comparesAlike
+    expect(await alike()).toBe(true)
+    for (const name of ['uuid_eq', 'int48eq', 'jsonb_object_field_text', 'current_setting(text, bool)']) {
+      await admin(`revoke execute on function pg_catalog.${name} from public`)
+      expect([name, await alike()]).toEqual([name, false])
+      await admin(`grant execute on function pg_catalog.${name} to ${role}`)
+      expect([name, await alike()]).toEqual([name, true])
+      await admin(`grant execute on function pg_catalog.${name} to public`)
+    }
   })
 })
 

@@ -409,7 +409,7 @@ describe('a snapshot is refused', () => {
   it('if its rows are too large or take too long', async () => {
     const of = await watched.table('id int primary key, v text', 'large')
     await log.query(`insert into large select i, repeat('x', 10000) from generate_series(1, 100) i`)
-    const own = start({ maxBytes: 500_000, queryTimeout: 1000, readers: 1 })
+    const own = start({ maxBytes: () => 500_000, queryTimeout: 1000, readers: 1 })
     await expect(own.snapshot(of, ALL)).rejects.toMatchObject({ code: 'RESULT_TOO_LARGE' })
     expect((await own.snapshot(of, { ...ALL, limit: 40 })).rows.length).toBe(40)
     const other = await log.connect()

@@ -296,10 +296,12 @@ describe('a bulk statement', () => {
     const jit = async () => (await client.query('show jit')).rows[0]?.jit
     await client.query(`begin; insert into t select g, 'x' from generate_series(1, 1000) g`)
     expect(await jit()).toBe('off')
+    await client.query('commit; begin; insert into t values (-1)')
+    expect(await jit(), 'a single row has a plan of its own').toBe('off')
     await client.query('commit; begin; insert into t values (0)')
     expect(await jit()).toBe('on')
     await client.query('commit')
-    expect((await log.fresh()).length).toBe(1001)
+    expect((await log.fresh()).length).toBe(1002)
   })
 
   it('is read in pages that are limited in bytes', async () => {

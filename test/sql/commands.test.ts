@@ -56,6 +56,21 @@ describe('operations of one command', () => {
     ]) // biome-ignore format: one transaction at a glance
   })
 
+  it('are logged in order for an INSERT of a CTE whose trigger before the statement deletes the key', async () => {
+    await tables(
+      `create table t (id int primary key, v int); insert into t values (1, 1), (2, 2);
+       create function app.clear() returns trigger language plpgsql as $$ begin delete from app.t where id = 2; return null; end $$;
+       create trigger clear before insert on t for each statement execute function app.clear()`,
+      't',
+    )
+    const events = await run(
+      ...['begin', 'select pg_current_xact_id()'],
+      'with i as (insert into app.t values (2, 9)) delete from app.t where id = 1',
+      'commit',
+    )
+    expect(events).toEqual(['D {"id":1,"v":1}', 'D {"id":2,"v":2}', 'I {"id":2,"v":9}'])
+  })
+
   it('are logged in order for a key that an UPDATE frees for an INSERT, in a CTE, MERGE and upsert', async () => {
     await tables(
       'create table t (id int primary key, u int unique, v int); insert into t values (1, 1, 1)',
@@ -219,14 +234,36 @@ describe('MERGE on a partitioned table', () => {
 })
 
 describe('random commands', () => {
+  it('a first command that is not logged in the usual way has cascades and several operations', async () => {
+    const own = await createLog()
+    try {
+      const client = await own.connect()
+      const outcome = await runCommands({
+        world: 'family',
+        seed: 930_247,
+        transactions: 150,
+        client,
+        packed: true,
+      })
+      expect(outcome.problems).toEqual([])
+    } finally {
+      await own.close()
+    }
+  })
+
   it.each(Object.keys(WORLDS))(
     '%s: after each statement the events add up to the contents of the tables',
     async world => {
-      for (const seed of [1, 2, 3]) {
+      for (const [seed, packed] of [
+        [1, false],
+        [2, false],
+        [3, true],
+        [4, true],
+      ] as const) {
         const own = await createLog()
         try {
           const client = await own.connect()
-          const outcome = await runCommands({ world, seed, transactions: 60, client })
+          const outcome = await runCommands({ world, seed, transactions: 60, client, packed })
           expect(outcome.problems).toEqual([])
           expect(outcome.events).toBeGreaterThan(20)
         } finally {

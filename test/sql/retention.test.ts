@@ -31,8 +31,11 @@ const age = (hours: number) =>
         hours,
       ]),
     )
+/** Images of this size are not packed. */
 const many = (from: number) =>
-  log.query(`insert into t select g, repeat('x', 100) from generate_series($1::int, $1::int + 999) g`, [from])
+  log.query(`insert into t select g, repeat('x', 2000) from generate_series($1::int, $1::int + 999) g`, [
+    from,
+  ])
 
 describe('retention by age', () => {
   it('keeps younger events and drops older ones by whole partitions', async () => {

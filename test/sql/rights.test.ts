@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { grantSql, SERVER_FUNCTIONS } from '../../src/log/install.js'
+import { DECOYS } from '../support/decoys.js'
 import { createLog, lines, refusal, type TestLog } from '../support/log.js'
 
 let log: TestLog
@@ -68,35 +69,6 @@ describe('a writer', () => {
     expect((await log.fresh()).map(event => event.operation)).toEqual(['I', 'U', 'D'])
   })
 })
-
-/**
- * Fills schema `decoy` with functions, operators and types that have the names of those of Postgres and raise
- * an error: any name that the given functions do not qualify resolves to one of them.
- */
-const DECOYS = `do $do$ declare d record; args text; begin
-  create schema decoy;
-  grant usage on schema decoy to public;
-  for d in select distinct p.proname, oidvectortypes(p.proargtypes) as args, format_type(p.prorettype, null) as result
-    from pg_proc p, pg_proc q, regexp_matches(q.prosrc, '([a-z_0-9]+)\\s*\\(', 'g') word
-    where p.pronamespace = 'pg_catalog'::regnamespace and p.prokind = 'f' and not p.proretset and p.provariadic = 0 and p.proname = word[1]
-      and q.pronamespace = 'listenql'::regnamespace and not coalesce(q.proconfig::text like '%search_path%', false) loop
-    begin
-      execute format('create function decoy.%I(%s) returns %s language plpgsql as %L', d.proname, d.args, d.result, 'begin raise exception ''decoy function''; end');
-    exception when others then null; -- pseudo-types
-    end;
-  end loop;
-  for d in select o.oprname, o.oprleft::regtype::text as l, o.oprright::regtype::text as r, o.oprresult::regtype::text as result, o.oid
-    from pg_operator o where o.oprname in ('=', '<>', '<', '>', '+', '-', '||', '&', '|', '*', '>>', '~', '~*', '!~') and o.oprleft <> 0 loop
-    begin
-      execute format('create function decoy.op_%s(%s, %s) returns %s language plpgsql as %L', d.oid, d.l, d.r, d.result, 'begin raise exception ''decoy operator''; end');
-      execute format('create operator decoy.%s (leftarg = %s, rightarg = %s, function = decoy.op_%s)', d.oprname, d.l, d.r, d.oid);
-    exception when others then null;
-    end;
-  end loop;
-  foreach args in array array['text', 'int2', 'int4', 'int8', 'oid', 'bool', 'json', 'regclass', 'float8', 'xid8'] loop
-    execute format('create domain decoy.%I as pg_catalog.%I check (false)', args, args);
-  end loop;
-end $do$`
 
 describe('the triggers, under a search_path full of decoys', () => {
   const kinds: [string, string, string, string][] = [
@@ -211,13 +183,25 @@ describe('the functions of the log', () => {
     expect(relations).toEqual([])
   })
 
-  it('pin search_path, except those that qualify every name because pinning would slow down each write', async () => {
+  it('pin search_path, except those that qualify every name because pinning would slow down each write or poll', async () => {
     const unpinned =
       await log.query(`select proname::text as name from pg_proc where pronamespace = 'listenql'::regnamespace
       and not coalesce(proconfig::text like '%search_path=pg_catalog, pg_temp%', false)`)
     const names = new Set(unpinned.map(row => String(row.name).replace(/_\d+$/, '')))
     expect([...names].sort()).toEqual([
-      ...['capture', 'enter', 'leave', 'level', 'mark_several', 'may_be_merge', 'number', 'pin', 'ring'],
+      ...[
+        'capture',
+        'enter',
+        'leave',
+        'level',
+        'mark_several',
+        'may_be_merge',
+        'number',
+        'pin',
+        'pull',
+        'read',
+        'ring',
+      ],
       ...['set_merging', 'take', 'unpin'],
     ])
   })

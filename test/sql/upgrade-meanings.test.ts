@@ -33,7 +33,11 @@ describe('an upgrade from version 13', () => {
     const position = await log.newest()
     const writer = await log.connect()
     await writer.query(`begin; insert into k values ('[0:1]={1,2}', 1), ('{1,2}', 1)`)
-    expect(await upgrade()).toEqual({ from: 13, to: readMigrations().length })
+    // Version 17 waits for transactions that have written.
+    expect(await migrate(await log.connect(), { migrations: readMigrations().slice(0, 16) })).toEqual({
+      from: 13,
+      to: 16,
+    })
     await writer.query(`update k set v = 2; commit`)
     await log.query(`delete from k where key = '[0:1]={1,2}'`)
     expect(await log.refresh()).toEqual([])

@@ -26,6 +26,7 @@ it(
             seed,
             transactions: TRANSACTIONS,
             client: await log.connect(),
+            packed: seed % 2 === 1,
           })
           problems.push(...outcome.problems)
           sum.runs++

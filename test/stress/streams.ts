@@ -1,4 +1,5 @@
 import { request as httpRequest } from 'node:http'
+import { request as httpsRequest } from 'node:https'
 import { WebSocket } from 'ws'
 
 export const TRANSPORTS = ['graphql-ws', 'SSE GET', 'SSE POST', 'multipart'] as const
@@ -13,6 +14,8 @@ export interface StreamRequest {
   readonly token?: string | undefined
   /** Over SSE only. */
   readonly lastEventId?: string | undefined
+  /** The authority that has signed the certificate of the server, PEM. Default: those that Node trusts */
+  readonly ca?: string | undefined
 }
 
 export interface Result {
@@ -49,10 +52,10 @@ export function openStream(transport: Transport, request: StreamRequest, events:
 }
 
 function overWebSocket(
-  { url, query, variables, extensions, token }: StreamRequest,
+  { url, query, variables, extensions, token, ca }: StreamRequest,
   events: StreamEvents,
 ): Stream {
-  const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws')
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', { ca })
   const send = (message: object) => socket.send(JSON.stringify(message))
   let how = ''
   socket.on('open', () =>
@@ -94,14 +97,16 @@ function overWebSocket(
 function overHttp(
   method: 'GET' | 'POST',
   accept: string,
-  { url, query, variables, extensions, lastEventId, token }: StreamRequest,
+  { url, query, variables, extensions, lastEventId, token, ca }: StreamRequest,
   take: (text: string) => string,
 ): Stream {
   const search = new URLSearchParams({ query, variables: JSON.stringify(variables) })
   if (extensions) search.set('extensions', JSON.stringify(extensions))
-  const request = httpRequest(method === 'GET' ? `${url}/graphql?${search}` : `${url}/graphql`, {
+  const open = url.startsWith('https:') ? httpsRequest : httpRequest
+  const request = open(method === 'GET' ? `${url}/graphql?${search}` : `${url}/graphql`, {
     method,
     agent: false,
+    ca,
     headers: {
       accept,
       'content-type': 'application/json',

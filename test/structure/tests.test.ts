@@ -9,7 +9,19 @@ const root = resolve(import.meta.dirname, '../..')
  * folder, the root): `src/delivery/group.ts` has its test in `test/delivery/group.test.ts`, and a second one in
  * `group-<subject>.test.ts`.
  */
-const TOGETHER = ['docs', 'e2e', 'examples', 'property', 'security', 'sql', 'stress', 'structure', 'support']
+const TOGETHER = [
+  'day',
+  'deploy',
+  'docs',
+  'e2e',
+  'examples',
+  'property',
+  'security',
+  'sql',
+  'stress',
+  'structure',
+  'support',
+]
 
 /** Every longer file of these folders has a test at its path, because an event passes here on its way to a socket. */
 const MAIN_FOLDERS = ['src/delivery', 'src/log', 'src/sources']

@@ -1,8 +1,10 @@
 import { createBackpressure } from '../../src/delivery/backpressure.js'
 import { Group } from '../../src/delivery/group.js'
+import type { GroupOptions } from '../../src/delivery/group-options.js'
 import { Outbound } from '../../src/delivery/outbound.js'
 import { createScheduler } from '../../src/delivery/scheduler.js'
-import type { GroupOptions, SubscriptionRequest } from '../../src/delivery/subscription.js'
+import type { Sink } from '../../src/delivery/sink.js'
+import type { SubscriptionRequest } from '../../src/delivery/subscription.js'
 import { createClientMemory } from '../../src/lib/limits/client-memory.js'
 import type { Stop } from '../../src/lib/stop.js'
 import type { Position } from '../../src/log/position.js'
@@ -12,9 +14,15 @@ const observe = () => undefined
 const scheduler = createScheduler(error => {
   throw error
 })
-const backpressure = createBackpressure({ maxBuffer: 1e6, scheduler, observe })
+const backpressure = createBackpressure({ limits: { maxBuffer: 1e6 }, scheduler, observe })
 const memory = createClientMemory(1e9)
-export const groupOptions: GroupOptions = { maxEvent: 1e6, scheduler, backpressure, memory, observe }
+export const groupOptions: GroupOptions = {
+  limits: { maxEvent: 1e6 },
+  scheduler,
+  backpressure,
+  memory,
+  observe,
+}
 /** Resolves once every pending event has been rendered and sent. */
 export const sent = () => new Promise<void>(resolve => scheduler.afterwards(resolve))
 export const at = (id: number): Position => ({ n: 1, token: 1, ord: 1, statement: 1, id })
@@ -25,27 +33,22 @@ export const at = (id: number): Position => ({ n: 1, token: 1, ord: 1, statement
  */
 export function createClient(writable = () => true) {
   const texts: string[] = []
-  const outbound = new Outbound({
-    sink: {
-      get writable() {
-        return writable()
-      },
-      held: 0,
-      frame: (_subscriber, { text, isFinal }) => void texts.push(isFinal ? `last: ${text}` : text),
-      control: () => undefined,
-      begin: () => undefined,
-      end: () => undefined,
-      cut: reason => void texts.push(`cut: ${reason}`),
+  const sink: Sink = {
+    get writable() {
+      return writable()
     },
-    transport: 'test',
-    remote: '',
-    maxBuffer: 1e6,
-    stallTimeout: 1e6,
-    scheduler,
-    backpressure,
-    memory,
-    observe,
-  })
+    held: 0,
+    frame: (_subscriber, { text, isFinal }) => void texts.push(isFinal ? `last: ${text}` : text),
+    control: () => undefined,
+    begin: () => undefined,
+    end: () => undefined,
+    cut: reason => void texts.push(`cut: ${reason}`),
+  }
+  const outbound = new Outbound(
+    { limits: { maxBuffer: 1e6 }, stallTimeout: 1e6, scheduler, backpressure, memory, observe },
+    sink,
+    { transport: 'test', remote: '' },
+  )
   return { id: '', outbound, texts }
 }
 

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe } from 'vitest'
+import { makeCertificate } from './certificates.js'
 import { canConnect, waitUntil } from './wait.js'
 
 /** An nginx in the foreground, on a port that stays the same over restarts. */
@@ -42,25 +43,7 @@ export function findNginx(): string | undefined {
 export async function startNginx(body: (port: number, folder: string) => string, main = ''): Promise<Nginx> {
   const folder = await mkdtemp(join(tmpdir(), 'listenql-nginx-'))
   const port = await freePort()
-  execFileSync(
-    'openssl',
-    [
-      ...[
-        'req',
-        '-x509',
-        '-newkey',
-        'ec',
-        '-pkeyopt',
-        'ec_paramgen_curve:prime256v1',
-        '-nodes',
-        '-days',
-        '2',
-      ],
-      ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'],
-      ...['-keyout', join(folder, 'server.key'), '-out', join(folder, 'server.crt')],
-    ],
-    { stdio: 'ignore' },
-  )
+  await makeCertificate(folder, 'localhost')
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
   await writeFile(
     join(folder, 'nginx.conf'),

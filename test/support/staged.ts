@@ -7,7 +7,7 @@ import { createPollDoorbell, type Doorbell } from '../../src/log/doorbell.js'
 import { LogFollower } from '../../src/log/log-follower.js'
 import { comparePositions, type Position } from '../../src/log/position.js'
 import { createRowAccess, type RowAccess, type RowAccessOptions } from '../../src/rls/row-access.js'
-import type { CheckVisibility } from '../../src/rls/visibility.js'
+import type { CheckVisibility, ReadConditions } from '../../src/rls/visibility.js'
 import type { Replay } from '../../src/sources/resume.js'
 import type { EventSource } from '../../src/sources/source.js'
 import type { AuthorisedChangesRequest } from '../../src/sources/tables/changes-request.js'
@@ -57,6 +57,7 @@ export async function createStaged(
     observe?: Observe
     access?: Partial<RowAccessOptions>
     checkVisibility?: (sees: CheckVisibility) => CheckVisibility
+    readConditions?: (read: ReadConditions) => ReadConditions
     maxWaiting?: number
     present?: (rowAccess: RowAccess, cursors: LogFollower['cursors']) => Present
     doorbell?: Doorbell
@@ -75,6 +76,7 @@ export async function createStaged(
   const tables = createTables({
     log,
     checkVisibility: options.checkVisibility?.(rowAccess.checkVisibility) ?? rowAccess.checkVisibility,
+    readConditions: options.readConditions?.(rowAccess.readConditions) ?? rowAccess.readConditions,
     present: options.present?.(rowAccess, log.cursors),
     ...(options.maxWaiting !== undefined && { maxWaiting: options.maxWaiting }),
     observe,

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import { createServer as createHttpServer } from 'node:http'
+import { createServer as createHttpServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose'
 
@@ -32,8 +32,12 @@ export interface Issuer {
   sign(claims: JWTPayload): Promise<string>
   /** The answer instead of the keys. */
   answer: { status: number; body: string } | 'silence' | undefined
+  /** Answers the requests that `silence` has left without an answer, with the keys. */
+  proceed(): void
   close(): Promise<void>
 }
+
+const JSON_TYPE = { 'content-type': 'application/json' }
 
 export async function startIssuer(alg = 'ES256'): Promise<Issuer> {
   let asked = 0
@@ -45,11 +49,13 @@ export async function startIssuer(alg = 'ES256'): Promise<Issuer> {
     const jwk: JWK = { ...(await exportJWK(publicKey)), kid, alg }
     return { kid, privateKey, jwk }
   }
+  const keys = () => JSON.stringify({ keys: [current.jwk] })
+  const waiting: ServerResponse[] = []
   const server = createHttpServer((_request, response) => {
     asked++
-    if (issuer.answer === 'silence') return
-    const { status, body } = issuer.answer ?? { status: 200, body: JSON.stringify({ keys: [current.jwk] }) }
-    response.writeHead(status, { 'content-type': 'application/json' }).end(body)
+    if (issuer.answer === 'silence') return void waiting.push(response)
+    const { status, body } = issuer.answer ?? { status: 200, body: keys() }
+    response.writeHead(status, JSON_TYPE).end(body)
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const issuer: Issuer = {
@@ -65,6 +71,9 @@ export async function startIssuer(alg = 'ES256'): Promise<Issuer> {
         .setProtectedHeader({ alg, kid: current.kid })
         .sign(current.privateKey),
     answer: undefined,
+    proceed() {
+      for (const response of waiting.splice(0)) response.writeHead(200, JSON_TYPE).end(keys())
+    },
     close() {
       server.closeAllConnections()
       return new Promise(resolve => server.close(() => resolve()))

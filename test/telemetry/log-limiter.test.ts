@@ -27,6 +27,20 @@ const badToken = (reason: string): Observation => ({
 })
 
 describe('a log message that clients can cause at will', () => {
+  it('is one line for each table whose rows cannot be read, as while the database is away', () => {
+    const { lines, observe } = setUp()
+    for (let i = 0; i < 100; i++)
+      for (const table of ['people', 'orders'])
+        observe({ type: 'snapshot.failed', table, message: 'connect ECONNREFUSED' })
+    expect(lines.map(({ message }) => message)).toEqual([
+      'A snapshot of table people failed: connect ECONNREFUSED.',
+      'A snapshot of table orders failed: connect ECONNREFUSED.',
+    ])
+    vi.advanceTimersByTime(10_000)
+    expect(lines).toHaveLength(4)
+    expect(lines.at(-1)?.message).toContain('There were 99 more')
+  })
+
   it('is one line at once, and one line with a count every ten seconds', () => {
     const { lines, observe } = setUp()
     for (let i = 0; i < 1000; i++) observe(badToken(`of kind ${i}`))

@@ -70,7 +70,7 @@ async function fromServer(url: string, headers: Readonly<Record<string, string>>
   if (data?.__schema) return sorted(buildClientSchema(data))
   throw failed(
     errors?.[0]?.message ?? `status ${response.status}`,
-    'a server whose viewers have roles needs --header "authorization: Bearer …" and --introspection; or read the schema from the database: npx listenql schema > schema.graphql, then --schema schema.graphql',
+    'a server whose viewers have roles needs --header "authorization: Bearer …" and --introspection, and one with --trusted-documents-only refuses introspection; read the schema from the database then: npx listenql schema > schema.graphql, then --schema schema.graphql',
   )
 }
 

@@ -19,8 +19,9 @@ export function announce(announcement: Announcement): void {
   const { server, trouble, settings, logger } = announcement
   if (process.stdout.isTTY && settings.logLevel !== 'silent') process.stdout.write(welcome(announcement))
   else {
-    const { url, httpsUrl } = server
-    const details = { url, httpsUrl, database: databaseWords(server), databaseReached: !trouble }
+    const { url, httpsUrl, metricsUrl } = server
+    const metrics = metricsUrl === undefined ? 'off (--metrics-port)' : `${metricsUrl}/metrics`
+    const details = { url, httpsUrl, metrics, database: databaseWords(server), databaseReached: !trouble }
     logger.info(details, `Listening on ${url}`)
   }
 }
@@ -30,7 +31,7 @@ function databaseWords({ database, embedded }: ListenqlServer): string {
 }
 
 function welcome({ server, trouble, settings: { dataDir } }: Announcement): string {
-  const { url, httpsUrl, embedded } = server
+  const { url, httpsUrl, metricsUrl, embedded } = server
   const subscribe = (subscription: string) =>
     `curl -N -G ${url}/graphql -H 'accept: text/event-stream' --data-urlencode 'query=subscription { ${subscription} }'`
   const place = dataDir === undefined ? '' : ` --data-dir '${dataDir.replaceAll("'", "'\\''")}'`
@@ -48,6 +49,7 @@ function welcome({ server, trouble, settings: { dataDir } }: Announcement): stri
   Database    ${databaseWords(server)}${trouble ? `\n              ${notReached(trouble)}` : ''}
   Page        ${url}/
   GraphiQL    ${url}/graphql${httpsUrl ? `\n  HTTPS       ${httpsUrl}/` : ''}
+  Metrics     ${metricsUrl === undefined ? 'off; --metrics-port serves them' : `${metricsUrl}/metrics and /status`}
 
   Listen:     ${subscribe('channel(name:"people") { payload }')}
   Rows:       ${rows}

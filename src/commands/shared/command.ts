@@ -14,9 +14,16 @@ export interface Invocation extends Streams {
   readonly words: readonly string[]
   /** The command's own flags: their values, or true. */
   readonly plain: ReadonlyMap<string, string | true>
+  /** All values of the command's flags that may be given several times. */
+  readonly repeated: ReadonlyMap<string, readonly string[]>
   readonly env: Environment
-  /** The settings from all sources. @throws ListenqlError BAD_CONFIGURATION */
-  load(): LoadedSettings
+  /**
+   * The settings from all sources.
+   * @param former the configuration file that was read before, which is read again: without it, settings would get their defaults if
+   * the file were missing for a moment. Undefined: the file is sought in the usual places
+   * @throws ListenqlError BAD_CONFIGURATION
+   */
+  load(former?: string): LoadedSettings
 }
 
 export interface Command {

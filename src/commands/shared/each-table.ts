@@ -2,26 +2,43 @@ import { didYouMean } from '../../config/index.js'
 import { ListenqlError, messageOf } from '../../lib/errors.js'
 import type { Streams } from './command.js'
 
-/**
- * Runs a task for each name; it reports a failure and goes on with the next name.
- * @returns the exit code: 1 if any failed
- */
-export async function eachTable(
-  names: readonly string[],
+/** Runs tasks for tables one by one; a task that fails is reported and does not stop the others. */
+export interface Attempts {
+  /** @returns whether the task has succeeded */
+  run(name: string, task: () => Promise<void>): Promise<boolean>
+  /** Reports a failure. */
+  fail(name: string, error: unknown): void
+  /** The exit code so far: 1 if any failed. */
+  readonly code: 0 | 1
+}
+
+/** @param beforeReport called before a failure is printed */
+export function createAttempts(
   { stderr }: Pick<Streams, 'stderr'>,
-  task: (name: string) => Promise<void>,
-): Promise<number> {
-  let code = 0
-  for (const name of names) {
-    try {
-      await task(name)
-    } catch (error) {
-      code = 1
-      const hint = error instanceof ListenqlError && error.hint ? `\n${error.hint}` : ''
-      stderr.write(`listenql: ${withName(name, messageOf(error))}${hint}\n`)
-    }
+  beforeReport: () => void = () => undefined,
+): Attempts {
+  let code: 0 | 1 = 0
+  function fail(name: string, error: unknown): void {
+    code = 1
+    beforeReport()
+    const hint = error instanceof ListenqlError && error.hint ? `\n${error.hint}` : ''
+    stderr.write(`listenql: ${withName(name, messageOf(error))}${hint}\n`)
   }
-  return code
+  return {
+    async run(name, task) {
+      try {
+        await task()
+        return true
+      } catch (error) {
+        fail(name, error)
+        return false
+      }
+    },
+    fail,
+    get code() {
+      return code
+    },
+  }
 }
 
 /**

@@ -23,3 +23,18 @@ export function localUrl(
   const name = everywhere ? 'localhost' : host.includes(':') ? `[${host}]` : host
   return `http://${name}:${port}${basePath === '/' ? '' : basePath}`
 }
+
+/**
+ * The URL that the flag `--url` gives, otherwise that of a server with these settings.
+ * @param load is called only if the flag is missing
+ * @throws ListenqlError BAD_CONFIGURATION
+ */
+export function serverUrl(
+  plain: ReadonlyMap<string, string | true>,
+  load: () => Pick<Settings, 'host' | 'port' | 'basePath'>,
+): string {
+  const given = plain.get('url')
+  if (typeof given !== 'string') return localUrl(load(), '--url http://localhost:PORT')
+  if (URL.canParse(given) && /^https?:$/.test(new URL(given).protocol)) return given
+  throw new ListenqlError('BAD_CONFIGURATION', '--url must be a URL such as http://localhost:7700')
+}

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs'
 import { constants } from 'node:os'
 
 /** Ctrl-C; a process manager; a terminal that is closed; Ctrl-\. */
@@ -28,9 +29,18 @@ export interface StopRequest {
 /**
  * Handles the signals that ask a process to end. The first one aborts `signal`; one that arrives a second or more later ends the
  * process at once.
+ * @param onHangup called for SIGHUP in place of stopping, also after a request to stop, where this process has no terminal that could be
+ * closed. Default: SIGHUP always stops
  * @param watchesParent also stops if npm, npx, pnpm or yarn started this process and has ended
  */
-export function listenForStop({ watchesParent = false } = {}): StopRequest {
+export function listenForStop({
+  onHangup,
+  watchesParent = false,
+}: {
+  readonly onHangup?: (() => void) | undefined
+  readonly watchesParent?: boolean
+} = {}): StopRequest {
+  const hangup = onHangup && !hasTerminal() ? onHangup : undefined
   const controller = new AbortController()
   let first: number | undefined
   let came: NodeJS.Signals | undefined
@@ -39,6 +49,7 @@ export function listenForStop({ watchesParent = false } = {}): StopRequest {
     controller.abort(new Error(reason))
   }
   const handle = (name: NodeJS.Signals) => {
+    if (name === 'SIGHUP' && hangup) return hangup()
     // Shells show a process that a signal has ended as 128 and the number of the signal.
     if (first !== undefined && performance.now() - first >= SAME_REQUEST_MS)
       process.exit(128 + constants.signals[name])
@@ -58,6 +69,17 @@ export function listenForStop({ watchesParent = false } = {}): StopRequest {
       release()
       if (came !== undefined) process.kill(process.pid, came)
     },
+  }
+}
+
+/** Whether the process has a terminal that controls it, which sends SIGHUP when it is closed. */
+function hasTerminal(): boolean {
+  if (process.platform === 'win32') return true
+  try {
+    closeSync(openSync('/dev/tty', 'r'))
+    return true
+  } catch {
+    return false
   }
 }
 

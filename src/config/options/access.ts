@@ -1,5 +1,5 @@
 import { checkChannelPattern, checkOrigin } from '../checks.js'
-import { list, table } from '../value-type.js'
+import { boolean, count, list, table, text } from '../value-type.js'
 import { option, optional } from './option.js'
 
 const globs = list('GLOBS', checkChannelPattern)
@@ -40,5 +40,25 @@ export const accessOptions = {
     default: [],
     help: 'Web origins, as globs, that may use the server from a browser, in addition to its own origin; * allows all origins',
     eventserv: 'CORSOrigins',
+  }),
+  trustedDocuments: optional({
+    group: 'Access',
+    type: text('FILE'),
+    otherwise: 'none',
+    example: 'persisted-documents.json',
+    help: 'JSON file with the documents of your applications by id, as GraphQL Code Generator and Relay write it; clients may send the id in place of the document, and the limits on documents do not apply to them',
+  }),
+  trustedDocumentsOnly: option({
+    group: 'Access',
+    type: boolean,
+    default: false,
+    help: 'Refuse every document that is not in the file of --trusted-documents, including introspection and the documents of the page',
+  }),
+  persistedQueries: optional({
+    group: 'Access',
+    type: count,
+    otherwise: 'none',
+    example: 1000,
+    help: "Number of documents that the server remembers for clients that send a document once and then its hash (Apollo's automatic persisted queries)",
   }),
 } as const

@@ -1,5 +1,5 @@
-import { boolean, choice } from '../value-type.js'
-import { option } from './option.js'
+import { boolean, choice, text } from '../value-type.js'
+import { option, optional } from './option.js'
 
 /** Options of the group Log. */
 export const logOptions = {
@@ -15,6 +15,13 @@ export const logOptions = {
     type: choice(['auto', 'text', 'json']),
     default: 'auto',
     help: 'auto is text on a terminal and JSON elsewhere',
+  }),
+  auditLog: optional({
+    group: 'Log',
+    type: text('FILE|-'),
+    otherwise: 'none',
+    example: '/var/log/listenql/audit.jsonl',
+    help: 'File to which a line of JSON is appended for each subscription, refusal, ended session and published message, - for standard output; SIGHUP opens it anew if the server has no terminal',
   }),
   debug: option({
     group: 'Log',

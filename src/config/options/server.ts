@@ -26,6 +26,14 @@ export const serverOptions = {
     help: 'Port for HTTPS, which is open if a certificate and a key are given; 0 selects any free port',
     eventserv: 'HttpsPort',
   }),
+  metricsPort: optional({
+    group: 'Server',
+    type: port,
+    otherwise:
+      'the port of the server, if only this machine can reach it (--host), viewers have no roles and no proxy is configured (--url-base, --trust-proxy); otherwise none',
+    example: 9464,
+    help: 'Port for /metrics and /status, on the address of --host and without sign-in; 0 selects any free port',
+  }),
   tlsCert: optional({
     group: 'Server',
     type: text('FILE'),
@@ -67,7 +75,7 @@ export const serverOptions = {
   graphiql: optional({
     group: 'Server',
     type: boolean,
-    otherwise: 'true; false once viewers have roles',
+    otherwise: 'true; false once viewers have roles, or with --trusted-documents-only',
     example: true,
     help: 'Show GraphiQL to browsers that open /graphql',
   }),

@@ -1,4 +1,4 @@
-import { duration } from '../quantity-types.js'
+import { duration, patience } from '../quantity-types.js'
 import { option } from './option.js'
 
 const SECOND_MS = 1000
@@ -40,5 +40,11 @@ export const timingOptions = {
     type: duration,
     default: 10 * SECOND_MS,
     help: 'Longest time that stopping may take',
+  }),
+  drain: option({
+    group: 'Timing',
+    type: patience,
+    default: 0,
+    help: 'Time over which a stopping server ends the connections of its clients, one after the other, as a part of --shutdown-timeout; meanwhile /readyz is 503, and new clients are still served, since load balancers and Kubernetes send some for a few seconds more',
   }),
 } as const

@@ -1,5 +1,6 @@
+import { checkTablePattern } from '../checks.js'
 import { diskBytes, duration, period } from '../quantity-types.js'
-import { choice } from '../value-type.js'
+import { boolean, choice, list } from '../value-type.js'
 import { option, optional } from './option.js'
 
 const SECOND_MS = 1000
@@ -8,6 +9,19 @@ const MiB = 2 ** 20
 
 /** Options of the group Watched tables. */
 export const watchedTablesOptions = {
+  tables: option({
+    group: 'Watched tables',
+    type: list('PATTERNS', checkTablePattern),
+    default: [],
+    example: ['people', 'chat.*', '!chat.draft'],
+    help: 'Tables that the server watches, those that exist when it starts and those that are created later: names as in SQL, also with globs; ! leaves tables out, and the last pattern that matches a table decides',
+  }),
+  unwatchOthers: option({
+    group: 'Watched tables',
+    type: boolean,
+    default: false,
+    help: 'When the server starts, stop watching tables that --tables does not name; without this option, they stay watched',
+  }),
   retention: option({
     group: 'Watched tables',
     type: period,
@@ -31,7 +45,7 @@ export const watchedTablesOptions = {
     group: 'Watched tables',
     type: duration,
     default: 5,
-    help: 'Interval at which the server reads the event log while it is awake (with --doorbell poll, always)',
+    help: 'Interval at which the server reads the event log while it is awake (with --doorbell poll, always); up to twice that while most reads find events',
   }),
   quiet: option({
     group: 'Watched tables',

@@ -9,8 +9,8 @@ export interface ClientMemory {
   readonly held: number
   /** Memory of data that waits to be sent. */
   readonly waiting: number
-  /** Most of both together. */
-  readonly max: number
+  /** Most of both together. Setting it ends nothing that is open: waiting data above it is dropped when more data waits. */
+  max: number
   /**
    * @param owner the address that it counts for, and whose share it uses; undefined: several addresses
    * @param shared bytes that use the owner's share, too, but are counted elsewhere, once for all owners
@@ -39,7 +39,8 @@ const HELD_PART = 1 / 2
 /** … and the part for those of one address, so that it cannot use up the memory of the others. */
 const ADDRESS_PART = 1 / 4
 
-export function createClientMemory(max: number): ClientMemory {
+export function createClientMemory(most: number): ClientMemory {
+  let max = most
   let tellOver: () => void = () => undefined
   const owners = new Map<string, number>()
   let held = 0
@@ -84,7 +85,12 @@ export function createClientMemory(max: number): ClientMemory {
   }
 
   return {
-    max,
+    get max() {
+      return max
+    },
+    set max(bytes) {
+      max = bytes
+    },
     get held() {
       return held
     },

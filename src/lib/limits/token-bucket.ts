@@ -1,29 +1,28 @@
 /** Allows a number of operations per second on average (https://en.wikipedia.org/wiki/Token_bucket), and a burst. */
-export interface TokenBucket {
-  /** False: the limit is exceeded. */
-  take(): boolean
-}
+export class TokenBucket {
+  #tokens: number
+  #at: number
 
-/**
- * @param rate per second
- * @param burst most at once, after a pause
- * @param now the time in ms
- */
-export function createTokenBucket(
-  rate: number,
-  burst: number,
-  now: () => number = () => performance.now(),
-): TokenBucket {
-  let tokens = burst
-  let at = now()
-  return {
-    take() {
-      const time = now()
-      tokens = Math.min(burst, tokens + ((time - at) / 1000) * rate)
-      at = time
-      if (tokens < 1) return false
-      tokens--
-      return true
-    },
+  /**
+   * @param burst how many at once
+   * @param now the time in ms
+   */
+  constructor(burst: number, now: number = performance.now()) {
+    this.#tokens = burst
+    this.#at = now
+  }
+
+  /**
+   * @param rate how many per second; it may change
+   * @param burst how many at once, after a pause; it may change
+   * @param now the time in ms
+   * @returns false: the limit is exceeded
+   */
+  take(rate: number, burst: number, now: number = performance.now()): boolean {
+    this.#tokens = Math.min(burst, this.#tokens + ((now - this.#at) / 1000) * rate)
+    this.#at = now
+    if (this.#tokens < 1) return false
+    this.#tokens--
+    return true
   }
 }

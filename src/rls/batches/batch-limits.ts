@@ -1,6 +1,11 @@
 // How much one batch may ask, so that other tables and other viewers of the table do not wait long: how many viewers, and how much
 // time for each.
 
+import { OWN_STATEMENT_TIMEOUT_MS } from '../policy-transaction.js'
+
+/** Silence after which an unresponsive connection is abandoned, in ms: its statements have ended by then. */
+export const SILENCE_MS = OWN_STATEMENT_TIMEOUT_MS + 5000
+
 /** A batch that takes between SHORT_MS and LONG_MS leaves the number of viewers as it is. */
 const SHORT_MS = 25
 const LONG_MS = 100

@@ -6,31 +6,33 @@ import { hasSqlState, isStatementError, isTimeout, SQL_STATE } from '../../postg
 import { runSeveral } from '../../postgres/statements/multi-statement.js'
 import { outOfReach, policiesFailed, policiesTooSlow } from '../access-errors.js'
 import { readerOf } from '../policy-prepare.js'
+import { sourcesRewrittenSql } from '../policy-sources.js'
 import {
   CLEAN,
   isLocked,
   isStatementLost,
-  OWN_STATEMENT_TIMEOUT_MS,
   recover,
   rollBack,
+  SourcesRewritten,
   StatementsLost,
 } from '../policy-transaction.js'
 import { SCANS, scansSql } from '../self-reading.js'
 import type { Visibility } from '../visibility.js'
+import { SILENCE_MS } from './batch-limits.js'
 import type { BatchMemory } from './batch-memory.js'
 import { type AskedViewer, type Batch, type BatchPlan, visibilityOf } from './batch-plan.js'
 import { askSql, countsScans, leaveSql } from './batch-sql.js'
 
-/** Silence after which an unresponsive connection is abandoned, in ms: its statements have ended by then. */
-const SILENCE_MS = OWN_STATEMENT_TIMEOUT_MS + 5000
+/** Marks the result that says whether tables were rewritten: the value of its first column, of four. */
+const REWRITTEN = 'rewritten'
 
 /**
  * Ends the transaction in any case.
  * @param head SQL before the first viewer's. Its rows of one column are the rights of the roles.
  * @param areCurrent receives these rights. If it returns false, or they could not be read, no answer counts.
- * @param verdicts is filled as results arrive
+ * @param verdicts is filled as results arrive; if policies may read tables, once it is known that the snapshot shows these tables
  * @returns false: no answer counts
- * @throws LockedOut, StatementsLost, or the error that ended the connection
+ * @throws LockedOut, StatementsLost, SourcesRewritten, or the error that ended the connection
  */
 export async function askViewers(
   client: pg.PoolClient,
@@ -44,7 +46,11 @@ export async function askViewers(
   const { prepared, selfReading } = memory
   const { relid } = batch.table
   const rights: string[] = []
-  const tail = leaveSql(plan, memory)
+  // What policies have seen in other tables has to be checked before it counts.
+  const found = asked.some(({ query }) => query.mayReadTables) ? new Map<string, Visibility>() : verdicts
+  const check = found === verdicts ? '' : `; select '${REWRITTEN}', null, null, ${sourcesRewrittenSql(relid)}`
+  const tail = `${leaveSql(plan, memory)}${check}`
+  let isRewritten = false
   let scans: number | undefined
   /** How many viewers have an answer or an error. */
   let done = 0
@@ -57,9 +63,15 @@ export async function askViewers(
         if (number >= 0 && scans !== undefined && count > scans)
           selfReading.add(relid, (asked[number] as AskedViewer).viewer.role)
         scans = count
-      } else if (row.length === 1) rights.push(String(row[0]))
+      } else if (row[0] === REWRITTEN) isRewritten = row[3] === true
+      else if (row.length === 1) rights.push(String(row[0]))
       else if (row.length === 2) answers.push([Number(row[0]), row[1] === null ? '' : String(row[1])])
     })
+
+  function conclude(): void {
+    if (isRewritten) throw new SourcesRewritten('a table that policies read was rewritten meanwhile')
+    for (const [key, verdict] of found) verdicts.set(key, verdict)
+  }
 
   for (let isFirst = true, before = head; ; isFirst = false) {
     let failure: unknown
@@ -80,13 +92,14 @@ export async function askViewers(
       await recover(client, prepared, failure)
       return false
     }
-    if (isFirst) for (const [key, verdict] of settled) verdicts.set(key, verdict)
+    if (isFirst) for (const [key, verdict] of settled) found.set(key, verdict)
     for (const [number, answer] of answers) {
       const { viewer, query } = asked[number] as AskedViewer
-      verdicts.set(viewer.key, visibilityOf(plan, query, answer))
+      found.set(viewer.key, visibilityOf(plan, query, answer))
     }
     if (failure === undefined) {
       prepared.ended(client)
+      conclude()
       return true
     }
     done += answers.length
@@ -101,15 +114,16 @@ export async function askViewers(
     before = `${clean}${count}`
     if (batch.onSlow && isTimeout(failure)) {
       batch.onSlow(failed.viewer.key)
-      await send(before)
+      await send(`${before}${check}`)
       await rollBack(client, prepared)
+      conclude()
       return true
     }
     if (isLocked(failure)) {
       await send(before)
       await recover(client, prepared, failure)
     }
-    verdicts.set(failed.viewer.key, errorOf(batch, failed, failure, memory))
+    found.set(failed.viewer.key, errorOf(batch, failed, failure, memory))
     done++
   }
 }

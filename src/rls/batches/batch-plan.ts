@@ -45,7 +45,7 @@ export interface AskedViewer {
 
 export interface BatchPlan {
   readonly batch: Batch
-  /** Viewers whose result is known without evaluating policies. */
+  /** Viewers whose result is known without asking the database. */
   readonly settled: ReadonlyMap<string, Visibility>
   readonly asked: readonly AskedViewer[]
   /** The images with the columns that policies name. */
@@ -88,8 +88,11 @@ export function planBatch(
     if (plan.kind === 'refused') settled.set(viewer.key, plan.error)
     else if (plan.kind === 'asked' && plan.mayReadToken && viewer.isShortened)
       settled.set(viewer.key, tokensMatterMeanwhile(batch.table))
-    else if (plan.kind === 'asked') asked.push({ viewer, query: plan })
-    else
+    else if (plan.kind === 'asked') {
+      const condition = plan.condition?.of(viewer.claims)
+      if (condition) settled.set(viewer.key, batch.images.map(condition.sees))
+      else asked.push({ viewer, query: plan })
+    } else
       settled.set(
         viewer.key,
         batch.images.map(() => plan.kind === 'all'),

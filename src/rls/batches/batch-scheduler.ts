@@ -1,25 +1,28 @@
 // Checks any number of viewers and images in batches, and repeats those that failed until every viewer has a verdict. Batches of
 // several tables take turns, and slow ones leave a connection to the others.
 import type pg from 'pg'
-import type { WatchedTable } from '../../catalog/watched-table.js'
+import { tableTitle, type WatchedTable } from '../../catalog/watched-table.js'
 import type { RowImage } from '../../filters/index.js'
 import { delay } from '../../lib/abort.js'
 import { backoffDelay } from '../../lib/backoff.js'
 import { ListenqlError, messageOf } from '../../lib/errors.js'
 import type { Observe } from '../../lib/observation.js'
-import { createTurns } from '../../lib/turns.js'
+import type { Turns } from '../../lib/turns.js'
 import { describeFailure } from '../../postgres/connect-failure.js'
 import { lockedTooLong } from '../access-errors.js'
-import { LockedOut, StatementsLost } from '../policy-transaction.js'
+import { LockedOut, SourcesRewritten, StatementsLost } from '../policy-transaction.js'
 import type { SlowViewers } from '../slow-viewers.js'
 import type { Visibility } from '../visibility.js'
 import { createBatchSizes, FIRST_BATCH_VIEWERS, MAX_BATCH_VIEWERS, quickBudget } from './batch-limits.js'
 import type { BatchMemory } from './batch-memory.js'
 import type { BatchViewer } from './batch-plan.js'
+import { withPolicyConnection } from './policy-connection.js'
 import { runBatch } from './run-batch.js'
 
 export interface BatchSchedulerOptions {
   readonly pool: pg.Pool
+  /** Of the connections, by the oid of the table. */
+  readonly turns: Turns
   /** Names the database in messages. */
   readonly config: pg.ClientConfig
   /** Connections of the pool. */
@@ -62,32 +65,23 @@ const LOCK_PATIENCE_MS = 30_000
 const LOCK_PAUSE_MS = 100
 
 export function createBatchScheduler(options: BatchSchedulerOptions): CheckInBatches {
-  const { pool, config, connections, reconnectMax, policyTimeout, memory, slowViewers, observe } = options
+  const { pool, turns, config, connections, reconnectMax, policyTimeout, memory, slowViewers, observe } =
+    options
   const sizes = createBatchSizes()
-  const turns = createTurns({ limit: connections, slowLimit: Math.max(1, connections - 1) })
 
-  async function withClient(work: (client: pg.PoolClient) => Promise<void>): Promise<void> {
-    const client = await pool.connect()
-    let isFit = false
-    try {
-      await work(client)
-      isFit = !memory.prepared.isFull(client)
-    } catch (error) {
-      isFit = error instanceof LockedOut || error instanceof StatementsLost
-      throw error
-    } finally {
-      client.release(!isFit)
-    }
-  }
-
-  /** Runs one batch of the viewers that have no verdict yet. @param verdicts is filled as results arrive */
+  /**
+   * Runs one batch of the viewers that have no verdict yet.
+   * @param isAgain the last batch gave no verdict, perhaps because of one of its viewers
+   * @param verdicts is filled as results arrive
+   */
   async function runNext(
     { table, images, tooSlow }: VisibilityCheck,
     waiting: readonly BatchViewer[],
+    isAgain: boolean,
     verdicts: Map<string, Visibility>,
   ): Promise<void> {
     const { relid } = table
-    const viewers = tooSlow ? waiting.slice(0, sizes.of(relid)) : waiting
+    const viewers = tooSlow ? waiting.slice(0, isAgain ? 1 : sizes.of(relid)) : waiting
     const batch = {
       table,
       viewers,
@@ -97,8 +91,9 @@ export function createBatchScheduler(options: BatchSchedulerOptions): CheckInBat
       onSlow: tooSlow && ((key: string) => void tooSlow.add(key)),
     }
     const began = performance.now()
-    await withClient(client => runBatch(client, batch, memory, verdicts))
+    await withPolicyConnection(pool, memory, client => runBatch(client, batch, memory, verdicts))
     const took = performance.now() - began
+    observe({ type: 'policies.checked', table: tableTitle(table), took })
     if (!tooSlow) for (const { key } of viewers) slowViewers.took(relid, key, took)
     else if (viewers.every(({ key }) => verdicts.has(key))) sizes.took(relid, viewers.length, took)
   }
@@ -119,11 +114,13 @@ export function createBatchScheduler(options: BatchSchedulerOptions): CheckInBat
       try {
         await turns.run(table.relid, !tooSlow, async () => {
           if (signal.aborted) return // it waited for its turn
-          await runNext(check, waiting, verdicts)
+          await runNext(check, waiting, attempt > 0, verdicts)
         })
+        attempt = 0
       } catch (error) {
         signal.throwIfAborted()
         attempt = verdicts.size + (tooSlow?.size ?? 0) > before ? 1 : attempt + 1
+        if (error instanceof SourcesRewritten) continue
         if (error instanceof StatementsLost && attempt === 1) continue
         const left = waiting.filter(({ key }) => !verdicts.has(key))
         if (!(error instanceof LockedOut)) {
@@ -149,14 +146,14 @@ export function createBatchScheduler(options: BatchSchedulerOptions): CheckInBat
   }
 
   function observeFailures(
-    { name: table }: WatchedTable,
+    table: WatchedTable,
     viewers: readonly BatchViewer[],
     verdicts: ReadonlyMap<string, Visibility>,
   ): void {
     for (const { key, role } of viewers) {
       const verdict = verdicts.get(key)
       if (!(verdict instanceof ListenqlError) || verdict.cause === undefined) continue
-      observe({ type: 'policy.failed', table, role, message: messageOf(verdict.cause) })
+      observe({ type: 'policy.failed', table: tableTitle(table), role, message: messageOf(verdict.cause) })
     }
   }
 

@@ -4,13 +4,13 @@ import type pg from 'pg'
 import type { ListenqlError } from '../../lib/errors.js'
 import { preparePolicyQuery, readerKey } from '../policy-prepare.js'
 import { beginSql, CLEAN } from '../policy-transaction.js'
-import { RIGHTS, type RowRights } from '../privileges.js'
-import { type FoundRights, readRights, readRightsSql, usableOf } from '../role-rights.js'
+import { readRights } from '../role-rights.js'
 import type { Visibility } from '../visibility.js'
 import type { BatchMemory } from './batch-memory.js'
 import { askViewers } from './batch-message.js'
 import { type AskedViewer, type Batch, type BatchPlan, planBatch } from './batch-plan.js'
 import { handOverSql, isShared, settingsOf } from './batch-sql.js'
+import { knownRightsSql, rememberRights } from './known-rights-sql.js'
 
 /**
  * @param verdicts is filled as results arrive, so that results survive a lost connection
@@ -24,13 +24,9 @@ export async function runBatch(
 ): Promise<void> {
   memory.trim()
   if (await runPrepared(client, batch, memory, verdicts)) return
-  const rights = memory.rightsOf(batch.table.relid)
   await client.query(beginSql(batch.budget))
   const found = await readRights(client, batch.table, rolesOf(batch), memory.usable, memory.prepared)
-  for (const [role, one] of found) {
-    if ('text' in one && one.text !== undefined) rights.set(role, one.text)
-    else rights.delete(role)
-  }
+  rememberRights(memory, batch.table, found)
   const plan = planBatch(batch, found, memory.planPolicies)
   await client.query(`set local statement_timeout = ${batch.toPrepare}; savepoint listenql`)
   const refused = await prepareAll(client, plan, memory)
@@ -51,32 +47,15 @@ async function runPrepared(
   verdicts: Map<string, Visibility>,
 ): Promise<boolean> {
   const { prepared, readers } = memory
-  const rights = memory.rightsOf(batch.table.relid)
-  const known = new Map<string, FoundRights>()
-  const expected: string[] = []
-  const reads: string[] = []
-  for (const role of rolesOf(batch)) {
-    const text = rights.get(role)
-    const settings = text && usableOf(memory.usable, role, (JSON.parse(text) as RowRights).settings)
-    if (text === undefined || !settings || !prepared.has(client, RIGHTS, role)) return false
-    known.set(role, { text })
-    expected.push(text)
-    reads.push(readRightsSql(batch.table, role, settings, prepared))
-  }
-  const plan = planBatch(batch, known, memory.planPolicies)
+  const rights = knownRightsSql(client, batch.table, rolesOf(batch), memory)
+  if (!rights) return false
+  const plan = planBatch(batch, rights.known, memory.planPolicies)
   const isReady = ({ query, viewer: { role } }: AskedViewer) =>
     readers.has(readerKey(role, query)) &&
     (!isShared(role, query, memory) || prepared.has(client, query.text, role))
   if (!plan.asked.every(isReady)) return false
-  const head = `${beginSql(batch.budget)}; ${reads.join('; ')}; ${handOverSql(plan)}`
-  return askViewers(
-    client,
-    plan,
-    memory,
-    head,
-    verdicts,
-    found => found.length === expected.length && found.every((text, i) => text === expected[i]),
-  )
+  const head = `${beginSql(batch.budget)}; ${rights.sql}; ${handOverSql(plan)}`
+  return askViewers(client, plan, memory, head, verdicts, rights.areCurrent)
 }
 
 function rolesOf({ viewers }: Batch): string[] {

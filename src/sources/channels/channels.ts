@@ -1,4 +1,5 @@
 import { abortable } from '../../lib/abort.js'
+import type { Observe } from '../../lib/observation.js'
 import type { Stop } from '../../lib/stop.js'
 import type { LogEvent } from '../../log/log-event.js'
 import type { LogFollower } from '../../log/log-follower.js'
@@ -14,6 +15,9 @@ export interface ChannelsOptions {
   readonly listener: Pick<Listener, 'attach' | 'listen' | 'whenListening' | 'unlisten'>
   /** The source of events published with listenql.publish. Default: notifications only. */
   readonly log?: LogFollower
+  /** Called for each notification of a channel that has subscribers. Default: nothing. */
+  readonly onNotified?: (channel: string) => void
+  readonly observe?: Observe
 }
 
 type Subscriber = Follower<ChannelEvent>
@@ -37,12 +41,13 @@ export interface Channels {
   source(name: string, after?: string): EventSource<ChannelEvent>
 }
 
-export function createChannels({ listener, log }: ChannelsOptions): Channels {
+export function createChannels({ listener, log, onNotified, observe }: ChannelsOptions): Channels {
   const channels = new Map<string, Channel>()
   listener.attach({
     onNotification(name, payload, isWhole) {
       const channel = channels.get(name)
       if (!channel) return // it was on its way when UNLISTEN was sent
+      onNotified?.(name)
       settleGap(name, channel)
       const unreadable = isWhole ? undefined : 'encoding'
       deliver(channel, new ChannelEvent(name, isWhole ? payload : null, { unreadable }))
@@ -62,6 +67,7 @@ export function createChannels({ listener, log }: ChannelsOptions): Channels {
   function settleGap(name: string, channel: Channel): void {
     if (!channel.owesGap) return
     channel.owesGap = false
+    observe?.({ type: 'channel.gap', channel: name, cause: 'outage' })
     deliver(channel, new ChannelEvent(name, null, { gap: true }))
   }
 
@@ -81,7 +87,10 @@ export function createChannels({ listener, log }: ChannelsOptions): Channels {
         },
         lost() {
           const channel = channels.get(name)
-          if (channel) deliver(channel, new ChannelEvent(name, null, { gap: true, endsHistory: true }))
+          if (channel) {
+            observe?.({ type: 'channel.gap', channel: name, cause: 'history' })
+            deliver(channel, new ChannelEvent(name, null, { gap: true, endsHistory: true }))
+          }
           follow()
         },
       })
@@ -130,6 +139,7 @@ export function createChannels({ listener, log }: ChannelsOptions): Channels {
           open: (subscriber, signal) => open(name, subscriber, signal),
           live: signal => listener.whenListening(name, signal),
           positionOf: event => event.position,
+          madeAt: event => (event.position ? event.at : undefined),
           endsHistory: event => event.endsHistory,
           sizeOf: event => event.payload?.length ?? 0,
           replay: () => (log?.position ? createReplay(name, log) : undefined),

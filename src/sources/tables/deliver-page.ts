@@ -23,6 +23,8 @@ export interface AnsweredPage {
   readonly page: readonly WaitingEvent[]
   /** The events of the page for which the policies were checked, in order. No subscription of the viewers wants the others. */
   readonly checked: readonly WaitingEvent[]
+  /** Whether the subscriptions that are decided about get the page, too. */
+  readonly withDecided: boolean
   /** What the viewer of a subscription sees of the `checked` events. Undefined: the page is not delivered to this subscription. */
   viewOf(subscription: QueuedSubscription): StageView | undefined
   /** Called after each event of the page, in the same step. */
@@ -70,12 +72,12 @@ export function createPageDelivery({ maxFilterWork, paused, onFault }: PageDeliv
     return viewVisible(account, subscription.view, event, images, work)
   }
 
-  /** @returns the steps that the filter took */
+  /** @param at the place of the event in what is seen of the checked events @returns the steps that the filter took */
   function deliver(
     subscription: QueuedSubscription,
     interest: Interest,
     at: number,
-    seen: StageView,
+    seen: StageView | Images,
   ): number {
     work.begin()
     if (subscription.hasLeft) return 0
@@ -84,7 +86,10 @@ export function createPageDelivery({ maxFilterWork, paused, onFault }: PageDeliv
         end(subscription, seen)
         return 0
       }
-      const change = changeFor(subscription, interest, at, seen)
+      const change =
+        'images' in seen
+          ? changeFor(subscription, interest, at, seen)
+          : viewVisible(subscription.follower.account, subscription.view, interest.event, seen, work)
       if (change) subscription.follower.event(change)
     } catch (error) {
       const isKnown = error instanceof ListenqlError
@@ -94,7 +99,7 @@ export function createPageDelivery({ maxFilterWork, paused, onFault }: PageDeliv
     return work.steps
   }
 
-  return async ({ page, checked, viewOf, onDelivered, isStopped }) => {
+  return async ({ page, checked, withDecided, viewOf, onDelivered, isStopped }) => {
     let at = 0
     let steps = 0
     for (const [i, each] of page.entries()) {
@@ -102,8 +107,11 @@ export function createPageDelivery({ maxFilterWork, paused, onFault }: PageDeliv
       const pause = paused()
       if (pause) await pause
       if (isStopped()) return false
-      if (checked[at] === each) {
-        const interest = each.interest as Interest
+      const { interest } = each
+      if (interest && withDecided)
+        for (const { subscription, seen } of interest.decided)
+          steps += deliver(subscription, interest, at, seen)
+      if (interest && checked[at] === each) {
         for (const subscription of interest.subscriptions) {
           const view = viewOf(subscription)
           if (view) steps += deliver(subscription, interest, at, view)

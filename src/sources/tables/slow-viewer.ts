@@ -95,6 +95,7 @@ export class SlowViewer {
     const isDone = await this.#options.deliverPage({
       page,
       checked,
+      withDecided: false,
       viewOf: subscription => (this.#isMine(subscription) ? view : undefined),
       onDelivered: position => {
         this.#held = position

@@ -1,8 +1,9 @@
 import { createStopController } from '../../lib/abort.js'
 import type { Observe } from '../../lib/observation.js'
 import { createPausable } from '../../lib/pausable.js'
+import { stopping } from '../../lib/stopping.js'
 import type { LogFollower } from '../../log/log-follower.js'
-import type { CheckVisibility } from '../../rls/visibility.js'
+import type { CheckVisibility, ReadConditions } from '../../rls/visibility.js'
 import type { KnownTables } from './known-tables.js'
 import type { Present } from './present.js'
 import { type FeedRequest, type Followed, TableFeed } from './table-feed.js'
@@ -11,6 +12,7 @@ export interface TableFeedsOptions {
   readonly log: LogFollower
   readonly known: KnownTables
   readonly checkVisibility: CheckVisibility
+  readonly readConditions: ReadConditions
   /** Undefined: no policy reads its own table. */
   readonly present: Present | undefined
   /** Most steps that a filter may take for one event. */
@@ -102,7 +104,7 @@ export function createTableFeeds(options: TableFeedsOptions): TableFeeds {
     pause: flow.pause,
     resume: flow.resume,
     async close() {
-      stop.abort()
+      stop.abort(stopping())
       flow.resume()
       await settled()
     },

@@ -1,13 +1,14 @@
 import { viewerKey } from '../../auth/viewer.js'
-import type { WatchedTable } from '../../catalog/watched-table.js'
+import { tableTitle, type WatchedTable } from '../../catalog/watched-table.js'
 import type { Images } from '../../filters/images.js'
 import { createStopController } from '../../lib/abort.js'
 import type { Observe } from '../../lib/observation.js'
 import { createSlices } from '../../lib/slices.js'
 import type { Stop } from '../../lib/stop.js'
+import { stopping } from '../../lib/stopping.js'
 import type { LogFollower } from '../../log/log-follower.js'
 import type { Position } from '../../log/position.js'
-import type { CheckVisibility } from '../../rls/visibility.js'
+import type { CheckVisibility, ReadConditions } from '../../rls/visibility.js'
 import { EventSource } from '../source.js'
 import { createChangeView } from './change-view.js'
 import type { AuthorisedChangesRequest } from './changes-request.js'
@@ -29,6 +30,8 @@ export interface TablesOptions {
   readonly log: LogFollower
   /** Decides which rows a viewer may see. Default: requests must not have a viewer. */
   readonly checkVisibility?: CheckVisibility
+  /** Decides in place of `checkVisibility` where it can. Default: nowhere. */
+  readonly readConditions?: ReadConditions
   /** Undefined: no policy reads its own table. */
   readonly present?: Present | undefined
   /** Most steps that a filter may take for one event. Default: any number. */
@@ -91,6 +94,7 @@ export interface Tables {
 export function createTables({
   log,
   checkVisibility = noViewers,
+  readConditions = () => undefined,
   present,
   maxFilterWork = Number.POSITIVE_INFINITY,
   maxWaiting,
@@ -100,7 +104,12 @@ export function createTables({
   const stop = createStopController()
   const known = new KnownTables()
   const shared = { log, known, checkVisibility, present, maxFilterWork, signal: stop.signal }
-  const feeds = createTableFeeds({ ...shared, ...(maxWaiting !== undefined && { maxWaiting }), observe })
+  const feeds = createTableFeeds({
+    ...shared,
+    readConditions,
+    ...(maxWaiting !== undefined && { maxWaiting }),
+    observe,
+  })
   const { changesOf, changesFor } = createPageReader(shared)
   const budget = createWindowBudget()
   const runSliced = createSlices()
@@ -139,9 +148,11 @@ export function createTables({
       })
       const replay = every > 0 ? createFoldedReplay(single, fold, () => window) : single
       return new EventSource<RowChange>(
-        { kind: 'table', name: table.schema === 'public' ? table.name : `${table.schema}.${table.name}` },
+        { kind: 'table', name: tableTitle(table) },
         {
           after: request.after,
+          // A window holds changes back on purpose.
+          ...(every === 0 && { madeAt: ({ at }) => at }),
           meaning: request.meaning,
           decode: log.cursors.decode,
           audience: viewer && viewerKey(viewer, true),
@@ -206,7 +217,7 @@ export function createTables({
     pause: feeds.pause,
     resume: feeds.resume,
     async close() {
-      stop.abort()
+      stop.abort(stopping())
       known.close()
       await feeds.close()
     },

@@ -5,7 +5,8 @@ import type { LogEvent } from '../../log/log-event.js'
 import type { LogFollower } from '../../log/log-follower.js'
 import { hole } from '../../log/log-topics.js'
 import { comparePositions, latest, type Position } from '../../log/position.js'
-import type { CheckVisibility } from '../../rls/visibility.js'
+import type { RowCondition } from '../../rls/conditions/viewer-condition.js'
+import type { CheckVisibility, ReadConditions } from '../../rls/visibility.js'
 import { joinIfLevel, pagesAfter, type ReplayPage } from '../resume.js'
 import { createPageDelivery, type DeliverPage } from './deliver-page.js'
 import type { KnownTables } from './known-tables.js'
@@ -27,6 +28,7 @@ export interface VisibilityQueueOptions {
   readonly relid: string
   readonly log: Pick<LogFollower, 'position' | 'read' | 'cursors'>
   readonly checkVisibility: CheckVisibility
+  readonly readConditions: ReadConditions
   readonly read: KnownTables['read']
   /** Reads present rows. Undefined: no policy reads its own table. */
   readonly present: Present | undefined
@@ -43,10 +45,15 @@ export interface VisibilityQueueOptions {
   readonly onFailure: (error: unknown) => void
 }
 
+type Conditions = ReadonlyMap<string, RowCondition>
+
+const NO_CONDITIONS: Conditions = new Map()
+
 /**
  * The live events of one table under row-level security. They wait here until it is known which rows each viewer may see, and are
  * then delivered in the order of the log. Page by page, the queue checks the policies once per viewer, for the events that may match
- * a filter of the viewer's subscriptions.
+ * a filter of the viewer's subscriptions. Where conditions decide in place of the policies, it reads them once per page, and an index
+ * finds the viewers that see an event.
  *
  * The viewers advance together, since one query checks many viewers cheaply. A viewer for whom `checkVisibility` returns a promise
  * instead of an answer is a slow viewer: it advances at its own pace until it has caught up. The memory of waiting events is bounded.
@@ -194,19 +201,43 @@ export class VisibilityQueue {
     }
   }
 
+  /** The conditions that decide about these events, as they are now. Undefined: the events concern no subscription. */
+  async #readConditions(events: readonly WaitingEvent[]): Promise<Conditions | undefined> {
+    const { read, readConditions, signal } = this.#options
+    if (!this.#subscriptions.mayConcern(events)) return undefined
+    const first = events[0]?.event as LogEvent
+    const table = read(first)?.table
+    const conditions = table && (await readConditions(table, this.#subscriptions.roles, signal))
+    return conditions && read(first)?.table === table ? conditions : NO_CONDITIONS
+  }
+
+  /** Finds the subscriptions that these events concern. @returns the viewers for which the policies have to be checked */
+  #findInterest(page: readonly WaitingEvent[], conditions: Conditions): Map<string, Viewer> {
+    this.#subscriptions.useConditions(conditions)
+    const isQuick = (key: string) => !this.#slowViewers.get(key)
+    const viewers = new Map<string, Viewer>()
+    for (const each of page) {
+      each.interest = this.#subscriptions.interestIn(each.event as LogEvent, isQuick)
+      for (const { key, viewer } of each.interest?.subscriptions ?? [])
+        if (isQuick(key)) viewers.set(key, viewer)
+    }
+    return viewers
+  }
+
   /** Checks and delivers the next page for the viewers that advance together. */
   async #deliverNextPage(): Promise<void> {
     const begin = this.#at
     const held = this.#held as Position
-    const page = eventsBetween(begin, undefined, PAGE_EVENTS)
+    const until = this.#tail
+    const conditions = await this.#readConditions(eventsBetween(begin, until, PAGE_EVENTS))
+    if (this.#isStopped) return
+    // In one step from here on: `take` may cut the chain of events after `#taken`. Only events from before the conditions were read:
+    // later ones may follow a change of the policies.
+    const page = eventsBetween(begin, until, PAGE_EVENTS)
+    if (page.length === 0) return // too many events wait: they are read from the log
     const last = page.at(-1) as WaitingEvent
     this.#taken = last
-    const viewers = new Map<string, Viewer>()
-    for (const each of page) {
-      each.interest = this.#subscriptions.interestIn(each.event as LogEvent)
-      for (const { key, viewer } of each.interest?.subscriptions ?? [])
-        if (!this.#slowViewers.get(key)) viewers.set(key, viewer)
-    }
+    const viewers = conditions ? this.#findInterest(page, conditions) : new Map<string, Viewer>()
     const checked = page.filter(({ interest }) => interest?.subscriptions.some(({ key }) => viewers.has(key)))
     const views = new Map<string, StageView>()
     if (checked.length > 0) {
@@ -223,6 +254,7 @@ export class VisibilityQueue {
     const isDone = await this.#deliverPage({
       page,
       checked,
+      withDecided: true,
       viewOf: ({ key }) => views.get(key),
       onDelivered: position => {
         this.#held = position

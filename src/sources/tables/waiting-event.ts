@@ -1,8 +1,10 @@
 import type { Viewer } from '../../auth/viewer.js'
 import type { WatchedTable } from '../../catalog/watched-table.js'
+import type { Images } from '../../filters/images.js'
 import type { Stop } from '../../lib/stop.js'
 import type { LogEvent } from '../../log/log-event.js'
 import type { Position } from '../../log/position.js'
+import type { ViewerCondition } from '../../rls/conditions/viewer-condition.js'
 import type { ReadEvent } from '../../rls/visibility.js'
 import type { Follower } from '../source.js'
 import type { ChangeMatcher } from './change-matcher.js'
@@ -37,15 +39,26 @@ export interface QueuedSubscription extends VisibilityRequest {
    * the log had not been read.
    */
   readonly from: Position | undefined
+  /** Decides which rows its viewer sees, for the next page. Undefined: the database is asked. */
+  condition: ViewerCondition | undefined
   /** Removes the subscription from the queue; idempotent. */
   leave: Stop
   hasLeft: boolean
 }
 
-/** An event with the subscriptions that get it if their viewers may see it. */
+/** A subscription whose viewer sees an event, by a condition that was in force after the event was read. */
+export interface DecidedSubscription {
+  readonly subscription: QueuedSubscription
+  /** The images of the event; a row that the viewer does not see is null. */
+  readonly seen: Images
+}
+
+/** An event with the subscriptions that get it. */
 export interface Interest extends ReadEvent {
   readonly table: WatchedTable
+  /** Those for whose viewers the policies have to be checked. */
   readonly subscriptions: readonly QueuedSubscription[]
+  readonly decided: readonly DecidedSubscription[]
 }
 
 /**

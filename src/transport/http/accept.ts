@@ -65,6 +65,15 @@ export function acceptsPage(header: string | undefined): boolean {
   return page > 0 && page >= json
 }
 
+/** Whether a client of metrics prefers OpenMetrics to the older text format. */
+export function acceptsOpenMetrics(header: string | undefined): boolean {
+  const ranges = parseMediaTypes(header ?? '')
+  if (!ranges.some(({ type }) => type === 'application/openmetrics-text')) return false
+  const open = weigh({ type: 'application/openmetrics-text' }, ranges)?.q ?? 0
+  const plain = weigh({ type: 'text/plain' }, ranges)?.q ?? 0
+  return open > 0 && open >= plain
+}
+
 function isJson(kind: Offer['kind']): boolean {
   return kind === 'application/json' || kind === 'application/graphql-response+json'
 }

@@ -10,8 +10,10 @@ export interface CheckOptions {
   readonly origins: Origins
   readonly addresses: ClientAddresses
   readonly addressLimits: AddressLimits
-  /** Longest URL of a request, in bytes. */
-  readonly maxUrl: number
+  readonly limits: {
+    /** Longest URL of a request, in bytes. */
+    readonly maxUrl: number
+  }
   readonly observe: Observe
 }
 
@@ -30,10 +32,11 @@ export interface Checks {
   note(transport: string, request: IncomingMessage, refusal: Refusal): void
 }
 
-export function createChecks({ origins, addresses, addressLimits, maxUrl, observe }: CheckOptions): Checks {
+export function createChecks({ origins, addresses, addressLimits, limits, observe }: CheckOptions): Checks {
   return {
     limits(request, carrier) {
       const { url = '' } = request
+      const { maxUrl } = limits
       const excess = addressLimits.check(request, carrier)
       if (excess) return { status: statusOf(excess), message: `${excess.line}\n`, headers: RETRY, excess }
       if (url.length <= maxUrl) return undefined

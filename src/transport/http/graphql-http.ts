@@ -1,13 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type ExecutionResult, GraphQLError } from 'graphql'
-import type { Viewer } from '../../auth/viewer.js'
+import { type Viewer, viewerName } from '../../auth/viewer.js'
 import type { Engine } from '../../graphql/engine.js'
 import type { ClientErrors } from '../../graphql/errors.js'
+import type { Origin } from '../../graphql/operation.js'
 import { stringifyResult } from '../../graphql/result.js'
 import type { ClientMemory, Hold } from '../../lib/limits/client-memory.js'
 import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
 import { networkOf } from '../../lib/networks.js'
+import type { Observe } from '../../lib/observation.js'
 import { sizeOf, textSize } from '../../lib/size-of.js'
+import { inSpan, inTraceOf } from '../../lib/telemetry/tracing.js'
 import { type Admit, isRefused } from '../admission.js'
 import type { ClientAddresses } from '../limits/client-address.js'
 import { acceptsPage, type JsonType, negotiate } from './accept.js'
@@ -20,7 +23,7 @@ import { parseMediaTypes } from './media-type.js'
 import { multipart } from './multipart.js'
 import { replyPaced } from './paced-reply.js'
 import { RETRY, replyErrors, replyText, statusOf } from './reply.js'
-import { paramsOfBody, paramsOfQuery } from './request-params.js'
+import { hasOperation, paramsOfBody, paramsOfQuery } from './request-params.js'
 import { eventSource, sse } from './sse.js'
 import type { StreamResponses } from './stream-response.js'
 
@@ -32,10 +35,14 @@ export interface GraphqlHttpOptions {
   readonly graphiql: Graphiql | undefined
   readonly addresses: ClientAddresses
   readonly memory: ClientMemory
-  /** Largest body in bytes. */
-  readonly maxMessage: number
+  /** Read at each request, since a reload may change them. */
+  readonly limits: {
+    /** Largest body in bytes. */
+    readonly maxMessage: number
+  }
   /** Longest time without progress while a response is sent, in ms. */
   readonly stallTimeout: number
+  readonly observe: Observe
 }
 
 /** `/graphql` over HTTP: a page for browsers, a stream for subscriptions, JSON for everything else. */
@@ -51,8 +58,9 @@ export function createGraphqlHttp({
   graphiql,
   addresses,
   memory,
-  maxMessage,
+  limits,
   stallTimeout,
+  observe,
 }: GraphqlHttpOptions): GraphqlHttp {
   return {
     async handle(request, response, url) {
@@ -61,7 +69,7 @@ export function createGraphqlHttp({
       if (method !== 'GET' && method !== 'POST') {
         return replyText(response, 405, 'Use GET or POST.\n', { allow: 'GET, POST, OPTIONS' })
       }
-      if (method === 'GET' && graphiql && !url.searchParams.has('query') && acceptsPage(headers.accept)) {
+      if (method === 'GET' && graphiql && !hasOperation(url.searchParams) && acceptsPage(headers.accept)) {
         return graphiql.serve(request, response)
       }
       if (method === 'POST' && !isJson(headers['content-type'])) {
@@ -76,19 +84,35 @@ export function createGraphqlHttp({
       url.searchParams.delete('access_token') // not needed from here on
       const held = memory.hold(0, networkOf(addresses.of(request)))
       const left = new AbortController()
-      onceClosed(request, response, () => {
+      const stopWatching = onceClosed(request, response, () => {
         held.release()
         left.abort()
       })
       try {
-        await answer(request, response, url, viewer, held, left.signal)
+        const work = () => answer(request, response, url, viewer, held, left.signal)
+        await inTraceOf(headers, () => inSpan('listenql.request', { 'listenql.transport': 'http' }, work))
       } catch (error) {
         if (!(error instanceof LimitExceeded) || response.headersSent) throw error
+        refused(request, viewer, error)
         replyErrors(response, statusOf(error), [toClientError(error)], { ...RETRY, ...CLOSE })
       } finally {
         held.release()
+        stopWatching() // a stream has begun, or the response is complete
       }
     },
+  }
+
+  function originOf(request: IncomingMessage): Origin {
+    return { transport: 'http', remote: `${addresses.of(request)}:${request.socket.remotePort}` }
+  }
+
+  function refused(
+    request: IncomingMessage,
+    viewer: Viewer,
+    error: Pick<LimitExceeded, 'code' | 'limit'>,
+  ): void {
+    const { code, limit } = error
+    observe({ type: 'operation.refused', ...originOf(request), ...viewerName(viewer), code, limit })
   }
 
   /** @throws LimitExceeded if there is no memory for it */
@@ -102,13 +126,18 @@ export function createGraphqlHttp({
   ): Promise<void> {
     const { method, headers } = request
     const body =
-      method === 'POST' ? await readBody(request, maxMessage, bytes => held.resize(2 * bytes)) : undefined
-    if (body && body.kind !== 'text') return refuseBody(response, body.kind)
+      method === 'POST'
+        ? await readBody(request, limits.maxMessage, bytes => held.resize(2 * bytes))
+        : undefined
+    if (body && body.kind !== 'text') {
+      if (body.kind === 'too-large') refused(request, viewer, { code: 'LIMIT_EXCEEDED', limit: 'maxMessage' })
+      return refuseBody(response, body.kind)
+    }
     const asked = body ? paramsOfBody(body.text) : paramsOfQuery(url.searchParams)
     if (typeof asked === 'string') return refuse(response, 400, asked)
     held.resize(textSize(body?.text ?? '') + sizeOf(asked))
     const lastEventId = lastEventIdOf(request, url.searchParams)
-    const params = { ...asked, viewer, lastEventId }
+    const params = { ...asked, viewer, lastEventId, origin: originOf(request) }
     const { json, stream: kind, prefersStream } = negotiate(headers.accept)
     // The request of an EventSource, or of its polyfills.
     const events = method === 'GET' && !json ? eventSource : sse
@@ -144,6 +173,7 @@ export function createGraphqlHttp({
       case 'corrupt':
         return refuse(response, 400, 'The body is not what the header "content-encoding" says.', CLOSE)
       case 'too-large': {
+        const { maxMessage } = limits
         const message = `The request is larger than this server accepts (--max-message, ${maxMessage} bytes).`
         const error = toClientError(new LimitExceeded('maxMessage', maxMessage, message))
         return replyErrors(response, 413, [error], CLOSE)
@@ -154,7 +184,7 @@ export function createGraphqlHttp({
   /**
    * Sends a result as JSON. A client that accepts `application/json` cannot tell this server's status from that of a proxy, so a
    * well-formed request gets 200 (https://graphql.github.io/graphql-over-http/draft/#sec-application-json); otherwise a result
-   * without data gets 400.
+   * without data gets 400. So does a document that is not trusted, whatever the client accepts: the operator refuses it.
    */
   async function replyResult(
     response: ServerResponse,
@@ -163,7 +193,8 @@ export function createGraphqlHttp({
     viewer?: Viewer,
     held?: Hold,
   ): Promise<void> {
-    const isRequestError = result.data === undefined && type !== 'application/json'
+    const isRefused = result.errors?.some(({ extensions }) => extensions.code === 'DOCUMENT_NOT_TRUSTED')
+    const isRequestError = result.data === undefined && (type !== 'application/json' || isRefused)
     // A shared cache must not serve what one viewer may see to others, and an error may be over in a moment.
     const isLasting = viewer?.role === undefined && !result.errors
     const kept: Record<string, string> = isLasting ? {} : { 'cache-control': 'no-store' }
@@ -203,7 +234,7 @@ function refuse(
 function replyErrorsAsEvents(response: ServerResponse, errors: readonly GraphQLError[]): void {
   // urql emits the last result once more when the stream ends. Its persistedExchange handles an error once and would pass that copy
   // on to the application; `hasNext: false` prevents the copy.
-  const isHash = errors.some(({ extensions }) => extensions.code === 'PERSISTED_QUERY_NOT_SUPPORTED')
+  const isHash = errors.some(({ extensions }) => /^PERSISTED_QUERY_NOT_/.test(String(extensions.code)))
   const result: ExecutionResult & { hasNext?: boolean } = isHash ? { errors, hasNext: false } : { errors }
   response.writeHead(200, sse.headers)
   response.end(sse.opening + sse.last(stringifyResult(result), false))

@@ -28,6 +28,15 @@ export function replyText(
   response.end(text)
 }
 
+/** JSON about the server itself, which nothing may cache. */
+export function replyJson(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'cache-control': 'no-store',
+  })
+  response.end(`${JSON.stringify(body)}\n`)
+}
+
 /** Errors as JSON, with the media type of JSON that the client accepts; `application/json` if it accepts none. */
 export function replyErrors(
   response: ServerResponse,

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Outbound, Sink } from '../../delivery/outbound.js'
+import type { Outbound } from '../../delivery/outbound.js'
+import type { Sink } from '../../delivery/sink.js'
 import type { Frame } from '../../delivery/stream.js'
 import type { ListenqlError } from '../../lib/errors.js'
 import { Fifo } from '../../lib/fifo.js'
@@ -31,8 +32,23 @@ export interface StreamFormat {
   readonly isCutOff: boolean
 }
 
+/** A part to be written. */
+interface Piece {
+  readonly bytes: Buffer
+  /** Whether it is of a large frame, which other responses send as well. */
+  readonly isShared: boolean
+}
+
 /** Largest piece written to a response at a time, in bytes: progress on a large frame shows between pieces. */
 const PIECE_BYTES = 64 * 1024
+
+/** What the sink says to the client that it belongs to. */
+export interface SinkOwner {
+  /** The connection has to be dropped. */
+  cut(): void
+  /** The subscription has ended with this text; the response ends by itself. */
+  final(text: string): void
+}
 
 /**
  * Writes frames to a streaming HTTP response. A frame is encoded once for all responses of a format, as a chunk of the chunked
@@ -43,12 +59,12 @@ export class HttpSink implements Sink {
   readonly #response: ServerResponse
   readonly #format: StreamFormat
   readonly #cursors: Pick<Cursors, 'encode'>
-  readonly #onCut: () => void
-  readonly #onFinal: () => void
+  readonly #owner: SinkOwner
   #isEnding = false
-  #parts: Buffer[] = []
-  /** Parts to be written. `isShared`: large frames, which other responses send as well. */
-  readonly #queue = new Fifo<{ readonly bytes: Buffer; readonly isShared: boolean }>()
+  /** Undefined: none. */
+  #parts: Buffer[] | undefined
+  /** Parts to be written. Undefined: none. */
+  #queue: Fifo<Piece> | undefined
   /** Bytes of the first part in the queue that have been written. */
   #written = 0
   /** Bytes in the queue that only this response holds. */
@@ -57,26 +73,21 @@ export class HttpSink implements Sink {
   #socket: Socket | undefined
   outbound: Outbound | undefined
 
-  /**
-   * @param on.cut the connection has to be dropped
-   * @param on.final the subscription has ended; the response ends by itself
-   */
   constructor(
     response: ServerResponse,
     format: StreamFormat,
     cursors: Pick<Cursors, 'encode'>,
-    on: { readonly cut: () => void; readonly final: () => void },
+    owner: SinkOwner,
   ) {
     this.#response = response
     this.#format = format
     this.#cursors = cursors
-    this.#onCut = on.cut
-    this.#onFinal = on.final
+    this.#owner = owner
     response.on('drain', this.#onDrain)
   }
 
   get writable(): boolean {
-    return this.#queue.size === 0 && !this.#needsDrain
+    return !this.#queue && !this.#needsDrain
   }
 
   get held(): number {
@@ -87,7 +98,7 @@ export class HttpSink implements Sink {
     if (frame.isFinal) {
       this.#add(this.#format.last(frame.text, true))
       this.#isEnding = true
-      return this.#onFinal()
+      return this.#owner.final(frame.text)
     }
     const isChunk = this.#direct() !== undefined
     const name = isChunk ? `${this.#format.name} chunk` : this.#format.name
@@ -100,7 +111,7 @@ export class HttpSink implements Sink {
       frame.encoded.set(name, bytes)
     }
     if (bytes.length > PIECE_BYTES) this.outbound?.borrow(frame)
-    this.#parts.push(bytes)
+    this.#addPart(bytes)
   }
 
   control(text: string): void {
@@ -108,7 +119,7 @@ export class HttpSink implements Sink {
   }
 
   begin(): void {
-    this.#parts = []
+    this.#parts = undefined
   }
 
   end(): void {
@@ -117,31 +128,35 @@ export class HttpSink implements Sink {
       if (small.length === 0) return
       const joined = small.length === 1 ? (small[0] as Buffer) : Buffer.concat(small)
       this.#own += joined.length
-      this.#queue.push({ bytes: joined, isShared: false })
+      this.#enqueue({ bytes: joined, isShared: false })
       small = []
     }
-    for (const part of this.#parts) {
+    for (const part of this.#parts ?? []) {
       if (part.length <= PIECE_BYTES) small.push(part)
       else {
         join()
-        this.#queue.push({ bytes: part, isShared: true })
+        this.#enqueue({ bytes: part, isShared: true })
       }
     }
     join()
-    this.#parts = []
+    this.#parts = undefined
     this.#writeQueue()
   }
 
   cut(): void {
-    this.#onCut()
+    this.#owner.cut()
   }
 
   /** Ends a stream that its client still wants, so that the client reconnects. */
   endForReconnect(error: ListenqlError): void {
     const text = this.#format.goodbye(error)
-    if (!this.#format.isCutOff) return this.finish(text)
-    this.#writeQueue(() => true)
     const response = this.#response
+    if (!this.#format.isCutOff) {
+      // A client that kept the connection for its next request would come back to this server.
+      response.once('finish', () => response.req.socket.end())
+      return this.finish(text)
+    }
+    this.#writeQueue(() => true)
     // Cut once the written data has left: it includes the last events. Clients that read nothing are dropped when the server ends.
     const cut = () => cutResponse(response)
     const socket = this.#direct()
@@ -165,7 +180,17 @@ export class HttpSink implements Sink {
   }
 
   #add(text: string): void {
-    this.#parts.push(this.#direct() ? toChunk(text) : Buffer.from(text))
+    this.#addPart(this.#direct() ? toChunk(text) : Buffer.from(text))
+  }
+
+  #addPart(bytes: Buffer): void {
+    this.#parts ??= []
+    this.#parts.push(bytes)
+  }
+
+  #enqueue(piece: Piece): void {
+    this.#queue ??= new Fifo()
+    this.#queue.push(piece)
   }
 
   /** The socket to write chunks to. Once known it stays: half a chunk may have been written. */
@@ -177,7 +202,7 @@ export class HttpSink implements Sink {
     if (response.writableNeedDrain || response.writableLength > 0) return undefined
     this.#socket = socket
     socket.on('drain', this.#onDrain)
-    response.once('close', () => socket.off('drain', this.#onDrain))
+    response.on('close', () => socket.off('drain', this.#onDrain))
     return socket
   }
 
@@ -187,18 +212,20 @@ export class HttpSink implements Sink {
   }
 
   #writeQueue(takesMore = () => !this.#needsDrain): void {
-    for (let first = this.#queue.peek(); first && takesMore() && !this.#response.destroyed; ) {
+    const queue = this.#queue
+    for (let first = queue?.peek(); first && takesMore() && !this.#response.destroyed; ) {
       const piece = first.bytes.subarray(this.#written, this.#written + PIECE_BYTES)
       this.#written += piece.length
       if (!first.isShared) this.#own -= piece.length
       if (this.#written === first.bytes.length) {
-        this.#queue.shift()
+        queue?.shift()
         this.#written = 0
-        first = this.#queue.peek()
+        first = queue?.peek()
       }
       this.#write(piece)
     }
-    if (this.#queue.size > 0) return
+    if (queue && queue.size > 0) return
+    this.#queue = undefined
     this.outbound?.giveBack()
     if (this.#isEnding && !this.#response.writableEnded) this.#response.end()
   }

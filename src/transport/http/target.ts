@@ -8,7 +8,7 @@ export type Target =
   /** A channel whose name is not percent-encoded correctly. */
   | { readonly kind: 'malformed'; readonly refusal: Refusal }
   /** Any other path below the base path. */
-  | { readonly kind: 'path'; readonly path: string }
+  | { readonly kind: 'path'; readonly path: string; readonly search: URLSearchParams }
   | { readonly kind: 'nowhere' }
 
 export interface TargetOptions {
@@ -35,7 +35,7 @@ export function createTargets({ basePath, isBasePathOptional }: TargetOptions) {
       const path = url && pathOf(url)
       if (!url || path === undefined) return { kind: 'nowhere' }
       if (path === '/graphql') return { kind: 'graphql', url }
-      return path.startsWith(LISTEN) ? channelIn(path) : { kind: 'path', path }
+      return path.startsWith(LISTEN) ? channelIn(path) : { kind: 'path', path, search: url.searchParams }
     },
     /** The message for a path that has no route. */
     notFound: `not found; this server has ${basePath}/ (page), ${basePath}/graphql, ${basePath}/listen/{channel}, ${basePath}/healthz, ${basePath}/readyz\n`,

@@ -24,11 +24,11 @@ const UNCLOCKED_SECONDS = 1 / 16
 const KEPT_ACCOUNTS = 1000
 
 /**
- * @param rate steps per second, on average, that the filters of one viewer may take
+ * @param rate steps per second, on average, that the filters of one viewer may take; it may change
  * @param now the time in ms
  */
 export function createFilterAccounts(
-  rate: number,
+  rate: () => number,
   now: () => number = () => performance.now(),
 ): FilterAccounts {
   const accounts = new Map<string, FilterAccount>()
@@ -51,6 +51,7 @@ export function createFilterAccounts(
         account = new FilterAccount(rate, now)
         accounts.set(person, account)
       }
+      account.refresh() // the rate may have changed
       account.connections++
       return account
     },
@@ -66,18 +67,25 @@ export function createFilterAccounts(
  */
 class FilterAccount implements OpenAccount {
   connections = 0
-  readonly #rate: number
+  readonly #rateNow: () => number
+  #rate: number
   readonly #now: () => number
   #left: number
   #at: number
   /** Steps spent since it was last filled. */
   #unseen = 0
 
-  constructor(rate: number, now: () => number) {
-    this.#rate = rate
+  constructor(rate: () => number, now: () => number) {
+    this.#rateNow = rate
+    this.#rate = rate()
     this.#now = now
-    this.#left = rate * BURST_SECONDS
+    this.#left = this.#rate * BURST_SECONDS
     this.#at = now()
+  }
+
+  /** Adds what has become due by now. */
+  refresh(): void {
+    this.#fill()
   }
 
   get isFull(): boolean {
@@ -108,6 +116,7 @@ class FilterAccount implements OpenAccount {
   }
 
   #fill(): void {
+    this.#rate = this.#rateNow()
     const time = this.#now()
     this.#left = Math.min(this.#rate * BURST_SECONDS, this.#left + ((time - this.#at) / 1000) * this.#rate)
     this.#at = time

@@ -2,45 +2,58 @@ import { lastingClaims, type Viewer } from '../../auth/viewer.js'
 import { scalarText } from '../../lib/claims.js'
 import { stableStringify } from '../../lib/json/stable-stringify.js'
 import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
-import { createTally } from '../../lib/tally.js'
+import { type Counted, createTally } from '../../lib/tally.js'
 
 /** How much one viewer may have open. Without roles viewers cannot be distinguished, and only addresses have limits. */
 export interface ViewerLimits {
-  /** A WebSocket or a stream. @returns call it once the connection is closed @throws LimitExceeded */
-  connection(viewer: Viewer, address: string): () => void
-  /** @returns call it once the subscription has ended @throws LimitExceeded */
-  subscription(viewer: Viewer, address: string): () => void
+  /** WebSockets and streams. */
+  readonly connections: ViewerLimit
+  readonly subscriptions: ViewerLimit
 }
 
+export interface ViewerLimit {
+  /**
+   * @returns pass it to `release` once the thing is closed. Undefined: it does not count
+   * @throws LimitExceeded
+   */
+  take(viewer: Viewer, address: string): Counted | undefined
+  /** Call it once for each `take`. */
+  release(counted: Counted | undefined): void
+}
+
+/** @param options read at each use, since a reload may change them */
 export function createViewerLimits(options: {
   readonly maxConnectionsPerViewer: number
   readonly maxSubscriptionsPerViewer: number
 }): ViewerLimits {
-  const { maxConnectionsPerViewer, maxSubscriptionsPerViewer } = options
-  const connections = createTally(maxConnectionsPerViewer)
-  const subscriptions = createTally(maxSubscriptionsPerViewer)
   return {
-    connection(viewer, address) {
-      if (viewer.role === undefined) return () => undefined
-      const release = connections.take(personOf(viewer, address))
-      if (release) return release
-      throw new LimitExceeded(
-        'maxConnectionsPerViewer',
-        maxConnectionsPerViewer,
-        `You have more than ${maxConnectionsPerViewer} connections open.`,
-        'close some; one WebSocket carries many subscriptions',
-      )
+    connections: createLimit('maxConnectionsPerViewer', {
+      max: () => options.maxConnectionsPerViewer,
+      message: max => `You have more than ${max} connections open.`,
+      hint: 'close some; one WebSocket carries many subscriptions',
+    }),
+    subscriptions: createLimit('maxSubscriptionsPerViewer', {
+      max: () => options.maxSubscriptionsPerViewer,
+      message: max => `You have more than ${max} subscriptions.`,
+      hint: 'complete some',
+    }),
+  }
+}
+
+function createLimit(
+  name: string,
+  { max, message, hint }: { max: () => number; message: (max: number) => string; hint: string },
+): ViewerLimit {
+  const tally = createTally(max)
+  return {
+    take(viewer, address) {
+      if (viewer.role === undefined) return undefined
+      const counted = tally.take(personOf(viewer, address))
+      if (counted) return counted
+      throw new LimitExceeded(name, max(), message(max()), hint)
     },
-    subscription(viewer, address) {
-      if (viewer.role === undefined) return () => undefined
-      const release = subscriptions.take(personOf(viewer, address))
-      if (release) return release
-      throw new LimitExceeded(
-        'maxSubscriptionsPerViewer',
-        maxSubscriptionsPerViewer,
-        `You have more than ${maxSubscriptionsPerViewer} subscriptions.`,
-        'complete some',
-      )
+    release(counted) {
+      if (counted) tally.release(counted)
     },
   }
 }

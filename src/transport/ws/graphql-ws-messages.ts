@@ -1,6 +1,6 @@
 import type { ExecutionResult, GraphQLError } from 'graphql'
 import { MessageType, parseMessage } from 'graphql-ws'
-import { isHashed } from '../../graphql/persisted-query.js'
+import { onlyNamesDocument } from '../../graphql/documents/document-names.js'
 import { formatError, stringifyResult } from '../../graphql/result.js'
 import { isRecord } from '../../lib/is-record.js'
 import type { Envelope } from './sink.js'
@@ -30,6 +30,11 @@ export function errorMessage(id: string, error: GraphQLError): string {
 
 function beforeNext(id: string): string {
   return `{"id":${JSON.stringify(id)},"type":"next","payload":`
+}
+
+/** The message with which a client completes an operation. */
+export function completeMessage(id: string): string {
+  return JSON.stringify({ id, type: MessageType.Complete })
 }
 
 /**
@@ -73,15 +78,15 @@ function parse(text: string | undefined): ClientMessage | undefined {
 }
 
 /**
- * graphql-ws closes the socket if there is no `query`. A client that sends a hash instead should get an error of that operation, which
- * asks for the document; so the message gets an empty `query`.
+ * graphql-ws closes the socket if there is no `query`. A client that names its document instead, by an id or a hash, gets a result
+ * or an error of that operation; so the message gets an empty `query`.
  */
 function withQuery(text: string): string | undefined {
   try {
     const message: unknown = JSON.parse(text)
     if (!isRecord(message) || message.type !== MessageType.Subscribe) return undefined
     const { payload } = message
-    if (!isRecord(payload) || !isHashed(payload.query, payload.extensions)) return undefined
+    if (!isRecord(payload) || !onlyNamesDocument(payload)) return undefined
     return JSON.stringify({ ...message, payload: { ...payload, query: '' } })
   } catch {
     return undefined

@@ -6,16 +6,18 @@ import {
   parse,
 } from 'graphql'
 import type { SubscribePayload } from 'graphql-ws'
-import type { Viewer } from '../../auth/viewer.js'
+import { type Viewer, viewerName } from '../../auth/viewer.js'
+import { documentIdsOf } from '../../graphql/documents/document-names.js'
 import type { Engine } from '../../graphql/engine.js'
 import type { ClientErrors } from '../../graphql/errors.js'
-import type { Operation, Params, Prepared } from '../../graphql/operation.js'
+import type { Operation, Origin, Params, Prepared } from '../../graphql/operation.js'
 import type { ClientMemory, Hold } from '../../lib/limits/client-memory.js'
 import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
+import type { Observe } from '../../lib/observation.js'
 import { sizeOf, textSize } from '../../lib/size-of.js'
+import { inSpan, inTraceOf, type TraceCarrier } from '../../lib/telemetry/tracing.js'
 import type { Cursors } from '../../log/cursors.js'
-import type { Connection } from '../connections.js'
-import { ExternalIterator } from './external-iterator.js'
+import type { Connection } from '../connection.js'
 import { nextMessage } from './graphql-ws-messages.js'
 import type { SocketSubscriptions } from './socket-subscriptions.js'
 
@@ -24,6 +26,7 @@ export interface OperationOptions {
   readonly cursors: Pick<Cursors, 'encode'>
   readonly memory: ClientMemory
   readonly toClientError: ClientErrors
+  readonly observe: Observe
 }
 
 /** The client of one WebSocket. */
@@ -32,15 +35,15 @@ export interface OperationClient {
   readonly subscriptions: SocketSubscriptions
   /** Set once the connection is acknowledged. */
   viewer?: Viewer
+  /** The trace of the client, if it sent one with `connection_init`. */
+  trace?: TraceCarrier | undefined
+  /** Makes graphql-ws forget an operation and send nothing more about it, as if the client had completed it. */
+  forget(id: string): void
 }
 
-/**
- * What graphql-ws passes from `onSubscribe` to `execute` and `subscribe`. It holds them, with the document, as long as the
- * subscription lasts: so the document is a minimal one that only has the operation's kind.
- */
+/** What graphql-ws passes from `onSubscribe` to `execute` and `subscribe`. It only needs the operation's kind of the document. */
 export interface OperationArgs extends ExecutionArgs {
-  /** Undefined once the operation has begun to run. */
-  pending: PendingOperation | undefined
+  readonly pending: PendingOperation
 }
 
 interface PendingOperation {
@@ -61,7 +64,11 @@ export interface Operations {
     id: string,
     payload: SubscribePayload,
   ): Promise<OperationArgs | readonly GraphQLError[]>
-  /** Never rejects. @returns an iterator without results, since delivery and this function write them to the socket */
+  /**
+   * Never rejects.
+   * @returns the result, which graphql-ws sends; it sends none if it has been told to forget the operation. Or an iterable that only
+   * ends or fails, so that graphql-ws sends that
+   */
   run(args: OperationArgs): Promise<ExecutionResult | AsyncIterableIterator<never>>
 }
 
@@ -69,7 +76,13 @@ export interface Operations {
  * One operation, from the `subscribe` of its client until it is accepted, has its result, or is refused. Until then its memory and the
  * operation count towards the limits of the client. If the client no longer waits, nothing is sent and nothing stays subscribed.
  */
-export function createOperations({ engine, cursors, memory, toClientError }: OperationOptions): Operations {
+export function createOperations({
+  engine,
+  cursors,
+  memory,
+  toClientError,
+  observe,
+}: OperationOptions): Operations {
   /** Counts an operation. @returns the exceeded limit, if there is one */
   function begin({ connection, subscriptions }: OperationClient, id: string, payload: SubscribePayload) {
     const excess = subscriptions.excess()
@@ -83,63 +96,85 @@ export function createOperations({ engine, cursors, memory, toClientError }: Ope
   }
 
   return {
-    async prepare(client, id, payload) {
-      const held = begin(client, id, payload)
-      if (held instanceof LimitExceeded) return [toClientError(held)]
-      const left = client.subscriptions.wait(id)
-      let operation: Prepared
-      try {
-        operation = await engine.prepare({ viewer: client.viewer as Viewer, ...takeOut(payload) }, left)
-      } catch (error) {
-        held.release()
-        throw error
-      }
-      if (operation.kind === 'invalid') {
-        held.release()
-        client.subscriptions.endWait(id, left)
-        return operation.errors
-      }
-      return {
-        schema: operation.args.schema,
-        document: DOCUMENTS[operation.kind],
-        contextValue: undefined,
-        pending: { client, id, operation, held, left },
-      }
-    },
-    async run(args) {
-      const { client, id, operation, held, left } = args.pending as PendingOperation
-      const { connection, subscriptions } = client
-      args.pending = undefined
-      subscriptions.running++
-      try {
-        if (operation.kind !== 'subscription') {
-          const result = await operation.run()
-          if (left.aborted) return {}
-          // graphql-ws would write the result with JSON.stringify, which changes numbers in JSON values. It still sends `complete`.
-          connection.outbound.control(nextMessage(id, result))
-          return NOTHING
-        }
-        const subscription = await operation.subscribe()
-        if (left.aborted) return {}
-        if (!('request' in subscription)) return subscription
-        const { request, ...start } = subscription
-        const handle = await connection.subscribe(request, { id, ...start, signal: left })
-        const iterator = subscriptions.accept(id, handle)
-        // The protocol has no message for "accepted".
-        connection.outbound.control(subscriptions.positions(cursors, [id]))
-        return iterator
-      } catch (error) {
-        if (left.aborted) return {}
-        const refusal = new ExternalIterator()
-        refusal.fail(toClientError(error))
-        return refusal
-      } finally {
-        held.release()
-        subscriptions.running--
-        subscriptions.endWait(id, left)
-      }
-    },
+    prepare: (client, id, payload) => traced(client, 'listenql.prepare', () => prepare(client, id, payload)),
+    run: ({ pending }) => traced(pending.client, 'listenql.request', () => run(pending)),
   }
+
+  async function prepare(
+    client: OperationClient,
+    id: string,
+    payload: SubscribePayload,
+  ): ReturnType<Operations['prepare']> {
+    const viewer = client.viewer as Viewer
+    const held = begin(client, id, payload)
+    if (held instanceof LimitExceeded) {
+      const { code, limit } = held
+      observe({ type: 'operation.refused', ...originOf(client), ...viewerName(viewer), code, limit })
+      return [toClientError(held)]
+    }
+    const left = client.subscriptions.wait(id)
+    let operation: Prepared
+    try {
+      operation = await engine.prepare({ viewer, origin: originOf(client), ...takeOut(payload) }, left)
+    } catch (error) {
+      held.release()
+      throw error
+    }
+    if (operation.kind === 'invalid') {
+      held.release()
+      client.subscriptions.endWait(id, left)
+      return operation.errors
+    }
+    return {
+      schema: operation.args.schema,
+      document: DOCUMENTS[operation.kind],
+      contextValue: undefined,
+      pending: { client, id, operation, held, left },
+    }
+  }
+
+  async function run({ client, id, operation, held, left }: PendingOperation): ReturnType<Operations['run']> {
+    const { connection, subscriptions } = client
+    subscriptions.running++
+    try {
+      if (operation.kind !== 'subscription') {
+        const result = await operation.run()
+        if (left.aborted) return {}
+        // graphql-ws would write the result with JSON.stringify, which changes numbers in JSON values. It still sends `complete`.
+        connection.outbound.control(nextMessage(id, result))
+        return withoutResults(async () => DONE)
+      }
+      const result = await operation.subscribe()
+      if (left.aborted) return {}
+      if (!('request' in result)) return result
+      const { request, ...start } = result
+      const subscription = await connection.subscribe(request, { id, ...start, signal: left })
+      if (left.aborted) {
+        subscription.leave()
+        return {}
+      }
+      subscriptions.accept(id, subscription)
+      // graphql-ws would iterate as long as the subscription lasts. That takes more memory than everything else about it.
+      client.forget(id)
+      // The protocol has no message for "accepted".
+      connection.outbound.control(subscriptions.positions(cursors, [id]))
+      return {}
+    } catch (error) {
+      return left.aborted ? {} : withoutResults(() => Promise.reject(toClientError(error)))
+    } finally {
+      held.release()
+      subscriptions.running--
+      subscriptions.endWait(id, left)
+    }
+  }
+}
+
+function traced<T>({ trace }: OperationClient, name: string, work: () => Promise<T>): Promise<T> {
+  return inTraceOf(trace, () => inSpan(name, { 'listenql.transport': 'graphql-ws' }, work))
+}
+
+function originOf({ connection }: OperationClient): Origin {
+  return { transport: 'graphql-ws', remote: connection.remote }
 }
 
 const DOCUMENTS: Readonly<Record<Operation['kind'], DocumentNode>> = {
@@ -148,18 +183,25 @@ const DOCUMENTS: Readonly<Record<Operation['kind'], DocumentNode>> = {
   subscription: parse('subscription { __typename }'),
 }
 
-/** An iterable that ends at once. */
-const NOTHING: AsyncIterableIterator<never> = {
-  next: async () => ({ done: true, value: undefined }),
-  [Symbol.asyncIterator]: () => NOTHING,
+const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined }
+
+/** An iterable without results, which ends or fails at once. */
+function withoutResults(end: () => Promise<IteratorReturnResult<undefined>>): AsyncIterableIterator<never> {
+  const iterator: AsyncIterableIterator<never> = {
+    next: end,
+    [Symbol.asyncIterator]: () => iterator,
+  }
+  return iterator
 }
 
-/** Takes the operation out of a message, which graphql-ws holds as long as the subscription lasts. */
+/** Takes the operation out of a message, which graphql-ws holds until the operation has run. */
 function takeOut(payload: SubscribePayload): Omit<Params, 'viewer'> {
   const { query, operationName, variables, extensions } = payload
+  const documentIds = documentIdsOf({ ...payload })
   Object.assign(payload, { query: '', operationName: undefined, variables: undefined, extensions: undefined })
   return {
     query,
+    documentIds,
     operationName: operationName ?? undefined,
     variables: variables ?? undefined,
     extensions: extensions ?? undefined,

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { type WebSocket, WebSocketServer } from 'ws'
+import { WebSocketServer } from 'ws'
 import { refuseUpgrade } from '../http/reply.js'
+import { ServerWebSocket } from './server-web-socket.js'
 import { closeWebSocket } from './sink.js'
 import { pickProtocol } from './sub-protocol.js'
 
@@ -16,32 +17,27 @@ export interface Handshakes {
     request: IncomingMessage,
     socket: Duplex,
     head: Buffer,
-  ): Promise<WebSocket>
+  ): Promise<ServerWebSocket>
   /** Ends an upgrade after a fault of the server, as far as the handshake has come. */
   fail(socket: Duplex): void
+  /** Nothing can fail any more. */
+  forget(socket: Duplex): void
 }
 
-/** @param maxMessage largest message accepted from a client, in bytes */
-export function createHandshakes(maxMessage: number): Handshakes {
-  const shared = {
-    noServer: true,
-    clientTracking: false,
-    maxPayload: maxMessage,
-    perMessageDeflate: false,
-    autoPong: false, // see keepWebSocketAlive
-    // One message a turn: a client may reuse an id right after `complete`, and graphql-ws forgets the old one a moment later.
-    allowSynchronousEvents: false,
-  } as const
-  const servers = {
-    graphql: new WebSocketServer({ ...shared, handleProtocols: pickProtocol }),
-    listen: new WebSocketServer(shared),
-  }
-  /** WebSockets that have completed their handshake. */
-  const opened = new WeakMap<Duplex, WebSocket>()
+export interface HandshakeLimits {
+  /** Largest message accepted from a client, in bytes. It applies to WebSockets that are opened after a change. */
+  readonly maxMessage: number
+}
+
+export function createHandshakes(limits: HandshakeLimits): Handshakes {
+  let servers = createServers(limits.maxMessage)
+  /** WebSockets that have completed their handshake, until `forget`. */
+  const opened = new WeakMap<Duplex, ServerWebSocket>()
 
   return {
     complete: (route, request, socket, head) =>
       new Promise((resolve, reject) => {
+        if (servers.maxMessage !== limits.maxMessage) servers = createServers(limits.maxMessage)
         // ws answers a faulty handshake by itself, without an event for the server.
         const fail = () => reject(new Error('the handshake was not completed'))
         socket.once('close', fail)
@@ -58,6 +54,26 @@ export function createHandshakes(maxMessage: number): Handshakes {
       if (webSocket) closeWebSocket(webSocket, 1011, 'Internal server error')
       else refuseUpgrade(socket, 500, 'Internal server error\n')
     },
+    forget: socket => void opened.delete(socket),
+  }
+}
+
+/** They have no port of their own, and keep nothing of what they have opened. */
+function createServers(maxMessage: number) {
+  const shared = {
+    noServer: true,
+    clientTracking: false,
+    maxPayload: maxMessage,
+    WebSocket: ServerWebSocket,
+    perMessageDeflate: false,
+    autoPong: false, // see PingedSocket
+    // One message a turn: a client may reuse an id right after `complete`, and graphql-ws forgets the old one a moment later.
+    allowSynchronousEvents: false,
+  } as const
+  return {
+    maxMessage,
+    graphql: new WebSocketServer({ ...shared, handleProtocols: pickProtocol }),
+    listen: new WebSocketServer(shared),
   }
 }
 

@@ -1,16 +1,13 @@
-import type { Socket } from 'node:net'
-import type { WebSocket } from 'ws'
 import type { ClientMemory, Hold } from '../../lib/limits/client-memory.js'
 import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
 
-export interface InboundOptions {
-  readonly webSocket: WebSocket
-  /** The socket of the WebSocket. */
-  readonly socket: Socket
-  readonly memory: ClientMemory
-  readonly owner: string
-  /** Called once, if there is no memory for more of a message that is arriving. */
-  readonly onExcess: (excess: LimitExceeded) => void
+/** The client whose bytes are counted. */
+export interface InboundOwner {
+  readonly connection: { readonly owner: string }
+  /** There is no memory for more of a message that is arriving. Called once. */
+  onExcess(excess: LimitExceeded): void
+  /** Stops counting what arrives: the connection is being closed. */
+  ignoreInbound(): void
 }
 
 /** Less is not counted: nearly all messages arrive whole, and at once. */
@@ -22,37 +19,50 @@ const CONTROL_HEADER_BYTES = 6
  * Counts the bytes of a message that is not complete yet: ws buffers them and does not report them. When a message is complete, the
  * last bytes may belong to the next one, and stay counted.
  */
-export function countInbound({ webSocket, socket, memory, owner, onExcess }: InboundOptions): void {
-  let pending = 0
-  let last = 0
-  let held: Hold | undefined
-  const count = () => {
+export class InboundBytes {
+  readonly #client: InboundOwner
+  readonly #memory: ClientMemory
+  #pending = 0
+  #last = 0
+  /** Undefined: no message was large. */
+  #held: Hold | undefined
+
+  constructor(client: InboundOwner, memory: ClientMemory) {
+    this.#client = client
+    this.#memory = memory
+  }
+
+  /** The socket has received a chunk. */
+  arrived({ length }: Buffer): void {
+    this.#last = length
+    this.#pending += length
+    if (this.#pending > SMALL_BYTES) this.#count()
+  }
+
+  /** A control frame has arrived. */
+  control({ length }: Buffer): void {
+    this.#pending -= Math.min(this.#pending, CONTROL_HEADER_BYTES + length)
+  }
+
+  messageEnded(): void {
+    const wasCounted = this.#pending > SMALL_BYTES
+    this.#pending = Math.min(this.#pending, this.#last)
+    if (wasCounted) this.#count()
+  }
+
+  close(): void {
+    this.#client.ignoreInbound()
+    this.#held?.release()
+  }
+
+  #count(): void {
     try {
-      held ??= memory.hold(0, owner)
-      held.resize(pending > SMALL_BYTES ? pending : 0)
+      this.#held ??= this.#memory.hold(0, this.#client.connection.owner)
+      this.#held.resize(this.#pending > SMALL_BYTES ? this.#pending : 0)
     } catch (error) {
       if (!(error instanceof LimitExceeded)) throw error
-      socket.off('data', onData)
-      onExcess(error)
+      this.#client.ignoreInbound()
+      this.#client.onExcess(error)
     }
   }
-  const onData = (chunk: Buffer) => {
-    last = chunk.length
-    pending += last
-    if (pending > SMALL_BYTES) count()
-  }
-  const onControl = (data: Buffer) => {
-    pending -= Math.min(pending, CONTROL_HEADER_BYTES + data.length)
-  }
-  socket.on('data', onData)
-  webSocket.on('ping', onControl).on('pong', onControl)
-  webSocket.on('message', () => {
-    const wasCounted = pending > SMALL_BYTES
-    pending = Math.min(pending, last)
-    if (wasCounted) count()
-  })
-  webSocket.once('close', () => {
-    socket.off('data', onData)
-    held?.release()
-  })
 }

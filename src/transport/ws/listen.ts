@@ -1,20 +1,22 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { WebSocket } from 'ws'
 import type { AccessRules } from '../../auth/channel-rules.js'
 import type { Viewer } from '../../auth/viewer.js'
+import type { Frame } from '../../delivery/stream.js'
 import type { SubscriptionRequest } from '../../delivery/subscription.js'
+import { IntervalQueue } from '../../lib/collections/interval-queue.js'
 import { ListenqlError } from '../../lib/errors.js'
 import type { ClientMemory } from '../../lib/limits/client-memory.js'
 import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
 import type { ChannelEvent } from '../../sources/channels/channel-event.js'
 import type { EventSource } from '../../sources/source.js'
 import { type Admit, isRefused } from '../admission.js'
-import { closeOf } from '../ends.js'
+import type { Connections } from '../connections.js'
+import { CHANNELS_CHANGED, closeOf } from '../ends.js'
 import { type Refusal, refuseUpgrade } from '../http/reply.js'
-import { connectWebSocket, type WebSocketOptions } from './connect-web-socket.js'
-import { countInbound } from './inbound.js'
+import type { ServerWebSocket } from './server-web-socket.js'
 import { closeWebSocket, type Envelope } from './sink.js'
+import { SocketClient, type SocketShared } from './socket-client.js'
 
 // The protocol cannot express a gap or an error between payloads, so the server ends the connection instead and the client
 // reconnects. No payload looks like these, since text in Postgres has no NUL.
@@ -25,8 +27,11 @@ const FAREWELLS: ReadonlyMap<string, readonly [code: number, reason: string]> = 
   [TOO_LARGE, [1009, 'EVENT_TOO_LARGE']],
 ])
 
-export interface ListenOptions extends WebSocketOptions {
+export interface ListenOptions {
   readonly admit: Admit
+  readonly connections: Connections
+  /** Interval of pings in ms. */
+  readonly keepAlive: number
   readonly rules: AccessRules
   /** @throws ListenqlError CHANNEL_NAME_INVALID */
   readonly channelSource: (name: string) => EventSource<ChannelEvent>
@@ -44,12 +49,16 @@ export interface Listen {
     channel: string,
     viewer: Viewer,
     request: IncomingMessage,
-    upgrade: () => Promise<WebSocket>,
+    upgrade: () => Promise<ServerWebSocket>,
   ): Promise<void>
 }
 
 export function createListen(options: ListenOptions): Listen {
   const { admit, rules, channelSource, connections, memory } = options
+  const shared: SocketShared = {
+    ...{ transport: 'listen', envelope: PAYLOAD, connections, memory },
+    pings: new IntervalQueue(options.keepAlive),
+  }
   return {
     async admit(channel, request) {
       const viewer = await admit({ transport: 'listen', request })
@@ -78,40 +87,46 @@ export function createListen(options: ListenOptions): Listen {
         stopWaiting()
         const webSocket = await upgrade()
         socket.resume()
-        const { connection } = connectWebSocket(options, {
-          transport: 'listen',
-          ...{ webSocket, request },
-          envelope: PAYLOAD,
-          onOther(_subscriber, { text }) {
-            connection.close()
-            const farewell = FAREWELLS.get(text)
-            if (farewell) closeWebSocket(webSocket, ...farewell)
-          },
-        })
+        const { connection } = new ListenClient(shared, webSocket, request)
         left.signal.addEventListener('abort', () => connection.close(), { once: true })
         try {
-          connection.serve(viewer, error => {
-            const { code, reason } = closeOf(error)
-            closeWebSocket(webSocket, code, reason)
-          })
-          countInbound({
-            ...{ webSocket, socket, memory, owner: connection.owner },
-            onExcess: excess => closeWebSocket(webSocket, 1013, excess.line),
-          })
+          connection.serve(viewer)
           await connection.subscribe(payloads(source) as SubscriptionRequest<unknown>, {
             id: '',
             signal: left.signal,
           })
         } catch (error) {
           connection.close()
-          if (!(error instanceof LimitExceeded)) throw error
-          closeWebSocket(webSocket, 1013, error.line)
+          if (error instanceof LimitExceeded) return closeWebSocket(webSocket, 1013, error.line)
+          if (!(error instanceof ListenqlError) || error.code !== CHANNELS_CHANGED.code) throw error
+          const { code, reason } = closeOf(CHANNELS_CHANGED)
+          closeWebSocket(webSocket, code, reason)
         }
       } finally {
         release() // the subscription holds the channel now
       }
     },
   }
+}
+
+class ListenClient extends SocketClient {
+  override other(_subscriber: unknown, { text }: Frame): void {
+    this.connection.close(text === GAP ? 'gap' : 'EVENT_TOO_LARGE')
+    const farewell = FAREWELLS.get(text)
+    if (farewell) closeWebSocket(this.webSocket, ...farewell)
+  }
+
+  override onExcess(excess: LimitExceeded): void {
+    closeWebSocket(this.webSocket, 1013, excess.line)
+  }
+
+  override endViewer(error: ListenqlError): void {
+    const { code, reason } = closeOf(error)
+    closeWebSocket(this.webSocket, code, reason)
+  }
+
+  /** The protocol has no messages of clients. */
+  protected override receive(): void {}
 }
 
 /**

@@ -1,8 +1,9 @@
-import type { SubscriptionHandle } from '../../delivery/subscription.js'
+import type { GraphQLError } from 'graphql'
+import type { SubscriptionHandle } from '../../delivery/subscription-handle.js'
+import { FewMap } from '../../lib/collections/few-map.js'
 import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
-import { createTokenBucket, type TokenBucket } from '../../lib/limits/token-bucket.js'
+import { TokenBucket } from '../../lib/limits/token-bucket.js'
 import type { Cursors } from '../../log/cursors.js'
-import { ExternalIterator } from './external-iterator.js'
 import { positionEntry, positionsMessage } from './graphql-ws-messages.js'
 
 /** See the options of the same names. */
@@ -12,27 +13,21 @@ export interface SubscriptionLimits {
   readonly subscribeRate: number
 }
 
-interface Accepted {
-  readonly handle: SubscriptionHandle
-  /** Its `fail` ends the subscription with an `error` message. */
-  readonly iterator: ExternalIterator
-}
-
 /**
  * The subscriptions of one WebSocket by id: those that wait to be accepted (an AbortController) and those that have been accepted.
- * graphql-ws ends the latter, but not the former: a client that completes an id may use it again while the first one still waits.
+ * graphql-ws knows the former, but does not abort them: a client that completes an id may use it again while the first one still
+ * waits. It has forgotten the latter.
  */
 export class SocketSubscriptions {
-  readonly #byId = new Map<string, AbortController | Accepted>()
+  readonly #byId = new FewMap<AbortController | SubscriptionHandle>()
   readonly #limits: SubscriptionLimits
   readonly #bucket: TokenBucket
   /** Operations in progress, whether their client still waits for them or not. */
   running = 0
 
   constructor(limits: SubscriptionLimits) {
-    const { subscribeRate, maxSubscriptionsPerConnection } = limits
     this.#limits = limits
-    this.#bucket = createTokenBucket(subscribeRate, Math.max(subscribeRate, maxSubscriptionsPerConnection))
+    this.#bucket = new TokenBucket(this.#burst)
   }
 
   /** The number of subscriptions, waiting and accepted. */
@@ -41,14 +36,14 @@ export class SocketSubscriptions {
   }
 
   /** The ids of all of them. */
-  ids(): IterableIterator<string> {
+  ids(): readonly string[] {
     return this.#byId.keys()
   }
 
   /** Counts one more operation. @returns the limit that it exceeds; undefined if it is allowed */
   excess(): LimitExceeded | undefined {
     const { subscribeRate, maxSubscriptionsPerConnection } = this.#limits
-    if (!this.#bucket.take()) {
+    if (!this.#bucket.take(subscribeRate, this.#burst)) {
       return new LimitExceeded(
         'subscribeRate',
         subscribeRate,
@@ -83,51 +78,56 @@ export class SocketSubscriptions {
     if (waiting instanceof AbortController && waiting.signal === left) this.#byId.delete(id)
   }
 
-  /** @returns the iterator for graphql-ws, which leaves the group when it ends */
-  accept(id: string, handle: SubscriptionHandle): ExternalIterator {
-    const iterator = new ExternalIterator(() => {
-      handle.leave()
-      if (this.#byId.get(id) === accepted) this.#byId.delete(id)
-    })
-    const accepted: Accepted = { handle, iterator }
-    this.#byId.set(id, accepted)
-    return iterator
+  accept(id: string, subscription: SubscriptionHandle): void {
+    this.#byId.set(id, subscription)
   }
 
-  /** Ends an accepted subscription with an error. */
-  fail(id: string, error: Error): void {
-    this.#acceptedBy(id)?.iterator.fail(error)
+  isAccepted(id: string): boolean {
+    return this.#acceptedBy(id) !== undefined
   }
 
-  /** Aborts an operation whose client still waits for it. */
-  abandon(id: string): void {
-    const waiting = this.#byId.get(id)
-    if (!(waiting instanceof AbortController)) return
-    waiting.abort()
+  /** Ends an accepted subscription with an error, for observations. @returns whether there was one */
+  fail(id: string, error: GraphQLError): boolean {
+    const accepted = this.#acceptedBy(id)
+    if (!accepted) return false
     this.#byId.delete(id)
+    accepted.leave(String(error.extensions.code ?? 'ended'))
+    return true
+  }
+
+  /** The client has completed an operation: leaves an accepted one, aborts one that waits. */
+  complete(id: string): void {
+    const subscription = this.#byId.get(id)
+    this.#byId.delete(id)
+    if (subscription instanceof AbortController) subscription.abort()
+    else subscription?.leave()
   }
 
   /** The client has left. */
-  abandonAll(): void {
-    for (const id of [...this.#byId.keys()]) this.abandon(id)
+  completeAll(): void {
+    for (const id of this.ids()) this.complete(id)
   }
 
   /**
    * The message with the positions of accepted subscriptions.
    * @param ids default: all
    */
-  positions({ encode }: Pick<Cursors, 'encode'>, ids: Iterable<string> = this.#byId.keys()): string {
+  positions({ encode }: Pick<Cursors, 'encode'>, ids: readonly string[] = this.ids()): string {
     const entries: string[] = []
     for (const id of ids) {
       const accepted = this.#acceptedBy(id)
       if (!accepted) continue
-      const position = accepted.handle.position()
+      const position = accepted.position()
       entries.push(positionEntry(id, position && encode(position)))
     }
     return positionsMessage(entries)
   }
 
-  #acceptedBy(id: string): Accepted | undefined {
+  get #burst(): number {
+    return Math.max(this.#limits.subscribeRate, this.#limits.maxSubscriptionsPerConnection)
+  }
+
+  #acceptedBy(id: string): SubscriptionHandle | undefined {
     const subscription = this.#byId.get(id)
     return subscription instanceof AbortController ? undefined : subscription
   }

@@ -6,7 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readMigrations } from '../../../src/log/migration-files.js'
 
 const NAMES =
-  'serve watch unwatch status schema install uninstall rotate kick sql tail codegen config help'.split(' ')
+  'serve watch unwatch status schema install uninstall rotate kick sql tail top codegen config help'.split(
+    ' ',
+  )
 const COMMANDS = `commands: ${NAMES.join(', ')}`
 const CLI = join(import.meta.dirname, '../../../dist/src/cli.js')
 
@@ -88,7 +90,10 @@ describe('a wrong command line', () => {
       "listenql: there is no command 'postgres://me:***@localhost/db'\nto serve that database: listenql --database-url URL\n",
     ],
     [['help', 'tial'], `listenql: there is no command 'tial'; did you mean tail?\n${COMMANDS}\n`],
-    [['watch'], 'listenql: listenql watch needs the name of a table\nsee listenql watch --help\n'],
+    [
+      ['watch'],
+      'listenql: listenql watch needs the name of a table, a pattern, --schema or --all\nsee listenql watch --help\n',
+    ],
     [
       ['watch', '--wait', 'soon', 't'],
       "listenql: --wait is 'soon' but must be a duration from 0s to 24h, such as 500ms, 10s, 2m or 1h\n",

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { watcherGrants } from '../../../src/catalog/watch.js'
+import { watcherGrants } from '../../../src/catalog/watch-errors.js'
 import { uninstallCommand } from '../../../src/commands/uninstall.js'
 import { readMigrations } from '../../../src/log/migration-files.js'
 import { connectionOptions } from '../../../src/postgres/conninfo.js'
@@ -193,21 +193,24 @@ describe('uninstall', () => {
   })
 })
 
+/** 512 characters that Postgres cannot compress. */
+const TEXT = `(select string_agg(md5(g::text || i), '') from generate_series(1, 16) i)`
+
 describe('rotate', () => {
   it('clears old events, and says what it did', async () => {
     await listenql('watch', 't')
     const start = await log.newest()
     expect((await listenql('rotate')).stdout).toMatch(/^nothing was cleared; the event log has \d+ kB\n$/)
-    await log.query(`insert into t select g, repeat('x', 100) from generate_series(1, 3000) g`)
+    await log.query(`insert into t select g, ${TEXT} from generate_series(1, 3000) g`)
     await log.pull(start)
     await log.query(
       `update listenql.batch set at = at - interval '3 h'; update listenql.history set slot_opened = slot_opened - interval '3 h'`,
     )
     await listenql('rotate', '--retention', '2h') // continues with the next partition
     expect((await listenql('rotate', '--retention', '2h')).stdout).toMatch(
-      /^\d+ kB were cleared; the event log has \d+ kB now\n$/,
+      /^[\d.]+ MB were cleared; the event log has \d+ kB now\n$/,
     )
-    await log.query(`insert into t select g, repeat('x', 500) from generate_series(3001, 6000) g`)
+    await log.query(`insert into t select g, ${TEXT} from generate_series(3001, 6000) g`)
     expect((await listenql('rotate', '--max-log-size', '1MiB')).stdout).toMatch(
       /were cleared; the event log has \d+ kB now\n--max-log-size was exceeded: some cleared events were younger than --retention\n$/,
     )
@@ -221,7 +224,7 @@ describe('rotate', () => {
     await listenql('watch', 't')
     const start = await log.newest()
     const slow = await log.connect()
-    await slow.query(`begin; insert into t select g, repeat('x', 500) from generate_series(1, 3000) g`)
+    await slow.query(`begin; insert into t select g, ${TEXT} from generate_series(1, 3000) g`)
     const { code, stdout } = await listenql('rotate', '--max-log-size', '1MiB')
     await slow.query('commit')
     expect(code).toBe(0)

@@ -1,7 +1,12 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { runCli } from '../../support/cli.js'
 import { type PrivatePostgres, startPrivatePostgres } from '../../support/postgres.js'
+import { createCommands } from '../../support/running.js'
+import { waitUntil } from '../../support/wait.js'
 
 let postgres: PrivatePostgres
 beforeAll(async () => {
@@ -50,6 +55,45 @@ it('watch installs the log again after an uninstall, with the privileges of the 
     /^schema listenql is installed \(version \d+\)\npeople is watched: subscription peopleChanged, query people\n$/,
   )
   expect(await asServer('select watched from listenql.status()')).toEqual([{ watched: 1 }])
+})
+
+it('watch and unwatch take patterns, schemas and flags', async () => {
+  await listenql('sql', 'create schema crm; create table crm.leads (id int); create table crm.draft (id int)')
+  expect(await listenql('watch', '--schema', 'crm', '!crm.draft', '--dry-run')).toEqual({
+    code: 0,
+    stdout:
+      'crm.leads would be watched\n1 table would be watched, watched already: 0, skipped: 0; nothing was changed\n',
+    stderr: '',
+  })
+  expect(await listenql('watch', 'crm.l*')).toMatchObject({
+    code: 0,
+    stdout: 'crm.leads is watched: subscription crmLeadsChanged, query crmLeads\n',
+  })
+  expect(await listenql('unwatch', '--all', '!p*')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining(`if that is what you want: listenql unwatch --yes --all '!p*'\n`),
+  })
+  expect(await listenql('unwatch', '--schema', 'crm', '--yes')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('crm.leads is no longer watched\n'),
+  })
+})
+
+it('serve watches the tables that its configuration file declares, and logs which', async () => {
+  await listenql('sql', 'create table declared (id int primary key); create view seen as select 1')
+  const cwd = await mkdtemp(join(tmpdir(), 'listenql-declared-'))
+  await writeFile(join(cwd, 'listenql.toml'), 'Tables = ["de*", "seen"]\n')
+  const commands = createCommands({ cwd })
+  try {
+    const server = await commands.serve('--data-dir', postgres.directory)
+    await waitUntil(() => server.err().includes('Watched now, as --tables says: declared.'), 'the table')
+    expect(server.err()).toContain('Watched, though --tables does not name them: people')
+    expect(server.err()).toContain('--tables cannot be followed completely: seen: it is a view.')
+    expect(await asServer('select * from declared')).toEqual([])
+  } finally {
+    await commands.endAll()
+    await rm(cwd, { recursive: true, force: true })
+  }
 })
 
 it('watch reports that there is no Postgres, or that it cannot be reached', async () => {

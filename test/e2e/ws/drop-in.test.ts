@@ -1,12 +1,11 @@
-import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { get } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { createClient } from 'graphql-ws'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
+import { makeCertificate } from '../../support/certificates.js'
 import { TRANSPORTS } from '../../support/clients.js'
 import { Inbox } from '../../support/inbox.js'
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js'
@@ -197,31 +196,7 @@ describe('with a certificate', () => {
   let ca: Buffer
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'listenql-tls-'))
-    const tlsKey = join(folder, 'server.key')
-    const tlsCert = join(folder, 'server.crt')
-    await promisify(execFile)('openssl', [
-      ...[
-        'req',
-        '-x509',
-        '-newkey',
-        'ec',
-        '-pkeyopt',
-        'ec_paramgen_curve:prime256v1',
-        '-nodes',
-        '-days',
-        '2',
-      ],
-      ...[
-        '-subj',
-        '/CN=localhost',
-        '-addext',
-        'subjectAltName=DNS:localhost',
-        '-keyout',
-        tlsKey,
-        '-out',
-        tlsCert,
-      ],
-    ])
+    const { cert: tlsCert, key: tlsKey } = await makeCertificate(folder, 'localhost')
     ca = await readFile(tlsCert)
     secure = await startWitnessed(database, { tlsCert, tlsKey, httpsPort: 0 })
   })

@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Viewer, viewerKey } from '../../../src/auth/viewer.js'
+import { EVERYTHING, type RowImage } from '../../../src/filters/index.js'
 import { batchViewersOf, planBatch, visibilityOf } from '../../../src/rls/batches/batch-plan.js'
+import type { RowCondition } from '../../../src/rls/conditions/viewer-condition.js'
 import type { PolicyPlan, PolicyQuery } from '../../../src/rls/policy-sql.js'
 import { viewerOf } from '../../support/viewers.js'
 import { column, image, table } from '../../support/watched-tables.js'
@@ -59,6 +61,17 @@ describe('a batch asks', () => {
     expect(plan.settled.get(viewerKey(none, true))).toEqual([false, false])
     expect(plan.asked.map(({ viewer }) => viewer.key)).toEqual([viewerKey(asks, true)])
     expect([plan.some.text, plan.whole]).toEqual(['[{"id":1},{"id":2}]', undefined])
+  })
+
+  it('only for viewers about whom no condition decides', () => {
+    const [ann, odd] = [viewerOf('a', { sub: 'ann' }), viewerOf('a', { sub: 'odd' })]
+    const sees = (row: RowImage) => row.get('owner') === 'ann'
+    const condition: RowCondition = {
+      of: claims => (claims === '{"sub":"ann"}' ? { filter: EVERYTHING, sees } : undefined),
+    }
+    const plan = planOf([ann, odd], { a: { ...asked([column('owner', 'text')]), condition } })
+    expect([...plan.settled]).toEqual([[viewerKey(ann, true), [true, false]]])
+    expect(plan.asked.map(({ viewer }) => viewer.key)).toEqual([viewerKey(odd, true)])
   })
 
   it('with the columns that the policies name, and with whole rows only if a policy uses them', () => {

@@ -46,6 +46,36 @@ describe('between viewers', () => {
   })
 })
 
+describe('a table that policies read', () => {
+  /** To an older snapshot it is empty: https://www.postgresql.org/docs/current/mvcc-caveats.html */
+  for (const isPrepared of [false, true])
+    it(`does not look empty where it was truncated after the snapshot, ${isPrepared ? 'after' : 'before'} the first check`, async () => {
+      await admin(`create table if not exists banned (name text); truncate banned; insert into banned values ('a');
+        grant select on banned to "${role}"`)
+      const table = await withPolicies(
+        'id int primary key',
+        `barred_${isPrepared}`,
+        `create policy p on barred_${isPrepared} using (not exists (select from banned where name = current_setting('request.jwt.claims')::json ->> 'sub'))`,
+      )
+      const images = await secured.written(table, `insert into barred_${isPrepared} values (1)`)
+      const { log } = secured.watched
+      const owner = await log.connect({ connectionString: log.database.adminUrl })
+      const patient = secured.start({ policyTimeout: 20_000 })
+      const viewers = ['a', 'b'].map(sub => me({ sub }))
+      if (isPrepared) await patient.sees(table, viewers, images)
+      await owner.query(`begin; truncate banned; insert into banned values ('a')`)
+      const asked = patient.sees(table, viewers, images)
+      await waitUntil(async () => {
+        const waiting = await admin(`select from pg_stat_activity where datname = current_database()
+          and application_name = 'listenql policies' and wait_event_type = 'Lock'`)
+        return waiting.length > 0
+      }, 'a policy to wait for a lock')
+      await owner.query('commit')
+      expect([...(await asked).values()]).toEqual([[false], [true]])
+      await patient.close()
+    })
+})
+
 describe('the connection', () => {
   it('is replaced whenever it is lost', async () => {
     const table = await withPolicies(

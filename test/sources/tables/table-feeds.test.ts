@@ -39,6 +39,7 @@ function createFeeds() {
       await policies.pass()
       return new Map(viewers.map(viewer => [viewerKey(viewer, true), images.map(() => true)]))
     },
+    readConditions: () => undefined,
     present: undefined,
     maxFilterWork: 1_000_000,
     observe: observation => observation.type === 'fault' && faults.push(observation.error),

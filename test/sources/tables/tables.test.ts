@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { viewerKey } from '../../../src/auth/viewer.js'
 import type { WatchedTable } from '../../../src/catalog/watched-table.js'
 import { EVERYTHING } from '../../../src/filters/index.js'
+import { abortable } from '../../../src/lib/abort.js'
+import { createDeferred } from '../../../src/lib/deferred.js'
 import type { Account } from '../../../src/lib/limits/account.js'
 import { LimitExceeded } from '../../../src/lib/limits/limit-exceeded.js'
 import type { AuthorisedChangesRequest } from '../../../src/sources/tables/changes-request.js'
@@ -122,6 +124,27 @@ describe('changes of a table', () => {
     expect(received).toEqual(['2'])
     await tested.tables.close()
   })
+})
+
+it('a viewer that resumes while the tables close gets an error for clients, since no part of the server is at fault', async () => {
+  const asked = createDeferred()
+  const tested = createTested({
+    checkVisibility(_table, _viewers, _images, signal) {
+      asked.resolve()
+      return abortable(new Promise(() => undefined), signal)
+    },
+  })
+  const { source, stop } = await follow(tested, { viewer: viewerOf('viewer') })
+  stop() // only the replay asks
+  const { replay } = source
+  const before = replay?.position()
+  tested.insert()
+  const read = before && replay?.read(before)
+  tested.log.answer()
+  const ended = expect(read).rejects.toMatchObject({ code: 'DATABASE_FAILED' })
+  await asked.promise
+  await tested.tables.close()
+  await ended
 })
 
 describe('a follower that cannot continue', () => {

@@ -55,8 +55,10 @@ export async function createReplica(client: ClientBase, world: World): Promise<R
 
   async function logged(): Promise<Row[]> {
     const { rows } = await client.query<Row>(
-      `select topic, operation::text as operation, old, new, statement from listenql.event
-       where xid = pg_current_xact_id_if_assigned() and kind = 't' order by statement, id`,
+      `select e.topic, coalesce(u.operation, e.operation)::text as operation, case when e.operation = 'P' then u.old else e.old end as old,
+         case when e.operation = 'P' then u.new else e.new end as new, e.statement
+       from listenql.event e left join lateral listenql.unpacked(e.old, e.new) u on e.operation = 'P'
+       where e.xid = pg_current_xact_id_if_assigned() and e.kind = 't' order by e.statement, e.id, u.place`,
     )
     return rows
   }

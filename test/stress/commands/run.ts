@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg'
+import { packEverything } from '../../support/packed.js'
 import { createRandom } from '../random.js'
 import { createGenerator } from './generate.js'
 import { createReplica } from './replica.js'
@@ -10,6 +11,8 @@ export interface CommandRun {
   readonly transactions: number
   /** Connects as the owner of schema listenql and of the tables; each run has its own database. */
   readonly client: ClientBase
+  /** Whether the changes of each statement are packed, as those of large statements are. Default: false */
+  readonly packed?: boolean
 }
 
 export interface CommandOutcome {
@@ -29,6 +32,7 @@ export async function runCommands({
   seed,
   transactions,
   client,
+  packed = false,
 }: CommandRun): Promise<CommandOutcome> {
   const random = createRandom(seed, name)
   const world = (WORLDS[name] as (typeof WORLDS)[string])(random)
@@ -38,6 +42,7 @@ export async function runCommands({
   for (const table of Object.keys(world.tables))
     await client.query('select listenql.watch($1::regclass)', [table])
   await client.query('select listenql.refresh()')
+  if (packed) await packEverything(client)
   const replica = await createReplica(client, world)
   let statements = 0
   let refused = 0
@@ -72,7 +77,7 @@ export async function runCommands({
     if (problem !== undefined)
       problems.push(
         [
-          `seed ${seed}, world ${name}:`,
+          `seed ${seed}, world ${name}${packed ? ', packed' : ''}:`,
           ...done.map(sql => `  ${sql};`),
           `  ${problem}`,
           ...(await replica.events().catch(() => [])).map(line => `    ${line}`),

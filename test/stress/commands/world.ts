@@ -231,4 +231,65 @@ function family(random: Random): World {
   }
 }
 
-export const WORLDS: Readonly<Record<string, (random: Random) => World>> = { plain, pair, parted, family }
+/** Foreign keys between a partitioned table and plain ones, in both directions. */
+function mixed(random: Random): World {
+  const action = () => random.pick(['cascade', 'cascade', 'set null', 'no action'])
+  const truncate = (r: Random) => {
+    // Not of partitions: those end the history.
+    const tables = r.shuffle(['a', 'p', 'c', 'd'])
+    return `truncate ${tables.slice(0, r.int(1, 3)).join(', ')} cascade`
+  }
+  const all = { a: ['k'], p: ['k', 'g'], c: ['k'], d: ['k'] }
+  return {
+    name: 'partitions with foreign keys',
+    setup: [
+      'create table a (k int primary key, g int, v int)',
+      `create table p (k int, g int, v int, h int references a on delete ${action()} on update ${action()}, primary key (k, g)) partition by list (g)`,
+      'create table p1 partition of p for values in (1)',
+      'create table p2 partition of p for values in (2, 3) partition by list (g)',
+      'create table p22 partition of p2 for values in (2)',
+      'create table p23 partition of p2 for values in (3)',
+      'create table p0 partition of p default',
+      `create table c (k int primary key, g int, v int, h int, foreign key (h, g) references p (k, g) on delete ${action()} on update ${action()}
+         ${random.chance(0.3) ? 'deferrable initially deferred' : ''})`,
+      `create table d (k int primary key references a on delete ${random.pick(['cascade', 'no action'])} on update cascade, g int, v int)`,
+      ...(random.chance(0.5)
+        ? [
+            `alter table a add h int; alter table a add foreign key (h, g) references p (k, g) on delete ${action()}`,
+          ]
+        : []),
+      writers('c', 'k'),
+      ...someTriggers(random, 'c').filter(() => random.chance(0.3)),
+    ].join(';\n'),
+    tables: random.chance(0.7) ? all : { p: all.p, c: all.c },
+    targets: [
+      target('a', ['k'], ['k', 'v']),
+      target('p', ['k', 'g'], ['k', 'g', 'g', 'h', 'v']),
+      target('c', ['k'], ['k', 'h', 'v']),
+    ],
+    extra: [
+      truncate,
+      r =>
+        `insert into a (k, g, v) select i, 1, i from generate_series(1, ${r.int(1, 6)}) i on conflict do nothing`,
+      r =>
+        `insert into p (k, g, v, h) select i, 1 + i % 4, i, (select min(k) from a) from generate_series(1, ${r.int(1, 6)}) i on conflict do nothing`,
+      r =>
+        `insert into c (k, g, v, h) select 10 + p.k, p.g, p.v, p.k from p limit ${r.int(1, 6)} on conflict do nothing`,
+      () => 'insert into d (k, g, v) select k, g, v from a on conflict do nothing',
+      r =>
+        `with x as (delete from a where k = ${r.int(1, 6)}), y as (delete from p where k = ${r.int(1, 6)} returning *) update c set v = v + 1`,
+      r =>
+        `with x as (update p set g = 1 + g % 4 where k = ${r.int(1, 6)} returning *) update c set v = x.v from x`,
+      r => `update p set g = ${r.int(1, 4)} where g = ${r.int(1, 4)}`,
+      r => `delete from a where k = ${r.int(1, 6)}`,
+    ],
+  }
+}
+
+export const WORLDS: Readonly<Record<string, (random: Random) => World>> = {
+  plain,
+  pair,
+  parted,
+  family,
+  mixed,
+}

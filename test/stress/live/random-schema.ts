@@ -82,10 +82,11 @@ export function randomSchema(random: Random): Schema {
   const part = partOfKey(drafts)
   if (part) refer(part.from, part.to, [part.column])
 
-  const isUnique = random.pick(
+  // None if all keys have several columns.
+  const isUnique: (typeof references)[number] | undefined = random.pick(
     references.filter(({ columns, from }) => columns.length === 1 && from !== keyless.name),
   )
-  const hashed = random.pick(drafts.filter(({ name }) => name !== isUnique.from)).name
+  const hashed = random.pick(drafts.filter(({ name }) => name !== isUnique?.from)).name
   const schema: Schema = {
     grades,
     policies: [],

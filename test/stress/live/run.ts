@@ -14,6 +14,7 @@ import { alterations } from './ddl.js'
 import { type LiveDocument, printDocument } from './document.js'
 import { readHistory } from './history.js'
 import { liveWriters } from './live-writers.js'
+import { missingEvents } from './missing-events.js'
 import { randomDocument } from './random-document.js'
 import { compareWithSelect } from './row-security.js'
 import type { Schema } from './schema.js'
@@ -161,10 +162,11 @@ export async function runLive({
       await delay(ms * 0.25)
       await alteration.pause()
       await within(PATIENCE, writers.pause(), () => 'writers to come to an end')
+      complaints.push(...(await missingEvents(database.query)))
       await judgeClaims()
       if (complaints.length > 0) break
       compared += await waitUntilCorrect(viewers, servers.all)
-      await judgeClaims(viewers.map(claimAtRest))
+      await judgeClaims(viewers.flatMap(claimAtRest))
       complaints.push(...(await compareWithSelect(database, schema, sights)))
       print(
         `round ${round}: ${JSON.stringify({ ...summary(), kills: undefined, complaints: complaints.length })}`,
@@ -182,8 +184,10 @@ export async function runLive({
   }
 }
 
-function claimAtRest({ name, sight, document, latest }: LiveViewer): Claim {
-  return { kind: 'at rest', by: name, grade: sight.grade, document, position: undefined, data: latest ?? {} }
+/** None if the viewer has begun with another document, and has no result yet. */
+function claimAtRest({ name, sight, document, latest }: LiveViewer): Claim[] {
+  if (!latest) return []
+  return [{ kind: 'at rest', by: name, grade: sight.grade, document, position: undefined, data: latest }]
 }
 
 /** Waits until every viewer shows what a query shows. @returns the number of viewers */

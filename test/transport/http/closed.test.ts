@@ -42,3 +42,16 @@ it('onceClosed calls its callback also if the client disconnected before', async
     expect(times).toBe(1)
   })
 })
+
+it('onceClosed does not call its callback after it has been told to stop, and leaves no listener', async () => {
+  await secondOfTwo(async (request, response, left) => {
+    const listeners = () => [response, request.socket].map(each => each.listenerCount('close'))
+    const before = listeners()
+    let times = 0
+    const stop = onceClosed(request, response, () => times++)
+    stop()
+    expect(listeners()).toEqual(before)
+    await left
+    expect(times).toBe(0)
+  })
+})

@@ -147,8 +147,9 @@ it('a request before the database is reached gets 503 and Retry-After', async ()
     graphiql: undefined,
     addresses: createClientAddresses([]),
     memory: createClientMemory(1e6),
-    maxMessage: 1000,
+    limits: { maxMessage: 1000 },
     stallTimeout: 10_000,
+    observe: () => undefined,
   })
   const alone = createHttpServer((request, response) => {
     void handle(request, response, new URL(request.url ?? '', 'http://localhost'))

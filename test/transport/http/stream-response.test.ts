@@ -50,15 +50,13 @@ async function ask({
   const steps: string[] = []
   const controls: string[] = []
   let opened: OpenOptions | undefined
-  let endViewer: (reason: ListenqlError) => void = () => undefined
   const connections = {
     open(options: OpenOptions) {
       opened = options
       return {
         outbound: { control: (text: string) => controls.push(text), giveBack: () => undefined },
-        serve(_viewer: unknown, end: typeof endViewer) {
+        serve() {
           if (refusal) throw refusal
-          endViewer = end
         },
         async subscribe(_request: unknown, { signal }: { signal: AbortSignal }) {
           signal.addEventListener('abort', () => steps.push('given up'))
@@ -100,7 +98,7 @@ async function ask({
     answered,
     responded,
     opened: () => opened as OpenOptions,
-    endViewer: (reason: ListenqlError) => endViewer(reason),
+    endViewer: (reason: ListenqlError) => opened?.peer.endViewer(reason),
   }
 }
 
@@ -187,7 +185,7 @@ describe('when the server stops,', () => {
       const { answered, opened, responded } = await ask({ operation: subscription, subscribed })
       if (isAccepted) await responded
       await vi.waitFor(() => expect(opened()).toBeDefined())
-      opened().end()
+      opened().peer.end()
       const answer = await answered
       expect(answer.statusCode).toBe(200)
       await expect(readText(answer)).rejects.toThrow('aborted')
@@ -198,7 +196,7 @@ describe('when the server stops,', () => {
     const subscribed = createDeferred()
     const { answered, opened } = await ask({ operation: subscription, subscribed, format: multipart })
     await vi.waitFor(() => expect(opened()).toBeDefined())
-    opened().end()
+    opened().peer.end()
     const answer = await answered
     expect([answer.statusCode, answer.headers['retry-after']]).toEqual([503, '1'])
   })

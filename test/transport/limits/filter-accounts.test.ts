@@ -6,7 +6,10 @@ const viewer = (sub: string) => ({ ...ANONYMOUS, role: 'user', claims: { sub } }
 
 function setUp(rate: number) {
   let time = 5000
-  const accounts = createFilterAccounts(rate, () => time)
+  const accounts = createFilterAccounts(
+    () => rate,
+    () => time,
+  )
   return {
     accounts,
     pass: (ms: number) => {

@@ -34,18 +34,21 @@ afterEach(() => {
 
 function createTested(envelope: Partial<Envelope> = {}) {
   const others: string[] = []
-  const sink = new WebSocketSink({
-    webSocket: served,
+  const sink = new WebSocketSink(
+    served,
     socket,
-    envelope: {
+    {
       before: ({ id }) => `{"id":"${id}","payload":`,
       after: '}',
       isOther: () => false,
       ...envelope,
     },
-    onOther: (_subscriber, { text }) => void others.push(text),
-    onCut: reason => void others.push(reason),
-  })
+    {
+      other: (_subscriber, { text }) => void others.push(text),
+      cut: reason => void others.push(reason),
+    },
+  )
+  socket.on('drain', () => sink.drained())
   const borrowed: string[] = []
   sink.outbound = {
     borrow: () => borrowed.push('borrowed'),

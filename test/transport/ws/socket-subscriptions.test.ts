@@ -1,6 +1,7 @@
 import fc from 'fast-check'
+import { GraphQLError } from 'graphql'
 import { expect, it } from 'vitest'
-import type { SubscriptionHandle } from '../../../src/delivery/subscription.js'
+import type { SubscriptionHandle } from '../../../src/delivery/subscription-handle.js'
 import type { Position } from '../../../src/log/position.js'
 import { SocketSubscriptions } from '../../../src/transport/ws/socket-subscriptions.js'
 import { PLAIN } from '../../support/cursors.js'
@@ -13,14 +14,18 @@ function createTested(maxSubscriptionsPerConnection = 100, subscribeRate = 1000)
 
 const id = fc.oneof(fc.string({ maxLength: 5 }), fc.constantFrom('__proto__', '"quoted"', '\u2028', '🐘'))
 
-/** Creates a subscription of a group, and counts how often it was left. */
+/** Creates a subscription, and records why it is left. */
 function createHandle(position?: Position) {
-  let left = 0
-  const handle: SubscriptionHandle = { position: () => position, leave: () => left++ }
-  return { handle, timesLeft: () => left }
+  const reasons: string[] = []
+  const handle: SubscriptionHandle = {
+    position: () => position,
+    results: () => 0,
+    leave: (reason = 'client') => void reasons.push(reason),
+  }
+  return { handle, reasons }
 }
 
-it('an operation counts until its client stops waiting and it has run, an accepted subscription until it ends', async () => {
+it('an operation counts until its client stops waiting and it has run, an accepted subscription until it ends', () => {
   const subscriptions = createTested(2)
   const [first, second] = [subscriptions.wait('1'), subscriptions.wait('2')]
   expect(subscriptions.excess()?.limit).toBe('maxSubscriptionsPerConnection')
@@ -29,15 +34,15 @@ it('an operation counts until its client stops waiting and it has run, an accept
   subscriptions.endWait('2', second)
   expect(subscriptions.excess()).toBe(undefined)
   // Its client waits no longer, but it still runs.
-  subscriptions.abandon('1')
+  subscriptions.complete('1')
   expect(first.aborted).toBe(true)
-  const iterator = subscriptions.accept('3', createHandle().handle)
+  subscriptions.accept('3', createHandle().handle)
   expect(subscriptions.excess()?.limit).toBe('maxSubscriptionsPerConnection')
   subscriptions.running--
   expect(subscriptions.excess()).toBe(undefined)
   subscriptions.wait('4')
   expect(subscriptions.excess()?.limit).toBe('maxSubscriptionsPerConnection')
-  await iterator.return()
+  subscriptions.complete('3')
   expect(subscriptions.excess()).toBe(undefined)
 })
 
@@ -48,38 +53,47 @@ it('operations beyond the rate are refused', () => {
   expect(subscriptions.excess()?.limit).toBe('subscribeRate')
 })
 
-it('an id that is used again belongs to its last operation', async () => {
+it('an id that is used again belongs to its last operation', () => {
   const subscriptions = createTested()
   const former = subscriptions.wait('1')
-  subscriptions.abandon('1')
+  subscriptions.complete('1')
   const present = subscriptions.wait('1')
   subscriptions.endWait('1', former)
   expect([former.aborted, present.aborted, subscriptions.size]).toEqual([true, false, 1])
   const [one, two] = [createHandle(), createHandle()]
-  const left = subscriptions.accept('1', one.handle)
+  subscriptions.accept('1', one.handle)
   subscriptions.endWait('1', present)
+  expect(subscriptions.isAccepted('1')).toBe(true)
+  subscriptions.complete('1')
+  expect(subscriptions.isAccepted('1')).toBe(false)
   subscriptions.accept('1', two.handle)
-  await left.return()
-  expect([one.timesLeft(), two.timesLeft(), subscriptions.size]).toEqual([1, 0, 1])
+  subscriptions.complete('unknown')
+  expect([one.reasons, two.reasons, subscriptions.size]).toEqual([['client'], [], 1])
 })
 
-it('abandons only those that wait, since graphql-ws ends the others', () => {
+it('a client that leaves aborts what waits and leaves what was accepted', () => {
   const subscriptions = createTested()
   const waiting = subscriptions.wait('waiting')
-  const { handle, timesLeft } = createHandle()
+  const { handle, reasons } = createHandle()
   subscriptions.accept('accepted', handle)
-  subscriptions.abandonAll()
-  expect([waiting.aborted, timesLeft(), subscriptions.size]).toEqual([true, 0, 1])
+  expect([subscriptions.isAccepted('waiting'), subscriptions.isAccepted('accepted')]).toEqual([false, true])
+  subscriptions.completeAll()
+  expect([waiting.aborted, reasons, subscriptions.size]).toEqual([true, ['client'], 0])
 })
 
-it('an error ends an accepted subscription and no other', async () => {
+it('an error ends an accepted subscription and no other', () => {
   const subscriptions = createTested()
-  const { handle, timesLeft } = createHandle()
-  const next = subscriptions.accept('1', handle).next()
-  subscriptions.wait('2')
-  for (const id of ['1', '2', 'unknown']) subscriptions.fail(id, new Error('ended'))
-  await expect(next).rejects.toThrow('ended')
-  expect([timesLeft(), subscriptions.size]).toEqual([1, 1])
+  const { handle, reasons } = createHandle()
+  subscriptions.accept('1', handle)
+  const waiting = subscriptions.wait('2')
+  const error = new GraphQLError('ended', { extensions: { code: 'SCHEMA_CHANGED' } })
+  expect(['1', '1', '2', 'unknown'].map(id => subscriptions.fail(id, error))).toEqual([
+    true,
+    false,
+    false,
+    false,
+  ])
+  expect([reasons, waiting.aborted, subscriptions.size]).toEqual([['SCHEMA_CHANGED'], false, 1])
 })
 
 it('the positions of accepted subscriptions are a ping, whatever the ids are', () => {
