@@ -57,7 +57,8 @@ Options:
 
 Variants:
 ${VARIANTS.map(({ letter, name }) => `  ${letter.padEnd(10)}${name}`).join('\n')}
-  g         PostGraphile is left out: it needs Node 22 and an extra plug-in
+
+PostGraphile and the Node 22 that it needs are installed from npm into the folder for temporary files.
 
 How to read the tables: the main figure is "µs CPU an event", the processor time of the whole server process for one event
 delivered to one subscriber. "server" and "load client" are shares of one processor: if the load client is near 100 %, it was

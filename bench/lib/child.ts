@@ -28,14 +28,20 @@ process.on('exit', () => {
 /**
  * Starts a module of this folder.
  * @param options.exec options of Node
+ * @param options.node the program. Default: the Node of this process
  * @param options.timeout longest wait for an answer, in ms
  */
 export function startChild<M extends Methods>(
   module: string,
   args: readonly string[] = [],
-  { exec = [] as readonly string[], timeout = 60_000 } = {},
+  {
+    exec = [],
+    node = process.execPath,
+    timeout = 60_000,
+  }: { exec?: readonly string[]; node?: string; timeout?: number } = {},
 ): Child<M> {
   const child = fork(fileURLToPath(new URL(module, import.meta.url)), args, {
+    execPath: node,
     execArgv: [...process.execArgv, ...exec],
     env: { ...process.env, NODE_ENV: 'production' },
   })

@@ -6,6 +6,7 @@ import { answer } from './answer.js'
 import { now } from './clock.js'
 import { startFloor } from './servers/floor.js'
 import { startListenql } from './servers/listenql.js'
+import { startPostgraphile } from './servers/postgraphile.js'
 import { startTutorial } from './servers/tutorial.js'
 import type { ServerName } from './variants.js'
 
@@ -14,6 +15,8 @@ export interface ServerTask {
   readonly url: string
   /** Options of listenql; the other servers use the keep-alive only. */
   readonly options?: ServerOptions
+  /** Where PostGraphile is installed. */
+  readonly folder?: string
 }
 
 export interface Usage {
@@ -32,6 +35,7 @@ const session = new Session()
 function start(): Promise<number> {
   if (task.server === 'listenql') return startListenql(task.url, task.options ?? {})
   if (task.server === 'tutorial') return startTutorial(task.url, task.options?.keepAlive ?? 12_000)
+  if (task.server === 'postgraphile') return startPostgraphile(task.url, task.folder ?? '')
   return startFloor(task.url)
 }
 

@@ -2,6 +2,7 @@ import type { ServerOptions } from '../../src/index.js'
 import { type Child, startChild } from './child.js'
 import type { ClientMethods, ConnectTask, GroupState } from './client-child.js'
 import type { ServerMethods, ServerTask, Usage } from './server-child.js'
+import { installPostgraphile } from './servers/install-postgraphile.js'
 import { usageOf } from './usage.js'
 import { CHANNEL, queryOf, type Variant } from './variants.js'
 
@@ -35,9 +36,11 @@ export interface Connect {
 export const MAIN = 'main'
 
 export async function startTrial(variant: Variant, url: string, options?: ServerOptions): Promise<Trial> {
-  const task: ServerTask = { server: variant.server, url, ...(options && { options }) }
+  const peer = variant.server === 'postgraphile' ? await installPostgraphile() : undefined
+  const task: ServerTask = { server: variant.server, url, ...(options && { options }), ...peer }
   const server = startChild<ServerMethods>('./server-child.ts', [JSON.stringify(task)], {
     exec: ['--expose-gc', '--no-warnings'],
+    ...(peer && { node: peer.node }),
   })
   const client = startChild<ClientMethods>('./client-child.ts')
   const close = async () => {

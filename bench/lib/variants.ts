@@ -1,4 +1,4 @@
-export type ServerName = 'listenql' | 'tutorial' | 'floor'
+export type ServerName = 'listenql' | 'tutorial' | 'postgraphile' | 'floor'
 export type TransportName = 'graphql-ws' | 'sse' | 'listen' | 'raw'
 
 /** A server and the transport of its clients. */
@@ -29,6 +29,7 @@ export const VARIANTS: readonly Variant[] = [
   variant('bw', 'listenql SSE, watched table', 'listenql', 'sse', 'table'),
   variant('d', 'tutorial: Yoga, graphql-ws', 'tutorial', 'graphql-ws'),
   variant('e', 'tutorial: Yoga, SSE', 'tutorial', 'sse'),
+  variant('g', 'PostGraphile 5, graphql-ws', 'postgraphile', 'graphql-ws'),
 ]
 
 /** @throws if there is no variant with this letter */

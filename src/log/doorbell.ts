@@ -12,8 +12,9 @@ export interface Doorbell {
    * Called after each read. Resolves when the log should be read again.
    * @param found the number of events in the page that was read
    * @param query runs SQL on the connection that reads the log, in a transaction of its own
+   * @param servers the number of servers between which reading is shared, see `Pace`. Default: 1
    */
-  next(found: number, query: Query): Promise<void>
+  next(found: number, query: Query, servers?: number): Promise<void>
   /** A notification arrived on the internal channel. Any login may send one, so the payload is only a hint. */
   ring(payload: string): void
   /** Whether the LISTEN connection listens to the internal channel. While it does not, the doorbell polls. */
@@ -40,7 +41,7 @@ export function createPollDoorbell({ poll }: Pick<DoorbellOptions, 'poll'>): Doo
   const timer = createTimer()
   const pace = createPace(poll)
   return {
-    next: found => timer.wait(pace.next(found)),
+    next: (found, _, servers) => timer.wait(pace.next(found, servers)),
     ring: () => undefined,
     onListening: () => undefined,
     reset: () => undefined,
@@ -90,7 +91,7 @@ export function createBell(options: DoorbellOptions): Doorbell {
   }
 
   return {
-    async next(found, query) {
+    async next(found, query, servers) {
       if (ticket > 0) {
         const answered = ticket
         ticket = 0
@@ -102,7 +103,7 @@ export function createBell(options: DoorbellOptions): Doorbell {
       if (found > 0 || !mayRest) awake()
       if (fence === undefined) {
         if (!mayRest || performance.now() - quietSince < quiet)
-          return found >= LONG_PAGE_EVENTS ? undefined : timer.wait(pace.next(found))
+          return found >= LONG_PAGE_EVENTS ? undefined : timer.wait(pace.next(found, servers))
         const [bell] = await query('select listenql.arm($1) as armed', [leaseSeconds])
         leasedAt = performance.now()
         if (bell?.armed !== true) {
@@ -157,25 +158,34 @@ export function createBell(options: DoorbellOptions): Doorbell {
 
 /** Decides how long an awake reader waits between two reads of the log. */
 export interface Pace {
-  /** @param found the number of events that the last read found @returns the time until the next read, in ms */
-  next(found: number): number
+  /**
+   * @param found the number of events that the last read found
+   * @param servers between how many servers reading is shared: 1 for the leader, the number of all servers for the others. Default: 1
+   * @returns the time until the next read, in ms
+   */
+  next(found: number, servers?: number): number
 }
 
 /** The share of one read in the average. A pace that is too slow or too quick is half corrected after five reads. */
 const SHARE = 1 / 8
 
+/** The longest time between two reads of a server that does not lead, in the shortest times. */
+const MOST = 10
+
 /**
  * While few reads find something, it waits for the shortest time, so that an event is read soon. The more of them find something, the
  * longer it waits, up to twice as long: then a batch holds several commits, and all of them cost one commit of the reader.
+ * Of several servers, each that does not lead waits for as many times the shortest time as there are servers, ten at most. So
+ * together they read as often as one server alone.
  * @param shortest the time between two reads while few of them find something, in ms
  */
 export function createPace(shortest: number): Pace {
   /** The share of reads that find something: a moving average. */
   let busy = 0
   return {
-    next(found) {
+    next(found, servers = 1) {
       busy += ((found > 0 ? 1 : 0) - busy) * SHARE
-      return shortest * (1 + busy)
+      return shortest * Math.max(1 + busy, Math.min(servers, MOST))
     },
   }
 }

@@ -5,6 +5,7 @@ import { noteSpan } from '../lib/telemetry/tracing.js'
 import { openConnection } from '../postgres/connection.js'
 import type { Cursors } from './cursors.js'
 import type { Doorbell } from './doorbell.js'
+import { createLeadership, LEADS } from './leadership.js'
 import type { LivePosition } from './live-position.js'
 import type { LogHealth } from './log-health.js'
 import { cursorKey, isReadable, newest, type Page, pull, QUERY_TIMEOUT_MS, read } from './log-queries.js'
@@ -18,7 +19,10 @@ export interface LivePagesOptions {
   readonly connectTimeout: number
   /** Decides when the next page is read. */
   readonly doorbell: Doorbell
-  /** Whether statements stay prepared in the session. A pooler in transaction mode does not allow that. Default: false. */
+  /**
+   * Whether the session is the server's own: statements stay prepared, and it holds locks (see `Leadership`). A pooler in transaction
+   * mode does not allow that. Default: false.
+   */
   readonly keepsPrepared?: boolean
   /** Reports events that cannot be read, and a place in the log at which reading stalls. */
   readonly troubles?: LogTroubles
@@ -69,15 +73,20 @@ export async function* livePages(options: LivePagesOptions): AsyncGenerator<Page
     }
     await health.connected(live.position, query)
     let position = await resume()
+    const leadership = options.keepsPrepared ? createLeadership(query) : LEADS
+    let found = 0
     options.onFollowed?.()
     options.onReady()
     while (!signal.aborted) {
+      await leadership.check()
       checkpoint.beforePull()
       const began = performance.now()
-      const page = await pullAfter(position)
+      // While the leader adds events, its batches are read, and none is added to them.
+      const added = leadership.leads || found === 0 ? undefined : await pageAfter(position, 'read')
+      const page = added && !added.isLast ? added : await pageAfter(position, 'pull')
+      found = page.events.length
       health.pulled()
-      const events = page.events.length
-      if (events > 0) noteSpan('listenql.log.page', { 'listenql.events': events }, began)
+      if (found > 0) noteSpan('listenql.log.page', { 'listenql.events': found }, began)
       if (page.losses && page.losses.length > 0) await troubles?.lost(page.losses, query)
       if (signal.aborted) return
       yield page
@@ -86,7 +95,7 @@ export async function* livePages(options: LivePagesOptions): AsyncGenerator<Page
       if (keyDue !== undefined && keyDue <= performance.now()) await learnKey()
       health.passed(page.isLast)
       if (troubles?.isNoted) await troubles.note(query)
-      await doorbell.next(page.events.length, query)
+      await doorbell.next(found, query, leadership.leads ? 1 : leadership.servers)
       if (connection.lost) throw connection.lost
     }
   } finally {
@@ -117,10 +126,10 @@ export async function* livePages(options: LivePagesOptions): AsyncGenerator<Page
     }
   }
 
-  async function pullAfter(after: Position): Promise<Page> {
+  async function pageAfter(after: Position, by: 'pull' | 'read'): Promise<Page> {
     try {
-      return await pull(client, after, {
-        name: options.keepsPrepared ? 'listenql pull' : undefined,
+      return await { pull, read }[by](client, after, {
+        name: options.keepsPrepared ? `listenql ${by}` : undefined,
         maxImage: maxImage(),
         ...(health.isCautious && { limit: 1 }),
       })
