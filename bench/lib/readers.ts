@@ -1,6 +1,6 @@
 import pg from 'pg'
-import { BELL, createBell } from '../../src/log/doorbell.js'
 import { LogFollower } from '../../src/log/log-follower.js'
+import { BELL, createBell } from '../../src/log/pace/doorbell.js'
 import { pinSession } from '../../src/postgres/pinned-settings.js'
 
 /** Receives every row while writers write. */

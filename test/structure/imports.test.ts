@@ -99,9 +99,9 @@ it('imports point downwards only', () => {
 })
 
 it('the check notices an import that points upwards or sideways', () => {
-  expect(mayImport('src/log/doorbell.ts', 'src/lib/abort.ts')).toBe(true)
-  expect(mayImport('src/log/doorbell.ts', 'src/sources/source.ts')).toBe(false)
-  expect(mayImport('src/auth/kicks.ts', 'src/log/doorbell.ts')).toBe(false)
+  expect(mayImport('src/log/pace/doorbell.ts', 'src/lib/abort.ts')).toBe(true)
+  expect(mayImport('src/log/pace/doorbell.ts', 'src/sources/source.ts')).toBe(false)
+  expect(mayImport('src/auth/kicks.ts', 'src/log/pace/doorbell.ts')).toBe(false)
   expect(mayImport('src/transport/http/sse.ts', 'src/transport/ws/listen.ts')).toBe(false)
   expect(mayImport('src/transport/ws/listen.ts', 'src/transport/http/reply.ts')).toBe(true)
 })

@@ -1,4 +1,4 @@
-import type { Query } from '../postgres/queryable.js'
+import type { Query } from '../../postgres/queryable.js'
 
 /**
  * Which of several servers adds new events to the ledger. Every server may, and one that reads less often than the others costs

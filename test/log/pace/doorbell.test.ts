@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createBell, createPace, createPollDoorbell, type Doorbell } from '../../src/log/doorbell.js'
+import { createBell, createPollDoorbell, type Doorbell } from '../../../src/log/pace/doorbell.js'
+import { createPace } from '../../../src/log/pace/pace.js'
 
 // test/sql/ledger.test.ts and log-follower.test.ts prove, with real transactions that race, that no commit is
 // missed.
