@@ -83,7 +83,8 @@ export async function resume(bench: Bench): Promise<void> {
   }
 }
 
-async function run({ database }: Bench, variant: Variant, count: number, rows: number): Promise<Resumed> {
+async function run(bench: Bench, variant: Variant, count: number, rows: number): Promise<Resumed> {
+  const { database } = bench
   await makeFeed(database, { watched: true, notifies: false })
   const trial = await startTrial(variant, database.url)
   const writer = await createWriter(database.url)
@@ -115,6 +116,8 @@ async function run({ database }: Bench, variant: Variant, count: number, rows: n
     const living = (async () => {
       while (!isOver) await paced(RATE, 0.5, writer.insert)
     })()
+    const profile = bench.profile && `${bench.profile}/resume-${count}-${variant.letter}.cpuprofile`
+    if (profile) await trial.server.call('startProfile', null)
     const begun = now()
     let last = Number.NaN
     let complete = 0
@@ -141,6 +144,7 @@ async function run({ database }: Bench, variant: Variant, count: number, rows: n
       isOver = true
       await Promise.allSettled([watching, living])
     }
+    if (profile) await trial.server.call('stopProfile', profile)
     const server = await usageOf(trial.server)
     const live = await trial.client.call('state', 'main')
     const back = await trial.client.call('state', 'back')

@@ -20,7 +20,7 @@ export interface Settings {
   readonly maxLogSize: OptionValues['maxLogSize']
   /** How the server learns of events: bell waits for a NOTIFY, poll reads the event log all the time. Default: bell */
   readonly doorbell: OptionValues['doorbell']
-  /** Interval at which the server reads the event log while it is awake (with --doorbell poll, always); up to twice that while most reads find events. In ms. Default: 5ms */
+  /** Interval at which the server reads the event log while it is awake (with --doorbell poll, always); up to twice that while most reads find events, up to 50 ms where another server leads. In ms. Default: 5ms */
   readonly poll: OptionValues['poll']
   /** Time without events after which the server stops polling and waits for the bell. In ms. Default: 250ms */
   readonly quiet: OptionValues['quiet']

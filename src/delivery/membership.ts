@@ -1,11 +1,11 @@
 import { abortable } from '../lib/abort.js'
 import { ListenqlError } from '../lib/errors.js'
 import type { Position } from '../log/position.js'
-import { catchUp } from './catch-up.js'
 import type { Group } from './group.js'
 import type { Outbound } from './outbound.js'
 import { assertGoesOn, hasOpened, replayOf } from './present-source.js'
-import { startWithInitialState } from './start-with-initial-state.js'
+import { catchUp } from './start/catch-up.js'
+import { startWithInitialState } from './start/start-with-initial-state.js'
 import { FrameStream } from './stream.js'
 import { Subscriber } from './subscriber.js'
 import type { SubscriberOptions } from './subscription.js'
@@ -132,7 +132,7 @@ async function resume(
   { id, outbound, after, account }: SubscriberOptions,
   signal: AbortSignal,
 ): Promise<Subscriber> {
-  const { memory, observe } = group.options
+  const { memory, observe, scheduler } = group.options
   const began = performance.now()
   const position = after as NonNullable<typeof after>
   const first = await abortable(replayOf(group).read(position, signal, account), signal)
@@ -155,6 +155,7 @@ async function resume(
       return group.home.fanOut.flushed()
     },
     subscriber,
+    scheduler,
     push: event => own.push(group.home.fanOut.replayed(event)),
     notify,
     account,

@@ -6,7 +6,16 @@ import { openConnection } from '../postgres/connection.js'
 import type { Cursors } from './cursors.js'
 import type { LivePosition } from './live-position.js'
 import type { LogHealth } from './log-health.js'
-import { cursorKey, isReadable, newest, type Page, pull, QUERY_TIMEOUT_MS, read } from './log-queries.js'
+import {
+  cursorKey,
+  isReadable,
+  newest,
+  PAGE_EVENTS,
+  type Page,
+  pull,
+  QUERY_TIMEOUT_MS,
+  read,
+} from './log-queries.js'
 import type { LogTroubles } from './log-troubles.js'
 import type { Doorbell } from './pace/doorbell.js'
 import { createLeadership, LEADS } from './pace/leadership.js'
@@ -78,12 +87,11 @@ export async function* livePages(options: LivePagesOptions): AsyncGenerator<Page
     options.onFollowed?.()
     options.onReady()
     while (!signal.aborted) {
-      await leadership.check()
       checkpoint.beforePull()
       const began = performance.now()
       // While the leader adds events, its batches are read, and none is added to them.
       const added = leadership.leads || found === 0 ? undefined : await pageAfter(position, 'read')
-      const page = added && !added.isLast ? added : await pageAfter(position, 'pull')
+      const page = added && !added.isLast ? added : await pageAfter(added?.position ?? position, 'pull')
       found = page.events.length
       health.pulled()
       if (found > 0) noteSpan('listenql.log.page', { 'listenql.events': found }, began)
@@ -95,7 +103,10 @@ export async function* livePages(options: LivePagesOptions): AsyncGenerator<Page
       if (keyDue !== undefined && keyDue <= performance.now()) await learnKey()
       health.passed(page.isLast)
       if (troubles?.isNoted) await troubles.note(query)
-      await doorbell.next(found, query, leadership.leads ? 1 : leadership.servers)
+      await leadership.check()
+      // A cautious page holds one event at most, however many there are.
+      const isLong = health.isCautious && found > 0
+      await doorbell.next(isLong ? PAGE_EVENTS : found, query, leadership.leads ? 1 : leadership.servers)
       if (connection.lost) throw connection.lost
     }
   } finally {

@@ -45,7 +45,7 @@ export const watchedTablesOptions = {
     group: 'Watched tables',
     type: duration,
     default: 5,
-    help: 'Interval at which the server reads the event log while it is awake (with --doorbell poll, always); up to twice that while most reads find events',
+    help: 'Interval at which the server reads the event log while it is awake (with --doorbell poll, always); up to twice that while most reads find events, up to 50 ms where another server leads',
   }),
   quiet: option({
     group: 'Watched tables',

@@ -1,16 +1,20 @@
 import type { Query } from '../../postgres/queryable.js'
+import { isStatementError } from '../../postgres/sql-state.js'
 
 /**
  * Which of several servers adds new events to the ledger. Every server may, and one that reads less often than the others costs
  * Postgres less: the leader keeps the shortest pace, the others read what it has added. Nothing depends on it but costs: a server
- * that finds nothing new looks for itself, so that a leader that hangs delays events by the pace of the other servers.
+ * that finds nothing new looks for itself, so that a leader that does not read delays events by the pace of the other servers.
  */
 export interface Leadership {
   /** Whether this server leads. True until the database has been asked. */
   readonly leads: boolean
   /** How many servers read this log, this one included. At least 1. */
   readonly servers: number
-  /** Tries to lead, and counts the servers, if that is due. @throws the error of the query */
+  /**
+   * Tries to lead, and counts the servers, if that is due. Where Postgres refuses that, as without the right to call the functions of
+   * advisory locks, the server leads. @throws the error of a connection that is lost
+   */
   check(): Promise<void>
 }
 
@@ -48,10 +52,15 @@ export function createLeadership(query: Query): Leadership {
       const isFirst = due === undefined
       if (!isFirst && (leads || performance.now() < (due as number))) return
       due = performance.now() + CHECK_MS
-      if (isFirst) await query(PRESENT)
-      const [row] = await query(LEAD)
-      leads = row?.leads === true
-      servers = Math.max(1, Number(row?.servers))
+      try {
+        if (isFirst) await query(PRESENT)
+        const [row] = await query(LEAD)
+        leads = row?.leads === true
+        servers = Math.max(1, Number(row?.servers))
+      } catch (error) {
+        if (!isStatementError(error)) throw error
+        leads = true
+      }
     },
   }
 }

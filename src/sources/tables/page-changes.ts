@@ -17,7 +17,7 @@ export type PageChanges = (
   page: readonly LogEvent[],
   signal: AbortSignal | undefined,
   account: Account | undefined,
-) => Promise<RowChange[]>
+) => Promise<readonly RowChange[]>
 
 export interface PageReaderOptions {
   readonly known: Pick<KnownTables, 'table' | 'readPage'>
@@ -43,9 +43,11 @@ export function createPageReader({
 }: PageReaderOptions) {
   const see = createBatchedView(checkVisibility, signal)
 
+  /** @param keep called with the changes in the step that has made the last one */
   async function viewAll<Each extends ReadEvent>(
     events: Iterable<Each>,
     viewOne: (each: Each, work: Work) => RowChange | undefined,
+    keep?: (changes: RowChange[]) => void,
   ): Promise<RowChange[]> {
     const changes: RowChange[] = []
     const work = new Work(maxFilterWork)
@@ -59,6 +61,7 @@ export function createPageReader({
       steps = 0
       await new Promise(resolve => setImmediate(resolve))
     }
+    keep?.(changes)
     return changes
   }
 
@@ -66,15 +69,25 @@ export function createPageReader({
   function changesOf(relid: string, view: ChangeView): PageChanges {
     /** Subscriptions of a group that read the same page get the same objects, so that the group renders each change once. */
     const changes = new WeakMap<LogEvent, { readonly change: RowChange | undefined }>()
-    return (page, _signal, account) =>
-      viewAll(known.readPage(relid, page), ({ event, images }, work) => {
-        let seen = changes.get(event)
-        if (!seen) {
-          seen = { change: viewAt(account, view, event, images, work) }
-          changes.set(event, seen)
-        }
-        return seen.change
-      })
+    const ofPages = new WeakMap<readonly ReadEvent[], readonly RowChange[]>()
+    return async (page, _signal, account) => {
+      const events = known.readPage(relid, page)
+      const made = ofPages.get(events)
+      if (made) return made
+      return viewAll(
+        events,
+        ({ event, images }, work) => {
+          let seen = changes.get(event)
+          if (!seen) {
+            seen = { change: viewAt(account, view, event, images, work) }
+            changes.set(event, seen)
+          }
+          return seen.change
+        },
+        // Not the promise: where one subscriber has no work left to pay with, the others go on.
+        all => ofPages.set(events, all),
+      )
+    }
   }
 
   /** Under the row-level security of a viewer. */

@@ -29,6 +29,24 @@ export interface TableReplayOptions {
   readonly recheck: AuthorisedChangesRequest['recheck']
 }
 
+/** What a page has of one table. Subscribers that share the page share it. */
+interface PageSummary {
+  /** The first event of the newest generation. Undefined: the page has no event of the table. */
+  readonly newest: LogEvent | undefined
+  readonly hasHole: boolean
+}
+
+function summarise(events: readonly LogEvent[], relid: string): PageSummary {
+  let newest: LogEvent | undefined
+  let hasHole = false
+  for (const event of events) {
+    if (event.kind !== 't' || event.topic !== relid) continue
+    if (!newest || event.generation > newest.generation) newest = event
+    if (event.unreadable !== undefined) hasHole = true
+  }
+  return { newest, hasHole }
+}
+
 /**
  * The past of tables. A page holds only events of the table's present history: a cursor before its beginning is refused, also if the
  * history begins anew while the page is read.
@@ -82,7 +100,12 @@ export function createTableReplays({ log, known, refresh, isReached, signal: ove
 
   return ({ relid, changesOf, live, recheck }: TableReplayOptions): Replay<RowChange> => {
     const position = () => live() ?? known.beginning(relid)
-    const isOurs = ({ kind, topic }: LogEvent) => kind === 't' && topic === relid
+    const summaries = new WeakMap<readonly LogEvent[], PageSummary>()
+    const summaryOf = (events: readonly LogEvent[]) => {
+      const summary = summaries.get(events) ?? summarise(events, relid)
+      summaries.set(events, summary)
+      return summary
+    }
     const assertAfter = (after: Position) => {
       if (comparePositions(after, known.beginning(relid)) < 0) throw begunAnew()
     }
@@ -101,14 +124,12 @@ export function createTableReplays({ log, known, refresh, isReached, signal: ove
         for (;;) {
           assertAfter(after)
           const page = await log.read(after, signal)
-          const ours = page.events.filter(isOurs)
+          const { newest, hasHole } = summaryOf(page.events)
           // Authorised by rights that are no older than the page.
-          if (recheck && ours.length > 0) await recheck(readAt(page.events), signal)
+          if (recheck && newest) await recheck(readAt(page.events), signal)
           assertAfter(after) // the table may have been altered while the page was read
-          if (ours.some(({ unreadable }) => unreadable !== undefined)) throw hole()
-          const [first, ...others] = ours
-          if (!first) return { ...page, events: [] }
-          const newest = others.reduce((a, b) => (b.generation > a.generation ? b : a), first)
+          if (hasHole) throw hole()
+          if (!newest) return { ...page, events: [] }
           if (isAhead(newest, relid)) await log.reached(newest.position, signal)
           else if (await isUnnoticed(newest, relid, signal)) throw begunAnew()
           else return { ...page, events: await changesOf(page.events, signal, account) }

@@ -207,14 +207,14 @@ describe('the pace', () => {
     )
   })
 
-  it('is as many times slower as there are servers, ten times at most, and never quicker than alone', () => {
+  it('is as many times slower as there are servers, but at most 50 ms, and never quicker than alone', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(3), fc.nat(50))), steps => {
         const [alone, shared] = [createPace(POLL), createPace(POLL)]
         for (const [found, servers] of steps) {
           const wait = alone.next(found)
           expect(shared.next(found, servers)).toBe(
-            servers <= 1 ? wait : Math.max(wait, POLL * Math.min(servers, 10)),
+            servers <= 1 ? wait : Math.max(wait, Math.min(POLL * servers, 50)),
           )
         }
       }),

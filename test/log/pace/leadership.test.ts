@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { createDeferred, type Deferred } from '../../../src/lib/deferred.js'
 import type { LogEvent } from '../../../src/log/log-event.js'
 import { LogFollower } from '../../../src/log/log-follower.js'
+import { PAGE_EVENTS } from '../../../src/log/log-queries.js'
 import { migrate } from '../../../src/log/migrations.js'
 import type { Doorbell } from '../../../src/log/pace/doorbell.js'
 import { createLeadership, type Leadership } from '../../../src/log/pace/leadership.js'
@@ -10,6 +11,9 @@ import type { Query } from '../../../src/postgres/queryable.js'
 import { Inbox } from '../../support/inbox.js'
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js'
 import { waitUntil } from '../../support/wait.js'
+
+/** The locks of this database. */
+const HELD = `select from pg_locks l join pg_database d on d.oid = l.database where l.locktype = 'advisory' and d.datname = current_database()`
 
 let database: TestDatabase
 const cleanUps: (() => unknown)[] = []
@@ -31,7 +35,7 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
   // Postgres releases the locks of a session a moment after its connection was closed.
   const { query, end } = await connect()
-  await waitUntil(async () => (await query(`select from pg_locks where locktype = 'advisory'`)).length === 0)
+  await waitUntil(async () => (await query(HELD)).length === 0)
   await end()
   cleanUps.pop()
 })
@@ -69,6 +73,17 @@ describe('leadership', () => {
     expect([b.leads, c.leads].filter(Boolean)).toHaveLength(1)
   })
 
+  it('is assumed where Postgres refuses to tell, and a lost connection is an error', async () => {
+    const { query } = await connect()
+    const refused = createLeadership(() => query('select from no_such_function()'))
+    await refused.check()
+    expect([refused.leads, refused.servers]).toEqual([true, 1])
+    const lost = createLeadership(async () => {
+      throw new Error('Connection terminated unexpectedly')
+    })
+    await expect(lost.check()).rejects.toThrow('terminated')
+  })
+
   it('asks the database only if it is due, and never again once it leads', async () => {
     const { query } = await connect()
     const asked: string[] = []
@@ -86,7 +101,7 @@ describe('leadership', () => {
 })
 
 /** A server whose reader of the log reads a page whenever the test says so. */
-async function serve() {
+async function serve(lost: (error: Error) => unknown = error => Promise.reject(error)) {
   let turn: Deferred | undefined
   const turns: { found: number; servers: number }[] = []
   const doorbell: Doorbell = {
@@ -111,13 +126,14 @@ async function serve() {
   })
   cleanUps.push(() => log.close())
   const events = new Inbox<LogEvent>()
-  log.follow('c', 'news', { event: events.push, lost: error => Promise.reject(error) })
+  log.follow('c', 'news', { event: events.push, lost: error => void lost(error) })
   log.start()
   await log.started()
   await waitUntil(() => turns.length > 0)
   return {
     log,
     turns,
+    events,
     /** Reads once. @returns the texts of the events that it has read */
     async read(): Promise<(string | null)[]> {
       const before = turns.length
@@ -174,6 +190,47 @@ describe('a server that does not lead', () => {
     await publish('five')
     expect(await other.read()).toEqual(['five'])
     expect((await cutters()).size).toBeGreaterThan(0)
+  })
+
+  it('notices the end of a history once: nothing is lost after it', async () => {
+    const { query } = await connect()
+    const publish = (text: string) => query('select listenql.publish($1, $2)', ['news', text])
+    const leader = await serve(() => undefined)
+    const again: Promise<unknown>[] = []
+    const other = await serve(() => {
+      other.log.follow('c', 'news', { event: other.events.push, lost: () => undefined })
+      again.push(publish('after the loss').then(() => query('select listenql.cut_batch()'))) // as another server does
+    })
+    await publish('before')
+    await leader.read()
+    expect(await other.read()).toEqual(['before'])
+    await query(`with lost as (delete from listenql.batch where n = (select max(n) from listenql.batch) returning xids)
+      delete from listenql.event where xid in (select unnest(xids) from lost)`)
+    const read = await other.read()
+    expect(other.log.histories).toBe(1)
+    await Promise.all(again)
+    expect([...read, ...(await other.read())]).toEqual(['after the loss'])
+  })
+
+  it('does not wait between the short pages with which it looks for an event that cannot be read', async () => {
+    const { query } = await connect()
+    const leader = await serve()
+    const other = await serve()
+    for (const text of ['one', 'two', 'three']) await query('select listenql.publish($1, $2)', ['news', text])
+    const [pull] = await query(`select pg_get_functiondef('listenql.pull'::regproc) as sql`)
+    await query(`create or replace function listenql.pull(after_n bigint, after_token bigint, after_ord int, after_statement int,
+      after_id bigint, max_rows int) returns setof listenql.delivery language plpgsql security definer as $$
+      begin raise exception 'cannot be read'; end $$`)
+    await waitUntil(() => {
+      other.log.wake()
+      return other.log.state === 'stalled'
+    })
+    await query(String(pull?.sql))
+    await waitUntil(() => other.turns.at(-1)?.found === PAGE_EVENTS)
+    const texts = other.events.drain().map(event => event.new)
+    while (texts.length < 3) texts.push(...(await other.read()))
+    expect(texts).toEqual(['one', 'two', 'three'])
+    expect((await leader.read()).length).toBe(3)
   })
 
   it('leads once the leader has gone', async () => {

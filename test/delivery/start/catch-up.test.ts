@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { catchUp } from '../../src/delivery/catch-up.js'
-import { createFrame, FrameStream } from '../../src/delivery/stream.js'
-import { Subscriber } from '../../src/delivery/subscriber.js'
-import { comparePositions, type Position } from '../../src/log/position.js'
+import { createScheduler } from '../../../src/delivery/scheduler.js'
+import { catchUp } from '../../../src/delivery/start/catch-up.js'
+import { createFrame, FrameStream } from '../../../src/delivery/stream.js'
+import { Subscriber } from '../../../src/delivery/subscriber.js'
+import { comparePositions, type Position } from '../../../src/log/position.js'
 
 /** Returns event number `i` of the log, in batches of three. */
 const at = (i: number): Position => ({
@@ -13,6 +14,14 @@ const at = (i: number): Position => ({
   statement: 1,
   id: i,
 })
+
+const scheduler = createScheduler(error => {
+  throw error
+})
+/** Pages are rendered in a turn of their own. */
+async function turn(): Promise<void> {
+  for (let i = 0; i < 3; i++) await new Promise(resolve => setImmediate(resolve))
+}
 
 type Step = 'commit' | 'dispatch' | 'notify' | 'take' | 'turn'
 
@@ -54,6 +63,7 @@ it('a subscriber that resumes gets each event once and in order, in every interl
           own,
           group: () => group,
           subscriber,
+          scheduler,
           push: event => own.push(createFrame(String(event), undefined, at(event))),
           notify: () => undefined,
           signal: abort.signal,
@@ -70,7 +80,7 @@ it('a subscriber that resumes gets each event once and in order, in every interl
             dispatched++
           } else if (step === 'notify') group.push(createFrame('plain'))
           else if (step === 'take') take()
-          else await new Promise(resolve => setImmediate(resolve))
+          else await turn()
         }
         // At the end the live reader has delivered every event, and the subscriber has read everything.
         for (; dispatched < committed; dispatched++)
@@ -113,17 +123,18 @@ it('a page is read only after the previous page has been taken', async () => {
     own,
     group: () => new FrameStream(),
     subscriber,
+    scheduler,
     push: event => own.push(createFrame(String(event))),
     notify: () => undefined,
     signal: abort.signal,
   })
-  await new Promise(resolve => setImmediate(resolve))
+  await turn()
   expect(reads).toBe(1)
   subscriber.take()
-  await new Promise(resolve => setImmediate(resolve))
+  await turn()
   expect(reads).toBe(1)
   subscriber.take()
-  await new Promise(resolve => setImmediate(resolve))
+  await turn()
   expect(reads).toBe(2)
   let joined = false
   void done.then(() => {

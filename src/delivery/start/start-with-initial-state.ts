@@ -1,19 +1,19 @@
-import { abortable, delay } from '../lib/abort.js'
-import { ListenqlError } from '../lib/errors.js'
-import type { Hold } from '../lib/limits/client-memory.js'
-import { LimitExceeded } from '../lib/limits/limit-exceeded.js'
-import { isStartOver, type Position, START_OVER } from '../log/position.js'
-import { type InitialState, MIN_RESET_INTERVAL_MS } from '../sources/initial-state.js'
-import type { ReplayPage } from '../sources/resume.js'
-import { tryAgain } from '../sources/try-again.js'
+import { abortable, delay } from '../../lib/abort.js'
+import { ListenqlError } from '../../lib/errors.js'
+import type { Hold } from '../../lib/limits/client-memory.js'
+import { LimitExceeded } from '../../lib/limits/limit-exceeded.js'
+import { isStartOver, type Position, START_OVER } from '../../log/position.js'
+import { type InitialState, MIN_RESET_INTERVAL_MS } from '../../sources/initial-state.js'
+import type { ReplayPage } from '../../sources/resume.js'
+import { tryAgain } from '../../sources/try-again.js'
+import type { Group } from '../group.js'
+import { assertGoesOn, hasOpened, replayOf } from '../present-source.js'
+import { FrameStream } from '../stream.js'
+import { Subscriber } from '../subscriber.js'
+import type { SubscriberOptions } from '../subscription.js'
 import { catchUp } from './catch-up.js'
-import type { Group } from './group.js'
 import { holdInitialState } from './held-initial-states.js'
-import { assertGoesOn, hasOpened, replayOf } from './present-source.js'
 import { pushState } from './push-state.js'
-import { FrameStream } from './stream.js'
-import { Subscriber } from './subscriber.js'
-import type { SubscriberOptions } from './subscription.js'
 
 /** Where a subscriber starts: with the state, after a reset or not, or after its position. */
 type Start =
@@ -56,10 +56,10 @@ export async function startWithInitialState(
     const { state } = from.held
     try {
       if (from.isReset) push(group.home.epoch.resetFor(state))
-      await pushState(
-        { state, own, subscriber, scheduler, push, notify, check: () => assertGoesOn(group) },
-        over,
-      )
+      await pushState({
+        ...{ state, own, subscriber, scheduler, push, notify, signal: over },
+        check: () => assertGoesOn(group),
+      })
     } finally {
       from.held.release()
       from.held.state = { ...state, events: [] } // so that the rows are not kept while the subscriber catches up
@@ -79,6 +79,7 @@ export async function startWithInitialState(
         return group.home.fanOut.flushed()
       },
       subscriber,
+      scheduler,
       push,
       notify,
       account,

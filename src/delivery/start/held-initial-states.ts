@@ -1,5 +1,5 @@
-import type { ClientMemory, Hold } from '../lib/limits/client-memory.js'
-import type { InitialState } from '../sources/initial-state.js'
+import type { ClientMemory, Hold } from '../../lib/limits/client-memory.js'
+import type { InitialState } from '../../sources/initial-state.js'
 
 interface Held {
   readonly hold: Hold

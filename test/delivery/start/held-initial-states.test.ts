@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import { holdInitialState } from '../../src/delivery/held-initial-states.js'
-import { createClientMemory } from '../../src/lib/limits/client-memory.js'
-import { START_OVER } from '../../src/log/position.js'
+import { holdInitialState } from '../../../src/delivery/start/held-initial-states.js'
+import { createClientMemory } from '../../../src/lib/limits/client-memory.js'
+import { START_OVER } from '../../../src/log/position.js'
 
 const stateOf = (bytes: number) => ({ events: [], position: START_OVER, bytes })
 
