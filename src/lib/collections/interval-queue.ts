@@ -12,6 +12,9 @@ export abstract class Recurring {
   abstract recur(): void
 }
 
+/** How long things are done in one turn of the event loop, in ms. As in delivery/scheduler.ts. */
+const SLICE_MS = 8
+
 /** Does all `Recurring` things with one timer, each for the first time one interval after it was added. */
 export class IntervalQueue {
   readonly #interval: number
@@ -61,10 +64,11 @@ export class IntervalQueue {
   readonly #run = () => {
     try {
       // A timer of Node may fire up to one millisecond early.
-      const end = performance.now() + 1
-      for (let item = this.#first; item && item.due < end; item = this.#first) {
+      const now = performance.now()
+      for (let item = this.#first; item && item.due < now + 1; item = this.#first) {
         this.#append(item)
         item.recur()
+        if (performance.now() - now >= SLICE_MS) break // the others are overdue, and follow in the next turn
       }
     } finally {
       clearTimeout(this.#timer) // `recur` may have removed the last one and added another

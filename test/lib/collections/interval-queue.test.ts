@@ -97,3 +97,23 @@ describe('a queue has one timer', () => {
     expect(works.times).toHaveLength(1)
   })
 })
+
+it('lets other work run after 8 ms, however many things are due', async () => {
+  vi.useRealTimers()
+  const queue = new IntervalQueue(1)
+  const done: string[] = []
+  const things = Array.from(
+    { length: 6 },
+    (_, i) =>
+      new Recorded(() => {
+        if (i === 0) setImmediate(() => done.push('other work'))
+        for (const end = performance.now() + 5; performance.now() < end; );
+        done.push(String(i))
+      }),
+  )
+  for (const thing of things) queue.add(thing)
+  for (const begun = performance.now(); performance.now() < begun + 5; ); // all are due
+  while (done.length < 7) await new Promise(resolve => setImmediate(resolve))
+  for (const thing of things) queue.remove(thing)
+  expect(done.slice(0, 3)).toEqual(['0', '1', 'other work'])
+})
