@@ -12,6 +12,8 @@ export interface Scheduler {
 
 /** How long tasks may run in one turn, in ms. Between turns Node reads sockets and runs timers. */
 const TURN_MS = 8
+/** How long spare tasks may run in every turn, in ms. */
+const LEAST_SPARE_MS = 1
 
 /**
  * `setImmediate` runs right after the poll phase that has read the input, before any timer and before further input. So a burst
@@ -47,7 +49,9 @@ export function createScheduler(onFault: (error: unknown) => void): Scheduler {
   function run(): void {
     end = performance.now() + TURN_MS
     if (work(urgent)) settle()
-    work(spare) // runs at least one task, so that spare tasks progress however much is due
+    // However much is due: a spare task that stops when the turn is over gets some time, too.
+    end = Math.max(end, performance.now() + LEAST_SPARE_MS)
+    work(spare)
     isRunning = urgent.size + spare.size + last.size > 0
     if (isRunning) setImmediate(run)
   }

@@ -25,7 +25,7 @@ import { createSubscribe } from './subscribe.js'
 
 export interface Engine {
   /**
-   * Parses and validates a request. Waits if it needs watched tables that are not known yet.
+   * Parses and validates a request. Waits for its turn if many arrive at once, and if it needs watched tables that are not known yet.
    * @param signal aborts when the client has left
    */
   prepare(params: Params, signal?: AbortSignal): Promise<Prepared>
@@ -54,6 +54,9 @@ export interface EngineOptions {
 /** How many requests are read in one turn of the event loop: with known documents that takes about 3 ms. */
 const REQUESTS_PER_TURN = 8
 
+/** Not sent: the client has left, or its session has ended. */
+const LEFT: Prepared = invalid(badRequest('The client has left.'))
+
 /**
  * Every request of every transport passes here: parse → validate → run, or subscribe. A request that fails on the way is `invalid`,
  * with errors that its client may see.
@@ -66,8 +69,9 @@ export function createEngine(options: EngineOptions): Engine {
 
   return {
     async prepare(asked, signal) {
-      const turn = turnstile.enter()
+      const turn = turnstile.enter(asked.origin?.remote ?? '', signal)
       if (turn) await turn
+      if (signal?.aborted) return LEFT
       const found = documents.find(asked)
       if ('error' in found) return refused(asked, invalid(found.error))
       // A form, or a URL made by a program, sends an empty name for no name.

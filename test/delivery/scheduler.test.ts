@@ -89,3 +89,12 @@ it('a deferrable task that becomes urgent does not run a second time', async () 
   await turnOver()
   expect(runs).toBe(1)
 })
+
+it('a spare task gets some time of a turn that due tasks have used up', async () => {
+  const scheduler = createScheduler(() => undefined)
+  const was: boolean[] = []
+  scheduler.due(() => useUp(scheduler))
+  scheduler.spare(() => void was.push(scheduler.isOver))
+  await turnOver()
+  expect(was).toEqual([false])
+})

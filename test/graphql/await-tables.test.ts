@@ -85,3 +85,15 @@ it('waits for the tables of a database that is reached after attempts that faile
   if (operation.kind !== 'query') throw new Error(JSON.stringify(operation))
   expect(await operation.run()).toEqual({ data: { watchedTables: [{ name: 'people' }] } })
 })
+
+it('a request whose client leaves while it waits for its turn is neither parsed nor run', async () => {
+  const { engine, know } = createUnknowing()
+  know()
+  const left = Array.from({ length: 20 }, () => new AbortController())
+  const asked = [...Array(20).fill(undefined), ...left].map(each =>
+    engine.prepare({ viewer: ANONYMOUS, query: '{ watchedTables { name } }' }, each?.signal),
+  )
+  for (const each of left) each.abort()
+  const kinds = (await Promise.all(asked)).map(({ kind }) => kind)
+  expect(kinds).toEqual([...Array(20).fill('query'), ...Array(20).fill('invalid')])
+})

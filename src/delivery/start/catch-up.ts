@@ -41,9 +41,9 @@ export async function catchUp<Event>(options: CatchUpOptions<Event>): Promise<vo
     const livePosition = () => livePositionIn(replay(), page)
     for (let at = 0; at < events.length; ) {
       at = await pushEvents(events, at, options)
-      if (signal.aborted) return
-      if (at === events.length) break
+      if (at === events.length && !signal.aborted) break
       notify()
+      if (signal.aborted) return
       await subscriber.taken()
       if (signal.aborted) return
     }

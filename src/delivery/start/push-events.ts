@@ -15,7 +15,7 @@ export interface PushEventsOptions<Event> {
 }
 
 /**
- * Renders events, from number `at` on, until `RENDER_AHEAD_BYTES` wait or no event is left, in the time that live events leave: a
+ * Renders events, from number `at` on, until it has rendered `RENDER_AHEAD_BYTES` or no event is left, in the time that live events leave: a
  * thousand subscribers that wait for the same page go on in the same moment. Rejects with the error of rendering.
  * @returns the number of the first event that is left, also if the signal aborts
  */

@@ -68,11 +68,11 @@ export class IntervalQueue {
       for (let item = this.#first; item && item.due < now + 1; item = this.#first) {
         this.#append(item)
         item.recur()
-        if (performance.now() - now >= SLICE_MS) break // the others are overdue, and follow in the next turn
+        if (performance.now() - now >= SLICE_MS) break // those that are due as well follow after other work
       }
     } finally {
       clearTimeout(this.#timer) // `recur` may have removed the last one and added another
-      this.#timer = this.#first && setTimeout(this.#run, this.#first.due - performance.now())
+      this.#timer = this.#first && setTimeout(this.#run, Math.max(1, this.#first.due - performance.now()))
     }
   }
 }

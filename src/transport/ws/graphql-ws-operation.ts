@@ -137,6 +137,7 @@ export function createOperations({
     const { connection, subscriptions } = client
     subscriptions.running++
     try {
+      if (left.aborted) return {} // as a session does that has ended while the operation waited for its turn
       if (operation.kind !== 'subscription') {
         const result = await operation.run()
         if (left.aborted) return {}

@@ -16,7 +16,7 @@ it('lets at most so many tasks begin in a turn, all of them in order, and none w
         let free = 0
         const arrive = () => {
           const task = tasks++
-          const waits = turnstile.enter()
+          const waits = turnstile.enter('client')
           if (waits) void waits.then(() => begun.push({ task, turn }))
           else begun.push({ task, turn })
           free = Math.max(free, turn * most)
@@ -40,4 +40,34 @@ it('lets at most so many tasks begin in a turn, all of them in order, and none w
       },
     ),
   )
+})
+
+it('owners take turns, however many tasks one of them has', async () => {
+  const turnstile = createTurnstile(1)
+  const begun: string[] = []
+  const enter = (owner: string, task: string) =>
+    Promise.resolve(turnstile.enter(owner)).then(() => void begun.push(task))
+  await Promise.all([
+    ...['a1', 'a2', 'a3', 'a4'].map(task => enter('a', task)),
+    ...['b1', 'b2'].map(task => enter('b', task)),
+  ])
+  expect(begun).toEqual(['a1', 'a2', 'b1', 'a3', 'b2', 'a4'])
+})
+
+it('a task whose signal aborts waits no longer, and takes the place of no other', async () => {
+  const turnstile = createTurnstile(1)
+  const gone = Array.from({ length: 100 }, () => new AbortController())
+  const begun: string[] = []
+  expect(turnstile.enter('a')).toBeUndefined()
+  const waits = [
+    ...gone.map(({ signal }) => turnstile.enter('a', signal)?.then(() => begun.push('gone'))),
+    turnstile.enter('a')?.then(() => begun.push('next')),
+  ]
+  for (const each of gone) each.abort()
+  await Promise.resolve()
+  expect(begun).toEqual(Array(100).fill('gone'))
+  await new Promise(resolve => setImmediate(resolve))
+  await Promise.all(waits)
+  expect(begun.at(-1)).toBe('next')
+  expect(begun.length).toBe(101)
 })
