@@ -4,7 +4,7 @@ import { formatTable } from '../lib/table.js'
 import { countWords, sizeWords, timeWords } from '../lib/words.js'
 import { createCursors } from '../log/cursors.js'
 import { cursorKey } from '../log/log-queries.js'
-import { type LogStatus, readLogStatus } from '../log/log-status.js'
+import { type Connection, type LogStatus, readLogStatus } from '../log/log-status.js'
 import { readMigrations } from '../log/migration-files.js'
 import { endOfBatch } from '../log/position.js'
 import { describeConnection } from '../postgres/conninfo.js'
@@ -97,14 +97,12 @@ function describe(
 }
 
 function servers({ listening, reading }: LogStatus): string {
-  const places = (connections: LogStatus['reading']) =>
-    connections
-      .map(({ pid, address }) => `pid ${pid}${address === null ? '' : ` from ${address}`}`)
-      .join(', ')
+  const place = ({ pid, address }: Connection) => `pid ${pid}${address === null ? '' : ` from ${address}`}`
+  const readers = reading.map(reader => (reader.leads ? `${place(reader)} (leads)` : place(reader)))
   if (listening.length + reading.length === 0) return 'none is connected'
   return [
-    listening.length > 0 ? `LISTEN connection: ${places(listening)}` : 'no LISTEN connection',
-    reading.length > 0 ? `log connection: ${places(reading)}` : 'no log connection',
+    listening.length > 0 ? `LISTEN connection: ${listening.map(place).join(', ')}` : 'no LISTEN connection',
+    reading.length > 0 ? `log connection: ${readers.join(', ')}` : 'no log connection',
   ].join('; ')
 }
 

@@ -4,6 +4,7 @@ import { ListenqlError } from '../lib/errors.js'
 import { inReading } from '../postgres/lock-retry.js'
 import { hasSqlState, SQL_STATE } from '../postgres/sql-state.js'
 import { refuseIncomplete, versionNow } from './migrations.js'
+import { isLeaderSql } from './pace/leadership.js'
 
 /** The state of the log, its tables and its servers. Times are by the clock of the database; sizes are in bytes. */
 export interface LogStatus {
@@ -31,7 +32,7 @@ export interface LogStatus {
   readonly bellArmed: boolean
   /** Connections of running servers to this database. */
   readonly listening: readonly Connection[]
-  readonly reading: readonly Connection[]
+  readonly reading: readonly ReadingConnection[]
   /** The part of Postgres's notification queue that is in use, from 0 to 1. */
   readonly notificationQueue: number
   /** Logins whose sessions begin with session_replication_role = replica, in which triggers do not fire. `all`: every login. */
@@ -59,6 +60,11 @@ export interface Connection {
   /** Null if the login may not see it. */
   readonly since: Date | null
   readonly address: string | null
+}
+
+export interface ReadingConnection extends Connection {
+  /** Whether its server adds events to the ledger at the full pace, see `Leadership`. */
+  readonly leads: boolean
 }
 
 export interface TableStatus {
@@ -106,8 +112,8 @@ async function read(
   await refuseIncomplete(client)
   const row = await statusRow(client)
   const tables = await client.query<TableStatus>(TABLES, [serverLogin ?? null])
-  const connections = await client.query<Connection & { name: string }>(
-    `select pid, backend_start as since, host(client_addr) as address, application_name as name from pg_stat_activity
+  const connections = await client.query<ReadingConnection & { name: string }>(
+    `select pid, backend_start as since, host(client_addr) as address, application_name as name, ${isLeaderSql('pid')} as leads from pg_stat_activity
      where datname = current_database() and application_name in ('listenql listen', 'listenql log') order by backend_start, pid`,
   )
   const long = await client.query<{ words: string; since: Date }>(LONG_TRANSACTIONS, [longMinutes])
@@ -115,7 +121,7 @@ async function read(
   const named = (name: string) =>
     connections.rows
       .filter(connection => connection.name === name)
-      .map(({ pid, since, address }) => ({ pid, since, address }))
+      .map(({ name: _, ...connection }) => connection)
   return {
     version: row.version ?? (await versionNow(client)),
     postgres: row.postgres,
@@ -134,7 +140,7 @@ async function read(
       pendingSince: row.pending_since,
     },
     bellArmed: row.bell_armed,
-    listening: named('listenql listen'),
+    listening: named('listenql listen').map(({ leads: _, ...connection }) => connection),
     reading: named('listenql log'),
     notificationQueue: row.queue,
     longTransactions: long.rows,

@@ -23,6 +23,12 @@ const LOCKS = 0x6c73716c // advisory locks have numbers, and these are letters: 
 const PRESENCE = 1
 const LEADER = 2
 
+/** @param pid SQL: the process id of a session @returns SQL: whether that session leads the servers of this database */
+export function isLeaderSql(pid: string): string {
+  return `exists (select from pg_locks l join pg_database d on d.oid = l.database where d.datname = current_database() and l.pid = ${pid}
+    and l.locktype = 'advisory' and l.classid = ${LOCKS} and l.objid = ${LEADER} and l.objsubid = 2 and l.granted)`
+}
+
 /** How often a server that does not lead tries to, in ms. */
 const CHECK_MS = 1000
 

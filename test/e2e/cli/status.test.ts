@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { statusWarnings } from '../../../src/commands/status-warnings.js'
 import { type LogStatus, readLogStatus } from '../../../src/log/log-status.js'
 import { readMigrations } from '../../../src/log/migration-files.js'
+import { createLeadership } from '../../../src/log/pace/leadership.js'
 import { runCli } from '../../support/cli.js'
 import { cursorsOf } from '../../support/cursors.js'
 import { createLog, type TestLog } from '../../support/log.js'
@@ -53,11 +54,16 @@ describe('listenql status', () => {
 
     const listening = await log.connect({ application_name: 'listenql listen' })
     const reading = await log.connect({ application_name: 'listenql log' })
+    await createLeadership(
+      async (sql, values) => (await reading.query(sql, values as unknown[])).rows,
+    ).check()
     const start = await log.newest()
     await log.pull(start)
     await log.query('select listenql.arm(60)')
     const second = (await listenql('status')).stdout
-    expect(second).toMatch(/^Servers {3}LISTEN connection: pid \d+.*; log connection: pid \d+/m)
+    expect(second).toMatch(
+      /^Servers {3}LISTEN connection: pid \d+.*; log connection: pid \d+ from [\d.:]+ \(leads\)$/m,
+    )
     expect(second).toContain('Lag       none: every event has its position\n')
     const isPossible =
       (await log.query('show max_prepared_transactions'))[0]?.max_prepared_transactions === '0'
@@ -174,7 +180,7 @@ describe('warnings', () => {
     ],
     [
       'a server that does not listen',
-      status => ({ ...status, reading: [{ pid: 1, since: null, address: null }] }),
+      status => ({ ...status, reading: [{ pid: 1, since: null, address: null, leads: true }] }),
       {},
       /No server listens/,
     ],
