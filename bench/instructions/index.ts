@@ -15,7 +15,7 @@ import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { formatTable } from '../../src/lib/table.js'
-import { CASES } from './cases.js'
+import { CASES, type Case } from './cases.js'
 import { createCluster, TABLES } from './cluster.js'
 import { measure } from './measure.js'
 
@@ -28,7 +28,10 @@ const { values } = parseArgs({
     profile: { type: 'string' },
   },
 })
-const cases = CASES.filter(({ name }) => name.includes(values.only))
+const isChosen = ({ name }: Case) => name.includes(values.only)
+const cases = CASES.filter(
+  one => isChosen(one) || CASES.some(other => isChosen(other) && other.without === one.name),
+)
 const cluster = await createCluster({ programs: values.postgres, migrations: values.migrations })
 const programs = { valgrind: values.valgrind, postgres: values.postgres }
 try {
